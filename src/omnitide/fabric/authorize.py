@@ -1,0 +1,84 @@
+"""The one decision point: may this principal do this? Pure, and asked on the very state that `decide` sees (law 11).
+
+One role exists so far: whoever holds an API token administers the fabric. A node may speak for itself alone, a join
+token may join, the fabric's own parts may do what they are for. Roles, audit and tenancy come in here without new questions.
+"""
+
+from typing import Final, NamedTuple
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric.state import FabricState, TokenPurpose
+
+SYSTEM: Final = "system"
+NODE: Final = "node"
+TOKEN: Final = "token"  # noqa: S105 a kind of principal
+
+
+class Permission(NamedTuple):
+    """What a surface or command needs."""
+
+    verb: str
+    """create, read, update, delete, operate, report."""
+    resource: str
+    namespaced: bool = False
+
+
+PERMISSIONS: Final[dict[type, Permission]] = {
+    cm.CreateFabric: Permission("create", "fabric"),
+    cm.CreateNamespace: Permission("create", "namespace"),
+    cm.DeleteNamespace: Permission("delete", "namespace"),
+    cm.IssueToken: Permission("create", "token"),
+    cm.RevokeToken: Permission("delete", "token"),
+    cm.JoinNode: Permission("join", "node"),
+    cm.ConnectNode: Permission("report", "node"),
+    cm.ChangeNodeFacts: Permission("report", "node"),
+    cm.ReportInstances: Permission("report", "node"),
+    cm.DepartNode: Permission("report", "node"),
+    cm.SuspectNode: Permission("judge", "node"),
+    cm.DeclareLost: Permission("judge", "node"),
+    cm.CordonNode: Permission("operate", "node"),
+    cm.UncordonNode: Permission("operate", "node"),
+    cm.DrainNode: Permission("operate", "node"),
+    cm.RemoveNode: Permission("delete", "node"),
+    cm.DeployAgent: Permission("update", "agent", namespaced=True),
+    cm.ScaleAgent: Permission("update", "agent", namespaced=True),
+    cm.RestartAgent: Permission("operate", "agent", namespaced=True),
+    cm.StopAgent: Permission("operate", "agent", namespaced=True),
+    cm.StartAgent: Permission("operate", "agent", namespaced=True),
+    cm.DeleteAgent: Permission("delete", "agent", namespaced=True),
+    cm.RestartInstance: Permission("operate", "instance", namespaced=True),
+    cm.RunJob: Permission("create", "job", namespaced=True),
+    cm.CancelJob: Permission("operate", "job", namespaced=True),
+    cm.DeleteJob: Permission("delete", "job", namespaced=True),
+    cm.PlaceInstances: Permission("place", "instance"),
+    cm.Forget: Permission("forget", "fabric"),
+}
+
+if set(PERMISSIONS) != set(cm.COMMAND_TYPES):
+    raise AssertionError(f"commands without a permission: {set(PERMISSIONS) ^ set(cm.COMMAND_TYPES)}")
+
+_SYSTEM_ONLY: Final = frozenset({"judge", "place", "forget"})
+_NODE_VERBS: Final = frozenset({"report"})
+
+
+def authorize(state: FabricState, principal: str, permission: Permission, time_ms: int, subject: str = "") -> str:
+    """Empty if allowed, else why not. `subject` is the node spoken for, where the resource is a node."""
+    kind, _, identifier = principal.partition(":")
+    if kind == SYSTEM:
+        return ""
+    if kind == NODE:
+        if permission.verb in _NODE_VERBS and identifier == subject and identifier in state.nodes:
+            return ""
+        return f"node {identifier} may only report for itself"
+    if kind != TOKEN:
+        return f"principal {principal!r} is of no known kind"
+    token = state.tokens.get(identifier)
+    if token is None or token.revoked:
+        return "the token is unknown or was revoked"
+    if token.expires_ms and token.expires_ms <= time_ms:
+        return "the token has expired"
+    if token.purpose is TokenPurpose.JOIN:
+        return "" if permission == PERMISSIONS[cm.JoinNode] else "a join token can only join a node"
+    if permission.verb in _SYSTEM_ONLY or permission.verb in _NODE_VERBS or permission.verb == "join":
+        return f"{permission.verb} {permission.resource} is for the fabric's own parts"
+    return ""

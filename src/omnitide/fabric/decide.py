@@ -1,0 +1,114 @@
+"""`decide`: a command, on a state, into events and the state after them, or a rejection. Pure."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric.authorize import PERMISSIONS, authorize
+from omnitide.fabric.draft import Draft
+from omnitide.fabric.events import Entry
+from omnitide.fabric.evolve import close_entry, remembered_key
+from omnitide.fabric.rejection import Refuse, Rejection
+from omnitide.fabric.rules import access, agents, jobs, nodes, placing, reports
+from omnitide.fabric.rules.settle import react
+from omnitide.fabric.state import FabricState
+
+__all__ = ["Decision", "decide"]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What a command was decided into. Without events nothing is written and the state is as it was."""
+
+    entry: Entry
+    state: FabricState
+    result: dict[str, str | int]
+    revision: int
+    """Of the entry; of the state, where there are no events; of the first answer, where this one is remembered."""
+    replayed: bool = False
+
+
+Rule = Callable[[Draft, Any], None]
+"""`Any`: the table pairs each rule with its own command type."""
+
+_RULES: Final[dict[type, Rule]] = {
+    cm.CreateFabric: access.create_fabric,
+    cm.CreateNamespace: access.create_namespace,
+    cm.DeleteNamespace: access.delete_namespace,
+    cm.IssueToken: access.issue_token,
+    cm.RevokeToken: access.revoke_token,
+    cm.Forget: access.forget,
+    cm.JoinNode: nodes.join_node,
+    cm.ConnectNode: nodes.connect_node,
+    cm.ChangeNodeFacts: nodes.change_facts,
+    cm.ReportInstances: reports.report_instances,
+    cm.DepartNode: nodes.depart_node,
+    cm.SuspectNode: nodes.suspect_node,
+    cm.DeclareLost: nodes.declare_lost,
+    cm.CordonNode: nodes.cordon_node,
+    cm.UncordonNode: nodes.uncordon_node,
+    cm.DrainNode: nodes.drain_node,
+    cm.RemoveNode: nodes.remove_node,
+    cm.DeployAgent: agents.deploy_agent,
+    cm.ScaleAgent: agents.scale_agent,
+    cm.RestartAgent: agents.restart_agent,
+    cm.StopAgent: agents.stop_agent,
+    cm.StartAgent: agents.start_agent,
+    cm.DeleteAgent: agents.delete_agent,
+    cm.RestartInstance: agents.restart_instance,
+    cm.RunJob: jobs.run_job,
+    cm.CancelJob: jobs.cancel_job,
+    cm.DeleteJob: jobs.delete_job,
+    cm.PlaceInstances: placing.place_instances,
+}
+
+if set(_RULES) != set(cm.COMMAND_TYPES):
+    raise AssertionError(f"commands without a rule: {set(_RULES) ^ set(cm.COMMAND_TYPES)}")
+
+
+def decide(state: FabricState, command: cm.Command, header: cm.Header) -> Decision | Rejection:
+    """Authorize, look for a remembered answer, apply the rule, then let reactions follow. Never raises a refusal."""
+    subject = getattr(command, "node", "")
+    refusal = authorize(state, header.principal, PERMISSIONS[type(command)], header.time_ms, subject)
+    if refusal:
+        return Rejection(code="forbidden", message=refusal)
+    if header.idempotency_key:
+        answer = _remembered(state, header)
+        if answer is not None:
+            return answer
+    draft = Draft(state, header)
+    try:
+        _RULES[type(command)](draft, command)
+        react(draft)
+    except Refuse as refused:
+        return refused.rejection
+    entry = Entry(
+        time_ms=header.time_ms,
+        principal=header.principal,
+        events=tuple(draft.events),
+        namespace=header.namespace,
+        correlation=header.correlation,
+        idempotency_key=header.idempotency_key,
+        fingerprint=header.fingerprint,
+        result=draft.result if header.idempotency_key else {},
+    )
+    if not draft.events:
+        return Decision(entry=entry, state=state, result=draft.result, revision=state.revision)
+    after = close_entry(draft.state, entry, draft.moment)
+    return Decision(entry=entry, state=after, result=draft.result, revision=after.revision)
+
+
+def _remembered(state: FabricState, header: cm.Header) -> Decision | Rejection | None:
+    key = remembered_key(header.principal, header.idempotency_key)
+    answer = state.idempotency.recent.get(key) or state.idempotency.older.get(key)
+    if answer is None:
+        return None
+    if answer.fingerprint != header.fingerprint:
+        return Rejection(
+            code="idempotency-mismatch",
+            message=f"idempotency key {header.idempotency_key!r} was used for another request",
+            hint="use a new key for a new request",
+        )
+    nothing = Entry(time_ms=header.time_ms, principal=header.principal, events=())
+    return Decision(entry=nothing, state=state, result=answer.result, revision=answer.revision, replayed=True)

@@ -1,0 +1,28 @@
+"""The scratch of one decision: events so far, and the state as they leave it."""
+
+from omnitide.fabric.commands import Header
+from omnitide.fabric.events import Event
+from omnitide.fabric.evolve import Moment, evolve
+from omnitide.fabric.state import FabricState
+
+
+class Draft:
+    """Mutable within one call of `decide` and never seen outside: rules emit events and read the state after them."""
+
+    __slots__ = ("agents", "events", "header", "moment", "result", "state")
+
+    def __init__(self, state: FabricState, header: Header) -> None:
+        self.state = state
+        self.header = header
+        self.moment = Moment(revision=state.revision + 1, time_ms=header.time_ms, principal=header.principal)
+        self.events: list[Event] = []
+        self.result: dict[str, str | int] = {}
+        self.agents: dict[str, None] = {}
+        """Agents whose instances changed: reactions look at them once more at the end, in order of first touch."""
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+        self.state = evolve(self.state, event, self.moment)
+
+    def touch(self, agent: str) -> None:
+        self.agents[agent] = None

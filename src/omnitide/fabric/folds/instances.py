@@ -1,0 +1,405 @@
+"""Folds of instances: from pending to ended, and what that does to their node, slot and counters.
+
+An instance is in `state.instances` while it is its slot's current one (ended or not) or still attached to a node.
+Attached means: its id is in the node's `instances`, and what it set aside counts there.
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from omnitide.fabric import events as ev
+from omnitide.fabric.folds.moment import Fold, Moment
+from omnitide.fabric.state import (
+    ENDED,
+    Agent,
+    Counts,
+    FabricState,
+    Health,
+    Instance,
+    InstanceStatus,
+    Phase,
+    Slot,
+)
+from omnitide.model.names import instance_name
+
+
+def instance_id(workload: str, slot: int, generation: int) -> str:
+    return f"{workload}.{slot}.{generation}"
+
+
+def is_attached(state: FabricState, instance: Instance) -> bool:
+    node = state.nodes.get(instance.node)
+    return node is not None and instance.id in node.instances
+
+
+def slot_of(state: FabricState, instance: Instance) -> Slot | None:
+    """The slot that the instance was made for; None once that is retired."""
+    if instance.kind == "agent":
+        return state.agents[instance.workload].slots.get(instance.slot)
+    return state.jobs[instance.workload].slot
+
+
+def is_current(state: FabricState, instance: Instance) -> bool:
+    slot = slot_of(state, instance)
+    return slot is not None and slot.current == instance.id
+
+
+def _moved(counts: Counts, before: InstanceStatus | None, after: InstanceStatus | None) -> Counts:
+    changes: dict[str, int] = {}
+    if before is not None:
+        changes[before.value] = getattr(counts, before.value) - 1
+    if after is not None:
+        changes[after.value] = getattr(counts, after.value) + 1
+    return replace(counts, **changes)
+
+
+def _count(
+    state: FabricState, instance: Instance, before: InstanceStatus | None, after: InstanceStatus | None
+) -> FabricState:
+    if instance.kind != "agent" or before is after:
+        return state
+    agent = state.agents[instance.workload]
+    agent = replace(agent, counts=_moved(agent.counts, before, after))
+    return replace(state, agents=state.agents.set(agent.id, agent))
+
+
+def _put(state: FabricState, old: Instance, new: Instance) -> FabricState:
+    """Replace an instance, keeping counters and the pending set in step."""
+    before, after = old.status, new.status
+    if before is after:
+        return replace(state, instances=state.instances.set(new.id, new))
+    pending = state.pending
+    if before is InstanceStatus.PENDING:
+        pending = pending.delete(new.id)
+    if new.kind == "agent":
+        agent = state.agents[new.workload]
+        agent = replace(agent, counts=_moved(agent.counts, before, after))
+        return replace(
+            state,
+            instances=state.instances.set(new.id, new),
+            agents=state.agents.set(agent.id, agent),
+            pending=pending,
+        )
+    return replace(state, instances=state.instances.set(new.id, new), pending=pending)
+
+
+def _detach(state: FabricState, instance: Instance) -> FabricState:
+    """Give back what the instance set aside on its node."""
+    if not is_attached(state, instance):
+        return state
+    node = state.nodes[instance.node]
+    ports = node.ports
+    for _, port in instance.ports:
+        if ports.get(port) == instance.id:
+            ports = ports.delete(port)
+    node = replace(
+        node,
+        instances=node.instances.delete(instance.id),
+        ports=ports,
+        used_cpu_milli=node.used_cpu_milli - instance.cpu_milli,
+        used_memory_bytes=node.used_memory_bytes - instance.memory_bytes,
+    )
+    return replace(state, nodes=state.nodes.set(node.id, node))
+
+
+def _set_stray(state: FabricState, instance: Instance, stray: bool) -> FabricState:
+    if instance.kind == "agent":
+        agent = state.agents[instance.workload]
+        if stray == (instance.id in agent.strays):
+            return state
+        strays = agent.strays.set(instance.id, None) if stray else agent.strays.delete(instance.id)
+        return replace(state, agents=state.agents.set(agent.id, replace(agent, strays=strays)))
+    job = state.jobs[instance.workload]
+    if stray == (instance.id in job.strays):
+        return state
+    strays = job.strays.set(instance.id, None) if stray else job.strays.delete(instance.id)
+    return replace(state, jobs=state.jobs.set(job.id, replace(job, strays=strays)))
+
+
+def _put_slot(state: FabricState, instance: Instance, slot: Slot) -> FabricState:
+    if instance.kind == "agent":
+        agent = state.agents[instance.workload]
+        agent = replace(agent, slots=agent.slots.set(instance.slot, slot))
+        return replace(state, agents=state.agents.set(agent.id, agent))
+    job = state.jobs[instance.workload]
+    return replace(state, jobs=state.jobs.set(job.id, replace(job, slot=slot)))
+
+
+def drop_instance(state: FabricState, identifier: str) -> FabricState:
+    """Forget an instance wholly: off its node, out of every index."""
+    instance = state.instances[identifier]
+    state = _detach(state, instance)
+    state = _set_stray(state, instance, False)
+    state = _count(state, instance, instance.status, None)
+    pending = state.pending.delete(identifier) if identifier in state.pending else state.pending
+    return replace(state, instances=state.instances.delete(identifier), pending=pending)
+
+
+def _leave_slot(state: FabricState, identifier: str) -> FabricState:
+    """The instance stops being its slot's current one: kept while it is on a node, else forgotten."""
+    instance = state.instances.get(identifier)
+    if instance is None:
+        return state
+    if is_attached(state, instance):
+        return _set_stray(state, instance, True)
+    return drop_instance(state, identifier)
+
+
+def _ran_stably(instance: Instance, reset_after_ms: int) -> bool:
+    return instance.started_ms > 0 and instance.since_ms - instance.started_ms >= reset_after_ms
+
+
+def _next_slot(state: FabricState, old: Slot, identifier: str, generation: int, reset_after_ms: int) -> Slot:
+    before = state.instances.get(old.current)
+    if before is None:
+        return replace(old, generation=generation, current=identifier)
+    failures = 0
+    if before.status is InstanceStatus.FAILED:
+        failures = 1 if _ran_stably(before, reset_after_ms) else old.failures + 1
+    return Slot(
+        generation=generation,
+        current=identifier,
+        failures=failures,
+        last_exit=before.exit or old.last_exit,
+        last_node=before.node or old.last_node,
+    )
+
+
+def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment) -> FabricState:
+    if event.workload_kind == "agent":
+        agent: Agent | None = state.agents[event.workload]
+        namespace, name = agent.namespace, agent.name
+        reset_after = agent.versions[event.version].spec.restart.reset_after
+    else:
+        agent = None
+        job = state.jobs[event.workload]
+        namespace, name = job.namespace, job.name
+        reset_after = job.spec.restart.reset_after
+    made: list[Instance] = []
+    slots: list[tuple[int, Slot]] = []
+    previous: list[str] = []
+    for number, generation in ((item.slot, item.generation) for item in event.slots):
+        identifier = instance_id(event.workload, number, generation)
+        old = (agent.slots.get(number) if agent is not None else state.jobs[event.workload].slot) or Slot()
+        slots.append((number, _next_slot(state, old, identifier, generation, reset_after)))
+        if old.current:
+            previous.append(old.current)
+        made.append(
+            Instance(
+                id=identifier,
+                namespace=namespace,
+                kind=event.workload_kind,
+                workload=event.workload,
+                name=instance_name(name, number, generation),
+                version=event.version,
+                slot=number,
+                generation=generation,
+                status=InstanceStatus.PENDING,
+                created_ms=at.time_ms,
+                since_ms=at.time_ms,
+                revision=at.revision,
+                not_before_ms=event.not_before_ms,
+                avoid=event.avoid,
+            )
+        )
+    for identifier in previous:
+        state = _leave_slot(state, identifier)
+    with state.instances.mutate() as instances, state.pending.mutate() as pending:
+        for instance in made:
+            instances[instance.id] = instance
+            pending[instance.id] = None
+        state = replace(state, instances=instances.finish(), pending=pending.finish())
+    if event.workload_kind == "agent":
+        agent = state.agents[event.workload]
+        with agent.slots.mutate() as changed:
+            for number, slot in slots:
+                changed[number] = slot
+            counts = replace(agent.counts, pending=agent.counts.pending + len(made))
+            agent = replace(agent, slots=changed.finish(), counts=counts)
+        return replace(state, agents=state.agents.set(agent.id, agent))
+    job = replace(state.jobs[event.workload], slot=slots[-1][1], revision=at.revision)
+    return replace(state, jobs=state.jobs.set(job.id, job))
+
+
+def instances_placed(state: FabricState, event: ev.InstancesPlaced, at: Moment) -> FabricState:
+    node = state.nodes[event.node]
+    attached, ports = node.instances, node.ports
+    cpu, memory = node.used_cpu_milli, node.used_memory_bytes
+    for placement in event.placements:
+        old = state.instances[placement.instance]
+        new = replace(
+            old,
+            status=InstanceStatus.PLACED,
+            since_ms=at.time_ms,
+            revision=at.revision,
+            node=event.node,
+            cpu_milli=placement.cpu_milli,
+            memory_bytes=placement.memory_bytes,
+            ports=placement.ports,
+        )
+        state = _put(state, old, new)
+        attached = attached.set(old.id, None)
+        for _, port in placement.ports:
+            ports = ports.set(port, old.id)
+        cpu += placement.cpu_milli
+        memory += placement.memory_bytes
+    node = replace(node, instances=attached, ports=ports, used_cpu_milli=cpu, used_memory_bytes=memory)
+    return replace(state, nodes=state.nodes.set(node.id, node))
+
+
+def _status_after(old: Instance, status: InstanceStatus) -> InstanceStatus:
+    """A stopping instance stays stopping whatever its attempts do."""
+    return old.status if old.status is InstanceStatus.STOPPING else status
+
+
+def instance_starting(state: FabricState, event: ev.InstanceStarting, at: Moment) -> FabricState:
+    old = state.instances[event.instance]
+    status = _status_after(old, InstanceStatus.STARTING)
+    new = replace(
+        old,
+        status=status,
+        since_ms=at.time_ms if status is not old.status else old.since_ms,
+        revision=at.revision,
+        attempt=event.attempt,
+        phase=Phase.STARTING,
+        health=Health.UNKNOWN,
+        next_attempt_ms=0,
+    )
+    return _put(state, old, new)
+
+
+def instance_running(state: FabricState, event: ev.InstanceRunning, at: Moment) -> FabricState:
+    old = state.instances[event.instance]
+    status = _status_after(old, InstanceStatus.RUNNING)
+    new = replace(
+        old,
+        status=status,
+        since_ms=at.time_ms if status is not old.status else old.since_ms,
+        revision=at.revision,
+        attempt=event.attempt,
+        phase=Phase.RUNNING,
+        health=event.health,
+        started_ms=at.time_ms,
+        next_attempt_ms=0,
+        handle=event.handle,
+        unenforced=event.unenforced,
+    )
+    return _put(state, old, new)
+
+
+def instance_exited(state: FabricState, event: ev.InstanceExited, at: Moment) -> FabricState:
+    old = state.instances[event.instance]
+    status = _status_after(old, InstanceStatus.STARTING)
+    new = replace(
+        old,
+        status=status,
+        since_ms=at.time_ms if status is not old.status else old.since_ms,
+        revision=at.revision,
+        attempt=event.exit.attempt,
+        phase=Phase.WAITING,
+        health=Health.UNKNOWN,
+        next_attempt_ms=event.next_attempt_ms,
+        exit=event.exit,
+        handle="",
+    )
+    return _put(state, old, new)
+
+
+def instance_health_changed(state: FabricState, event: ev.InstanceHealthChanged, at: Moment) -> FabricState:
+    old = state.instances[event.instance]
+    return _put(state, old, replace(old, health=event.health, revision=at.revision))
+
+
+def instance_stop_requested(state: FabricState, event: ev.InstanceStopRequested, at: Moment) -> FabricState:
+    old = state.instances[event.instance]
+    new = replace(
+        old,
+        status=InstanceStatus.STOPPING,
+        since_ms=at.time_ms,
+        revision=at.revision,
+        stop_reason=event.reason,
+    )
+    return _put(state, old, new)
+
+
+def instance_ended(state: FabricState, event: ev.InstanceEnded, at: Moment) -> FabricState:
+    old = state.instances[event.instance]
+    state = _detach(state, old)
+    if not is_current(state, old):
+        return drop_instance(state, old.id)
+    new = replace(
+        old,
+        status=InstanceStatus(event.status),
+        since_ms=at.time_ms,
+        revision=at.revision,
+        phase=Phase.ENDED,
+        health=Health.UNKNOWN,
+        next_attempt_ms=0,
+        exit=event.exit or old.exit,
+        handle="",
+    )
+    return _put(state, old, new)
+
+
+def instances_lost(state: FabricState, event: ev.InstancesLost, at: Moment) -> FabricState:
+    for identifier in event.instances:
+        old = state.instances[identifier]
+        new = replace(old, status=InstanceStatus.LOST, since_ms=at.time_ms, revision=at.revision)
+        state = _put(state, old, new)
+    return state
+
+
+def instance_recovered(state: FabricState, event: ev.InstanceRecovered, at: Moment) -> FabricState:
+    old = state.instances[event.instance]
+    new = replace(
+        old,
+        status=InstanceStatus.RUNNING,
+        since_ms=at.time_ms,
+        revision=at.revision,
+        attempt=event.attempt,
+        phase=Phase.RUNNING,
+    )
+    state = _put(state, old, new)
+    state = _set_stray(state, new, False)
+    slot = slot_of(state, new) or Slot(generation=new.generation)
+    replaced = slot.current
+    state = _put_slot(state, new, replace(slot, current=new.id))
+    return state if replaced in ("", new.id) else _leave_slot_live(state, replaced)
+
+
+def _leave_slot_live(state: FabricState, identifier: str) -> FabricState:
+    """As `_leave_slot`, but one that is pending or running stays, as a stray, until it has been stopped."""
+    instance = state.instances[identifier]
+    if instance.status in ENDED and not is_attached(state, instance):
+        return drop_instance(state, identifier)
+    return _set_stray(state, instance, True)
+
+
+def slots_retired(state: FabricState, event: ev.SlotsRetired, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    currents = [agent.slots[number].current for number in event.slots]
+    slots = agent.slots
+    for number in event.slots:
+        slots = slots.delete(number)
+    agent = replace(agent, slots=slots)
+    state = replace(state, agents=state.agents.set(agent.id, agent))
+    for current in currents:
+        if current:
+            state = _leave_slot(state, current)
+    return state
+
+
+FOLDS: Final[dict[type, Fold]] = {
+    ev.InstancesCreated: instances_created,
+    ev.InstancesPlaced: instances_placed,
+    ev.InstanceStarting: instance_starting,
+    ev.InstanceRunning: instance_running,
+    ev.InstanceExited: instance_exited,
+    ev.InstanceHealthChanged: instance_health_changed,
+    ev.InstanceStopRequested: instance_stop_requested,
+    ev.InstanceEnded: instance_ended,
+    ev.InstancesLost: instances_lost,
+    ev.InstanceRecovered: instance_recovered,
+    ev.SlotsRetired: slots_retired,
+}

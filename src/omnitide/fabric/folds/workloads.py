@@ -1,0 +1,195 @@
+"""Folds of agents and jobs: versions, numbers of replicas, beginnings and ends."""
+
+from typing import Final
+
+from immutables import Map
+from msgspec.structs import replace
+
+from omnitide.fabric import events as ev
+from omnitide.fabric.folds.access import count_workloads
+from omnitide.fabric.folds.instances import drop_instance
+from omnitide.fabric.folds.moment import Fold, Moment
+from omnitide.fabric.state import Agent, Counts, FabricState, Job, JobStatus, Slot, Version, scoped
+
+KEPT_VERSIONS: Final = 20
+"""Newest versions kept besides those that still run."""
+
+
+def put_agent(state: FabricState, agent: Agent) -> FabricState:
+    return replace(state, agents=state.agents.set(agent.id, agent))
+
+
+def agent_created(state: FabricState, event: ev.AgentCreated, at: Moment) -> FabricState:
+    version = Version(number=1, spec=event.spec, created_ms=at.time_ms, principal=at.principal)
+    agent = Agent(
+        id=event.agent,
+        namespace=event.namespace,
+        name=event.name,
+        version=1,
+        replicas=event.replicas,
+        versions=Map({1: version}),
+        slots=Map(),
+        counts=Counts(),
+        created_ms=at.time_ms,
+        revision=at.revision,
+        replicas_owner=event.owner,
+    )
+    state = replace(
+        state,
+        agents=state.agents.set(agent.id, agent),
+        agent_names=state.agent_names.set(scoped(agent.namespace, agent.name), agent.id),
+    )
+    return count_workloads(state, agent.namespace, agents=1)
+
+
+def _add_version(state: FabricState, agent: Agent, version: Version, at: Moment) -> FabricState:
+    versions = agent.versions.set(version.number, version)
+    if len(versions) > KEPT_VERSIONS:
+        used = {version.number}
+        for slot in agent.slots.values():
+            instance = state.instances.get(slot.current)
+            if instance is not None:
+                used.add(instance.version)
+        for stray in agent.strays:
+            used.add(state.instances[stray].version)
+        for number in sorted(versions):
+            if number <= version.number - KEPT_VERSIONS and number not in used:
+                versions = versions.delete(number)
+    return put_agent(
+        state,
+        replace(
+            agent,
+            version=version.number,
+            versions=versions,
+            revision=at.revision,
+            rollout_cursor=1,
+        ),
+    )
+
+
+def agent_updated(state: FabricState, event: ev.AgentUpdated, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    version = Version(
+        number=event.version, spec=event.spec, created_ms=at.time_ms, principal=at.principal, reason="updated"
+    )
+    return _add_version(state, agent, version, at)
+
+
+def agent_restarted(state: FabricState, event: ev.AgentRestarted, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    version = Version(
+        number=event.version, spec=agent.spec, created_ms=at.time_ms, principal=at.principal, reason="restarted"
+    )
+    return _add_version(state, agent, version, at)
+
+
+def agent_scaled(state: FabricState, event: ev.AgentScaled, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    return put_agent(state, replace(agent, replicas=event.replicas, replicas_owner=event.owner, revision=at.revision))
+
+
+def agent_stopped(state: FabricState, event: ev.AgentStopped, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    return put_agent(state, replace(agent, active=False, rollout_cursor=0, revision=at.revision))
+
+
+def agent_started(state: FabricState, event: ev.AgentStarted, at: Moment) -> FabricState:
+    return put_agent(state, replace(state.agents[event.agent], active=True, revision=at.revision))
+
+
+def agent_deleted(state: FabricState, event: ev.AgentDeleted, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    return put_agent(state, replace(agent, deleting=True, rollout_cursor=0, revision=at.revision))
+
+
+def agent_removed(state: FabricState, event: ev.AgentRemoved, at: Moment) -> FabricState:
+    for stray in sorted(state.agents[event.agent].strays):
+        state = drop_instance(state, stray)
+    agent = state.agents[event.agent]
+    state = replace(
+        state,
+        agents=state.agents.delete(agent.id),
+        agent_names=state.agent_names.delete(scoped(agent.namespace, agent.name)),
+    )
+    return count_workloads(state, agent.namespace, agents=-1)
+
+
+def rollout_advanced(state: FabricState, event: ev.RolloutAdvanced, at: Moment) -> FabricState:
+    return put_agent(state, replace(state.agents[event.agent], rollout_cursor=event.cursor))
+
+
+def job_created(state: FabricState, event: ev.JobCreated, at: Moment) -> FabricState:
+    job = Job(
+        id=event.job,
+        namespace=event.namespace,
+        name=event.name,
+        spec=event.spec,
+        slot=Slot(),
+        created_ms=at.time_ms,
+        revision=at.revision,
+    )
+    state = replace(
+        state,
+        jobs=state.jobs.set(job.id, job),
+        job_names=state.job_names.set(scoped(job.namespace, job.name), job.id),
+    )
+    return count_workloads(state, job.namespace, jobs=1)
+
+
+def _put_job(state: FabricState, job: Job) -> FabricState:
+    return replace(state, jobs=state.jobs.set(job.id, job))
+
+
+def job_cancelled(state: FabricState, event: ev.JobCancelled, at: Moment) -> FabricState:
+    return _put_job(state, replace(state.jobs[event.job], cancelling=True, revision=at.revision))
+
+
+def job_finished(state: FabricState, event: ev.JobFinished, at: Moment) -> FabricState:
+    job = state.jobs[event.job]
+    return _put_job(
+        state,
+        replace(
+            job,
+            status=JobStatus(event.outcome),
+            exit=event.exit,
+            finished_ms=at.time_ms,
+            cancelling=False,
+            revision=at.revision,
+        ),
+    )
+
+
+def job_deleted(state: FabricState, event: ev.JobDeleted, at: Moment) -> FabricState:
+    return _put_job(state, replace(state.jobs[event.job], deleting=True, revision=at.revision))
+
+
+def jobs_removed(state: FabricState, event: ev.JobsRemoved, at: Moment) -> FabricState:
+    for identifier in event.jobs:
+        job = state.jobs[identifier]
+        for instance in sorted({*job.strays, job.slot.current} - {""}):
+            state = drop_instance(state, instance)
+        state = replace(
+            state,
+            jobs=state.jobs.delete(job.id),
+            job_names=state.job_names.delete(scoped(job.namespace, job.name)),
+        )
+        state = count_workloads(state, job.namespace, jobs=-1)
+    return state
+
+
+FOLDS: Final[dict[type, Fold]] = {
+    ev.AgentCreated: agent_created,
+    ev.AgentUpdated: agent_updated,
+    ev.AgentRestarted: agent_restarted,
+    ev.AgentScaled: agent_scaled,
+    ev.AgentStopped: agent_stopped,
+    ev.AgentStarted: agent_started,
+    ev.AgentDeleted: agent_deleted,
+    ev.AgentRemoved: agent_removed,
+    ev.RolloutAdvanced: rollout_advanced,
+    ev.JobCreated: job_created,
+    ev.JobCancelled: job_cancelled,
+    ev.JobFinished: job_finished,
+    ev.JobDeleted: job_deleted,
+    ev.JobsRemoved: jobs_removed,
+}

@@ -1,0 +1,1 @@
+"""What each command is decided into, by concept, and the reactions that follow (`settle`)."""

@@ -1,0 +1,117 @@
+"""Rules of the fabric itself, namespaces and tokens."""
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.draft import Draft
+from omnitide.fabric.rejection import Refuse
+from omnitide.fabric.state import DEFAULT_NAMESPACE, SYSTEM_NAMESPACES, TokenPurpose
+from omnitide.model.names import is_name, suggest_name
+
+MAX_NAMESPACES = 10_000
+MAX_TOKENS = 10_000
+
+
+def require_name(name: str, what: str) -> None:
+    if not is_name(name):
+        suggestion = suggest_name(name)
+        raise Refuse(
+            "invalid",
+            f"{name!r} cannot name {what}: lower-case letters, digits and inner hyphens, a letter first, 1 to 40",
+            hint=f"try {suggestion!r}" if suggestion else "",
+        )
+
+
+def require_namespace(draft: Draft, name: str) -> None:
+    if name not in draft.state.namespaces:
+        raise Refuse(
+            "not-found",
+            f"there is no namespace {name!r}",
+            hint=f"omnitide namespace create {name}",
+            subject=f"namespace {name}",
+        )
+
+
+def create_fabric(draft: Draft, command: cm.CreateFabric) -> None:
+    if draft.state.fabric_id:
+        raise Refuse("already-exists", f"this log belongs to fabric {draft.state.fabric_id} already")
+    draft.emit(ev.FabricCreated(fabric_id=command.fabric_id))
+    draft.emit(ev.NamespaceCreated(name=DEFAULT_NAMESPACE))
+
+
+def create_namespace(draft: Draft, command: cm.CreateNamespace) -> None:
+    require_name(command.name, "a namespace")
+    if command.name in draft.state.namespaces:
+        raise Refuse("already-exists", f"namespace {command.name!r} exists", subject=f"namespace {command.name}")
+    if len(draft.state.namespaces) >= MAX_NAMESPACES:
+        raise Refuse("limit", f"the fabric holds {MAX_NAMESPACES} namespaces, the most it can")
+    draft.emit(ev.NamespaceCreated(name=command.name))
+
+
+def delete_namespace(draft: Draft, command: cm.DeleteNamespace) -> None:
+    require_namespace(draft, command.name)
+    namespace = draft.state.namespaces[command.name]
+    if command.name in SYSTEM_NAMESPACES:
+        raise Refuse("conflict", f"namespace {command.name!r} belongs to the fabric and stays")
+    if namespace.agents or namespace.jobs:
+        raise Refuse(
+            "conflict",
+            f"namespace {command.name!r} still holds {namespace.agents} agents and {namespace.jobs} jobs",
+            hint="remove them first",
+            subject=f"namespace {command.name}",
+        )
+    draft.emit(ev.NamespaceDeleted(name=command.name))
+
+
+def issue_token(draft: Draft, command: cm.IssueToken) -> None:
+    if command.id in draft.state.tokens:
+        raise Refuse("already-exists", f"token {command.id} exists")
+    if command.expires_ms and command.expires_ms <= draft.header.time_ms:
+        raise Refuse("invalid", "the token would have expired before it was made")
+    if command.purpose is TokenPurpose.JOIN:
+        if not 1 <= command.uses <= 10_000:
+            raise Refuse("invalid", f"a join token is for 1 to 10000 nodes, not {command.uses}")
+        if not command.expires_ms:
+            raise Refuse("invalid", "a join token must expire", hint="give it a time to live, e.g. --ttl 1h")
+    if len(draft.state.tokens) >= MAX_TOKENS:
+        raise Refuse("limit", f"the fabric holds {MAX_TOKENS} tokens, the most it can", hint="revoke some")
+    draft.emit(
+        ev.TokenIssued(
+            id=command.id,
+            purpose=command.purpose,
+            digest=command.digest,
+            expires_ms=command.expires_ms,
+            uses=command.uses if command.purpose is TokenPurpose.JOIN else 0,
+            note=command.note,
+            labels=command.labels,
+        )
+    )
+
+
+def revoke_token(draft: Draft, command: cm.RevokeToken) -> None:
+    token = draft.state.tokens.get(command.id)
+    if token is None:
+        raise Refuse("not-found", f"there is no token {command.id}", hint="omnitide token list")
+    if not token.revoked:
+        draft.emit(ev.TokenRevoked(id=command.id))
+
+
+def forget(draft: Draft, command: cm.Forget) -> None:
+    """Finished jobs beyond the newest `keep_jobs` or older than the limit, and tokens long dead."""
+    state = draft.state
+    finished = sorted((job.finished_ms, job.id) for job in state.jobs.values() if job.finished_ms and not job.strays)
+    excess = len(finished) - command.keep_jobs
+    gone = [
+        job
+        for index, (finished_ms, job) in enumerate(finished)
+        if finished_ms < command.finished_before_ms or index < excess
+    ]
+    for start in range(0, min(len(gone), 5000), 500):
+        draft.emit(ev.JobsRemoved(jobs=tuple(gone[start : start + 500])))
+    dead = sorted(
+        token.id
+        for token in state.tokens.values()
+        if (token.expires_ms and token.expires_ms < command.finished_before_ms)
+        or (token.revoked and token.created_ms < command.finished_before_ms)
+    )
+    if dead:
+        draft.emit(ev.TokensForgotten(ids=tuple(dead[:5000])))

@@ -1,0 +1,204 @@
+"""Rules of agents: deploy, scale, restart, stop, start, delete, and one instance's restart."""
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.draft import Draft
+from omnitide.fabric.rejection import Refuse
+from omnitide.fabric.rules.access import require_name, require_namespace
+from omnitide.fabric.rules.feasible import require_feasible
+from omnitide.fabric.rules.settle import request_stop, settle_agent, settle_slots
+from omnitide.fabric.state import ENDED, Agent, find_agent, find_job, scoped
+from omnitide.model.spec import MAX_REPLICAS
+
+MAX_INSTANCES = 250_000
+MAX_AGENTS = 50_000
+
+
+def _subject(namespace: str, name: str) -> str:
+    return f"agent {scoped(namespace, name)}"
+
+
+def _agent(draft: Draft, namespace: str, name: str, if_match: int | None) -> Agent:
+    require_namespace(draft, namespace)
+    agent = find_agent(draft.state, namespace, name)
+    if agent is None:
+        raise Refuse(
+            "not-found",
+            f"there is no agent {scoped(namespace, name)}",
+            hint="omnitide agents",
+            subject=_subject(namespace, name),
+        )
+    if agent.deleting:
+        raise Refuse("conflict", f"agent {scoped(namespace, name)} is being removed", subject=_subject(namespace, name))
+    _match(agent, if_match)
+    return agent
+
+
+def _match(agent: Agent, if_match: int | None) -> None:
+    if if_match is not None and if_match != agent.revision:
+        raise Refuse(
+            "conflict",
+            f"agent {scoped(agent.namespace, agent.name)} is at revision {agent.revision}, not {if_match}",
+            hint="read it again and decide anew",
+            subject=_subject(agent.namespace, agent.name),
+        )
+
+
+def _require_room(draft: Draft, more: int) -> None:
+    if more > 0 and len(draft.state.instances) + more > MAX_INSTANCES:
+        raise Refuse(
+            "limit", f"the fabric would hold more than {MAX_INSTANCES} instances", hint="scale something down first"
+        )
+
+
+def _require_replicas(replicas: int) -> None:
+    if not 0 <= replicas <= MAX_REPLICAS:
+        raise Refuse("invalid", f"an agent has 0 to {MAX_REPLICAS} replicas, not {replicas}")
+
+
+def deploy_agent(draft: Draft, command: cm.DeployAgent) -> None:
+    require_name(command.name, "an agent")
+    require_namespace(draft, command.namespace)
+    if command.replicas is not None:
+        _require_replicas(command.replicas)
+    agent = find_agent(draft.state, command.namespace, command.name)
+    if agent is None:
+        _create_agent(draft, command)
+    else:
+        _update_agent(draft, command, agent)
+
+
+def _create_agent(draft: Draft, command: cm.DeployAgent) -> None:
+    subject = _subject(command.namespace, command.name)
+    if command.if_match:
+        raise Refuse(
+            "conflict", f"{subject} does not exist, so it cannot be at revision {command.if_match}", subject=subject
+        )
+    if find_job(draft.state, command.namespace, command.name) is not None:
+        raise Refuse(
+            "already-exists", f"{scoped(command.namespace, command.name)} is the name of a job", subject=subject
+        )
+    if command.agent in draft.state.agents or command.agent in draft.state.jobs:
+        raise Refuse("already-exists", f"id {command.agent} is in use", subject=subject)
+    if len(draft.state.agents) >= MAX_AGENTS:
+        raise Refuse("limit", f"the fabric holds {MAX_AGENTS} agents, the most it can", subject=subject)
+    replicas = 1 if command.replicas is None else command.replicas
+    _require_room(draft, replicas)
+    require_feasible(draft, command.spec, subject)
+    draft.emit(
+        ev.AgentCreated(
+            agent=command.agent,
+            namespace=command.namespace,
+            name=command.name,
+            spec=command.spec,
+            replicas=replicas,
+        )
+    )
+    settle_agent(draft, command.agent, reason="scaled-down")
+    draft.result = {"agent": command.agent, "version": 1, "change": "created"}
+
+
+def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
+    subject = _subject(agent.namespace, agent.name)
+    if agent.deleting:
+        raise Refuse("conflict", f"{subject} is being removed", hint="wait until it is gone", subject=subject)
+    if command.if_match == 0:
+        raise Refuse("already-exists", f"{subject} exists", subject=subject)
+    _match(agent, command.if_match)
+    change = "unchanged"
+    version = agent.version
+    if command.spec != agent.spec:
+        require_feasible(draft, command.spec, subject)
+        version += 1
+        draft.emit(ev.AgentUpdated(agent=agent.id, version=version, spec=command.spec))
+        change = "updated"
+    takes_replicas = command.replicas is not None and (agent.replicas_owner == "manifest" or command.take_over_replicas)
+    if takes_replicas and command.replicas is not None:
+        owner = "manifest"
+        if command.replicas != agent.replicas or agent.replicas_owner != owner:
+            _require_room(draft, command.replicas - agent.replicas)
+            draft.emit(ev.AgentScaled(agent=agent.id, replicas=command.replicas, owner=owner))
+            change = "updated" if change == "updated" else "scaled"
+    if not agent.active:
+        draft.emit(ev.AgentStarted(agent=agent.id))
+        change = "started" if change == "unchanged" else change
+    if change != "unchanged":
+        draft.touch(agent.id)
+        settle_agent(draft, agent.id, reason="scaled-down")
+    draft.result = {"agent": agent.id, "version": version, "change": change}
+
+
+def scale_agent(draft: Draft, command: cm.ScaleAgent) -> None:
+    agent = _agent(draft, command.namespace, command.name, command.if_match)
+    _require_replicas(command.replicas)
+    _require_room(draft, command.replicas - agent.replicas)
+    draft.result = {"agent": agent.id, "from": agent.replicas, "to": command.replicas}
+    if command.replicas == agent.replicas and agent.replicas_owner == "scale":
+        return
+    draft.emit(ev.AgentScaled(agent=agent.id, replicas=command.replicas, owner="scale"))
+    if command.replicas != agent.replicas:
+        draft.touch(agent.id)
+        low, high = sorted((agent.replicas, command.replicas))
+        settle_slots(draft, agent.id, list(range(low + 1, high + 1)), reason="scaled-down")
+
+
+def restart_agent(draft: Draft, command: cm.RestartAgent) -> None:
+    agent = _agent(draft, command.namespace, command.name, command.if_match)
+    if not agent.active:
+        raise Refuse(
+            "conflict",
+            f"agent {scoped(agent.namespace, agent.name)} is stopped",
+            hint=f"omnitide start {agent.name}",
+            subject=_subject(agent.namespace, agent.name),
+        )
+    draft.emit(ev.AgentRestarted(agent=agent.id, version=agent.version + 1))
+    draft.touch(agent.id)
+    settle_agent(draft, agent.id, reason="restart")
+    draft.result = {"agent": agent.id, "version": agent.version + 1}
+
+
+def stop_agent(draft: Draft, command: cm.StopAgent) -> None:
+    agent = _agent(draft, command.namespace, command.name, command.if_match)
+    if agent.active:
+        draft.emit(ev.AgentStopped(agent=agent.id))
+        settle_agent(draft, agent.id, reason="stopped")
+    draft.result = {"agent": agent.id}
+
+
+def start_agent(draft: Draft, command: cm.StartAgent) -> None:
+    agent = _agent(draft, command.namespace, command.name, command.if_match)
+    if not agent.active:
+        _require_room(draft, agent.replicas)
+        draft.emit(ev.AgentStarted(agent=agent.id))
+        settle_agent(draft, agent.id, reason="stopped")
+    draft.result = {"agent": agent.id}
+
+
+def delete_agent(draft: Draft, command: cm.DeleteAgent) -> None:
+    require_namespace(draft, command.namespace)
+    agent = find_agent(draft.state, command.namespace, command.name)
+    if agent is None:
+        raise Refuse(
+            "not-found",
+            f"there is no agent {scoped(command.namespace, command.name)}",
+            hint="omnitide agents",
+            subject=_subject(command.namespace, command.name),
+        )
+    _match(agent, command.if_match)
+    if not agent.deleting:
+        draft.emit(ev.AgentDeleted(agent=agent.id))
+        settle_agent(draft, agent.id, reason="deleted")
+    draft.result = {"agent": agent.id}
+
+
+def restart_instance(draft: Draft, command: cm.RestartInstance) -> None:
+    instance = draft.state.instances.get(command.instance)
+    if instance is None:
+        raise Refuse("not-found", f"there is no instance {command.instance}", hint="omnitide ps")
+    if instance.kind != "agent":
+        raise Refuse("conflict", f"{instance.name} is a task of a job; it runs once", hint="run the job again")
+    if instance.status in ENDED:
+        raise Refuse("conflict", f"{instance.name} has ended already ({instance.status.value})")
+    draft.touch(instance.workload)
+    request_stop(draft, instance, "restart")
+    settle_slots(draft, instance.workload, [instance.slot], reason="restart")

@@ -1,0 +1,398 @@
+"""What the fabric is: immutable objects in persistent maps, so that one change copies a path and never a whole map.
+
+State is the fold of the log's entries (`evolve.apply`). Everything here is derived from events; nothing may depend
+on the order of a map. Times are wall-clock milliseconds as stamped on the entries, quantities are integers.
+"""
+
+import enum
+from typing import Final, Literal
+
+import msgspec
+from immutables import Map
+
+from omnitide.model.spec import AgentSpec, JobSpec, WorkloadSpec
+
+DEFAULT_NAMESPACE: Final = "default"
+SYSTEM_NAMESPACES: Final = (DEFAULT_NAMESPACE,)
+
+WorkloadKind = Literal["agent", "job"]
+
+
+class InstanceStatus(enum.StrEnum):
+    PENDING = "pending"
+    PLACED = "placed"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+ENDED: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.SUCCEEDED, InstanceStatus.FAILED, InstanceStatus.LOST})
+"""Not this fabric's running work any more (a lost one may come back, see `instance.recovered`)."""
+
+ON_NODE: Final = frozenset(
+    {InstanceStatus.PLACED, InstanceStatus.STARTING, InstanceStatus.RUNNING, InstanceStatus.STOPPING}
+)
+
+
+class Phase(enum.IntEnum):
+    """How far an attempt has come on its node; grows within an attempt. The wire's Phase without STOPPING."""
+
+    NONE = 0
+    STARTING = 1
+    RUNNING = 2
+    WAITING = 3
+    ENDED = 4
+
+
+class Health(enum.StrEnum):
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class ExitRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an attempt ended."""
+
+    attempt: int = 0
+    code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    message: str = ""
+    cause: str = ""
+    out_of_memory: bool = False
+    permanent: bool = False
+    ended_ms: int = 0
+
+
+class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One run of an agent's replica or a job's task. `id` is `<workload id>.<slot>.<generation>`."""
+
+    id: str
+    namespace: str
+    kind: WorkloadKind
+    workload: str
+    """Id of the agent or job."""
+    name: str
+    version: int
+    slot: int
+    generation: int
+    status: InstanceStatus
+    created_ms: int
+    since_ms: int
+    """When it came into this status."""
+    revision: int
+    node: str = ""
+    cpu_milli: int = 0
+    """Set aside on the node, from placement until it leaves the node."""
+    memory_bytes: int = 0
+    ports: tuple[tuple[str, int], ...] = ()
+    attempt: int = 0
+    phase: Phase = Phase.NONE
+    health: Health = Health.UNKNOWN
+    started_ms: int = 0
+    """When the current attempt came to run."""
+    next_attempt_ms: int = 0
+    not_before_ms: int = 0
+    """A pending instance is not placed before this log time."""
+    avoid: str = ""
+    """Node on which the generation before failed: taken only if nothing else fits."""
+    exit: ExitRecord | None = None
+    """Of the last attempt that ended."""
+    stop_reason: str = ""
+    handle: str = ""
+    unenforced: tuple[str, ...] = ()
+    correlation: str = ""
+
+
+class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A replica's place. Its generations follow one another; at most one is current."""
+
+    generation: int = 0
+    """Highest generation ever made."""
+    current: str = ""
+    """Instance id."""
+    failures: int = 0
+    """Generations in a row that failed without a stable run in between."""
+    last_exit: ExitRecord | None = None
+    """How the last generation before the current one ended."""
+    last_node: str = ""
+
+
+class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Current instances of a workload by status."""
+
+    pending: int = 0
+    placed: int = 0
+    starting: int = 0
+    running: int = 0
+    stopping: int = 0
+    stopped: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    lost: int = 0
+
+
+class Version(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One immutable version of an agent."""
+
+    number: int
+    spec: AgentSpec
+    created_ms: int
+    principal: str
+    reason: str = "deployed"
+    """deployed, updated or restarted."""
+
+
+class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
+    id: str
+    namespace: str
+    name: str
+    version: int
+    replicas: int
+    versions: Map[int, Version]
+    slots: Map[int, Slot]
+    counts: Counts
+    created_ms: int
+    revision: int
+    replicas_owner: str = "manifest"
+    """Who set `replicas` last: `manifest` or `scale`. A manifest does not take over what `scale` set unless told to."""
+    active: bool = True
+    """False after `stop`: keeps its number of replicas and runs none."""
+    deleting: bool = False
+    rollout_cursor: int = 0
+    """Next slot to look at while a new version rolls out; 0 when none does."""
+    strays: Map[str, None] = Map()
+    """Instances that are no slot's current one and still on a node: lost, or being stopped after a merge."""
+
+    @property
+    def spec(self) -> AgentSpec:
+        return self.versions[self.version].spec
+
+    def wants(self, slot: int) -> bool:
+        """Whether this slot should have a running instance."""
+        return self.active and not self.deleting and 1 <= slot <= self.replicas
+
+
+class JobStatus(enum.StrEnum):
+    ACTIVE = "active"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A workload that runs to completion: one task (slot 1) for now."""
+
+    id: str
+    namespace: str
+    name: str
+    spec: JobSpec
+    slot: Slot
+    created_ms: int
+    revision: int
+    status: JobStatus = JobStatus.ACTIVE
+    cancelling: bool = False
+    deleting: bool = False
+    finished_ms: int = 0
+    exit: ExitRecord | None = None
+    strays: Map[str, None] = Map()
+
+
+class DriverFact(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    version: str = ""
+    healthy: bool = True
+    detail: str = ""
+    enforces: tuple[str, ...] = ()
+
+
+class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a machine declares of itself."""
+
+    labels: dict[str, str] = {}
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    drivers: tuple[DriverFact, ...] = ()
+    port_first: int = 0
+    port_last: int = 0
+    address: str = ""
+    platform: dict[str, str] = {}
+    software: str = ""
+    boot_id: str = ""
+
+    def driver(self, name: str) -> DriverFact | None:
+        for fact in self.drivers:
+            if fact.name == name:
+                return fact
+        return None
+
+
+class NodeStatus(enum.StrEnum):
+    JOINED = "joined"
+    """Has an identity, has not connected yet."""
+    LIVE = "live"
+    UNREACHABLE = "unreachable"
+    """Silent past its lease: what it runs is unknown."""
+    LOST = "lost"
+    """Unreachable for longer than the fabric waits: what may be replaced has been."""
+
+
+class Scheduling(enum.StrEnum):
+    OPEN = "open"
+    CORDONED = "cordoned"
+    DRAINING = "draining"
+    DRAINED = "drained"
+
+
+class Node(msgspec.Struct, frozen=True, omit_defaults=True):
+    id: str
+    name: str
+    key_digest: str
+    """Of the public key that is this node's identity."""
+    facts: NodeFacts
+    instances: Map[str, None]
+    """Ids of what is placed here, lost ones included until the node is back or gone."""
+    ports: Map[int, str]
+    """Host ports in use -> instance id; `!` for one that the node found taken by something else."""
+    joined_ms: int
+    since_ms: int
+    revision: int
+    status: NodeStatus = NodeStatus.JOINED
+    scheduling: Scheduling = Scheduling.OPEN
+    session: int = 0
+    """Epoch of the newest session; grows by one with each."""
+    outbox: str = ""
+    sequence: int = 0
+    """Last report taken of that outbox."""
+    used_cpu_milli: int = 0
+    used_memory_bytes: int = 0
+    departing: str = ""
+    """Reason given with a goodbye; empty otherwise."""
+    back_within_ms: int = 0
+
+    @property
+    def schedulable(self) -> bool:
+        return self.status is NodeStatus.LIVE and self.scheduling is Scheduling.OPEN
+
+
+class TokenPurpose(enum.StrEnum):
+    JOIN = "join"
+    API = "api"
+
+
+class Token(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A token, by digest; the text is shown once and kept nowhere."""
+
+    id: str
+    purpose: TokenPurpose
+    digest: str
+    """Names its algorithm, see security.tokens."""
+    created_ms: int
+    principal: str
+    revision: int
+    expires_ms: int = 0
+    """0: never."""
+    uses_left: int = 0
+    """Join tokens only."""
+    note: str = ""
+    labels: dict[str, str] = {}
+    """Put on each node that joins by it."""
+    revoked: bool = False
+
+
+class Namespace(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    created_ms: int
+    revision: int
+    agents: int = 0
+    jobs: int = 0
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """The answer to a command that carried an idempotency key."""
+
+    fingerprint: str
+    revision: int
+    result: dict[str, str | int]
+
+
+class Idempotency(msgspec.Struct, frozen=True):
+    """Two turns of remembered answers: a key lives for one to two turns of log time, or of `TURN_SIZE` keys."""
+
+    recent: Map[str, Remembered]
+    older: Map[str, Remembered]
+    turned_ms: int = 0
+
+
+class FabricState(msgspec.Struct, frozen=True):
+    fabric_id: str
+    revision: int
+    time_ms: int
+    namespaces: Map[str, Namespace]
+    nodes: Map[str, Node]
+    node_names: Map[str, str]
+    tokens: Map[str, Token]
+    agents: Map[str, Agent]
+    agent_names: Map[str, str]
+    """`namespace/name` -> id."""
+    jobs: Map[str, Job]
+    job_names: Map[str, str]
+    instances: Map[str, Instance]
+    pending: Map[str, None]
+    """Ids of instances that wait for a node."""
+    draining: Map[str, None]
+    """Ids of nodes that are draining."""
+    idempotency: Idempotency
+    feature_level: int = 1
+
+
+def empty_state() -> FabricState:
+    """The state before the first entry."""
+    return FabricState(
+        fabric_id="",
+        revision=0,
+        time_ms=0,
+        namespaces=Map(),
+        nodes=Map(),
+        node_names=Map(),
+        tokens=Map(),
+        agents=Map(),
+        agent_names=Map(),
+        jobs=Map(),
+        job_names=Map(),
+        instances=Map(),
+        pending=Map(),
+        draining=Map(),
+        idempotency=Idempotency(recent=Map(), older=Map()),
+    )
+
+
+def scoped(namespace: str, name: str) -> str:
+    """Key of the name maps."""
+    return f"{namespace}/{name}"
+
+
+def find_agent(state: FabricState, namespace: str, name: str) -> Agent | None:
+    identifier = state.agent_names.get(scoped(namespace, name))
+    return None if identifier is None else state.agents[identifier]
+
+
+def find_job(state: FabricState, namespace: str, name: str) -> Job | None:
+    identifier = state.job_names.get(scoped(namespace, name))
+    return None if identifier is None else state.jobs[identifier]
+
+
+def find_node(state: FabricState, name_or_id: str) -> Node | None:
+    return state.nodes.get(name_or_id) or state.nodes.get(state.node_names.get(name_or_id, ""))
+
+
+def spec_of_instance(state: FabricState, instance: Instance) -> WorkloadSpec:
+    """The spec that this instance runs. Raises KeyError if its workload is gone."""
+    if instance.kind == "agent":
+        return state.agents[instance.workload].versions[instance.version].spec
+    return state.jobs[instance.workload].spec

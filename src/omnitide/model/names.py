@@ -1,0 +1,38 @@
+"""The grammar of names and labels. One place, so that every surface refuses the same things with the same words."""
+
+import re
+from typing import Annotated
+
+from msgspec import Meta
+
+NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
+"""Lower-case letters, digits and inner hyphens, a letter first, 40 at most: a DNS label with room for `-slot.gen`."""
+
+LABEL_KEY_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$"
+LABEL_VALUE_PATTERN = r"^[A-Za-z0-9._:/+@-]{0,128}$"
+ENVIRONMENT_KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+ID_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,79}$"
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="Lower-case letters, digits, inner hyphens; 1 to 40.")]
+Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+LabelKey = Annotated[str, Meta(pattern=LABEL_KEY_PATTERN)]
+LabelValue = Annotated[str, Meta(pattern=LABEL_VALUE_PATTERN)]
+EnvironmentKey = Annotated[str, Meta(pattern=ENVIRONMENT_KEY_PATTERN)]
+
+_NAME = re.compile(NAME_PATTERN)
+
+
+def is_name(text: str) -> bool:
+    return _NAME.match(text) is not None
+
+
+def suggest_name(text: str) -> str:
+    """The nearest valid name, for error messages; empty if nothing of it can be kept."""
+    kept = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")
+    kept = re.sub(r"^[^a-z]+", "", kept)[:40].strip("-")
+    return kept if is_name(kept) else ""
+
+
+def instance_name(workload: str, slot: int, generation: int) -> str:
+    """`hello-2.1`: agent or job, slot, generation."""
+    return f"{workload}-{slot}.{generation}"
