@@ -1,7 +1,7 @@
 """The one decision point: may this principal do this? Pure, and asked on the very state that `decide` sees (law 11).
 
 One role exists so far: whoever holds an API token administers the fabric. A node may speak for itself alone, a join
-token may join, the fabric's own parts may do what they are for. Roles, audit and tenancy come in here without new questions.
+token may join, the fabric's own parts may do what they are for. Roles, audit and tenancy come in here.
 """
 
 from typing import Final, NamedTuple

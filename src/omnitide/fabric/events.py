@@ -63,6 +63,8 @@ class NodeJoined(_Event, frozen=True, kw_only=True, tag="node.joined.v1"):
     key_digest: str
     token: str
     facts: NodeFacts
+    labels: dict[str, str] = {}
+    """Given with the token: they stay, whatever the node says of itself later."""
 
 
 class NodeConnected(_Event, frozen=True, kw_only=True, tag="node.connected.v1"):

@@ -271,6 +271,8 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     """Last report taken of that outbox."""
     used_cpu_milli: int = 0
     used_memory_bytes: int = 0
+    join_labels: dict[str, str] = {}
+    """Given with the token by which it joined; the node cannot change them."""
     departing: str = ""
     """Reason given with a goodbye; empty otherwise."""
     back_within_ms: int = 0

@@ -23,6 +23,7 @@ def node_joined(state: FabricState, event: ev.NodeJoined, at: Moment) -> FabricS
         name=event.name,
         key_digest=event.key_digest,
         facts=event.facts,
+        join_labels=event.labels,
         instances=Map(),
         ports=Map(),
         joined_ms=at.time_ms,

@@ -40,7 +40,8 @@ def require_feasible(draft: Draft, spec: WorkloadSpec, subject: str) -> None:
     raise Refuse(
         "impossible",
         f"each instance asks for {format_cpu(wanted.cpu)} cpu and {format_bytes(wanted.memory)}; no node "
-        f"of {len(nodes)} has both, even empty (most cpu {format_cpu(most_cpu)}, most memory {format_bytes(most_memory)})",
+        f"of {len(nodes)} has both, even empty (most cpu {format_cpu(most_cpu)}, "
+        f"most memory {format_bytes(most_memory)})",
         hint="ask for less, or join a larger node first",
         subject=subject,
     )

@@ -1,5 +1,7 @@
 """Rules of nodes: joining, sessions, silence, and what operators do with them."""
 
+from msgspec.structs import replace
+
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
@@ -37,6 +39,11 @@ def join_node(draft: Draft, command: cm.JoinNode) -> None:
         raise Refuse("forbidden", "the join token is unknown or was revoked", hint="omnitide token create")
     if token.expires_ms <= draft.header.time_ms:
         raise Refuse("expired", "the join token has expired", hint="omnitide token create")
+    again = draft.state.nodes.get(command.node)
+    if again is not None and again.key_digest == command.key_digest:
+        # The answer to this very join was lost: the same identity asks again, which is no second use of the token.
+        draft.result = {"node": again.id, "name": again.name}
+        return
     if token.uses_left < 1:
         raise Refuse("expired", "the join token has been used up", hint="omnitide token create")
     require_name(command.name, "a node")
@@ -62,18 +69,11 @@ def join_node(draft: Draft, command: cm.JoinNode) -> None:
             name=command.name,
             key_digest=command.key_digest,
             token=token.id,
-            facts=_labelled(command.facts, token.labels),
+            facts=replace(command.facts, labels={**command.facts.labels, **token.labels}),
+            labels=token.labels,
         )
     )
     draft.result = {"node": command.node, "name": command.name}
-
-
-def _labelled(facts: cm.NodeFacts, labels: dict[str, str]) -> cm.NodeFacts:
-    if not labels:
-        return facts
-    from msgspec.structs import replace
-
-    return replace(facts, labels={**facts.labels, **labels})
 
 
 def connect_node(draft: Draft, command: cm.ConnectNode) -> None:

@@ -1,0 +1,25 @@
+"""Time, as the shell gets it: wall clock for stamps and people, the event loop's own clock for every wait."""
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Wall clock, milliseconds since 1970. May jump; decides nothing but stamps and expiries."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds, never backwards; what leases are measured by."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,136 @@
+"""Leases: from a broken session to unreachable, and from there to lost, by the leader's monotonic clock.
+
+Clocks decide nothing here: a timer is a command that names the node's session, and `decide` looks at that (DESIGN,
+"Time and ids"). A node that is back has a newer session, so a late timer changes nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from omnitide.fabric.commands import Command, DeclareLost, Header, SuspectNode
+from omnitide.fabric.decide import Decision
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import ENDED, FabricState, Node, NodeStatus, spec_of_instance
+from omnitide.nexus.clock import Clock
+from omnitide.nexus.engine import Engine
+from omnitide.operations.runtime import NotServing
+
+_log = structlog.get_logger("omnitide.nexus.leases")
+
+PRINCIPAL: Final = "system:leases"
+RETRY_S: Final = 0.5
+"""Between tries while the engine takes no writes: bounded by nothing but the engine's recovery, and idempotent."""
+MAX_DEPARTURE_MS: Final = 10 * 60 * 1000
+"""Longest absence that a goodbye can announce."""
+
+
+class LeaseTimes:
+    """Reloadable settings, all in milliseconds."""
+
+    def __init__(self, reconnect_grace_ms: int, lost_after_ms: int, startup_grace_ms: int) -> None:
+        self.reconnect_grace_ms = reconnect_grace_ms
+        self.lost_after_ms = lost_after_ms
+        self.startup_grace_ms = startup_grace_ms
+
+
+class Leases:
+    """One task for each node that is away; none for those that are here."""
+
+    def __init__(self, engine: Engine, clock: Clock, times: Callable[[], LeaseTimes]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._times = times
+        self._timers: dict[str, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        """A new leader first grants every node one full lease: none has had the chance to connect to it."""
+        for node in self._engine.committed().nodes.values():
+            if node.status in (NodeStatus.LIVE, NodeStatus.UNREACHABLE, NodeStatus.LOST):
+                self._begin(node.id, node.session, self._times().startup_grace_ms / 1000)
+
+    def session_opened(self, node: str) -> None:
+        timer = self._timers.pop(node, None)
+        if timer is not None:
+            timer.cancel()
+
+    def session_closed(self, node: str, session: int) -> None:
+        """The node's newest session broke."""
+        known = self._engine.committed().nodes.get(node)
+        if known is None or known.session != session:
+            return
+        grace_ms = self._times().reconnect_grace_ms
+        if known.departing:
+            grace_ms = max(grace_ms, min(known.back_within_ms, MAX_DEPARTURE_MS))
+        self._begin(node, session, grace_ms / 1000)
+
+    async def close(self) -> None:
+        timers = list(self._timers.values())
+        self._timers.clear()
+        for timer in timers:
+            timer.cancel()
+        await asyncio.gather(*timers, return_exceptions=True)
+
+    def _begin(self, node: str, session: int, grace_s: float) -> None:
+        self.session_opened(node)
+        task = asyncio.get_running_loop().create_task(self._run_out(node, session, grace_s), name=f"lease {node}")
+        self._timers[node] = task
+        task.add_done_callback(lambda done: self._finished(node, done))
+
+    def _finished(self, node: str, task: asyncio.Task[None]) -> None:
+        if self._timers.get(node) is task:
+            del self._timers[node]
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a lease timer failed", node=node, exc_info=task.exception())
+
+    async def _run_out(self, node: str, session: int, grace_s: float) -> None:
+        await asyncio.sleep(grace_s)
+        if not await self._submit(SuspectNode(node=node, session=session)):
+            return
+        silent_since = self._clock.monotonic()
+        while True:
+            known = self._engine.committed().nodes.get(node)
+            if known is None or known.session != session:
+                return
+            elapsed_ms = int((self._clock.monotonic() - silent_since) * 1000)
+            due_ms = self._next_threshold(self._engine.committed(), known, elapsed_ms)
+            if due_ms is None:
+                return
+            if due_ms > elapsed_ms:
+                await asyncio.sleep((due_ms - elapsed_ms) / 1000)
+            silent_ms = max(due_ms, int((self._clock.monotonic() - silent_since) * 1000))
+            command = DeclareLost(
+                node=node,
+                session=session,
+                silent_ms=silent_ms,
+                default_lost_after_ms=self._times().lost_after_ms,
+            )
+            if not await self._submit(command):
+                return
+
+    def _next_threshold(self, state: FabricState, node: Node, elapsed_ms: int) -> int | None:
+        """When (ms of silence) something on the node is next to be declared lost; None if nothing is."""
+        default_ms = self._times().lost_after_ms
+        thresholds: set[int] = set()
+        if node.status is NodeStatus.UNREACHABLE:
+            thresholds.add(default_ms)
+        for identifier in node.instances:
+            instance = state.instances[identifier]
+            if instance.status in ENDED:
+                continue
+            spec = spec_of_instance(state, instance)
+            if spec.on_disconnect != "keep":
+                thresholds.add(default_ms if spec.lost_after is None else spec.lost_after)
+        return max(min(thresholds), elapsed_ms) if thresholds else None
+
+    async def _submit(self, command: Command) -> bool:
+        """Whether the timer goes on. Retries while the engine takes no writes."""
+        while True:
+            try:
+                outcome: Decision | Rejection = await self._engine.submit(command, Header(principal=PRINCIPAL))
+            except NotServing:
+                await asyncio.sleep(RETRY_S)
+                continue
+            return isinstance(outcome, Decision)

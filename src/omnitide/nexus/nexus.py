@@ -1,0 +1,272 @@
+"""Nexus: the parts of the control plane put together, as operations see it (`operations.runtime.Runtime`).
+
+No listening happens here: `node_service` carries sessions and the API carries requests, so that the whole of this runs
+in the simulation too.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final, NamedTuple
+
+import structlog
+
+from omnitide import __version__
+from omnitide.config.settings import Settings
+from omnitide.fabric.commands import Command, CreateFabric, Forget, Header
+from omnitide.fabric.decide import Decision
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import FabricState, TokenPurpose
+from omnitide.nexus.clock import Clock
+from omnitide.nexus.engine import Engine, EngineLimits
+from omnitide.nexus.joining import Joining
+from omnitide.nexus.leases import Leases, LeaseTimes
+from omnitide.nexus.placer import Placer
+from omnitide.nexus.sessions import HostSample, Sessions, SessionSettings
+from omnitide.nexus.tunnels import Tunnels
+from omnitide.nexus.watching import Committed
+from omnitide.operations.runtime import (
+    Check,
+    HostUse,
+    Limits,
+    LogPiece,
+    LogsUnavailable,
+    NewToken,
+    NodeLive,
+    NotServing,
+)
+from omnitide.scheduler.explain import explain_instance
+from omnitide.scheduler.explanation import Explanation
+from omnitide.security.join_contract import JoinAnswer
+from omnitide.security.keyring import Keyring
+from omnitide.store.protocol import EventLog
+
+_log = structlog.get_logger("omnitide.nexus")
+
+BEAT_MS: Final = 10_000
+STARTUP_MARGIN_MS: Final = 6_000
+"""On top of a full lease, a new leader waits for the longest pause between a node's tries to connect."""
+JANITOR_S: Final = 600.0
+KEEP_FINISHED_MS: Final = 24 * 3600 * 1000
+KEEP_FINISHED_JOBS: Final = 1000
+
+
+class WrongFabric(Exception):
+    """The event log and the keyring belong to different fabrics."""
+
+
+class Ports(NamedTuple):
+    """Where nodes reach this Nexus; known once the server listens."""
+
+    node_endpoints: tuple[str, ...] = ()
+
+
+def _random_id() -> str:
+    return secrets.token_hex(6)
+
+
+class Nexus:
+    """Made by `Nexus.start`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        keyring: Keyring,
+        clock: Clock,
+        settings: Callable[[], Settings],
+        random_id: Callable[[], str],
+    ) -> None:
+        self.engine = engine
+        self.keyring = keyring
+        self.clock = clock
+        self.settings = settings
+        self.ports = Ports()
+        self._random_id = random_id
+        self._started_ms = clock.now_ms()
+        self.leases = Leases(engine, clock, self._lease_times)
+        self.sessions = Sessions(engine, clock, self.leases, self._session_settings)
+        self.tunnels = Tunnels(self.sessions)
+        self.placer = Placer(engine, clock)
+        self.joining = Joining(engine, keyring, clock, lambda: self.ports.node_endpoints)
+        self._janitor: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        log: EventLog,
+        keyring: Keyring,
+        clock: Clock,
+        settings: Callable[[], Settings],
+        *,
+        random_id: Callable[[], str] = _random_id,
+        limits: EngineLimits | None = None,
+    ) -> "Nexus":
+        """Open the engine on the log and start every background part. Raises WrongFabric, and as `Engine.open`."""
+        engine = await Engine.open(log, clock, limits or _engine_limits(settings()))
+        known = engine.committed().fabric_id
+        if not known:
+            outcome = await engine.submit(
+                CreateFabric(fabric_id=keyring.fabric_id), Header(principal="system:bootstrap")
+            )
+            if isinstance(outcome, Rejection):
+                raise WrongFabric(outcome.message)
+        elif known != keyring.fabric_id:
+            await engine.close()
+            raise WrongFabric(f"the event log is of fabric {known}, the keyring of {keyring.fabric_id}")
+        nexus = cls(engine, keyring, clock, settings, random_id)
+        nexus.leases.start()
+        nexus.placer.start()
+        nexus._janitor = asyncio.get_running_loop().create_task(nexus._clean_up(), name="janitor")
+        return nexus
+
+    async def close(self) -> None:
+        """Orderly: sessions end, nothing more is decided. What nodes run goes on."""
+        if self._janitor is not None:
+            self._janitor.cancel()
+            await asyncio.gather(self._janitor, return_exceptions=True)
+        await self.sessions.close()
+        await self.leases.close()
+        await self.placer.close()
+        await self.engine.close()
+
+    def settings_changed(self) -> None:
+        """Tell the parts that keep copies; everything else reads settings anew."""
+        self.sessions.settings_changed()
+
+    # -- settings for the parts --------------------------------------------------------------------------------------
+
+    def _lease_times(self) -> LeaseTimes:
+        lease = self.settings().lease
+        startup = lease.keepalive_ms + lease.keepalive_timeout_ms + lease.reconnect_grace_ms + STARTUP_MARGIN_MS
+        return LeaseTimes(lease.reconnect_grace_ms, lease.lost_after_ms, startup)
+
+    def _session_settings(self) -> SessionSettings:
+        lease = self.settings().lease
+        return SessionSettings(
+            fabric_id=self.keyring.fabric_id,
+            log_id=self.log_id(),
+            software=f"omnitide/{__version__}",
+            endpoints=self.ports.node_endpoints,
+            keepalive_ms=lease.keepalive_ms,
+            keepalive_timeout_ms=lease.keepalive_timeout_ms,
+            lost_after_ms=lease.lost_after_ms,
+            beat_ms=BEAT_MS,
+        )
+
+    async def _clean_up(self) -> None:
+        """Finished jobs and dead tokens leave the state after a day, or when there are too many."""
+        while True:
+            await asyncio.sleep(JANITOR_S)
+            command = Forget(finished_before_ms=self.clock.now_ms() - KEEP_FINISHED_MS, keep_jobs=KEEP_FINISHED_JOBS)
+            try:
+                await self.engine.submit(command, Header(principal="system:janitor"))
+            except NotServing as refusal:
+                _log.info("clean-up put off", reason=refusal.reason)
+
+    # -- Runtime -----------------------------------------------------------------------------------------------------
+
+    def log_id(self) -> str:
+        return self.engine.log.identity.log_id
+
+    def committed(self) -> FabricState:
+        return self.engine.committed()
+
+    async def submit(self, command: Command, header: Header) -> Decision | Rejection:
+        return await self.engine.submit(command, header)
+
+    def dry_run(self, command: Command, header: Header) -> Decision | Rejection:
+        return self.engine.dry_run(command, header)
+
+    async def wait_for(self, revision: int, timeout_s: float) -> bool:
+        return await self.engine.wait_for(revision, timeout_s)
+
+    async def entries(self, after: int, limit: int) -> list[Committed]:
+        return await self.engine.entries(after, limit)
+
+    def watch(self, after: int) -> AsyncIterator[list[Committed]]:
+        return self.engine.watchers.watch(after, self.engine.entries)
+
+    def new_id(self, prefix: str) -> str:
+        return f"{prefix}-{self._random_id()}"
+
+    def now_ms(self) -> int:
+        return self.clock.now_ms()
+
+    def started_ms(self) -> int:
+        return self._started_ms
+
+    def node_live(self, node_id: str) -> NodeLive | None:
+        session = self.sessions.get(node_id)
+        if session is None:
+            return None
+        sample = session.sample
+        return NodeLive(
+            last_beat_ms=sample.at_ms if sample else 0,
+            stalled_since_ms=session.stalled_since_ms,
+            session_address=session.peer.address,
+            use=_host_use(sample) if sample else None,
+        )
+
+    def logs(self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int) -> AsyncIterator[LogPiece]:
+        known = self.engine.committed().instances.get(instance_id)
+        if known is None:
+            raise LogsUnavailable(f"instance {instance_id} is not known any more")
+        if not known.node:
+            raise LogsUnavailable(f"{known.name} has not been placed on a node yet")
+        return self.tunnels.logs(known.node, instance_id, follow=follow, tail_lines=tail_lines, since_ms=since_ms)
+
+    def readiness(self) -> list[Check]:
+        refusing = self.engine.refusing
+        failed = self.engine.failed.done()
+        return [
+            Check("engine", not failed, "the engine has failed" if failed else ""),
+            Check("event-log", not refusing, refusing),
+        ]
+
+    def limits(self) -> Limits:
+        limits = self.settings().limits
+        return Limits(
+            body_bytes=limits.max_body_bytes,
+            spec_bytes=limits.max_spec_bytes,
+            watcher_events=limits.watcher_buffer,
+        )
+
+    def endpoints(self) -> tuple[str, ...]:
+        return self.ports.node_endpoints
+
+    def new_token(self, purpose: TokenPurpose) -> NewToken:
+        return self.joining.new_token(purpose)
+
+    def token_keys(self) -> Mapping[str, bytes]:
+        return self.keyring.token_keys
+
+    def ca_bundle_pem(self) -> str:
+        return self.keyring.authority.trust_bundle().pem.decode()
+
+    async def join(
+        self, token_text: str, csr_pem: str, facts: Mapping[str, object], peer: str
+    ) -> JoinAnswer | Rejection:
+        return await self.joining.join(token_text, csr_pem, facts, peer)
+
+    async def explain(self, instance_id: str, node_limit: int) -> Explanation:
+        state = self.committed()
+        instance = state.instances[instance_id]
+        return explain_instance(state, self.placer.table, instance, now_ms=self.clock.now_ms(), node_limit=node_limit)
+
+
+def _host_use(sample: HostSample) -> HostUse:
+    use = sample.use
+    return HostUse(
+        at_ms=sample.at_ms,
+        cpu_milli_used=use.cpu_milli_used,
+        memory_used_bytes=use.memory_used_bytes,
+        disk_used_bytes=use.disk_used_bytes,
+        network_received_bytes=use.network_received_bytes,
+        network_sent_bytes=use.network_sent_bytes,
+        load_milli=use.load_milli,
+        instances_running=use.instances_running,
+    )
+
+
+def _engine_limits(settings: Settings) -> EngineLimits:
+    return EngineLimits(snapshot_every=settings.snapshots.every_records, watcher_entries=settings.limits.watcher_buffer)

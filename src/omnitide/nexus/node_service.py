@@ -1,0 +1,189 @@
+"""NodeService over gRPC and mTLS: carriage for sessions and tunnels, and certificate renewal."""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Generic, TypeVar, cast
+
+import grpc
+import grpc.aio
+import structlog
+
+from omnitide.nexus.sessions import Peer, Sessions
+from omnitide.nexus.tunnels import Tunnels
+from omnitide.security.certificates import public_key_digest
+from omnitide.security.errors import SecurityError
+from omnitide.security.names import Role
+from omnitide.security.peer import PeerRefused, TrustBundle, verify_peer
+from omnitide.security.pki import Authority, CsrRefused, csr_public_key, sign_node_csr
+from omnitide.security.tls import TlsMaterial
+from omnitide.wire import node_pb2 as pb
+from omnitide.wire import node_pb2_grpc as pb_grpc
+from omnitide.wire.link import LinkClosed
+
+_log = structlog.get_logger("omnitide.nexus.node_service")
+
+MAX_MESSAGE_BYTES: Final = 4 << 20
+MAX_SESSIONS: Final = 20_000
+
+Sent = TypeVar("Sent")
+Received = TypeVar("Received")
+
+
+class ServerLink(Generic[Sent, Received]):
+    """The server's end of a gRPC stream as a Link."""
+
+    def __init__(self, requests: AsyncIterator[Received], context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        self._requests = requests
+        self._context = context
+        self._closed = asyncio.Event()
+
+    @property
+    def closed(self) -> asyncio.Event:
+        return self._closed
+
+    async def send(self, message: Sent) -> None:
+        if self._closed.is_set():
+            raise LinkClosed("closed here")
+        try:
+            await self._context.write(message)
+        except (grpc.aio.BaseError, grpc.RpcError, asyncio.InvalidStateError) as error:
+            raise LinkClosed(f"the stream broke: {error!r}") from error
+
+    async def receive(self) -> Received:
+        if self._closed.is_set():
+            raise LinkClosed("closed here")
+        try:
+            async for message in self._requests:
+                return message
+        except (grpc.aio.BaseError, grpc.RpcError, asyncio.InvalidStateError) as error:
+            raise LinkClosed(f"the stream broke: {error!r}") from error
+        raise LinkClosed("the other side ended the stream")
+
+    async def close(self) -> None:
+        self._closed.set()
+
+
+class NodeServicer(pb_grpc.NodeServiceServicer):
+    def __init__(
+        self,
+        sessions: Sessions,
+        tunnels: Tunnels,
+        authority: Authority,
+        bundle: Callable[[], TrustBundle],
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._sessions = sessions
+        self._tunnels = tunnels
+        self._authority = authority
+        self._bundle = bundle
+        self._now = now
+
+    async def _peer(self, context: "grpc.aio.ServicerContext[Any, Any]") -> Peer:
+        """The node at the other end, by its certificate; ends the call otherwise."""
+        shown = cast("dict[str, list[bytes]]", context.auth_context()).get("x509_pem_cert", [])
+        try:
+            identity = verify_peer(b"".join(shown), self._bundle(), Role.NODE, self._now())
+        except PeerRefused as refused:
+            _log.warning("a peer was refused", peer=context.peer(), reason=refused.reason, detail=str(refused))
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(refused))
+            raise
+        return Peer(node=identity.id, key_digest=identity.public_key_digest, address=context.peer())
+
+    async def Session(  # noqa: N802 # pyright: ignore[reportIncompatibleMethodOverride] writes, yields nothing
+        self,
+        request_iterator: AsyncIterator[pb.NodeMessage],
+        context: "grpc.aio.ServicerContext[Any, Any]",
+    ) -> None:
+        peer = await self._peer(context)
+        if len(self._sessions) >= MAX_SESSIONS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_SESSIONS} nodes are connected already")
+        link: ServerLink[pb.NexusMessage, pb.NodeMessage] = ServerLink(request_iterator, context)
+        await _until_closed(self._sessions.serve(link, peer), link.closed)
+
+    async def Tunnel(  # noqa: N802 # pyright: ignore[reportIncompatibleMethodOverride] writes, yields nothing
+        self,
+        request_iterator: AsyncIterator[pb.TunnelFrame],
+        context: "grpc.aio.ServicerContext[Any, Any]",
+    ) -> None:
+        peer = await self._peer(context)
+        link: ServerLink[pb.TunnelFrame, pb.TunnelFrame] = ServerLink(request_iterator, context)
+        await _until_closed(self._tunnels.accept(link, peer.node), link.closed)
+
+    async def Renew(  # noqa: N802 the protocol's name
+        self, request: pb.RenewRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.RenewResponse:
+        peer = await self._peer(context)
+        node = self._sessions.engine.committed().nodes.get(peer.node)
+        if node is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this node has been removed from the fabric")
+            raise AssertionError
+        try:
+            if public_key_digest(csr_public_key(request.csr_pem)) != node.key_digest:
+                await context.abort(
+                    grpc.StatusCode.PERMISSION_DENIED, "the request is for another key than this node's identity"
+                )
+            issued = sign_node_csr(self._authority, request.csr_pem, peer.node, self._now())
+        except (CsrRefused, SecurityError) as refused:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
+            raise
+        return pb.RenewResponse(certificate_pem=issued.chain_pem.encode(), trust_bundle_pem=self._bundle().pem)
+
+
+async def _until_closed(work: "Any", closed: asyncio.Event) -> None:
+    """Run a handler until it ends or its link is closed from another place: a receive that hangs would keep it."""
+    task = asyncio.ensure_future(work)
+    ending = asyncio.ensure_future(closed.wait())
+    try:
+        await asyncio.wait((task, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=not task.done())
+    finally:
+        task.cancel()
+        ending.cancel()
+        await asyncio.gather(task, ending, return_exceptions=True)
+
+
+def server_options(keepalive_ms: int, keepalive_timeout_ms: int) -> list[tuple[str, int]]:
+    """Liveness rides on HTTP/2 pings: a node that answers none for time + timeout has lost its stream.
+
+    See grpc/doc/keepalive.md for the names; pings are allowed without traffic, from both sides.
+    """
+    return [
+        ("grpc.keepalive_time_ms", keepalive_ms),
+        ("grpc.keepalive_timeout_ms", keepalive_timeout_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+        ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+async def start_node_server(
+    servicer: NodeServicer,
+    address: str,
+    material: TlsMaterial,
+    *,
+    keepalive_ms: int,
+    keepalive_timeout_ms: int,
+) -> tuple[grpc.aio.Server, int]:
+    """Listen for nodes; a client certificate of this fabric is required. Returns the server and its port.
+
+    Raises OSError where the address cannot be bound.
+    """
+    server = grpc.aio.server(
+        options=server_options(keepalive_ms, keepalive_timeout_ms), compression=grpc.Compression.Gzip
+    )
+    pb_grpc.add_NodeServiceServicer_to_server(servicer, server)
+    credentials = grpc.ssl_server_credentials([material.pair], material.root_certificates, require_client_auth=True)
+    try:
+        port = server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen for nodes on {address}: {error}") from error
+    await server.start()
+    return server, port

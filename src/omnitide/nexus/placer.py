@@ -1,0 +1,100 @@
+"""The placer: whenever something waits and something may have changed, ask the scheduler and submit its plan.
+
+Level-triggered: it looks at the committed state, never at what woke it, so freed room is always tried (promise 2).
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from omnitide.fabric.commands import Header, PlaceInstances
+from omnitide.fabric.decide import Decision
+from omnitide.fabric.state import FabricState
+from omnitide.nexus.clock import Clock
+from omnitide.nexus.engine import Engine
+from omnitide.nexus.watching import Committed
+from omnitide.operations.runtime import NotServing
+from omnitide.scheduler.place import MAX_PLACEMENTS, Plan, place
+from omnitide.scheduler.table import NodeTable
+from omnitide.scheduler.waiting import Waiting
+
+_log = structlog.get_logger("omnitide.nexus.placer")
+
+PRINCIPAL: Final = "system:placer"
+RETRY_S: Final = 0.5
+FRUITLESS_PAUSE_S: Final = 0.02
+"""Least time between two plans when the last one could place nothing: what waits may wait in vain for long."""
+
+
+class Placer:
+    """Owns the scheduler's view of the committed state. One plan is under way at a time."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._table = NodeTable(engine.committed())
+        self._waiting = Waiting(engine.committed())
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._fruitless = False
+        engine.subscribe(self._on_commit)
+
+    @property
+    def table(self) -> NodeTable:
+        """The view, for explanations; as of the last plan or commit that mattered."""
+        self._table.refresh(self._engine.committed())
+        return self._table
+
+    def start(self) -> None:
+        self._wake.set()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="placer")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _on_commit(self, before: FabricState, after: FabricState, _entries: list[Committed]) -> None:
+        if after.pending and (after.pending is not before.pending or after.nodes is not before.nodes):
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._fruitless = False
+            pause_s: float | None = 0.0
+            while pause_s == 0.0:
+                pause_s = await self._plan_once()
+            if pause_s is not None:
+                asyncio.get_running_loop().call_later(pause_s, self._wake.set)
+            if self._fruitless:
+                await asyncio.sleep(FRUITLESS_PAUSE_S)
+
+    async def _plan_once(self) -> float | None:
+        """One look. 0: look again at once; None: nothing to do until something changes; else: again after so long."""
+        state = self._engine.committed()
+        self._table.refresh(state)
+        self._waiting.refresh(state)
+        now_ms = max(self._clock.now_ms(), state.time_ms)
+        asks = self._waiting.asks(now_ms, MAX_PLACEMENTS)
+        if not asks.ready:
+            return None if asks.next_due_ms is None else max(0.001, (asks.next_due_ms - now_ms) / 1000)
+        plan = place(self._table, asks.ready)
+        if plan.choices:
+            return await self._submit(plan)
+        self._fruitless = True
+        return None if asks.next_due_ms is None else max(0.001, (asks.next_due_ms - now_ms) / 1000)
+
+    async def _submit(self, plan: Plan) -> float:
+        command = PlaceInstances(seen_revision=plan.seen_revision, choices=plan.choices)
+        try:
+            outcome = await self._engine.submit(command, Header(principal=PRINCIPAL))
+        except NotServing:
+            return RETRY_S
+        if not isinstance(outcome, Decision):
+            _log.error("a plan was refused", reason=outcome.message)
+            return RETRY_S
+        # A plan of which nothing was taken was made on a view that has changed since: look again, after a moment.
+        return 0.0 if outcome.result.get("placed") else FRUITLESS_PAUSE_S

@@ -1,0 +1,446 @@
+"""Node sessions: what is said to one node and what it says, over a link of whatever carriage.
+
+A session tells its node what should be there (a full sync, then what changed) and takes its reports. It talks to the
+engine by commands only and reads the committed state only, so it can move to a process of its own (DESIGN, "Nodes").
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import structlog
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.decide import Decision
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import FabricState, NodeFacts, Phase
+from omnitide.nexus import translate
+from omnitide.nexus.clock import Clock
+from omnitide.nexus.engine import Engine
+from omnitide.nexus.leases import Leases
+from omnitide.nexus.watching import Committed
+from omnitide.operations.runtime import NotServing
+from omnitide.wire import node_pb2 as pb
+from omnitide.wire.link import Link, LinkClosed
+
+_log = structlog.get_logger("omnitide.nexus.sessions")
+
+PROTOCOL_MIN: Final = 1
+PROTOCOL_MAX: Final = 1
+FEATURES: Final = ("logs",)
+
+HELLO_TIMEOUT_S: Final = 10.0
+ASSIGNMENTS_A_MESSAGE: Final = 200
+MAX_REPORTS: Final = 1000
+"""Reports taken from one message; a longer message is a fault of the node's."""
+RETRY_S: Final = 0.25
+
+NodeLink = Link[pb.NexusMessage, pb.NodeMessage]
+
+
+class Peer(NamedTuple):
+    """Who is at the other end, as its certificate proves."""
+
+    node: str
+    key_digest: str
+    address: str
+
+
+class SessionSettings(NamedTuple):
+    """What sessions hand to nodes, and the fabric's names. Read anew for each use: parts are reloadable."""
+
+    fabric_id: str
+    log_id: str
+    software: str
+    endpoints: tuple[str, ...]
+    keepalive_ms: int
+    keepalive_timeout_ms: int
+    lost_after_ms: int
+    beat_ms: int
+
+
+class HostSample(NamedTuple):
+    """A node's last answer to a beat."""
+
+    at_ms: int
+    keeper_alive: bool
+    use: pb.HostUse
+
+
+class NodeSession:
+    """One session, from Hello to the end of its link."""
+
+    def __init__(self, sessions: "Sessions", link: NodeLink, peer: Peer) -> None:
+        self._sessions = sessions
+        self._engine = sessions.engine
+        self._link = link
+        self.peer = peer
+        self.epoch = 0
+        self.sample: HostSample | None = None
+        self.stalled_since_ms = 0
+        self._outbox = ""
+        self._hello = pb.Hello()
+        self._known: dict[str, int] = {}
+        """What the node has been told: instance -> goal."""
+        self._specs: set[str] = set()
+        self._dirty = asyncio.Event()
+        self._ack = 0
+        self._acked = 0
+        self._tunnels: list[pb.OpenTunnel] = []
+        self._beat = 0
+        self._answered = 0
+        self._settings_changed = False
+
+    # -- the life of a session ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until the link ends. Never raises LinkClosed."""
+        log = _log.bind(node=self.peer.node)
+        try:
+            if not await self._handshake():
+                return
+            log.info("node connected", session=self.epoch, address=self.peer.address)
+            await self._serve()
+        except LinkClosed as closed:
+            log.info("node session ended", session=self.epoch, reason=closed.reason)
+        finally:
+            await self._link.close()
+            if self.epoch:
+                self._sessions.ended(self)
+
+    async def _serve(self) -> None:
+        tasks = [
+            asyncio.get_running_loop().create_task(part) for part in (self._receive(), self._send(), self._beats())
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def end(self) -> None:
+        await self._link.close()
+
+    async def _refuse(self, reason: str, message: str, *, permanent: bool) -> None:
+        _log.warning("node refused", node=self.peer.node, reason=reason, detail=message)
+        await self._link.send(pb.NexusMessage(refused=pb.Refused(reason=reason, message=message, permanent=permanent)))
+
+    async def _handshake(self) -> bool:
+        try:
+            first = await asyncio.wait_for(self._link.receive(), HELLO_TIMEOUT_S)
+        except TimeoutError:
+            raise LinkClosed(f"no hello within {HELLO_TIMEOUT_S:.0f} s") from None
+        if first.WhichOneof("body") != "hello":
+            await self._refuse("protocol", "the first message has to be a hello", permanent=True)
+            return False
+        hello = self._hello = first.hello
+        if hello.node_id != self.peer.node:
+            text = f"the certificate is of node {self.peer.node}, the hello of {hello.node_id}"
+            await self._refuse("identity", text, permanent=True)
+            return False
+        low, high = hello.protocol_min, hello.protocol_max
+        protocol = min(high, PROTOCOL_MAX)
+        if protocol < max(low, PROTOCOL_MIN):
+            text = f"the node speaks protocol {low} to {high}, Nexus {PROTOCOL_MIN} to {PROTOCOL_MAX}"
+            await self._refuse("version", text, permanent=True)
+            return False
+        outcome = await self._connect(hello)
+        if isinstance(outcome, Rejection):
+            reason = {"not-found": "removed", "forbidden": "identity"}.get(outcome.code, outcome.code)
+            await self._refuse(reason, outcome.message, permanent=outcome.code in ("not-found", "forbidden"))
+            return False
+        self.epoch = int(outcome.result["session"])
+        self._outbox = hello.outbox_id
+        self._ack = self._acked = int(outcome.result["sequence"])
+        self._sessions.began(self)
+        await self._link.send(pb.NexusMessage(welcome=self._welcome(protocol, hello)))
+        return True
+
+    async def _connect(self, hello: pb.Hello) -> Decision | Rejection:
+        reports = [translate.report_from(message) for message in hello.instances]
+        command = cm.ConnectNode(
+            node=self.peer.node,
+            key_digest=self.peer.key_digest,
+            facts=self._facts(hello.facts),
+            outbox=hello.outbox_id,
+            instances=tuple(report for report in reports if report is not None),
+        )
+        return await self._submit(command)
+
+    def _facts(self, facts: pb.Facts) -> NodeFacts:
+        state = self._engine.committed()
+        return translate.facts_from(
+            facts,
+            software=self._hello.software,
+            boot_id=self._hello.boot_id,
+            join_labels=self._sessions.join_labels(state, self.peer.node),
+        )
+
+    def _welcome(self, protocol: int, hello: pb.Hello) -> pb.Welcome:
+        settings = self._sessions.settings()
+        return pb.Welcome(
+            protocol=protocol,
+            features=[feature for feature in FEATURES if feature in hello.features],
+            software=settings.software,
+            fabric_id=settings.fabric_id,
+            log_id=settings.log_id,
+            session=self.epoch,
+            endpoints=[pb.Endpoint(address=address, leader=True) for address in settings.endpoints],
+            time_ms=self._sessions.clock.now_ms(),
+            settings=self._settings_message(),
+            acknowledged_sequence=self._acked,
+        )
+
+    def _settings_message(self) -> pb.Settings:
+        settings = self._sessions.settings()
+        return pb.Settings(
+            keepalive_ms=settings.keepalive_ms,
+            keepalive_timeout_ms=settings.keepalive_timeout_ms,
+            lost_after_ms=settings.lost_after_ms,
+            beat_ms=settings.beat_ms,
+        )
+
+    async def _submit(self, command: cm.Command) -> Decision | Rejection:
+        """Until the engine takes it: a node's reports wait for the disk to have room, they are not lost."""
+        header = cm.Header(principal=f"node:{self.peer.node}")
+        while True:
+            try:
+                return await self._engine.submit(command, header)
+            except NotServing as refusal:
+                if not refusal.retryable:
+                    raise LinkClosed(str(refusal)) from refusal
+                await asyncio.sleep(RETRY_S)
+
+    # -- what the node says ------------------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        while True:
+            message = await self._link.receive()
+            body = message.WhichOneof("body")
+            if body == "reports":
+                await self._reports(message.reports)
+            elif body == "beat":
+                self._beat_answered(message.beat)
+            elif body == "facts":
+                facts = self._facts(message.facts)
+                self._require(
+                    await self._submit(cm.ChangeNodeFacts(node=self.peer.node, session=self.epoch, facts=facts))
+                )
+            elif body == "goodbye":
+                goodbye = message.goodbye
+                self._require(
+                    await self._submit(
+                        cm.DepartNode(
+                            node=self.peer.node,
+                            session=self.epoch,
+                            reason=goodbye.reason[:200] or "left",
+                            back_within_ms=goodbye.back_within_ms,
+                        )
+                    )
+                )
+                raise LinkClosed(f"the node said goodbye: {goodbye.reason[:200]}")
+            # Anything else is of a newer protocol; a feature that matters would have been negotiated.
+
+    async def _reports(self, message: pb.Reports) -> None:
+        if len(message.reports) > MAX_REPORTS:
+            raise LinkClosed(f"{len(message.reports)} reports in one message; {MAX_REPORTS} are allowed")
+        reports = [translate.report_from(report) for report in message.reports]
+        # A report of a phase not known here keeps its place in the sequence as one of an instance that nobody has.
+        command = cm.ReportInstances(
+            node=self.peer.node,
+            session=self.epoch,
+            outbox=self._outbox,
+            first_sequence=message.first_sequence,
+            reports=tuple(report or _NOTHING for report in reports),
+        )
+        decision = self._require(await self._submit(command))
+        self._ack = max(self._ack, int(decision.result["sequence"]))
+        self._dirty.set()
+
+    def _require(self, outcome: Decision | Rejection) -> Decision:
+        if isinstance(outcome, Rejection):
+            raise LinkClosed(outcome.message)
+        return outcome
+
+    def _beat_answered(self, beat: pb.Beat) -> None:
+        self._answered = max(self._answered, beat.number)
+        self.sample = HostSample(self._sessions.clock.now_ms(), beat.keeper_alive, beat.host)
+        if self._answered == self._beat and beat.keeper_alive:
+            self.stalled_since_ms = 0
+
+    # -- what the node is told ---------------------------------------------------------------------------------------
+
+    def mark_dirty(self) -> None:
+        """Something about this node's instances may have changed."""
+        self._dirty.set()
+
+    def settings_changed(self) -> None:
+        self._settings_changed = True
+        self._dirty.set()
+
+    def open_tunnel(self, request: pb.OpenTunnel) -> None:
+        self._tunnels.append(request)
+        self._dirty.set()
+
+    async def _send(self) -> None:
+        await self._sync(full=True)
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            if self._ack > self._acked:
+                self._acked = self._ack
+                await self._link.send(pb.NexusMessage(ack=pb.Ack(outbox_id=self._outbox, sequence=self._acked)))
+            await self._sync(full=False)
+            while self._tunnels:
+                await self._link.send(pb.NexusMessage(open_tunnel=self._tunnels.pop(0)))
+            if self._settings_changed:
+                self._settings_changed = False
+                await self._link.send(pb.NexusMessage(settings=self._settings_message()))
+
+    async def _sync(self, *, full: bool) -> None:
+        """Tell the node what differs between what it was told and what the committed state wants of it."""
+        state = self._engine.committed()
+        node = state.nodes.get(self.peer.node)
+        if node is None:
+            await self._refuse("removed", "this node has been removed from the fabric", permanent=True)
+            raise LinkClosed("the node was removed")
+        changed: list[str] = []
+        wanted: dict[str, int] = {}
+        for identifier in node.instances:
+            goal = translate.goal_of(state.instances[identifier])
+            if goal != pb.GOAL_UNSPECIFIED:
+                wanted[identifier] = goal
+                if self._known.get(identifier) != goal:
+                    changed.append(identifier)
+        removed = sorted(identifier for identifier in self._known if identifier not in wanted)
+        changed.sort()
+        if not full and not changed and not removed:
+            return
+        self._known = wanted
+        for start in range(0, max(1, len(changed)), ASSIGNMENTS_A_MESSAGE):
+            part = changed[start : start + ASSIGNMENTS_A_MESSAGE]
+            desired = self._desired(state, part)
+            desired.full = full and start == 0
+            if start == 0:
+                desired.removed.extend(removed)
+            await self._link.send(pb.NexusMessage(desired=desired))
+
+    def _desired(self, state: FabricState, identifiers: list[str]) -> pb.Desired:
+        desired = pb.Desired(revision=state.revision)
+        for identifier in identifiers:
+            instance = state.instances[identifier]
+            key = translate.spec_key(instance)
+            if key not in self._specs:
+                self._specs.add(key)
+                desired.specs[key] = translate.spec_json(state, instance)
+            desired.assignments.append(translate.assignment_of(state, instance, translate.goal_of(instance)))
+        return desired
+
+    async def _beats(self) -> None:
+        """A beat proves the node, keepalive only the path: one that is not answered makes the node stalled."""
+        while True:
+            await asyncio.sleep(self._sessions.settings().beat_ms / 1000)
+            if self._answered < self._beat and not self.stalled_since_ms:
+                self.stalled_since_ms = self._sessions.clock.now_ms()
+                _log.warning("node is stalled", node=self.peer.node, beat=self._beat)
+            self._beat += 1
+            await self._link.send(pb.NexusMessage(beat=pb.Beat(number=self._beat)))
+
+
+_NOTHING: Final = cm.InstanceReport(instance="", attempt=0, phase=Phase.NONE)
+
+
+class Sessions:
+    """All sessions of this Nexus, by node, and the routing of commits to them."""
+
+    def __init__(self, engine: Engine, clock: Clock, leases: Leases, settings: Callable[[], SessionSettings]) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.settings = settings
+        self._leases = leases
+        self._live: dict[str, NodeSession] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._closing = False
+        engine.subscribe(self._on_commit)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def get(self, node: str) -> NodeSession | None:
+        return self._live.get(node)
+
+    async def serve(self, link: NodeLink, peer: Peer) -> None:
+        """Run one session until its link ends."""
+        if self._closing:
+            await link.close()
+            return
+        await NodeSession(self, link, peer).run()
+
+    async def close(self) -> None:
+        """End all sessions, as when this process stops: nodes go on and find the next one."""
+        self._closing = True
+        for session in list(self._live.values()):
+            await session.end()
+
+    def settings_changed(self) -> None:
+        for session in self._live.values():
+            session.settings_changed()
+
+    def began(self, session: NodeSession) -> None:
+        """The newest session of a node takes over; the one before has lost its epoch already."""
+        before = self._live.get(session.peer.node)
+        self._live[session.peer.node] = session
+        self._leases.session_opened(session.peer.node)
+        if before is not None:
+            task = asyncio.get_running_loop().create_task(before.end())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    def ended(self, session: NodeSession) -> None:
+        if self._live.get(session.peer.node) is session:
+            del self._live[session.peer.node]
+            if not self._closing:
+                self._leases.session_closed(session.peer.node, session.epoch)
+
+    def join_labels(self, state: FabricState, node: str) -> dict[str, str]:
+        """Labels that came with the token by which the node joined; they stay when the token is gone."""
+        known = state.nodes.get(node)
+        return {} if known is None else known.join_labels
+
+    def _on_commit(self, before: FabricState, _after: FabricState, entries: list[Committed]) -> None:
+        if not self._live:
+            return
+        touched: set[str] = set()
+        for _, entry in entries:
+            for event in entry.events:
+                touched.update(_nodes_of(before, event))
+        for node in touched:
+            session = self._live.get(node)
+            if session is not None:
+                session.mark_dirty()
+
+
+def _nodes_of(before: FabricState, event: ev.Event) -> tuple[str, ...]:
+    """Nodes whose desired state an event may change. `before` is the state before the batch that holds it."""
+    if isinstance(event, ev.InstancesPlaced | ev.NodeRemoved):
+        return (event.node,)
+    if isinstance(event, ev.InstanceStopRequested | ev.InstanceEnded | ev.InstanceRecovered):
+        instance = before.instances.get(event.instance)
+        # Unknown before the batch: placed within it, and that event names the node.
+        return (instance.node,) if instance is not None and instance.node else ()
+    if isinstance(event, ev.AgentRemoved):
+        agent = before.agents.get(event.agent)
+        strays = () if agent is None else tuple(agent.strays)
+        return tuple(before.instances[stray].node for stray in strays if stray in before.instances)
+    if isinstance(event, ev.JobsRemoved):
+        nodes: list[str] = []
+        for identifier in event.jobs:
+            job = before.jobs.get(identifier)
+            if job is not None:
+                nodes += [before.instances[stray].node for stray in job.strays if stray in before.instances]
+        return tuple(nodes)
+    return ()

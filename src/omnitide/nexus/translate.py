@@ -1,0 +1,133 @@
+"""Between the node protocol's messages and the core's types. Tolerant: what a newer peer adds is passed over."""
+
+import msgspec
+
+from omnitide.fabric.commands import InstanceReport
+from omnitide.fabric.state import (
+    DriverFact,
+    ExitRecord,
+    FabricState,
+    Health,
+    Instance,
+    InstanceStatus,
+    NodeFacts,
+    Phase,
+    spec_of_instance,
+)
+from omnitide.wire import node_pb2 as pb
+
+_PHASES = {
+    pb.PHASE_STARTING: Phase.STARTING,
+    pb.PHASE_RUNNING: Phase.RUNNING,
+    pb.PHASE_WAITING: Phase.WAITING,
+    pb.PHASE_STOPPING: Phase.RUNNING,
+    pb.PHASE_ENDED: Phase.ENDED,
+}
+_HEALTH = {pb.HEALTH_HEALTHY: Health.HEALTHY, pb.HEALTH_UNHEALTHY: Health.UNHEALTHY}
+
+MAX_LABELS = 256
+MAX_TEXT = 1024
+
+
+def _texts(mapping: "dict[str, str]") -> dict[str, str]:
+    """A node's own words, bounded, in a fixed order: maps on the wire have none."""
+    return {key[:MAX_TEXT]: mapping[key][:MAX_TEXT] for key in sorted(mapping)[:MAX_LABELS]}
+
+
+def facts_from(message: pb.Facts, *, software: str, boot_id: str, join_labels: dict[str, str]) -> NodeFacts:
+    """Labels given with the join token win over what the node says of itself."""
+    return NodeFacts(
+        labels={**_texts(dict(message.labels)), **join_labels},
+        cpu_milli=message.cpu_milli,
+        memory_bytes=message.memory_bytes,
+        disk_bytes=message.disk_bytes,
+        drivers=tuple(
+            DriverFact(
+                name=driver.name[:64],
+                version=driver.version[:MAX_TEXT],
+                healthy=driver.healthy,
+                detail=driver.detail[:MAX_TEXT],
+                enforces=tuple(sorted(set(driver.enforces)))[:16],
+            )
+            for driver in sorted(message.drivers, key=lambda fact: fact.name)[:32]
+        ),
+        port_first=message.port_first,
+        port_last=message.port_last,
+        address=message.address[:256],
+        platform=_texts(dict(message.platform)),
+        software=software[:MAX_TEXT],
+        boot_id=boot_id[:MAX_TEXT],
+    )
+
+
+def exit_from(message: pb.Exit, attempt: int) -> ExitRecord:
+    return ExitRecord(
+        attempt=attempt,
+        code=message.code if message.HasField("code") else None,
+        signal=message.signal if message.HasField("signal") else None,
+        reason=message.reason[:64],
+        message=message.message,
+        cause=message.cause[:64],
+        out_of_memory=message.out_of_memory,
+        permanent=message.permanent,
+        ended_ms=message.ended_at_ms,
+    )
+
+
+def report_from(message: pb.InstanceReport) -> InstanceReport | None:
+    """None for a phase of a newer protocol, which says nothing that this release understands."""
+    phase = _PHASES.get(message.phase)
+    if phase is None:
+        return None
+    return InstanceReport(
+        instance=message.instance,
+        attempt=message.attempt,
+        phase=phase,
+        stopping=message.phase == pb.PHASE_STOPPING,
+        exit=exit_from(message.exit, message.attempt) if message.HasField("exit") else None,
+        next_attempt_ms=message.next_attempt_at_ms,
+        handle=message.handle[:MAX_TEXT],
+        unenforced=tuple(message.unenforced)[:16],
+        health=_HEALTH.get(message.health, Health.UNKNOWN),
+        outcome=message.outcome,
+    )
+
+
+def spec_key(instance: Instance) -> str:
+    return f"{instance.workload}/{instance.version}"
+
+
+def spec_json(state: FabricState, instance: Instance) -> bytes:
+    return msgspec.json.encode(spec_of_instance(state, instance))
+
+
+def goal_of(instance: Instance) -> "pb.Goal.ValueType":
+    """What the node is to do about an instance placed on it; GOAL_UNSPECIFIED: it is not the node's business."""
+    if instance.status in (InstanceStatus.PLACED, InstanceStatus.STARTING, InstanceStatus.RUNNING):
+        return pb.GOAL_RUN
+    if instance.status is InstanceStatus.STOPPING:
+        return pb.GOAL_STOP
+    return pb.GOAL_UNSPECIFIED
+
+
+def assignment_of(state: FabricState, instance: Instance, goal: "pb.Goal.ValueType") -> pb.Assignment:
+    if instance.kind == "agent":
+        workload = state.agents[instance.workload].name
+    else:
+        workload = state.jobs[instance.workload].name
+    return pb.Assignment(
+        instance=instance.id,
+        name=instance.name,
+        namespace=instance.namespace,
+        kind=instance.kind,
+        workload=workload,
+        version=instance.version,
+        slot=instance.slot,
+        generation=instance.generation,
+        goal=goal,
+        spec_key=spec_key(instance),
+        ports=dict(instance.ports),
+        attempts_seen=instance.attempt,
+        correlation=instance.correlation,
+        stop_reason=instance.stop_reason,
+    )

@@ -1,0 +1,95 @@
+"""Tunnels: one stream each, opened by a node because Nexus asked it to, read no faster than whoever asked reads it."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from omnitide.nexus.sessions import Sessions
+from omnitide.operations.runtime import LogPiece, LogsUnavailable, NodeAway
+from omnitide.wire import node_pb2 as pb
+from omnitide.wire.link import Link, LinkClosed
+
+OPEN_TIMEOUT_S: Final = 5.0
+MAX_TUNNELS: Final = 1000
+
+TunnelLink = Link[pb.TunnelFrame, pb.TunnelFrame]
+
+
+def _secret_name() -> str:
+    return secrets.token_urlsafe(24)
+
+
+class _Waiting:
+    """A tunnel that has been asked for. Only the node that was asked may open it."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.link: asyncio.Future[TunnelLink] = asyncio.get_running_loop().create_future()
+        self.done = asyncio.Event()
+
+
+class Tunnels:
+    """Asks nodes to open tunnels and pairs what they open with who waits for it."""
+
+    def __init__(self, sessions: Sessions, new_name: Callable[[], str] = _secret_name) -> None:
+        self._sessions = sessions
+        self._new_name = new_name
+        self._waiting: dict[str, _Waiting] = {}
+
+    async def accept(self, link: TunnelLink, node: str) -> None:
+        """A node opened a tunnel: hand it to whoever waits, and stay until they are done with it."""
+        try:
+            first = await asyncio.wait_for(link.receive(), OPEN_TIMEOUT_S)
+            waiting = self._waiting.get(first.tunnel)
+            if waiting is None or waiting.node != node or waiting.link.done():
+                error = pb.TunnelError(reason="unknown-tunnel", message="nobody waits for this tunnel")
+                await link.send(pb.TunnelFrame(error=error))
+                return
+            waiting.link.set_result(link)
+            await waiting.done.wait()
+        except (LinkClosed, TimeoutError):
+            pass
+        finally:
+            await link.close()
+
+    async def logs(
+        self, node: str, instance: str, *, follow: bool, tail_lines: int | None, since_ms: int
+    ) -> AsyncIterator[LogPiece]:
+        """Output of an instance from its node. Raises NodeAway and LogsUnavailable, at once where the node is away."""
+        request = pb.LogsRequest(instance=instance, follow=follow, since_ms=since_ms)
+        if tail_lines is not None:
+            request.tail_lines = tail_lines
+        name = self._new_name()
+        async for frame in self._frames(node, name, pb.OpenTunnel(tunnel=name, logs=request)):
+            body = frame.WhichOneof("body")
+            if body == "log":
+                stream = "stderr" if frame.log.stream == "stderr" else "stdout"
+                yield LogPiece(frame.log.at_ms, stream, frame.log.attempt, frame.log.data)
+            elif body == "error":
+                raise LogsUnavailable(f"{frame.error.message or frame.error.reason}")
+            elif body == "end":
+                return
+
+    async def _frames(self, node: str, name: str, request: pb.OpenTunnel) -> AsyncIterator[pb.TunnelFrame]:
+        session = self._sessions.get(node)
+        if session is None:
+            known = self._sessions.engine.committed().nodes.get(node)
+            raise NodeAway(known.name if known else node, known.since_ms if known else 0)
+        if len(self._waiting) >= MAX_TUNNELS:
+            raise LogsUnavailable(f"{MAX_TUNNELS} streams are open already")
+        waiting = self._waiting[name] = _Waiting(node)
+        try:
+            session.open_tunnel(request)
+            try:
+                link = await asyncio.wait_for(waiting.link, OPEN_TIMEOUT_S)
+            except TimeoutError:
+                raise LogsUnavailable(f"the node did not answer within {OPEN_TIMEOUT_S:.0f} s") from None
+            while True:
+                try:
+                    yield await link.receive()
+                except LinkClosed as closed:
+                    raise LogsUnavailable(f"the stream from the node broke: {closed.reason}") from closed
+        finally:
+            waiting.done.set()
+            self._waiting.pop(name, None)

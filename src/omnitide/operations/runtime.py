@@ -1,0 +1,216 @@
+"""What the operations need of a running Nexus. The Nexus implements it; tests implement it over the same pure core."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from omnitide.fabric.commands import Command, Header
+from omnitide.fabric.decide import Decision
+from omnitide.fabric.events import Entry
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import FabricState, TokenPurpose
+from omnitide.scheduler.explain import Explanation
+from omnitide.security.join_contract import JoinAnswer
+
+Committed = tuple[int, Entry]
+"""Revision and entry; a NamedTuple of the two is one."""
+
+
+class NotServing(Exception):
+    """The engine refuses writes: disk full, overload, no leadership, stopping. `retryable`: the same may work later."""
+
+    def __init__(self, reason: str, *, retryable: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retryable = retryable
+
+
+class Trimmed(Exception):
+    """The entries asked for are no longer kept; `first` is the oldest revision that is."""
+
+    def __init__(self, after: int, first: int) -> None:
+        super().__init__(f"entries after revision {after} are no longer kept; the oldest kept is {first}")
+        self.after = after
+        self.first = first
+
+
+class WatchLagged(Exception):
+    """The watcher's bounded buffer overflowed. Watch again after `resume_from`."""
+
+    def __init__(self, resume_from: int) -> None:
+        super().__init__(f"the watcher fell behind; resume after revision {resume_from}")
+        self.resume_from = resume_from
+
+
+class NodeAway(Exception):
+    """The node that would have to be asked has not been heard from since then (wall clock, ms; 0: never)."""
+
+    def __init__(self, node: str, since_ms: int) -> None:
+        super().__init__(f"node {node} is away")
+        self.node = node
+        self.since_ms = since_ms
+
+
+class LogsUnavailable(Exception):
+    """The node is there and has no logs of the instance to give: never started, removed, or its files are damaged."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class HostUse(msgspec.Struct, frozen=True):
+    """What a host uses at the time of its last beat."""
+
+    at_ms: int
+    cpu_milli_used: int = 0
+    memory_used_bytes: int = 0
+    disk_used_bytes: int = 0
+    network_received_bytes: int = 0
+    """Counters since boot, as is `network_sent_bytes`."""
+    network_sent_bytes: int = 0
+    load_milli: int = 0
+    """One-minute load average, in thousandths."""
+    instances_running: int = 0
+
+
+class NodeLive(msgspec.Struct, frozen=True):
+    """What is known of a connected node apart from the fabric's state (law 9)."""
+
+    last_beat_ms: int
+    """Wall clock; 0: none yet."""
+    stalled_since_ms: int = 0
+    """It missed its beats since then while its connection stands; 0: it does not."""
+    session_address: str = ""
+    """Where its connection comes from."""
+    use: HostUse | None = None
+
+
+class LogPiece(NamedTuple):
+    """A piece of an instance's output, in order; not cut at lines."""
+
+    at_ms: int
+    stream: Literal["stdout", "stderr"]
+    attempt: int
+    data: bytes
+    """64 KiB at most."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One dependency, as readiness shows it."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+class NewToken(NamedTuple):
+    """A token that was drawn and is not issued yet: `digest` goes into IssueToken, `text` to whoever asked, once."""
+
+    id: str
+    text: str
+    digest: str
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of the API, from the settings; read anew for each request, since some change while it runs."""
+
+    body_bytes: int = 1 << 20
+    spec_bytes: int = 256 << 10
+    watcher_events: int = 4096
+    """Events that wait for a slow watcher before it must resume."""
+    watchers: int = 2000
+    """Event streams open at once."""
+    streams: int = 500
+    """Log streams open at once."""
+
+
+class Runtime(Protocol):
+    """A Nexus, as the operations see it."""
+
+    def committed(self) -> FabricState:
+        """The durable state. Every read uses it and names its revision."""
+        ...
+
+    async def submit(self, command: Command, header: Header) -> Decision | Rejection:
+        """Decide a command; what it was decided into, and on, is durable when this returns. Raises NotServing."""
+        ...
+
+    def dry_run(self, command: Command, header: Header) -> Decision | Rejection:
+        """What `submit` would decide now; nothing is written."""
+        ...
+
+    async def wait_for(self, revision: int, timeout_s: float) -> bool:
+        """Whether the committed revision reaches `revision` in that time."""
+        ...
+
+    async def entries(self, after: int, limit: int) -> "list[Committed]":
+        """Durable entries after a revision, in order, `limit` at most; fewer only at the end or where they are large.
+        Raises Trimmed."""
+        ...
+
+    def watch(self, after: int) -> "AsyncIterator[list[Committed]]":
+        """Durable entries in order from `after + 1` on, then as they come; ends when the Nexus stops.
+
+        Raises WatchLagged, Trimmed.
+        """
+        ...
+
+    def log_id(self) -> str:
+        """Incarnation of the log: revisions compare only within one."""
+        ...
+
+    def new_id(self, prefix: str) -> str:
+        """A new opaque id, never given before: `<prefix>-...`."""
+        ...
+
+    def now_ms(self) -> int:
+        """Wall clock, in milliseconds."""
+        ...
+
+    def started_ms(self) -> int:
+        """When this Nexus started, by the wall clock."""
+        ...
+
+    def node_live(self, node_id: str) -> NodeLive | None:
+        """None for a node without a session here."""
+        ...
+
+    def logs(
+        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int
+    ) -> "AsyncIterator[LogPiece]":
+        """An instance's output. Closing the iterator ends the stream. Raises NodeAway, LogsUnavailable."""
+        ...
+
+    async def explain(self, instance_id: str, node_limit: int) -> Explanation:
+        """Why a pending instance waits, with up to `node_limit` nodes one by one. Raises KeyError if it is gone."""
+        ...
+
+    def readiness(self) -> list[Check]:
+        """Each dependency and whether it serves."""
+        ...
+
+    def limits(self) -> Limits: ...
+
+    def endpoints(self) -> tuple[str, ...]:
+        """`host:port` where nodes reach this fabric's Nexus."""
+        ...
+
+    def new_token(self, purpose: TokenPurpose) -> NewToken:
+        """Draw a token and digest it with the keyring."""
+        ...
+
+    def token_keys(self) -> Mapping[str, bytes]:
+        """The keyring's token keys by id, to verify digests with. They never leave the process."""
+        ...
+
+    def ca_bundle_pem(self) -> str:
+        """The certificates that nodes and clients trust."""
+        ...
+
+    async def join(
+        self, token_text: str, csr_pem: str, facts: Mapping[str, object], peer: str
+    ) -> JoinAnswer | Rejection:
+        """Let a node join by the text of a join token, and sign its certificate. Raises NotServing, MalformedToken."""
+        ...
