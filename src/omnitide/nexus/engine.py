@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-import structlog
 from msgspec.structs import replace
 
 from omnitide.fabric.commands import Command, Header
@@ -19,7 +18,7 @@ from omnitide.fabric.decide import Decision, decide
 from omnitide.fabric.events import decode_entry, encode_entry
 from omnitide.fabric.evolve import apply
 from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.snapshot import dump, load
+from omnitide.fabric.snapshot import SnapshotDamaged, dump, load
 from omnitide.fabric.state import FabricState, empty_state
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.watching import Committed, Watchers
@@ -29,14 +28,16 @@ from omnitide.store.protocol import (
     AppendFailed,
     Batch,
     EventLog,
+    LogCorrupt,
     LogError,
     LogFull,
     LogUnavailable,
     Trimmed,
     TrimRefused,
 )
+from omnitide.telemetry import logs
 
-_log = structlog.get_logger("omnitide.nexus.engine")
+_log = logs.get(__name__)
 
 
 class EngineLimits(NamedTuple):
@@ -100,6 +101,7 @@ class Engine:
         self._speculative = state
         self._inbox: deque[_Waiting] = deque()
         self._decided = _Decided(state)
+        self._in_flight: _Decided | None = None
         self._wake = asyncio.Event()
         self._watchers = Watchers(limits.watcher_entries, limits.recent_entries)
         self._subscribers: list[OnCommit] = []
@@ -121,13 +123,7 @@ class Engine:
 
         Raises LogCorrupt, SnapshotDamaged or UnknownEvent where the log cannot be folded.
         """
-        state = empty_state()
-        snapshot_position = 0
-        for info in await log.snapshots():
-            chunks = [chunk async for chunk in log.load_snapshot(info)]
-            state = load(chunks)
-            snapshot_position = info.position
-            break
+        state, snapshot_position = await _newest_snapshot(log)
         position = state.revision
         while records := await log.read(position, limit=5000, limit_bytes=16 << 20):
             for record in records:
@@ -303,6 +299,7 @@ class Engine:
 
     async def _commit(self, decided: _Decided) -> None:
         self._batch_number += 1
+        self._in_flight = decided
         batch_id = f"{self._log.epoch}.{self._batch_number}".encode()
         batch = Batch(
             epoch=self._log.epoch,
@@ -343,6 +340,7 @@ class Engine:
     def _publish(self, decided: _Decided) -> None:
         before = self._committed
         self._committed = decided.state
+        self._in_flight = None
         if self._refusing:
             _log.info("writes are taken again", revision=self._committed.revision)
             self._refusing = ""
@@ -367,6 +365,7 @@ class Engine:
         self._refusing = reason
         self._retry_at = self._clock.monotonic() + self._limits.retry_full_s
         self._speculative = self._committed
+        self._in_flight = None
         later, self._decided = self._decided, _Decided(self._committed)
         refusal = NotServing(reason, retryable=True)
         for answer, _ in (*decided.waiters, *later.waiters):
@@ -374,7 +373,10 @@ class Engine:
                 answer.set_exception(refusal)
 
     def _refuse_all(self, refusal: NotServing) -> None:
+        in_flight = self._in_flight.waiters if self._in_flight is not None else []
+        self._in_flight = None
         waiting: Iterable[asyncio.Future[Answer]] = [
+            *(answer for answer, _ in in_flight),
             *(answer for answer, _ in self._decided.waiters),
             *(item.answer for item in self._inbox),
         ]
@@ -411,6 +413,26 @@ class Engine:
         except LogError as error:
             # The log itself goes on; the next snapshot is tried after as many entries again.
             _log.error("snapshot failed", revision=state.revision, error=str(error))
+
+
+async def _newest_snapshot(log: EventLog) -> tuple[FabricState, int]:
+    """The state of the newest snapshot that can be read, and its position. A damaged one is passed over, loudly: the
+    log keeps everything behind the two newest. Without any, the empty state, if the log still begins at its beginning.
+
+    Raises LogCorrupt if no snapshot can be read and the entries before them are gone.
+    """
+    damaged: LogCorrupt | SnapshotDamaged | None = None
+    for info in await log.snapshots():
+        try:
+            state = load([chunk async for chunk in log.load_snapshot(info)])
+        except (LogCorrupt, SnapshotDamaged) as error:
+            _log.error("a snapshot is damaged; an older one is tried", revision=info.position, error=str(error))
+            damaged = error
+            continue
+        return state, info.position
+    if await log.first_position() > 1:
+        raise damaged or LogCorrupt(1, "the log has been trimmed and there is no snapshot of what it held")
+    return empty_state(), 0
 
 
 def _resolve(waiters: list[_Waiter]) -> None:

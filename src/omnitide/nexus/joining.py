@@ -4,8 +4,6 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import structlog
-
 from omnitide.fabric.commands import Header, JoinNode
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
@@ -19,8 +17,9 @@ from omnitide.security.certificates import fingerprint, public_key_digest
 from omnitide.security.join_contract import JoinAnswer
 from omnitide.security.keyring import Keyring
 from omnitide.security.pki import CsrRefused, csr_public_key, sign_node_csr
+from omnitide.telemetry import logs
 
-_log = structlog.get_logger("omnitide.nexus.joining")
+_log = logs.get(__name__)
 
 NODE_ID_HEX: Final = 16
 """Hex digits of the key's digest in a node id: 64 bits, and the same key always makes the same node."""

@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from omnitide.fabric.commands import Command, DeclareLost, Header, SuspectNode
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
@@ -17,8 +15,9 @@ from omnitide.fabric.state import ENDED, FabricState, Node, NodeStatus, spec_of_
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.engine import Engine
 from omnitide.operations.runtime import NotServing
+from omnitide.telemetry import logs
 
-_log = structlog.get_logger("omnitide.nexus.leases")
+_log = logs.get(__name__)
 
 PRINCIPAL: Final = "system:leases"
 RETRY_S: Final = 0.5

@@ -9,8 +9,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, NamedTuple
 
-import structlog
-
 from omnitide import __version__
 from omnitide.config.settings import Settings
 from omnitide.fabric.commands import Command, CreateFabric, Forget, Header
@@ -40,8 +38,9 @@ from omnitide.scheduler.explanation import Explanation
 from omnitide.security.join_contract import JoinAnswer
 from omnitide.security.keyring import Keyring
 from omnitide.store.protocol import EventLog
+from omnitide.telemetry import logs
 
-_log = structlog.get_logger("omnitide.nexus")
+_log = logs.get(__name__)
 
 BEAT_MS: Final = 10_000
 STARTUP_MARGIN_MS: Final = 6_000

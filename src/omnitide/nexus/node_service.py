@@ -7,7 +7,6 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import grpc
 import grpc.aio
-import structlog
 
 from omnitide.nexus.sessions import Peer, Sessions
 from omnitide.nexus.tunnels import Tunnels
@@ -17,11 +16,12 @@ from omnitide.security.names import Role
 from omnitide.security.peer import PeerRefused, TrustBundle, verify_peer
 from omnitide.security.pki import Authority, CsrRefused, csr_public_key, sign_node_csr
 from omnitide.security.tls import TlsMaterial
+from omnitide.telemetry import logs
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire import node_pb2_grpc as pb_grpc
 from omnitide.wire.link import LinkClosed
 
-_log = structlog.get_logger("omnitide.nexus.node_service")
+_log = logs.get(__name__)
 
 MAX_MESSAGE_BYTES: Final = 4 << 20
 MAX_SESSIONS: Final = 20_000
@@ -164,10 +164,30 @@ def server_options(keepalive_ms: int, keepalive_timeout_ms: int) -> list[tuple[s
     ]
 
 
+def server_credentials(material: Callable[[], TlsMaterial], *, require_client_auth: bool) -> grpc.ServerCredentials:
+    """TLS that follows renewals: gRPC asks for each new connection, from a thread of its own, whether there is news."""
+    shown = material()
+
+    def configuration(tls: TlsMaterial) -> Any:
+        return grpc.ssl_server_certificate_configuration([tls.pair], tls.root_certificates)
+
+    def fetch() -> Any:
+        nonlocal shown
+        fresh = material()
+        if fresh == shown:
+            return None
+        shown = fresh
+        return configuration(fresh)
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(shown), fetch, require_client_authentication=require_client_auth
+    )
+
+
 async def start_node_server(
     servicer: NodeServicer,
     address: str,
-    material: TlsMaterial,
+    material: Callable[[], TlsMaterial],
     *,
     keepalive_ms: int,
     keepalive_timeout_ms: int,
@@ -180,7 +200,7 @@ async def start_node_server(
         options=server_options(keepalive_ms, keepalive_timeout_ms), compression=grpc.Compression.Gzip
     )
     pb_grpc.add_NodeServiceServicer_to_server(servicer, server)
-    credentials = grpc.ssl_server_credentials([material.pair], material.root_certificates, require_client_auth=True)
+    credentials = server_credentials(material, require_client_auth=True)
     try:
         port = server.add_secure_port(address, credentials)
     except RuntimeError as error:

@@ -6,8 +6,6 @@ Level-triggered: it looks at the committed state, never at what woke it, so free
 import asyncio
 from typing import Final
 
-import structlog
-
 from omnitide.fabric.commands import Header, PlaceInstances
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.state import FabricState
@@ -18,8 +16,9 @@ from omnitide.operations.runtime import NotServing
 from omnitide.scheduler.place import MAX_PLACEMENTS, Plan, place
 from omnitide.scheduler.table import NodeTable
 from omnitide.scheduler.waiting import Waiting
+from omnitide.telemetry import logs
 
-_log = structlog.get_logger("omnitide.nexus.placer")
+_log = logs.get(__name__)
 
 PRINCIPAL: Final = "system:placer"
 RETRY_S: Final = 0.5

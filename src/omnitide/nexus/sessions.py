@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-import structlog
-
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.decide import Decision
@@ -21,10 +19,11 @@ from omnitide.nexus.engine import Engine
 from omnitide.nexus.leases import Leases
 from omnitide.nexus.watching import Committed
 from omnitide.operations.runtime import NotServing
+from omnitide.telemetry import logs
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import Link, LinkClosed
 
-_log = structlog.get_logger("omnitide.nexus.sessions")
+_log = logs.get(__name__)
 
 PROTOCOL_MIN: Final = 1
 PROTOCOL_MAX: Final = 1
@@ -83,7 +82,6 @@ class NodeSession:
         self._hello = pb.Hello()
         self._known: dict[str, int] = {}
         """What the node has been told: instance -> goal."""
-        self._specs: set[str] = set()
         self._dirty = asyncio.Event()
         self._ack = 0
         self._acked = 0
@@ -324,9 +322,10 @@ class NodeSession:
         for start in range(0, max(1, len(changed)), ASSIGNMENTS_A_MESSAGE):
             part = changed[start : start + ASSIGNMENTS_A_MESSAGE]
             desired = self._desired(state, part)
-            desired.full = full and start == 0
             if start == 0:
+                desired.full = full
                 desired.removed.extend(removed)
+            desired.more = full and start + ASSIGNMENTS_A_MESSAGE < len(changed)
             await self._link.send(pb.NexusMessage(desired=desired))
 
     def _desired(self, state: FabricState, identifiers: list[str]) -> pb.Desired:
@@ -334,8 +333,7 @@ class NodeSession:
         for identifier in identifiers:
             instance = state.instances[identifier]
             key = translate.spec_key(instance)
-            if key not in self._specs:
-                self._specs.add(key)
+            if key not in desired.specs:
                 desired.specs[key] = translate.spec_json(state, instance)
             desired.assignments.append(translate.assignment_of(state, instance, translate.goal_of(instance)))
         return desired
@@ -414,10 +412,10 @@ class Sessions:
     def _on_commit(self, before: FabricState, _after: FabricState, entries: list[Committed]) -> None:
         if not self._live:
             return
-        touched: set[str] = set()
+        touched: dict[str, None] = {}
         for _, entry in entries:
             for event in entry.events:
-                touched.update(_nodes_of(before, event))
+                touched.update(dict.fromkeys(_nodes_of(before, event)))
         for node in touched:
             session = self._live.get(node)
             if session is not None:

@@ -1,0 +1,334 @@
+"""A seeded life: people ask for things, everything fails, then the faults stop and the fabric must come right."""
+
+import asyncio
+import hashlib
+import random
+from typing import Final, NamedTuple
+
+from omnitide.drivers.protocol import Exit
+from omnitide.fabric import commands as cm
+from omnitide.fabric.invariants import violations
+from omnitide.fabric.state import (
+    ENDED,
+    InstanceStatus,
+    JobStatus,
+    NodeStatus,
+    Scheduling,
+)
+from omnitide.model.spec import AgentSpec, JobSpec, Port, Resources, Restart, Stop, Update
+from omnitide.scheduler.place import place
+from omnitide.scheduler.table import NodeTable
+from omnitide.scheduler.waiting import derive_asks
+from omnitide.store.memory import AppendFault
+from simulation.network import Weather
+from simulation.virtual_loop import run
+from simulation.world import World
+from support.fake_driver import NO_FAULTS, Faults
+
+AGENTS: Final = ("blue", "red", "green", "gold")
+STEADY: Final = ("run", "stubborn")
+CONVERGE_S: Final = 400.0
+
+
+class Outcome(NamedTuple):
+    seed: int
+    faults: tuple[str, ...]
+    """Empty: all went well."""
+    entries: int
+    virtual_s: float
+    trace: str
+    """Digest of all that happened."""
+
+
+def simulate(seed: int, *, verbose: bool = False) -> Outcome:
+    """One life, from its seed."""
+    return run(_life(seed, verbose))
+
+
+async def _life(seed: int, verbose: bool) -> Outcome:
+    rng = random.Random(f"scenario {seed}")
+    nodes = [rng.choice((2_000, 4_000, 8_000)) for _ in range(rng.randrange(1, 6))]
+    world = World(seed, nodes)
+    await world.start_nexus()
+    await world.join_all()
+    life = _Life(world, rng, verbose)
+    await life.turbulence(rng.uniform(20, 90))
+    await life.calm()
+    await life.converge()
+    faults = list(world.faults_found)
+    for node in world.nodes:
+        faults += [f"{node.name}: {found}" for found in node.runtime.violations]
+    trace = world.trace()
+    if verbose:
+        print("\n".join(trace))
+    return Outcome(
+        seed=seed,
+        faults=tuple(faults),
+        entries=world.storage.tail.position,
+        virtual_s=asyncio.get_running_loop().time(),
+        trace=hashlib.sha256("\n".join(trace).encode()).hexdigest(),
+    )
+
+
+class _Life:
+    def __init__(self, world: World, rng: random.Random, verbose: bool) -> None:
+        self.world = world
+        self.rng = rng
+        self.verbose = verbose
+        self.ids = 0
+
+    def say(self, text: str) -> None:
+        if self.verbose:
+            print(f"[{asyncio.get_running_loop().time():8.3f}] {text}")
+
+    # -- turbulence --------------------------------------------------------------------------------------------------
+
+    async def turbulence(self, seconds: float) -> None:
+        rng, world = self.rng, self.world
+        if rng.random() < 0.7:
+            world.network.weather = Weather(
+                slow=rng.choice((0.0, 0.02, 0.2)),
+                slow_s=rng.choice((0.1, 1.0, 4.0)),
+                repeat=rng.choice((0.0, 0.1, 0.5)),
+                late_copy=rng.choice((0.0, 0.05, 0.3)),
+            )
+        for node in world.nodes:
+            if rng.random() < 0.5:
+                node.set_faults(
+                    Faults(
+                        start_fails=rng.choice((0.0, 0.1)),
+                        start_answer_lost=rng.choice((0.0, 0.1)),
+                        stop_fails=rng.choice((0.0, 0.1)),
+                        start_seconds=(0.0, rng.choice((0.01, 1.0))),
+                        stop_seconds=(0.0, rng.choice((0.01, 3.0))),
+                        call_seconds=(0.0, 0.01),
+                    )
+                )
+        end = asyncio.get_running_loop().time() + seconds
+        pace = rng.choice((0.2, 1.0, 3.0))
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(rng.expovariate(1 / pace))
+            if rng.random() < 0.6:
+                await self.wish()
+            else:
+                await self.mishap()
+
+    async def wish(self) -> None:
+        """Something that a person asks for."""
+        rng = self.rng
+        name = rng.choice(AGENTS)
+        choice = rng.randrange(20)
+        command: cm.Command
+        if choice < 7:
+            self.ids += 1
+            command = cm.DeployAgent(
+                agent=f"a{self.ids}",
+                namespace="default",
+                name=name,
+                spec=self._spec(),
+                replicas=rng.choice((None, 1, 2, 3, 6)),
+                take_over_replicas=rng.random() < 0.5,
+            )
+        elif choice < 11:
+            command = cm.ScaleAgent(namespace="default", name=name, replicas=rng.randrange(0, 8))
+        elif choice == 11:
+            command = cm.RestartAgent(namespace="default", name=name)
+        elif choice == 12:
+            command = cm.StopAgent(namespace="default", name=name)
+        elif choice == 13:
+            command = cm.DeleteAgent(namespace="default", name=name)
+        elif choice == 14:
+            command = cm.DrainNode(node=rng.choice(self.world.nodes).id)
+        elif choice == 15:
+            command = cm.UncordonNode(node=rng.choice(self.world.nodes).id)
+        elif choice == 16:
+            command = cm.CordonNode(node=rng.choice(self.world.nodes).id)
+        elif choice == 17:
+            instances = sorted(self.world.state().instances) if self.world.nexus else []
+            command = cm.RestartInstance(instance=rng.choice(instances or ["a0.1.1"]))
+        elif choice == 18:
+            self.ids += 1
+            command = cm.RunJob(job=f"j{self.ids}", namespace="default", name=f"job{self.ids}", spec=self._job_spec())
+        else:
+            command = cm.CancelJob(namespace="default", name=f"job{rng.randrange(1, self.ids + 2)}")
+        self.say(f"wish {command}")
+        answer = await self.world.submit(command)
+        self.say(f"  -> {getattr(answer, 'result', answer)}")
+
+    def _spec(self) -> AgentSpec:
+        rng = self.rng
+        command = rng.choice((("run",), ("run",), ("run",), ("stubborn",), ("exit", "1", "700"), ("exit", "0", "2500")))
+        return AgentSpec(
+            command=command,
+            resources=Resources(cpu=rng.choice((100, 500, 1500)), memory=1 << 20),
+            ports={"http": Port()} if rng.random() < 0.3 else {},
+            placement=rng.choice(("spread", "pack")),
+            restart=Restart(
+                policy=rng.choice(("always", "always", "on-failure", "never")),
+                attempts=rng.choice((0, 2, 5)),
+                backoff=100,
+                backoff_max=2000,
+            ),
+            stop=Stop(grace=rng.choice((0, 500, 4000))),
+            update=Update(max_unavailable=rng.choice((1, 2, 10))),
+            on_disconnect=rng.choice(("replace", "replace", "replace", "keep")),
+            lost_after=rng.choice((None, None, 0, 8000)),
+        )
+
+    def _job_spec(self) -> JobSpec:
+        rng = self.rng
+        return JobSpec(
+            command=rng.choice((("exit", "0", "3000"), ("exit", "3", "500"), ("exit", "0", "20000"))),
+            restart=Restart(policy=rng.choice(("never", "on-failure")), attempts=1, backoff=100),
+        )
+
+    async def mishap(self) -> None:
+        """Something that goes wrong."""
+        rng, world = self.rng, self.world
+        node = rng.choice(world.nodes)
+        choice = rng.randrange(13)
+        self.say(f"mishap {choice} {node.name}")
+        if choice == 0:
+            await world.kill_nexus()
+        elif choice == 1:
+            if world.nexus is None:
+                await world.start_nexus()
+        elif choice in (2, 3):
+            if node.process is None:
+                node.start()
+            else:
+                await node.kill_proxy()
+        elif choice == 4:
+            await node.kill_machine()
+        elif choice in (5, 6):
+            if world.network.is_cut(node.id):
+                world.network.heal(node.id)
+            else:
+                world.network.partition(node.id)
+        elif choice == 7:
+            world.network.reset_one(node.id)
+        elif choice == 8:
+            node.runtime.crash()
+        elif choice == 9:
+            live = node.runtime.live()
+            if live:
+                node.runtime.finish(rng.choice(live), Exit(code=None, signal=9, reason="signal"))
+        elif choice == 10:
+            world.break_log(rng.choice(list(AppendFault)))
+        elif choice == 11:
+            world.set_full(not world.storage.full)
+        else:
+            node.host.busy.symmetric_difference_update({rng.randrange(20_000, 20_010)})
+
+    # -- calm --------------------------------------------------------------------------------------------------------
+
+    async def calm(self) -> None:
+        """Every fault ends: machines are up, the network carries, disks have room, all nodes are open."""
+        world = self.world
+        self.say("calm")
+        world.network.weather = Weather()
+        world.set_full(False)
+        for node in world.nodes:
+            world.network.heal(node.id)
+            node.set_faults(NO_FAULTS)
+            node.host.busy.clear()
+            if node.process is None:
+                node.start()
+        if world.nexus is None or world.nexus.engine.failed.done():
+            await world.kill_nexus()
+            await world.start_nexus()
+        await asyncio.sleep(15)
+        if world.nexus is not None and world.nexus.engine.failed.done():
+            await world.kill_nexus()
+            await world.start_nexus()
+        for node in world.nodes:
+            for _ in range(20):
+                if await world.submit(cm.UncordonNode(node=node.id)) is not None:
+                    break
+                await asyncio.sleep(1)
+
+    async def converge(self) -> None:
+        """Wait until nothing is wrong any more; what is still wrong at the end is a fault of the fabric's."""
+        deadline = asyncio.get_running_loop().time() + CONVERGE_S
+        wrong = self.wrong()
+        while wrong and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(1)
+            wrong = self.wrong()
+        self.world.faults_found += [f"not converged: {found}" for found in wrong]
+        self.world._verify_promises()
+
+    def wrong(self) -> list[str]:
+        """What differs from what is desired."""
+        world = self.world
+        if world.nexus is None or world.nexus.engine.failed.done():
+            return ["Nexus is down"]
+        state = world.state()
+        found = list(violations(state))
+        for node in sorted(state.nodes.values(), key=lambda node: node.id):
+            if node.status is not NodeStatus.LIVE:
+                found.append(f"node {node.name} is {node.status.value}")
+            if node.scheduling is not Scheduling.OPEN:
+                found.append(f"node {node.name} is {node.scheduling.value}")
+        asks = derive_asks(state, world.clock.now_ms())
+        if place(NodeTable(state), asks.ready).choices:
+            found.append("something that fits is pending")
+        found += self._agents()
+        found += self._jobs()
+        found += self._reality()
+        return found
+
+    def _agents(self) -> list[str]:
+        found: list[str] = []
+        state = self.world.state()
+        for agent in sorted(state.agents.values(), key=lambda agent: agent.id):
+            label = f"agent {agent.name}"
+            if agent.deleting:
+                found.append(f"{label} is not gone")
+            if agent.strays:
+                found.append(f"{label} has strays {sorted(agent.strays)}")
+            for slot, place_ in sorted(agent.slots.items()):
+                current = state.instances[place_.current]
+                if not agent.wants(slot):
+                    found.append(f"{label} has slot {slot}, which nobody wants")
+                # A replica that fits nowhere uses up the update's budget: the old version rightly stays.
+                waits = agent.counts.pending > 0
+                if current.version != agent.version and current.status is not InstanceStatus.PENDING and not waits:
+                    found.append(f"{label} runs version {current.version} of {agent.version} in slot {slot}")
+                steady = agent.spec.command[0] in STEADY
+                done = current.status in ENDED and not steady
+                if steady and current.status not in (InstanceStatus.RUNNING, InstanceStatus.PENDING):
+                    finished = agent.spec.restart.policy == "never" and current.status is InstanceStatus.FAILED
+                    if not finished:
+                        found.append(f"{label} slot {slot} is {current.status.value}")
+                elif current.status is InstanceStatus.STOPPING and not done:
+                    found.append(f"{label} slot {slot} is stopping")
+        return found
+
+    def _jobs(self) -> list[str]:
+        state = self.world.state()
+        return [
+            f"job {job.name} is still {job.status.value}"
+            for job in sorted(state.jobs.values(), key=lambda job: job.id)
+            if job.status is JobStatus.ACTIVE and state.instances[job.slot.current].status is not InstanceStatus.PENDING
+        ]
+
+    def _reality(self) -> list[str]:
+        """What really runs on the nodes is what the fabric believes."""
+        found: list[str] = []
+        state = self.world.state()
+        for node in self.world.nodes:
+            runs = {key.instance for key in node.runtime.live()}
+            believed = {
+                identifier
+                for identifier in state.nodes[node.id].instances
+                if state.instances[identifier].status is InstanceStatus.RUNNING
+            }
+            found += [
+                f"{identifier} runs on {node.name} and should not"
+                for identifier in sorted(runs - set(state.nodes[node.id].instances))
+            ]
+            for identifier in sorted(believed - runs):
+                instance = state.instances[identifier]
+                if instance.kind == "agent" and state.agents[instance.workload].spec.command[0] in STEADY:
+                    found.append(f"{identifier} does not run on {node.name} and should")
+        return found

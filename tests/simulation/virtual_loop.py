@@ -1,0 +1,81 @@
+"""An event loop whose time is a number: it jumps to the next timer as soon as nothing can run, and waits for nothing.
+
+Everything that production code awaits (sleep, wait_for, events, queues) works on it unchanged. Callbacks run in the
+order in which they were scheduled, so a run is a function of its seed.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Deadlock(Exception):
+    """Nothing can run and no timer is set: whoever waits would wait for ever."""
+
+
+class _NoSelector(selectors.BaseSelector):
+    """Selects nothing; moves the loop's clock instead."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._keys: dict[int, selectors.SelectorKey] = {}
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        number = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        key = selectors.SelectorKey(fileobj, number, events, data)
+        self._keys[number] = key
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._keys.pop(fileobj if isinstance(fileobj, int) else fileobj.fileno())
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise Deadlock("nothing can run and no timer is set")
+        if timeout > 0:
+            self.now += timeout
+        return []
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._keys
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """`time()` starts at 0 and is exact to the microsecond; threads and subprocesses have no place here."""
+
+    def __init__(self) -> None:
+        self._virtual = _NoSelector()
+        super().__init__(self._virtual)
+        self.unhandled: list[str] = []
+        self.set_exception_handler(self._keep)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+    def run_in_executor(self, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("code under simulation must not use threads")
+
+    def _keep(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.unhandled.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run to completion on a fresh virtual loop. Raises what `main` raises, Deadlock, or for errors nobody handled."""
+    loop = VirtualLoop()
+    try:
+        asyncio.set_event_loop(loop)
+        result = loop.run_until_complete(main)
+        pending = asyncio.all_tasks(loop)
+        for task in pending:
+            task.cancel()
+        if pending:
+            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        if loop.unhandled:
+            raise AssertionError("errors that nobody handled: " + "; ".join(loop.unhandled))
+        return result
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

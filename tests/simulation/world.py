@@ -1,0 +1,277 @@
+"""One simulated fabric: a Nexus that can die, nodes whose proxy or machine can die, and what was promised."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from omnitide.config.settings import Settings
+from omnitide.fabric.commands import Command, Header, IssueToken, JoinNode
+from omnitide.fabric.decide import Decision
+from omnitide.fabric.events import decode_entry
+from omnitide.fabric.invariants import violations
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import FabricState, NodeFacts, TokenPurpose
+from omnitide.nexus.engine import EngineLimits
+from omnitide.nexus.nexus import Nexus
+from omnitide.nexus.watching import Committed
+from omnitide.node.endpoints import Endpoints
+from omnitide.node.facts import Facts, HostUse
+from omnitide.node.launching import NodeContext
+from omnitide.node.outbox import Outbox, memory_connection
+from omnitide.node.proxy import Parts, Proxy
+from omnitide.node.session import Who
+from omnitide.operations.runtime import NotServing
+from omnitide.security.certificates import from_ms
+from omnitide.security.keyring import Keyring, new_keyring
+from omnitide.security.pki import create_authority
+from omnitide.store.memory import AppendFault, MemoryLog, MemoryStorage
+from omnitide.store.protocol import Batch
+from simulation.network import Dialer, Network
+from simulation.processes import Process, install
+from support.fake_driver import FakeDriver, FakeRuntime, Faults
+
+EPOCH_MS: Final = 1_800_000_000_000
+LIMITS: Final = EngineLimits(snapshot_every=60, keep_entries=120, watcher_entries=200, recent_entries=50)
+ENDPOINT: Final = "nexus:7401"
+
+_keyrings: list[Keyring] = []
+
+
+def _keyring() -> Keyring:
+    """One for all fabrics: making it costs more than simulating one, and nothing depends on its keys."""
+    if not _keyrings:
+        _keyrings.append(new_keyring(create_authority("sim", from_ms(EPOCH_MS))))
+    return _keyrings[0]
+
+
+class WorldClock:
+    """The wall clock of one machine: the loop's time, with an error of its own."""
+
+    def __init__(self, error_ms: int = 0) -> None:
+        self.error_ms = error_ms
+
+    def now_ms(self) -> int:
+        return EPOCH_MS + self.error_ms + int(asyncio.get_running_loop().time() * 1000)
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class SimHost:
+    def __init__(self, name: str, cpu_milli: int, labels: dict[str, str]) -> None:
+        self._facts = Facts(
+            name=name,
+            labels=labels,
+            cpu_milli=cpu_milli,
+            memory_bytes=64 << 30,
+            port_first=20_000,
+            port_last=20_099,
+            platform={"os": "linux"},
+        )
+        self.busy: set[int] = set()
+
+    def facts(self) -> Facts:
+        return self._facts
+
+    def use(self) -> HostUse:
+        return HostUse()
+
+    def busy_port(self, ports: tuple[int, ...]) -> int | None:
+        return next((port for port in ports if port in self.busy), None)
+
+
+class SimNode:
+    """A machine with a node proxy on it. The runtime outlives the proxy; the disk outlives both."""
+
+    def __init__(self, world: "World", number: int, cpu_milli: int) -> None:
+        self.world = world
+        self.id = f"n{number}"
+        self.name = f"node{number}"
+        self.key_digest = f"sha256:key{number}"
+        self.clock = WorldClock(world.rng.randrange(-2000, 2000))
+        self.host = SimHost(self.name, cpu_milli, {"zone": "ab"[number % 2]})
+        self.runtime = FakeRuntime(now_ms=self.clock.now_ms, rng=world.rng)
+        self._disk = memory_connection()
+        self._boots = 0
+        self._outboxes = 0
+        self.process: Process | None = None
+        self.proxy: Proxy | None = None
+
+    def _new_outbox_id(self) -> str:
+        self._outboxes += 1
+        return f"{self.id}-outbox{self._outboxes}"
+
+    def start(self) -> None:
+        assert self.process is None
+        boot = f"{self.id}-boot{self._boots}"
+        self.process = Process(self.name)
+        self.proxy = Proxy(
+            Parts(
+                who=Who(node_id=self.id, boot_id=boot, software="omnitide/sim"),
+                context=NodeContext(node_name=self.name),
+                drivers=(FakeDriver(self.runtime),),
+                host=self.host,
+                outbox=Outbox(self._disk, boot_id=boot, new_id=self._new_outbox_id),
+                dialer=Dialer(self.world.network, self.id, self.key_digest),
+                endpoints=Endpoints((), (ENDPOINT,)),
+                clock=self.clock,
+                rng=self.world.rng,
+            )
+        )
+        self.process.spawn(self._run(self.proxy), self.name)
+
+    async def _run(self, proxy: Proxy) -> None:
+        try:
+            await proxy.run()
+        except Exception as error:
+            self.world.faults_found.append(f"the proxy of {self.name} broke: {error!r}")
+            raise
+
+    async def kill_proxy(self) -> None:
+        """kill -9: what runs goes on."""
+        if self.process is not None:
+            process, self.process, self.proxy = self.process, None, None
+            self.world.network.node_dies(self.id)
+            await process.kill()
+
+    async def kill_machine(self) -> None:
+        """Power loss: all that ran is gone. The disk keeps what it had."""
+        await self.kill_proxy()
+        self.runtime.crash()
+        self._boots += 1
+
+    def set_faults(self, faults: Faults) -> None:
+        self.runtime.faults = faults
+
+
+class World:
+    """Made and run inside a virtual loop."""
+
+    def __init__(self, seed: int, nodes: Sequence[int]) -> None:
+        self.rng = random.Random(seed)
+        self.clock = WorldClock()
+        self.network = Network(self.rng)
+        self.storage = MemoryStorage()
+        self.disk_s = (0.0002, 0.003)
+        self.faults_found: list[str] = []
+        self.acknowledged: dict[int, str] = {}
+        """Revision -> what was acknowledged there."""
+        self._answers: dict[int, bytes] = {}
+        self._ids = 0
+        self._log: MemoryLog | None = None
+        self._process: Process | None = None
+        self.nexus: Nexus | None = None
+        self.nexus_starts = 0
+        self.checked = 0
+        self.settings = Settings()
+        install(asyncio.get_running_loop())
+        self.nodes = [SimNode(self, number, cpu) for number, cpu in enumerate(nodes)]
+
+    # -- Nexus -------------------------------------------------------------------------------------------------------
+
+    async def _before_durable(self, batch: Batch) -> None:
+        await asyncio.sleep(self.rng.uniform(*self.disk_s))
+
+    def _random_id(self) -> str:
+        self._ids += 1
+        return f"{self._ids:04d}{self.rng.randrange(16**4):04x}"
+
+    async def start_nexus(self) -> None:
+        assert self.nexus is None
+        if self._log is None:
+            self._log = MemoryLog(self.storage, self._before_durable)
+        self.nexus_starts += 1
+        self._process = Process(f"nexus{self.nexus_starts}")
+        starting = self._process.spawn(
+            Nexus.start(
+                self._log,
+                _keyring(),
+                self.clock,
+                lambda: self.settings,
+                random_id=self._random_id,
+                limits=LIMITS,
+            )
+        )
+        self.nexus = await starting
+        self.nexus.engine.subscribe(self._check)
+        self._verify_promises()
+        self.network.nexus_listens(self.nexus.sessions, self._process)
+
+    async def kill_nexus(self) -> None:
+        """kill -9, or the power: what was not synced may be gone."""
+        if self._process is None or self._log is None:
+            return
+        self.network.nexus_dies()
+        process, self._process, self.nexus = self._process, None, None
+        self._log = self._log.crash(self.rng)
+        await process.kill()
+
+    def break_log(self, *faults: AppendFault) -> None:
+        if self._log is not None:
+            self._log.fail_appends(*faults)
+
+    def set_full(self, full: bool) -> None:
+        self.storage.full = full
+
+    def _check(self, _before: FabricState, after: FabricState, entries: list[Committed]) -> None:
+        """Each step: the committed state is sound, and is what the log says."""
+        self.checked += len(entries)
+        for found in violations(after):
+            self.faults_found.append(f"r{after.revision}: {found}")
+
+    def _verify_promises(self) -> None:
+        """What was acknowledged is in the log, at its revision, for ever."""
+        records = {
+            record.position: record.payload for record in self.storage.records(self.storage.first - 1, 10**9, 10**12)
+        }
+        for revision, what in self.acknowledged.items():
+            if revision < self.storage.first:
+                continue
+            payload = records.get(revision)
+            if payload is None:
+                self.faults_found.append(f"r{revision} was acknowledged ({what}) and is gone")
+            elif self._answers.setdefault(revision, payload) != payload:
+                self.faults_found.append(f"r{revision} was acknowledged ({what}) and is another now")
+
+    # -- people ------------------------------------------------------------------------------------------------------
+
+    async def submit(self, command: Command, principal: str = "system:operator") -> Decision | Rejection | None:
+        """None: Nexus was not there, refused, or died before it answered."""
+        nexus, process = self.nexus, self._process
+        if nexus is None or process is None:
+            return None
+        asking = process.spawn(nexus.submit(command, Header(principal=principal)))
+        try:
+            await asyncio.wait({asking})
+            answer = asking.result()
+        except (NotServing, asyncio.CancelledError):
+            return None
+        if isinstance(answer, Decision) and answer.entry.events:
+            self.acknowledged[answer.revision] = type(command).__name__
+            self._answers[answer.revision] = self.storage.records(answer.revision - 1, 1, 10**9)[0].payload
+        return answer
+
+    async def join_all(self) -> None:
+        token = IssueToken(
+            id="t", purpose=TokenPurpose.JOIN, digest="-", uses=100, expires_ms=EPOCH_MS + 10**9, labels={}
+        )
+        await self.submit(token)
+        for node in self.nodes:
+            await self.submit(
+                JoinNode(token="t", node=node.id, name=node.name, key_digest=node.key_digest, facts=NodeFacts())
+            )
+            node.start()
+
+    def state(self) -> FabricState:
+        assert self.nexus is not None
+        return self.nexus.committed()
+
+    def trace(self) -> list[str]:
+        """What happened, as text: the log, and what really ran."""
+        first = self.storage.first
+        lines = [
+            f"{record.position} {decode_entry(record.payload)!r}"
+            for record in self.storage.records(first - 1, 10**9, 10**12)
+        ]
+        return lines + [f"{node.name} started {node.runtime.started!r}" for node in self.nodes]
