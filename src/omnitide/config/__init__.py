@@ -1,0 +1,11 @@
+"""Settings of every process: one validated model from flags, environment, TOML files and defaults, in that order.
+
+`settings` is the model, `fields` what is known of each value, `sources` reads and merges, `report` shows values with
+their source, `watch` reloads, `positions` finds lines. Imports model.quantity and telemetry.logs; the node loads it.
+"""
+
+from omnitide.config.errors import ConfigError, Problem
+from omnitide.config.settings import Settings
+from omnitide.config.sources import Loaded, Origin, load
+
+__all__ = ["ConfigError", "Loaded", "Origin", "Problem", "Settings", "load"]

@@ -1,0 +1,68 @@
+"""What holds for every test: which ones run here, which may not run side by side, and an environment of their own."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+TESTS = Path(__file__).parent
+SERIAL = ("chaos", "e2e")
+"""Folders whose tests start whole fabrics and take the machine's time: they run in one worker, one after another."""
+
+# A test says what must be true, not how fast this machine is today.
+hypothesis_settings.register_profile("omnitide", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("omnitide")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="also run the tests marked soak, which take hours")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The settings of whoever runs the tests are not those of the tests.
+    for variable in [name for name in os.environ if name.startswith("OMNITIDE_")]:
+        del os.environ[variable]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("soak") and not config.getoption("--soak"):
+            item.add_marker(pytest.mark.skip(reason="takes hours; run by make soak"))
+        elif item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+    if hasattr(config, "workerinput"):
+        # The one long chain starts first, and all else runs beside it.
+        items.sort(key=lambda item: not _is_serial(item.path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Any test to any worker, but those of SERIAL to one. (`--dist loadgroup` of pytest-xdist 3.8 groups nothing under
+    pytest 9.2: it says so by changing node ids, which that pytest ignores.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "serial" if _is_serial(config.rootpath / nodeid.partition("::")[0]) else nodeid
+
+    return Scheduling(config, log)
+
+
+def _is_serial(path: Path) -> bool:
+    return path.is_relative_to(TESTS) and path.relative_to(TESTS).parts[0] in SERIAL
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, which is root and installs what tests need, a test for root that is skipped hides a hole: it fails."""
+    report = yield
+    skipped = report.skipped and not hasattr(report, "wasxfail") and not item.get_closest_marker("soak")
+    if skipped and item.get_closest_marker("root") and os.environ.get("CI") == "true":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"a test for root was skipped although CI=true: {reason}"
+    return report
