@@ -1,0 +1,72 @@
+"""What waits for a node: a run of identical instances of one workload version, and what each of them needs."""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from omnitide.model.spec import Constraint, WorkloadSpec
+
+_LIMITS: Final = ("cpu", "memory", "pids")
+
+
+class Requirements(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+    """What one instance needs of its node. Equal for workloads that the scheduler cannot tell apart."""
+
+    driver: str
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    static_ports: tuple[tuple[str, int], ...] = ()
+    """Name and number, in order of name."""
+    allocated_ports: tuple[str, ...] = ()
+    """Names of the ports that may be any of the node's range, in order."""
+    constraints: tuple[Constraint, ...] = ()
+    enforced: tuple[str, ...] = ()
+    """Limits that the driver must be able to enforce: of cpu, memory, pids."""
+    strategy: Literal["spread", "pack"] = "spread"
+
+    @property
+    def repeated_port(self) -> int:
+        """A static port that is asked for under two names, which no node can give; 0 if there is none."""
+        numbers = [number for _, number in self.static_ports]
+        return next((number for number in numbers if numbers.count(number) > 1), 0)
+
+
+def requirements_of(spec: WorkloadSpec) -> Requirements:
+    limits = spec.limits
+    demanded = (limits.cpu, limits.memory, limits.pids) if limits.enforcement == "required" else (0, 0, 0)
+    ports = sorted(spec.ports.items())
+    return Requirements(
+        driver=spec.driver,
+        cpu_milli=spec.resources.cpu,
+        memory_bytes=spec.resources.memory,
+        static_ports=tuple((name, port.port) for name, port in ports if port.port),
+        allocated_ports=tuple(name for name, port in ports if not port.port),
+        constraints=spec.constraints,
+        enforced=tuple(name for name, limit in zip(_LIMITS, demanded, strict=True) if limit),
+        strategy=spec.placement,
+    )
+
+
+class Waiter(NamedTuple):
+    """One instance that waits. Sorts in slot order."""
+
+    slot: int
+    generation: int
+    instance: str
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """Instances of one version of one workload, all due, that may go to any node that has what they need."""
+
+    workload: str
+    """Id of the agent or job."""
+    version: int
+    need: Requirements
+    waiters: Sequence[Waiter]
+    """In slot order; the first of `total`."""
+    total: int
+    avoid: str = ""
+    """Node id: taken only if nothing else fits."""
+    since_ms: int = 0
+    """Since when the first of them waits."""

@@ -1,0 +1,154 @@
+"""Why an instance waits: a verdict, every reason in numbers, and the nearest change that would do.
+
+It asks the rules that `place` asks: `fits-now` exactly when `place` would place it. `never` means that no known node
+could take it even if it were live, open and empty; a node that joins later may.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from omnitide.fabric.state import FabricState, Instance, Node, spec_of_instance
+from omnitide.model.quantity import format_duration
+from omnitide.scheduler.ask import Requirements, requirements_of
+from omnitide.scheduler.explanation import Change, Explanation, Failure, NodeVerdict, Verdict, Way
+from omnitide.scheduler.place import first_choice, smallest
+from omnitide.scheduler.reasons import Reason, count_failing, rank_reasons
+from omnitide.scheduler.rules import (
+    PASSING,
+    Rule,
+    RuleKind,
+    passes,
+    room_now,
+    room_rules,
+    room_when_empty,
+    standing_rules,
+)
+from omnitide.scheduler.table import Flags, NodeTable
+from omnitide.scheduler.wording import change_to_wait_for, least_change, need_and_have, summary
+
+MAX_WAYS: Final = 3
+"""Nodes that `Explanation.when` names."""
+
+MAX_NODES: Final = 1000
+"""Nodes that `Explanation.table` lists, whatever was asked for."""
+
+_COST: Final[dict[RuleKind, float]] = {
+    "closed": 1,
+    "cpu": 2,
+    "memory": 2,
+    "offline": 4,
+    "static-port": 5,
+    "ports": 5,
+    "driver-unhealthy": 5,
+    "enforcement": 6,
+    "constraint": 6,
+    "driver": 9,
+}
+"""How far off a change is, to choose the nearest among those of equal number. What is missing of
+cpu and memory adds up to 4: to ask for a little less is nearer than to wait for a machine, to ask for nearly nothing is
+not."""
+
+
+def explain(
+    table: NodeTable,
+    need: Requirements,
+    *,
+    workload: str = "",
+    avoid: str = "",
+    now_ms: int = 0,
+    not_before_ms: int = 0,
+    node_limit: int = 0,
+) -> Explanation:
+    """Explain one instance on its own. `workload` and `avoid` only decide which node is its first choice."""
+    rules = [*standing_rules(table, need), *room_rules(table, room_now(table), need)]
+    lasting = [
+        *(rule for rule in standing_rules(table, need) if rule.kind not in PASSING),
+        *room_rules(table, room_when_empty(table), need),
+    ]
+    fits = passes(table, rules)
+    possible = passes(table, lasting)
+    found = rank_reasons(table, rules) if not fits.all() or not len(table) else ()
+    first = first_choice(table, need, workload, avoid)
+    when: tuple[Way, ...] = ()
+    nearest: Way | None = None
+    verdict: Verdict = "fits-now" if first is not None else "fits-when" if possible.any() else "never"
+    if verdict != "fits-now" and len(table):
+        row = _nearest(table, rules, np.ones_like(possible), 1)[0]
+        changes = tuple(least_change(table, rule, row) for rule in rules if rule.blocked[row])
+        nearest = _way(table.nodes[row], changes, f"on {table.nodes[row].name} ")
+        for row in _nearest(table, rules, possible, MAX_WAYS):
+            changes = tuple(change_to_wait_for(table, rule, row) for rule in rules if rule.blocked[row])
+            when += (_way(table.nodes[row], changes),)
+    waits = not_before_ms > now_ms
+    if waits:
+        verdict = "fits-when" if verdict == "fits-now" else verdict
+        left = format_duration(not_before_ms - now_ms)
+        found = (Reason(rule="back-off", text=f"waits for its back-off, {left} more", until_ms=not_before_ms), *found)
+    name = "" if first is None else table.nodes[first].name
+    fitting = int(np.count_nonzero(fits))
+    return Explanation(
+        verdict=verdict,
+        text=summary(verdict, len(table), fitting, name, found, when, nearest),
+        revision=table.revision,
+        nodes=len(table),
+        fitting=fitting,
+        reasons=found,
+        first_choice=name if verdict == "fits-now" else "",
+        when=when,
+        nearest=nearest,
+        not_before_ms=not_before_ms if waits else 0,
+        table=_node_verdicts(table, rules, lasting, min(node_limit, MAX_NODES)) if node_limit > 0 else (),
+    )
+
+
+def explain_instance(
+    state: FabricState, table: NodeTable, instance: Instance, *, now_ms: int, node_limit: int = 0
+) -> Explanation:
+    """Explain a pending instance. `table` shows the nodes of `state`."""
+    return explain(
+        table,
+        requirements_of(spec_of_instance(state, instance)),
+        workload=instance.workload,
+        avoid=instance.avoid,
+        now_ms=now_ms,
+        not_before_ms=instance.not_before_ms,
+        node_limit=node_limit,
+    )
+
+
+def _nearest(table: NodeTable, rules: Sequence[Rule], among: Flags, limit: int) -> list[int]:
+    """The `limit` rows of `among` that are nearest to fitting: fewest rules failed, then least cost, then row."""
+    rows = np.flatnonzero(among)
+    if not len(rows):
+        return []
+    cost = np.zeros(len(table))
+    for rule in rules:
+        cost += rule.blocked * _COST[rule.kind]
+        if rule.have is not None and rule.need:
+            cost += rule.blocked * 4 * (1 - np.clip(rule.have / rule.need, 0, 1))
+    return rows[smallest((count_failing(table, rules)[rows], cost[rows]), limit)].tolist()
+
+
+def _way(node: Node, changes: tuple[Change, ...], lead: str = "") -> Way:
+    text = lead + " and ".join(change.text for change in changes)
+    return Way(node=node.id, name=node.name, changes=changes, text=text)
+
+
+def _node_verdicts(
+    table: NodeTable, rules: Sequence[Rule], lasting: Sequence[Rule], limit: int
+) -> tuple[NodeVerdict, ...]:
+    always = {(rule.kind, rule.subject): rule.blocked for rule in lasting}
+    verdicts: list[NodeVerdict] = []
+    for row in _nearest(table, rules, np.ones(len(table), dtype=np.bool_), limit):
+        node = table.nodes[row]
+        failures: list[Failure] = []
+        for rule in rules:
+            if rule.blocked[row]:
+                need, have = need_and_have(node, rule, row)
+                blocked = always.get((rule.kind, rule.subject))
+                lasts = blocked is not None and bool(blocked[row])
+                failures.append(Failure(rule=rule.kind, subject=rule.subject, need=need, have=have, lasting=lasts))
+        verdicts.append(NodeVerdict(node=node.id, name=node.name, fits=not failures, failures=tuple(failures)))
+    return tuple(verdicts)

@@ -1,0 +1,151 @@
+"""Why an instance fits nowhere now: one reason a rule, counted over the nodes and ranked."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from omnitide.fabric.state import Node, NodeStatus
+from omnitide.model.quantity import format_bytes, format_cpu
+from omnitide.scheduler.ask import Requirements
+from omnitide.scheduler.rules import PASSING, Room, Rule, room_rules, standing_rules
+from omnitide.scheduler.table import ABSENT, Flags, Ints, NodeTable
+
+_NAMED = 3
+"""Nodes, or values of a label, that a text names before it says how many more there are."""
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One rule that keeps nodes from taking the instance."""
+
+    rule: str
+    """A `rules.RuleKind`, or `no-nodes` or `back-off`."""
+    text: str
+    subject: str = ""
+    blocked: int = 0
+    """Nodes that fail it, of `nodes`."""
+    alone: int = 0
+    """Nodes that fail nothing else."""
+    nodes: int = 0
+    need: int = 0
+    """For ports, cpu (milli) and memory (bytes)."""
+    best: int = 0
+    """The most that a node has free of it, among those that nothing else forbids if there are such."""
+    best_node: str = ""
+    """Its name."""
+    until_ms: int = 0
+    """For back-off: log time at which it ends."""
+
+
+def reasons(table: NodeTable, room: Room, need: Requirements) -> tuple[Reason, ...]:
+    """Every rule that some node fails, the one that most depends on first."""
+    return rank_reasons(table, [*standing_rules(table, need), *room_rules(table, room, need)])
+
+
+def rank_reasons(table: NodeTable, rules: Sequence[Rule]) -> tuple[Reason, ...]:
+    """First what alone keeps most nodes away, then what keeps most nodes away at all, then in order of the rules."""
+    if not len(table):
+        return (Reason(rule="no-nodes", text="the fabric has no nodes"),)
+    failing = count_failing(table, rules)
+    eligible = np.ones(len(table), dtype=np.bool_)
+    for rule in rules:
+        if rule.have is None:
+            eligible &= ~rule.blocked
+    found: list[Reason] = []
+    for rule in rules:
+        blocked = int(np.count_nonzero(rule.blocked))
+        if not blocked:
+            continue
+        row = _most(rule.have, eligible) if rule.have is not None else None
+        found.append(
+            Reason(
+                rule=rule.kind,
+                subject=rule.subject,
+                text=_text(table, rule, blocked, row),
+                blocked=blocked,
+                alone=int(np.count_nonzero(rule.blocked & (failing == 1))),
+                nodes=len(table),
+                need=rule.need,
+                best=int(rule.have[row]) if rule.have is not None and row is not None else 0,
+                best_node=table.nodes[row].name if row is not None else "",
+            )
+        )
+    return tuple(sorted(found, key=lambda reason: (-reason.alone, -reason.blocked)))
+
+
+def count_failing(table: NodeTable, rules: Sequence[Rule]) -> Ints:
+    """How many of the rules each node fails."""
+    failing = np.zeros(len(table), dtype=np.int64)
+    for rule in rules:
+        failing += rule.blocked
+    return failing
+
+
+def why_closed(node: Node) -> str:
+    """How a node stands that takes no new instance: `unreachable`, `cordoned`, ..."""
+    if node.status is not NodeStatus.LIVE:
+        return "not connected yet" if node.status is NodeStatus.JOINED else node.status.value
+    return node.scheduling.value
+
+
+def driver_fault(node: Node, driver: str) -> str:
+    """What the node says of a driver that does not work."""
+    fact = node.facts.driver(driver)
+    return fact.detail if fact is not None and fact.detail else "no detail given"
+
+
+def format_amount(kind: str, amount: int) -> str:
+    """`7.2`, `512 MiB`, `3`, by kind of rule. What is overdrawn is shown as 0."""
+    amount = max(amount, 0)
+    return format_cpu(amount) if kind == "cpu" else format_bytes(amount) if kind == "memory" else str(amount)
+
+
+def _most(have: Ints, eligible: Flags) -> int:
+    if eligible.any():
+        return int(np.argmax(np.where(eligible, have, np.iinfo(np.int64).min)))
+    return int(np.argmax(have))
+
+
+def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
+    nodes = len(table)
+    able = nodes - blocked
+    of_nodes = f"of {nodes} node{'' if nodes == 1 else 's'}"
+    single = able == 1 or nodes == 1
+    has = "has" if single else "have"
+    if rule.have is not None and row is not None:
+        what = {"cpu": "cpu", "memory": "memory"}.get(rule.kind, f"free host port{'' if rule.need == 1 else 's'}")
+        largest = f"{table.nodes[row].name} {format_amount(rule.kind, int(rule.have[row]))}"
+        need = format_amount(rule.kind, rule.need)
+        return f"needs {need} {what}; {able} {of_nodes} {has} it (largest free: {largest})"
+    if rule.kind in PASSING:
+        shown: list[Node] = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_NAMED].tolist()]
+        notes = [driver_fault(node, rule.subject) if rule.subject else why_closed(node) for node in shown]
+        names = ", ".join(f"{node.name}: {note}" for node, note in zip(shown, notes, strict=True))
+        if blocked > len(shown):
+            names += f" and {blocked - len(shown)} more"
+        if rule.kind == "driver-unhealthy":
+            return f"the driver {rule.subject} does not work on {blocked} {of_nodes} ({names})"
+        verb = "is" if blocked == 1 else "are"
+        state = "offline" if rule.kind == "offline" else "closed to new instances"
+        return f"{blocked} {of_nodes} {verb} {state} ({names})"
+    if rule.kind == "driver":
+        return f"needs the driver {rule.subject}; {able} {of_nodes} {has} it"
+    if rule.kind == "enforcement":
+        return f"needs an enforced {rule.subject} limit; {able} {of_nodes} can enforce it"
+    if rule.kind == "static-port":
+        return f"needs host port {rule.subject}; it is free on {able} {of_nodes}"
+    return f"needs {rule.subject}; {able} {of_nodes} {'meets' if single else 'meet'} it{_seen(table, rule)}"
+
+
+def _seen(table: NodeTable, rule: Rule) -> str:
+    """The values that the failing nodes have instead, the most common first."""
+    label = rule.subject.split(" ", 1)[0]
+    column = table.labels(label)
+    codes = column.values[rule.blocked & (column.values != ABSENT)]
+    if not len(codes):
+        return f" (no node has a label {label})" if rule.blocked.all() else ""
+    found, counts = np.unique(codes, return_counts=True)
+    values = {code: value for value, code in column.codes.items()}
+    common = sorted(zip((-counts).tolist(), (values[code] for code in found.tolist()), strict=True))
+    shown = ", ".join(value for _, value in common[:_NAMED])
+    return f" (there is {shown}{', ...' if len(common) > _NAMED else ''})"

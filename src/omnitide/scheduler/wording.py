@@ -1,0 +1,149 @@
+"""The sentences of an explanation: what is missing where, and what would have to change."""
+
+from collections.abc import Sequence
+
+from omnitide.fabric.folds.nodes import FOREIGN_PORT
+from omnitide.fabric.state import Node, NodeStatus
+from omnitide.model.quantity import format_duration
+from omnitide.scheduler.explanation import Change, Verdict, Way
+from omnitide.scheduler.reasons import Reason, driver_fault, format_amount, why_closed
+from omnitide.scheduler.rules import Rule
+from omnitide.scheduler.table import NodeTable, label_of
+
+_MOST_REASONS = 4
+"""Reasons in a summary; it says how many more there are."""
+
+
+def least_change(table: NodeTable, rule: Rule, row: int) -> Change:
+    """The smallest change that makes the rule pass on this node, to the spec where that can do it."""
+    node = table.nodes[row]
+    if rule.have is not None:
+        have = int(rule.have[row])
+        amount = have if have > 0 else _total(table, rule, row)
+        if have <= 0 and amount >= rule.need:
+            return _freed(rule, row, f"once {format_amount(rule.kind, rule.need - have)} {_unit(rule)} is free there")
+        if amount <= 0:
+            return Change(rule=rule.kind, of="spec", text=f"without {_unit(rule)}")
+        later = " once that is free there" if have <= 0 else ""
+        text = f"with {_unit(rule)} {format_amount(rule.kind, amount)}{later}"
+        return Change(rule=rule.kind, of="spec", amount=amount, text=text)
+    match rule.kind:
+        case "offline":
+            return _node_change(rule, "once it is back" if node.status is not NodeStatus.JOINED else "once it connects")
+        case "closed":
+            return _node_change(rule, "once it is uncordoned")
+        case "driver":
+            return _node_change(rule, f"once it has the driver {rule.subject}")
+        case "driver-unhealthy":
+            return _node_change(rule, f"once its driver {rule.subject} works ({driver_fault(node, rule.subject)})")
+        case "enforcement":
+            return _spec_change(rule, f"with the {rule.subject} limit best-effort instead of required")
+        case "static-port":
+            return _spec_change(rule, f"with another host port than {rule.subject}")
+        case _:
+            return _spec_change(rule, f"without {rule.subject}")
+
+
+def change_to_wait_for(table: NodeTable, rule: Rule, row: int) -> Change:
+    """What has to happen on this node for the rule to pass; it can, as the rule is not lasting there."""
+    node = table.nodes[row]
+    if rule.have is not None:
+        missing = format_amount(rule.kind, rule.need - int(rule.have[row]))
+        return _freed(rule, row, f"{missing} {_unit(rule)} is freed on {node.name}")
+    match rule.kind:
+        case "offline":
+            back = f" (expected within {format_duration(node.back_within_ms)})" if node.back_within_ms else ""
+            verb = "connects" if node.status is NodeStatus.JOINED else "returns"
+            return _node_change(rule, f"{node.name} {verb}{back}")
+        case "closed":
+            return _node_change(rule, f"{node.name} is uncordoned")
+        case "driver-unhealthy":
+            return _node_change(rule, f"the driver {rule.subject} works again on {node.name}")
+        case _:
+            return _node_change(rule, f"host port {rule.subject} is freed on {node.name}")
+
+
+def need_and_have(node: Node, rule: Rule, row: int) -> tuple[str, str]:
+    """What the rule asks of a node that fails it, and what the node has."""
+    if rule.have is not None:
+        return format_amount(rule.kind, rule.need), format_amount(rule.kind, int(rule.have[row]))
+    match rule.kind:
+        case "offline":
+            return "live", why_closed(node)
+        case "closed":
+            return "open", why_closed(node)
+        case "driver":
+            return rule.subject, ", ".join(sorted(fact.name for fact in node.facts.drivers)) or "no driver"
+        case "driver-unhealthy":
+            return f"{rule.subject} that works", driver_fault(node, rule.subject)
+        case "enforcement":
+            return f"{rule.subject} limit enforced", "cannot enforce it"
+        case "static-port":
+            holder = node.ports.get(int(rule.subject), "")
+            return f"port {rule.subject} free", "asked for twice" if not holder else f"used by {_holder(holder)}"
+        case _:
+            label = rule.subject.split(" ", 1)[0]
+            value = label_of(node, label)
+            return rule.subject, f"no label {label}" if value is None else f"{label} = {value}"
+
+
+def summary(
+    verdict: Verdict,
+    nodes: int,
+    fitting: int,
+    first: str,
+    reasons: Sequence[Reason],
+    when: Sequence[Way],
+    nearest: Way | None,
+) -> str:
+    """All of it in a few sentences, the first without a capital, to stand after `pending for 12 s: `."""
+    of_nodes = f"{fitting} of {nodes} node{'' if nodes == 1 else 's'}"
+    if verdict == "fits-now":
+        return f"fits now on {of_nodes}, first on {first}."
+    if fitting:
+        return f"{reasons[0].text}. Then it fits on {of_nodes}."
+    sentences = [reason.text for reason in reasons[:_MOST_REASONS]]
+    more = len(reasons) - _MOST_REASONS
+    if more > 0:
+        sentences.append(f"there {'is 1 more reason' if more == 1 else f'are {more} more reasons'}")
+    else:
+        if len(reasons) == 1 and nodes:
+            sentences.append("nothing else stands in the way")
+        if when:
+            sentences.append(f"fits when {', or '.join(way.text for way in when)}")
+        elif nodes:
+            sentences.append("no known node could take it, even empty and open")
+        if nearest is not None and (not when or any(change.of == "spec" for change in nearest.changes)):
+            sentences.append(f"it would fit {nearest.text}")
+    return ". ".join([sentences[0], *(text[:1].upper() + text[1:] for text in sentences[1:])]) + "."
+
+
+def _total(table: NodeTable, rule: Rule, row: int) -> int:
+    match rule.kind:
+        case "cpu":
+            return int(table.cpu_total[row])
+        case "memory":
+            return int(table.memory_total[row])
+        case _:
+            return int(table.port_last[row] - table.port_first[row] + 1)
+
+
+def _unit(rule: Rule) -> str:
+    return rule.kind if rule.kind in ("cpu", "memory") else "host ports"
+
+
+def _holder(holder: str) -> str:
+    return "something else" if holder == FOREIGN_PORT else holder
+
+
+def _freed(rule: Rule, row: int, text: str) -> Change:
+    missing = 0 if rule.have is None else rule.need - int(rule.have[row])
+    return Change(rule=rule.kind, of="node", amount=missing, text=text)
+
+
+def _node_change(rule: Rule, text: str) -> Change:
+    return Change(rule=rule.kind, subject=rule.subject, of="node", text=text)
+
+
+def _spec_change(rule: Rule, text: str) -> Change:
+    return Change(rule=rule.kind, subject=rule.subject, of="spec", text=text)

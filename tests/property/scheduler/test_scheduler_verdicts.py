@@ -1,0 +1,46 @@
+"""Verdicts agree with what `place` does and with what the reference knows."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from tests.property.scheduler import reference
+from tests.property.scheduler.worlds import build, recipes
+
+from omnitide.scheduler.ask import Ask, Waiter, requirements_of
+from omnitide.scheduler.explain import explain
+from omnitide.scheduler.place import place
+from omnitide.scheduler.table import NodeTable
+
+
+@given(recipes)
+@settings(max_examples=200)
+def test_verdicts(recipe: dict[str, Any]) -> None:
+    state = build(recipe)
+    table = NodeTable(state)
+    now, empty = reference.left_now(state), reference.left_when_empty(state)
+    everywhere = list(state.nodes.values())
+    for agent in state.agents.values():
+        need = requirements_of(agent.spec)
+        told = explain(table, need, workload=agent.id, node_limit=100)
+        lone = Ask(workload=agent.id, version=1, need=need, waiters=[Waiter(99, 1, "x.99.1")], total=1)
+        made = place(table, [lone])
+        assert (told.verdict == "fits-now") == bool(made.choices)
+        if made.choices:
+            assert state.nodes[made.choices[0].node].name == told.first_choice
+        fitting = {node.id for node in everywhere if reference.fits(node, now[node.id], agent.spec)}
+        assert told.fitting == len(fitting)
+        possible = {
+            node.id
+            for node in everywhere
+            if reference.could_ever(node, agent.spec) and reference.has_room(node, empty[node.id], agent.spec)
+        }
+        assert (told.verdict == "never") == (not possible)
+        assert {way.node for way in told.when} <= possible
+        assert bool(told.when) == (told.verdict == "fits-when")
+        assert {row.node: row.fits for row in told.table} == {node.id: node.id in fitting for node in everywhere}
+        lasting = {row.node for row in told.table if any(failure.lasting for failure in row.failures)}
+        assert lasting == {node.id for node in everywhere} - possible
+        if everywhere:
+            assert bool(told.reasons) == (len(fitting) < len(everywhere))
+            assert (told.nearest is None) == bool(fitting)
+        assert told.text.endswith(".")
