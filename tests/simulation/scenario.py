@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from omnitide.drivers.protocol import Exit
 from omnitide.fabric import commands as cm
+from omnitide.fabric.events import decode_entry, kind_of
 from omnitide.fabric.invariants import violations
 from omnitide.fabric.state import (
     ENDED,
@@ -45,7 +46,7 @@ def simulate(seed: int, *, verbose: bool = False) -> Outcome:
     return run(_life(seed, verbose))
 
 
-async def _life(seed: int, verbose: bool) -> Outcome:
+async def _live(seed: int, verbose: bool) -> World:
     rng = random.Random(f"scenario {seed}")
     nodes = [rng.choice((2_000, 4_000, 8_000)) for _ in range(rng.randrange(1, 6))]
     world = World(seed, nodes)
@@ -55,6 +56,11 @@ async def _life(seed: int, verbose: bool) -> Outcome:
     await life.turbulence(rng.uniform(20, 90))
     await life.calm()
     await life.converge()
+    return world
+
+
+async def _life(seed: int, verbose: bool) -> Outcome:
+    world = await _live(seed, verbose)
     faults = list(world.faults_found)
     for node in world.nodes:
         faults += [f"{node.name}: {found}" for found in node.runtime.violations]
@@ -68,6 +74,23 @@ async def _life(seed: int, verbose: bool) -> Outcome:
         virtual_s=asyncio.get_running_loop().time(),
         trace=hashlib.sha256("\n".join(trace).encode()).hexdigest(),
     )
+
+
+def census(seeds: range) -> dict[str, int]:
+    """How often each kind of event, and what else makes a life eventful, occurs in these lives."""
+    seen: dict[str, int] = {}
+
+    async def live(seed: int) -> None:
+        world = await _live(seed, verbose=False)
+        for record in world.storage.records(world.storage.first - 1, 10**9, 10**12):
+            for event in decode_entry(record.payload).events:
+                seen[kind_of(event)] = seen.get(kind_of(event), 0) + 1
+        seen["nexus restarts"] = seen.get("nexus restarts", 0) + world.nexus_starts - 1
+        seen["sessions"] = seen.get("sessions", 0) + world.network.dials
+
+    for seed in seeds:
+        run(live(seed))
+    return seen
 
 
 class _Life:

@@ -5,6 +5,7 @@ order in which they were scheduled, so a run is a function of its seed.
 """
 
 import asyncio
+import math
 import selectors
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
@@ -36,7 +37,8 @@ class _NoSelector(selectors.BaseSelector):
         if timeout is None:
             raise Deadlock("nothing can run and no timer is set")
         if timeout > 0:
-            self.now += timeout
+            # Up to the next whole microsecond: sums of floats would depend on which timers came in between.
+            self.now = math.ceil(round((self.now + timeout) * 1e6, 3)) / 1e6
         return []
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:

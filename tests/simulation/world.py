@@ -9,9 +9,10 @@ from omnitide.config.settings import Settings
 from omnitide.fabric.commands import Command, Header, IssueToken, JoinNode
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.events import decode_entry
-from omnitide.fabric.invariants import violations
+from omnitide.fabric.evolve import apply
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import FabricState, NodeFacts, TokenPurpose
+from omnitide.fabric.steps import step_violations
 from omnitide.nexus.engine import EngineLimits
 from omnitide.nexus.nexus import Nexus
 from omnitide.nexus.watching import Committed
@@ -21,7 +22,7 @@ from omnitide.node.launching import NodeContext
 from omnitide.node.outbox import Outbox, memory_connection
 from omnitide.node.proxy import Parts, Proxy
 from omnitide.node.session import Who
-from omnitide.operations.runtime import NotServing
+from omnitide.operations.runtime import NotServing, Trimmed, WatchLagged
 from omnitide.security.certificates import from_ms
 from omnitide.security.keyring import Keyring, new_keyring
 from omnitide.security.pki import create_authority
@@ -32,7 +33,7 @@ from simulation.processes import Process, install
 from support.fake_driver import FakeDriver, FakeRuntime, Faults
 
 EPOCH_MS: Final = 1_800_000_000_000
-LIMITS: Final = EngineLimits(snapshot_every=60, keep_entries=120, watcher_entries=200, recent_entries=50)
+LIMITS: Final = EngineLimits(snapshot_every=60, keep_entries=120, watcher_entries=12, recent_entries=50)
 ENDPOINT: Final = "nexus:7401"
 
 _keyrings: list[Keyring] = []
@@ -195,6 +196,7 @@ class World:
         )
         self.nexus = await starting
         self.nexus.engine.subscribe(self._check)
+        self._process.spawn(self._watch(self.nexus), "watcher")
         self._verify_promises()
         self.network.nexus_listens(self.nexus.sessions, self._process)
 
@@ -214,11 +216,16 @@ class World:
     def set_full(self, full: bool) -> None:
         self.storage.full = full
 
-    def _check(self, _before: FabricState, after: FabricState, entries: list[Committed]) -> None:
-        """Each step: the committed state is sound, and is what the log says."""
+    def _check(self, before: FabricState, after: FabricState, entries: list[Committed]) -> None:
+        """Each step: sound, nothing of it has gone back, and what readers see is the fold of what the log holds."""
         self.checked += len(entries)
-        for found in violations(after):
-            self.faults_found.append(f"r{after.revision}: {found}")
+        state = before
+        for revision, entry in entries:
+            folded = apply(state, entry)
+            self.faults_found += [f"r{revision}: {found}" for found in step_violations(state, folded, entry)]
+            state = folded
+        if state != after:
+            self.faults_found.append(f"r{after.revision}: the committed state is not the fold of its entries")
 
     def _verify_promises(self) -> None:
         """What was acknowledged is in the log, at its revision, for ever."""
@@ -233,6 +240,28 @@ class World:
                 self.faults_found.append(f"r{revision} was acknowledged ({what}) and is gone")
             elif self._answers.setdefault(revision, payload) != payload:
                 self.faults_found.append(f"r{revision} was acknowledged ({what}) and is another now")
+
+    async def _watch(self, nexus: Nexus) -> None:
+        """Someone who follows the log, sometimes too slowly: sees every entry once and in order, however it resumes."""
+        watchers = nexus.engine.watchers
+        position = max(self.storage.first - 1, nexus.committed().revision - 20)
+        while True:
+            try:
+                async for batch in watchers.watch(position, nexus.engine.entries):
+                    for revision, _ in batch:
+                        if revision != position + 1:
+                            self.faults_found.append(f"a watcher at r{position} was given r{revision}")
+                        position = revision
+                    if watchers.most_buffered() > LIMITS.watcher_entries:
+                        self.faults_found.append("a watcher's buffer is above its bound")
+                    if self.rng.random() < 0.1:
+                        await asyncio.sleep(self.rng.uniform(1, 60))
+                return
+            except WatchLagged as lagged:
+                if lagged.resume_from != position:
+                    self.faults_found.append(f"a watcher at r{position} is told to resume at r{lagged.resume_from}")
+            except Trimmed as trimmed:
+                position = trimmed.first - 1
 
     # -- people ------------------------------------------------------------------------------------------------------
 

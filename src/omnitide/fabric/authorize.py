@@ -75,10 +75,11 @@ def authorize(state: FabricState, principal: str, permission: Permission, time_m
     token = state.tokens.get(identifier)
     if token is None or token.revoked:
         return "the token is unknown or was revoked"
+    if token.purpose is TokenPurpose.JOIN:
+        # Whether it has expired or is used up is for the joining itself to say, by a code of its own.
+        return "" if permission == PERMISSIONS[cm.JoinNode] else "a join token can only join a node"
     if token.expires_ms and token.expires_ms <= time_ms:
         return "the token has expired"
-    if token.purpose is TokenPurpose.JOIN:
-        return "" if permission == PERMISSIONS[cm.JoinNode] else "a join token can only join a node"
     if permission.verb in _SYSTEM_ONLY or permission.verb in _NODE_VERBS or permission.verb == "join":
         return f"{permission.verb} {permission.resource} is for the fabric's own parts"
     return ""

@@ -12,7 +12,7 @@ from omnitide.fabric.state import ExitRecord, Health, NodeFacts, Phase, TokenPur
 from omnitide.model.spec import AgentSpec, JobSpec
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """Who asks, why, and when (law 11)."""
 
     principal: str
@@ -26,7 +26,7 @@ class Header(msgspec.Struct, frozen=True):
     """Digest of the request, to tell a repetition from another request with the same key."""
 
 
-class _Command(msgspec.Struct, frozen=True, kw_only=True):
+class _Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     pass
 
 
@@ -82,7 +82,7 @@ class ChangeNodeFacts(_Command, frozen=True, kw_only=True):
     facts: NodeFacts
 
 
-class InstanceReport(msgspec.Struct, frozen=True, kw_only=True):
+class InstanceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The state of one instance, as its node sees it."""
 
     instance: str

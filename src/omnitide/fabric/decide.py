@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import PERMISSIONS, authorize
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.events import Entry
+from omnitide.fabric.events import Entry, encode_entry
 from omnitide.fabric.evolve import close_entry, remembered_key
 from omnitide.fabric.rejection import Refuse, Rejection
 from omnitide.fabric.rules import access, agents, jobs, nodes, placing, reports
@@ -18,7 +19,7 @@ from omnitide.fabric.state import FabricState
 __all__ = ["Decision", "decide"]
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What a command was decided into. Without events nothing is written and the state is as it was."""
 
     entry: Entry
@@ -27,7 +28,12 @@ class Decision(msgspec.Struct, frozen=True):
     revision: int
     """Of the entry; of the state, where there are no events; of the first answer, where this one is remembered."""
     replayed: bool = False
+    payload: bytes = b""
+    """The entry as it goes into the log; empty without events."""
 
+
+MAX_KEY: Final = 200
+"""Longest idempotency key, in characters."""
 
 Rule = Callable[[Draft, Any], None]
 """`Any`: the table pairs each rule with its own command type."""
@@ -68,12 +74,20 @@ if set(_RULES) != set(cm.COMMAND_TYPES):
 
 
 def decide(state: FabricState, command: cm.Command, header: cm.Header) -> Decision | Rejection:
-    """Authorize, look for a remembered answer, apply the rule, then let reactions follow. Never raises a refusal."""
+    """Authorize, look for a remembered answer, apply the rule, then let reactions follow. Never raises a refusal.
+
+    Log time never goes back: a header that is behind the state is taken as of the state's time. An idempotency key is
+    remembered with the entry that it led to; a command that changed nothing is decided anew when it is repeated.
+    """
+    if header.time_ms < state.time_ms:
+        header = replace(header, time_ms=state.time_ms)
     subject = getattr(command, "node", "")
     refusal = authorize(state, header.principal, PERMISSIONS[type(command)], header.time_ms, subject)
     if refusal:
         return Rejection(code="forbidden", message=refusal)
     if header.idempotency_key:
+        if len(header.idempotency_key) > MAX_KEY:
+            return Rejection(code="invalid", message=f"an idempotency key has {MAX_KEY} characters at most")
         answer = _remembered(state, header)
         if answer is not None:
             return answer
@@ -95,8 +109,13 @@ def decide(state: FabricState, command: cm.Command, header: cm.Header) -> Decisi
     )
     if not draft.events:
         return Decision(entry=entry, state=state, result=draft.result, revision=state.revision)
+    try:
+        payload = encode_entry(entry)
+    except (ValueError, OverflowError, TypeError) as error:
+        # Half a surrogate pair, a number beyond 64 bits: nothing that the log could give back.
+        return Rejection(code="invalid", message=f"the command holds what cannot be written to the log: {error}")
     after = close_entry(draft.state, entry, draft.moment)
-    return Decision(entry=entry, state=after, result=draft.result, revision=after.revision)
+    return Decision(entry=entry, state=after, result=draft.result, revision=after.revision, payload=payload)
 
 
 def _remembered(state: FabricState, header: cm.Header) -> Decision | Rejection | None:

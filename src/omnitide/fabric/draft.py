@@ -9,16 +9,18 @@ from omnitide.fabric.state import FabricState
 class Draft:
     """Mutable within one call of `decide` and never seen outside: rules emit events and read the state after them."""
 
-    __slots__ = ("agents", "events", "header", "moment", "result", "state")
+    __slots__ = ("agents", "ended", "events", "header", "moment", "result", "state")
 
     def __init__(self, state: FabricState, header: Header) -> None:
         self.state = state
         self.header = header
-        self.moment = Moment(revision=state.revision + 1, time_ms=header.time_ms, principal=header.principal)
+        self.moment = Moment(state.revision + 1, header.time_ms, header.principal, header.correlation)
         self.events: list[Event] = []
         self.result: dict[str, str | int] = {}
         self.agents: dict[str, None] = {}
         """Agents whose instances changed: reactions look at them once more at the end, in order of first touch."""
+        self.ended = False
+        """Some instance has ended or was lost: a draining node may be empty now."""
 
     def emit(self, event: Event) -> None:
         self.events.append(event)

@@ -4,8 +4,9 @@ How events evolve (the rule, checked by tests/unit/fabric/golden):
 - A released (kind, version) is frozen: its fields, their defaults and what `evolve` makes of it never change.
 - A field may be added to a released event only with a default under which an old record means what it meant.
 - Anything else is a new version beside the old one (`agent.scaled.v2`); the old class and its `evolve` stay for ever.
-- A new kind or version is emitted only once the log's feature level allows it, so that a replica of the release before
-  never meets what it cannot fold; one that does stops with the kind's name.
+- A new kind, version or field is emitted only once the log's feature level allows it, so that a replica of the release
+  before never meets what it cannot fold; one that does stops with the name of what it does not know. To pass over an
+  unknown field would be to fold another state than the leader's.
 """
 
 from typing import Final, get_args
@@ -16,7 +17,15 @@ from omnitide.fabric.state import ExitRecord, Health, NodeFacts, TokenPurpose, W
 from omnitide.model.spec import AgentSpec, JobSpec
 
 
-class _Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="kind"):
+class _Event(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    gc=False,
+    tag_field="kind",
+):
     pass
 
 
@@ -220,7 +229,7 @@ class JobsRemoved(_Event, frozen=True, kw_only=True, tag="job.removed.v1"):
     jobs: tuple[str, ...]
 
 
-class SlotGeneration(msgspec.Struct, frozen=True, array_like=True):
+class SlotGeneration(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     slot: int
     generation: int
 
@@ -237,7 +246,7 @@ class InstancesCreated(_Event, frozen=True, kw_only=True, tag="instance.created.
     reason: str = ""
 
 
-class Placement(msgspec.Struct, frozen=True, array_like=True):
+class Placement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     instance: str
     cpu_milli: int
     memory_bytes: int
@@ -297,7 +306,7 @@ class InstancesLost(_Event, frozen=True, kw_only=True, tag="instance.lost.v1"):
 
 
 class InstanceRecovered(_Event, frozen=True, kw_only=True, tag="instance.recovered.v1"):
-    """A lost one came back running and is current again."""
+    """One that was given up is its slot's current one again: it came back running, or it had done its work."""
 
     instance: str
     attempt: int
@@ -359,7 +368,7 @@ def kind_of(event: _Event) -> str:
     return str(type(event).__struct_config__.tag)
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One record of the log: what one command was decided into. Atomic."""
 
     time_ms: int
@@ -385,8 +394,8 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(payload: bytes) -> Entry:
-    """Raises UnknownEvent for a kind or shape that this release does not know."""
+    """Raises UnknownEvent for a kind, field or shape that this release does not know, and for what is no record."""
     try:
         return _decoder.decode(payload)
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnknownEvent(f"this release cannot read an entry of the log: {error}") from error

@@ -48,7 +48,7 @@ def remembered_key(principal: str, key: str) -> str:
 
 def apply(state: FabricState, entry: Entry) -> FabricState:
     """The state after an entry. Its revision is one above the state's."""
-    at = Moment(revision=state.revision + 1, time_ms=entry.time_ms, principal=entry.principal)
+    at = Moment(state.revision + 1, entry.time_ms, entry.principal, entry.correlation)
     for event in entry.events:
         state = evolve(state, event, at)
     return close_entry(state, entry, at)

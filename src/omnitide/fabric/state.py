@@ -2,6 +2,9 @@
 
 State is the fold of the log's entries (`evolve.apply`). Everything here is derived from events; nothing may depend
 on the order of a map. Times are wall-clock milliseconds as stamped on the entries, quantities are integers.
+
+`gc=False`: these are immutable trees, no cycle can pass through them, and the collector need not walk 100,000 of them.
+What events and snapshots embed (ExitRecord, NodeFacts, ...) evolves by the rule in `events`.
 """
 
 import enum
@@ -54,7 +57,7 @@ class Health(enum.StrEnum):
     UNHEALTHY = "unhealthy"
 
 
-class ExitRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class ExitRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """How an attempt ended."""
 
     attempt: int = 0
@@ -68,7 +71,7 @@ class ExitRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_ms: int = 0
 
 
-class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
+class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One run of an agent's replica or a job's task. `id` is `<workload id>.<slot>.<generation>`."""
 
     id: str
@@ -106,24 +109,28 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
     handle: str = ""
     unenforced: tuple[str, ...] = ()
     correlation: str = ""
+    """Of the request that led here, or to the generation before."""
 
 
-class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
+class Slot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A replica's place. Its generations follow one another; at most one is current."""
 
     generation: int = 0
     """Highest generation ever made."""
+    first: int = 0
+    """The slot's first generation. Lower ones were of a slot of this number that has been retired since: they are not
+    wanted back."""
     current: str = ""
     """Instance id."""
     failures: int = 0
-    """Generations in a row that failed without a stable run in between."""
+    """Generations in a row that ended by themselves, without a stable run in between."""
     last_exit: ExitRecord | None = None
     """How the last generation before the current one ended."""
     last_node: str = ""
 
 
-class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Current instances of a workload by status."""
+class Counts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """Instances of an agent by status, strays included (those are lost or stopping)."""
 
     pending: int = 0
     placed: int = 0
@@ -136,7 +143,7 @@ class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
     lost: int = 0
 
 
-class Version(msgspec.Struct, frozen=True, omit_defaults=True):
+class Version(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One immutable version of an agent."""
 
     number: int
@@ -147,7 +154,7 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True):
     """deployed, updated or restarted."""
 
 
-class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
+class Agent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     id: str
     namespace: str
     name: str
@@ -167,6 +174,9 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     """Next slot to look at while a new version rolls out; 0 when none does."""
     strays: Map[str, None] = Map()
     """Instances that are no slot's current one and still on a node: lost, or being stopped after a merge."""
+    generation_floor: int = 0
+    """Highest generation of any slot retired so far. New slots begin above it, so that an instance id is never made
+    twice: one that was lost may still be there under the old id."""
 
     @property
     def spec(self) -> AgentSpec:
@@ -184,7 +194,7 @@ class JobStatus(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
-class Job(msgspec.Struct, frozen=True, omit_defaults=True):
+class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A workload that runs to completion: one task (slot 1) for now."""
 
     id: str
@@ -202,7 +212,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     strays: Map[str, None] = Map()
 
 
-class DriverFact(msgspec.Struct, frozen=True, omit_defaults=True):
+class DriverFact(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     name: str
     version: str = ""
     healthy: bool = True
@@ -210,7 +220,7 @@ class DriverFact(msgspec.Struct, frozen=True, omit_defaults=True):
     enforces: tuple[str, ...] = ()
 
 
-class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What a machine declares of itself."""
 
     labels: dict[str, str] = {}
@@ -249,7 +259,7 @@ class Scheduling(enum.StrEnum):
     DRAINED = "drained"
 
 
-class Node(msgspec.Struct, frozen=True, omit_defaults=True):
+class Node(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     id: str
     name: str
     key_digest: str
@@ -265,7 +275,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     status: NodeStatus = NodeStatus.JOINED
     scheduling: Scheduling = Scheduling.OPEN
     session: int = 0
-    """Epoch of the newest session; grows by one with each."""
+    """Epoch of the newest session: 0 before the first, then above any that a node of this id ever had."""
     outbox: str = ""
     sequence: int = 0
     """Last report taken of that outbox."""
@@ -279,7 +289,8 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def schedulable(self) -> bool:
-        return self.status is NodeStatus.LIVE and self.scheduling is Scheduling.OPEN
+        """Live, open, and not about to leave."""
+        return self.status is NodeStatus.LIVE and self.scheduling is Scheduling.OPEN and not self.departing
 
 
 class TokenPurpose(enum.StrEnum):
@@ -287,7 +298,7 @@ class TokenPurpose(enum.StrEnum):
     API = "api"
 
 
-class Token(msgspec.Struct, frozen=True, omit_defaults=True):
+class Token(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """A token, by digest; the text is shown once and kept nowhere."""
 
     id: str
@@ -307,7 +318,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     revoked: bool = False
 
 
-class Namespace(msgspec.Struct, frozen=True, omit_defaults=True):
+class Namespace(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     name: str
     created_ms: int
     revision: int
@@ -315,7 +326,7 @@ class Namespace(msgspec.Struct, frozen=True, omit_defaults=True):
     jobs: int = 0
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class Remembered(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The answer to a command that carried an idempotency key."""
 
     fingerprint: str
@@ -323,7 +334,7 @@ class Remembered(msgspec.Struct, frozen=True):
     result: dict[str, str | int]
 
 
-class Idempotency(msgspec.Struct, frozen=True):
+class Idempotency(msgspec.Struct, frozen=True, gc=False):
     """Two turns of remembered answers: a key lives for one to two turns of log time, or of `TURN_SIZE` keys."""
 
     recent: Map[str, Remembered]
@@ -331,7 +342,7 @@ class Idempotency(msgspec.Struct, frozen=True):
     turned_ms: int = 0
 
 
-class FabricState(msgspec.Struct, frozen=True):
+class FabricState(msgspec.Struct, frozen=True, gc=False):
     fabric_id: str
     revision: int
     time_ms: int

@@ -1,5 +1,6 @@
 """API objects and specs, shared by the API, the SDK and the core. Pure: imports nothing of ours.
 
-`names` is the grammar, `quantity` the units, `spec` what a user writes, `objects` what a user reads, `manifest` how a
-written document becomes a spec or a list of faults with their place.
+`names` is the grammar, `quantity` the units, `spec` what a user writes; `objects`, `inventory`, `happenings` and
+`explanations` what a user reads, `problem` how errors look; `normalise` goes between what is written and a struct,
+`manifest` reads whole files with the place of each fault.
 """

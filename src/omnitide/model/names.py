@@ -5,13 +5,22 @@ from typing import Annotated
 
 from msgspec import Meta
 
-NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
+NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$(?!\n)"
 """Lower-case letters, digits and inner hyphens, a letter first, 40 at most: a DNS label with room for `-slot.gen`."""
 
-LABEL_KEY_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$"
-LABEL_VALUE_PATTERN = r"^[A-Za-z0-9._:/+@-]{0,128}$"
-ENVIRONMENT_KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
-ID_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,79}$"
+LABEL_KEY_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$(?!\n)"
+LABEL_VALUE_PATTERN = r"^[A-Za-z0-9._:/+@-]{0,128}$(?!\n)"
+ENVIRONMENT_KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)"
+ID_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,79}$(?!\n)"
+
+RULES = {
+    NAME_PATTERN: "lower-case letters, digits and inner hyphens, a letter first, 1 to 40 characters",
+    LABEL_KEY_PATTERN: "letters, digits and inner _ . / -, 1 to 63 characters",
+    LABEL_VALUE_PATTERN: "letters, digits and . _ : / + @ -, 128 characters at most",
+    ENVIRONMENT_KEY_PATTERN: "letters, digits and _, no digit first, 1 to 128 characters",
+    ID_PATTERN: "lower-case letters, digits, . and -, 1 to 80 characters",
+}
+"""Each pattern in words, for error messages."""
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="Lower-case letters, digits, inner hyphens; 1 to 40.")]
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
@@ -23,7 +32,7 @@ _NAME = re.compile(NAME_PATTERN)
 
 
 def is_name(text: str) -> bool:
-    return _NAME.match(text) is not None
+    return _NAME.fullmatch(text) is not None
 
 
 def suggest_name(text: str) -> str:

@@ -46,7 +46,7 @@ class Leases:
 
     def start(self) -> None:
         """A new leader first grants every node one full lease: none has had the chance to connect to it."""
-        for node in self._engine.committed().nodes.values():
+        for node in sorted(self._engine.committed().nodes.values(), key=lambda node: node.id):
             if node.status in (NodeStatus.LIVE, NodeStatus.UNREACHABLE, NodeStatus.LOST):
                 self._begin(node.id, node.session, self._times().startup_grace_ms / 1000)
 

@@ -36,6 +36,11 @@ class Watcher:
         self.lagged = False
         self.closed = False
 
+    @property
+    def buffered(self) -> int:
+        """Entries that wait for it."""
+        return self._buffered
+
     def offer(self, batch: list[Committed]) -> None:
         """Called by the engine for each durable batch; never waits. The list is shared and not changed."""
         if self.lagged:
@@ -75,6 +80,10 @@ class Watchers:
 
     def __len__(self) -> int:
         return len(self._watchers)
+
+    def most_buffered(self) -> int:
+        """Entries that wait for the slowest watcher: how near the bound they are."""
+        return max((watcher.buffered for watcher in self._watchers), default=0)
 
     def publish(self, batch: list[Committed]) -> None:
         self._recent.extend(batch)

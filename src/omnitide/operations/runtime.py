@@ -1,6 +1,6 @@
 """What the operations need of a running Nexus. The Nexus implements it; tests implement it over the same pure core."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -41,6 +41,10 @@ class WatchLagged(Exception):
     def __init__(self, resume_from: int) -> None:
         super().__init__(f"the watcher fell behind; resume after revision {resume_from}")
         self.resume_from = resume_from
+
+
+class StreamEnded(Exception):
+    """The Nexus stops: watch again, here or at another."""
 
 
 class NodeAway(Exception):
@@ -145,12 +149,12 @@ class Runtime(Protocol):
         """Whether the committed revision reaches `revision` in that time."""
         ...
 
-    async def entries(self, after: int, limit: int) -> "list[Committed]":
+    async def entries(self, after: int, limit: int) -> Sequence[Committed]:
         """Durable entries after a revision, in order, `limit` at most; fewer only at the end or where they are large.
         Raises Trimmed."""
         ...
 
-    def watch(self, after: int) -> "AsyncIterator[list[Committed]]":
+    def watch(self, after: int) -> AsyncIterator[Sequence[Committed]]:
         """Durable entries in order from `after + 1` on, then as they come; ends when the Nexus stops.
 
         Raises WatchLagged, Trimmed.

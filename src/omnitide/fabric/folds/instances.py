@@ -4,8 +4,9 @@ An instance is in `state.instances` while it is its slot's current one (ended or
 Attached means: its id is in the node's `instances`, and what it set aside counts there.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
+from immutables import Map
 from msgspec.structs import replace
 
 from omnitide.fabric import events as ev
@@ -22,6 +23,9 @@ from omnitide.fabric.state import (
     Slot,
 )
 from omnitide.model.names import instance_name
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 def instance_id(workload: str, slot: int, generation: int) -> str:
@@ -48,20 +52,12 @@ def is_current(state: FabricState, instance: Instance) -> bool:
 def _moved(counts: Counts, before: InstanceStatus | None, after: InstanceStatus | None) -> Counts:
     changes: dict[str, int] = {}
     if before is not None:
-        changes[before.value] = getattr(counts, before.value) - 1
+        field = before.value
+        changes[field] = getattr(counts, field) - 1
     if after is not None:
-        changes[after.value] = getattr(counts, after.value) + 1
+        field = after.value
+        changes[field] = getattr(counts, field) + 1
     return replace(counts, **changes)
-
-
-def _count(
-    state: FabricState, instance: Instance, before: InstanceStatus | None, after: InstanceStatus | None
-) -> FabricState:
-    if instance.kind != "agent" or before is after:
-        return state
-    agent = state.agents[instance.workload]
-    agent = replace(agent, counts=_moved(agent.counts, before, after))
-    return replace(state, agents=state.agents.set(agent.id, agent))
 
 
 def _put(state: FabricState, old: Instance, new: Instance) -> FabricState:
@@ -130,10 +126,15 @@ def drop_instance(state: FabricState, identifier: str) -> FabricState:
     """Forget an instance wholly: off its node, out of every index."""
     instance = state.instances[identifier]
     state = _detach(state, instance)
-    state = _set_stray(state, instance, False)
-    state = _count(state, instance, instance.status, None)
     pending = state.pending.delete(identifier) if identifier in state.pending else state.pending
-    return replace(state, instances=state.instances.delete(identifier), pending=pending)
+    instances = state.instances.delete(identifier)
+    if instance.kind == "job":
+        state = _set_stray(state, instance, False)
+        return replace(state, instances=instances, pending=pending)
+    agent = state.agents[instance.workload]
+    strays = agent.strays.delete(identifier) if identifier in agent.strays else agent.strays
+    agent = replace(agent, counts=_moved(agent.counts, instance.status, None), strays=strays)
+    return replace(state, instances=instances, pending=pending, agents=state.agents.set(agent.id, agent))
 
 
 def _leave_slot(state: FabricState, identifier: str) -> FabricState:
@@ -146,23 +147,39 @@ def _leave_slot(state: FabricState, identifier: str) -> FabricState:
     return drop_instance(state, identifier)
 
 
-def _ran_stably(instance: Instance, reset_after_ms: int) -> bool:
-    return instance.started_ms > 0 and instance.since_ms - instance.started_ms >= reset_after_ms
+def ended_by_itself(instance: Instance) -> bool:
+    """Ended, and nobody had asked it to."""
+    if instance.status is InstanceStatus.STOPPED:
+        return bool(instance.node) and not instance.stop_reason
+    return instance.status in (InstanceStatus.FAILED, InstanceStatus.SUCCEEDED)
 
 
-def _next_slot(state: FabricState, old: Slot, identifier: str, generation: int, reset_after_ms: int) -> Slot:
+def failures_after(slot: Slot, before: Instance | None, version: int, reset_after_ms: int | None) -> int:
+    """How many generations in a row have ended by themselves when `version` follows `before` in a slot.
+
+    A stable run of `reset_after_ms` starts the count anew, and so does another version, or a stop that was asked for.
+    None: nothing but those does. One that was lost is no failure, and proves no stability either.
+    """
+    if before is None or before.version != version:
+        return 0
+    ran_ms = before.since_ms - before.started_ms if before.started_ms else 0
+    failures = 0 if reset_after_ms is not None and before.started_ms and ran_ms >= reset_after_ms else slot.failures
+    if ended_by_itself(before):
+        return failures + 1
+    return failures if before.status is InstanceStatus.LOST else 0
+
+
+def _next_slot(
+    state: FabricState, old: Slot, identifier: str, generation: int, version: int, reset_after_ms: int | None
+) -> Slot:
     before = state.instances.get(old.current)
-    if before is None:
-        return replace(old, generation=generation, current=identifier)
-    failures = 0
-    if before.status is InstanceStatus.FAILED:
-        failures = 1 if _ran_stably(before, reset_after_ms) else old.failures + 1
     return Slot(
         generation=generation,
+        first=old.first or generation,
         current=identifier,
-        failures=failures,
-        last_exit=before.exit or old.last_exit,
-        last_node=before.node or old.last_node,
+        failures=failures_after(old, before, version, reset_after_ms),
+        last_exit=before.exit or old.last_exit if before is not None else old.last_exit,
+        last_node=before.node or old.last_node if before is not None else old.last_node,
     )
 
 
@@ -170,21 +187,23 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
     if event.workload_kind == "agent":
         agent: Agent | None = state.agents[event.workload]
         namespace, name = agent.namespace, agent.name
-        reset_after = agent.versions[event.version].spec.restart.reset_after
+        reset_after: int | None = agent.versions[event.version].spec.restart.reset_after
     else:
         agent = None
         job = state.jobs[event.workload]
         namespace, name = job.namespace, job.name
-        reset_after = job.spec.restart.reset_after
+        # A job has so many tries, however long each of them lasts.
+        reset_after = None
     made: list[Instance] = []
     slots: list[tuple[int, Slot]] = []
     previous: list[str] = []
     for number, generation in ((item.slot, item.generation) for item in event.slots):
         identifier = instance_id(event.workload, number, generation)
         old = (agent.slots.get(number) if agent is not None else state.jobs[event.workload].slot) or Slot()
-        slots.append((number, _next_slot(state, old, identifier, generation, reset_after)))
-        if old.current:
-            previous.append(old.current)
+        slots.append((number, _next_slot(state, old, identifier, generation, event.version, reset_after)))
+        before = state.instances.get(old.current)
+        if before is not None:
+            previous.append(before.id)
         made.append(
             Instance(
                 id=identifier,
@@ -201,25 +220,29 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
                 revision=at.revision,
                 not_before_ms=event.not_before_ms,
                 avoid=event.avoid,
+                correlation=at.correlation or (before.correlation if before is not None else ""),
             )
         )
     for identifier in previous:
         state = _leave_slot(state, identifier)
-    with state.instances.mutate() as instances, state.pending.mutate() as pending:
-        for instance in made:
-            instances[instance.id] = instance
-            pending[instance.id] = None
-        state = replace(state, instances=instances.finish(), pending=pending.finish())
+    instances = _with_all(state.instances, [(instance.id, instance) for instance in made])
+    pending = _with_all(state.pending, [(instance.id, None) for instance in made])
     if event.workload_kind == "agent":
         agent = state.agents[event.workload]
-        with agent.slots.mutate() as changed:
-            for number, slot in slots:
-                changed[number] = slot
-            counts = replace(agent.counts, pending=agent.counts.pending + len(made))
-            agent = replace(agent, slots=changed.finish(), counts=counts)
-        return replace(state, agents=state.agents.set(agent.id, agent))
+        counts = replace(agent.counts, pending=agent.counts.pending + len(made))
+        agent = replace(agent, slots=_with_all(agent.slots, slots), counts=counts)
+        return replace(state, instances=instances, pending=pending, agents=state.agents.set(agent.id, agent))
     job = replace(state.jobs[event.workload], slot=slots[-1][1], revision=at.revision)
-    return replace(state, jobs=state.jobs.set(job.id, job))
+    return replace(state, instances=instances, pending=pending, jobs=state.jobs.set(job.id, job))
+
+
+def _with_all(known: Map[_Key, _Value], items: list[tuple[_Key, _Value]]) -> Map[_Key, _Value]:
+    if len(items) == 1:
+        return known.set(*items[0])
+    changed = known.mutate()
+    for key, value in items:
+        changed[key] = value
+    return changed.finish()
 
 
 def instances_placed(state: FabricState, event: ev.InstancesPlaced, at: Moment) -> FabricState:
@@ -379,10 +402,11 @@ def _leave_slot_live(state: FabricState, identifier: str) -> FabricState:
 def slots_retired(state: FabricState, event: ev.SlotsRetired, at: Moment) -> FabricState:
     agent = state.agents[event.agent]
     currents = [agent.slots[number].current for number in event.slots]
-    slots = agent.slots
+    slots, floor = agent.slots, agent.generation_floor
     for number in event.slots:
+        floor = max(floor, slots[number].generation)
         slots = slots.delete(number)
-    agent = replace(agent, slots=slots)
+    agent = replace(agent, slots=slots, generation_floor=floor)
     state = replace(state, agents=state.agents.set(agent.id, agent))
     for current in currents:
         if current:

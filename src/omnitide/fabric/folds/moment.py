@@ -10,6 +10,7 @@ class Moment(NamedTuple):
     revision: int
     time_ms: int
     principal: str
+    correlation: str = ""
 
 
 Fold = Callable[[FabricState, Any, Moment], FabricState]

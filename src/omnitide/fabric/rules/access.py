@@ -6,9 +6,12 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.state import DEFAULT_NAMESPACE, SYSTEM_NAMESPACES, TokenPurpose
 from omnitide.model.names import is_name, suggest_name
+from omnitide.model.quantity import MAX_QUANTITY
 
 MAX_NAMESPACES = 10_000
 MAX_TOKENS = 10_000
+MAX_NOTE = 500
+MAX_LABELS = 64
 
 
 def require_name(name: str, what: str) -> None:
@@ -34,8 +37,11 @@ def require_namespace(draft: Draft, name: str) -> None:
 def create_fabric(draft: Draft, command: cm.CreateFabric) -> None:
     if draft.state.fabric_id:
         raise Refuse("already-exists", f"this log belongs to fabric {draft.state.fabric_id} already")
+    if not command.fabric_id:
+        raise Refuse("invalid", "a fabric has an id")
     draft.emit(ev.FabricCreated(fabric_id=command.fabric_id))
-    draft.emit(ev.NamespaceCreated(name=DEFAULT_NAMESPACE))
+    if DEFAULT_NAMESPACE not in draft.state.namespaces:
+        draft.emit(ev.NamespaceCreated(name=DEFAULT_NAMESPACE))
 
 
 def create_namespace(draft: Draft, command: cm.CreateNamespace) -> None:
@@ -63,10 +69,12 @@ def delete_namespace(draft: Draft, command: cm.DeleteNamespace) -> None:
 
 
 def issue_token(draft: Draft, command: cm.IssueToken) -> None:
-    if command.id in draft.state.tokens:
-        raise Refuse("already-exists", f"token {command.id} exists")
-    if command.expires_ms and command.expires_ms <= draft.header.time_ms:
-        raise Refuse("invalid", "the token would have expired before it was made")
+    if not command.id or command.id in draft.state.tokens:
+        raise Refuse("already-exists", f"token {command.id!r} exists")
+    if command.expires_ms and not draft.header.time_ms < command.expires_ms <= MAX_QUANTITY:
+        raise Refuse("invalid", "the token would have expired before it was made, or never within the reach of a clock")
+    if len(command.note) > MAX_NOTE or len(command.labels) > MAX_LABELS:
+        raise Refuse("limit", f"a token has a note of {MAX_NOTE} characters and {MAX_LABELS} labels at most")
     if command.purpose is TokenPurpose.JOIN:
         if not 1 <= command.uses <= 10_000:
             raise Refuse("invalid", f"a join token is for 1 to 10000 nodes, not {command.uses}")

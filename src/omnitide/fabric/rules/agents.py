@@ -5,10 +5,11 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
+from omnitide.fabric.rules.bounds import require_spec
 from omnitide.fabric.rules.feasible import require_feasible
 from omnitide.fabric.rules.settle import request_stop, settle_agent, settle_slots
 from omnitide.fabric.state import ENDED, Agent, find_agent, find_job, scoped
-from omnitide.model.spec import MAX_REPLICAS
+from omnitide.model.spec import MAX_REPLICAS, AgentSpec
 
 MAX_INSTANCES = 250_000
 MAX_AGENTS = 50_000
@@ -78,12 +79,13 @@ def _create_agent(draft: Draft, command: cm.DeployAgent) -> None:
         raise Refuse(
             "already-exists", f"{scoped(command.namespace, command.name)} is the name of a job", subject=subject
         )
-    if command.agent in draft.state.agents or command.agent in draft.state.jobs:
-        raise Refuse("already-exists", f"id {command.agent} is in use", subject=subject)
+    if not command.agent or command.agent in draft.state.agents or command.agent in draft.state.jobs:
+        raise Refuse("already-exists", f"id {command.agent!r} is in use", subject=subject)
     if len(draft.state.agents) >= MAX_AGENTS:
         raise Refuse("limit", f"the fabric holds {MAX_AGENTS} agents, the most it can", subject=subject)
     replicas = 1 if command.replicas is None else command.replicas
     _require_room(draft, replicas)
+    require_spec(command.spec, AgentSpec, subject)
     require_feasible(draft, command.spec, subject)
     draft.emit(
         ev.AgentCreated(
@@ -95,7 +97,7 @@ def _create_agent(draft: Draft, command: cm.DeployAgent) -> None:
         )
     )
     settle_agent(draft, command.agent, reason="scaled-down")
-    draft.result = {"agent": command.agent, "version": 1, "change": "created"}
+    draft.result = {"agent": command.agent, "version": 1, "replicas": replicas, "change": "created"}
 
 
 def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
@@ -108,30 +110,32 @@ def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
     change = "unchanged"
     version = agent.version
     if command.spec != agent.spec:
+        require_spec(command.spec, AgentSpec, subject)
         require_feasible(draft, command.spec, subject)
         version += 1
         draft.emit(ev.AgentUpdated(agent=agent.id, version=version, spec=command.spec))
         change = "updated"
-    takes_replicas = command.replicas is not None and (agent.replicas_owner == "manifest" or command.take_over_replicas)
-    if takes_replicas and command.replicas is not None:
-        owner = "manifest"
-        if command.replicas != agent.replicas or agent.replicas_owner != owner:
-            _require_room(draft, command.replicas - agent.replicas)
-            draft.emit(ev.AgentScaled(agent=agent.id, replicas=command.replicas, owner=owner))
+    replicas = agent.replicas
+    if command.replicas is not None and (agent.replicas_owner == "manifest" or command.take_over_replicas):
+        replicas = command.replicas
+        if (replicas, "manifest") != (agent.replicas, agent.replicas_owner):
+            draft.emit(ev.AgentScaled(agent=agent.id, replicas=replicas, owner="manifest"))
             change = "updated" if change == "updated" else "scaled"
+    _require_room(draft, replicas - (agent.replicas if agent.active else 0))
     if not agent.active:
         draft.emit(ev.AgentStarted(agent=agent.id))
         change = "started" if change == "unchanged" else change
     if change != "unchanged":
         draft.touch(agent.id)
         settle_agent(draft, agent.id, reason="scaled-down")
-    draft.result = {"agent": agent.id, "version": version, "change": change}
+    draft.result = {"agent": agent.id, "version": version, "replicas": replicas, "change": change}
 
 
 def scale_agent(draft: Draft, command: cm.ScaleAgent) -> None:
     agent = _agent(draft, command.namespace, command.name, command.if_match)
     _require_replicas(command.replicas)
-    _require_room(draft, command.replicas - agent.replicas)
+    if agent.active:
+        _require_room(draft, command.replicas - agent.replicas)
     draft.result = {"agent": agent.id, "from": agent.replicas, "to": command.replicas}
     if command.replicas == agent.replicas and agent.replicas_owner == "scale":
         return
@@ -170,6 +174,7 @@ def start_agent(draft: Draft, command: cm.StartAgent) -> None:
     if not agent.active:
         _require_room(draft, agent.replicas)
         draft.emit(ev.AgentStarted(agent=agent.id))
+        draft.touch(agent.id)
         settle_agent(draft, agent.id, reason="stopped")
     draft.result = {"agent": agent.id}
 
@@ -202,3 +207,4 @@ def restart_instance(draft: Draft, command: cm.RestartInstance) -> None:
     draft.touch(instance.workload)
     request_stop(draft, instance, "restart")
     settle_slots(draft, instance.workload, [instance.slot], reason="restart")
+    draft.result = {"agent": instance.workload, "instance": instance.id}

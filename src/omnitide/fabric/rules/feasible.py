@@ -30,10 +30,14 @@ def require_feasible(draft: Draft, spec: WorkloadSpec, subject: str) -> None:
     static = [port.port for port in spec.ports.values() if port.port]
     if len(static) != len(set(static)):
         raise Refuse("impossible", "two ports of the spec have the same number", subject=subject)
+    if any(
+        node.facts.cpu_milli >= wanted.cpu and node.facts.memory_bytes >= wanted.memory
+        for node in draft.state.nodes.values()
+        if node.facts.cpu_milli
+    ):
+        return
     nodes = [node.facts for node in draft.state.nodes.values() if node.facts.cpu_milli]
     if not nodes:
-        return
-    if any(facts.cpu_milli >= wanted.cpu and facts.memory_bytes >= wanted.memory for facts in nodes):
         return
     most_cpu = max(facts.cpu_milli for facts in nodes)
     most_memory = max(facts.memory_bytes for facts in nodes)

@@ -6,9 +6,11 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
 from omnitide.fabric.rules.agents import MAX_INSTANCES
+from omnitide.fabric.rules.bounds import require_spec
 from omnitide.fabric.rules.feasible import require_feasible
 from omnitide.fabric.rules.settle import request_stop, settle_job
 from omnitide.fabric.state import ENDED, Job, JobStatus, find_agent, find_job, scoped
+from omnitide.model.spec import JobSpec
 
 MAX_JOBS = 100_000
 
@@ -40,10 +42,11 @@ def run_job(draft: Draft, command: cm.RunJob) -> None:
         raise Refuse(
             "already-exists", f"{scoped(command.namespace, command.name)} is the name of an agent", subject=subject
         )
-    if command.job in draft.state.jobs or command.job in draft.state.agents:
-        raise Refuse("already-exists", f"id {command.job} is in use", subject=subject)
+    if not command.job or command.job in draft.state.jobs or command.job in draft.state.agents:
+        raise Refuse("already-exists", f"id {command.job!r} is in use", subject=subject)
     if len(draft.state.jobs) >= MAX_JOBS or len(draft.state.instances) >= MAX_INSTANCES:
         raise Refuse("limit", f"the fabric holds {MAX_JOBS} jobs or {MAX_INSTANCES} instances, the most it can")
+    require_spec(command.spec, JobSpec, subject)
     require_feasible(draft, command.spec, subject)
     draft.emit(ev.JobCreated(job=command.job, namespace=command.namespace, name=command.name, spec=command.spec))
     settle_job(draft, command.job)

@@ -7,16 +7,16 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name
-from omnitide.fabric.rules.reports import take_report
-from omnitide.fabric.rules.settle import advance_drain, request_stop, settle_instance
+from omnitide.fabric.rules.bounds import MAX_TEXT, bounded_text, require_facts
+from omnitide.fabric.rules.reports import in_session, take_report
+from omnitide.fabric.rules.returning import welcome_back
+from omnitide.fabric.rules.settle import advance_drain, settle_instances
 from omnitide.fabric.state import (
     ENDED,
-    Health,
     Instance,
     InstanceStatus,
     Node,
     NodeStatus,
-    Phase,
     Scheduling,
     TokenPurpose,
     find_node,
@@ -34,6 +34,9 @@ def node_by_name(draft: Draft, name: str) -> Node:
 
 
 def join_node(draft: Draft, command: cm.JoinNode) -> None:
+    principal = draft.header.principal
+    if principal.startswith("token:") and principal != f"token:{command.token}":
+        raise Refuse("forbidden", "a node joins by the token that it shows, not by another")
     token = draft.state.tokens.get(command.token)
     if token is None or token.revoked or token.purpose is not TokenPurpose.JOIN:
         raise Refuse("forbidden", "the join token is unknown or was revoked", hint="omnitide token create")
@@ -47,10 +50,11 @@ def join_node(draft: Draft, command: cm.JoinNode) -> None:
     if token.uses_left < 1:
         raise Refuse("expired", "the join token has been used up", hint="omnitide token create")
     require_name(command.name, "a node")
-    if command.node in draft.state.nodes:
-        raise Refuse("already-exists", f"node id {command.node} is in use")
-    taken = draft.state.node_names.get(command.name)
-    if taken is not None:
+    require_facts(command.facts, f"node {command.name}")
+    if not command.node or command.node in draft.state.nodes or command.node in draft.state.node_names:
+        raise Refuse("already-exists", f"node id {command.node!r} is in use")
+    # Operators name a node by its name or its id: neither may hide the other.
+    if command.name in draft.state.node_names or command.name in draft.state.nodes:
         raise Refuse(
             "already-exists",
             f"another node is called {command.name!r}",
@@ -82,7 +86,10 @@ def connect_node(draft: Draft, command: cm.ConnectNode) -> None:
         raise Refuse("not-found", f"node {command.node} is not of this fabric", hint="join it again")
     if node.key_digest != command.key_digest:
         raise Refuse("forbidden", f"node {node.name!r} has another key: its identity may be used elsewhere")
-    session = node.session + 1
+    require_facts(command.facts, f"node {node.name}")
+    # The first session begins at the log's own position: above every session of a node of this id that was removed and
+    # has joined again, so that no late command of that time fits this one.
+    session = node.session + 1 if node.session else draft.moment.revision
     known = node.sequence if node.outbox == command.outbox else 0
     draft.emit(
         ev.NodeConnected(node=node.id, session=session, outbox=command.outbox, facts=command.facts, sequence=known)
@@ -91,74 +98,31 @@ def connect_node(draft: Draft, command: cm.ConnectNode) -> None:
     for identifier in sorted(draft.state.nodes[node.id].instances):
         instance = draft.state.instances.get(identifier)
         if instance is not None and instance.status is InstanceStatus.LOST:
-            _welcome_back(draft, instance, reports.get(identifier))
+            welcome_back(draft, instance, reports.get(identifier))
     for report in command.instances:
         take_report(draft, node.id, report)
     draft.result = {"session": session, "sequence": known}
 
 
-def _welcome_back(draft: Draft, instance: Instance, report: cm.InstanceReport | None) -> None:
-    """A lost instance whose node is back: the older healthy one wins unless its slot was updated."""
-    lives = report is not None and report.phase is Phase.RUNNING and report.health is not Health.UNHEALTHY
-    if report is not None and lives and not report.stopping and _may_merge(draft, instance):
-        replacement = _current_of(draft, instance)
-        draft.emit(ev.InstanceRecovered(instance=instance.id, attempt=report.attempt))
-        if replacement is not None and replacement.id in draft.state.instances:
-            request_stop(draft, draft.state.instances[replacement.id], "merged")
-        if instance.kind == "agent":
-            draft.touch(instance.workload)
-        return
-    draft.emit(ev.InstanceEnded(instance=instance.id, status="lost"))
-    settle_instance(draft, instance)
-
-
-def _current_of(draft: Draft, instance: Instance) -> Instance | None:
-    if instance.kind == "agent":
-        slot = draft.state.agents[instance.workload].slots.get(instance.slot)
-    else:
-        slot = draft.state.jobs[instance.workload].slot
-    if slot is None or slot.current in ("", instance.id):
-        return None
-    return draft.state.instances.get(slot.current)
-
-
-def _may_merge(draft: Draft, instance: Instance) -> bool:
-    current = _current_of(draft, instance)
-    if instance.kind == "job":
-        job = draft.state.jobs[instance.workload]
-        return not job.finished_ms and not job.cancelling and not job.deleting
-    agent = draft.state.agents[instance.workload]
-    if not agent.wants(instance.slot) or instance.version != agent.version or instance.stop_reason:
-        return False
-    # A replacement that has itself come back once keeps its place: two lost ones of a slot cannot both win.
-    return current is None or current.generation > instance.generation
-
-
 def change_facts(draft: Draft, command: cm.ChangeNodeFacts) -> None:
     node = in_session(draft, command.node, command.session)
+    require_facts(command.facts, f"node {node.name}")
     if node.facts != command.facts:
         draft.emit(ev.NodeFactsChanged(node=node.id, facts=command.facts))
 
 
-def in_session(draft: Draft, identifier: str, session: int) -> Node:
-    node = draft.state.nodes.get(identifier)
-    if node is None:
-        raise Refuse("not-found", f"node {identifier} is not of this fabric")
-    if node.session != session:
-        raise Refuse("stale", f"node {node.name!r} has a newer session ({node.session}) than {session}")
-    return node
-
-
 def depart_node(draft: Draft, command: cm.DepartNode) -> None:
     node = in_session(draft, command.node, command.session)
-    draft.emit(
-        ev.NodeDeparting(
-            node=node.id,
-            session=command.session,
-            reason=command.reason,
-            back_within_ms=command.back_within_ms,
+    reason = bounded_text(command.reason, MAX_TEXT) or "left"
+    if (node.departing, node.back_within_ms) != (reason, command.back_within_ms):
+        draft.emit(
+            ev.NodeDeparting(
+                node=node.id,
+                session=command.session,
+                reason=reason,
+                back_within_ms=command.back_within_ms,
+            )
         )
-    )
 
 
 def suspect_node(draft: Draft, command: cm.SuspectNode) -> None:
@@ -184,8 +148,7 @@ def declare_lost(draft: Draft, command: cm.DeclareLost) -> None:
             gone.append(instance)
     if gone:
         draft.emit(ev.InstancesLost(node=node.id, instances=tuple(instance.id for instance in gone)))
-        for instance in gone:
-            settle_instance(draft, instance)
+        settle_instances(draft, gone)
 
 
 def cordon_node(draft: Draft, command: cm.CordonNode) -> None:
@@ -224,6 +187,5 @@ def remove_node(draft: Draft, command: cm.RemoveNode) -> None:
     for instance in instances:
         draft.emit(ev.InstanceEnded(instance=instance.id, status="lost"))
     draft.emit(ev.NodeRemoved(node=node.id))
-    for instance in instances:
-        settle_instance(draft, instance)
+    settle_instances(draft, instances)
     draft.result = {"node": node.id}

@@ -3,7 +3,8 @@
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.state import Instance, InstanceStatus, Node, spec_of_instance
+from omnitide.fabric.state import DriverFact, Instance, InstanceStatus, Node, spec_of_instance
+from omnitide.model.spec import WorkloadSpec
 
 
 class _Room:
@@ -47,11 +48,11 @@ def _take(draft: Draft, instance: Instance, room: _Room, choice: cm.PlaceChoice)
         return False
     spec = spec_of_instance(draft.state, instance)
     driver = node.facts.driver(spec.driver)
-    if driver is None or not driver.healthy:
+    if driver is None or not driver.healthy or not _enforces(driver, spec):
         return False
     if spec.resources.cpu > room.cpu or spec.resources.memory > room.memory:
         return False
-    if not _ports_hold(room, spec.ports.keys(), choice.ports):
+    if not _ports_hold(room, spec, choice.ports):
         return False
     room.cpu -= spec.resources.cpu
     room.memory -= spec.resources.memory
@@ -60,8 +61,27 @@ def _take(draft: Draft, instance: Instance, room: _Room, choice: cm.PlaceChoice)
     return True
 
 
-def _ports_hold(room: _Room, wanted: "set[str] | object", chosen: tuple[tuple[str, int], ...]) -> bool:
-    numbers = [port for _, port in chosen]
-    if {name for name, _ in chosen} != set(wanted) or len(numbers) != len(set(numbers)):  # type: ignore[call-overload]
+def _enforces(driver: DriverFact, spec: WorkloadSpec) -> bool:
+    """What is required never lands where it cannot be enforced, even if the node has changed since the plan."""
+    limits = spec.limits
+    if limits.enforcement != "required":
+        return True
+    demanded = (("cpu", limits.cpu), ("memory", limits.memory), ("pids", limits.pids))
+    return all(name in driver.enforces for name, limit in demanded if limit)
+
+
+def _ports_hold(room: _Room, spec: WorkloadSpec, chosen: tuple[tuple[str, int], ...]) -> bool:
+    """Every port of the spec once: the number that it names, or a free one of the node's range."""
+    if not chosen and not spec.ports:
+        return True
+    numbers = dict(chosen)
+    if len(numbers) != len(chosen) or numbers.keys() != spec.ports.keys() or len(set(numbers.values())) != len(chosen):
         return False
-    return all(port not in room.node.ports and port not in room.ports for port in numbers)
+    facts = room.node.facts
+    for name, number in chosen:
+        fixed = spec.ports[name].port
+        if number != fixed if fixed else not 0 < facts.port_first <= number <= facts.port_last:
+            return False
+        if number in room.node.ports or number in room.ports:
+            return False
+    return True

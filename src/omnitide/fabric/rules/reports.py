@@ -1,30 +1,42 @@
 """What nodes report of instances. Idempotent: a report that says nothing new changes nothing."""
 
-from msgspec.structs import replace
+import re
+from typing import Final
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
+from omnitide.fabric.folds.instances import is_current
 from omnitide.fabric.rejection import Refuse
-from omnitide.fabric.rules.settle import settle_instance
-from omnitide.fabric.state import ENDED, ExitRecord, Instance, InstanceStatus, Phase
+from omnitide.fabric.rules.bounds import bounded_exit
+from omnitide.fabric.rules.returning import adopt, came_to_run
+from omnitide.fabric.rules.settle import PORT_BUSY, settle_instance
+from omnitide.fabric.state import ENDED, ExitRecord, Instance, InstanceStatus, JobStatus, Node, Phase
 
-MAX_TEXT = 2000
-"""Longest message of an exit that is kept."""
+_NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{1,5}(?![0-9])")
+
+
+def in_session(draft: Draft, identifier: str, session: int) -> Node:
+    """The node that speaks, if `session` is its newest one."""
+    node = draft.state.nodes.get(identifier)
+    if node is None:
+        raise Refuse("not-found", f"node {identifier} is not of this fabric")
+    if not node.session:
+        raise Refuse("stale", f"node {node.name!r} has not connected yet")
+    if node.session != session:
+        raise Refuse("stale", f"node {node.name!r} has a newer session ({node.session}) than {session}")
+    return node
 
 
 def report_instances(draft: Draft, command: cm.ReportInstances) -> None:
-    node = draft.state.nodes.get(command.node)
-    if node is None:
-        raise Refuse("not-found", f"node {command.node} is not of this fabric")
-    if node.session != command.session:
-        raise Refuse("stale", f"node {node.name!r} has a newer session ({node.session}) than {command.session}")
-    taken = node.sequence if node.outbox == command.outbox else 0
+    node = in_session(draft, command.node, command.session)
+    if node.outbox != command.outbox:
+        raise Refuse("stale", f"node {node.name!r} connected with outbox {node.outbox!r}, not {command.outbox!r}")
     last = command.first_sequence + len(command.reports) - 1
-    draft.result = {"sequence": max(taken, last)}
-    if last <= taken:
+    draft.result = {"sequence": max(node.sequence, last) if command.reports else node.sequence}
+    if not command.reports or last <= node.sequence:
         return
-    for report in command.reports[max(0, taken + 1 - command.first_sequence) :]:
+    for report in command.reports[max(0, node.sequence + 1 - command.first_sequence) :]:
         take_report(draft, node.id, report)
     draft.emit(ev.NodeReported(node=node.id, outbox=command.outbox, sequence=last))
 
@@ -34,62 +46,77 @@ def take_report(draft: Draft, node: str, report: cm.InstanceReport) -> None:
     instance = draft.state.instances.get(report.instance)
     if instance is None or instance.node != node or instance.status in ENDED:
         return
-    if report.phase is Phase.ENDED:
+    phase = report.phase
+    if phase is Phase.ENDED:
         _ended(draft, instance, report)
         return
-    if (report.attempt, report.phase) < (instance.attempt, instance.phase):
-        return
-    if (report.attempt, report.phase) == (instance.attempt, instance.phase):
-        if report.health is not instance.health and report.phase is Phase.RUNNING:
+    if (report.attempt, phase) <= (instance.attempt, instance.phase):
+        same = (report.attempt, phase) == (instance.attempt, instance.phase)
+        if same and phase is Phase.RUNNING and report.health is not instance.health:
             draft.emit(ev.InstanceHealthChanged(instance=instance.id, health=report.health))
         return
-    if report.phase is Phase.STARTING:
-        draft.emit(ev.InstanceStarting(instance=instance.id, attempt=report.attempt))
-    elif report.phase is Phase.RUNNING:
-        draft.emit(
-            ev.InstanceRunning(
-                instance=instance.id,
-                attempt=report.attempt,
-                handle=report.handle[:MAX_TEXT],
-                unenforced=report.unenforced,
-                health=report.health,
-            )
-        )
-    elif report.phase is Phase.WAITING:
-        exit_record = _bounded(report.exit) or ExitRecord(reason="unknown")
-        draft.emit(
-            ev.InstanceExited(
-                instance=instance.id,
-                exit=replace(exit_record, attempt=report.attempt),
-                next_attempt_ms=report.next_attempt_ms,
-            )
-        )
+    if phase is Phase.WAITING:
+        _exited(draft, instance, report, report.attempt)
+    elif phase is not Phase.NONE:
+        if report.exit is not None and (report.attempt - 1, Phase.WAITING) > (instance.attempt, instance.phase):
+            # The report of the attempt before has been overtaken by this one: how that ended is kept all the same.
+            _exited(draft, instance, report, report.attempt - 1)
+        if phase is Phase.STARTING:
+            draft.emit(ev.InstanceStarting(instance=instance.id, attempt=report.attempt))
+        else:
+            came_to_run(draft, instance, report)
     if instance.kind == "agent":
         draft.touch(instance.workload)
 
 
-def _bounded(record: ExitRecord | None) -> ExitRecord | None:
-    if record is None or len(record.message) <= MAX_TEXT:
-        return record
-    return replace(record, message=record.message[:MAX_TEXT] + "...")
+def _exited(draft: Draft, instance: Instance, report: cm.InstanceReport, attempt: int) -> None:
+    draft.emit(
+        ev.InstanceExited(
+            instance=instance.id,
+            exit=bounded_exit(report.exit, attempt) or ExitRecord(attempt=attempt, reason="unknown"),
+            next_attempt_ms=report.next_attempt_ms if report.phase is Phase.WAITING else 0,
+        )
+    )
 
 
 def _outcome(instance: Instance, report: cm.InstanceReport) -> InstanceStatus:
-    if instance.status is InstanceStatus.STOPPING:
-        return InstanceStatus.STOPPED
-    if report.outcome == "succeeded":
+    if report.outcome == "succeeded" and _counts_as_done(instance):
         return InstanceStatus.SUCCEEDED
-    if report.outcome == "stopped":
+    if instance.status is InstanceStatus.STOPPING or report.outcome == "stopped":
         return InstanceStatus.STOPPED
     return InstanceStatus.FAILED
 
 
+def _counts_as_done(instance: Instance) -> bool:
+    """Whether one that ended by itself has done its work although it had been asked to stop by then."""
+    if instance.status is not InstanceStatus.STOPPING:
+        return True
+    # A task is done whatever the stop was for; a replica only if no other version or life of it was wanted.
+    return instance.kind == "job" or instance.stop_reason == "drain"
+
+
 def _ended(draft: Draft, instance: Instance, report: cm.InstanceReport) -> None:
-    exit_record = _bounded(report.exit)
-    if exit_record is not None:
-        exit_record = replace(exit_record, attempt=max(report.attempt, instance.attempt))
-        if exit_record.cause == "port-busy" and exit_record.message.isdigit():
-            draft.emit(ev.NodePortRefused(node=instance.node, port=int(exit_record.message)))
+    exit_record = bounded_exit(report.exit, max(report.attempt, instance.attempt))
+    if exit_record is not None and exit_record.cause == PORT_BUSY:
+        for port in _refused_ports(instance, exit_record.message):
+            draft.emit(ev.NodePortRefused(node=instance.node, port=port))
     status = _outcome(instance, report)
+    if status is InstanceStatus.SUCCEEDED and _finishes_its_job(draft, instance):
+        adopt(draft, instance, max(report.attempt, instance.attempt))
     draft.emit(ev.InstanceEnded(instance=instance.id, status=status.value, exit=exit_record))
     settle_instance(draft, instance)
+
+
+def _finishes_its_job(draft: Draft, instance: Instance) -> bool:
+    """A task that was given up for another, and has done the work before it could be stopped."""
+    if instance.kind != "job" or is_current(draft.state, instance):
+        return False
+    job = draft.state.jobs[instance.workload]
+    return job.status is JobStatus.ACTIVE
+
+
+def _refused_ports(instance: Instance, message: str) -> list[int]:
+    """The ports of the instance that the message names; all of them if it names none."""
+    held = sorted(port for _, port in instance.ports)
+    named = {int(number) for number in _NUMBER.findall(message)}
+    return [port for port in held if port in named] or held

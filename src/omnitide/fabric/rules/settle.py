@@ -4,23 +4,31 @@ Called at the end of a decision for what it touched, so that every entry of the 
 wanted slot always has a current instance, an unwanted one never keeps a pending one, and a job ends with its task.
 """
 
+from collections.abc import Iterable
+from typing import Final
+
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.folds.instances import instance_id
+from omnitide.fabric.folds.instances import ended_by_itself, failures_after
 from omnitide.fabric.state import (
     ENDED,
     Agent,
+    ExitRecord,
     Instance,
     InstanceStatus,
     Job,
     JobStatus,
-    NodeStatus,
     Scheduling,
     Slot,
 )
 from omnitide.model.spec import Restart, WorkloadSpec
 
 _REPLACEABLE = frozenset({InstanceStatus.STOPPED, InstanceStatus.LOST})
+
+PORT_BUSY: Final = "port-busy"
+"""Cause of an exit: a host port was taken by something else. The fabric's to mend, with other ports."""
+PORT_TRIES: Final = 10
+"""Generations in a row of a task that may end so."""
 
 
 def reschedule_delay(restart: Restart, failures: int) -> int:
@@ -40,10 +48,10 @@ def request_stop(draft: Draft, instance: Instance, reason: str) -> None:
         draft.emit(ev.InstanceStopRequested(instance=instance.id, reason=reason))
 
 
-def _is_finished(instance: Instance, spec: WorkloadSpec) -> bool:
+def is_finished(instance: Instance, spec: WorkloadSpec) -> bool:
     """Ended for good: it did what it was for, or its policy forbids another try."""
     if instance.status is InstanceStatus.SUCCEEDED:
-        return True
+        return spec.restart.policy != "always"
     return instance.status is InstanceStatus.FAILED and spec.restart.policy == "never"
 
 
@@ -53,40 +61,48 @@ def _needs_generation(agent: Agent, slot: Slot | None, current: Instance | None)
     if current.status in _REPLACEABLE:
         return True
     if current.status in ENDED:
-        return current.version != agent.version or not _is_finished(current, agent.spec)
+        return current.version != agent.version or not is_finished(current, agent.spec)
     return False
 
 
 def _create(draft: Draft, agent: Agent, numbers: list[int]) -> None:
-    """Next generations for slots: those without a failure behind them in one event, the others each with its delay."""
+    """Next generations for slots: those that need not wait in one event, the others each with its delay."""
     plain: list[ev.SlotGeneration] = []
     for number in numbers:
-        slot = agent.slots.get(number) or Slot()
+        slot = agent.slots.get(number) or Slot(generation=agent.generation_floor)
         current = draft.state.instances.get(slot.current)
-        generation = slot.generation + 1
-        if current is not None and current.status is InstanceStatus.FAILED:
-            stable = current.started_ms > 0 and (
-                current.since_ms - current.started_ms >= agent.spec.restart.reset_after
+        following = ev.SlotGeneration(number, slot.generation + 1)
+        if current is None or current.version != agent.version or not ended_by_itself(current):
+            plain.append(following)
+            continue
+        restart = agent.spec.restart
+        failures = failures_after(slot, current, agent.version, restart.reset_after)
+        not_before_ms, avoid = _after_failure(draft, restart, current, failures)
+        draft.emit(
+            ev.InstancesCreated(
+                workload_kind="agent",
+                workload=agent.id,
+                version=agent.version,
+                slots=(following,),
+                not_before_ms=not_before_ms,
+                avoid=avoid,
+                reason="rescheduled",
             )
-            failures = 1 if stable else slot.failures + 1
-            port_busy = current.exit is not None and current.exit.cause == "port-busy"
-            draft.emit(
-                ev.InstancesCreated(
-                    workload_kind="agent",
-                    workload=agent.id,
-                    version=agent.version,
-                    slots=(ev.SlotGeneration(number, generation),),
-                    not_before_ms=draft.header.time_ms + reschedule_delay(agent.spec.restart, failures),
-                    avoid="" if port_busy else current.node,
-                    reason="rescheduled",
-                )
-            )
-        else:
-            plain.append(ev.SlotGeneration(number, generation))
+        )
     if plain:
         draft.emit(
             ev.InstancesCreated(workload_kind="agent", workload=agent.id, version=agent.version, slots=tuple(plain))
         )
+
+
+def _after_failure(draft: Draft, restart: Restart, failed: Instance, failures: int) -> tuple[int, str]:
+    """Log time before which the next generation is not placed (0: any), and the node that it avoids.
+
+    After a taken port it is tried at once, and there too: with other ports it may well run.
+    """
+    port_busy = failed.exit is not None and failed.exit.cause == PORT_BUSY
+    delay = reschedule_delay(restart, failures - 1 if port_busy else failures)
+    return draft.header.time_ms + delay if delay else 0, "" if port_busy else failed.node
 
 
 def settle_agent(draft: Draft, identifier: str, *, reason: str) -> None:
@@ -135,7 +151,9 @@ def _finish_removal(draft: Draft, identifier: str) -> None:
 
 
 def _unavailable(agent: Agent) -> int:
-    return max(0, agent.replicas - agent.counts.running)
+    """Replicas that neither run nor have ended for good; only such stay ended."""
+    counts = agent.counts
+    return max(0, agent.replicas - counts.running - counts.succeeded - counts.failed)
 
 
 def advance_rollout(draft: Draft, identifier: str) -> None:
@@ -144,6 +162,7 @@ def advance_rollout(draft: Draft, identifier: str) -> None:
     if agent is None or agent.rollout_cursor == 0 or not agent.active or agent.deleting:
         return
     cursor = agent.rollout_cursor
+    reason = "restart" if agent.versions[agent.version].reason == "restarted" else "update"
     budget = agent.spec.update.max_unavailable - _unavailable(agent)
     while cursor <= agent.replicas:
         slot = agent.slots.get(cursor)
@@ -153,7 +172,7 @@ def advance_rollout(draft: Draft, identifier: str) -> None:
                 if budget <= 0:
                     break
                 budget -= 1
-            request_stop(draft, current, "update")
+            request_stop(draft, current, reason)
         cursor += 1
     if cursor > agent.replicas:
         cursor = 0
@@ -186,43 +205,47 @@ def settle_job(draft: Draft, identifier: str) -> None:
     """Finish a job whose task has ended, or give a lost or failed task its next generation."""
     job = draft.state.jobs[identifier]
     current = draft.state.instances.get(job.slot.current)
-    if job.status is not JobStatus.ACTIVE:
-        _remove_job_if_asked(draft, job)
-        return
-    if (job.cancelling or job.deleting) and (current is None or current.status in ENDED):
-        draft.emit(ev.JobFinished(job=identifier, outcome="cancelled", exit=current.exit if current else None))
-    elif current is None:
-        _next_task(draft, job, None)
-    elif current.status is InstanceStatus.SUCCEEDED:
-        draft.emit(ev.JobFinished(job=identifier, outcome="succeeded", exit=current.exit))
-    elif current.status is InstanceStatus.FAILED:
-        if _may_retry(job, current):
-            _next_task(draft, job, current)
-        else:
-            draft.emit(ev.JobFinished(job=identifier, outcome="failed", exit=current.exit))
-    elif current.status in ENDED:
-        _next_task(draft, job, current)
+    if job.status is JobStatus.ACTIVE:
+        if current is None:
+            _next_task(draft, job, None)
+        elif current.status in ENDED:
+            _task_ended(draft, job, current)
     _remove_job_if_asked(draft, draft.state.jobs[identifier])
 
 
-def _may_retry(job: Job, current: Instance) -> bool:
-    """A taken port is the fabric's to mend; other failures are retried elsewhere as often as the policy allows."""
-    if current.exit is not None and current.exit.cause == "port-busy":
-        return job.slot.failures < 10
+def _task_ended(draft: Draft, job: Job, current: Instance) -> None:
+    # Success comes first: a task that was through before it could be cancelled has done its work.
+    if current.status is InstanceStatus.SUCCEEDED:
+        draft.emit(ev.JobFinished(job=job.id, outcome="succeeded", exit=current.exit))
+    elif job.cancelling or job.deleting:
+        draft.emit(ev.JobFinished(job=job.id, outcome="cancelled", exit=current.exit))
+    elif current.status is InstanceStatus.FAILED and not may_retry(job, current.exit):
+        draft.emit(ev.JobFinished(job=job.id, outcome="failed", exit=current.exit))
+    else:
+        _next_task(draft, job, current)
+
+
+def may_retry(job: Job, exit_record: ExitRecord | None) -> bool:
+    """Whether a task that failed so is tried again: a taken port always, else as often as the policy allows."""
+    if exit_record is not None and exit_record.cause == PORT_BUSY:
+        return job.slot.failures < PORT_TRIES
     return job.spec.restart.policy != "never" and job.slot.failures < job.spec.restart.attempts
 
 
 def _next_task(draft: Draft, job: Job, current: Instance | None) -> None:
-    failed = current is not None and current.status is InstanceStatus.FAILED
-    delay = reschedule_delay(job.spec.restart, job.slot.failures + 1) if failed else 0
+    not_before_ms, avoid = 0, ""
+    if current is not None and ended_by_itself(current):
+        failures = failures_after(job.slot, current, 1, None)
+        not_before_ms, avoid = _after_failure(draft, job.spec.restart, current, failures)
     draft.emit(
         ev.InstancesCreated(
             workload_kind="job",
             workload=job.id,
             version=1,
             slots=(ev.SlotGeneration(1, job.slot.generation + 1),),
-            not_before_ms=draft.header.time_ms + delay if delay else 0,
-            avoid=current.node if failed and current is not None else "",
+            not_before_ms=not_before_ms,
+            avoid=avoid,
+            reason="rescheduled" if current is not None else "",
         )
     )
 
@@ -236,27 +259,29 @@ def _remove_job_if_asked(draft: Draft, job: Job) -> None:
     draft.emit(ev.JobsRemoved(jobs=(job.id,)))
 
 
-def settle_instance(draft: Draft, instance: Instance, *, reason: str = "not wanted") -> None:
-    """After an instance ended, was lost or came to run: its slot or job."""
-    if instance.kind == "agent":
-        if instance.workload in draft.state.agents:
-            draft.touch(instance.workload)
-            settle_slots(draft, instance.workload, [instance.slot], reason=reason)
-    elif instance.workload in draft.state.jobs:
-        settle_job(draft, instance.workload)
+def settle_instance(draft: Draft, instance: Instance) -> None:
+    """After an instance ended: its slot or job."""
+    settle_instances(draft, (instance,))
+
+
+def settle_instances(draft: Draft, instances: Iterable[Instance]) -> None:
+    """After instances ended or were lost: each agent's slots together, and each job."""
+    draft.ended = True
+    slots: dict[str, dict[int, None]] = {}
+    for instance in instances:
+        slots.setdefault(instance.workload, {})[instance.slot] = None
+    for workload, numbers in slots.items():
+        if workload in draft.state.agents:
+            draft.touch(workload)
+            settle_slots(draft, workload, sorted(numbers), reason="not wanted")
+        elif workload in draft.state.jobs:
+            settle_job(draft, workload)
 
 
 def react(draft: Draft) -> None:
     """The end of every decision: rollouts and drains go on with what has become free."""
     for agent in list(draft.agents):
         advance_rollout(draft, agent)
-    if draft.agents or draft.state.draining:
+    if draft.state.draining and (draft.agents or draft.ended):
         for node in sorted(draft.state.draining):
-            if draft.state.nodes[node].status is not NodeStatus.JOINED:
-                advance_drain(draft, node)
-
-
-def next_instance_id(agent: Agent, slot: int) -> str:
-    """Id of the generation that a slot would get next."""
-    known = agent.slots.get(slot)
-    return instance_id(agent.id, slot, (known.generation if known else 0) + 1)
+            advance_drain(draft, node)

@@ -1,0 +1,188 @@
+"""What the keeper costs: starts against bare posix_spawn, memory, log throughput.
+
+    python bench/process_start.py [--cgroup auto|off] [--starts 100] [--sleepers 200] [--megabytes 500]
+
+Prints one table with the machine it was read on.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from omnitide.drivers.process import ProcessDriver
+from omnitide.drivers.protocol import Launch, LogPolicy, RunKey, RunState
+from omnitide.node.keeper.launch import Talk, ensure_keeper, stop_keeper
+
+TRUE = "/bin/true"
+ROUNDS = 5
+
+
+def bare_sequential(count: int) -> float:
+    """Seconds for so many posix_spawn and wait, one after the other."""
+    begin = time.perf_counter()
+    for _ in range(count):
+        os.waitpid(os.posix_spawn(TRUE, [TRUE], {}), 0)
+    return time.perf_counter() - begin
+
+
+def bare_concurrent(count: int) -> float:
+    """Seconds to spawn so many and then wait for all."""
+    begin = time.perf_counter()
+    pids = [os.posix_spawn(TRUE, [TRUE], {}) for _ in range(count)]
+    for pid in pids:
+        os.waitpid(pid, 0)
+    return time.perf_counter() - begin
+
+
+def launch(instance: str, command: Sequence[str], log: LogPolicy | None = None) -> Launch:
+    policy = log or LogPolicy()
+    return Launch(key=RunKey(instance, 1), name=instance, command=command, environment={}, log_policy=policy)
+
+
+class Endings:
+    """Collects the ends of runs from one watch."""
+
+    def __init__(self, driver: ProcessDriver) -> None:
+        self._seen: dict[str, asyncio.Event] = {}
+        self._task = asyncio.create_task(self._read(driver))
+
+    async def _read(self, driver: ProcessDriver) -> None:
+        async for run in driver.watch():
+            if run.state is RunState.EXITED:
+                self.event(run.key.instance).set()
+
+    def event(self, instance: str) -> asyncio.Event:
+        return self._seen.setdefault(instance, asyncio.Event())
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+
+async def driver_starts(driver: ProcessDriver, prefix: str, count: int, *, together: bool) -> float:
+    """Seconds from the first start to the last exit event; the runs are removed afterwards."""
+    endings = Endings(driver)
+    names = [f"{prefix}-{number}" for number in range(count)]
+    await driver.probe()
+
+    async def one(name: str) -> None:
+        await driver.start(launch(name, [TRUE]))
+        await endings.event(name).wait()
+
+    begin = time.perf_counter()
+    if together:
+        await asyncio.gather(*(one(name) for name in names))
+    else:
+        for name in names:
+            await one(name)
+    took = time.perf_counter() - begin
+    endings.stop()
+    for name in names:
+        await driver.remove_instance(name)
+    return took
+
+
+def resident_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def memory(driver: ProcessDriver, pid: int, sleepers: int) -> tuple[int, int]:
+    before = resident_kib(pid)
+    names = [f"sleeper-{number}" for number in range(sleepers)]
+    await asyncio.gather(*(driver.start(launch(name, ["/bin/sleep", "1000"])) for name in names))
+    after = resident_kib(pid)
+    endings = Endings(driver)
+    for name in names:
+        await driver.stop(RunKey(name, 1), grace_ms=0)
+    for name in names:
+        await endings.event(name).wait()
+        await driver.remove_instance(name)
+    endings.stop()
+    return before, after
+
+
+async def throughput(driver: ProcessDriver, pid: int, megabytes: int, block: str) -> tuple[float, float]:
+    """Megabytes a second through the keeper into log files, and the share of a core that the keeper took."""
+    endings = Endings(driver)
+    command = ["dd", "if=/dev/zero", f"bs={block}", f"count={megabytes}M", "iflag=count_bytes", "status=none"]
+    cpu, begin = cpu_seconds(pid), time.perf_counter()
+    await driver.start(launch("flood", command, LogPolicy(max_file_bytes=16 << 20, max_files=2)))
+    await endings.event("flood").wait()
+    took = time.perf_counter() - begin
+    used = cpu_seconds(pid) - cpu
+    endings.stop()
+    await driver.remove_instance("flood")
+    return megabytes / took, used / took
+
+
+def show(what: str, value: str) -> None:
+    print(f"  {what:<58}{value}")
+
+
+def spread(values: list[float], count: int) -> str:
+    each = [value / count * 1e3 for value in values]
+    return f"{statistics.median(each):.2f} ms each (best {min(each):.2f})"
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cgroup", default="auto", choices=("auto", "off"))
+    parser.add_argument("--starts", type=int, default=100)
+    parser.add_argument("--sleepers", type=int, default=200)
+    parser.add_argument("--megabytes", type=int, default=500)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        ensure_keeper(directory, cgroup=options.cgroup)
+        try:
+            await measure(directory, options)
+        finally:
+            stop_keeper(directory, stop_runs=True, grace_ms=0)
+
+
+async def measure(directory: str, options: argparse.Namespace) -> None:
+    with Talk(directory) as talk:
+        pid = talk.about["pid"]
+        assert isinstance(pid, int)
+        tracks = talk.ask("info")["tracks"]
+    driver = ProcessDriver(directory, cgroup=options.cgroup)
+    count: int = options.starts
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}")
+    print(f"{count} starts of {TRUE}, control groups {'in use' if tracks else 'not in use'}, {ROUNDS} rounds")
+    rounds: dict[str, list[float]] = {"bare 1": [], "bare n": [], "ours 1": [], "ours n": []}
+    for number in range(ROUNDS):
+        rounds["bare 1"].append(bare_sequential(count))
+        rounds["ours 1"].append(await driver_starts(driver, f"one-{number}", count, together=False))
+        rounds["bare n"].append(bare_concurrent(count))
+        rounds["ours n"].append(await driver_starts(driver, f"all-{number}", count, together=True))
+    show("posix_spawn + wait, one after the other", spread(rounds["bare 1"], count))
+    show("posix_spawn all, then wait for all", spread(rounds["bare n"], count))
+    show("driver: start to exit event, one after the other", spread(rounds["ours 1"], count))
+    show("driver: start all, to the last exit event", spread(rounds["ours n"], count))
+    middle = {name: statistics.median(values) for name, values in rounds.items()}
+    show("ratio, one after the other", f"{middle['ours 1'] / middle['bare 1']:.2f}")
+    show("ratio, all at once, to posix_spawn + wait", f"{middle['ours n'] / middle['bare 1']:.2f}")
+    show("ratio, all at once, to posix_spawn all", f"{middle['ours n'] / middle['bare n']:.2f}")
+    before, after = await memory(driver, pid, options.sleepers)
+    show("keeper resident, no run", f"{before / 1024:.1f} MiB")
+    show(f"keeper resident, {options.sleepers} runs", f"{after / 1024:.1f} MiB")
+    for block in ("64k", "4k"):
+        rate, share = await throughput(driver, pid, options.megabytes, block)
+        show(f"log throughput, written in blocks of {block}", f"{rate:.0f} MB/s, keeper at {share:.0%} of a core")
+    await driver.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,57 @@
+"""The application on the HTTPS port: every REST route, the event stream, and problems for everything else."""
+
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from omnitide.api.documents import with_documents
+from omnitide.api.event_sockets import EventSockets
+from omnitide.api.log_streams import LogStreams
+from omnitide.api.rest import Desk, routes
+from omnitide.operations.failures import Failed, failed
+from omnitide.operations.operation import Stream
+from omnitide.operations.registry import REGISTRY, Registry
+from omnitide.operations.runtime import Runtime
+
+_LOGS: Final = "instances.logs"
+_EVENTS: Final = "events.watch"
+
+
+class UndeclaredSurface(Exception):
+    """A stream is declared that no surface carries, or carried and not declared."""
+
+
+def make_app(runtime: Runtime, registry: Registry = REGISTRY) -> Starlette:
+    """Raises UndeclaredSurface, and ValueError for a registry that contradicts itself."""
+    whole = with_documents(registry)
+    desk = Desk(runtime)
+    streams = {one.name: one for one in whole if isinstance(one, Stream)}
+    if set(streams) != {_LOGS, _EVENTS}:
+        raise UndeclaredSurface(f"HTTP carries the streams {_LOGS} and {_EVENTS}; declared are {sorted(streams)}")
+    carried: list[BaseRoute] = [
+        LogStreams(streams[_LOGS], desk).route(),
+        *EventSockets(streams[_EVENTS], desk).routes(),
+        *routes(whole, desk),
+    ]
+
+    async def unrouted(request: Request, error: Exception) -> Response:
+        async def handle(request: Request) -> Response:
+            raise _unrouted(request, error)
+
+        return await desk.answer(request, handle)
+
+    app = Starlette(routes=carried, exception_handlers={HTTPException: unrouted})
+    app.router.redirect_slashes = False
+    return app
+
+
+def _unrouted(request: Request, error: Exception) -> Failed:
+    path = request.url.path
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return failed("method-not-allowed", f"{request.method} does not go with {path}", hint=f"allowed: {allowed}")
+    return failed("no-route", f"there is nothing at {path}", hint="/v1/openapi.json lists what there is")

@@ -1,0 +1,95 @@
+"""Who calls: a bearer token, verified against the digests in the fabric's state. Nothing is open but what says so.
+
+Wrong tokens are answered, and counted by address: someone who keeps on trying is told to wait. A right token is never
+made to wait by what others do from the same address.
+"""
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from omnitide.fabric.state import TokenPurpose
+from omnitide.model.problem import problem
+from omnitide.operations.failures import Failed
+from omnitide.operations.runtime import Runtime
+from omnitide.security.errors import SecurityError
+from omnitide.security.tokens import MAX_TOKEN_CHARS, MalformedToken, matches, parse_api_token
+from omnitide.telemetry import logs
+
+MAX_FAILURES: Final = 20
+"""Wrong tokens from one address within WINDOW_MS; further ones are answered with 429."""
+WINDOW_MS: Final = 60_000
+MAX_ADDRESSES: Final = 4096
+"""Addresses that are kept count of; the one that was wrong longest ago is forgotten first."""
+
+_log = logs.get(__name__)
+
+
+class _Count(NamedTuple):
+    since_ms: int
+    failures: int
+
+
+class Authenticator:
+    """Turns what a caller shows into a principal."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._counts: OrderedDict[str, _Count] = OrderedDict()
+
+    def bearer(self, authorization: str | None, peer: str) -> str:
+        """The principal of an `Authorization` header. Raises Failed."""
+        if not authorization:
+            # Not an attempt: a browser, or someone who has not read that a token is needed.
+            raise Failed(problem("unauthenticated", "no token was shown", hint="send `Authorization: Bearer oma_...`"))
+        scheme, _, text = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise self._wrong(peer, "only bearer tokens are taken")
+        return self.token(text, peer)
+
+    def token(self, text: str, peer: str) -> str:
+        """The principal of an API token's text. Raises Failed."""
+        text = text.strip()
+        if len(text) > MAX_TOKEN_CHARS:
+            raise self._wrong(peer, "this is too long for a token")
+        try:
+            token = parse_api_token(text)
+        except MalformedToken as error:
+            raise self._wrong(peer, str(error)) from error
+        known = self._runtime.committed().tokens.get(token.id)
+        try:
+            # An unknown id is compared with something too, so that the time taken does not tell it from a wrong secret.
+            stored = known.digest if known is not None else "sha256:" + "0" * 64
+            right = matches(token, stored, self._runtime.token_keys())
+        except SecurityError as error:
+            _log.error("a token cannot be verified", token=token.id, reason=str(error))
+            right = False
+        if known is None or not right or known.purpose is not TokenPurpose.API or known.revoked:
+            raise self._wrong(peer, "the token is unknown or was revoked")
+        if known.expires_ms and known.expires_ms <= self._runtime.now_ms():
+            raise self._wrong(peer, "the token has expired")
+        return f"token:{known.id}"
+
+    def failed_join(self, peer: str) -> Failed | None:
+        """Count a join that was refused for its token; the failure to answer with if there were too many."""
+        return self._count(peer)
+
+    def _wrong(self, peer: str, detail: str) -> Failed:
+        hint = "a new one: omnitide token create --api, on a machine with access to the fabric"
+        return self._count(peer) or Failed(problem("unauthenticated", detail, hint=hint))
+
+    def _count(self, peer: str) -> Failed | None:
+        now_ms = self._runtime.now_ms()
+        count = self._counts.pop(peer, None)
+        if count is None or now_ms - count.since_ms >= WINDOW_MS:
+            count = _Count(now_ms, 0)
+        self._counts[peer] = count = _Count(count.since_ms, count.failures + 1)
+        if len(self._counts) > MAX_ADDRESSES:
+            self._counts.popitem(last=False)
+        if count.failures <= MAX_FAILURES:
+            return None
+        if count.failures == MAX_FAILURES + 1:
+            _log.warning("many wrong tokens", peer=peer, within_s=(now_ms - count.since_ms) // 1000)
+        wait = max(1, (WINDOW_MS - (now_ms - count.since_ms)) // 1000)
+        return Failed(
+            problem("throttled", f"{MAX_FAILURES} wrong tokens within a minute from {peer}", retry_after_s=wait)
+        )

@@ -1,0 +1,271 @@
+"""`omnitide.v1.FabricService`: one gRPC method for each operation that has one, made from the registry."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NoReturn, cast
+
+import grpc
+import grpc.aio
+import msgspec
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from omnitide.api import correlation as correlations
+from omnitide.api.authenticate import Authenticator
+from omnitide.api.grpc_errors import CORRELATION_KEY, PROBLEM_KEY, REVISION_KEY, encode_problem, status_of
+from omnitide.api.grpc_translate import fill, mismatches, parse
+from omnitide.model.normalise import Invalid
+from omnitide.model.problem import problem
+from omnitide.operations.closing import closing
+from omnitide.operations.events import WatchEventsRequest, watch_frames
+from omnitide.operations.failures import Failed, failed, from_exception, invalid
+from omnitide.operations.happenings.frames import Frame
+from omnitide.operations.operation import AnyDeclaration, AnyOperation, AnyStream, Context, Operation, Stream
+from omnitide.operations.perform import perform, require_permission, stream
+from omnitide.operations.registry import Registry
+from omnitide.operations.runtime import Runtime
+from omnitide.telemetry import logs
+from omnitide.wire import fabric_pb2 as pb
+
+SERVICE: Final = "omnitide.v1.FabricService"
+WRITE_TIME_S: Final = 20.0
+"""A reader of a stream that does not take a message within this is given up."""
+MAX_KEY_CHARS: Final = 200
+
+_log = logs.get(__name__)
+
+ServicerContext = grpc.aio.ServicerContext[Any, Any]
+
+
+class ParityError(Exception):
+    """Registry and proto differ: an operation without its method, a field on one side only."""
+
+
+def check_parity(registry: Registry) -> None:
+    """Raises ParityError unless the proto has each operation that has a gRPC method, with its fields, and no more."""
+    methods = pb.DESCRIPTOR.services_by_name["FabricService"].methods_by_name
+    declared = registry.by_rpc()
+    found = [f"{name} is in the proto only" for name in set(methods) - set(declared)]
+    found += [f"{name} is not in the proto" for name in set(declared) - set(methods)]
+    for name in set(methods) & set(declared):
+        declaration, method = declared[name], methods[name]
+        found += mismatches(declaration.input, method.input_type, given=True, besides=frozenset({"options"}))
+        found += mismatches(declaration.output, method.output_type, given=False)
+        found += [f"{name}: {fault}" for fault in _shape_faults(declaration, method)]
+    if found:
+        raise ParityError("; ".join(sorted(found)))
+
+
+def _shape_faults(declaration: AnyDeclaration, method: MethodDescriptor) -> list[str]:
+    options = method.input_type.fields_by_name.get("options")
+    wanted = ""
+    if isinstance(declaration, Operation):
+        wanted = "WriteOptions" if declaration.writes else "ReadOptions"
+    actual = options.message_type.name if options is not None and options.message_type is not None else ""
+    faults = [] if actual == wanted else [f"its options are {actual or 'absent'}, not {wanted or 'absent'}"]
+    if method.client_streaming or method.server_streaming != isinstance(declaration, Stream):
+        faults.append("it streams on one side only")
+    return faults
+
+
+class FabricService:
+    """The handlers of all methods."""
+
+    def __init__(self, runtime: Runtime, registry: Registry) -> None:
+        check_parity(registry)
+        self._runtime = runtime
+        self._registry = registry
+        self.authenticator = Authenticator(runtime)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        methods = pb.DESCRIPTOR.services_by_name["FabricService"].methods_by_name
+        declared = self._registry.by_rpc()
+        handlers = {name: self._method(declared[name], method) for name, method in methods.items()}
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+    def _method(self, declaration: AnyDeclaration, method: MethodDescriptor) -> "grpc.RpcMethodHandler[Any, Any]":
+        request_class = GetMessageClass(method.input_type)
+        if isinstance(declaration, Operation):
+            answer_class = GetMessageClass(method.output_type)
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(declaration, request_class, answer_class),
+                request_deserializer=_as_it_is,
+                response_serializer=_serialize,
+            )
+        item_class = GetMessageClass(method.output_type)
+        if declaration.name == "events.watch":
+            serve = self._events(request_class)
+        else:
+            serve = self._stream(declaration, request_class, item_class)
+        return grpc.unary_stream_rpc_method_handler(
+            serve,
+            request_deserializer=_as_it_is,
+            response_serializer=_as_it_is,
+        )
+
+    # -- one question, one answer ------------------------------------------------------------------------------------
+
+    def _unary(
+        self, operation: AnyOperation, request_class: type[Message], answer_class: type[Message]
+    ) -> Callable[[bytes, ServicerContext], Awaitable[Message]]:
+        async def serve(raw: bytes, call: ServicerContext) -> Message:
+            correlation = self._correlation(call)
+            with logs.bound(correlation=correlation):
+                try:
+                    request = _message(raw, request_class)
+                    context = self._context(operation, request, call, correlation)
+                    answer = await perform(operation, self._runtime, context, _parse(request, operation))
+                except Exception as error:
+                    await self._abort(call, error, correlation)
+                message = answer_class()
+                fill(message, answer.value)
+                call.set_trailing_metadata(((REVISION_KEY, str(answer.revision)), (CORRELATION_KEY, correlation)))
+                return message
+
+        return serve
+
+    def _context(self, operation: AnyDeclaration, request: Message, call: ServicerContext, correlation: str) -> Context:
+        """Who calls, and how. Raises Failed."""
+        metadata = _metadata(call)
+        peer = _peer(call)
+        principal = self.authenticator.bearer(metadata.get("authorization"), peer)
+        if not isinstance(operation, Operation):
+            return Context(principal=principal, correlation=correlation, peer=peer)
+        options: Any = cast("Any", request).options  # `Any`: the parity check has seen that it is there
+        if not operation.writes:
+            if options.min_revision < 0:
+                raise failed("invalid", "options.min_revision: must be at least 0")
+            return Context(principal=principal, correlation=correlation, peer=peer, min_revision=options.min_revision)
+        key: str = options.idempotency_key
+        if len(key) > MAX_KEY_CHARS or not key.isprintable():
+            raise failed("invalid", f"options.idempotency_key: takes up to {MAX_KEY_CHARS} printable characters")
+        return Context(
+            principal=principal,
+            correlation=correlation,
+            idempotency_key=key,
+            fingerprint=_fingerprint(operation, request) if key else "",
+            if_match=options.if_match if options.HasField("if_match") else None,
+            dry_run=options.dry_run,
+            peer=peer,
+        )
+
+    # -- one question, many answers ----------------------------------------------------------------------------------
+
+    def _stream(
+        self, operation: AnyStream, request_class: type[Message], item_class: type[Message]
+    ) -> Callable[[bytes, ServicerContext], Awaitable[None]]:
+        async def messages(raw: bytes, call: ServicerContext, correlation: str) -> AsyncIterator[bytes]:
+            request = _message(raw, request_class)
+            context = self._context(operation, request, call, correlation)
+            async with closing(stream(operation, self._runtime, context, _parse(request, operation))) as items:
+                async for item in items:
+                    message = item_class()
+                    fill(message, item)
+                    yield message.SerializeToString()
+
+        return self._serve_stream(messages)
+
+    def _events(self, request_class: type[Message]) -> Callable[[bytes, ServicerContext], Awaitable[None]]:
+        operation = cast("AnyStream", self._registry["events.watch"])
+
+        async def messages(raw: bytes, call: ServicerContext, correlation: str) -> AsyncIterator[bytes]:
+            request = _message(raw, request_class)
+            context = self._context(operation, request, call, correlation)
+            require_permission(operation, self._runtime, context)
+            wanted = cast("WatchEventsRequest", _parse(request, operation))
+            async with closing(watch_frames(self._runtime, wanted)) as frames:
+                async for frame in frames:
+                    require_permission(operation, self._runtime, context)
+                    yield frame.encoded("proto", _encode_frame)
+
+        return self._serve_stream(messages)
+
+    def _serve_stream(
+        self, messages: Callable[[bytes, ServicerContext, str], AsyncIterator[bytes]]
+    ) -> Callable[[bytes, ServicerContext], Awaitable[None]]:
+        async def serve(raw: bytes, call: ServicerContext) -> None:
+            correlation = self._correlation(call)
+            with logs.bound(correlation=correlation):
+                try:
+                    async with closing(messages(raw, call, correlation)) as items:
+                        async for item in items:
+                            async with asyncio.timeout(WRITE_TIME_S):
+                                await call.write(item)
+                except TimeoutError:
+                    await self._abort(call, failed("lagged", "the stream was not read"), correlation)
+                except Exception as error:
+                    await self._abort(call, error, correlation)
+
+        return serve
+
+    # -- failures ----------------------------------------------------------------------------------------------------
+
+    def _correlation(self, call: ServicerContext) -> str:
+        metadata = _metadata(call)
+        return correlations.given(metadata.get("x-request-id"), metadata.get("traceparent")) or self._runtime.new_id(
+            "c"
+        )
+
+    async def _abort(self, call: ServicerContext, error: Exception, correlation: str) -> NoReturn:
+        failure = from_exception(error)
+        if failure is None:
+            _log.error("a call could not be answered", exc_info=error, error=repr(error))
+            failure = Failed(problem("internal", "something went wrong in the control plane; see its log"))
+        cause = msgspec.structs.replace(failure.problem, correlation=correlation)
+        trailing = (
+            (PROBLEM_KEY, encode_problem(cause)),
+            (REVISION_KEY, str(self._runtime.committed().revision)),
+            (CORRELATION_KEY, correlation),
+        )
+        await call.abort(status_of(cause), cause.detail, trailing)
+        raise AssertionError("abort raises")
+
+
+def _message(raw: bytes, request_class: type[Message]) -> Message:
+    """Read here and not by gRPC, so that bytes that are no message are refused as everything else is."""
+    try:
+        return request_class.FromString(raw)
+    except DecodeError as error:
+        raise failed("malformed", f"the request is no {request_class.DESCRIPTOR.name}: {error}") from error
+
+
+def _parse(request: Message, operation: AnyDeclaration) -> msgspec.Struct:
+    try:
+        return parse(request, cast("type[msgspec.Struct]", operation.input))
+    except Invalid as error:
+        raise invalid(error.faults) from error
+
+
+def _fingerprint(operation: AnyOperation, request: Message) -> str:
+    digest = hashlib.sha256(operation.rpc.encode() + b"\0" + request.SerializeToString(deterministic=True))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _encode_frame(frame: Frame) -> bytes:
+    message = pb.EventBatch()
+    fill(message, frame.batch)
+    return message.SerializeToString()
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _as_it_is(data: bytes) -> bytes:
+    return data
+
+
+def _metadata(call: ServicerContext) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in call.invocation_metadata() or ():
+        if isinstance(value, str):
+            found.setdefault(key, value)
+    return found
+
+
+def _peer(call: ServicerContext) -> str:
+    """`ipv4:127.0.0.1:5000` without the port."""
+    _, _, address = call.peer().partition(":")
+    return address.rpartition(":")[0] or address

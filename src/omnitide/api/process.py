@@ -1,0 +1,255 @@
+"""The Nexus process: the control plane and its surfaces, from the first start to an orderly end.
+
+`python -m omnitide.api --data DIR`. When it is ready it writes `nexus.json` into the data directory, with its
+addresses; at the first start of a fabric also `ca.pem` and `admin-token`, which nobody but the owner can read.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import gc
+import ipaddress
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from omnitide import __version__
+from omnitide.api.app import make_app
+from omnitide.api.grpc_server import GrpcServer
+from omnitide.api.server import ApiServer
+from omnitide.config import ConfigError, load
+from omnitide.config.settings import Settings
+from omnitide.config.watch import ConfigWatcher
+from omnitide.fabric.commands import Header, IssueToken
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import TokenPurpose
+from omnitide.nexus.clock import SystemClock
+from omnitide.nexus.engine import EngineFailed
+from omnitide.nexus.identity import NexusIdentity, now_of, open_keyring
+from omnitide.nexus.nexus import Nexus, Ports, WrongFabric
+from omnitide.nexus.node_service import NodeServicer, server_credentials, start_node_server
+from omnitide.security.errors import SecurityError
+from omnitide.security.private_files import ensure_private_directory, write_private
+from omnitide.store.protocol import LogError
+from omnitide.store.rocksdb import open_rocksdb_log
+from omnitide.telemetry import logs
+
+_log = logs.get(__name__)
+
+READY_FILE: Final = "nexus.json"
+CA_FILE: Final = "ca.pem"
+ADMIN_TOKEN_FILE: Final = "admin-token"  # noqa: S105 the name of a file
+STOP_NODES_S: Final = 1.0
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_ENGINE_FAILED: Final = 3
+"""The engine cannot go on; a supervisor should start the process again, which rebuilds it from the log."""
+
+
+class AlreadyRunning(Exception):
+    """Another Nexus holds this data directory."""
+
+
+class Addresses(NamedTuple):
+    """Where this Nexus can be reached from this machine, and what it tells others."""
+
+    url: str
+    node_endpoint: str
+    grpc_endpoint: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m omnitide.api", description="Run a Nexus.")
+    parser.add_argument("--data", help="data directory: event log, snapshots, keys")
+    parser.add_argument("--config", help="configuration file")
+    parser.add_argument("--listen", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--public-name", action="append", help="name or address by which others reach it")
+    parser.add_argument("--api-port", type=int)
+    parser.add_argument("--node-port", type=int)
+    parser.add_argument("--grpc-port", type=int)
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-format", choices=("console", "json"))
+    given = parser.parse_args(arguments)
+    flags: dict[str, object] = {
+        "nexus.data_dir": given.data,
+        "nexus.listen": given.listen,
+        "nexus.public_names": tuple(given.public_name) if given.public_name else None,
+        "nexus.api_port": given.api_port,
+        "nexus.node_port": given.node_port,
+        "nexus.grpc_port": given.grpc_port,
+        "log.level": given.log_level,
+        "log.format": given.log_format,
+    }
+    try:
+        watcher = ConfigWatcher(load(flags, config=given.config))
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return EXIT_USAGE
+    settings = watcher.settings
+    logs.configure(settings.log.level, settings.log.format)
+    # Collections are frequent and cheap at first; what stays is frozen by the engine.
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(NexusProcess(watcher).run())
+    except (SecurityError, LogError, WrongFabric, AlreadyRunning, OSError) as error:
+        _log.error("Nexus cannot start", reason=str(error))
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+class NexusProcess:
+    """One run of the process."""
+
+    def __init__(self, watcher: ConfigWatcher, environment: Mapping[str, str] = os.environ) -> None:
+        self._watcher = watcher
+        self._environment = environment
+        self._data = Path(watcher.settings.nexus.data_dir).expanduser().absolute()
+        self._stop = asyncio.Event()
+
+    @property
+    def _settings(self) -> Settings:
+        return self._watcher.settings
+
+    async def run(self) -> int:
+        """Until a signal asks it to end or the engine fails. Raises what keeps it from starting."""
+        ensure_private_directory(self._data)
+        with _lock(self._data / "nexus.lock"):
+            clock = SystemClock()
+            keyring = open_keyring(self._data / "keys", clock, self._environment)
+            log = await open_rocksdb_log(self._data / "log")
+            try:
+                nexus = await Nexus.start(log, keyring, clock, lambda: self._settings)
+                try:
+                    identity = NexusIdentity(keyring, self._settings.nexus.public_names, clock)
+                    return await self._serve(nexus, identity)
+                finally:
+                    await nexus.close()
+            finally:
+                await log.close()
+
+    async def _serve(self, nexus: Nexus, identity: NexusIdentity) -> int:
+        settings = self._settings.nexus
+        servicer = NodeServicer(
+            nexus.sessions,
+            nexus.tunnels,
+            nexus.keyring.authority,
+            nexus.keyring.authority.trust_bundle,
+            lambda: now_of(nexus.clock),
+        )
+        lease = self._settings.lease
+        node_server, node_port = await start_node_server(
+            servicer,
+            _address(settings.listen, settings.node_port),
+            lambda: identity.material,
+            keepalive_ms=lease.keepalive_ms,
+            keepalive_timeout_ms=lease.keepalive_timeout_ms,
+        )
+        nexus.ports = Ports(tuple(f"{host}:{node_port}" for host in self._public_hosts()))
+        credentials = server_credentials(lambda: identity.material, require_client_auth=False)
+        grpc_server = await GrpcServer.start(nexus, settings.listen, settings.grpc_port, credentials)
+        api = await ApiServer.start(make_app(nexus), settings.listen, settings.api_port, identity.ssl_context)
+        loop = asyncio.get_running_loop()
+        background = [loop.create_task(self._watcher.run()), loop.create_task(identity.keep_fresh())]
+        self._watcher.subscribe(lambda old, new: self._settings_changed(nexus, old, new))
+        try:
+            await self._first_start(nexus)
+            host = _reachable(settings.listen)
+            addresses = Addresses(
+                url=f"https://{_bracketed(host)}:{api.port}",
+                node_endpoint=f"{_bracketed(host)}:{node_port}",
+                grpc_endpoint=f"{_bracketed(host)}:{grpc_server.port}",
+            )
+            self._write_ready(nexus, addresses)
+            _log.info("Nexus is ready", **addresses._asdict(), fabric=nexus.keyring.fabric_id, version=__version__)
+            return await self._until_stopped(nexus)
+        finally:
+            (self._data / READY_FILE).unlink(missing_ok=True)
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await api.close()
+            await grpc_server.close()
+            await nexus.sessions.close()
+            await node_server.stop(STOP_NODES_S)
+
+    async def _until_stopped(self, nexus: Nexus) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        stopping = loop.create_task(self._stop.wait())
+        await asyncio.wait((stopping, nexus.engine.failed), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if nexus.engine.failed.done():
+            failure: EngineFailed = nexus.engine.failed.result()
+            _log.error("Nexus stops, to be started again", reason=str(failure))
+            return EXIT_ENGINE_FAILED
+        _log.info("Nexus is stopping")
+        return 0
+
+    def _settings_changed(self, nexus: Nexus, old: Settings, new: Settings) -> None:
+        if new.log.level != old.log.level:
+            logs.set_level(new.log.level)
+        nexus.settings_changed()
+
+    def _public_hosts(self) -> tuple[str, ...]:
+        """What nodes are told: the configured names first, then the address that is listened on."""
+        settings = self._settings.nexus
+        hosts = [*settings.public_names, _reachable(settings.listen)]
+        return tuple(dict.fromkeys(_bracketed(host) for host in hosts))
+
+    async def _first_start(self, nexus: Nexus) -> None:
+        """The CA certificate and an administrator's token, for whoever owns the data directory."""
+        write_private(self._data / CA_FILE, nexus.ca_bundle_pem().encode())
+        path = self._data / ADMIN_TOKEN_FILE
+        if path.exists():
+            return
+        token = nexus.new_token(TokenPurpose.API)
+        command = IssueToken(id=token.id, purpose=TokenPurpose.API, digest=token.digest, note="administrator")
+        outcome = await nexus.submit(command, Header(principal="system:bootstrap"))
+        if isinstance(outcome, Rejection):
+            raise OSError(f"the administrator's token could not be made: {outcome.message}")
+        write_private(path, f"{token.text}\n".encode(), exclusive=True)
+
+    def _write_ready(self, nexus: Nexus, addresses: Addresses) -> None:
+        document = {**addresses._asdict(), "pid": os.getpid(), "fabric_id": nexus.keyring.fabric_id}
+        write_private(self._data / READY_FILE, json.dumps(document, indent=2).encode())
+
+
+@contextlib.contextmanager
+def _lock(path: Path):
+    """One Nexus a data directory. Raises AlreadyRunning."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"another Nexus runs on {path.parent}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _address(listen: str, port: int) -> str:
+    return f"{_bracketed(listen)}:{port}"
+
+
+def _reachable(listen: str) -> str:
+    """An address of this machine that reaches what listens: any interface is also loopback."""
+    address = ipaddress.ip_address(listen)
+    if address.is_unspecified:
+        return "::1" if address.version == 6 else "127.0.0.1"
+    return listen

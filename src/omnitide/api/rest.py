@@ -1,0 +1,143 @@
+"""REST: one route for each operation of the registry."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from omnitide.api import correlation as correlations
+from omnitide.api.answering import answer_response, problem_response
+from omnitide.api.authenticate import Authenticator
+from omnitide.api.reading import Question, read_request
+from omnitide.model.problem import problem
+from omnitide.operations.failures import Failed, failed
+from omnitide.operations.operation import AnyDeclaration, AnyOperation, Context
+from omnitide.operations.perform import perform
+from omnitide.operations.registry import Registry
+from omnitide.operations.runtime import Runtime
+from omnitide.telemetry import logs
+
+MAX_IN_FLIGHT: Final = 4096
+"""Requests that are answered at once; one more is told to come again."""
+
+_SMALL_BODY: Final = 64 << 10
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_log = logs.get(__name__)
+
+
+class Desk:
+    """What every HTTP surface needs: who calls, under which correlation, and an answer whatever happens."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.authenticator = Authenticator(runtime)
+        self._in_flight = 0
+
+    def correlation(self, request: Request) -> str:
+        known: str | None = request.scope.get("omnitide.correlation")
+        if known is None:
+            given = correlations.given(request.headers.get("x-request-id"), request.headers.get("traceparent"))
+            known = request.scope["omnitide.correlation"] = given or self.runtime.new_id("c")
+        return known
+
+    def principal(self, request: Request, operation: AnyDeclaration) -> str:
+        """Raises Failed."""
+        if operation.open:
+            return "nobody:open"
+        return self.authenticator.bearer(request.headers.get("authorization"), peer_of(request))
+
+    def context(self, request: Request, principal: str, question: Question) -> Context:
+        conditions = question.conditions
+        return Context(
+            principal=principal,
+            correlation=self.correlation(request),
+            idempotency_key=conditions.idempotency_key,
+            fingerprint=question.fingerprint if conditions.idempotency_key else "",
+            if_match=conditions.if_match,
+            min_revision=conditions.min_revision,
+            dry_run=conditions.dry_run,
+            peer=peer_of(request),
+        )
+
+    async def answer(self, request: Request, handler: Handler) -> Response:
+        """What the handler answers, or the problem that it met."""
+        correlation = self.correlation(request)
+        if self._in_flight >= MAX_IN_FLIGHT:
+            return self.refusal(request, failed("busy", f"{MAX_IN_FLIGHT} requests are being answered"))
+        self._in_flight += 1
+        began = time.perf_counter()
+        status = 500
+        try:
+            with logs.bound(correlation=correlation):
+                response = await self._guarded(request, handler)
+                status = response.status_code
+                return response
+        finally:
+            self._in_flight -= 1
+            milliseconds = round((time.perf_counter() - began) * 1000, 1)
+            write = _log.debug if request.method == "GET" and status < 500 else _log.info
+            write(
+                "request",
+                method=request.method,
+                path=request.url.path,
+                status=status,
+                ms=milliseconds,
+                peer=peer_of(request),
+                correlation=correlation,
+            )
+
+    async def _guarded(self, request: Request, handler: Handler) -> Response:
+        try:
+            return await handler(request)
+        except Failed as failure:
+            return self.refusal(request, failure)
+        except Exception:
+            _log.exception("a request could not be answered", method=request.method, path=request.url.path)
+            detail = "something went wrong in the control plane; its log says more under this correlation id"
+            return self.refusal(request, Failed(problem("internal", detail)))
+
+    def refusal(self, request: Request, failure: Failed) -> Response:
+        revision = self.runtime.committed().revision
+        # What is left of a body that was refused must not be read as long as its sender likes.
+        more = {"Connection": "close"} if _has_body(request) else {}
+        path = request.url.path
+        return problem_response(failure.problem, self.correlation(request), path, revision=revision, more=more)
+
+
+def _has_body(request: Request) -> bool:
+    """Whether a body comes with the request that a client might still be sending when it is refused."""
+    length = request.headers.get("content-length", "0")
+    return "transfer-encoding" in request.headers or not length.isdecimal() or int(length) > _SMALL_BODY
+
+
+def peer_of(request: Request) -> str:
+    return request.client.host if request.client is not None else "unknown"
+
+
+def routes(registry: Registry, desk: Desk) -> list[BaseRoute]:
+    """A route for every path of operations that are a question and an answer. Streams have routes of their own."""
+    by_path: dict[str, dict[str, AnyOperation]] = {}
+    for operation in registry.unary():
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    return [
+        Route(path, _endpoint(methods, desk), methods=list(methods), name=path) for path, methods in by_path.items()
+    ]
+
+
+def _endpoint(operations: Mapping[str, AnyOperation], desk: Desk) -> Handler:
+    async def handle(request: Request) -> Response:
+        operation = operations["GET" if request.method == "HEAD" else request.method]
+        principal = desk.principal(request, operation)
+        question = await read_request(request, operation, desk.runtime.limits().body_bytes)
+        answer = await perform(operation, desk.runtime, desk.context(request, principal, question), question.value)
+        return answer_response(operation, answer, desk.correlation(request), request.url.path)
+
+    async def endpoint(request: Request) -> Response:
+        return await desk.answer(request, handle)
+
+    return endpoint

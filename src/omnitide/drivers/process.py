@@ -1,0 +1,274 @@
+"""The process driver: runs are processes of this machine, children of the keeper.
+
+A client of the keeper and little more: the keeper starts, watches, stops and remembers; this translates. The keeper is
+started when it is first needed and outlives this process; when it is gone, it is started anew and says what it knows.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+from weakref import WeakSet
+
+import msgspec
+
+from omnitide.drivers import process_usage, process_user
+from omnitide.drivers.keeper_link import KeeperLink, KeeperOptions, WireRun, open_link, unavailable
+from omnitide.drivers.process_logs import LogState, read_logs
+from omnitide.drivers.process_watch import ProcessWatch
+from omnitide.drivers.protocol import (
+    DriverError,
+    DriverInfo,
+    Exit,
+    Launch,
+    LogChunk,
+    Run,
+    RunKey,
+    RunState,
+    Usage,
+)
+from omnitide.node.keeper import protocol
+
+T = TypeVar("T")
+
+
+class _Hello(msgspec.Struct, frozen=True):
+    protocol: int
+    code: str
+
+
+class _Info(msgspec.Struct, frozen=True):
+    code: str
+    enforces: list[str]
+    problems: list[str]
+    tracks: bool
+
+
+class _Page(msgspec.Struct, frozen=True):
+    runs: list[WireRun]
+    more: bool
+
+
+class _Nothing(msgspec.Struct, frozen=True):
+    pass
+
+
+def to_run(wire: WireRun) -> Run:
+    ending = wire.exit
+    return Run(
+        key=RunKey(wire.instance, wire.attempt),
+        state=RunState(wire.state),
+        handle=str(wire.pid),
+        started_at_ms=wire.started_at_ms,
+        exit=Exit(
+            code=ending.code,
+            signal=ending.signal,
+            reason=ending.reason,
+            message=ending.message,
+            out_of_memory=ending.out_of_memory,
+            ended_at_ms=ending.ended_at_ms,
+        )
+        if ending is not None
+        else None,
+        unenforced=tuple(wire.unenforced),
+        labels=wire.labels,
+    )
+
+
+def signal_number(name: str) -> int:
+    """`SIGTERM`, `TERM` or `15` as a number. Raises DriverError."""
+    if name.isascii() and name.isdigit() and 1 <= int(name) <= 64:
+        return int(name)
+    full = name if name.startswith("SIG") else f"SIG{name}"
+    try:
+        return signal.Signals[full].value
+    except KeyError:
+        raise DriverError(f"there is no signal {name!r}", cause="invalid", permanent=True) from None
+
+
+class ProcessDriver:
+    """The driver `process`: see `drivers.protocol.Driver`."""
+
+    def __init__(self, directory: str, *, cgroup: str = "auto", max_runs: int = 2000) -> None:
+        """`directory`: the keeper's, private to this user. `cgroup`: `auto`, or `off` to do without control groups."""
+        self._options = KeeperOptions(directory, cgroup, max_runs)
+        self._link: KeeperLink | None = None
+        self._connecting = asyncio.Lock()
+        self._watches: WeakSet[ProcessWatch] = WeakSet()
+        self._known: dict[RunKey, WireRun] = {}
+        """The runs that have not ended, as last heard."""
+        self._heard: set[RunKey] | None = None
+        """Runs heard of since `_learn` began; None when it is not under way."""
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        return "process"
+
+    # -- connection ------------------------------------------------------------------------------------------------
+
+    async def _connected(self) -> KeeperLink:
+        """The link to the keeper, made now if there is none. Raises DriverError."""
+        if self._link is not None and not self._link.closed:
+            return self._link
+        async with self._connecting:
+            if self._closed:
+                raise unavailable("this driver has been closed")
+            if self._link is not None and not self._link.closed:
+                return self._link
+            link = await open_link(self._options, self._pushed, self._lost)
+            try:
+                await link.ask("hello", _Hello, {"protocol": protocol.VERSION})
+                await link.ask("watch", _Nothing)
+                await self._learn(link)
+            except BaseException:
+                link.close()
+                raise
+            self._link = link
+            return link
+
+    async def _ask(self, operation: str, answer: type[T], fields: Mapping[str, object], *, patient: bool = False) -> T:
+        """As KeeperLink.ask, and again where the keeper was replaced meanwhile: for requests that may come twice."""
+        return await self._twice(lambda link: link.ask(operation, answer, fields, patient=patient))
+
+    async def _twice(self, what: Callable[[KeeperLink], Awaitable[T]]) -> T:
+        link = await self._connected()
+        try:
+            return await what(link)
+        except DriverError as error:
+            if error.cause != "driver-unavailable" or not link.closed or self._closed:
+                raise
+        return await what(await self._connected())
+
+    async def _learn(self, link: KeeperLink) -> None:
+        """Fill `_known`. What is pushed while the list is under way is newer than the list."""
+        self._known = {}
+        heard = self._heard = set[RunKey]()
+        for wire in await _list(link):
+            if RunKey(wire.instance, wire.attempt) not in heard:
+                self._note(wire)
+        self._heard = None
+
+    def _note(self, wire: WireRun) -> None:
+        key = RunKey(wire.instance, wire.attempt)
+        if wire.exit is None:
+            self._known[key] = wire
+        else:
+            self._known.pop(key, None)
+
+    def _pushed(self, wire: WireRun) -> None:
+        self._note(wire)
+        if self._heard is not None:
+            self._heard.add(RunKey(wire.instance, wire.attempt))
+        run = to_run(wire)
+        for watch in list(self._watches):
+            watch.put(run)
+
+    def _lost(self, link: KeeperLink) -> None:
+        if link is self._link or self._link is None:
+            self._link = None
+            for watch in list(self._watches):
+                watch.fail(unavailable("the keeper has hung up; recover, and watch again"))
+
+    # -- the protocol ----------------------------------------------------------------------------------------------
+
+    async def probe(self) -> DriverInfo:
+        try:
+            info = await self._ask("info", _Info, {})
+        except DriverError as error:
+            return DriverInfo(name=self.name, version="", healthy=False, detail=str(error))
+        return DriverInfo(
+            name=self.name,
+            version=f"keeper {protocol.VERSION}+{info.code}",
+            healthy=True,
+            detail="; ".join(info.problems),
+            enforces=tuple(info.enforces),
+        )
+
+    async def start(self, launch: Launch) -> Run:
+        identity = None
+        if launch.user:
+            identity = await asyncio.to_thread(process_user.resolve, launch.user)
+        request: dict[str, object] = {
+            "instance": launch.key.instance,
+            "attempt": launch.key.attempt,
+            "name": launch.name,
+            "command": launch.command,
+            "environment": launch.environment,
+            "working_directory": launch.working_directory,
+            "identity": identity,
+            "limits": launch.limits,
+            "limits_required": launch.limits_required,
+            "logs": launch.log_policy,
+            "stop_signal": signal_number(launch.stop_signal),
+            "stop_grace_ms": launch.stop_grace_ms,
+            "fence_ms": launch.fence_ms,
+            "labels": launch.labels,
+        }
+        wire = await self._ask("start", WireRun, {"launch": request})
+        return to_run(wire)
+
+    async def stop(self, key: RunKey, *, grace_ms: int | None = None) -> None:
+        await self._ask("stop", _Nothing, {**_fields(key), "grace_ms": grace_ms})
+
+    async def signal(self, key: RunKey, signal: int) -> None:
+        # Not tried again by itself: a signal that has arrived must not arrive twice.
+        link = await self._connected()
+        await link.ask("signal", _Nothing, {**_fields(key), "signal": signal})
+
+    async def recover(self) -> list[Run]:
+        return [to_run(wire) for wire in await self._twice(_list)]
+
+    async def remove(self, key: RunKey) -> None:
+        await self._ask("remove", _Nothing, _fields(key))
+
+    async def remove_instance(self, instance: str) -> None:
+        await self._ask("remove-instance", _Nothing, {"instance": instance})
+
+    async def fence(self, keys: Sequence[RunKey], within_ms: int) -> None:
+        await self._ask("fence", _Nothing, {"keys": [tuple(key) for key in keys], "within_ms": within_ms})
+
+    def watch(self) -> AsyncIterator[Run]:
+        watch = ProcessWatch(self._connected)
+        self._watches.add(watch)
+        return watch
+
+    async def stats(self, keys: Sequence[RunKey]) -> dict[RunKey, Usage]:
+        await self._connected()
+        running = {key: self._known[key] for key in keys if key in self._known}
+        return await asyncio.to_thread(process_usage.measure, running)
+
+    def logs(
+        self, instance: str, *, tail_lines: int | None = None, since_ms: int = 0, follow: bool = False
+    ) -> AsyncIterator[LogChunk]:
+        wait: Callable[[LogState], Awaitable[LogState]] | None = None
+        if follow:
+
+            async def wait_for_more(state: LogState) -> LogState:
+                fields = {"instance": instance, "sequence": state.sequence, "position": state.position}
+                return await self._ask("follow", LogState, fields, patient=True)
+
+            wait = wait_for_more
+        return read_logs(self._options.directory, instance, tail_lines=tail_lines, since_ms=since_ms, wait=wait)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+
+def _fields(key: RunKey) -> dict[str, object]:
+    return {"instance": key.instance, "attempt": key.attempt}
+
+
+async def _list(link: KeeperLink) -> list[WireRun]:
+    """All runs, page by page: no message grows with their number."""
+    found: list[WireRun] = []
+    after: dict[str, object] = {}
+    while True:
+        page = await link.ask("list", _Page, after)
+        found += page.runs
+        if not page.more:
+            return found
+        after = {"instance": found[-1].instance, "attempt": found[-1].attempt}

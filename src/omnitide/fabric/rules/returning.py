@@ -1,0 +1,126 @@
+"""What becomes of instances that were given up as lost when their node is back: who wins, the old one or the new.
+
+The older healthy one wins unless its slot was updated; what has done its work meanwhile has done it, and is not done
+again (promises 4 and 11).
+"""
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.draft import Draft
+from omnitide.fabric.rules.bounds import MAX_TEXT, MAX_UNENFORCED, bounded_text
+from omnitide.fabric.rules.settle import is_finished, may_retry, request_stop
+from omnitide.fabric.state import (
+    ENDED,
+    Health,
+    Instance,
+    InstanceStatus,
+    JobStatus,
+    Phase,
+    Scheduling,
+    spec_of_instance,
+)
+
+_NOT_RUN_YET = frozenset({InstanceStatus.PENDING, InstanceStatus.PLACED, InstanceStatus.STARTING})
+
+
+def welcome_back(draft: Draft, instance: Instance, report: cm.InstanceReport | None) -> None:
+    """A lost instance whose node is back, and what the node says of it: None if it knows nothing of it.
+
+    One that takes its place again is current when this returns; the report itself is taken by the caller.
+    """
+    if report is not None and _wins(draft, instance, report):
+        adopt(draft, instance, report.attempt)
+        if report.phase is Phase.RUNNING and (instance.attempt, instance.phase) != (report.attempt, Phase.RUNNING):
+            came_to_run(draft, instance, report)
+        return
+    # A lost one is no slot's current one, and nothing waits for it: there is nothing to settle.
+    draft.emit(ev.InstanceEnded(instance=instance.id, status="lost"))
+
+
+def came_to_run(draft: Draft, instance: Instance, report: cm.InstanceReport) -> None:
+    draft.emit(
+        ev.InstanceRunning(
+            instance=instance.id,
+            attempt=report.attempt,
+            handle=bounded_text(report.handle, MAX_TEXT),
+            unenforced=report.unenforced[:MAX_UNENFORCED],
+            health=report.health,
+        )
+    )
+
+
+def adopt(draft: Draft, instance: Instance, attempt: int) -> None:
+    """Make an instance its slot's current one again; what replaced it is stopped."""
+    replacement = _replacement(draft, instance)
+    draft.emit(ev.InstanceRecovered(instance=instance.id, attempt=attempt))
+    if replacement is not None:
+        # A replacement that had ended is forgotten by now.
+        known = draft.state.instances.get(replacement.id)
+        if known is not None:
+            request_stop(draft, known, "merged")
+    if instance.kind == "agent":
+        draft.touch(instance.workload)
+
+
+def _wins(draft: Draft, instance: Instance, report: cm.InstanceReport) -> bool:
+    if not _may_merge(draft, instance):
+        return False
+    if report.phase is Phase.RUNNING:
+        return not report.stopping and report.health is not Health.UNHEALTHY and _may_stay(draft, instance)
+    if report.phase is not Phase.ENDED:
+        return False
+    if report.outcome == "succeeded":
+        return True
+    return report.outcome == "failed" and _failed_for_good(draft, instance, report)
+
+
+def _failed_for_good(draft: Draft, instance: Instance, report: cm.InstanceReport) -> bool:
+    """A task that failed where no one could see it, and may not be tried again: unless that has begun already."""
+    if instance.kind != "job" or may_retry(draft.state.jobs[instance.workload], report.exit):
+        return False
+    replacement = _replacement(draft, instance)
+    return replacement is None or replacement.status in _NOT_RUN_YET
+
+
+def _may_stay(draft: Draft, instance: Instance) -> bool:
+    """Not on a node that is being emptied; a task may run to its end there until the node is said to be empty."""
+    scheduling = draft.state.nodes[instance.node].scheduling
+    if instance.kind == "agent":
+        return scheduling not in (Scheduling.DRAINING, Scheduling.DRAINED)
+    return scheduling is not Scheduling.DRAINED
+
+
+def _may_merge(draft: Draft, instance: Instance) -> bool:
+    if instance.stop_reason:
+        return False
+    if instance.kind == "job":
+        job = draft.state.jobs[instance.workload]
+        if job.status is not JobStatus.ACTIVE or job.cancelling or job.deleting:
+            return False
+        slot = job.slot
+    else:
+        agent = draft.state.agents[instance.workload]
+        wanted = agent.slots.get(instance.slot)
+        if wanted is None or not agent.wants(instance.slot) or instance.version != agent.version:
+            return False
+        slot = wanted
+    if instance.generation < slot.first:
+        # Its slot was retired and made anew since: it had been scaled away or stopped.
+        return False
+    current = draft.state.instances.get(slot.current)
+    if current is None or current.id == instance.id:
+        return True
+    if current.status in ENDED and is_finished(current, spec_of_instance(draft.state, current)):
+        return False
+    # Of two lost ones of a slot the older wins, whichever comes back first.
+    return current.generation > instance.generation
+
+
+def _replacement(draft: Draft, instance: Instance) -> Instance | None:
+    if instance.kind == "agent":
+        slot = draft.state.agents[instance.workload].slots.get(instance.slot)
+    else:
+        slot = draft.state.jobs[instance.workload].slot
+    if slot is None or slot.current in ("", instance.id):
+        return None
+    return draft.state.instances.get(slot.current)

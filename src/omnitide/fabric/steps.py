@@ -1,0 +1,245 @@
+"""What holds of every step from one state to the next: numbers that only grow, ids never made twice, ends that stay.
+
+Together with the invariants of what the entry touched, at the cost of that and not of the whole state: the simulation
+asks after each entry.
+"""
+
+from collections.abc import Iterator
+
+from omnitide.fabric import events as ev
+from omnitide.fabric.folds.instances import instance_id
+from omnitide.fabric.invariants import agent_violations, instance_violations, job_violations, node_violations
+from omnitide.fabric.state import ENDED, Agent, FabricState, Instance, InstanceStatus, Job, JobStatus, Node
+
+Ids = dict[str, None]
+
+
+class Touched:
+    """Ids that the events of an entry name, directly or through their instances. In order of first mention."""
+
+    __slots__ = ("agents", "instances", "jobs", "nodes")
+
+    def __init__(self, before: FabricState, after: FabricState, entry: ev.Entry) -> None:
+        self.instances: Ids = {}
+        self.agents: Ids = {}
+        self.jobs: Ids = {}
+        self.nodes: Ids = {}
+        for event in entry.events:
+            self._event(event)
+        for identifier in self.instances:
+            for state in (before, after):
+                instance = state.instances.get(identifier)
+                if instance is not None:
+                    (self.agents if instance.kind == "agent" else self.jobs)[instance.workload] = None
+                    if instance.node:
+                        self.nodes[instance.node] = None
+        for agent in self.agents:
+            for state in (before, after):
+                self._members(state.agents.get(agent))
+        for job in self.jobs:
+            for state in (before, after):
+                known = state.jobs.get(job)
+                if known is not None:
+                    self.instances.update(known.strays)
+                    self.instances[known.slot.current] = None
+        self.instances.pop("", None)
+
+    def _event(self, event: ev.Event) -> None:
+        """By the names of the fields, which mean the same in every event."""
+        for field, ids in (
+            ("node", self.nodes),
+            ("agent", self.agents),
+            ("job", self.jobs),
+            ("instance", self.instances),
+        ):
+            value = getattr(event, field, "")
+            if value:
+                ids[value] = None
+        if isinstance(event, ev.InstancesCreated):
+            (self.agents if event.workload_kind == "agent" else self.jobs)[event.workload] = None
+            for made in event.slots:
+                self.instances[instance_id(event.workload, made.slot, made.generation)] = None
+        elif isinstance(event, ev.InstancesPlaced):
+            self.instances.update((placement.instance, None) for placement in event.placements)
+        elif isinstance(event, ev.InstancesLost):
+            self.instances.update((identifier, None) for identifier in event.instances)
+        elif isinstance(event, ev.JobsRemoved):
+            self.jobs.update((identifier, None) for identifier in event.jobs)
+
+    def _members(self, agent: Agent | None) -> None:
+        if agent is not None:
+            self.instances.update(agent.strays)
+            self.instances.update((slot.current, None) for slot in agent.slots.values())
+
+
+def step_violations(before: FabricState, after: FabricState, entry: ev.Entry) -> list[str]:
+    """Everything that is wrong with one step, and with what it touched; empty for a sound one."""
+    found = list(_whole(before, after, entry))
+    touched = Touched(before, after, entry)
+    for identifier in sorted(touched.instances):
+        known, instance = before.instances.get(identifier), after.instances.get(identifier)
+        if instance is not None:
+            found += instance_violations(after, instance, identifier)
+        if known is not None and instance is not None:
+            found += _instance_step(known, instance)
+    for identifier in sorted(touched.agents):
+        old, new = before.agents.get(identifier), after.agents.get(identifier)
+        if new is not None:
+            found += agent_violations(after, new, identifier)
+        if old is not None and new is not None:
+            found += _agent_step(old, new)
+    for identifier in sorted(touched.jobs):
+        task, now = before.jobs.get(identifier), after.jobs.get(identifier)
+        if now is not None:
+            found += job_violations(after, now, identifier)
+        if task is not None and now is not None:
+            found += _job_step(task, now)
+    for identifier in sorted(touched.nodes):
+        was, node = before.nodes.get(identifier), after.nodes.get(identifier)
+        if node is not None:
+            found += node_violations(after, node, identifier)
+            found += _node_step(was, node)
+    found += _made_once(before, entry)
+    found += _sizes(before, after, touched)
+    return found
+
+
+def _whole(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
+    if after.revision != before.revision + 1:
+        yield f"fabric: revision {after.revision} follows {before.revision}"
+    if after.time_ms < before.time_ms:
+        yield f"fabric: time {after.time_ms} follows {before.time_ms}"
+    if after.time_ms != entry.time_ms:
+        yield f"fabric: the state is of time {after.time_ms}, the entry of {entry.time_ms}"
+    if before.fabric_id and after.fabric_id != before.fabric_id:
+        yield f"fabric: {after.fabric_id} follows {before.fabric_id}"
+
+
+def _instance_step(before: Instance, after: Instance) -> Iterator[str]:
+    label = f"instance {after.id}"
+    old = (before.version, before.created_ms, before.node or after.node)
+    if (after.version, after.created_ms, after.node) != old:
+        yield f"{label}: another version, age or node than it had"
+    if after.attempt < before.attempt:
+        yield f"{label}: attempt {after.attempt} follows {before.attempt}"
+    back = after.attempt == before.attempt and after.phase < before.phase
+    if back and before.status is not InstanceStatus.LOST:
+        yield f"{label}: phase {after.phase.name} follows {before.phase.name}"
+    if before.status in ENDED and before.status is not InstanceStatus.LOST and after.status is not before.status:
+        yield f"{label}: had ended ({before.status}) and is {after.status}"
+    if before.stop_reason and after.status in (InstanceStatus.PLACED, InstanceStatus.STARTING, InstanceStatus.RUNNING):
+        yield f"{label}: was to be stopped ({before.stop_reason}) and is {after.status}"
+
+
+def _agent_step(before: Agent, after: Agent) -> Iterator[str]:
+    label = f"agent {after.id}"
+    if after.version < before.version:
+        yield f"{label}: version {after.version} follows {before.version}"
+    for number in sorted(set(before.versions) & set(after.versions)):
+        if after.versions[number] != before.versions[number]:
+            yield f"{label}: version {number} was changed"
+    if before.deleting and not after.deleting:
+        yield f"{label}: its removal was taken back"
+    if after.generation_floor < before.generation_floor:
+        yield f"{label}: generation floor {after.generation_floor} follows {before.generation_floor}"
+    for number in sorted(set(before.slots) | set(after.slots)):
+        old, new = before.slots.get(number), after.slots.get(number)
+        highest = old.generation if old is not None else before.generation_floor
+        now = new.generation if new is not None else after.generation_floor
+        if now < highest:
+            yield f"{label} slot {number}: generation {now} follows {highest}"
+
+
+def _job_step(before: Job, after: Job) -> Iterator[str]:
+    label = f"job {after.id}"
+    if after.slot.generation < before.slot.generation:
+        yield f"{label}: generation {after.slot.generation} follows {before.slot.generation}"
+    if after.spec != before.spec:
+        yield f"{label}: its spec was changed"
+    if before.status is JobStatus.ACTIVE:
+        return
+    old = (before.status, before.exit, before.finished_ms, before.slot)
+    if (after.status, after.exit, after.finished_ms, after.slot) != old:
+        yield f"{label}: had finished ({before.status}) and has changed since ({after.status})"
+
+
+def _node_step(before: Node | None, after: Node) -> Iterator[str]:
+    label = f"node {after.id}"
+    used_cpu, used_memory = (0, 0) if before is None else (before.used_cpu_milli, before.used_memory_bytes)
+    if after.used_cpu_milli > max(used_cpu, after.facts.cpu_milli):
+        yield f"{label}: {after.used_cpu_milli} mcpu set aside of {after.facts.cpu_milli}"
+    if after.used_memory_bytes > max(used_memory, after.facts.memory_bytes):
+        yield f"{label}: {after.used_memory_bytes} bytes set aside of {after.facts.memory_bytes}"
+    if before is None:
+        return
+    if after.session < before.session:
+        yield f"{label}: session {after.session} follows {before.session}"
+    if after.session == before.session and after.outbox == before.outbox and after.sequence < before.sequence:
+        yield f"{label}: sequence {after.sequence} follows {before.sequence}"
+    if after.key_digest != before.key_digest:
+        yield f"{label}: its key was changed"
+    if not after.schedulable and not before.schedulable:
+        for identifier in sorted(set(after.instances) - set(before.instances)):
+            yield f"{label}: {identifier} was placed on it although it takes nothing"
+
+
+def _made_once(before: FabricState, entry: ev.Entry) -> Iterator[str]:
+    highest: dict[tuple[str, int], int] = {}
+    for event in entry.events:
+        if not isinstance(event, ev.InstancesCreated):
+            continue
+        for made in event.slots:
+            key = (event.workload, made.slot)
+            known = highest.get(key)
+            if known is None:
+                known = _highest(before, event, made.slot)
+            if made.generation <= known:
+                yield f"instance {event.workload}.{made.slot}.{made.generation}: made, after generation {known}"
+            highest[key] = max(known, made.generation)
+
+
+def _highest(state: FabricState, event: ev.InstancesCreated, number: int) -> int:
+    if event.workload_kind == "job":
+        job = state.jobs.get(event.workload)
+        return job.slot.generation if job is not None else 0
+    agent = state.agents.get(event.workload)
+    if agent is None:
+        return 0
+    slot = agent.slots.get(number)
+    return slot.generation if slot is not None else agent.generation_floor
+
+
+def _members(state: FabricState, touched: Touched) -> int:
+    """How many instances the touched agents and jobs have."""
+    agents = [state.agents[identifier] for identifier in touched.agents if identifier in state.agents]
+    jobs = [state.jobs[identifier] for identifier in touched.jobs if identifier in state.jobs]
+    return sum(len(agent.slots) + len(agent.strays) for agent in agents) + sum(1 + len(job.strays) for job in jobs)
+
+
+def _sizes(before: FabricState, after: FabricState, touched: Touched) -> Iterator[str]:
+    """Whole maps, by the difference that the touched objects make."""
+    grown = len(after.instances) - len(before.instances)
+    expected = _members(after, touched) - _members(before, touched)
+    if grown != expected:
+        yield f"fabric: {grown} more instances, {expected} more in slots and strays"
+    for what, names, objects in (
+        ("node", after.node_names, after.nodes),
+        ("agent", after.agent_names, after.agents),
+        ("job", after.job_names, after.jobs),
+    ):
+        if len(names) != len(objects):
+            yield f"fabric: {len(objects)} {what}s have {len(names)} names"
+    counted: dict[str, list[int]] = {}
+    for state, sign in ((after, 1), (before, -1)):
+        for identifier in touched.agents:
+            if identifier in state.agents:
+                counted.setdefault(state.agents[identifier].namespace, [0, 0])[0] += sign
+        for identifier in touched.jobs:
+            if identifier in state.jobs:
+                counted.setdefault(state.jobs[identifier].namespace, [0, 0])[1] += sign
+    for name in sorted(counted):
+        old, new = before.namespaces.get(name), after.namespaces.get(name)
+        agents = (new.agents if new else 0) - (old.agents if old else 0)
+        jobs = (new.jobs if new else 0) - (old.jobs if old else 0)
+        if [agents, jobs] != counted[name]:
+            yield f"namespace {name}: counts {agents} more agents and {jobs} more jobs, has {counted[name]} more"

@@ -1,0 +1,104 @@
+"""Answers to "why": is it pending, did it die, does it restart."""
+
+from typing import Literal
+
+from omnitide.model.objects import Agent, Instance, Millis, Object, Revision
+
+
+class Reason(Object, frozen=True, kw_only=True):
+    """One rule that keeps nodes from taking an instance."""
+
+    rule: str
+    text: str
+    subject: str = ""
+    blocked: int = 0
+    """Nodes that fail it, of `nodes`."""
+    alone: int = 0
+    """Nodes that fail nothing else."""
+    nodes: int = 0
+    need: int = 0
+    """For ports, cpu (thousandths) and memory (bytes), as is `best`: the most that a node has free."""
+    best: int = 0
+    best_node: str = ""
+    until_ms: Millis = 0
+
+
+class Change(Object, frozen=True, kw_only=True):
+    """One thing that would have to be otherwise."""
+
+    rule: str
+    text: str
+    of: Literal["spec", "node"]
+    """Where the change would be made."""
+    subject: str = ""
+    amount: int = 0
+
+
+class Way(Object, frozen=True, kw_only=True):
+    """What would let the instance run on one node."""
+
+    node: str
+    name: str
+    changes: tuple[Change, ...] = ()
+    text: str
+
+
+class Failure(Object, frozen=True, kw_only=True):
+    """A rule that one node fails."""
+
+    rule: str
+    need: str = ""
+    have: str = ""
+    subject: str = ""
+    lasting: bool = False
+    """It would fail it even if it were live, open and empty."""
+
+
+class NodeVerdict(Object, frozen=True, kw_only=True):
+    node: str
+    name: str
+    fits: bool
+    failures: tuple[Failure, ...] = ()
+
+
+class PlacementVerdict(Object, frozen=True, kw_only=True):
+    """Why an instance waits for a node."""
+
+    verdict: Literal["fits-now", "fits-when", "never"]
+    text: str
+    revision: Revision
+    nodes: int = 0
+    fitting: int = 0
+    reasons: tuple[Reason, ...] = ()
+    """Ranked."""
+    first_choice: str = ""
+    when: tuple[Way, ...] = ()
+    nearest: Way | None = None
+    not_before_ms: Millis = 0
+    table: tuple[NodeVerdict, ...] = ()
+    """Node by node, as many as were asked for."""
+
+
+class InstanceExplanation(Object, frozen=True, kw_only=True):
+    """Why an instance is as it is."""
+
+    instance: Instance
+    text: str
+    """In a sentence or two."""
+    placement: PlacementVerdict | None = None
+    """If it is pending."""
+    last_output: tuple[str, ...] = ()
+    """The last lines that it wrote, 50 at most, if it died and its node could be asked in time."""
+    last_output_missing: str = ""
+    """Why there are none, if there should be."""
+    revision: Revision
+
+
+class AgentExplanation(Object, frozen=True, kw_only=True):
+    """Why an agent is as it is: one explanation for each kind of trouble, not one for each replica."""
+
+    agent: Agent
+    text: str
+    troubles: tuple[InstanceExplanation, ...] = ()
+    """Of one instance for each status and cause, 10 at most."""
+    revision: Revision

@@ -1,0 +1,59 @@
+"""What a user reads as it happens: events and output."""
+
+from typing import Literal
+
+import msgspec
+
+from omnitide.model.objects import Millis, Object, Revision
+
+
+class CloudEvent(Object, frozen=True, kw_only=True, omit_defaults=True):
+    """A fact, as CloudEvents 1.0 in JSON. `revision`, `correlation` and `principal` are extension attributes."""
+
+    specversion: str
+    id: str
+    """`<log id>/<revision>.<index>`: the same fact always has the same id."""
+    source: str
+    """`/fabrics/<fabric id>`."""
+    type: str
+    """`omnitide.agent.created.v1`."""
+    subject: str
+    """`agent/default/hello`, `instance/default/hello-1.1`, `job/default/once`, `node/alpha`, `namespace/default`,
+    `token/<id>`, `fabric/<id>`."""
+    time: str
+    """RFC 3339, UTC."""
+    datacontenttype: str = ""
+    data: dict[str, object] = msgspec.field(default_factory=dict)
+    revision: int
+    correlation: str = ""
+    principal: str = ""
+
+
+class EventPage(Object, frozen=True, kw_only=True):
+    """Events in order. A page may be empty and not the last: only a bounded part of the log is searched at a time."""
+
+    items: tuple[CloudEvent, ...]
+    revision: Revision
+    """The newest revision that there is."""
+    next_after: Revision
+    """Ask with this `after`, and `next_skip` as `skip`, for what follows."""
+    next_skip: int = 0
+    more: bool
+    """Whether there is anything after it already."""
+
+
+class EventBatch(Object, frozen=True, kw_only=True):
+    """Part of a stream of events. One without events says how far the stream has come."""
+
+    items: tuple[CloudEvent, ...]
+    resume: Revision
+    """To go on after a break, watch again after this revision; what is then seen twice has the same ids."""
+
+
+class LogChunk(Object, frozen=True, kw_only=True):
+    """A piece of an instance's output. Bytes that are no UTF-8 are shown as U+FFFD."""
+
+    at_ms: Millis
+    stream: Literal["stdout", "stderr"]
+    attempt: int
+    text: str

@@ -1,0 +1,219 @@
+"""What a user reads of the fabric itself: nodes, namespaces, tokens, the whole at a glance."""
+
+from typing import Literal
+
+from msgspec import field
+
+from omnitide.model.objects import InstanceCounts, Millis, Object, Revision
+
+NodeStatus = Literal["joined", "live", "stalled", "unreachable", "lost"]
+"""`stalled`: connected and not answering its beats; shown, not replaced."""
+
+TokenState = Literal["valid", "expired", "used-up", "revoked"]
+
+
+class Driver(Object, frozen=True, kw_only=True):
+    name: str
+    version: str = ""
+    healthy: bool = True
+    detail: str = ""
+    enforces: tuple[str, ...] = ()
+    """Of: cpu, memory, pids."""
+
+
+class NodeUse(Object, frozen=True, kw_only=True):
+    """What the host uses, as of its last beat."""
+
+    at_ms: Millis
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    network_received_bytes: int = 0
+    """Counters since boot, as is `network_sent_bytes`."""
+    network_sent_bytes: int = 0
+    load_milli: int = 0
+    """One-minute load average, in thousandths."""
+
+
+class Node(Object, frozen=True, kw_only=True):
+    id: str
+    name: str
+    status: NodeStatus
+    since_ms: Millis
+    unknown_since_ms: Millis = 0
+    """Nothing has been heard of it since then: what it runs is unknown."""
+    stalled_since_ms: Millis = 0
+    scheduling: Literal["open", "cordoned", "draining", "drained"]
+    departing: str = ""
+    """Why it said goodbye, if it did."""
+    back_within_ms: int = 0
+    address: str = ""
+    """Where its ports can be reached, as it believes."""
+    session_address: str = ""
+    """Where its connection comes from."""
+    labels: dict[str, str] = field(default_factory=dict)
+    platform: dict[str, str] = field(default_factory=dict)
+    software: str = ""
+    drivers: tuple[Driver, ...] = ()
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    reserved_cpu_milli: int = 0
+    """Set aside for instances, as is `reserved_memory_bytes`."""
+    reserved_memory_bytes: int = 0
+    port_first: int = 0
+    port_last: int = 0
+    ports_used: int = 0
+    instances: int = 0
+    use: NodeUse | None = None
+    last_beat_ms: Millis = 0
+    session: int = 0
+    joined_ms: Millis
+    revision: Revision
+
+
+class NodeList(Object, frozen=True, kw_only=True):
+    items: tuple[Node, ...]
+    revision: Revision
+    next_cursor: str = ""
+
+
+class NodeChanged(Object, frozen=True, kw_only=True):
+    node: Node | None
+    change: str
+    """cordoned, uncordoned, draining, removed or unchanged."""
+    revision: Revision
+    dry_run: bool = False
+    replayed: bool = False
+
+
+class Namespace(Object, frozen=True, kw_only=True):
+    name: str
+    agents: int
+    jobs: int
+    created_ms: Millis
+    revision: Revision
+
+
+class NamespaceList(Object, frozen=True, kw_only=True):
+    items: tuple[Namespace, ...]
+    revision: Revision
+    next_cursor: str = ""
+
+
+class NamespaceChanged(Object, frozen=True, kw_only=True):
+    namespace: Namespace | None
+    change: str
+    """created or deleted."""
+    revision: Revision
+    dry_run: bool = False
+    replayed: bool = False
+
+
+class Token(Object, frozen=True, kw_only=True):
+    """A token, without its secret, which is kept nowhere."""
+
+    id: str
+    purpose: Literal["join", "api"]
+    state: TokenState
+    note: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Put on each node that joins by it."""
+    uses_left: int = 0
+    created_ms: Millis
+    created_by: str
+    expires_ms: Millis = 0
+    """0: never."""
+    revision: Revision
+
+
+class TokenList(Object, frozen=True, kw_only=True):
+    items: tuple[Token, ...]
+    revision: Revision
+    next_cursor: str = ""
+
+
+class TokenCreated(Object, frozen=True, kw_only=True):
+    token: Token | None
+    """None in a dry run."""
+    text: str
+    """The token itself. It is shown here once and kept nowhere."""
+    revision: Revision
+    dry_run: bool = False
+
+    def __repr__(self) -> str:
+        """Never the text: objects end up in logs and tracebacks."""
+        return f"TokenCreated(id={self.token.id if self.token else ''!r}, revision={self.revision})"
+
+
+class TokenRevoked(Object, frozen=True, kw_only=True):
+    token: Token | None
+    revision: Revision
+    dry_run: bool = False
+    replayed: bool = False
+
+
+class NodeCounts(Object, frozen=True, kw_only=True):
+    joined: int = 0
+    live: int = 0
+    stalled: int = 0
+    unreachable: int = 0
+    lost: int = 0
+    closed: int = 0
+    """Of the above: cordoned, draining or drained."""
+
+
+class Concern(Object, frozen=True, kw_only=True):
+    """Something that wants a person's eye."""
+
+    subject: str
+    text: str
+    hint: str = ""
+    since_ms: Millis = 0
+
+
+class FabricStatus(Object, frozen=True, kw_only=True):
+    """The whole at a glance."""
+
+    fabric_id: str
+    log_id: str
+    revision: Revision
+    time_ms: Millis
+    """Nexus's wall clock."""
+    version: str
+    """Of Nexus's software."""
+    started_ms: Millis
+    endpoints: tuple[str, ...]
+    """Where nodes reach Nexus."""
+    nodes: NodeCounts
+    namespaces: int
+    agents: int
+    jobs: int
+    jobs_active: int
+    instances: InstanceCounts
+    cpu_milli: int
+    """Of the live nodes together, as are the other three."""
+    memory_bytes: int
+    reserved_cpu_milli: int
+    reserved_memory_bytes: int
+    concerns: tuple[Concern, ...] = ()
+    """The 20 most pressing."""
+
+
+class VersionInfo(Object, frozen=True, kw_only=True):
+    version: str
+    api: str
+    """`v1`."""
+    feature_level: int
+    python: str
+
+
+class HealthCheck(Object, frozen=True, kw_only=True):
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+class Health(Object, frozen=True, kw_only=True):
+    ok: bool
+    checks: tuple[HealthCheck, ...] = ()

@@ -1,0 +1,305 @@
+"""What a user reads of workloads: agents, jobs, instances. Shared by REST, gRPC, SDK and CLI.
+
+Times are wall-clock milliseconds (0: not so far), cpu is in thousandths of a core, sizes are bytes; the unit is part of
+a field's name. Lists are ordered. A field added later has a default; readers ignore fields that they do not know.
+Nodes, namespaces, tokens and the fabric are in `inventory`, events and output in `happenings`, answers to "why" in
+`explanations`, errors in `problem`.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from omnitide.model.spec import AgentSpec, JobSpec
+
+Revision = Annotated[int, Meta(ge=0, description="Position in the event log.")]
+Millis = Annotated[int, Meta(ge=0, description="Wall clock, milliseconds since 1970; 0: not so far.")]
+
+InstanceStatus = Literal[
+    "pending",
+    "placed",
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "succeeded",
+    "failed",
+    "lost",
+    "unknown",
+]
+"""`unknown`: its node has not been heard from since `unknown_since_ms`; `last_status` is what it was then."""
+
+AgentStatus = Literal["running", "progressing", "degraded", "unknown", "stopped", "removing"]
+"""running: every replica wanted runs. progressing: being placed, started or updated. degraded: replicas failed, restart
+or cannot be placed. unknown: nodes of it are not heard from. stopped: by request. removing: goes when its last ends."""
+
+
+class Object(msgspec.Struct, frozen=True, kw_only=True):
+    """Read-only data. Nothing is left out when written, so that a reader sees every field."""
+
+
+# -- exits, instances ------------------------------------------------------------------------------------------------
+
+
+class InstanceExit(Object, frozen=True, kw_only=True):
+    """How an attempt ended."""
+
+    attempt: int = 0
+    code: int | None = None
+    signal: int | None = None
+    signal_name: str = ""
+    """`SIGKILL`."""
+    reason: str = ""
+    message: str = ""
+    cause: str = ""
+    """Class of the cause, an open set: `image-missing`, `port-busy`, ..."""
+    out_of_memory: bool = False
+    permanent: bool = False
+    """Another try on that node cannot help."""
+    ended_ms: Millis = 0
+    text: str = ""
+    """The above in a few words: `signal 9 (SIGKILL), out of memory`."""
+
+
+class Instance(Object, frozen=True, kw_only=True):
+    """One run of an agent's replica or a job's task."""
+
+    id: str
+    namespace: str
+    name: str
+    """`hello-2.1`: workload, slot, generation."""
+    kind: Literal["agent", "job"]
+    workload: str
+    """Name of the agent or job."""
+    workload_id: str
+    version: int
+    slot: int
+    generation: int
+    status: InstanceStatus
+    last_status: InstanceStatus
+    """Same as `status`, except where that is `unknown`."""
+    since_ms: Millis
+    """When it came into this status; for `unknown`, since when its node is silent."""
+    unknown_since_ms: Millis = 0
+    health: Literal["unknown", "healthy", "unhealthy"] = "unknown"
+    node: str = ""
+    """Name of its node."""
+    node_id: str = ""
+    address: str = ""
+    """Where its node says that it can be reached."""
+    ports: dict[str, int] = {}
+    urls: dict[str, str] = {}
+    """For each port, if the address is known."""
+    attempt: int = 0
+    next_attempt_ms: Millis = 0
+    """It waits on its node for its next attempt."""
+    not_before_ms: Millis = 0
+    """It is pending and not placed before this."""
+    exit: InstanceExit | None = None
+    """Of its last attempt that ended."""
+    previous_exit: InstanceExit | None = None
+    """Of the generation before."""
+    failures: int = 0
+    """Generations of this slot that failed in a row."""
+    stop_reason: str = ""
+    unenforced: tuple[str, ...] = ()
+    """Limits that its node cannot enforce."""
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    handle: str = ""
+    """What its driver calls it: `pid 4711`."""
+    created_ms: Millis
+    started_ms: Millis = 0
+    correlation: str = ""
+    """Of the request that led here."""
+    revision: Revision
+    """Its own last."""
+
+
+class InstanceList(Object, frozen=True, kw_only=True):
+    items: tuple[Instance, ...]
+    revision: Revision
+    """Of the state that this page shows."""
+    next_cursor: str = ""
+    """Give it back for the next page; empty at the end."""
+
+
+# -- agents, jobs ----------------------------------------------------------------------------------------------------
+
+
+class InstanceCounts(Object, frozen=True, kw_only=True):
+    """Instances by what is known of them now: one on a silent node is counted as unknown and nowhere else."""
+
+    pending: int = 0
+    placed: int = 0
+    starting: int = 0
+    running: int = 0
+    stopping: int = 0
+    stopped: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    lost: int = 0
+    unknown: int = 0
+
+
+class Rollout(Object, frozen=True, kw_only=True):
+    """A new version on its way."""
+
+    version: int
+    asked: int
+    """Replicas that have been looked at, of `replicas`: each has the version, or has been asked to make room for it."""
+    replicas: int
+
+
+class AgentSummary(Object, frozen=True, kw_only=True):
+    """An agent in a list."""
+
+    id: str
+    namespace: str
+    name: str
+    status: AgentStatus
+    version: int
+    replicas: int
+    """Wanted."""
+    running: int
+    """Known to run."""
+    replicas_owner: str
+    """Who set `replicas` last: `manifest` or `scale`."""
+    counts: InstanceCounts
+    driver: str
+    cpu_milli: int
+    """Set aside for each replica, as is `memory_bytes`."""
+    memory_bytes: int
+    labels: dict[str, str] = {}
+    rollout: Rollout | None = None
+    created_ms: Millis
+    revision: Revision
+    """Its own last: what ETag and If-Match name. Instances starting and ending do not move it."""
+
+
+class Agent(AgentSummary, frozen=True, kw_only=True):
+    spec: AgentSpec
+
+
+class AgentList(Object, frozen=True, kw_only=True):
+    items: tuple[AgentSummary, ...]
+    revision: Revision
+    next_cursor: str = ""
+
+
+class AgentVersion(Object, frozen=True, kw_only=True):
+    """One immutable version of an agent."""
+
+    number: int
+    current: bool
+    spec: AgentSpec
+    reason: str
+    """deployed, updated or restarted."""
+    principal: str
+    created_ms: Millis
+
+
+class AgentVersionList(Object, frozen=True, kw_only=True):
+    """Newest first; a bounded number is kept."""
+
+    items: tuple[AgentVersion, ...]
+    revision: Revision
+
+
+class Difference(Object, frozen=True, kw_only=True):
+    """One field that changes. `before` or `after` is empty where there is none."""
+
+    path: str
+    """`resources.memory`."""
+    before: str = ""
+    after: str = ""
+
+
+PlanChange = Literal["created", "updated", "scaled", "started", "unchanged"]
+
+
+class Plan(Object, frozen=True, kw_only=True):
+    """What a deployment changes."""
+
+    change: PlanChange
+    version_before: int = 0
+    version_after: int
+    replicas_before: int = 0
+    replicas_after: int
+    differences: tuple[Difference, ...] = ()
+    instances_created: int = 0
+    """At once; a rollout's later steps are not counted."""
+    instances_stopped: int = 0
+    note: str = ""
+    """What was asked and is not done, and why: replicas that `scale` owns."""
+
+
+class AgentChanged(Object, frozen=True, kw_only=True):
+    """The answer to a change of an agent."""
+
+    agent: Agent | None
+    """As it is at `revision`; None if it is gone."""
+    change: str
+    """created, updated, scaled, started, restarted, stopped, deleted or unchanged."""
+    plan: Plan | None = None
+    """Of a deployment."""
+    revision: Revision
+    """Where the change is durable. A read with `min_revision` of this shows it."""
+    dry_run: bool = False
+    replayed: bool = False
+    """The answer to an earlier request with the same idempotency key."""
+
+
+JobStatus = Literal["active", "succeeded", "failed", "cancelled"]
+
+
+class JobSummary(Object, frozen=True, kw_only=True):
+    """A job in a list."""
+
+    id: str
+    namespace: str
+    name: str
+    status: JobStatus
+    cancelling: bool = False
+    deleting: bool = False
+    instance: str = ""
+    """Id of its task's current instance."""
+    instance_status: InstanceStatus | None = None
+    node: str = ""
+    exit: InstanceExit | None = None
+    driver: str
+    labels: dict[str, str] = {}
+    created_ms: Millis
+    finished_ms: Millis = 0
+    revision: Revision
+
+
+class Job(JobSummary, frozen=True, kw_only=True):
+    spec: JobSpec
+
+
+class JobList(Object, frozen=True, kw_only=True):
+    items: tuple[JobSummary, ...]
+    revision: Revision
+    next_cursor: str = ""
+
+
+class JobChanged(Object, frozen=True, kw_only=True):
+    job: Job | None
+    change: str
+    """created, cancelled, deleted or unchanged."""
+    revision: Revision
+    dry_run: bool = False
+    replayed: bool = False
+
+
+class InstanceChanged(Object, frozen=True, kw_only=True):
+    """The answer to a restart of one instance."""
+
+    instance: Instance | None
+    """The one that was asked for, as it is now; None if it is gone already."""
+    change: str
+    revision: Revision
+    dry_run: bool = False
+    replayed: bool = False

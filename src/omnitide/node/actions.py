@@ -1,0 +1,116 @@
+"""Carries out what the reconciler asks of drivers and answers it with stimuli."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from omnitide.drivers.protocol import Driver, DriverError
+from omnitide.node.clock import Clock
+from omnitide.node.facts import Host
+from omnitide.node.instructions import RemoveInstance, RemoveRun, StartRun, StopRun
+from omnitide.node.lanes import Lanes
+from omnitide.node.restarts import PORT_BUSY
+from omnitide.node.stimuli import InstanceRemoved, Started, StartFailed, StartUnknown, Stimulus, StopFailed
+from omnitide.node.watching import Watching
+from omnitide.telemetry import logs
+
+MAX_STARTS: Final = 16
+"""Starts under way at once; further ones wait their turn."""
+START_DEADLINE: Final = 30.0
+CALL_DEADLINE: Final = 10.0
+DRIVER_UNAVAILABLE: Final = "driver-unavailable"
+"""Cause of errors that do not tell whether what was asked has been done."""
+
+DriverAction = StartRun | StopRun | RemoveRun | RemoveInstance
+
+log = logs.get(__name__)
+
+
+class Actions:
+    """Lanes of driver calls, one an instance."""
+
+    def __init__(
+        self,
+        *,
+        group: asyncio.TaskGroup,
+        drivers: Mapping[str, Driver],
+        watching: Mapping[str, Watching],
+        feed: Callable[[Stimulus], Awaitable[None]],
+        host: Host,
+        clock: Clock,
+    ) -> None:
+        self._drivers = drivers
+        self._watching = watching
+        self._feed = feed
+        self._host = host
+        self._clock = clock
+        self._starts = asyncio.Semaphore(MAX_STARTS)
+        self._lanes = Lanes[DriverAction](group, self._run)
+
+    def put(self, action: DriverAction) -> None:
+        self._lanes.put(_instance(action), action)
+
+    async def _run(self, action: DriverAction) -> None:
+        driver = self._drivers[action.driver]
+        with logs.bound(instance=_instance(action)):
+            match action:
+                case StartRun():
+                    async with self._starts:
+                        answer = await self._start(driver, action)
+                    await self._feed(answer)
+                    if isinstance(answer, StartUnknown):
+                        # Only now: a list that came before the answer would have been taken to be too early.
+                        self._watching[driver.name].relist()
+                case StopRun(key=key, grace_ms=grace_ms):
+                    if not await self._call("stop", driver.stop(key, grace_ms=grace_ms)):
+                        await self._feed(StopFailed(at_ms=self._clock.now_ms(), key=key))
+                case RemoveRun(key=key):
+                    await self._call("remove a run", driver.remove(key))
+                case RemoveInstance(instance=instance):
+                    done = await self._call("remove an instance", driver.remove_instance(instance))
+                    await self._feed(InstanceRemoved(at_ms=self._clock.now_ms(), instance=instance, done=done))
+
+    async def _start(self, driver: Driver, action: StartRun) -> Stimulus:
+        key = action.launch.key
+        busy = self._host.busy_port(action.ports) if action.ports else None
+        if busy is not None:
+            # The number alone: Nexus reads it from there to give another one.
+            return StartFailed(at_ms=self._clock.now_ms(), key=key, message=str(busy), cause=PORT_BUSY, permanent=False)
+        try:
+            async with asyncio.timeout(START_DEADLINE):
+                run = await driver.start(action.launch)
+        except DriverError as error:
+            log.warning("start failed", attempt=key.attempt, cause=error.cause, error=str(error))
+            if error.cause != DRIVER_UNAVAILABLE:
+                return StartFailed(
+                    at_ms=self._clock.now_ms(),
+                    key=key,
+                    message=str(error),
+                    cause=error.cause,
+                    permanent=error.permanent,
+                )
+        except TimeoutError:
+            log.warning("no answer to a start", attempt=key.attempt, seconds=START_DEADLINE)
+        else:
+            self._watching[driver.name].started(key)
+            return Started(at_ms=self._clock.now_ms(), driver=driver.name, run=run)
+        return StartUnknown(at_ms=self._clock.now_ms(), key=key)
+
+    async def _call(self, what: str, call: Awaitable[None]) -> bool:
+        try:
+            async with asyncio.timeout(CALL_DEADLINE):
+                await call
+        except (DriverError, TimeoutError) as error:
+            log.warning(f"could not {what}", error=str(error) or f"no answer within {CALL_DEADLINE:g} s")
+            return False
+        return True
+
+
+def _instance(action: DriverAction) -> str:
+    match action:
+        case StartRun(launch=launch):
+            return launch.key.instance
+        case RemoveInstance(instance=instance):
+            return instance
+        case StopRun(key=key) | RemoveRun(key=key):
+            return key.instance

@@ -1,0 +1,100 @@
+"""The state of one instance inside the reconciler. Nothing else touches it."""
+
+from dataclasses import dataclass
+
+from omnitide.drivers.protocol import RunKey
+from omnitide.node.records import Assignment, Ending, Goal, Outcome, Phase, Record, Report
+
+
+@dataclass(slots=True)
+class Instance:
+    id: str
+    driver: str
+    """Empty while nothing says which: then there is no run either, once all drivers are recovered."""
+    assignment: Assignment | None = None
+    """None: not wanted (`removed_at_ms` set), or not known to be wanted yet."""
+    phase: Phase | None = None
+    """None: nothing has been done about it here."""
+    attempt: int = 0
+    """Highest attempt that was begun here, or that Nexus knows of."""
+    asked: int = 0
+    """Attempt whose StartRun awaits its answer; 0: none."""
+    at_ms: int = 0
+    restarts: int = 0
+    started_at_ms: int = 0
+    ending: Ending | None = None
+    next_attempt_at_ms: int = 0
+    """In WAITING: 0 means that nothing was decided about the ending yet, for want of the assignment."""
+    due: bool = False
+    """In WAITING: the wait is over."""
+    handle: str = ""
+    unenforced: tuple[str, ...] = ()
+    outcome: Outcome | None = None
+    spec_digest: str = ""
+    generation: int = 0
+    removed_at_ms: int = 0
+
+    @property
+    def key(self) -> RunKey:
+        return RunKey(self.id, self.attempt)
+
+    @property
+    def wanted(self) -> bool:
+        return self.assignment is not None and self.assignment.goal is Goal.RUN
+
+    @property
+    def unwanted(self) -> bool:
+        """Known not to be wanted, which is more than not known to be wanted."""
+        return self.removed_at_ms > 0 or (self.assignment is not None and self.assignment.goal is Goal.STOP)
+
+    @property
+    def over(self) -> bool:
+        """Ended and no longer wanted: only its logs are kept."""
+        return self.phase is Phase.ENDED and self.removed_at_ms > 0
+
+    def report(self) -> Report:
+        assert self.phase is not None
+        return Report(
+            instance=self.id,
+            generation=self.generation,
+            attempt=self.attempt,
+            phase=self.phase,
+            at_ms=self.at_ms,
+            ending=self.ending,
+            next_attempt_at_ms=self.next_attempt_at_ms,
+            handle=self.handle,
+            unenforced=self.unenforced,
+            outcome=self.outcome,
+            spec_digest=self.spec_digest,
+        )
+
+    def record(self) -> Record:
+        return Record(
+            report=self.report(),
+            driver=self.driver,
+            restarts=self.restarts,
+            started_at_ms=self.started_at_ms,
+            removed_at_ms=self.removed_at_ms,
+        )
+
+
+def from_record(record: Record) -> Instance:
+    """As it was before the proxy died; what runs, the driver will say."""
+    report = record.report
+    return Instance(
+        id=report.instance,
+        driver=record.driver,
+        phase=report.phase,
+        attempt=report.attempt,
+        at_ms=report.at_ms,
+        restarts=record.restarts,
+        started_at_ms=record.started_at_ms,
+        ending=report.ending,
+        next_attempt_at_ms=report.next_attempt_at_ms,
+        handle=report.handle,
+        unenforced=report.unenforced,
+        outcome=report.outcome,
+        spec_digest=report.spec_digest,
+        generation=report.generation,
+        removed_at_ms=record.removed_at_ms,
+    )

@@ -1,0 +1,93 @@
+"""What the reconciler wants done, as data. The shell carries them out; the order within one instance matters."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from omnitide.drivers.protocol import Launch, RunKey
+from omnitide.node.records import Assignment, Record, Report
+
+
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all."""
+
+
+class StartRun(Instruction, frozen=True, kw_only=True):
+    """Start one attempt; answer with Started, StartFailed or StartUnknown."""
+
+    driver: str
+    launch: Launch
+    ports: tuple[int, ...] = ()
+    """Host ports that must be free before."""
+    correlation: str = ""
+
+
+class StopRun(Instruction, frozen=True, kw_only=True):
+    """Ask the driver to stop a run; answer with StopFailed if it cannot even be asked."""
+
+    driver: str
+    key: RunKey
+    grace_ms: int | None = None
+
+
+class RemoveRun(Instruction, frozen=True, kw_only=True):
+    """Let the driver forget an ended run that a later attempt has replaced."""
+
+    driver: str
+    key: RunKey
+
+
+class RemoveInstance(Instruction, frozen=True, kw_only=True):
+    """Let the driver forget an instance with its logs and its directory; answer with InstanceRemoved."""
+
+    driver: str
+    instance: str
+
+
+class SendReport(Instruction, frozen=True, kw_only=True):
+    """Put a report into the outbox. Name and correlation are for the log."""
+
+    report: Report
+    name: str = ""
+    correlation: str = ""
+
+
+class SaveRecord(Instruction, frozen=True, kw_only=True):
+    """Remember an instance durably."""
+
+    record: Record
+
+
+class ForgetRecord(Instruction, frozen=True, kw_only=True):
+    instance: str
+
+
+class SaveDesired(Instruction, frozen=True, kw_only=True):
+    """Remember durably how the desired state changed."""
+
+    log_id: str
+    revision: int
+    assignments: tuple[Assignment, ...] = ()
+    removed: tuple[str, ...] = ()
+    specs: Mapping[str, bytes] = {}
+    removed_specs: tuple[str, ...] = ()
+
+
+class SetTimer(Instruction, frozen=True, kw_only=True):
+    """Bring TimerFired with this key after `delay_ms`; replaces a timer with the same key.
+
+    A delay, not a time: timers run on the monotonic clock and a step of the wall clock moves none.
+    """
+
+    key: tuple[str, str]
+    delay_ms: int
+
+
+class CancelTimer(Instruction, frozen=True, kw_only=True):
+    key: tuple[str, str]
+
+
+class Resync(Instruction, frozen=True, kw_only=True):
+    """The session has lost its thread: end it and say hello anew."""
+
+    reason: str

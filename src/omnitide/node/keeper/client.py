@@ -1,0 +1,143 @@
+"""One connection to the keeper: bytes in and out within bounds."""
+
+import socket
+import struct
+from collections.abc import Callable
+
+from omnitide.node.keeper import protocol
+from omnitide.node.keeper.instance import Instance
+from omnitide.node.keeper.loop import Loop
+from omnitide.node.keeper.protocol import Decoder, Json, ProtocolError
+
+MAX_UNSENT = 8 << 20
+"""Bytes that wait for a client to read; beyond, it is disconnected and may come back and list what is."""
+_RECEIVE = 64 << 10
+_MESSAGES_A_TURN = 32
+_CREDENTIALS = struct.Struct("3i")
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The user on the other end of a unix socket."""
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(data)[1])
+
+
+class Client:
+    """A connected client, from accept to close. `handle` gets each message, `gone` is called once at the end."""
+
+    __slots__ = (
+        "_decoder",
+        "_gone",
+        "_handle",
+        "_loop",
+        "_more",
+        "_out",
+        "_socket",
+        "closed",
+        "following",
+        "greeted",
+        "number",
+        "watching",
+    )
+    _count = 0
+
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        handle: "Callable[[Client, Json], None]",
+        gone: "Callable[[Client], None]",
+    ) -> None:
+        Client._count += 1
+        self.number = Client._count
+        self._loop = loop
+        self._socket = connection
+        self._handle = handle
+        self._gone = gone
+        self._decoder = Decoder()
+        self._out = bytearray()
+        self._more = False
+        self.closed = False
+        self.greeted = False
+        self.watching = False
+        self.following: dict[int, Instance] = {}
+        """`follow` requests that wait, with the instance that each is about."""
+        connection.setblocking(False)
+        loop.watch(connection.fileno(), self._ready)
+
+    def _ready(self) -> None:
+        self._flush()
+        # What is already here is served before more is taken in: a client's backlog stays in its own socket.
+        if not self.closed and not self._more:
+            self._receive()
+        if not self.closed:
+            self._serve()
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(_RECEIVE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._decoder.feed(data)
+        else:
+            self.close()
+
+    def _serve(self) -> None:
+        """Handle whole messages, a few a turn, so that one busy client does not hold up the rest."""
+        self._more = False
+        for _ in range(_MESSAGES_A_TURN):
+            try:
+                message = self._decoder.next()
+            except ProtocolError as error:
+                self.refuse(str(error))
+                return
+            if message is None:
+                return
+            self._handle(self, message)
+            if self.closed:
+                return
+        self._more = True
+        self._loop.after(0, self._again)
+
+    def _again(self) -> None:
+        if not self.closed and self._more:
+            self._serve()
+
+    def send(self, message: Json) -> None:
+        """Queue a message and send what can be sent now."""
+        if self.closed:
+            return
+        self._out += protocol.encode(message)
+        self._flush()
+        if len(self._out) > MAX_UNSENT:
+            self.close()
+
+    def refuse(self, reason: str) -> None:
+        """End a connection that does not speak the protocol, saying why."""
+        self.send({"error": {"message": reason, "cause": "protocol", "permanent": True}})
+        self.close()
+
+    def _flush(self) -> None:
+        if not self._out or self.closed:
+            return
+        try:
+            sent = self._socket.send(self._out)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.close()
+            return
+        del self._out[:sent]
+        self._loop.watch(self._socket.fileno(), self._ready, write=bool(self._out))
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+        self._out.clear()
+        self._gone(self)

@@ -1,0 +1,93 @@
+"""How a run ended: from its main process's wait status and what the keeper did to it. Pure."""
+
+import os
+import signal
+from typing import NamedTuple
+
+from omnitide.node.keeper import protocol
+from omnitide.node.keeper.protocol import Json, Refused
+
+STOPPED = "stopped"
+KILLED = "killed"
+FENCED = "fenced"
+UNKNOWN = "unknown"
+_SHELL_KILLED = 128 + signal.SIGKILL
+
+
+class Exit(NamedTuple):
+    """How a run ended; the fields of `drivers.protocol.Exit`."""
+
+    code: int | None
+    signal: int | None
+    reason: str
+    message: str
+    out_of_memory: bool
+    ended_at_ms: int
+
+
+def to_fields(how: Exit) -> Json:
+    return {
+        "code": how.code,
+        "signal": how.signal,
+        "reason": how.reason,
+        "message": how.message,
+        "out_of_memory": how.out_of_memory,
+        "ended_at_ms": how.ended_at_ms,
+    }
+
+
+def from_fields(fields: Json) -> Exit | None:
+    """The ending that a record tells, or None for one that tells none."""
+    code, number = fields.get("code"), fields.get("signal")
+    try:
+        return Exit(
+            code=code if isinstance(code, int) else None,
+            signal=number if isinstance(number, int) else None,
+            reason=protocol.text(fields, "reason"),
+            message=protocol.text(fields, "message", ""),
+            out_of_memory=protocol.flag(fields, "out_of_memory"),
+            ended_at_ms=protocol.number(fields, "ended_at_ms", 0),
+        )
+    except Refused:
+        return None
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def describe(
+    *, how: int, status: int, kill_reason: str, oom_kills: int, ended_at_ms: int, grace_note: str = ""
+) -> Exit:
+    """How a run ended.
+
+    `how` and `status` are `si_code` and `si_status` of waitid; `kill_reason` is what the keeper was about (stopped,
+    killed, fenced or nothing); `oom_kills` counts processes of the run that the kernel killed for want of memory.
+    """
+    by_signal = how in (os.CLD_KILLED, os.CLD_DUMPED)
+    code = None if by_signal else status
+    number = status if by_signal else None
+    out_of_memory = oom_kills > 0
+    reason = "signal" if by_signal else "exited"
+    message = f"killed by {signal_name(status)}" if by_signal else f"exited with code {status}"
+    if how == os.CLD_DUMPED:
+        message += " (core dumped)"
+    if kill_reason == FENCED:
+        reason, message = FENCED, f"killed at its fence: nobody renewed it in time ({message})"
+    elif kill_reason == KILLED and number == signal.SIGKILL:
+        reason, message = KILLED, f"killed: it had not ended {grace_note}after the stop signal"
+    elif kill_reason:
+        reason, message = STOPPED, f"stopped as asked ({message})"
+    elif out_of_memory and (number == signal.SIGKILL or code == _SHELL_KILLED):
+        reason, message = "out-of-memory", "killed by the kernel: the run reached its memory limit"
+    elif out_of_memory:
+        message += f"; the kernel had killed {oom_kills} of its processes for want of memory"
+    return Exit(code, number, reason, message, out_of_memory, ended_at_ms)
+
+
+def unknown(message: str, ended_at_ms: int) -> Exit:
+    """The end of a run that nobody saw end."""
+    return Exit(None, None, UNKNOWN, message, out_of_memory=False, ended_at_ms=ended_at_ms)

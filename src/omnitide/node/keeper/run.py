@@ -1,0 +1,162 @@
+"""A run: what the keeper knows of one attempt of an instance."""
+
+from omnitide.node.keeper import ending, protocol
+from omnitide.node.keeper.cgroup_files import Groups
+from omnitide.node.keeper.ending import Exit
+from omnitide.node.keeper.loop import Timer
+from omnitide.node.keeper.protocol import Json
+from omnitide.node.keeper.spec import RunSpec
+
+STARTING = "starting"
+RUNNING = "running"
+STOPPING = "stopping"
+EXITED = "exited"
+UNKNOWN = "unknown"
+
+Key = tuple[str, int]
+
+
+class Run:
+    """One attempt of one instance, from its start request until it is removed.
+
+    `pid` stays after the end, for people; `main_alive` says whether it still names our process. `exit` is set as soon
+    as the main process has ended, while `state` is EXITED only when its whole tree is gone and its output is read.
+    """
+
+    __slots__ = (
+        "attempt",
+        "boot",
+        "command",
+        "directory",
+        "exit",
+        "failure",
+        "fence_at_ms",
+        "fence_timer",
+        "groups",
+        "instance",
+        "kill_due_ms",
+        "kill_reason",
+        "kill_timer",
+        "labels",
+        "main_alive",
+        "name",
+        "pid",
+        "pipes",
+        "settle_delay_ms",
+        "settle_timer",
+        "settled_for_ms",
+        "started_at_ms",
+        "started_ticks",
+        "state",
+        "status_fd",
+        "stop_grace_ms",
+        "stop_signal",
+        "unenforced",
+        "user",
+        "wanted_stop_ms",
+    )
+
+    def __init__(self, *, instance: str, attempt: int, name: str, labels: dict[str, str]) -> None:
+        self.instance = instance
+        self.attempt = attempt
+        self.name = name
+        self.labels = labels
+        self.state = STARTING
+        self.boot = ""
+        """The boot of the machine in which it was started, for a run that an earlier keeper has left; else empty."""
+        self.command = ""
+        self.directory = ""
+        self.user = ""
+        self.pid = 0
+        self.started_ticks = 0
+        self.started_at_ms = 0
+        self.main_alive = False
+        self.exit: Exit | None = None
+        self.unenforced: tuple[str, ...] = ()
+        self.groups: Groups = {}
+        self.stop_signal = 15
+        self.stop_grace_ms = 0
+        self.kill_reason = ""
+        """Why the keeper ends it: stopped, killed, fenced; empty while nobody wants that."""
+        self.wanted_stop_ms: int | None = None
+        """Grace of a stop that was asked for before the program was executed."""
+        self.fence_at_ms = 0
+        """Due time on the monotonic clock; 0 for a run without fence."""
+        self.failure = b""
+        """What the child said of a failed exec."""
+        self.status_fd = -1
+        self.pipes: dict[int, int] = {}
+        """Descriptors of output still open, with their streams."""
+        self.kill_timer: Timer | None = None
+        self.kill_due_ms = 0
+        """When `kill_timer` was due in the program before an upgrade."""
+        self.fence_timer: Timer | None = None
+        self.settle_timer: Timer | None = None
+        self.settle_delay_ms = 0
+        self.settled_for_ms = 0
+
+    @property
+    def key(self) -> Key:
+        return self.instance, self.attempt
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (EXITED, UNKNOWN)
+
+
+def from_spec(spec: RunSpec) -> Run:
+    run = Run(instance=spec.instance, attempt=spec.attempt, name=spec.name, labels=spec.labels)
+    run.command = spec.command[0]
+    run.user = str(spec.identity.uid) if spec.identity else ""
+    run.stop_signal = spec.stop_signal
+    run.stop_grace_ms = spec.stop_grace_ms
+    return run
+
+
+def public(run: Run) -> Json:
+    """A run as clients see it."""
+    return {
+        "instance": run.instance,
+        "attempt": run.attempt,
+        "name": run.name,
+        "state": run.state,
+        "pid": run.pid,
+        "started_at_ms": run.started_at_ms,
+        "exit": ending.to_fields(run.exit) if run.exit is not None and run.ended else None,
+        "unenforced": list(run.unenforced),
+        "groups": run.groups,
+        "labels": run.labels,
+    }
+
+
+def record(run: Run, boot: str) -> Json:
+    """A run as it is remembered on disk."""
+    return {
+        "instance": run.instance,
+        "attempt": run.attempt,
+        "name": run.name,
+        "labels": run.labels,
+        "pid": run.pid,
+        "started_ticks": run.started_ticks,
+        "boot": boot,
+        "started_at_ms": run.started_at_ms,
+        "unenforced": list(run.unenforced),
+        "groups": run.groups,
+    }
+
+
+def from_record(fields: Json) -> Run:
+    """The run that a record tells of. Raises Refused for a record that is not one."""
+    run = Run(
+        instance=protocol.text(fields, "instance"),
+        attempt=protocol.number(fields, "attempt", least=1),
+        name=protocol.text(fields, "name", ""),
+        labels=protocol.strings(fields, "labels"),
+    )
+    run.boot = protocol.text(fields, "boot", "")
+    run.pid = protocol.number(fields, "pid", 0)
+    run.started_ticks = protocol.number(fields, "started_ticks", 0)
+    run.started_at_ms = protocol.number(fields, "started_at_ms", 0)
+    run.unenforced = tuple(str(limit) for limit in protocol.items(fields, "unenforced"))
+    run.groups = protocol.strings(fields, "groups")
+    return run

@@ -1,0 +1,185 @@
+"""Makes a process by fork: the child's preparations, exec; and says exactly what failed.
+
+The child tells of a failure through a pipe that closes at a successful exec. The keeper does not wait for it: it reads
+the pipe when its loop says so. Signals need no reset in the child: the keeper has handlers, never "ignore", and exec
+turns handlers into defaults. All other descriptors of the keeper close at exec. `quick_spawn` does without the fork.
+"""
+
+import errno
+import os
+import resource
+import signal
+from typing import NamedTuple
+
+from omnitide.node.keeper import linux
+from omnitide.node.keeper.protocol import Refused
+from omnitide.node.keeper.spec import Identity
+
+_EXEC_FAILED = 127
+UMASK = 0o022
+"""Of runs."""
+
+
+class Plan(NamedTuple):
+    """What is to be executed and how, worked out before the fork: the less a child does, the less memory it copies."""
+
+    programs: tuple[str, ...]
+    """Paths to try, in order."""
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    directory: str
+    private_directory: bool
+    """Entered before the user changes: the way to it may be closed to that user."""
+    identity: Identity | None
+    stdin: int
+    stdout: int
+    stderr: int
+    groups: tuple[str, ...]
+    """Directories of the control groups to enter."""
+    open_files: tuple[int, int]
+    """Soft and hard limit of open descriptors: those that the keeper was started with."""
+    dies_with_keeper: bool
+
+
+class Failure(NamedTuple):
+    """Where a child failed and why (an errno)."""
+
+    stage: str
+    number: int
+
+
+class Spawned(NamedTuple):
+    """A process on its way."""
+
+    pid: int
+    status_fd: int
+    """Closes when its program is executed, says a failure otherwise; -1 when it is known to be executed."""
+
+
+class SpawnFailed(Exception):
+    """The program was not executed, and there is no process."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.stage}: {os.strerror(failure.number)}")
+        self.failure = failure
+
+
+def spawn(plan: Plan) -> Spawned:
+    """Start the child. Raises OSError if there can be none."""
+    keeper = os.getpid()
+    status, report = os.pipe2(os.O_CLOEXEC)
+    joins: list[int] = []
+    try:
+        joins.extend(open_group(group) for group in plan.groups)
+        os.set_blocking(status, False)
+        pid = os.fork()
+        if pid == 0:
+            _child(plan, keeper, report, joins)
+    except OSError:
+        os.close(status)
+        raise
+    finally:
+        for fd in (report, *joins):
+            os.close(fd)
+    return Spawned(pid, status)
+
+
+def open_group(group: str) -> int:
+    """The file by which a process enters a control group. Raises OSError."""
+    return os.open(f"{group}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+
+
+def _child(plan: Plan, keeper: int, report: int, joins: list[int]) -> None:
+    """Never returns."""
+    stage = "session"
+    try:
+        os.setsid()
+        os.dup2(plan.stdin, 0)
+        os.dup2(plan.stdout, 1)
+        os.dup2(plan.stderr, 2)
+        stage = "limits"
+        for fd in joins:
+            os.write(fd, b"0")
+        resource.setrlimit(resource.RLIMIT_NOFILE, plan.open_files)
+        os.umask(UMASK)
+        if plan.private_directory:
+            stage = "working-directory"
+            os.chdir(plan.directory)
+        if plan.identity is not None:
+            stage = "user"
+            os.setgroups(plan.identity.groups)
+            os.setresgid(plan.identity.gid, plan.identity.gid, plan.identity.gid)
+            os.setresuid(plan.identity.uid, plan.identity.uid, plan.identity.uid)
+        if not plan.private_directory:
+            stage = "working-directory"
+            os.chdir(plan.directory)
+        if plan.dies_with_keeper:
+            linux.die_with_parent(signal.SIGKILL)
+            if os.getppid() != keeper:
+                os._exit(_EXEC_FAILED)
+        stage = "exec"
+        number = errno.ENOENT
+        for program in plan.programs:
+            try:
+                os.execve(program, plan.arguments, plan.environment)  # noqa: S606 - what a keeper is for
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                    number = error.errno or number
+        os.write(report, f"{stage} {number}".encode())
+    except OSError as error:
+        os.write(report, f"{stage} {error.errno or 0}".encode())
+    except BaseException:  # whatever it is, two keepers must never go on
+        os.write(report, f"{stage} 0".encode())
+    finally:
+        os._exit(_EXEC_FAILED)
+
+
+def parse_failure(report: bytes) -> Failure:
+    stage, _, number = report.decode(errors="replace").partition(" ")
+    return Failure(stage, int(number) if number.isdigit() else 0)
+
+
+def possible_programs(command: str, search: str) -> tuple[str, ...]:
+    """The paths that a command may mean, as a shell looks it up in PATH."""
+    if "/" in command:
+        return (command,)
+    return tuple(f"{part or '.'}/{command}" for part in search.split(":"))
+
+
+def existing_programs(command: str, programs: tuple[str, ...], directory: str) -> tuple[str, ...]:
+    """Those of `programs` that are there. Raises Refused if there is none."""
+    if "/" in command:
+        found = tuple(path for path in programs if os.path.exists(os.path.join(directory, path)))
+    else:
+        found = tuple(path for path in programs if os.path.isfile(os.path.join(directory, path)))
+    if not found:
+        places = ", ".join(os.path.join(directory, path) for path in programs)
+        raise Refused(f"{command}: there is no {places}", cause="command-not-found", permanent=True)
+    return found
+
+
+def explain(failure: Failure, plan_command: str, directory: str, user: str) -> Refused:
+    """A child's failure as the client is told of it."""
+    why = os.strerror(failure.number) if failure.number else "unknown error"
+    cause, permanent, message = "start-failed", False, f"{plan_command}: {failure.stage}: {why}"
+    if failure.stage == "working-directory":
+        cause, permanent, message = "working-directory", True, f"working directory {directory}: {why}"
+    elif failure.stage == "user":
+        cause, permanent, message = "user", True, f"cannot become user {user}: {why}"
+    elif failure.stage == "limits":
+        cause, message = "limits", f"cannot put the process under its limits: {why}"
+    elif failure.stage == "exec":
+        cause, permanent, message = _explain_exec(failure.number, plan_command, why)
+    return Refused(message, cause=cause, permanent=permanent)
+
+
+def _explain_exec(number: int, command: str, why: str) -> tuple[str, bool, str]:
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        return "command-not-found", True, f"{command}: {why} (if the file is there, its interpreter is not)"
+    if number in (errno.EACCES, errno.EPERM):
+        return "permission", True, f"{command} cannot be executed: {why}"
+    if number == errno.ENOEXEC:
+        return "command-format", True, f"{command} is neither a program of this machine nor a script with a #! line"
+    if number == errno.E2BIG:
+        return "command-size", True, f"{command}: command line and environment are too long for this machine"
+    return "resources", False, f"{command}: {why}"

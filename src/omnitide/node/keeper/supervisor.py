@@ -1,0 +1,325 @@
+"""The table of runs and their life: started, watched, ended, forgotten."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from omnitide.node.keeper import cgroup_files, ending, linux, spawn
+from omnitide.node.keeper.instance import Instance, Trash, erase
+from omnitide.node.keeper.journal import Journal
+from omnitide.node.keeper.log_writer import LogWriter
+from omnitide.node.keeper.loop import Loop
+from omnitide.node.keeper.notes import note
+from omnitide.node.keeper.output import Output
+from omnitide.node.keeper.paths import Paths
+from omnitide.node.keeper.protocol import Refused
+from omnitide.node.keeper.run import EXITED, RUNNING, STARTING, STOPPING, UNKNOWN, Key, Run
+from omnitide.node.keeper.spec import RunSpec
+from omnitide.node.keeper.starting import Starter
+from omnitide.node.keeper.stopping import Stopper
+from omnitide.node.keeper.tree import Trees
+
+MAX_KNOWN_RUNS = 10_000
+"""Runs remembered, ended ones included, and instances, before more are refused."""
+_CHILDREN_A_TURN = 256
+_SETTLE_MOST_MS = 250
+_GROUPS_GIVEN_UP_MS = 1000
+_WRITE_AGAIN_MS = 1000
+
+Reply = Callable[["Run | Refused"], None]
+
+
+class Supervisor:
+    """All runs of one keeper. Everything happens in the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        loop: Loop,
+        paths: Paths,
+        starter: Starter,
+        journal: Journal,
+        keeper_id: str,
+        max_runs: int,
+        changed: Callable[[Run], None],
+        idle: Callable[[], None],
+    ) -> None:
+        """`changed` is called after each change of a run's state, `idle` when the last live run has ended."""
+        self._loop = loop
+        self._paths = paths
+        self._starter = starter
+        self._journal = journal
+        self._max_runs = max_runs
+        self._changed = changed
+        self._idle = idle
+        self._mains: dict[int, Run] = {}
+        self._trees = Trees(keeper_id, self._mains.keys(), lambda pid: pid == self.trash.pid)
+        self._output = Output(loop)
+        self._waiting: dict[Key, list[Reply]] = {}
+        self._known = 0
+        self.live: dict[Key, Run] = {}
+        """Runs that have not ended."""
+        self.instances: dict[str, Instance] = {}
+        self.closing = False
+        """No more starts: the keeper is about to end."""
+        self.stopper = Stopper(loop, self._trees, changed)
+        self.trash = Trash(paths)
+
+    def runs(self) -> Iterator[Run]:
+        """Every known run, by instance and attempt."""
+        for name in sorted(self.instances):
+            instance = self.instances[name]
+            for attempt in sorted(instance.runs):
+                yield instance.runs[attempt]
+
+    def find(self, instance: str, attempt: int) -> Run | None:
+        known = self.instances.get(instance)
+        return known.runs.get(attempt) if known else None
+
+    # -- starting --------------------------------------------------------------------------------------------------
+
+    def start(self, spec: RunSpec, reply: Reply) -> None:
+        """Start a run, or find the one that is there; `reply` is called once its program is executed, or has failed to.
+
+        Raises Refused for what is known to be impossible at once.
+        """
+        existing = self.find(spec.instance, spec.attempt)
+        if existing is not None:
+            if existing.state == STARTING:
+                self._waiting.setdefault(existing.key, []).append(reply)
+            else:
+                reply(existing)
+            return
+        instance = self.instance(spec.instance)
+        self._check_room(instance, spec)
+        run = self._starter.start(spec, instance)
+        if instance.log is None:
+            instance.log = LogWriter(instance.logs, max_bytes=spec.log_file_bytes, max_files=spec.log_files)
+        instance.log.max_bytes, instance.log.max_files = spec.log_file_bytes, spec.log_files
+        self._waiting[run.key] = [reply]
+        self.adopt(run, instance)
+        self.supervise(run)
+        if run.status_fd < 0 and not run.failure:
+            self._executed(run)
+
+    def _check_room(self, instance: Instance, spec: RunSpec) -> None:
+        if self.closing:
+            raise Refused("the keeper is shutting down", cause="driver-unavailable", permanent=False)
+        live = next((run for run in instance.runs.values() if not run.ended), None)
+        if live is not None:
+            message = f"attempt {live.attempt} of {spec.instance} has not ended"
+            raise Refused(message, cause="busy", permanent=False)
+        if instance.runs and spec.attempt < max(instance.runs):
+            message = (
+                f"attempt {spec.attempt} of {spec.instance} is over: attempt {max(instance.runs)} has been started"
+            )
+            raise Refused(message, cause="stale-attempt", permanent=True)
+        if len(self.live) >= self._max_runs:
+            message = f"{self._max_runs} runs are live on this node, which is the most that its keeper takes"
+            raise Refused(message, cause="resources", permanent=False)
+        if self._known >= MAX_KNOWN_RUNS or len(self.instances) >= MAX_KNOWN_RUNS:
+            message = f"{MAX_KNOWN_RUNS} runs are remembered on this node; ended ones must be removed first"
+            raise Refused(message, cause="resources", permanent=False)
+
+    def instance(self, name: str) -> Instance:
+        """The instance of that name, known or new; a new one is not yet in the table. Raises Refused."""
+        return self.instances.get(name) or Instance(name, self._paths)
+
+    def adopt(self, run: Run, instance: Instance) -> None:
+        """Take a run into the table: just started, remembered on disk, or handed over by an upgrade."""
+        self.instances[instance.name] = instance
+        if run.attempt not in instance.runs:
+            self._known += 1
+        instance.runs[run.attempt] = run
+        if not run.ended:
+            self.live[run.key] = run
+
+    def supervise(self, run: Run) -> None:
+        """Watch what a live run has open, and its deadlines."""
+        instance = self.instances[run.instance]
+        if run.main_alive:
+            self._mains[run.pid] = run
+        if run.status_fd >= 0:
+            self._loop.watch(run.status_fd, partial(self._read_status, run))
+        self._output.watch(run, instance)
+        if run.fence_at_ms:
+            self.stopper.arm_fence(run)
+
+    def _read_status(self, run: Run) -> None:
+        """Exec closes the pipe; a child that fails before writes why."""
+        if run.status_fd < 0:
+            return
+        try:
+            report = os.read(run.status_fd, 256)
+        except BlockingIOError:
+            return
+        self._close_status(run)
+        if report or run.failure:
+            run.failure = run.failure or report
+            return  # the child is about to exit, and `_failed` follows
+        self._executed(run)
+
+    def _executed(self, run: Run) -> None:
+        """The run's program has begun."""
+        run.state = RUNNING
+        self._answer(run, run)
+        self._changed(run)
+        if run.wanted_stop_ms is not None:
+            self.stopper.stop(run, run.wanted_stop_ms)
+
+    def _close_status(self, run: Run) -> None:
+        if run.status_fd >= 0:
+            self._loop.forget(run.status_fd)
+            os.close(run.status_fd)
+            run.status_fd = -1
+
+    def _answer(self, run: Run, outcome: "Run | Refused") -> None:
+        for reply in self._waiting.pop(run.key, ()):
+            reply(outcome)
+
+    def _failed(self, run: Run) -> None:
+        """A run whose program was never executed: forget it and tell why."""
+        instance = self.instances[run.instance]
+        self._let_go(run)
+        if self._trees.alive(run):
+            self._trees.kill(run)
+        cgroup_files.remove(run.groups)
+        self._forget(run, instance)
+        if not instance.runs:
+            del self.instances[instance.name]
+        self._answer(run, spawn.explain(spawn.parse_failure(run.failure), run.command, run.directory, run.user))
+        instance.wake_followers()
+        if not self.live:
+            self._idle()
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def bury_children(self) -> None:
+        """Record, then reap, what has ended: a run's exit is on disk before its process is gone."""
+        for _ in range(_CHILDREN_A_TURN):
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None:
+                return
+            run = self._mains.get(found.si_pid)
+            if run is not None:
+                self._main_ended(run, found.si_code, found.si_status)
+            os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
+            if run is None:
+                self.trash.buried(found.si_pid)
+            else:
+                self._main_buried(run)
+        self._loop.after(0, self.bury_children)
+
+    def _main_ended(self, run: Run, how: int, status: int) -> None:
+        self._read_status(run)
+        if run.failure:
+            return
+        run.exit = ending.describe(
+            how=how,
+            status=status,
+            kill_reason=run.kill_reason,
+            oom_kills=cgroup_files.oom_kills(run.groups),
+            ended_at_ms=linux.wall_ms(),
+        )
+        self._write_exit(run)
+
+    def _main_buried(self, run: Run) -> None:
+        del self._mains[run.pid]
+        run.main_alive = False
+        if run.failure:
+            self._failed(run)
+            return
+        run.state = STOPPING
+        self.settle(run)
+
+    def _write_exit(self, run: Run) -> None:
+        instance = self.instances.get(run.instance)
+        if run.exit is None or instance is None or run.attempt not in instance.runs:
+            return
+        try:
+            self._journal.ended(run, run.exit)
+        except OSError as error:
+            # It stays known in memory; only a keeper that died before it was written would be followed by "unknown".
+            note(f"the end of attempt {run.attempt} of {run.instance} is not recorded: {error.strerror}; trying again")
+            self._loop.after(_WRITE_AGAIN_MS, partial(self._write_exit, run))
+
+    def settle(self, run: Run) -> None:
+        """The main process is gone: end the rest of its tree, take the last of its output, then call the run ended."""
+        instance = self.instances[run.instance]
+        if self._trees.alive(run):
+            self._trees.kill(run)
+        else:
+            self._output.finish(run, instance)
+            if cgroup_files.remove(run.groups) or run.settled_for_ms > _GROUPS_GIVEN_UP_MS:
+                self._ended(run, instance)
+                return
+        run.settle_delay_ms = min(_SETTLE_MOST_MS, max(1, 2 * run.settle_delay_ms))
+        run.settled_for_ms += run.settle_delay_ms
+        run.settle_timer = self._loop.after(run.settle_delay_ms, partial(self.settle, run))
+
+    def _ended(self, run: Run, instance: Instance) -> None:
+        self._let_go(run)
+        run.state = UNKNOWN if run.exit is not None and run.exit.reason == ending.UNKNOWN else EXITED
+        del self.live[run.key]
+        if instance.log is not None:
+            instance.log.close()
+        if not run.groups:
+            self._trees.kill_strays(self.live.values())
+        self._changed(run)
+        instance.wake_followers()
+        if not self.live:
+            self._idle()
+
+    def _let_go(self, run: Run) -> None:
+        """Close and cancel everything that a live run holds."""
+        self._output.close(run)
+        self._close_status(run)
+        for timer in (run.kill_timer, run.fence_timer, run.settle_timer):
+            if timer is not None:
+                timer.cancel()
+        run.kill_timer = run.fence_timer = run.settle_timer = None
+
+    # -- forgetting ------------------------------------------------------------------------------------------------
+
+    def remove(self, run: Run) -> None:
+        """Forget an ended run; its instance's log stays. Raises Refused."""
+        if not run.ended:
+            message = f"attempt {run.attempt} of {run.instance} is {run.state}; it can be removed when it has ended"
+            raise Refused(message, cause="busy", permanent=False)
+        self._forget(run, self.instances[run.instance])
+
+    def _forget(self, run: Run, instance: Instance) -> None:
+        del instance.runs[run.attempt]
+        self._known -= 1
+        self.live.pop(run.key, None)
+        self._journal.forgotten(run.key)
+        if self._journal.overgrown:
+            self._journal.rewrite(self.runs())
+
+    def remove_instance(self, name: str) -> None:
+        """Forget an instance with all that it left on disk. Raises Refused."""
+        instance = self.instance(name)
+        live = next((run for run in instance.runs.values() if not run.ended), None)
+        if live is not None:
+            message = (
+                f"attempt {live.attempt} of {name} is {live.state}; an instance can be removed when all have ended"
+            )
+            raise Refused(message, cause="busy", permanent=False)
+        for directory in (instance.logs, instance.work):
+            if not erase(directory):
+                self._throw_away(directory)
+        for run in list(instance.runs.values()):
+            self._forget(run, instance)
+        self.instances.pop(name, None)
+        if instance.log is not None:
+            instance.log.close()
+        instance.wake_followers()
+
+    def _throw_away(self, directory: str) -> None:
+        try:
+            self.trash.put(directory)
+        except OSError as error:
+            raise Refused(f"{directory}: {error.strerror}", cause="resources", permanent=False) from None

@@ -1,0 +1,363 @@
+"""Operations on agents."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric.authorize import PERMISSIONS, Permission
+from omnitide.fabric.state import Agent, FabricState, find_agent, scoped
+from omnitide.model import objects as ob
+from omnitide.model.checks import spec_faults
+from omnitide.model.explanations import AgentExplanation
+from omnitide.model.names import NAME_PATTERN
+from omnitide.model.spec import AgentSpec, Replicas, WorkloadSpec
+from omnitide.operations.changing import Made, change
+from omnitide.operations.explaining import explain_agent
+from omnitide.operations.failures import failed, invalid
+from omnitide.operations.inputs import NamespaceFilter, NamespaceName, NodeRows, PageRequest, Request
+from omnitide.operations.operation import Answer, Context, Operation
+from omnitide.operations.ordering import after_name, names_from
+from omnitide.operations.paging import Key, page_of
+from omnitide.operations.planning import plan_of
+from omnitide.operations.runtime import Runtime
+from omnitide.operations.views.silence import Hidden
+from omnitide.operations.views.workloads import show_agent, show_agent_summary, show_version
+
+AgentName = Annotated[str, Meta(pattern=NAME_PATTERN, description="Name of the agent.")]
+
+
+class AgentRequest(Request, frozen=True, kw_only=True):
+    """One agent."""
+
+    namespace: NamespaceName
+    name: AgentName
+
+
+class ListAgentsRequest(PageRequest, frozen=True, kw_only=True):
+    namespace: NamespaceFilter = ""
+
+
+class GetAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class DeployAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    spec: AgentSpec
+    replicas: Annotated[
+        Replicas | None, Meta(description="Left out: an existing agent keeps its number, a new one gets 1.")
+    ] = None
+    take_over_replicas: Annotated[
+        bool, Meta(description="Set `replicas` even where `scale` set them last, and own them from now on.")
+    ] = False
+
+
+class ScaleAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    replicas: Replicas
+
+
+class RestartAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class StopAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class StartAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class DeleteAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class ListAgentVersionsRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class ExplainAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    nodes: NodeRows = 0
+
+
+def require_agent(state: FabricState, namespace: str, name: str) -> Agent:
+    agent = find_agent(state, namespace, name)
+    if agent is None:
+        subject = f"agent {scoped(namespace, name)}"
+        raise failed("not-found", f"there is no {subject}", hint="omnitide agents", subject=subject)
+    return agent
+
+
+def check_spec(runtime: Runtime, spec: WorkloadSpec) -> None:
+    """Raises Failed for a spec that cannot work anywhere, or is too large to keep."""
+    faults = spec_faults(spec)
+    if faults:
+        raise invalid(faults, under=("spec",))
+    size, most = len(msgspec.msgpack.encode(spec)), runtime.limits().spec_bytes
+    if size > most:
+        raise failed(
+            "too-large", f"the spec takes {size} bytes as stored, {most} are allowed", hint="limits.max_spec_bytes"
+        )
+
+
+async def _list(runtime: Runtime, _: Context, asked: ListAgentsRequest) -> Answer[ob.AgentList]:
+    prefix = f"{asked.namespace}/" if asked.namespace else ""
+
+    def walk(state: FabricState, after: Key | None) -> Iterator[Agent | None]:
+        return (
+            state.agents[state.agent_names[key]] for key in names_from(state.agent_names, after_name(after), prefix)
+        )
+
+    page = await page_of(
+        runtime,
+        list_name=f"agents {asked.namespace}",
+        cursor=asked.cursor,
+        limit=asked.limit,
+        shape=(str,),
+        walk=walk,
+        key=lambda _, agent: (scoped(agent.namespace, agent.name),),
+    )
+    state, now_ms = page.state, runtime.now_ms()
+    hidden = Hidden(state)
+    items = tuple(show_agent_summary(state, agent, hidden, now_ms) for agent in page.items)
+    return Answer(ob.AgentList(items=items, revision=state.revision, next_cursor=page.next_cursor), state.revision)
+
+
+async def _get(runtime: Runtime, _: Context, asked: GetAgentRequest) -> Answer[ob.Agent]:
+    state = runtime.committed()
+    agent = require_agent(state, asked.namespace, asked.name)
+    return Answer(show_agent(state, agent, runtime.now_ms()), state.revision, etag=agent.revision)
+
+
+def _answer(runtime: Runtime, made: Made, change_name: str, plan: ob.Plan | None = None) -> Answer[ob.AgentChanged]:
+    agent = made.state.agents.get(str(made.result.get("agent", "")))
+    return Answer(
+        ob.AgentChanged(
+            agent=show_agent(made.state, agent, runtime.now_ms()) if agent is not None else None,
+            change=change_name if made.changed else "unchanged",
+            plan=plan,
+            revision=made.revision,
+            dry_run=made.dry_run,
+            replayed=made.replayed,
+        ),
+        made.revision,
+        etag=agent.revision if agent is not None and not made.dry_run else None,
+        created=change_name == "created" and not made.dry_run,
+        replayed=made.replayed,
+    )
+
+
+async def _deploy(runtime: Runtime, context: Context, asked: DeployAgentRequest) -> Answer[ob.AgentChanged]:
+    check_spec(runtime, asked.spec)
+    before = find_agent(runtime.committed(), asked.namespace, asked.name)
+    command = cm.DeployAgent(
+        agent=runtime.new_id("agent"),
+        namespace=asked.namespace,
+        name=asked.name,
+        spec=asked.spec,
+        replicas=asked.replicas,
+        take_over_replicas=asked.take_over_replicas,
+        if_match=context.if_match,
+    )
+    made = await change(runtime, context, command, namespace=asked.namespace)
+    change_name = str(made.result.get("change", "unchanged"))
+    agent = made.state.agents.get(str(made.result.get("agent", "")))
+    plan = None
+    if agent is not None and not made.replayed:
+        plan = plan_of(before, agent, change_name, asked.replicas)
+    return _answer(runtime, made, change_name, plan)
+
+
+async def _scale(runtime: Runtime, context: Context, asked: ScaleAgentRequest) -> Answer[ob.AgentChanged]:
+    command = cm.ScaleAgent(
+        namespace=asked.namespace, name=asked.name, replicas=asked.replicas, if_match=context.if_match
+    )
+    made = await change(runtime, context, command, namespace=asked.namespace)
+    return _answer(runtime, made, "scaled")
+
+
+async def _restart(runtime: Runtime, context: Context, asked: RestartAgentRequest) -> Answer[ob.AgentChanged]:
+    command = cm.RestartAgent(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
+    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "restarted")
+
+
+async def _stop(runtime: Runtime, context: Context, asked: StopAgentRequest) -> Answer[ob.AgentChanged]:
+    command = cm.StopAgent(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
+    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "stopped")
+
+
+async def _start(runtime: Runtime, context: Context, asked: StartAgentRequest) -> Answer[ob.AgentChanged]:
+    command = cm.StartAgent(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
+    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "started")
+
+
+async def _delete(runtime: Runtime, context: Context, asked: DeleteAgentRequest) -> Answer[ob.AgentChanged]:
+    command = cm.DeleteAgent(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
+    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "deleted")
+
+
+async def _versions(runtime: Runtime, _: Context, asked: ListAgentVersionsRequest) -> Answer[ob.AgentVersionList]:
+    state = runtime.committed()
+    agent = require_agent(state, asked.namespace, asked.name)
+    items = tuple(
+        show_version(agent.versions[number], agent.version) for number in sorted(agent.versions, reverse=True)
+    )
+    return Answer(ob.AgentVersionList(items=items, revision=state.revision), state.revision, etag=agent.revision)
+
+
+async def _explain(runtime: Runtime, _: Context, asked: ExplainAgentRequest) -> Answer[AgentExplanation]:
+    state = runtime.committed()
+    agent = require_agent(state, asked.namespace, asked.name)
+    return Answer(await explain_agent(runtime, state, agent, asked.nodes), state.revision)
+
+
+_AGENT: Final = "/v1/namespaces/{namespace}/agents/{name}"
+_FAILURES: Final = ("not-found", "conflict", "precondition-failed")
+
+OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
+    Operation(
+        name="agents.list",
+        rpc="ListAgents",
+        summary="List the agents, in order of namespace and name.",
+        method="GET",
+        path="/v1/agents",
+        input=ListAgentsRequest,
+        output=ob.AgentList,
+        permission=Permission("read", "agent", namespaced=True),
+        handler=_list,
+    ),
+    Operation(
+        name="agents.get",
+        rpc="GetAgent",
+        summary="Show an agent.",
+        method="GET",
+        path=_AGENT,
+        input=GetAgentRequest,
+        output=ob.Agent,
+        permission=Permission("read", "agent", namespaced=True),
+        failures=("not-found",),
+        handler=_get,
+    ),
+    Operation(
+        name="agents.deploy",
+        rpc="DeployAgent",
+        summary="Create an agent, or give an existing one a new version.",
+        description="The same spec again changes nothing. A dry run answers with the plan.",
+        method="PUT",
+        path=_AGENT,
+        input=DeployAgentRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.DeployAgent],
+        failures=(*_FAILURES, "already-exists", "impossible", "limit", "too-large"),
+        handler=_deploy,
+        writes=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.scale",
+        rpc="ScaleAgent",
+        summary="Set the number of an agent's replicas.",
+        method="POST",
+        path=_AGENT + "/scale",
+        input=ScaleAgentRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.ScaleAgent],
+        failures=(*_FAILURES, "limit"),
+        handler=_scale,
+        writes=True,
+        destructive=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.restart",
+        rpc="RestartAgent",
+        summary="Replace every replica, a few at a time, by a new one of the same spec.",
+        method="POST",
+        path=_AGENT + "/restart",
+        input=RestartAgentRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.RestartAgent],
+        failures=_FAILURES,
+        handler=_restart,
+        writes=True,
+        idempotent=False,
+        destructive=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.stop",
+        rpc="StopAgent",
+        summary="Stop every replica; the agent, its versions and its number of replicas stay.",
+        method="POST",
+        path=_AGENT + "/stop",
+        input=StopAgentRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.StopAgent],
+        failures=_FAILURES,
+        handler=_stop,
+        writes=True,
+        destructive=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.start",
+        rpc="StartAgent",
+        summary="Start a stopped agent.",
+        method="POST",
+        path=_AGENT + "/start",
+        input=StartAgentRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.StartAgent],
+        failures=(*_FAILURES, "limit"),
+        handler=_start,
+        writes=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.delete",
+        rpc="DeleteAgent",
+        summary="Stop an agent's replicas and forget it.",
+        method="DELETE",
+        path=_AGENT,
+        input=DeleteAgentRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.DeleteAgent],
+        failures=_FAILURES,
+        handler=_delete,
+        writes=True,
+        destructive=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.versions",
+        rpc="ListAgentVersions",
+        summary="List an agent's versions, newest first.",
+        method="GET",
+        path=_AGENT + "/versions",
+        input=ListAgentVersionsRequest,
+        output=ob.AgentVersionList,
+        permission=Permission("read", "agent", namespaced=True),
+        failures=("not-found",),
+        handler=_versions,
+    ),
+    Operation(
+        name="agents.explain",
+        rpc="ExplainAgent",
+        summary="Say why an agent is as it is.",
+        method="GET",
+        path=_AGENT + "/explain",
+        input=ExplainAgentRequest,
+        output=AgentExplanation,
+        permission=Permission("read", "agent", namespaced=True),
+        failures=("not-found",),
+        handler=_explain,
+    ),
+)

@@ -1,0 +1,125 @@
+"""Operations on events."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+from omnitide.fabric.authorize import Permission
+from omnitide.model.happenings import EventBatch, EventPage
+from omnitide.operations.closing import closing
+from omnitide.operations.failures import failed
+from omnitide.operations.happenings.filters import EventFilter, make_filter
+from omnitide.operations.happenings.frames import Frame
+from omnitide.operations.happenings.hub import hub_of
+from omnitide.operations.happenings.search import last, page_after
+from omnitide.operations.inputs import NamespaceFilter, Request
+from omnitide.operations.operation import Answer, AnyDeclaration, Context, Operation, Stream
+from omnitide.operations.paging import PageSize
+from omnitide.operations.runtime import Runtime
+
+_FUTURE_WAIT_S: Final = 5.0
+
+Kinds = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=80)], ...],
+    Meta(max_length=32, description="Only these, such as `instance` or `agent.created`: words from the left."),
+]
+Subject = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        description="Only about this: `agent/default/hello` with its instances, `node/alpha` with what comes there.",
+    ),
+]
+After = Annotated[int, Meta(ge=0, le=2**53, description="Only events after this revision.")]
+
+
+class ListEventsRequest(Request, frozen=True, kw_only=True):
+    after: After = 0
+    skip: Annotated[
+        int, Meta(ge=0, le=2**53, description="Of the revision after `after`, leave out the first so many.")
+    ] = 0
+    last: Annotated[
+        int, Meta(ge=0, le=1000, description="Instead of `after`: the newest so many. 0: in order from `after`.")
+    ] = 0
+    kinds: Kinds = ()
+    namespace: NamespaceFilter = ""
+    subject: Subject = ""
+    limit: PageSize = 100
+
+
+class WatchEventsRequest(Request, frozen=True, kw_only=True):
+    after: Annotated[After | None, Meta(description="Left out: from now on.")] = None
+    kinds: Kinds = ()
+    namespace: NamespaceFilter = ""
+    subject: Subject = ""
+
+
+def filter_of(asked: ListEventsRequest | WatchEventsRequest) -> EventFilter:
+    return make_filter(asked.kinds, asked.namespace, asked.subject)
+
+
+async def _list(runtime: Runtime, _: Context, asked: ListEventsRequest) -> Answer[EventPage]:
+    if asked.last:
+        page = await last(runtime, filter_of(asked), asked.last)
+    else:
+        page = await page_after(runtime, filter_of(asked), asked.after, asked.skip, asked.limit)
+    return Answer(page, page.revision)
+
+
+async def watch_frames(runtime: Runtime, asked: WatchEventsRequest) -> AsyncIterator[Frame]:
+    """The stream, in frames that all who watch the same share. Raises Failed, Trimmed, WatchLagged, StreamEnded."""
+    after = runtime.committed().revision if asked.after is None else asked.after
+    if not await runtime.wait_for(after, _FUTURE_WAIT_S):
+        at = runtime.committed().revision
+        raise failed(
+            "behind",
+            f"the stream is to begin after revision {after}, and the log is at {at}",
+            hint="revisions compare only within one log; after a restore they begin anew",
+        )
+    async with closing(hub_of(runtime).watch(filter_of(asked), after)) as frames:
+        async for frame in frames:
+            yield frame
+
+
+async def _watch(runtime: Runtime, _: Context, asked: WatchEventsRequest) -> AsyncIterator[EventBatch]:
+    async with closing(watch_frames(runtime, asked)) as frames:
+        async for frame in frames:
+            yield frame.encoded("batch", lambda one: one.batch)
+
+
+_READ: Final = Permission("read", "event", namespaced=True)
+
+OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
+    Operation[Any, Any](
+        name="events.list",
+        rpc="ListEvents",
+        summary="List what happened, in order.",
+        description="Events are kept for a while. If those after `after` are gone, that is said: 410, `trimmed`.",
+        method="GET",
+        path="/v1/events",
+        input=ListEventsRequest,
+        output=EventPage,
+        permission=_READ,
+        failures=("trimmed",),
+        handler=_list,
+    ),
+    Stream[Any, Any](
+        name="events.watch",
+        rpc="WatchEvents",
+        summary="Watch what happens, from a revision on.",
+        description=(
+            "Over HTTP a WebSocket: each message is an array of CloudEvents in JSON. An event of type "
+            "`omnitide.stream.bookmark.v1` says how far the stream has come. It closes with 4410 if the events after "
+            "`after` are gone, 4408 if the watcher is too slow; the reason is JSON with `resume`, the revision to go "
+            "on after."
+        ),
+        method="GET",
+        path="/v1/events/stream",
+        input=WatchEventsRequest,
+        output=EventBatch,
+        permission=_READ,
+        failures=("trimmed", "busy", "behind", "upgrade-required"),
+        handler=_watch,
+    ),
+)

@@ -1,0 +1,70 @@
+"""How an operation fails: always with a problem, whatever went wrong below."""
+
+from collections.abc import Iterable
+
+from omnitide.fabric.rejection import Rejection
+from omnitide.model.faults import Fault, field_of, pointer_of
+from omnitide.model.problem import FieldFault, Problem, problem
+from omnitide.operations.runtime import LogsUnavailable, NodeAway, NotServing, StreamEnded, Trimmed, WatchLagged
+
+
+class Failed(Exception):
+    """Carries the problem that every surface answers with in its own form."""
+
+    def __init__(self, cause: Problem) -> None:
+        super().__init__(cause.detail)
+        self.problem = cause
+
+
+def failed(code: str, detail: str, *, hint: str = "", subject: str = "") -> Failed:
+    return Failed(problem(code, detail, hint=hint, subject=subject))
+
+
+def refused(rejection: Rejection, *, code: str = "", hop: str = "") -> Failed:
+    """The core's refusal, under its own code or a more precise one."""
+    return Failed(
+        problem(code or rejection.code, rejection.message, hint=rejection.hint, subject=rejection.subject, hop=hop)
+    )
+
+
+def invalid(faults: Iterable[Fault], *, code: str = "invalid", under: tuple[str | int, ...] = ()) -> Failed:
+    """Fields that are wrong, each named. `under`: where in the request the faults' paths begin."""
+    errors = tuple(
+        FieldFault(
+            field=field_of((*under, *fault.path)),
+            pointer=pointer_of((*under, *fault.path)),
+            message=fault.message,
+            hint=fault.hint,
+        )
+        for fault in faults
+    )
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    detail = f"{first.field}: {first.message}{more}" if first.field else f"{first.message}{more}"
+    return Failed(problem(code, detail, hint=first.hint, errors=errors))
+
+
+def from_exception(error: Exception) -> Failed | None:
+    """The problem for what a runtime raises; None for what it should not."""
+    if isinstance(error, Failed):
+        return error
+    if isinstance(error, NotServing):
+        hint = "reads go on; try again when it has been put right" if error.retryable else ""
+        retry = 1 if error.retryable else 0
+        return Failed(problem("not-serving", error.reason, hint=hint, retryable=error.retryable, retry_after_s=retry))
+    if isinstance(error, Trimmed):
+        hint = f"start after revision {error.first - 1}, or from a fresh list"
+        return Failed(problem("trimmed", str(error), hint=hint, first_revision=error.first))
+    if isinstance(error, WatchLagged):
+        detail = "the watcher read too slowly: events waited for it beyond the bound"
+        hint = f"watch again after revision {error.resume_from}"
+        return Failed(problem("lagged", detail, hint=hint, resume_revision=error.resume_from))
+    if isinstance(error, StreamEnded):
+        return Failed(problem("not-serving", "the control plane is stopping", retry_after_s=1))
+    if isinstance(error, NodeAway):
+        detail = f"node {error.node} cannot be asked: nothing has been heard of it"
+        detail += " yet" if not error.since_ms else " since the time in since_ms"
+        return Failed(problem("node-away", detail, subject=f"node {error.node}", since_ms=error.since_ms))
+    if isinstance(error, LogsUnavailable):
+        return Failed(problem("logs-unavailable", error.reason))
+    return None

@@ -1,0 +1,56 @@
+"""Which events someone wants to see."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from omnitide.operations.happenings.translate import TYPE_PREFIX, Happening
+
+
+class EventFilter(NamedTuple):
+    """All of it must hold. An empty part holds of every event."""
+
+    kinds: tuple[str, ...] = ()
+    """`instance`, `agent.created`, `omnitide.node.joined.v1`: whole words from the left."""
+    namespace: str = ""
+    """Events of objects in this namespace. Nodes, tokens and the fabric are in none."""
+    subject: str = ""
+    """`agent/default/hello`: also events of its instances. `node/alpha`: also of what is placed there."""
+
+    def admits(self, happening: Happening) -> bool:
+        if self.namespace and happening.namespace != self.namespace:
+            return False
+        if self.subject and self.subject not in happening.concerns:
+            return False
+        return not self.kinds or any(_is_kind(happening.kind, kind) for kind in self.kinds)
+
+
+def make_filter(kinds: Iterable[str], namespace: str, subject: str) -> EventFilter:
+    """One filter for one meaning, so that watchers who want the same share it."""
+    return EventFilter(tuple(sorted({kind.removeprefix(TYPE_PREFIX) for kind in kinds if kind})), namespace, subject)
+
+
+def _is_kind(kind: str, wanted: str) -> bool:
+    return kind == wanted or kind.startswith(wanted + ".")
+
+
+class Selection:
+    """Happenings, indexed by what they concern: thousands of filters for one subject each cost a look-up each."""
+
+    def __init__(self, happenings: Sequence[Happening]) -> None:
+        self._all = happenings
+        self._by_concern: Mapping[str, list[Happening]] | None = None
+
+    def of(self, wanted: EventFilter) -> Iterator[Happening]:
+        candidates: Sequence[Happening] = self._all
+        if wanted.subject:
+            if self._by_concern is None:
+                self._by_concern = self._index()
+            candidates = self._by_concern.get(wanted.subject, ())
+        return (happening for happening in candidates if wanted.admits(happening))
+
+    def _index(self) -> dict[str, list[Happening]]:
+        index: dict[str, list[Happening]] = {}
+        for happening in self._all:
+            for concern in happening.concerns:
+                index.setdefault(concern, []).append(happening)
+        return index

@@ -1,0 +1,258 @@
+"""The live stream of events: one reader of the log, one frame for each filter and tick, any number of watchers.
+
+A watcher first reads old entries at its own pace and joins the live stream where it has caught up with it. Its queue is
+bounded; one that overflows ends with the revision to resume from, and costs neither the writer nor other watchers.
+"""
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+from omnitide.operations.closing import closing
+from omnitide.operations.failures import failed
+from omnitide.operations.happenings.filters import EventFilter, Selection
+from omnitide.operations.happenings.frames import Frame, frames_of
+from omnitide.operations.happenings.known import KnownNames
+from omnitide.operations.happenings.translate import Happening, Translator
+from omnitide.operations.runtime import Committed, Runtime, StreamEnded, Trimmed, WatchLagged
+from omnitide.telemetry import logs
+
+TICK_S: Final = 0.03
+"""Events within a tick of each other leave together."""
+BOOKMARK_S: Final = 10.0
+"""A watcher without events is told this often how far the stream has come."""
+CATCHUP_ENTRIES: Final = 500
+MAX_PENDING_ENTRIES: Final = 20_000
+"""Entries that wait for the next tick; the reader waits beyond that, and its own buffer overflows if it must."""
+
+_log = logs.get(__name__)
+
+
+class _Watcher:
+    """One watcher's queue in the live stream."""
+
+    __slots__ = ("bound", "buffered", "failure", "frames", "lagged", "wake")
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self.buffered = 0
+        self.frames: deque[Frame] = deque()
+        self.wake = asyncio.Event()
+        self.lagged = False
+        self.failure: Exception | None = None
+
+    def offer(self, frame: Frame) -> None:
+        # One frame always has room, however large: else it could never be delivered.
+        if self.frames and self.buffered + len(frame) > self.bound:
+            self.lagged = True
+        if not self.lagged:
+            self.frames.append(frame)
+            self.buffered += len(frame)
+        self.wake.set()
+
+    def take(self) -> Frame | None:
+        if not self.frames:
+            return None
+        frame = self.frames.popleft()
+        self.buffered -= len(frame)
+        return frame
+
+
+class _Live:
+    """One run of the reader, from the first watcher's coming to the last one's leaving."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        state = runtime.committed()
+        self.position = state.revision
+        """Everything up to here has been handed out."""
+        self.groups: dict[EventFilter, set[_Watcher]] = {}
+        self.failure: Exception | None = None
+        self._runtime = runtime
+        self._names = KnownNames(state)
+        self._translator = Translator(runtime.log_id(), state.fabric_id, self._names)
+        self._pending: list[Committed] = []
+        self._arrived = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="event-hub")
+
+    def join(self, wanted: EventFilter, watcher: _Watcher) -> None:
+        """From now on the watcher is offered what comes after `position`."""
+        self.groups.setdefault(wanted, set()).add(watcher)
+        watcher.failure = self.failure
+
+    def leave(self, wanted: EventFilter, watcher: _Watcher) -> None:
+        group = self.groups.get(wanted)
+        if group is not None:
+            group.discard(watcher)
+            if not group:
+                del self.groups[wanted]
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hand_out())
+                await self._read()
+                raise StreamEnded
+        except* (StreamEnded, Trimmed) as group:
+            self._end(group.exceptions[0])
+        except* Exception as group:
+            _log.error("the stream of events broke", error=repr(group.exceptions[0]))
+            self._end(StreamEnded())
+
+    def _end(self, failure: BaseException) -> None:
+        self.failure = failure if isinstance(failure, StreamEnded | Trimmed) else StreamEnded()
+        for watchers in self.groups.values():
+            for watcher in watchers:
+                watcher.failure = self.failure
+                watcher.wake.set()
+
+    async def _read(self) -> None:
+        """Collect entries for the next tick; returns when there will be none."""
+        after = self.position
+        while True:
+            try:
+                async with closing(self._runtime.watch(after)) as batches:
+                    async for batch in batches:
+                        self._pending.extend(batch)
+                        after = batch[-1][0]
+                        self._arrived.set()
+                        while len(self._pending) >= MAX_PENDING_ENTRIES:
+                            self._drained.clear()
+                            await self._drained.wait()
+                return
+            except WatchLagged as lagged:
+                after = max(after, lagged.resume_from)
+
+    async def _hand_out(self) -> None:
+        """At most once a tick: everything that has arrived, to every watcher who wants some of it."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            entries, self._pending = self._pending, []
+            self._drained.set()
+            if entries:
+                self._offer(await self._translate(entries), entries[-1][0])
+            await asyncio.sleep(TICK_S)
+
+    async def _translate(self, entries: list[Committed]) -> list[Happening]:
+        self._names.move_to(self._runtime.committed())
+        happenings: list[Happening] = []
+        for committed in entries:
+            for happening in self._translator.translate(committed):
+                happenings.append(happening)
+                if len(happenings) % 500 == 0:
+                    await asyncio.sleep(0)
+        return happenings
+
+    def _offer(self, happenings: list[Happening], position: int) -> None:
+        """Without awaiting: watchers join at a position, so the position and what is offered move together."""
+        selection = Selection(happenings)
+        for wanted, watchers in self.groups.items():
+            for frame in frames_of(selection.of(wanted), position):
+                for watcher in watchers:
+                    watcher.offer(frame)
+        self.position = position
+
+
+class EventHub:
+    """All event streams of one runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = weakref.ref(runtime)
+        self._live: _Live | None = None
+        self._watchers = 0
+
+    @property
+    def watchers(self) -> int:
+        return self._watchers
+
+    async def watch(self, wanted: EventFilter, after: int) -> AsyncIterator[Frame]:
+        """Frames of the events after a revision. Raises Failed, Trimmed, WatchLagged, StreamEnded."""
+        runtime = self._runtime()
+        if runtime is None:
+            raise StreamEnded
+        limits = runtime.limits()
+        if self._watchers >= limits.watchers:
+            raise failed("busy", f"{limits.watchers} event streams are open, the most there can be")
+        self._watchers += 1
+        if self._live is None or self._live.failure is not None:
+            self._live = _Live(runtime)
+        live = self._live
+        watcher = _Watcher(limits.watcher_events)
+        try:
+            old = _Old(runtime, wanted, after)
+            while old.position != live.position:
+                for frame in await old.read(live.position):
+                    yield frame
+            # No await since the comparison: nothing can fall between the old and the live.
+            live.join(wanted, watcher)
+            yield Frame((), old.position)
+            async with closing(_queued(live, watcher, old.position)) as frames:
+                async for frame in frames:
+                    yield frame
+        finally:
+            live.leave(wanted, watcher)
+            self._watchers -= 1
+            if not self._watchers:
+                live.stop()
+                self._live = None
+
+
+class _Old:
+    """A watcher's way through old entries."""
+
+    def __init__(self, runtime: Runtime, wanted: EventFilter, after: int) -> None:
+        self.position = after
+        self._runtime = runtime
+        self._wanted = wanted
+        self._names = KnownNames(runtime.committed())
+        self._translator = Translator(runtime.log_id(), runtime.committed().fabric_id, self._names)
+
+    async def read(self, until: int) -> list[Frame]:
+        """Frames of the next entries, and none beyond `until`: those will be in the live stream."""
+        entries = await self._runtime.entries(self.position, CATCHUP_ENTRIES)
+        entries = [committed for committed in entries if committed[0] <= until]
+        if not entries:
+            await asyncio.sleep(TICK_S)  # durable already, and handed out at the next tick
+            return []
+        self._names.move_to(self._runtime.committed())
+        happenings = [one for committed in entries for one in self._translator.translate(committed)]
+        self.position = entries[-1][0]
+        return list(frames_of((one for one in happenings if self._wanted.admits(one)), self.position))
+
+
+async def _queued(live: _Live, watcher: _Watcher, position: int) -> AsyncIterator[Frame]:
+    while True:
+        frame = watcher.take()
+        if frame is not None:
+            yield frame
+            position = frame.resume
+            continue
+        if watcher.lagged:
+            raise WatchLagged(position)
+        if watcher.failure is not None:
+            raise watcher.failure
+        watcher.wake.clear()
+        try:
+            async with asyncio.timeout(BOOKMARK_S):
+                await watcher.wake.wait()
+        except TimeoutError:
+            # Nothing is queued: everything up to the live position has been sent, or was not wanted.
+            position = live.position
+            yield Frame((), position)
+
+
+_hubs: "weakref.WeakKeyDictionary[Runtime, EventHub]" = weakref.WeakKeyDictionary()
+
+
+def hub_of(runtime: Runtime) -> EventHub:
+    """The one hub of a runtime."""
+    hub = _hubs.get(runtime)
+    if hub is None:
+        hub = _hubs[runtime] = EventHub(runtime)
+    return hub

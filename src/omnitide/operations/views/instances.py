@@ -1,0 +1,96 @@
+"""Instances and their exits."""
+
+import signal
+from typing import Final
+
+from omnitide.fabric.state import ExitRecord, FabricState, Instance
+from omnitide.model import objects as ob
+from omnitide.operations.views.silence import silent_since
+
+_SIGNAL_NAMES: Final = {number.value: number.name for number in signal.Signals}
+
+
+def show_exit(record: ExitRecord | None) -> ob.InstanceExit | None:
+    if record is None:
+        return None
+    name = _SIGNAL_NAMES.get(record.signal or 0, "")
+    return ob.InstanceExit(
+        attempt=record.attempt,
+        code=record.code,
+        signal=record.signal,
+        signal_name=name,
+        reason=record.reason,
+        message=record.message,
+        cause=record.cause,
+        out_of_memory=record.out_of_memory,
+        permanent=record.permanent,
+        ended_ms=record.ended_ms,
+        text=_exit_text(record, name),
+    )
+
+
+def _exit_text(record: ExitRecord, signal_name: str) -> str:
+    if record.signal:
+        text = f"signal {record.signal} ({signal_name})" if signal_name else f"signal {record.signal}"
+    elif record.code is not None:
+        text = f"exit code {record.code}"
+    else:
+        text = record.cause or record.reason or "ended for an unknown reason"
+    if record.out_of_memory:
+        text += ", out of memory"
+    return f"{text}: {record.message}" if record.message and not record.signal and record.code is None else text
+
+
+def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
+    silent = silent_since(state, instance)
+    node = state.nodes.get(instance.node)
+    address = node.facts.address if node is not None else ""
+    ports = dict(instance.ports)
+    if instance.kind == "agent":
+        agent = state.agents[instance.workload]
+        workload, slot = agent.name, agent.slots.get(instance.slot)
+    else:
+        job = state.jobs[instance.workload]
+        workload, slot = job.name, job.slot
+    current = slot is not None and slot.current == instance.id
+    return ob.Instance(
+        id=instance.id,
+        namespace=instance.namespace,
+        name=instance.name,
+        kind=instance.kind,
+        workload=workload,
+        workload_id=instance.workload,
+        version=instance.version,
+        slot=instance.slot,
+        generation=instance.generation,
+        status="unknown" if silent else instance.status.value,
+        last_status=instance.status.value,
+        since_ms=silent or instance.since_ms,
+        unknown_since_ms=silent,
+        health="unknown" if silent else instance.health.value,
+        node=node.name if node is not None else "",
+        node_id=instance.node,
+        address=address,
+        ports=ports,
+        urls={name: url_of(address, port) for name, port in ports.items()} if address else {},
+        attempt=instance.attempt,
+        next_attempt_ms=instance.next_attempt_ms,
+        not_before_ms=instance.not_before_ms,
+        exit=show_exit(instance.exit),
+        previous_exit=show_exit(slot.last_exit) if slot is not None and current else None,
+        failures=slot.failures if slot is not None and current else 0,
+        stop_reason=instance.stop_reason,
+        unenforced=instance.unenforced,
+        cpu_milli=instance.cpu_milli,
+        memory_bytes=instance.memory_bytes,
+        handle=instance.handle,
+        created_ms=instance.created_ms,
+        started_ms=instance.started_ms,
+        correlation=instance.correlation,
+        revision=instance.revision,
+    )
+
+
+def url_of(address: str, port: int) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{port}"

@@ -1,0 +1,101 @@
+"""Nodes, namespaces and tokens."""
+
+from omnitide.fabric.state import Namespace, Node, NodeStatus, Token, TokenPurpose
+from omnitide.model import inventory as inv
+from omnitide.operations.runtime import HostUse, NodeLive
+from omnitide.operations.views.silence import SILENT
+
+
+def node_status(node: Node, live: NodeLive | None) -> inv.NodeStatus:
+    if node.status is NodeStatus.LIVE and live is not None and live.stalled_since_ms:
+        return "stalled"
+    return node.status.value
+
+
+def show_node(node: Node, live: NodeLive | None) -> inv.Node:
+    facts = node.facts
+    return inv.Node(
+        id=node.id,
+        name=node.name,
+        status=node_status(node, live),
+        since_ms=node.since_ms,
+        unknown_since_ms=node.since_ms if node.status in SILENT else 0,
+        stalled_since_ms=live.stalled_since_ms if live is not None else 0,
+        scheduling=node.scheduling.value,
+        departing=node.departing,
+        back_within_ms=node.back_within_ms,
+        address=facts.address,
+        session_address=live.session_address if live is not None else "",
+        labels={**facts.labels, **node.join_labels},
+        platform=facts.platform,
+        software=facts.software,
+        drivers=tuple(
+            inv.Driver(
+                name=driver.name,
+                version=driver.version,
+                healthy=driver.healthy,
+                detail=driver.detail,
+                enforces=driver.enforces,
+            )
+            for driver in facts.drivers
+        ),
+        cpu_milli=facts.cpu_milli,
+        memory_bytes=facts.memory_bytes,
+        disk_bytes=facts.disk_bytes,
+        reserved_cpu_milli=node.used_cpu_milli,
+        reserved_memory_bytes=node.used_memory_bytes,
+        port_first=facts.port_first,
+        port_last=facts.port_last,
+        ports_used=len(node.ports),
+        instances=len(node.instances),
+        use=_show_use(live.use) if live is not None and live.use is not None else None,
+        last_beat_ms=live.last_beat_ms if live is not None else 0,
+        session=node.session,
+        joined_ms=node.joined_ms,
+        revision=node.revision,
+    )
+
+
+def _show_use(use: HostUse) -> inv.NodeUse:
+    return inv.NodeUse(
+        at_ms=use.at_ms,
+        cpu_milli=use.cpu_milli_used,
+        memory_bytes=use.memory_used_bytes,
+        disk_bytes=use.disk_used_bytes,
+        network_received_bytes=use.network_received_bytes,
+        network_sent_bytes=use.network_sent_bytes,
+        load_milli=use.load_milli,
+    )
+
+
+def show_namespace(namespace: Namespace) -> inv.Namespace:
+    return inv.Namespace(
+        name=namespace.name,
+        agents=namespace.agents,
+        jobs=namespace.jobs,
+        created_ms=namespace.created_ms,
+        revision=namespace.revision,
+    )
+
+
+def show_token(token: Token, now_ms: int) -> inv.Token:
+    return inv.Token(
+        id=token.id,
+        purpose=token.purpose.value,
+        state=_token_state(token, now_ms),
+        note=token.note,
+        labels=token.labels,
+        uses_left=token.uses_left,
+        created_ms=token.created_ms,
+        created_by=token.principal,
+        expires_ms=token.expires_ms,
+        revision=token.revision,
+    )
+
+
+def _token_state(token: Token, now_ms: int) -> inv.TokenState:
+    if token.revoked:
+        return "revoked"
+    if token.expires_ms and token.expires_ms <= now_ms:
+        return "expired"
+    return "used-up" if token.purpose is TokenPurpose.JOIN and token.uses_left < 1 else "valid"

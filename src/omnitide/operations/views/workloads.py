@@ -1,0 +1,126 @@
+"""Agents and jobs."""
+
+from itertools import islice
+from typing import Final
+
+from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
+from omnitide.model import objects as ob
+from omnitide.operations.views.instances import show_exit
+from omnitide.operations.views.silence import Hidden, silent_since
+
+LONG_PENDING_MS: Final = 10_000
+"""What waits for a node longer than this is in trouble rather than on its way."""
+
+_EXAMINED_SLOTS: Final = 256
+"""Slots of an agent that are looked at for its status; the counters cover the others."""
+
+
+def show_counts(agent: Agent, hidden: dict[str, int]) -> ob.InstanceCounts:
+    counts = {status.value: getattr(agent.counts, status.value) for status in InstanceStatus}
+    for status, number in hidden.items():
+        counts[status] -= number
+    return ob.InstanceCounts(**counts, unknown=sum(hidden.values()))
+
+
+def agent_status(state: FabricState, agent: Agent, counts: ob.InstanceCounts, now_ms: int) -> ob.AgentStatus:
+    if agent.deleting:
+        return "removing"
+    if not agent.active:
+        return "stopped"
+    if counts.unknown:
+        return "unknown"
+    if counts.failed or _in_trouble(state, agent, now_ms):
+        return "degraded"
+    settled = counts.running >= agent.replicas and not agent.rollout_cursor
+    return "running" if settled and not (counts.pending or counts.placed or counts.starting) else "progressing"
+
+
+def _in_trouble(state: FabricState, agent: Agent, now_ms: int) -> bool:
+    if agent.counts.running >= agent.replicas:
+        return False
+    for slot in islice(agent.slots.values(), _EXAMINED_SLOTS):
+        instance = state.instances.get(slot.current)
+        if instance is None or instance.status is InstanceStatus.RUNNING:
+            continue
+        if slot.failures or instance.phase is Phase.WAITING:
+            return True
+        if instance.status is InstanceStatus.PENDING and now_ms - instance.since_ms > LONG_PENDING_MS:
+            return True
+    return False
+
+
+def _summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> dict[str, object]:
+    counts = show_counts(agent, hidden.of(agent.id))
+    spec = agent.spec
+    rollout = None
+    if agent.rollout_cursor:
+        rollout = ob.Rollout(version=agent.version, asked=agent.rollout_cursor - 1, replicas=agent.replicas)
+    return {
+        "id": agent.id,
+        "namespace": agent.namespace,
+        "name": agent.name,
+        "status": agent_status(state, agent, counts, now_ms),
+        "version": agent.version,
+        "replicas": agent.replicas,
+        "running": counts.running,
+        "replicas_owner": agent.replicas_owner,
+        "counts": counts,
+        "driver": spec.driver,
+        "cpu_milli": spec.resources.cpu,
+        "memory_bytes": spec.resources.memory,
+        "labels": spec.labels,
+        "rollout": rollout,
+        "created_ms": agent.created_ms,
+        "revision": agent.revision,
+    }
+
+
+def show_agent_summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> ob.AgentSummary:
+    return ob.AgentSummary(**_summary(state, agent, hidden, now_ms))  # type: ignore[arg-type]
+
+
+def show_agent(state: FabricState, agent: Agent, now_ms: int) -> ob.Agent:
+    return ob.Agent(**_summary(state, agent, Hidden(state), now_ms), spec=agent.spec)  # type: ignore[arg-type]
+
+
+def show_version(version: Version, current: int) -> ob.AgentVersion:
+    return ob.AgentVersion(
+        number=version.number,
+        current=version.number == current,
+        spec=version.spec,
+        reason=version.reason,
+        principal=version.principal,
+        created_ms=version.created_ms,
+    )
+
+
+def show_job_summary(state: FabricState, job: Job) -> ob.JobSummary:
+    instance = state.instances.get(job.slot.current)
+    status: ob.InstanceStatus | None = None
+    node = ""
+    if instance is not None:
+        status = "unknown" if silent_since(state, instance) else instance.status.value
+        node = state.nodes[instance.node].name if instance.node in state.nodes else ""
+    last = job.exit or (instance.exit if instance is not None else None) or job.slot.last_exit
+    return ob.JobSummary(
+        id=job.id,
+        namespace=job.namespace,
+        name=job.name,
+        status=job.status.value,
+        cancelling=job.cancelling,
+        deleting=job.deleting,
+        instance=job.slot.current,
+        instance_status=status,
+        node=node,
+        exit=show_exit(last),
+        driver=job.spec.driver,
+        labels=job.spec.labels,
+        created_ms=job.created_ms,
+        finished_ms=job.finished_ms,
+        revision=job.revision,
+    )
+
+
+def show_job(state: FabricState, job: Job) -> ob.Job:
+    summary = show_job_summary(state, job)
+    return ob.Job(**{name: getattr(summary, name) for name in summary.__struct_fields__}, spec=job.spec)

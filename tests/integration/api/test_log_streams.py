@@ -1,0 +1,173 @@
+"""The output of instances over HTTP."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.memory_runtime import START_MS
+from tests.support.served_api import Served, is_problem
+
+from omnitide.api import log_streams
+from omnitide.operations.runtime import Limits, LogsUnavailable
+
+DEADLINE_S = 10.0
+
+
+@pytest.fixture
+async def logs(served: Served) -> str:
+    """Where the output of a running instance is."""
+    await served.deploy()
+    return f"/v1/instances/{instance_of(served)}/logs"
+
+
+def instance_of(served: Served) -> str:
+    return min(served.runtime.state.instances)
+
+
+def lines(response: httpx.Response) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+async def wait_until(condition: Any) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_output_comes_as_one_object_a_line(served: Served, logs: str) -> None:
+    output = served.runtime.writes(instance_of(served))
+    output.write("out\n", at_ms=START_MS)
+    output.write("err\n", stream="stderr", at_ms=START_MS + 5, attempt=2)
+    response = await served.client.get(logs)
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert lines(response) == [
+        {"at_ms": START_MS, "stream": "stdout", "attempt": 1, "text": "out\n"},
+        {"at_ms": START_MS + 5, "stream": "stderr", "attempt": 2, "text": "err\n"},
+    ]
+
+
+async def test_output_comes_as_bare_text_if_that_is_asked_for(served: Served, logs: str) -> None:
+    served.runtime.writes(instance_of(served)).write("grüße\n")
+    response = await served.client.get(logs, headers={"Accept": "text/plain"})
+    assert (response.headers["content-type"], response.text) == ("text/plain; charset=utf-8", "grüße\n")
+
+
+async def test_a_format_that_there_is_not(served: Served, logs: str) -> None:
+    is_problem(await served.client.get(logs, headers={"Accept": "image/png"}), 406, "not-acceptable")
+
+
+async def test_characters_that_are_cut_between_pieces_are_whole_again(served: Served, logs: str) -> None:
+    output = served.runtime.writes(instance_of(served))
+    for byte in "ä€𝄞".encode():
+        output.write(bytes([byte]))
+    output.write(b"\xff!")
+    assert "".join(line["text"] for line in lines(await served.client.get(logs))) == "ä€𝄞\ufffd!"
+
+
+async def test_tail_and_since(served: Served, logs: str) -> None:
+    output = served.runtime.writes(instance_of(served))
+    for number in range(10):
+        output.write(f"{number}\n", at_ms=START_MS + number * 1000)
+    served.runtime.tick(10_000)
+    assert [line["text"] for line in lines(await served.client.get(logs + "?tail=2"))] == ["8\n", "9\n"]
+    assert len(lines(await served.client.get(logs + "?since=3s"))) == 3
+    assert lines(await served.client.get(logs + "?tail=0")) == []
+    is_problem(await served.client.get(logs + "?tail=-1"), 422, "invalid")
+    is_problem(await served.client.get(logs + "?since=yesterday"), 422, "invalid")
+
+
+async def test_following_goes_on_until_the_output_ends(served: Served, logs: str) -> None:
+    output = served.runtime.writes(instance_of(served))
+    output.write("1\n")
+    async with served.client.stream("GET", logs + "?follow=true") as response:
+        stream = response.aiter_lines()
+        assert json.loads(await anext(stream))["text"] == "1\n"
+        output.write("2\n")
+        assert json.loads(await anext(stream))["text"] == "2\n"
+        output.ended = True
+        output.write("3\n")
+        assert json.loads(await anext(stream))["text"] == "3\n"
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+
+async def test_following_an_instance_that_is_silent_begins_at_once(served: Served, logs: str) -> None:
+    async with asyncio.timeout(DEADLINE_S), served.client.stream("GET", logs + "?follow=true") as response:
+        assert response.status_code == 200
+
+
+async def test_a_reader_that_leaves_ends_the_stream_on_the_node(served: Served, logs: str) -> None:
+    """Also while nothing is written, which is when leaving is hardest to notice."""
+    async with served.client.stream("GET", logs + "?follow=true"):
+        await wait_until(lambda: served.runtime.log_streams == 1)
+    await wait_until(lambda: served.runtime.log_streams == 0)
+
+
+async def test_a_node_that_is_away_is_said_at_once_with_since_when(served: Served, logs: str) -> None:
+    served.runtime.tick(5000)
+    served.runtime.silence("alpha")
+    for query in ("", "?follow=true"):
+        async with asyncio.timeout(DEADLINE_S):
+            problem = is_problem(await served.client.get(logs + query), 503, "node-away")
+        assert problem["since_ms"] == served.runtime.clock_ms
+        assert problem["subject"] == "node alpha"
+
+
+async def test_output_that_there_is_not(served: Served) -> None:
+    await served.client.post(
+        "/v1/namespaces/default/jobs", json={"name": "wait", "spec": {"command": ["x"], "driver": "docker"}}
+    )
+    problem = is_problem(await served.client.get(f"/v1/instances/{instance_of(served)}/logs"), 404, "logs-unavailable")
+    assert "has not been placed" in problem["detail"]
+
+
+async def test_a_failure_on_the_way_is_the_last_line(
+    served: Served, logs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from omnitide.operations.runtime import LogPiece
+
+    async def breaking(*_: Any, **__: Any) -> Any:
+        yield LogPiece(START_MS, "stdout", 1, b"before\n")
+        await asyncio.sleep(0)
+        raise LogsUnavailable("the file is damaged")
+
+    monkeypatch.setattr(served.runtime, "logs", breaking)
+    found = lines(await served.client.get(logs))
+    assert found[0]["text"] == "before\n"
+    assert found[1]["problem"]["code"] == "logs-unavailable"
+    text = (await served.client.get(logs, headers={"Accept": "text/plain"})).text
+    assert text == "before\n\n--- omnitide: the file is damaged\n"
+
+
+async def test_log_streams_are_bounded_and_places_are_given_back(served: Served, logs: str) -> None:
+    served.runtime.bounds = Limits(streams=1)
+    for _ in range(3):
+        async with served.client.stream("GET", logs + "?follow=true"):
+            await wait_until(lambda: served.runtime.log_streams == 1)
+            is_problem(await served.client.get(logs), 503, "busy")
+        await wait_until(lambda: served.runtime.log_streams == 0)
+    served.runtime.silence("alpha")
+    for _ in range(3):
+        is_problem(await served.client.get(logs), 503, "node-away")
+
+
+async def test_a_reader_that_stands_still_is_left(served: Served, logs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_streams, "SEND_TIME_S", 0.3)
+    output = served.runtime.writes(instance_of(served))
+    reader, writer = await asyncio.open_connection(served.server.host, served.server.port, limit=1024)
+    writer.write(f"GET {logs}?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token}\r\n\r\n".encode())
+    await wait_until(lambda: served.runtime.log_streams == 1)
+    async with asyncio.timeout(60):
+        while served.runtime.log_streams:
+            for _ in range(50):
+                output.write("x" * 60_000)
+            await asyncio.sleep(0.01)
+            output.pieces[:-1] = [piece._replace(data=b"") for piece in output.pieces[:-1]]
+    del reader
+    writer.transport.abort()
+
+
+async def test_a_head_of_output_is_refused(served: Served, logs: str) -> None:
+    assert (await served.client.head(logs)).status_code == 405

@@ -1,0 +1,100 @@
+"""Generated requests against the OpenAPI document: answers are as it says, and none is a fault of ours."""
+
+import asyncio
+import threading
+from collections.abc import Generator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.support.memory_runtime import MemoryRuntime
+
+from omnitide import __version__
+from omnitide.api.app import make_app
+from omnitide.api.documents import with_documents
+from omnitide.api.openapi import openapi_document
+from omnitide.api.server import ApiServer
+from omnitide.fabric import commands as cm
+from omnitide.model.spec import AgentSpec, JobSpec
+from omnitide.operations.registry import REGISTRY
+
+EXAMPLES = 12
+"""For each operation. Seeded: the same ones each time."""
+
+schema = schemathesis.openapi.from_dict(openapi_document(with_documents(REGISTRY), __version__))
+
+
+class Running:
+    """A server in a thread of its own, since generated tests are not asynchronous."""
+
+    def __init__(self) -> None:
+        self.runtime = MemoryRuntime()
+        for name in ("alpha", "beta"):
+            self.runtime.add_node(name)
+        spec = AgentSpec(command=("serve",))
+        self.runtime.apply(cm.DeployAgent(agent="agent-1", namespace="default", name="hello", spec=spec, replicas=2))
+        self.runtime.apply(cm.RunJob(job="job-1", namespace="default", name="once", spec=JobSpec(command=("true",))))
+        self.runtime.settle()
+        self.token = self.runtime.api_token()
+        self.url = ""
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+
+    async def _serve(self) -> None:
+        server = await ApiServer.start(make_app(self.runtime), "127.0.0.1", 0, None)
+        self.url = server.url
+        self._ready.set()
+        await self._stop.wait()
+        await server.close()
+
+    def __enter__(self) -> "Running":
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(20)
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def running() -> Generator[Running]:
+    with Running() as made:
+        yield made
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_answers_conform(case: schemathesis.Case, running: Running) -> None:
+    response = case.call(
+        base_url=running.url, headers={"Authorization": f"Bearer {running.token}"}, timeout=20, allow_redirects=False
+    )
+    case.validate_response(
+        response,
+        checks=[
+            content_type_conformance,
+            response_headers_conformance,
+            response_schema_conformance,
+            status_code_conformance,
+        ],
+    )
+    if response.status_code not in (503,):
+        case.validate_response(response, checks=[not_a_server_error])
+    assert response.status_code != 500

@@ -1,0 +1,203 @@
+"""Every operation over HTTP, with a real server and a real client."""
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.memory_runtime import MemoryRuntime
+from tests.support.served_api import SPEC, Served, is_problem
+
+from omnitide.api.documents import with_documents
+from omnitide.operations.registry import REGISTRY
+from omnitide.operations.runtime import Check
+from omnitide.security.join_contract import CaAnswer, JoinAnswer
+
+AGENT = "/v1/namespaces/default/agents/hello"
+JOB = {"spec": {"command": ["true"]}, "name": "once"}
+
+
+def first_instance(runtime: MemoryRuntime) -> str:
+    return min(runtime.state.instances)
+
+
+CALLS: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
+    "fabric.status": ("GET", "/v1/fabric", None, 200),
+    "fabric.version": ("GET", "/v1/version", None, 200),
+    "health.live": ("GET", "/health/live", None, 200),
+    "health.ready": ("GET", "/health/ready", None, 200),
+    "documents.openapi": ("GET", "/v1/openapi.json", None, 200),
+    "documents.agent": ("GET", "/v1/schemas/agent.json", None, 200),
+    "namespaces.list": ("GET", "/v1/namespaces", None, 200),
+    "namespaces.create": ("POST", "/v1/namespaces", {"name": "team"}, 201),
+    "namespaces.delete": ("DELETE", "/v1/namespaces/spare", None, 200),
+    "tokens.list": ("GET", "/v1/tokens?purpose=join", None, 200),
+    "tokens.create": ("POST", "/v1/tokens", {"purpose": "join", "ttl": "10m", "labels": {"zone": "a"}}, 201),
+    "tokens.revoke": ("DELETE", "/v1/tokens/{token}", None, 200),
+    "nodes.list": ("GET", "/v1/nodes?status=live", None, 200),
+    "nodes.get": ("GET", "/v1/nodes/alpha", None, 200),
+    "nodes.cordon": ("POST", "/v1/nodes/alpha/cordon", None, 200),
+    "nodes.uncordon": ("POST", "/v1/nodes/alpha/uncordon", {}, 200),
+    "nodes.drain": ("POST", "/v1/nodes/beta/drain", None, 200),
+    "nodes.remove": ("DELETE", "/v1/nodes/beta?force=true", None, 200),
+    "agents.list": ("GET", "/v1/agents?namespace=default", None, 200),
+    "agents.get": ("GET", AGENT, None, 200),
+    "agents.deploy": ("PUT", "/v1/namespaces/default/agents/new", {"spec": SPEC, "replicas": 2}, 201),
+    "agents.scale": ("POST", AGENT + "/scale", {"replicas": 3}, 200),
+    "agents.restart": ("POST", AGENT + "/restart", None, 200),
+    "agents.stop": ("POST", AGENT + "/stop", None, 200),
+    "agents.start": ("POST", AGENT + "/start", None, 200),
+    "agents.delete": ("DELETE", AGENT, None, 200),
+    "agents.versions": ("GET", AGENT + "/versions", None, 200),
+    "agents.explain": ("GET", AGENT + "/explain?nodes=5", None, 200),
+    "jobs.list": ("GET", "/v1/jobs?status=active", None, 200),
+    "jobs.get": ("GET", "/v1/namespaces/default/jobs/long", None, 200),
+    "jobs.run": ("POST", "/v1/namespaces/default/jobs", JOB, 201),
+    "jobs.cancel": ("POST", "/v1/namespaces/default/jobs/long/cancel", None, 200),
+    "jobs.delete": ("DELETE", "/v1/namespaces/default/jobs/long", None, 200),
+    "instances.list": ("GET", "/v1/instances?agent=hello&all=true", None, 200),
+    "instances.get": ("GET", "/v1/instances/{instance}", None, 200),
+    "instances.restart": ("POST", "/v1/instances/{instance}/restart", None, 200),
+    "instances.explain": ("GET", "/v1/instances/{instance}/explain", None, 200),
+    "instances.logs": ("GET", "/v1/instances/{instance}/logs", None, 200),
+    "events.list": ("GET", "/v1/events?last=5&kinds=agent,instance&kinds=job", None, 200),
+    "events.watch": ("GET", "/v1/events/stream", None, 426),
+    "join.ca": ("GET", "/v1/ca", None, 200),
+    "join.node": ("POST", "/v1/join", {"token": "{join}", "csr_pem": "csr", "facts": {"host": "gamma"}}, 200),
+}
+
+
+def test_every_operation_is_called_below() -> None:
+    assert set(CALLS) == {one.name for one in with_documents(REGISTRY)}
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_each_operation_answers(served: Served, name: str) -> None:
+    await served.deploy()
+    runtime = served.runtime
+    await served.client.post("/v1/namespaces", json={"name": "spare"})
+    await served.client.post("/v1/namespaces/default/jobs", json={"spec": SPEC, "name": "long"})
+    runtime.settle()
+    method, path, body, status = CALLS[name]
+    path = path.replace("{instance}", first_instance(runtime)).replace("{token}", min(runtime.state.tokens))
+    if name == "join.node":
+        body = {**(body or {}), "token": runtime.join_token()}
+    if name == "instances.logs":
+        runtime.writes(first_instance(runtime)).write("hello\n")
+    response = await served.client.request(method, path, json=body)
+    assert response.status_code == status, response.text
+    assert response.headers["omnitide-correlation"]
+    assert int(response.headers["omnitide-revision"]) <= runtime.state.revision
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_an_answer_shows_the_object_and_its_etag(served: Served) -> None:
+    await served.deploy(replicas=2)
+    response = await served.client.get(AGENT)
+    agent = response.json()
+    assert response.headers["etag"] == f'"{agent["revision"]}"'
+    assert agent["spec"] == {
+        "command": ["serve"],
+        "ports": {"http": {}},
+        "resources": {"cpu": 0.1, "memory": 16 << 20} if "cpu" in agent["spec"]["resources"] else {"memory": 16 << 20},
+    }
+    assert agent["status"] == "running"
+
+
+async def test_what_was_read_can_be_put_back_and_changes_nothing(served: Served) -> None:
+    await served.deploy(spec={**SPEC, "resources": {"cpu": 0.25}})
+    agent = (await served.client.get(AGENT)).json()
+    again = await served.client.put(AGENT, json={"spec": agent["spec"]})
+    assert (again.status_code, again.json()["change"]) == (200, "unchanged")
+
+
+async def test_a_dry_run_is_asked_for_in_the_address(served: Served) -> None:
+    before = served.runtime.state
+    response = await served.client.put(AGENT + "?dry_run=true", json={"spec": SPEC})
+    assert (response.status_code, response.json()["dry_run"]) == (200, True)
+    assert response.json()["plan"]["change"] == "created"
+    assert served.runtime.state is before
+
+
+async def test_a_head_is_a_get_without_its_body(served: Served) -> None:
+    response = await served.client.head("/v1/fabric")
+    assert (response.status_code, response.content) == (200, b"")
+    assert int(response.headers["content-length"]) > 0
+
+
+async def test_a_read_waits_for_the_revision_that_it_is_to_show(served: Served) -> None:
+    import asyncio
+
+    wanted = served.runtime.state.revision + 1
+    reading = asyncio.ensure_future(served.client.get(f"/v1/agents?min_revision={wanted}"))
+    await asyncio.sleep(0.05)
+    assert not reading.done()
+    await served.deploy()
+    response = await reading
+    assert int(response.headers["omnitide-revision"]) >= wanted
+    assert len(response.json()["items"]) == 1
+
+
+async def test_a_revision_that_does_not_come_is_said_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omnitide.operations import perform
+
+    monkeypatch.setattr(perform, "REVISION_WAIT_S", 0.01)
+    response = await served.client.get("/v1/agents?min_revision=100000")
+    problem = is_problem(response, 503, "behind")
+    assert problem["retryable"]
+
+
+async def test_not_ready_is_503_with_each_dependency(served: Served) -> None:
+    served.runtime.checks = [Check("engine", True), Check("event-log", False, "disk full")]
+    response = await served.client.get("/health/ready")
+    assert response.status_code == 503
+    assert response.json()["checks"][1] == {"name": "event-log", "ok": False, "detail": "disk full"}
+    assert (await served.client.get("/health/live")).status_code == 200
+
+
+async def test_the_correlation_is_taken_from_the_caller_and_kept_with_the_events(served: Served) -> None:
+    await served.client.put(AGENT, json={"spec": SPEC}, headers={"X-Request-Id": "deploy-42"})
+    events = (await served.client.get("/v1/events?last=2")).json()["items"]
+    assert {event["correlation"] for event in events} == {"deploy-42"}
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    response = await served.client.get("/v1/fabric", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    assert response.headers["omnitide-correlation"] == trace
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "<script>", "a/b"])
+async def test_a_correlation_that_is_not_fit_is_replaced(served: Served, given: str) -> None:
+    response = await served.client.get("/v1/fabric", headers={"X-Request-Id": given, "traceparent": given})
+    assert response.headers["omnitide-correlation"].startswith("c-")
+
+
+async def test_a_node_joins_as_the_contract_says(served: Served) -> None:
+    """Without a bearer token: the join token inside is the right to."""
+    import msgspec
+
+    async with httpx.AsyncClient(base_url=served.server.url, verify=False) as node:
+        ca = msgspec.json.decode((await node.get("/v1/ca")).content, type=CaAnswer)
+        assert ca.trust_bundle_pem.startswith("-----BEGIN")
+        body = {"token": served.runtime.join_token(), "csr_pem": "csr", "facts": {"host": "gamma"}, "more": "ignored"}
+        answer = msgspec.json.decode((await node.post("/v1/join", json=body)).content, type=JoinAnswer)
+        assert answer.node_id in served.runtime.state.nodes
+        assert answer.endpoints == ["127.0.0.1:7401"]
+        used = await node.post("/v1/join", json={**body, "csr_pem": "another"})
+        assert is_problem(used, 410, "expired")["hop"] == "token"
+        unknown = await node.post("/v1/join", json={**body, "token": MemoryRuntime().join_token(uses=3)})
+        assert unknown.status_code in (401, 403, 410)
+        mistyped = await node.post("/v1/join", json={**body, "token": "omt_oops"})
+        assert is_problem(mistyped, 401, "unauthenticated")["hop"] == "token"
+    assert served.runtime.joined[0][3] == "127.0.0.1"
+
+
+async def test_pages_over_http(served: Served) -> None:
+    for number in range(5):
+        await served.client.post("/v1/namespaces", json={"name": f"space-{number}"})
+    names: list[str] = []
+    cursor = ""
+    while True:
+        page = (await served.client.get("/v1/namespaces", params={"limit": 2, "cursor": cursor})).json()
+        names += [item["name"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    assert names == ["default", *(f"space-{number}" for number in range(5))]

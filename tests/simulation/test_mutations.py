@@ -1,0 +1,137 @@
+"""The simulation is worth something only if it fails when the fabric is broken: here it is broken, one part at a time.
+
+Each mutation is caught within the same 200 seeds that the unbroken fabric passes (PROOF: see CONTRIBUTING, "Proofs").
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from omnitide.fabric import decide as deciding
+from omnitide.fabric.commands import PlaceInstances, ReportInstances
+from omnitide.fabric.draft import Draft
+from omnitide.fabric.rules import nodes, placing, reports, returning, settle
+from omnitide.nexus import engine as engines
+from omnitide.nexus.watching import Watcher
+from omnitide.node import reconciler as reconcilers
+from simulation.scenario import simulate
+
+SEEDS = 200
+Mutation = Callable[[pytest.MonkeyPatch], None]
+
+
+def same_generation_again(patch: pytest.MonkeyPatch) -> None:
+    """The next generation of a slot gets the number of the last one."""
+    original = settle.ev.SlotGeneration
+    patch.setattr(settle.ev, "SlotGeneration", lambda slot, generation: original(slot, max(1, generation - 1)))
+
+
+def stale_generation_kept(patch: pytest.MonkeyPatch) -> None:
+    """A node that comes back keeps whatever it ran, also where the slot has moved on."""
+    patch.setattr(returning, "_may_merge", lambda draft, instance: True)
+
+
+def reports_taken_again(patch: pytest.MonkeyPatch) -> None:
+    """Reports that were taken before are taken once more."""
+    original = reports.report_instances
+
+    def mutated(draft: Draft, command: ReportInstances) -> None:
+        node = draft.state.nodes.get(command.node)
+        if node is not None:
+            forgetful = replace(node, sequence=0)
+            draft.state = replace(draft.state, nodes=draft.state.nodes.set(node.id, forgetful))
+        original(draft, command)
+
+    patch.setitem(deciding._RULES, ReportInstances, mutated)
+
+
+def acknowledged_before_the_sync(patch: pytest.MonkeyPatch) -> None:
+    """Clients are answered when their command is decided."""
+    original = engines.Engine._commit
+
+    async def mutated(self: engines.Engine, decided: Any) -> None:
+        engines._resolve(decided.waiters)
+        await original(self, decided)
+
+    patch.setattr(engines.Engine, "_commit", mutated)
+
+
+def watchers_without_a_bound(patch: pytest.MonkeyPatch) -> None:
+    """A slow watcher's buffer grows for ever."""
+
+    def mutated(self: Watcher, batch: list[Any]) -> None:
+        self._batches.append(batch)
+        self._buffered += len(batch)
+        self._wake.set()
+
+    patch.setattr(Watcher, "offer", mutated)
+
+
+def placed_twice(patch: pytest.MonkeyPatch) -> None:
+    """A plan is taken without looking whether it still holds."""
+
+    def mutated(draft: Draft, command: PlaceInstances) -> None:
+        for choice in command.choices:
+            instance = draft.state.instances.get(choice.instance)
+            if instance is None or choice.node not in draft.state.nodes:
+                continue
+            placement = placing.ev.Placement(instance.id, 1500, 1 << 20, tuple(choice.ports))
+            draft.emit(placing.ev.InstancesPlaced(node=choice.node, placements=(placement,)))
+        draft.result = {"placed": len(command.choices), "left_out": 0}
+
+    patch.setitem(deciding._RULES, PlaceInstances, mutated)
+
+
+def leases_that_never_end(patch: pytest.MonkeyPatch) -> None:
+    """A silent node is never declared lost."""
+    patch.setattr(nodes, "declare_lost", lambda draft, command: None)
+    patch.setitem(deciding._RULES, nodes.cm.DeclareLost, lambda draft, command: None)
+
+
+def removed_instances_run_on(patch: pytest.MonkeyPatch) -> None:
+    """A node does not stop what it is no longer told to run."""
+    patch.setattr(reconcilers.Reconciler, "_remove", lambda self, name, now: None)
+
+
+def attempts_start_anew(patch: pytest.MonkeyPatch) -> None:
+    """Each restart is attempt 1 again."""
+    original = reconcilers.Reconciler._begin
+
+    def mutated(self: Any, instance: Any, now: int) -> None:
+        instance.attempt = 0
+        original(self, instance, now)
+
+    patch.setattr(reconcilers.Reconciler, "_begin", mutated)
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    same_generation_again,
+    stale_generation_kept,
+    reports_taken_again,
+    acknowledged_before_the_sync,
+    watchers_without_a_bound,
+    placed_twice,
+    leases_that_never_end,
+    removed_instances_run_on,
+    attempts_start_anew,
+)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
+def test_the_simulation_catches(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutation(monkeypatch)
+    logging.disable(logging.CRITICAL)
+    try:
+        for seed in range(SEEDS):
+            try:
+                if simulate(seed).faults:
+                    return
+            except Exception:
+                return
+    finally:
+        logging.disable(logging.NOTSET)
+    pytest.fail(f"{mutation.__name__} passes {SEEDS} seeds")

@@ -1,0 +1,343 @@
+"""A Nexus in memory for tests of the surfaces: the real core on a list of entries, honest nodes, faults on demand."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from tests.support.honest import HonestNode, facts, first_fit
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric.decide import Decision, decide
+from omnitide.fabric.events import Entry
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import FabricState, TokenPurpose, empty_state, spec_of_instance
+from omnitide.operations.runtime import (
+    Check,
+    Limits,
+    LogPiece,
+    LogsUnavailable,
+    NewToken,
+    NodeAway,
+    NodeLive,
+    NotServing,
+    Trimmed,
+    WatchLagged,
+)
+from omnitide.scheduler.explain import explain_instance
+from omnitide.scheduler.explanation import Explanation
+from omnitide.scheduler.table import NodeTable
+from omnitide.security import tokens
+from omnitide.security.join_contract import JoinAnswer
+
+START_MS = 1_700_000_000_000
+KEYS = {"k1": b"k" * 32}
+SYSTEM = cm.Header(principal="system:test")
+
+
+@dataclass
+class Output:
+    """What an instance has written; `more` is set when something is added, `ended` when nothing will be."""
+
+    pieces: list[LogPiece] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: bool = False
+
+    def write(self, text: str | bytes, *, stream: str = "stdout", at_ms: int = START_MS, attempt: int = 1) -> None:
+        data = text.encode() if isinstance(text, str) else text
+        self.pieces.append(LogPiece(at_ms, stream, attempt, data))  # type: ignore[arg-type]
+        self.changed.set()
+
+
+class MemoryRuntime:
+    """Implements operations.runtime.Runtime. Time stands still unless `tick` moves it."""
+
+    def __init__(self) -> None:
+        self.state: FabricState = empty_state()
+        self.log: list[Entry] = []
+        self.first = 1
+        """Oldest revision that is kept."""
+        self.clock_ms = START_MS
+        self.refusing: NotServing | None = None
+        self.held: asyncio.Event | None = None
+        """While set and not fired, submits wait here before they are decided: for races."""
+        self.bounds = Limits()
+        self.checks = [Check("engine", True), Check("event-log", True)]
+        self.nodes: dict[str, HonestNode] = {}
+        self.live: dict[str, NodeLive] = {}
+        self.output: dict[str, Output] = {}
+        self.log_streams = 0
+        """Log streams open now."""
+        self.watch_bound = 10_000
+        self.joined: list[tuple[str, str, Mapping[str, object], str]] = []
+        self.join_outcome: JoinAnswer | Rejection | None = None
+        self.watches = 0
+        """Watches opened so far."""
+        self.stopped = asyncio.Event()
+        self._ids = itertools.count(1)
+        self._changed = asyncio.Event()
+        self.apply(cm.CreateFabric(fabric_id="home"))
+
+    # -- what a test does --------------------------------------------------------------------------------------------
+
+    def apply(self, command: cm.Command, principal: str = "system:test", **header: str) -> dict[str, str | int]:
+        """Decide and commit at once; fails the test if it is refused."""
+        outcome = self._commit(command, cm.Header(principal=principal, **header))
+        assert isinstance(outcome, Decision), f"{type(command).__name__} was refused: {outcome}"
+        return outcome.result
+
+    def tick(self, milliseconds: int) -> None:
+        self.clock_ms += milliseconds
+
+    def api_token(self) -> str:
+        """The text of a new API token."""
+        drawn = self.new_token(TokenPurpose.API)
+        self.apply(cm.IssueToken(id=drawn.id, purpose=TokenPurpose.API, digest=drawn.digest))
+        return drawn.text
+
+    def join_token(self, *, uses: int = 1, ttl_ms: int = 3_600_000, labels: Mapping[str, str] | None = None) -> str:
+        drawn = self.new_token(TokenPurpose.JOIN)
+        command = cm.IssueToken(
+            id=drawn.id,
+            purpose=TokenPurpose.JOIN,
+            digest=drawn.digest,
+            uses=uses,
+            expires_ms=self.clock_ms + ttl_ms,
+            labels=dict(labels or {}),
+        )
+        self.apply(command)
+        return drawn.text
+
+    def add_node(self, name: str, *, cpu: int = 4000, address: str = "127.0.0.1", **more: object) -> HonestNode:
+        """A node that has joined and is connected."""
+        token = tokens.parse_join_token(self.join_token()).id
+        node = HonestNode(
+            id=f"n-{name}", name=name, key=f"sha256:{name}", facts=facts(cpu=cpu, address=address, **more)
+        )
+        self.apply(node.join(token), principal=f"token:{token}")
+        self.nodes[name] = node
+        self.connect(name)
+        return node
+
+    def connect(self, name: str) -> None:
+        node = self.nodes[name]
+        answer = self.apply(node.hello(), principal=node.principal)
+        node.welcomed(int(answer["session"]), int(answer["sequence"]))
+        self.live[node.id] = NodeLive(last_beat_ms=self.clock_ms, session_address="127.0.0.1:50000")
+
+    def silence(self, name: str) -> None:
+        """The node's lease ends."""
+        node = self.nodes[name]
+        self.apply(cm.SuspectNode(node=node.id, session=node.session))
+        node.cut()
+        self.live.pop(node.id, None)
+
+    def settle(self) -> None:
+        """Place what waits, and let the nodes that are connected do and report what they should, until all is quiet."""
+        for _ in range(100):
+            before = self.state.revision
+            if self.state.pending:
+                plan = first_fit(self.state, max(self.clock_ms, self.state.time_ms))
+                if plan.choices:
+                    self.apply(plan)
+            for node in self.nodes.values():
+                if node.session:
+                    self._work(node)
+            if self.state.revision == before:
+                return
+        raise AssertionError("the fabric does not come to rest")
+
+    def _work(self, node: HonestNode) -> None:
+        node.desire(self.state)
+        node.step()
+        reports = node.reports()
+        if reports is not None:
+            self.apply(reports, principal=node.principal)
+            node.acknowledged(node.sent + len(node.unsent))
+
+    def exit(self, instance: str, *, code: int, cause: str = "", message: str = "") -> None:
+        """A running instance ends by itself, and its node says so."""
+        known = self.state.instances[instance]
+        node = next(one for one in self.nodes.values() if one.id == known.node)
+        node.exit(instance, spec_of_instance(self.state, known), code=code, cause=cause, message=message)
+        reports = node.reports()
+        assert reports is not None
+        self.apply(reports, principal=node.principal)
+        node.acknowledged(node.sent + len(node.unsent))
+
+    def writes(self, instance: str) -> Output:
+        return self.output.setdefault(instance, Output())
+
+    def trim(self, first: int) -> None:
+        self.first = first
+
+    # -- Runtime -----------------------------------------------------------------------------------------------------
+
+    def committed(self) -> FabricState:
+        return self.state
+
+    def _commit(self, command: cm.Command, header: cm.Header) -> Decision | Rejection:
+        outcome = decide(self.state, command, self._stamped(header))
+        if isinstance(outcome, Decision) and outcome.entry.events:
+            self.state = outcome.state
+            self.log.append(outcome.entry)
+            self._changed.set()
+            self._changed = asyncio.Event()
+        return outcome
+
+    def _stamped(self, header: cm.Header) -> cm.Header:
+        return cm.Header(
+            principal=header.principal,
+            time_ms=self.clock_ms,
+            correlation=header.correlation,
+            namespace=header.namespace,
+            idempotency_key=header.idempotency_key,
+            fingerprint=header.fingerprint,
+        )
+
+    async def submit(self, command: cm.Command, header: cm.Header) -> Decision | Rejection:
+        if self.refusing is not None:
+            raise self.refusing
+        if self.held is not None:
+            await self.held.wait()
+        await asyncio.sleep(0)
+        return self._commit(command, header)
+
+    def dry_run(self, command: cm.Command, header: cm.Header) -> Decision | Rejection:
+        return decide(self.state, command, self._stamped(header))
+
+    async def wait_for(self, revision: int, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.state.revision < revision:
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def entries(self, after: int, limit: int) -> list[tuple[int, Entry]]:
+        await asyncio.sleep(0)
+        if after + 1 < self.first:
+            raise Trimmed(after, self.first)
+        return list(enumerate(self.log[after : after + limit], start=after + 1))
+
+    async def watch(self, after: int) -> AsyncIterator[list[tuple[int, Entry]]]:
+        self.watches += 1
+        position = after
+        while True:
+            changed = self._changed
+            if self.state.revision - position > self.watch_bound:
+                raise WatchLagged(position)
+            batch = await self.entries(position, 1000)
+            if batch:
+                position = batch[-1][0]
+                yield batch
+            elif self.stopped.is_set():
+                return
+            else:
+                waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self.stopped.wait())]
+                try:
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for wait in waits:
+                        wait.cancel()
+
+    def log_id(self) -> str:
+        return "log-1"
+
+    def new_id(self, prefix: str) -> str:
+        return f"{prefix}-{next(self._ids):06x}"
+
+    def now_ms(self) -> int:
+        return self.clock_ms
+
+    def started_ms(self) -> int:
+        return START_MS
+
+    def node_live(self, node_id: str) -> NodeLive | None:
+        return self.live.get(node_id)
+
+    async def logs(
+        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int
+    ) -> AsyncIterator[LogPiece]:
+        known = self.state.instances[instance_id]
+        node = self.state.nodes.get(known.node)
+        if node is None:
+            raise LogsUnavailable(f"{known.name} has not been placed on a node yet")
+        if node.id not in self.live:
+            raise NodeAway(node.name, node.since_ms)
+        output = self.writes(instance_id)
+        self.log_streams += 1
+        try:
+            position = 0
+            while True:
+                output.changed.clear()
+                pieces = [piece for piece in output.pieces[position:] if piece.at_ms >= since_ms]
+                if position == 0 and tail_lines is not None:
+                    pieces = pieces[len(pieces) - min(tail_lines, len(pieces)) :]
+                position = len(output.pieces)
+                for piece in pieces:
+                    yield piece
+                if not follow or output.ended:
+                    return
+                await output.changed.wait()
+        finally:
+            self.log_streams -= 1
+
+    async def explain(self, instance_id: str, node_limit: int) -> Explanation:
+        instance = self.state.instances[instance_id]
+        return explain_instance(
+            self.state, NodeTable(self.state), instance, now_ms=self.clock_ms, node_limit=node_limit
+        )
+
+    def readiness(self) -> list[Check]:
+        return self.checks
+
+    def limits(self) -> Limits:
+        return self.bounds
+
+    def endpoints(self) -> tuple[str, ...]:
+        return ("127.0.0.1:7401",)
+
+    def new_token(self, purpose: TokenPurpose) -> NewToken:
+        entropy = next(self._ids).to_bytes(10, "big") + b"\x07" * 20
+        token = (
+            tokens.make_join_token(entropy, b"\x01" * 32)
+            if purpose is TokenPurpose.JOIN
+            else tokens.make_api_token(entropy)
+        )
+        return NewToken(token.id, token.text, tokens.digest(token, "k1", KEYS["k1"]))
+
+    def token_keys(self) -> Mapping[str, bytes]:
+        return KEYS
+
+    def ca_bundle_pem(self) -> str:
+        return "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+    async def join(
+        self, token_text: str, csr_pem: str, facts: Mapping[str, object], peer: str
+    ) -> JoinAnswer | Rejection:
+        self.joined.append((token_text, csr_pem, facts, peer))
+        if self.refusing is not None:
+            raise self.refusing
+        if self.join_outcome is not None:
+            return self.join_outcome
+        shown = tokens.parse_join_token(token_text)
+        known = self.state.tokens.get(shown.id)
+        if known is None or not tokens.matches(shown, known.digest, KEYS):
+            return Rejection(code="forbidden", message="the join token is unknown", hint="omnitide token create")
+        number = next(self._ids)
+        command = cm.JoinNode(
+            token=shown.id, node=f"n{number}", name=f"node-{number}", key_digest=csr_pem, facts=cm.NodeFacts()
+        )
+        outcome = await self.submit(command, cm.Header(principal=f"token:{shown.id}"))
+        if isinstance(outcome, Rejection):
+            return outcome
+        return JoinAnswer(
+            node_id=command.node,
+            fabric_id=self.state.fabric_id,
+            certificate_pem="certificate",
+            trust_bundle_pem=self.ca_bundle_pem(),
+            endpoints=list(self.endpoints()),
+            server_time_ms=self.clock_ms,
+        )

@@ -1,0 +1,233 @@
+"""Instances that end by themselves: restarted on their node, then rescheduled with a back-off, elsewhere if possible."""
+
+import pytest
+from tests.support.honest import facts
+from tests.support.spec import Fabric, spec
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric.rules.settle import reschedule_delay
+from omnitide.fabric.state import ExitRecord, Phase
+from omnitide.model.spec import AgentSpec, Port, Restart
+
+QUICK = Restart(attempts=0, backoff=500, backoff_max=4_000, reset_after=60_000)
+"""The node gives up at once, so that every exit is the fabric's to mend."""
+
+
+def running(what: AgentSpec, *nodes: str, replicas: int = 1) -> Fabric:
+    fabric = Fabric()
+    fabric.join(*(nodes or ("alpha",)))
+    fabric.deploy(what, replicas=replicas)
+    fabric.settle()
+    assert fabric.running() == replicas
+    return fabric
+
+
+def test_the_delay_doubles_from_the_second_failure_in_a_row_up_to_its_cap() -> None:
+    assert [reschedule_delay(QUICK, failures) for failures in range(7)] == [0, 500, 1000, 2000, 4000, 4000, 4000]
+    assert reschedule_delay(QUICK, 10**9) == 4000
+
+
+def test_a_restart_on_the_node_is_an_attempt_of_the_same_instance() -> None:
+    fabric = running(spec(restart=Restart(attempts=5)))
+    outcome = fabric.exit("hello.1.1", code=3)
+    assert outcome.kinds == ["instance.exited", "node.reported"]
+    instance = fabric.instance("hello.1.1")
+    assert (instance.status.value, instance.phase, instance.exit) == (
+        "starting",
+        Phase.WAITING,
+        ExitRecord(attempt=1, code=3, reason="exited"),
+    )
+    fabric.settle()
+    assert fabric.statuses() == {"hello.1.1": "running"}
+    assert fabric.instance("hello.1.1").attempt == 2
+
+
+def test_given_up_by_its_node_it_is_the_next_generation_after_a_delay_and_elsewhere() -> None:
+    fabric = running(spec(restart=QUICK), "alpha", "beta")
+    node = fabric.instance("hello.1.1").node
+    fabric.exit("hello.1.1", code=1)
+    following = fabric.instance("hello.1.2")
+    assert following.status.value == "pending"
+    assert following.not_before_ms == fabric.state.time_ms + 500
+    assert following.avoid == node
+    slot = fabric.agent().slots[1]
+    assert (slot.failures, slot.last_node, slot.last_exit) == (1, node, ExitRecord(attempt=1, code=1, reason="exited"))
+
+
+def test_it_is_not_placed_before_its_time() -> None:
+    fabric = running(spec(restart=QUICK))
+    fabric.exit("hello.1.1")
+    choice = cm.PlaceChoice("hello.1.2", "n-alpha", ())
+    plan = cm.PlaceInstances(seen_revision=fabric.state.revision, choices=(choice,))
+    assert fabric.when(plan, by="system:placer").result == {"placed": 0, "left_out": 1}
+    fabric.pass_ms(500)
+    assert fabric.when(plan, by="system:placer").result == {"placed": 1, "left_out": 0}
+
+
+def test_failures_in_a_row_wait_longer_and_longer() -> None:
+    fabric = running(spec(restart=QUICK))
+    waits: list[int] = []
+    for generation in range(1, 6):
+        fabric.exit(f"hello.1.{generation}")
+        following = fabric.instance(f"hello.1.{generation + 1}")
+        waits.append(following.not_before_ms - fabric.state.time_ms)
+        fabric.pass_ms(waits[-1])
+        fabric.round()
+    assert waits == [500, 1000, 2000, 4000, 4000]
+
+
+def test_a_stable_run_starts_the_count_anew() -> None:
+    fabric = running(spec(restart=QUICK))
+    for generation in (1, 2, 3):
+        fabric.exit(f"hello.1.{generation}")
+        fabric.pass_ms(10_000)
+        fabric.round()
+    assert fabric.agent().slots[1].failures == 3
+    fabric.pass_ms(60_000)
+    fabric.exit("hello.1.4")
+    assert fabric.agent().slots[1].failures == 1
+    assert fabric.instance("hello.1.5").not_before_ms == fabric.state.time_ms + 500
+
+
+def test_a_new_version_does_not_wait_for_the_failures_of_the_old_one() -> None:
+    fabric = running(spec(restart=QUICK))
+    for generation in (1, 2, 3):
+        fabric.exit(f"hello.1.{generation}")
+        fabric.pass_ms(10_000)
+        fabric.round()
+    fabric.exit("hello.1.4")
+    fabric.deploy(spec("fixed", restart=QUICK))
+    following = fabric.instance("hello.1.6")
+    assert (following.version, following.not_before_ms, following.avoid) == (2, 0, "")
+    assert fabric.agent().slots[1].failures == 0
+
+
+def test_a_loss_is_no_failure_and_proves_no_stability() -> None:
+    fabric = running(spec(restart=QUICK), "alpha", "beta")
+    fabric.exit("hello.1.1")
+    fabric.pass_ms(1_000)
+    fabric.round()
+    fabric.lose(fabric.state.nodes[fabric.instance("hello.1.2").node].name)
+    assert fabric.agent().slots[1].failures == 1
+    assert fabric.instance("hello.1.3").not_before_ms == 0
+
+
+def test_a_permanent_cause_is_rescheduled_like_any_other_failure() -> None:
+    fabric = running(spec(restart=QUICK))
+    exit_record = ExitRecord(reason="start-failed", cause="command-not-found", permanent=True, message="no serve here")
+    fabric.report(
+        "alpha",
+        cm.InstanceReport(instance="hello.1.1", attempt=1, phase=Phase.ENDED, outcome="failed", exit=exit_record),
+    )
+    last = fabric.agent().slots[1].last_exit
+    assert last is not None
+    assert (last.cause, last.permanent, last.message) == ("command-not-found", True, "no serve here")
+    assert fabric.instance("hello.1.2").avoid == "n-alpha"
+
+
+class TestPolicies:
+    def test_never_leaves_it_ended_whatever_the_end(self) -> None:
+        for code, status in ((0, "succeeded"), (1, "failed")):
+            fabric = running(spec(restart=Restart(policy="never")))
+            fabric.exit("hello.1.1", code=code)
+            fabric.settle()
+            assert fabric.statuses() == {"hello.1.1": status}
+            assert fabric.node("alpha").used_cpu_milli == 0
+
+    def test_on_failure_leaves_success_alone_and_reschedules_failure(self) -> None:
+        fabric = running(spec(restart=Restart(policy="on-failure", attempts=0)), replicas=2)
+        fabric.exit("hello.1.1", code=0)
+        fabric.exit("hello.2.1", code=1)
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.1": "succeeded", "hello.2.2": "running"}
+
+    def test_always_starts_what_its_node_calls_succeeded_again(self) -> None:
+        fabric = running(spec())
+        fabric.report(
+            "alpha", cm.InstanceReport(instance="hello.1.1", attempt=1, phase=Phase.ENDED, outcome="succeeded")
+        )
+        assert fabric.statuses() == {"hello.1.2": "pending"}
+
+    def test_an_update_runs_what_had_ended_for_good_once_more(self) -> None:
+        fabric = running(spec("one", restart=Restart(policy="never")))
+        fabric.exit("hello.1.1", code=0)
+        fabric.deploy(spec("two", restart=Restart(policy="never")))
+        assert fabric.statuses() == {"hello.1.2": "pending"}
+
+    def test_what_had_ended_for_good_stays_so_through_a_scale_and_the_loss_of_its_node(self) -> None:
+        fabric = running(spec(restart=Restart(policy="never")))
+        fabric.exit("hello.1.1", code=0)
+        fabric.given(cm.ScaleAgent(namespace="default", name="hello", replicas=2))
+        fabric.lose("alpha")
+        assert fabric.statuses() == {"hello.1.1": "succeeded", "hello.2.1": "pending"}
+
+
+class TestPortBusy:
+    def busy(self, message: str) -> Fabric:
+        fabric = Fabric()
+        fabric.join("alpha", node_facts=facts(ports=(20000, 20004)))
+        fabric.deploy(spec(ports={"admin": Port(), "http": Port()}))
+        fabric.settle()
+        assert fabric.instance("hello.1.1").ports == (("admin", 20000), ("http", 20001))
+        fabric.exit("hello.1.1", cause="port-busy", message=message)
+        return fabric
+
+    def test_the_port_is_not_given_again_and_the_next_try_comes_at_once_and_may_be_there(self) -> None:
+        fabric = self.busy("20001")
+        assert dict(fabric.node("alpha").ports) == {20001: "!"}
+        following = fabric.instance("hello.1.2")
+        assert (following.not_before_ms, following.avoid) == (0, "")
+        fabric.settle()
+        assert fabric.instance("hello.1.2").ports == (("admin", 20000), ("http", 20002))
+
+    def test_a_message_for_people_is_understood(self) -> None:
+        assert dict(self.busy("port 20000 (admin) is in use").node("alpha").ports) == {20000: "!"}
+
+    @pytest.mark.parametrize("message", ["", "address in use", "99999", "²", "9" * 400, "22"])
+    def test_where_no_port_of_the_instance_is_named_none_of_them_is_trusted(self, message: str) -> None:
+        assert dict(self.busy(message).node("alpha").ports) == {20000: "!", 20001: "!"}
+
+    def test_a_node_that_connects_anew_has_all_its_ports_again(self) -> None:
+        fabric = self.busy("20001")
+        fabric.nodes["alpha"].cut()
+        fabric.connect("alpha")
+        assert dict(fabric.node("alpha").ports) == {}
+
+    def test_again_and_again_waits_longer_and_longer(self) -> None:
+        fabric = self.busy("20001")
+        fabric.round()
+        fabric.exit("hello.1.2", cause="port-busy", message="20000")
+        assert fabric.instance("hello.1.3").not_before_ms == fabric.state.time_ms + 500
+
+
+class TestStoppedUnasked:
+    """A node that stops what it was not asked to stop, as when it goes down on purpose."""
+
+    def stopped(self, fabric: Fabric, instance: str) -> None:
+        node = fabric.state.nodes[fabric.instance(instance).node].name
+        report = cm.InstanceReport(instance=instance, attempt=1, phase=Phase.ENDED, outcome="stopped")
+        assert fabric.report(node, report).accepted
+
+    def test_it_goes_elsewhere_and_never_round_in_circles_without_a_wait(self) -> None:
+        fabric = running(spec(restart=QUICK), "alpha", "beta")
+        node = fabric.instance("hello.1.1").node
+        self.stopped(fabric, "hello.1.1")
+        following = fabric.instance("hello.1.2")
+        assert following.avoid == node
+        assert following.not_before_ms == fabric.state.time_ms + 500
+
+
+def test_a_report_that_overtook_the_one_before_brings_the_exit_along() -> None:
+    fabric = running(spec())
+    fabric.report(
+        "alpha",
+        cm.InstanceReport(
+            instance="hello.1.1",
+            attempt=2,
+            phase=Phase.RUNNING,
+            exit=ExitRecord(attempt=2, signal=9, reason="signalled"),
+        ),
+    )
+    instance = fabric.instance("hello.1.1")
+    assert (instance.attempt, instance.phase) == (2, Phase.RUNNING)
+    assert instance.exit == ExitRecord(attempt=1, signal=9, reason="signalled")

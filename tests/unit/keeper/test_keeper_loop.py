@@ -1,0 +1,92 @@
+"""The event loop: order, timers, and that nothing unforeseen ends it."""
+
+import os
+
+import pytest
+
+from omnitide.node.keeper.loop import Loop
+
+
+@pytest.fixture
+def loop():
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+def test_timers_run_in_the_order_of_their_times(loop):
+    said = []
+    loop.after(30, lambda: said.append("late"))
+    loop.after(0, lambda: said.append("first"))
+    loop.after(0, lambda: said.append("second"))
+    loop.after(20, lambda: said.append("never")).cancel()
+    loop.after(40, loop.stop)
+    loop.run()
+    assert said == ["first", "second", "late"]
+
+
+def test_descriptors_are_served_in_the_order_in_which_they_became_ready(loop):
+    pipes = [os.pipe() for _ in range(8)]
+    said = []
+
+    def take(number: int) -> None:
+        said.append(os.read(pipes[number][0], 10))
+        if len(said) == 8:
+            loop.stop()
+
+    for number, (reader, _) in enumerate(pipes):
+        loop.watch(reader, lambda number=number: take(number))
+    order = [3, 1, 7, 0, 5, 2, 6, 4]
+    for number in order:
+        os.write(pipes[number][1], b"%d" % number)
+    loop.run()
+    assert said == [b"%d" % number for number in order]
+    for pair in pipes:
+        for fd in pair:
+            os.close(fd)
+
+
+def test_what_was_forgotten_meanwhile_is_not_served(loop):
+    """Its descriptor may already belong to another."""
+    first, second = os.pipe(), os.pipe()
+    said = []
+
+    def serve(fd: int, other: int) -> None:
+        said.append(fd)
+        loop.forget(fd)
+        loop.forget(other)
+        loop.after(0, loop.stop)
+
+    loop.watch(first[0], lambda: serve(first[0], second[0]))
+    loop.watch(second[0], lambda: serve(second[0], first[0]))
+    os.write(first[1], b"x")
+    os.write(second[1], b"x")
+    loop.run()
+    assert said == [first[0]]
+    for fd in (*first, *second):
+        os.close(fd)
+
+
+def test_an_error_in_one_call_does_not_end_the_loop(loop, capfd):
+    said = []
+
+    def broken() -> None:
+        raise RuntimeError("unforeseen")
+
+    loop.after(0, broken)
+    loop.after(1, lambda: said.append("still here"))
+    loop.after(2, loop.stop)
+    loop.run()
+    assert said == ["still here"]
+    assert "unforeseen" in capfd.readouterr().err
+
+
+def test_writable_is_only_told_where_asked_for(loop):
+    reader, writer = os.pipe()
+    said = []
+    loop.watch(writer, lambda: said.append("not asked"))
+    loop.after(20, lambda: loop.watch(writer, lambda: (said.append("writable"), loop.stop()), write=True))
+    loop.run()
+    assert said == ["writable"]
+    os.close(reader)
+    os.close(writer)

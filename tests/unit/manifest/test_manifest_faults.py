@@ -1,0 +1,153 @@
+"""A wrong manifest is refused as a whole, with file, line, field and the next step for each fault."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnitide.model.manifest import MAX_MANIFEST_BYTES, Format, ManifestError, Source, read_manifests
+from omnitide.model.yaml_documents import MAX_VALUES
+
+GOOD = b'name = "hello"\ncommand = ["true"]\n'
+
+
+def faults(text: str | bytes, form: Format = "toml", name: str = "a.toml") -> list[str]:
+    data = text.encode() if isinstance(text, str) else text
+    with pytest.raises(ManifestError) as caught:
+        read_manifests([Source(name, data, form)])
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_all_faults_of_a_file_are_told_at_once_with_their_lines() -> None:
+    text = """name = "Hello World"
+commnd = ["x"]
+replicas = "3"
+
+[resources]
+memory = "64MiBB"
+cpu = true
+"""
+    told = faults(text)
+    starts = [
+        "a.toml:1: name: 'Hello World' cannot be used here: ",
+        "a.toml:2: commnd: unknown field (did you mean 'command'?)",
+        "a.toml:3: replicas: expected a whole number, got text",
+        "a.toml:6: resources.memory: '64MiBB' is not a size: the unit 'mibb' is unknown",
+        "a.toml:7: resources.cpu: cpu must be a number",
+        "a.toml:1: command: is missing",
+    ]
+    assert [one[: len(start)] for one, start in zip(told, starts, strict=True)] == starts
+    assert told[0].endswith("(try 'hello-world')")
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "line", "message"),
+    [
+        ("toml", 'name = "a"\ncommand = [', 2, "is not TOML"),
+        ("yaml", "name: a\ncommand: [true\n", 3, "is not YAML"),
+        ("json", '{"name": "a",\n "command": }', 2, "is not JSON"),
+        ("yaml", "name: a\nname: b\ncommand: [x]\n", 2, "the key 'name' is there twice"),
+        ("json", '{"name": "a", "name": "b"}', 0, "the key 'name' is there twice"),
+        ("yaml", "name: a\ncommand: !!python/object/apply:os.system [id]\n", 2, "cannot be used here"),
+        ("yaml", "name: !secret a\ncommand: [x]\n", 1, "the tag !secret cannot be used here"),
+        ("yaml", "base: &b {cpu: 1}\nname: a\nresources:\n  <<: *b\n", 4, "merge keys"),
+        ("yaml", "a: &a [*a]\n", 1, ""),
+        ("json", '{"name": NaN}', 0, "NaN is not JSON"),
+        ("toml", "", 0, "is missing"),
+        ("yaml", "# nothing\n", 0, "is empty"),
+        ("yaml", "- a\n- b\n", 1, "expected fields, got a list"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_line(form: Format, text: str, line: int, message: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read_manifests([Source("a." + form, text.encode(), form)])
+    fault = caught.value.faults[0]
+    assert message in fault.message
+    if line:
+        assert fault.line == line
+
+
+def test_a_file_that_is_too_large_is_not_read() -> None:
+    assert "262144 are the most" in faults(GOOD + b"#" * MAX_MANIFEST_BYTES)[0]
+
+
+def test_a_file_that_is_not_text_says_where() -> None:
+    assert faults(GOOD + b"# \xff\n") == ["a.toml:3: is not UTF-8 text"]
+
+
+def test_aliases_cannot_make_a_small_file_large() -> None:
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    assert f"more than {MAX_VALUES} values" in faults("\n".join(levels), "yaml", "bomb.yaml")[0]
+
+
+def test_an_alias_is_as_good_as_what_it_stands_for() -> None:
+    text = "name: a\ncommand: &c [run, it]\nenvironment: {A: &x one, B: *x}\n"
+    (found,) = read_manifests([Source("a.yaml", text.encode(), "yaml")])
+    assert found.manifest.environment == {"A": "one", "B": "one"}
+
+
+def test_what_only_yaml_1_1_takes_for_something_else_is_text() -> None:
+    text = "name: 'on'\ncommand: [yes, no, 'off', 1_000, 12:30:45, 2020-01-01]\n"
+    (found,) = read_manifests([Source("a.yaml", text.encode(), "yaml")])
+    assert found.manifest.command == ("yes", "no", "off", "1_000", "12:30:45", "2020-01-01")
+
+
+def test_faults_of_yaml_documents_have_lines_of_their_own() -> None:
+    text = "name: a\ncommand: [x]\n---\nname: b\ncommand:\n  - x\n  - 3\n"
+    assert faults(text, "yaml", "two.yaml") == [
+        "two.yaml:7: command[1]: expected text, got a whole number (put it in quotes)"
+    ]
+
+
+def test_one_name_in_two_files_is_refused_with_both_places() -> None:
+    sources = [Source("one.toml", GOOD, "toml"), Source("two.yaml", b"name: hello\ncommand: [x]\n", "yaml")]
+    with pytest.raises(ManifestError) as caught:
+        read_manifests(sources)
+    assert str(caught.value) == (
+        "two.yaml:1: name: the agent default/hello is already in one.toml:1 (give one of them another name)"
+    )
+
+
+def test_one_name_in_two_namespaces_is_two_agents() -> None:
+    other = b'name = "hello"\nnamespace = "team"\ncommand = ["true"]\n'
+    found = read_manifests([Source("one.toml", GOOD, "toml"), Source("two.toml", other, "toml")])
+    assert [one.manifest.namespace for one in found] == [None, "team"]
+
+
+def test_the_faults_of_all_files_are_told_together() -> None:
+    sources = [Source("one.toml", b"nam = 1", "toml"), Source("two.toml", GOOD, "toml"), Source("x.json", b"[", "json")]
+    with pytest.raises(ManifestError) as caught:
+        read_manifests(sources)
+    assert {fault.file for fault in caught.value.faults} == {"one.toml", "x.json"}
+
+
+@pytest.mark.parametrize("form", ["toml", "yaml", "json"])
+def test_the_three_formats_say_the_same(form: Format) -> None:
+    texts = {
+        "toml": 'name="a"\ncommand=["x"]\nreplicas=2\nresources={cpu=0.5,memory="64MiB"}\nports={http={}}',
+        "yaml": "name: a\ncommand: [x]\nreplicas: 2\nresources: {cpu: 0.5, memory: 64MiB}\nports: {http: {}}",
+        "json": '{"name":"a","command":["x"],"replicas":2,"resources":{"cpu":"500m","memory":67108864},'
+        '"ports":{"http":{}}}',
+    }
+    (found,) = read_manifests([Source("a", texts[form].encode(), form)])
+    assert (found.manifest.resources.cpu, found.manifest.resources.memory) == (500, 64 << 20)
+    assert (found.manifest.name, found.manifest.replicas, list(found.manifest.ports)) == ("a", 2, ["http"])
+
+
+def read(data: bytes, form: Format) -> bool:
+    """Whether it is refused; anything but a ManifestError fails the test."""
+    try:
+        read_manifests([Source("a", data, form)])
+    except ManifestError as error:
+        return bool(error.faults)
+    return False
+
+
+@given(st.binary(max_size=200), st.sampled_from(["toml", "yaml", "json"]))
+def test_no_bytes_break_the_reader(data: bytes, form: Format) -> None:
+    assert read(data, form)
+
+
+@given(st.text(max_size=300), st.sampled_from(["toml", "yaml", "json"]))
+def test_no_text_breaks_the_reader(text: str, form: Format) -> None:
+    assert read(text.encode("utf-8", "replace"), form)

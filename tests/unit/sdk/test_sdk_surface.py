@@ -1,0 +1,74 @@
+"""Both clients have every operation of the registry, and the same signatures."""
+
+import inspect
+import re
+import subprocess
+import sys
+
+from omnitide.operations.registry import REGISTRY
+from omnitide.sdk.async_client import AsyncClient, AsyncEventWatch
+from omnitide.sdk.client import Client, EventWatch
+
+WITHOUT_RPC = {"health.live": "check_live", "health.ready": "check_ready", "join.ca": "get_ca"}
+NOT_FOR_CLIENTS = {"join.node"}
+"""A node joins through `omnitide.security.join`, which checks who it talks to before it sends its token."""
+
+
+def methods(cls: type) -> dict[str, inspect.Signature]:
+    return {
+        name: inspect.signature(member)
+        for name, member in inspect.getmembers(cls, callable)
+        if not name.startswith("_") and name not in ("find", "close")
+    }
+
+
+def test_every_operation_is_a_method() -> None:
+    for operation in REGISTRY:
+        if operation.name in NOT_FOR_CLIENTS:
+            continue
+        name = WITHOUT_RPC.get(operation.name) or re.sub(r"(?<!^)(?=[A-Z])", "_", operation.rpc).lower()
+        assert callable(getattr(Client, name, None)), f"{operation.name} should be Client.{name}"
+
+
+def test_every_method_asks_for_a_path_that_an_operation_answers() -> None:
+    import omnitide.sdk.calls as calls
+
+    known = {(one.method, re.sub(r"\{[a-z_]+\}", "*", one.path)) for one in REGISTRY}
+    samples = {"limit": 1, "dry_run": False, "spec": None, "filters": {}, "kinds": (), "labels": None, "uses": 1}
+    for name, function in inspect.getmembers(calls, inspect.isfunction):
+        if name.startswith("_") or name in ("text_of", "watch_query", "present", "quote", "field"):
+            continue
+        from omnitide.model.spec import AgentSpec, JobSpec
+
+        arguments = {}
+        for parameter in inspect.signature(function).parameters:
+            spec = JobSpec(command=("x",)) if name == "run_job" else AgentSpec(command=("x",))
+            numbers = ("nodes", "after", "skip", "last", "since_ms", "replicas")
+            verb = "cordon" if name == "change_node" else "restart"
+            special = {"spec": spec, "verb": verb, "if_match": None, "min_revision": None, "tail": None, "ttl": None}
+            default = 1 if parameter in numbers else "*"
+            arguments[parameter] = special.get(parameter, samples.get(parameter, default))
+        call = function(**arguments)
+        path = call.path.replace("%2A", "*")
+        assert (call.method, path) in known, f"{name} asks for {call.method} {path}"
+
+
+def test_the_two_flavours_have_the_same_methods() -> None:
+    sync, other = methods(Client), methods(AsyncClient)
+    assert sync.keys() == other.keys()
+    for name, signature in sync.items():
+        assert list(signature.parameters.values()) == list(other[name].parameters.values()), name
+        returned = [str(one.return_annotation).replace("Async", "") for one in (signature, other[name])]
+        assert returned[0] == returned[1], name
+    watch, other_watch = methods(EventWatch), methods(AsyncEventWatch)
+    assert watch.keys() == other_watch.keys()
+
+
+def test_loading_the_client_does_not_load_what_it_does_not_need() -> None:
+    program = "import sys, omnitide.sdk.client; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(ran.stdout.split())
+    heavy = {"rich", "pygments", "grpc", "numpy", "rocksdict", "starlette", "cryptography", "typer", "click"}
+    assert heavy & loaded == set()
+    ours = {name for name in loaded if name.startswith("omnitide.")}
+    assert {name.split(".")[1] for name in ours} == {"sdk", "model"}
