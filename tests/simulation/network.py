@@ -79,7 +79,7 @@ class Wire:
         while True:
             if self._queue and not self._network.is_cut(self._node):
                 due = self._queue[0][0] - asyncio.get_running_loop().time()
-                if due <= 0:
+                if due <= 1e-6:  # finer than the loop's clock
                     raw = self._queue.popleft()[1]
                     self._changed.set()
                     return self._parse(raw)

@@ -99,6 +99,8 @@ class _Life:
         self.rng = rng
         self.verbose = verbose
         self.ids = 0
+        self.dead: dict[str, None] = {}
+        """Nodes that never come back."""
 
     def say(self, text: str) -> None:
         if self.verbose:
@@ -241,13 +243,19 @@ class _Life:
         elif choice == 11:
             world.set_full(not world.storage.full)
         else:
-            node.host.busy.symmetric_difference_update({rng.randrange(20_000, 20_010)})
+            node.host.busy.symmetric_difference_update(rng.sample(range(20_000, 20_100), 40))
 
     # -- calm --------------------------------------------------------------------------------------------------------
 
     async def calm(self) -> None:
-        """Every fault ends: machines are up, the network carries, disks have room, all nodes are open."""
+        """Every fault ends: machines are up, the network carries, disks have room, all nodes are open. In some lives
+        one machine has died for good, and what can run elsewhere has to."""
         world = self.world
+        if len(world.nodes) > 1 and self.rng.random() < 0.4:
+            last = world.nodes[-1]
+            self.dead[last.id] = None
+            await last.kill_machine()
+            self.say(f"{last.name} is gone for good")
         self.say("calm")
         world.network.weather = Weather()
         world.set_full(False)
@@ -255,7 +263,7 @@ class _Life:
             world.network.heal(node.id)
             node.set_faults(NO_FAULTS)
             node.host.busy.clear()
-            if node.process is None:
+            if node.process is None and node.id not in self.dead:
                 node.start()
         if world.nexus is None or world.nexus.engine.failed.done():
             await world.kill_nexus()
@@ -288,6 +296,8 @@ class _Life:
         state = world.state()
         found = list(violations(state))
         for node in sorted(state.nodes.values(), key=lambda node: node.id):
+            if node.id in self.dead:
+                continue
             if node.status is not NodeStatus.LIVE:
                 found.append(f"node {node.name} is {node.status.value}")
             if node.scheduling is not Scheduling.OPEN:
@@ -305,12 +315,18 @@ class _Life:
         state = self.world.state()
         for agent in sorted(state.agents.values(), key=lambda agent: agent.id):
             label = f"agent {agent.name}"
-            if agent.deleting:
+            strays = [stray for stray in sorted(agent.strays) if state.instances[stray].node not in self.dead]
+            if agent.deleting and all(state.instances[s.current].node not in self.dead for s in agent.slots.values()):
                 found.append(f"{label} is not gone")
-            if agent.strays:
-                found.append(f"{label} has strays {sorted(agent.strays)}")
+            if strays:
+                found.append(f"{label} has strays {strays}")
             for slot, place_ in sorted(agent.slots.items()):
                 current = state.instances[place_.current]
+                if current.node in self.dead and current.status not in ENDED:
+                    spec = agent.versions[current.version].spec
+                    if spec.on_disconnect == "replace":
+                        found.append(f"{label} slot {slot} is {current.status.value} on a dead node")
+                    continue
                 if not agent.wants(slot):
                     found.append(f"{label} has slot {slot}, which nobody wants")
                 # A replica that fits nowhere uses up the update's budget: the old version rightly stays.
@@ -340,6 +356,8 @@ class _Life:
         found: list[str] = []
         state = self.world.state()
         for node in self.world.nodes:
+            if node.id in self.dead:
+                continue
             runs = {key.instance for key in node.runtime.live()}
             believed = {
                 identifier

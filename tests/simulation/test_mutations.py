@@ -1,6 +1,6 @@
 """The simulation is worth something only if it fails when the fabric is broken: here it is broken, one part at a time.
 
-Each mutation is caught within the same 200 seeds that the unbroken fabric passes (PROOF: see CONTRIBUTING, "Proofs").
+Each mutation is caught within the same 200 seeds that the unbroken fabric passes.
 """
 
 import logging
@@ -96,17 +96,6 @@ def removed_instances_run_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconcilers.Reconciler, "_remove", lambda self, name, now: None)
 
 
-def attempts_start_anew(patch: pytest.MonkeyPatch) -> None:
-    """Each restart is attempt 1 again."""
-    original = reconcilers.Reconciler._begin
-
-    def mutated(self: Any, instance: Any, now: int) -> None:
-        instance.attempt = 0
-        original(self, instance, now)
-
-    patch.setattr(reconcilers.Reconciler, "_begin", mutated)
-
-
 MUTATIONS: tuple[Mutation, ...] = (
     same_generation_again,
     stale_generation_kept,
@@ -116,7 +105,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     placed_twice,
     leases_that_never_end,
     removed_instances_run_on,
-    attempts_start_anew,
 )
 
 

@@ -86,4 +86,4 @@ def test_a_life_is_eventful_enough_to_prove_something() -> None:
         "nexus restarts",
         "sessions",
     } - {kind for kind, count in seen.items() if count > 0}
-    assert not missing
+    assert not missing, seen

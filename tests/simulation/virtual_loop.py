@@ -17,11 +17,21 @@ class Deadlock(Exception):
     """Nothing can run and no timer is set: whoever waits would wait for ever."""
 
 
+class Livelock(Exception):
+    """Something runs and runs and gets nowhere."""
+
+
+MAX_STILL = 20_000
+MAX_TURNS = 300_000
+
+
 class _NoSelector(selectors.BaseSelector):
     """Selects nothing; moves the loop's clock instead."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.turns = 0
+        self.still = 0
         self._keys: dict[int, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -36,6 +46,15 @@ class _NoSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise Deadlock("nothing can run and no timer is set")
+        self.turns += 1
+        if timeout == 0:
+            self.still += 1
+            if self.still > MAX_STILL:
+                raise Livelock(f"{MAX_STILL} turns of the loop at {self.now:.3f} s, and time does not pass")
+        else:
+            self.still = 0
+        if self.turns > MAX_TURNS:
+            raise Livelock(f"{MAX_TURNS} turns of the loop by {self.now:.3f} s of a life")
         if timeout > 0:
             # Up to the next whole microsecond: sums of floats would depend on which timers came in between.
             self.now = math.ceil(round((self.now + timeout) * 1e6, 3)) / 1e6

@@ -278,7 +278,11 @@ class World:
             return None
         if isinstance(answer, Decision) and answer.entry.events:
             self.acknowledged[answer.revision] = type(command).__name__
-            self._answers[answer.revision] = self.storage.records(answer.revision - 1, 1, 10**9)[0].payload
+            found = self.storage.records(answer.revision - 1, 1, 10**9)
+            if found:
+                self._answers[answer.revision] = found[0].payload
+            else:
+                self.faults_found.append(f"r{answer.revision} is acknowledged and not durable")
         return answer
 
     async def join_all(self) -> None:

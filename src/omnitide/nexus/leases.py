@@ -89,17 +89,19 @@ class Leases:
         if not await self._submit(SuspectNode(node=node, session=session)):
             return
         silent_since = self._clock.monotonic()
+        declared_ms = -1
         while True:
             known = self._engine.committed().nodes.get(node)
             if known is None or known.session != session:
                 return
             elapsed_ms = int((self._clock.monotonic() - silent_since) * 1000)
-            due_ms = self._next_threshold(self._engine.committed(), known, elapsed_ms)
+            due_ms = self._next_threshold(self._engine.committed(), known, declared_ms)
             if due_ms is None:
                 return
+            declared_ms = max(due_ms, elapsed_ms)
             if due_ms > elapsed_ms:
                 await asyncio.sleep((due_ms - elapsed_ms) / 1000)
-            silent_ms = max(due_ms, int((self._clock.monotonic() - silent_since) * 1000))
+            silent_ms = max(declared_ms, int((self._clock.monotonic() - silent_since) * 1000))
             command = DeclareLost(
                 node=node,
                 session=session,
@@ -109,8 +111,9 @@ class Leases:
             if not await self._submit(command):
                 return
 
-    def _next_threshold(self, state: FabricState, node: Node, elapsed_ms: int) -> int | None:
-        """When (ms of silence) something on the node is next to be declared lost; None if nothing is."""
+    def _next_threshold(self, state: FabricState, node: Node, declared_ms: int) -> int | None:
+        """When (ms of silence) something on the node is next to be declared lost; None if nothing is. What has come due
+        by `declared_ms` is not asked for again, whatever was made of it."""
         default_ms = self._times().lost_after_ms
         thresholds: set[int] = set()
         if node.status is NodeStatus.UNREACHABLE:
@@ -122,7 +125,7 @@ class Leases:
             spec = spec_of_instance(state, instance)
             if spec.on_disconnect != "keep":
                 thresholds.add(default_ms if spec.lost_after is None else spec.lost_after)
-        return max(min(thresholds), elapsed_ms) if thresholds else None
+        return min((threshold for threshold in thresholds if threshold > declared_ms), default=None)
 
     async def _submit(self, command: Command) -> bool:
         """Whether the timer goes on. Retries while the engine takes no writes."""

@@ -153,6 +153,8 @@ def server_options(keepalive_ms: int, keepalive_timeout_ms: int) -> list[tuple[s
     return [
         ("grpc.keepalive_time_ms", keepalive_ms),
         ("grpc.keepalive_timeout_ms", keepalive_timeout_ms),
+        # A peer whose connection stays open but who is silent is found by the ping's own limit, a minute by default.
+        ("grpc.http2.ping_timeout_ms", keepalive_timeout_ms),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", 1000),
