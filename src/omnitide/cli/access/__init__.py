@@ -1,0 +1,1 @@
+"""Tokens, namespaces, configuration, schemas, completion, version."""

@@ -1,0 +1,56 @@
+"""`omnitide config`: every setting, its value and where that comes from."""
+
+from typing import Annotated, Final
+
+import typer
+
+from omnitide.cli.session import session_of
+from omnitide.cli.show.table import Cell, Column
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The configuration: values with their sources.")
+
+_COLUMNS: Final = (
+    Column("SETTING"),
+    Column("VALUE"),
+    Column("SOURCE"),
+    Column("RELOADS", rank=1),
+    Column("VARIABLE", rank=2),
+)
+
+
+@app.command("show")
+def show_(
+    context: typer.Context,
+    changed: Annotated[bool, typer.Option("--changed", help="Only what is not as by default.")] = False,
+) -> None:
+    """Show every setting with its value and the file, variable or flag that it comes from."""
+    from omnitide.cli.show.table import table, terminal_width
+    from omnitide.config.report import rows
+
+    session = session_of(context)
+    found = [row for row in rows(session.loaded) if not changed or row.source != "default"]
+    if session.plain:
+        session.emit(found)
+        return
+    lines: list[list[Cell | str]] = [
+        [
+            row.key,
+            row.text,
+            Cell(row.source, "" if row.source == "default" else "cyan"),
+            "live" if row.reloadable else "-",
+            row.variable,
+        ]
+        for row in found
+    ]
+    for line in table(_COLUMNS, lines, color=session.color, width=terminal_width()):
+        print(line)
+
+
+@app.command()
+def schema(context: typer.Context) -> None:
+    """Print the JSON Schema of the configuration file."""
+    from omnitide.cli.show.forms import write
+    from omnitide.config.report import schema as make
+
+    session = session_of(context)
+    write(make(), session.output if session.plain else "json")

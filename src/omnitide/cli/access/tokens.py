@@ -1,0 +1,119 @@
+"""`omnitide token`."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.live import WatchOption, show
+from omnitide.cli.show.table import Cell, Column
+
+if TYPE_CHECKING:
+    from omnitide.model.inventory import TokenList
+    from omnitide.sdk.client import Client
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Tokens for joining nodes and for the API.")
+
+_COLUMNS: Final = (
+    Column("TOKEN"),
+    Column("PURPOSE"),
+    Column("STATE"),
+    Column("USES LEFT", right=True, rank=2),
+    Column("EXPIRES", right=True, rank=1),
+    Column("AGE", right=True, rank=3),
+    Column("NOTE", rank=4, free=True),
+)
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    api: Annotated[bool, typer.Option("--api", help="For a person or program, instead of a node.")] = False,
+    ttl: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Valid so long: 1h by default, for --api without end.")
+    ] = None,
+    uses: Annotated[int, typer.Option(min=1, max=10_000, help="How many nodes may join by it.")] = 1,
+    note: Annotated[str, typer.Option(help="What it is for.")] = "",
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="Put on nodes that join by it.")
+    ] = None,
+) -> None:
+    """Make a token. It is shown once and kept nowhere.
+
+    With a join token the command to run on the other machine is shown too; -q prints the token alone.
+    """
+    from omnitide.cli.exits import Exit, Failure
+
+    session = session_of(context)
+    labels: dict[str, str] = {}
+    for text in label or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise Failure(f"--label {text!r} is not KEY=VALUE", code=Exit.USAGE)
+        labels[key] = value
+    with session.client() as client:
+        made = client.create_token("api" if api else "join", ttl=ttl, uses=uses, note=note, labels=labels)
+    if session.plain:
+        session.emit(made)
+        return
+    print(made.text)
+    if made.token is None or api:
+        return
+    from omnitide.cli.show.words import now_ms
+    from omnitide.model.quantity import format_duration
+
+    left = format_duration(max(0, made.token.expires_ms - now_ms())) if made.token.expires_ms else "ever"
+    session.note(f"  for {uses} node{'' if uses == 1 else 's'}, within {left}; on the other machine:")
+    session.note(f"  omnitide join {session.target.url} --token {made.text}")
+    if session.target.local:
+        session.note("  (an address by which that machine reaches this one: up --listen 0.0.0.0 --public-name NAME)")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    purpose: Annotated[str, typer.Option(help="Only join or api tokens.")] = "",
+    watch: WatchOption = False,
+) -> None:
+    """List the tokens, without their secrets."""
+
+    def read(client: "Client") -> "TokenList":
+        from omnitide.model.inventory import TokenList
+
+        return TokenList(items=tuple(client.tokens(purpose=purpose)), revision=client.seen)
+
+    show(session_of(context), read, _lines, watch=watch)
+
+
+def _lines(session: Session, found: "TokenList", width: int | None) -> list[str]:
+    from omnitide.cli.show.table import table
+    from omnitide.cli.show.words import ago, now_ms, state
+    from omnitide.model.quantity import format_duration
+
+    if not found.items:
+        return ["no tokens"]
+    now = now_ms()
+    rows: list[list[Cell | str]] = []
+    for token in found.items:
+        left = token.expires_ms - now
+        expires = "never" if not token.expires_ms else f"in {format_duration(left)}" if left > 0 else "expired"
+        uses = str(token.uses_left) if token.purpose == "join" else "-"
+        rows.append(
+            [token.id, token.purpose, state(token.state), uses, expires, ago(token.created_ms, now), token.note]
+        )
+    return table(_COLUMNS, rows, color=session.color, width=width)
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, as in the list.")],
+) -> None:
+    """Revoke a token: from now on it opens nothing. Nodes that joined by it stay."""
+    session = session_of(context)
+    with session.client() as client:
+        revoked = client.revoke_token(token)
+    if session.plain:
+        session.emit(revoked)
+    else:
+        session.say(f"  {token} revoked")

@@ -1,0 +1,1 @@
+"""Agents: deploying, applying, changing, listing."""

@@ -1,0 +1,70 @@
+"""`omnitide agents`: the list."""
+
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.live import WatchOption, show
+from omnitide.cli.show.table import Cell, Column
+
+if TYPE_CHECKING:
+    from omnitide.model.objects import AgentList
+    from omnitide.sdk.client import Client
+
+_COLUMNS: Final = (
+    Column("NAMESPACE", rank=1),
+    Column("AGENT"),
+    Column("STATUS"),
+    Column("RUNNING", right=True),
+    Column("VERSION", right=True, rank=3),
+    Column("DRIVER", rank=4),
+    Column("CPU", right=True, rank=5),
+    Column("MEMORY", right=True, rank=5),
+    Column("AGE", right=True, rank=2),
+    Column("NOTE", rank=6, free=True),
+)
+
+
+def agents(context: typer.Context, watch: WatchOption = False) -> None:
+    """List the agents."""
+    session = session_of(context)
+
+    def read(client: "Client") -> "AgentList":
+        from omnitide.model.objects import AgentList
+
+        items = tuple(client.agents(namespace=session.options.namespace))
+        return AgentList(items=items, revision=client.seen)
+
+    show(session, read, _lines, watch=watch)
+
+
+def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]:
+    from omnitide.cli.show.table import table
+    from omnitide.cli.show.words import ago, cpu, replicas, state
+    from omnitide.model.quantity import format_bytes
+
+    if not found.items:
+        return ["no agents; the first: omnitide deploy FILE"]
+    rows: list[list[Cell | str]] = []
+    for agent in found.items:
+        counts = agent.counts
+        note = [f"{counts.unknown} unknown"] if counts.unknown else []
+        note += [f"{getattr(counts, kind)} {kind}" for kind in ("pending", "failed") if getattr(counts, kind)]
+        if agent.rollout is not None:
+            note.append(f"rolling out: {agent.rollout.asked}/{agent.rollout.replicas}")
+        rows.append(
+            [
+                agent.namespace,
+                agent.name,
+                state(agent.status),
+                replicas(agent),
+                str(agent.version),
+                agent.driver,
+                cpu(agent.cpu_milli),
+                format_bytes(agent.memory_bytes),
+                ago(agent.created_ms),
+                ", ".join(note),
+            ]
+        )
+    return table(_COLUMNS, rows, color=session.color, width=width)

@@ -1,0 +1,122 @@
+"""`omnitide deploy`: one file, its plan, its progress, and one line that says what came of it."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from omnitide.model.objects import AgentChanged
+    from omnitide.model.spec import AgentManifest
+    from omnitide.sdk.client import Client
+
+Timeout = Annotated[str, typer.Option(metavar="TIME", help="How long to wait until it runs.")]
+
+
+def deploy(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Manifest: TOML, YAML or JSON; - reads YAML.")],
+    replicas: Annotated[int | None, typer.Option("--replicas", "-r", min=0, help="Instead of the file's.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field: resources.cpu=0.5.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it runs.")] = True,
+    timeout: Timeout = "5m",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over-replicas", help="Let the file set the replicas that `scale` has set.")
+    ] = False,
+) -> None:
+    """Deploy the agent of a file: shows the plan, does it, and waits until it runs.
+
+    Exit code 0: every replica runs. 8: it cannot come up as written, with the cause. 7: not within --timeout.
+    """
+    from omnitide.cli.agents.written import manifests, namespace_of, with_changes
+
+    session = session_of(context)
+    limit_s = seconds_of(timeout)
+    todo: list[tuple[str, AgentManifest, int | None]] = []
+    for one in manifests(session, [file]):
+        manifest = with_changes(one.manifest, changes or ())
+        todo.append((namespace_of(session, manifest), manifest, manifest.replicas if replicas is None else replicas))
+    with session.client() as client:
+        for namespace, manifest, count in todo:
+            take = take_over or replicas is not None
+            planned = put(client, namespace, manifest, count, take_over=take, dry_run=True)
+            _show_plan(session, namespace, manifest.name, planned)
+            if dry_run:
+                if session.plain:
+                    session.emit(planned)
+                continue
+            began = time.monotonic()
+            changed = put(client, namespace, manifest, count, take_over=take, dry_run=False)
+            if not wait or changed.agent is None:
+                finish_unwaited(session, changed)
+                continue
+            report(session, client, changed, began, limit_s)
+
+
+def put(
+    client: "Client",
+    namespace: str,
+    manifest: "AgentManifest",
+    replicas: int | None,
+    *,
+    take_over: bool,
+    dry_run: bool,
+) -> "AgentChanged":
+    from omnitide.model.spec import spec_of
+
+    return client.deploy_agent(
+        manifest.name,
+        spec_of(manifest),
+        namespace=namespace,
+        replicas=replicas,
+        take_over_replicas=take_over and replicas is not None,
+        dry_run=dry_run,
+    )
+
+
+def _show_plan(session: Session, namespace: str, name: str, planned: "AgentChanged") -> None:
+    from omnitide.cli.agents.plan import plan_lines
+
+    first, *rest = plan_lines(namespace, name, planned, session.color)
+    session.say(f"  plan  {first}")
+    for line in rest:
+        session.say(f"  {line}")
+
+
+def finish_unwaited(session: Session, changed: "AgentChanged") -> None:
+    if session.plain:
+        session.emit(changed)
+    elif changed.agent is not None:
+        session.say(f"  {changed.agent.name} {changed.change} at revision {changed.revision}; not waited for")
+
+
+def report(session: Session, client: "Client", changed: "AgentChanged", began: float, timeout_s: float) -> None:
+    """Follow a change and say how it ended. Raises Failure."""
+    from omnitide.cli.agents.follow import follow
+
+    assert changed.agent is not None
+    settled = follow(session, client, changed.agent, began, timeout_s)
+    if session.plain:
+        session.emit(settled.agent)
+        return
+    agent = settled.agent
+    took = f"in {settled.seconds:.2f} s" if changed.change != "unchanged" else "already"
+    urls = "".join(f"  {url}" for url in settled.urls)
+    state = "running" if agent.replicas else "with no replicas"
+    session.say(f"  {agent.name} {agent.running}/{agent.replicas} {state} {took} {urls}".rstrip())
+
+
+def seconds_of(text: str) -> float:
+    """Raises Failure."""
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.model.quantity import QuantityError, parse_duration
+
+    try:
+        return parse_duration(text) / 1000
+    except QuantityError as error:
+        raise Failure(f"--timeout: {error}", code=Exit.USAGE) from None

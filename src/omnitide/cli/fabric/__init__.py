@@ -1,0 +1,1 @@
+"""The fabric on this machine: its processes, starting and stopping them, how it is."""

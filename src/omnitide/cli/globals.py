@@ -1,0 +1,101 @@
+"""Options that every command takes, before or after its name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+OUTPUTS = ("table", "json", "yaml")
+
+
+@dataclass
+class Globals:
+    """What was given; a later option wins over an earlier one."""
+
+    output: str = "table"
+    namespace: str = ""
+    """Empty: not said. Lists then show all, single things are looked for in `default`."""
+    url: str = ""
+    token_file: str = ""
+    ca: str = ""
+    config: str = ""
+    data: str = ""
+    no_color: bool = False
+    quiet: bool = False
+
+
+def _output(value: str | None) -> str | None:
+    if value is not None and value not in OUTPUTS:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(OUTPUTS)}")
+    return value
+
+
+_PANEL = "Global options"
+
+
+def _options(
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FORM", help="table, json or yaml.", rich_help_panel=_PANEL),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace.", rich_help_panel=_PANEL)
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="Address of Nexus, else the local one.", rich_help_panel=_PANEL),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="API token.", rich_help_panel=_PANEL)
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", metavar="FILE", help="The fabric's CA (PEM).", rich_help_panel=_PANEL)
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.", rich_help_panel=_PANEL)
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Data folder of a local fabric.", rich_help_panel=_PANEL),
+    ] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Plain text.", rich_help_panel=_PANEL)] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only what was asked for.", rich_help_panel=_PANEL)
+    ] = False,
+) -> None:
+    """Never called: Typer makes the options of its parameters."""
+
+
+def _parameters() -> list[Any]:
+    """`Any`: Typer keeps its parameters' type to itself."""
+    app = typer.Typer(add_completion=False)
+    app.command()(_options)
+    command: Any = typer.main.get_command(app)
+    return [one for one in command.params if one.name != "help"]
+
+
+def add_globals(command: Any) -> None:
+    """Give a command, and all below it, the global options. An option of its own wins over a global one."""
+    taken = {name for one in command.params for name in one.opts}
+    for parameter in _parameters():
+        parameter.opts = [name for name in parameter.opts if name not in taken]
+        if not parameter.opts:
+            continue
+        parameter.expose_value = False
+        parameter.callback = _remember
+        command.params.append(parameter)
+    for below in getattr(command, "commands", {}).values():
+        add_globals(below)
+
+
+def _remember(context: typer.Context, parameter: Any, value: Any) -> Any:
+    """Keep what was given; `Any` as in `_parameters`."""
+    if value is None or value is False:
+        return value
+    state = context.find_object(Globals)
+    assert state is not None
+    if parameter.name == "output":
+        _output(value)
+    setattr(state, parameter.name, value if isinstance(value, bool) else str(value))
+    return value

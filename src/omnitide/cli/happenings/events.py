@@ -1,0 +1,101 @@
+"""`omnitide events`: what happened, and what happens."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from omnitide.model.happenings import CloudEvent
+
+
+def events(
+    context: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")] = False,
+    number: Annotated[int, typer.Option("--number", "-n", min=0, max=1000, help="The newest so many.")] = 20,
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", "-k", help="Only these: instance, agent.created; repeatable.")
+    ] = None,
+    subject: Annotated[str, typer.Option(help="Only about this: agent/default/hello, node/alpha.")] = "",
+    every: Annotated[bool, typer.Option("--all", "-a", help="Also the fabric's bookkeeping.")] = False,
+    after: Annotated[int | None, typer.Option(min=0, help="All after this revision instead.")] = None,
+) -> None:
+    """Show what happened, oldest first; with -f what happens, without a gap between the two."""
+    session = session_of(context)
+    chosen, namespace = tuple(kinds or ()), session.options.namespace
+    hide = not (every or chosen or session.plain)
+    with session.client() as client:
+        start = after
+        if after is None:
+            asked = min(1000, max(1, number * (3 if hide else 1)))
+            page = client.list_events(last=asked, kinds=chosen, namespace=namespace, subject=subject)
+            _print(session, _shown(page.items, hide=hide)[-number:] if number else ())
+            start = page.revision
+        elif not follow:
+            skip, start, more = 0, after, True
+            while more:
+                page = client.list_events(
+                    after=start, skip=skip, kinds=chosen, namespace=namespace, subject=subject, limit=1000
+                )
+                _print(session, _shown(page.items, hide=hide))
+                start, skip, more = page.next_after, page.next_skip, page.more
+        if not follow:
+            return
+        try:
+            with client.watch_events(
+                after=start, kinds=chosen, namespace=namespace, subject=subject, patience_s=float("inf")
+            ) as watch:
+                for batch in watch.batches():
+                    _print(session, _shown(batch, hide=hide))
+        except KeyboardInterrupt:
+            return
+
+
+def _shown(found: "Sequence[CloudEvent]", *, hide: bool) -> "Sequence[CloudEvent]":
+    from omnitide.cli.happenings.wording import BOOKKEEPING, kind_of
+
+    return [event for event in found if kind_of(event) not in BOOKKEEPING] if hide else found
+
+
+def _print(session: Session, found: "Sequence[CloudEvent]") -> None:
+    """For programs one object a line, or a YAML document each: there is no end to wait for."""
+    if not found:
+        return
+    if session.output == "json":
+        import msgspec
+
+        sys.stdout.write("".join(msgspec.json.encode(event).decode() + "\n" for event in found))
+    elif session.output == "yaml":
+        from omnitide.cli.show.forms import as_text
+
+        for event in found:
+            sys.stdout.write("---\n" + as_text(event, "yaml"))
+    else:
+        for event in found:
+            print(_line(session, event))
+    sys.stdout.flush()
+
+
+def _line(session: Session, event: "CloudEvent") -> str:
+    from omnitide.cli.happenings.wording import text_of, where_of
+    from omnitide.cli.show.table import paint
+
+    when = paint(_clock(event.time), "dim", session.color)
+    where = where_of(event)
+    return f"  r{event.revision:<6} {when}  {text_of(event):<58} {where}".rstrip()
+
+
+def _clock(time: str) -> str:
+    """`14:03:22.123` of today's, with the date for others."""
+    import datetime as dt
+
+    try:
+        at = dt.datetime.fromisoformat(time).astimezone()
+    except ValueError:
+        return time
+    today = dt.datetime.now().astimezone().date()
+    clock = at.strftime("%H:%M:%S.") + f"{at.microsecond // 1000:03d}"
+    return clock if at.date() == today else f"{at.date().isoformat()} {clock}"

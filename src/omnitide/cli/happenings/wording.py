@@ -1,0 +1,149 @@
+"""Events in words: `instance hello-2.1 exited: signal 9 (SIGKILL)`. An event of a kind that is not known here is shown
+by its kind and fields: a client older than its Nexus leaves nothing out."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from omnitide.model.quantity import format_duration
+
+if TYPE_CHECKING:
+    from omnitide.model.happenings import CloudEvent
+
+Data = dict[str, Any]
+"""`Any`: the fields of an event depend on its kind."""
+
+
+def where_of(event: "CloudEvent") -> str:
+    """`on node alpha`, for an event of an instance."""
+    node = event.data.get("node_name")
+    return f"on node {node}" if node and event.subject.startswith("instance/") else ""
+
+
+def subject_of(event: "CloudEvent") -> str:
+    """`instance hello-2.1`, with its namespace where that is not `default`."""
+    kind, _, name = event.subject.partition("/")
+    return f"{kind} {name.removeprefix('default/')}"
+
+
+def kind_of(event: "CloudEvent") -> str:
+    """`instance.exited`."""
+    return event.type.removeprefix("omnitide.").rpartition(".")[0]
+
+
+def text_of(event: "CloudEvent") -> str:
+    kind = kind_of(event)
+    words = _WORDS.get(kind)
+    data = cast("Data", event.data)
+    if words is None:
+        rest = {key: value for key, value in data.items() if key not in _KNOWN_FROM_SUBJECT}
+        return f"{subject_of(event)} {kind.partition('.')[2]} {rest or ''}".rstrip()
+    return f"{subject_of(event)} {words(data) if callable(words) else words}"
+
+
+def _exit(data: Data) -> str:
+    """Of an exit record, which events carry as it is in the log."""
+    record = cast("Data", data.get("exit") or {})
+    signal, code = record.get("signal"), record.get("code")
+    if signal:
+        text = f"signal {signal}{_signal_name(int(signal))}"
+    elif code is not None:
+        text = f"exit code {code}"
+    else:
+        text = str(record.get("message") or record.get("cause") or record.get("reason") or "")
+    return text + (", out of memory" if record.get("out_of_memory") else "")
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        return ""
+
+
+def _with(text: str, more: str) -> str:
+    return f"{text}: {more}" if more else text
+
+
+def _exited(data: Data) -> str:
+    return _with("exited", _exit(data)) + "; starts again"
+
+
+def _ended(data: Data) -> str:
+    return _with(str(data.get("status", "ended")), _exit(data))
+
+
+def _running(data: Data) -> str:
+    attempt = data.get("attempt", 1)
+    handle = f"  {data['handle']}" if data.get("handle") else ""
+    return (f"running (attempt {attempt})" if attempt != 1 else "running") + handle
+
+
+def _created(data: Data) -> str:
+    reason = f" ({data['reason']})" if data.get("reason") else ""
+    return f"pending{reason}"
+
+
+def _placed(data: Data) -> str:
+    ports = cast("Data", data.get("ports") or {})
+    return "placed" + (f", ports {', '.join(f'{name} {port}' for name, port in ports.items())}" if ports else "")
+
+
+def _departing(data: Data) -> str:
+    back = data.get("back_within_ms")
+    text = _with("said goodbye", str(data.get("reason", "")))
+    return f"{text}, back within {format_duration(int(back))}" if back else text
+
+
+BOOKKEEPING: Final = frozenset({"node.reported", "node.facts-changed", "agent.rollout-advanced", "agent.slots-retired"})
+"""Facts that the fabric needs and people hardly ever."""
+
+_KNOWN_FROM_SUBJECT: Final = frozenset({"instance", "agent", "job", "node", "name", "namespace", "node_name"})
+_WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
+    "fabric.created": "created",
+    "namespace.created": "created",
+    "namespace.deleted": "deleted",
+    "token.issued": lambda data: _with(f"issued to {data.get('purpose', '')}", str(data.get("note", ""))),
+    "token.used": "used by a node to join",
+    "token.revoked": "revoked",
+    "token.forgotten": "forgotten",
+    "node.joined": "joined the fabric",
+    "node.connected": "connected",
+    "node.facts-changed": "told new facts of itself",
+    "node.reported": "reported",
+    "node.departing": _departing,
+    "node.unreachable": "unreachable: not heard from for longer than its lease",
+    "node.lost": "lost",
+    "node.port-refused": lambda data: f"cannot give port {data.get('port')}: something else there has it",
+    "node.cordoned": "cordoned",
+    "node.uncordoned": "uncordoned",
+    "node.drain-started": "draining",
+    "node.drained": "drained",
+    "node.removed": "removed",
+    "agent.created": lambda data: f"created, {data.get('replicas')} replicas",
+    "agent.updated": lambda data: f"updated to version {data.get('version')}",
+    "agent.restarted": lambda data: f"being restarted, version {data.get('version')}",
+    "agent.scaled": lambda data: f"scaled to {data.get('replicas')} by {data.get('owner')}",
+    "agent.stopped": "stopped",
+    "agent.started": "started",
+    "agent.deleted": "being removed",
+    "agent.removed": "removed",
+    "agent.rollout-advanced": lambda data: "rollout at its end" if not data.get("cursor") else "rollout advanced",
+    "agent.slots-retired": "slots retired",
+    "job.created": "created",
+    "job.cancelled": "being cancelled",
+    "job.finished": lambda data: _with(str(data.get("outcome", "finished")), _exit(data)),
+    "job.deleted": "being removed",
+    "job.removed": "removed",
+    "instance.created": _created,
+    "instance.placed": _placed,
+    "instance.starting": lambda data: f"starting, attempt {data.get('attempt', 1)}",
+    "instance.running": _running,
+    "instance.exited": _exited,
+    "instance.health-changed": lambda data: str(data.get("health", "")),
+    "instance.stop-requested": lambda data: _with("being stopped", str(data.get("reason", ""))),
+    "instance.ended": _ended,
+    "instance.lost": "lost with its node",
+    "instance.recovered": "came back with its node",
+}

@@ -1,0 +1,1 @@
+"""Instances: listing, their output, why they are as they are."""

@@ -1,0 +1,92 @@
+"""`omnitide explain`: why something is pending, restarting, away."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from omnitide.model.explanations import AgentExplanation, InstanceExplanation, PlacementVerdict
+
+
+def explain(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Agent, job, slot (hello-4) or instance (hello-4.1).")],
+    nodes: Annotated[int, typer.Option(min=0, max=1000, help="Explain so many nodes one by one.")] = 0,
+) -> None:
+    """Say why an agent, a job or an instance is as it is."""
+    from omnitide.cli.instances.resolve import find_instance
+    from omnitide.sdk.errors import NotFound
+
+    session = session_of(context)
+    with session.client() as client:
+        instance = find_instance(session, client, name)
+        if instance is not None:
+            _tell_instance(session, client.explain_instance(instance.id, nodes=nodes))
+            return
+        namespace, plain = session.name(name)
+        try:
+            _tell_agent(session, client.explain_agent(plain, namespace=namespace, nodes=nodes))
+        except NotFound as unknown:
+            try:
+                job = client.get_job(plain, namespace=namespace)
+            except NotFound:
+                raise unknown from None
+            if job.instance and job.status == "active":
+                _tell_instance(session, client.explain_instance(job.instance, nodes=nodes))
+            elif session.plain:
+                session.emit(job)
+            else:
+                session.say(f"  job {job.name} {job.status}{f': {job.exit.text}' if job.exit else ''}")
+
+
+def _tell_instance(session: Session, found: "InstanceExplanation") -> None:
+    if session.plain:
+        session.emit(found)
+        return
+    print(f"  {found.instance.name}  {found.text}")
+    _details(found, "    ")
+
+
+def _tell_agent(session: Session, found: "AgentExplanation") -> None:
+    if session.plain:
+        session.emit(found)
+        return
+    agent = found.agent
+    if not found.troubles:
+        print(f"  {agent.name}  {found.text}. Nothing stands in the way.")
+        return
+    print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run")
+    for trouble in found.troubles:
+        print(f"  {trouble.instance.name}  {trouble.text}")
+        _details(trouble, "    ")
+
+
+def _details(found: "InstanceExplanation", margin: str) -> None:
+    if found.placement is not None:
+        for line in placement_lines(found.placement):
+            print(margin + line)
+    if found.last_output:
+        print(f"{margin}its last {len(found.last_output)} lines:")
+        for line in found.last_output:
+            print(f"{margin}| {line}")
+    elif found.last_output_missing:
+        print(f"{margin}no output: {found.last_output_missing}")
+
+
+def placement_lines(verdict: "PlacementVerdict") -> list[str]:
+    """Every reason, what would do, and node by node if so asked."""
+    lines = [f"- {reason.text}" for reason in verdict.reasons if reason.text not in verdict.text]
+    lines += [f"fits when: {way.text}" for way in verdict.when]
+    if verdict.nearest is not None and verdict.verdict != "fits-now":
+        lines.append(f"nearest: {verdict.nearest.text}")
+    for node in verdict.table:
+        failures = ", ".join(
+            f"{failure.subject or failure.rule}: needs {failure.need}, has {failure.have}"
+            if failure.need
+            else failure.rule
+            for failure in node.failures
+        )
+        lines.append(f"{node.name}: {'fits' if node.fits else failures}")
+    return lines

@@ -1,0 +1,212 @@
+"""`omnitide logs`: what instances write; of an agent, all replicas in one stream, and those that come to be."""
+
+import heapq
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from omnitide.cli.instances.output import Printer
+from omnitide.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from omnitide.model.happenings import LogChunk
+    from omnitide.model.objects import Instance
+    from omnitide.sdk.client import Client
+
+MAX_STREAMS: Final = 100
+"""Instances that are read at once."""
+MAX_QUEUED: Final = 1000
+"""Chunks that wait to be printed; the readers then wait too."""
+AGAIN_S: Final = 1.0
+
+_READABLE: Final = ("starting", "running", "stopping", "stopped", "succeeded", "failed", "unknown", "lost")
+
+
+def logs(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Agent, job, or instance such as hello-2.1.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    tail: Annotated[int | None, typer.Option(min=0, help="Only the last so many lines of each instance.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is newer, such as 10m.")] = None,
+    stream: Annotated[str, typer.Option(metavar="NAME", help="stdout, stderr or both.")] = "both",
+    no_prefix: Annotated[bool, typer.Option("--no-prefix", help="Lines as they were written.")] = False,
+    timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="When each line was written.")] = False,
+) -> None:
+    """Show what an agent, a job or an instance writes."""
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.cli.instances.resolve import instances_of
+
+    if stream not in ("stdout", "stderr", "both"):
+        raise Failure(f"--stream {stream!r} is not stdout, stderr or both", code=Exit.USAGE)
+    session = session_of(context)
+    since_ms = _since(since)
+    with session.client() as client:
+        kind, found = instances_of(session, client, name)
+        found = [one for one in found if one.status in _READABLE]
+        if len(found) > MAX_STREAMS:
+            raise Failure(
+                f"{name} has {len(found)} instances, {MAX_STREAMS} are shown at a time",
+                "one of omnitide ps",
+                Exit.USAGE,
+            )
+        printer = Printer(
+            prefix=kind == "agent" and not no_prefix,
+            color=session.color,
+            times=timestamps,
+            form=session.output,
+            split=kind != "agent" and not session.plain,
+        )
+        for one in found:
+            printer.know(one)
+        try:
+            if follow:
+                _Following(session, client, printer, stream, tail, since_ms).run(kind, name, found)
+            else:
+                _print_all(client, printer, found, stream, tail, since_ms)
+        finally:
+            printer.close()
+
+
+def _since(text: str | None) -> int:
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.model.quantity import QuantityError, parse_duration
+
+    try:
+        return parse_duration(text) if text else 0
+    except QuantityError as error:
+        raise Failure(f"--since: {error}", code=Exit.USAGE) from None
+
+
+def _print_all(
+    client: "Client", printer: Printer, found: "list[Instance]", stream: str, tail: int | None, since_ms: int
+) -> None:
+    """What there is, merged in order of time."""
+    from omnitide.sdk.errors import FabricError
+
+    failures: list[FabricError] = []
+
+    def read(instance: "Instance", place: int) -> "Iterator[tuple[int, int, int, Instance, LogChunk]]":
+        try:
+            for count, chunk in enumerate(client.read_logs(instance.id, tail=tail, since_ms=since_ms)):
+                yield chunk.at_ms, place, count, instance, chunk
+        except FabricError as error:
+            failures.append(error)
+
+    for _, _, _, instance, chunk in heapq.merge(*(read(one, place) for place, one in enumerate(found))):
+        if stream in ("both", chunk.stream):
+            printer.print(instance, chunk)
+    if failures:
+        # What could be read has been; that something is missing must not look like success.
+        raise failures[0]
+
+
+class _Following:
+    """A thread an instance reads, this one prints."""
+
+    def __init__(
+        self,
+        session: Session,
+        client: "Client",
+        printer: Printer,
+        stream: str,
+        tail: int | None,
+        since_ms: int,
+    ) -> None:
+        self._session = session
+        self._client = client
+        self._printer = printer
+        self._stream = stream
+        self._tail = tail
+        self._since_ms = since_ms
+        self._queue: queue.Queue[tuple[Instance, LogChunk] | Exception | None] = queue.Queue(MAX_QUEUED)
+        self._known: set[str] = set()
+        self._open = 0
+
+    def run(self, kind: str, name: str, found: "list[Instance]") -> None:
+        """Until Ctrl-C; of an instance or a job, until it has ended. Raises FabricError."""
+        namespace, plain = self._session.name(name)
+        with self._client.watch_events(
+            kinds=["instance"],
+            namespace=namespace,
+            subject=f"{kind}/{namespace}/{plain}" if kind != "instance" else f"instance/{namespace}/{found[0].name}",
+            patience_s=float("inf"),
+        ) as watch:
+            if kind == "agent":
+                watch.open()
+                threading.Thread(target=self._watch, args=(watch,), daemon=True).start()
+            for one in found:
+                self._begin(one, self._tail, self._since_ms)
+            if kind != "agent" and not found:
+                self._session.note(f"  {name} has written nothing yet")
+                return
+            try:
+                while kind == "agent" or self._open:
+                    self._print(self._queue.get())
+            except KeyboardInterrupt:
+                return
+
+    def _print(self, item: "tuple[Instance, LogChunk] | Exception | None") -> None:
+        if item is None:
+            self._open -= 1
+        elif isinstance(item, Exception):
+            raise item
+        elif self._stream in ("both", item[1].stream):
+            self._printer.print(*item)
+
+    def _begin(self, instance: "Instance", tail: int | None, since_ms: int) -> None:
+        if instance.id in self._known or len(self._known) >= 10 * MAX_STREAMS:
+            return
+        self._known.add(instance.id)
+        self._open += 1
+        threading.Thread(target=self._read, args=(instance, tail, since_ms), daemon=True).start()
+
+    def _watch(self, watch: object) -> None:
+        """Begin with each instance that starts to run."""
+        from omnitide.sdk.client import EventWatch
+        from omnitide.sdk.errors import FabricError, NotFound
+
+        assert isinstance(watch, EventWatch)
+        try:
+            for event in watch:
+                identifier = str(event.data.get("instance", ""))
+                if event.type.startswith("omnitide.instance.running.") and identifier not in self._known:
+                    try:
+                        self._begin(self._client.get_instance(identifier), None, 0)
+                    except NotFound:
+                        continue
+        except FabricError as error:
+            self._queue.put(error)
+
+    def _read(self, instance: "Instance", tail: int | None, since_ms: int) -> None:
+        """All that one instance writes, through broken connections: by the time of the last chunk, each once."""
+        from omnitide.sdk.errors import FabricError, NotFound, Unavailable
+
+        last_ms = 0
+        told = False
+        while True:
+            try:
+                for chunk in self._client.read_logs(instance.id, follow=True, tail=tail, since_ms=since_ms):
+                    told = False
+                    if chunk.at_ms >= last_ms:
+                        last_ms = max(last_ms, chunk.at_ms)
+                        self._queue.put((instance, chunk))
+                break
+            except NotFound:
+                break
+            except Unavailable as error:
+                if not told:
+                    self._session.note(f"  {instance.name}: {error.detail}; waiting for it")
+                told = True
+                time.sleep(AGAIN_S)
+                if last_ms:
+                    tail = None
+                    last_ms += 1
+                    since_ms = max(1, time.time_ns() // 1_000_000 - last_ms)
+            except FabricError as error:
+                self._queue.put(error)
+                break
+        self._queue.put(None)

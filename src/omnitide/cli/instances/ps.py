@@ -1,0 +1,88 @@
+"""`omnitide ps`: the instances."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.live import WatchOption, show
+from omnitide.cli.show.table import Cell, Column
+
+if TYPE_CHECKING:
+    from omnitide.model.objects import Instance, InstanceList
+    from omnitide.sdk.client import Client
+
+_COLUMNS: Final = (
+    Column("NAMESPACE", rank=2),
+    Column("INSTANCE"),
+    Column("STATUS"),
+    Column("FOR", right=True, rank=1),
+    Column("NODE"),
+    Column("ATTEMPT", right=True, rank=3),
+    Column("HANDLE", rank=5),
+    Column("ENDPOINTS", rank=4),
+    Column("NOTE", rank=6, free=True),
+)
+
+
+def ps(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[AGENT]", help="Only of this agent or job.")] = "",
+    node: Annotated[str, typer.Option(help="Only on this node.")] = "",
+    status: Annotated[str, typer.Option(help="Only of this status.")] = "",
+    ended: Annotated[bool, typer.Option("--all", "-a", help="Also those that have ended.")] = False,
+    watch: WatchOption = False,
+) -> None:
+    """List the instances: what runs where."""
+    session = session_of(context)
+
+    def read(client: "Client") -> "InstanceList":
+        from omnitide.model.objects import InstanceList
+
+        namespace, workload = session.name(name) if name else (session.options.namespace, "")
+        found = list(client.instances(namespace=namespace, agent=workload, node=node, status=status, ended=ended))
+        if workload and not found:
+            found = list(client.instances(namespace=namespace, job=workload, node=node, status=status, ended=ended))
+        return InstanceList(items=tuple(found), revision=client.seen)
+
+    show(session, read, _lines, watch=watch)
+
+
+def _lines(session: Session, found: "InstanceList", width: int | None) -> list[str]:
+    from omnitide.cli.show.table import table
+    from omnitide.cli.show.words import ago, state
+
+    if not found.items:
+        return ["no instances"]
+    rows: list[list[Cell | str]] = [
+        [
+            one.namespace,
+            one.name,
+            state(one.status, one.unknown_since_ms) if one.health != "unhealthy" else state("unhealthy"),
+            ago(one.since_ms),
+            one.node or "-",
+            str(one.attempt) if one.attempt else "-",
+            one.handle,
+            " ".join(one.urls.values()),
+            _note(one),
+        ]
+        for one in found.items
+    ]
+    return table(_COLUMNS, rows, color=session.color, width=width)
+
+
+def _note(one: "Instance") -> str:
+    parts: list[str] = []
+    if one.status == "unknown":
+        parts.append(f"was {one.last_status}")
+    if one.stop_reason:
+        parts.append(one.stop_reason)
+    if one.exit is not None and one.status != "running":
+        parts.append(one.exit.text)
+    elif one.exit is not None and one.attempt > 1:
+        parts.append(f"before: {one.exit.text}")
+    elif one.previous_exit is not None:
+        parts.append(f"before: {one.previous_exit.text}")
+    if one.unenforced:
+        parts.append(f"limits not enforced: {', '.join(one.unenforced)}")
+    return ", ".join(parts)

@@ -1,0 +1,52 @@
+"""From what people call things to what is meant: an instance, an agent, a job."""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from omnitide.cli.session import Session
+
+if TYPE_CHECKING:
+    from omnitide.model.objects import Instance
+    from omnitide.sdk.client import Client
+
+_INSTANCE: Final = re.compile(r"[a-z0-9-]+-(\d+)\.(\d+)")
+_SLOT: Final = re.compile(r"([a-z0-9-]+)-(\d+)")
+
+
+def find_instance(session: Session, client: "Client", reference: str) -> "Instance | None":
+    """The instance of a name such as `hello-2.1`, of the slot `hello-2` as it is now, or of an id; None if it is none.
+
+    Raises NotFound for a name that can only be an instance's and is not there.
+    """
+    namespace, name = session.name(reference)
+    if _INSTANCE.fullmatch(name):
+        found = client.list_instances(namespace=namespace, name=name, ended=True, limit=1).items
+        return found[0] if found else client.get_instance(name)
+    slot = _SLOT.fullmatch(name)
+    if slot is not None:
+        agents = client.list_instances(namespace=namespace, agent=slot[1], ended=True).items
+        own = [one for one in agents if one.slot == int(slot[2])]
+        if own:
+            return max(own, key=lambda one: one.generation)
+    if re.fullmatch(r".+\.\d+\.\d+", name):
+        return client.get_instance(name)
+    return None
+
+
+def instances_of(session: Session, client: "Client", reference: str) -> "tuple[str, list[Instance]]":
+    """What a name is (`instance`, `agent` or `job`), and its instances. Raises NotFound."""
+    instance = find_instance(session, client, reference)
+    if instance is not None:
+        return "instance", [instance]
+    from omnitide.sdk.errors import NotFound
+
+    namespace, name = session.name(reference)
+    try:
+        client.get_agent(name, namespace=namespace)
+    except NotFound as unknown:
+        try:
+            client.get_job(name, namespace=namespace)
+        except NotFound:
+            raise unknown from None
+        return "job", list(client.instances(namespace=namespace, job=name, ended=True))
+    return "agent", list(client.instances(namespace=namespace, agent=name, ended=True))

@@ -1,0 +1,1 @@
+"""Jobs: running one and following it, listing, cancelling."""

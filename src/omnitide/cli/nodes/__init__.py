@@ -1,0 +1,1 @@
+"""Nodes: joining, listing, draining."""

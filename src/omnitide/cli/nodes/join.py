@@ -1,0 +1,143 @@
+"""`omnitide join`: this machine becomes a node of a fabric, one hop after the other."""
+
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from omnitide.security.join_contract import Hop
+
+_HOPS: Final = {
+    "name": "the name has an address",
+    "route": "a Nexus answers there",
+    "port": "a Nexus listens there",
+    "tls": "it speaks TLS as a Nexus of this fabric",
+    "fingerprint": "its CA is the one in the token",
+    "clock": "both clocks agree",
+    "token": "Nexus accepts the token",
+    "identity": "the certificate is valid and ours",
+}
+
+
+def join(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address of Nexus: https://nexus.example:7400.")],
+    token: Annotated[
+        str,
+        typer.Option("--token", "-t", envvar="OMNITIDE_JOIN_TOKEN", help="From `omnitide token create`; - reads it."),
+    ],
+    name: Annotated[str, typer.Option(help="Name of this node, else the host's.")] = "",
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="For placement; repeatable.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Give up the identity that this machine has.")] = False,
+    no_start: Annotated[bool, typer.Option("--no-start", help="Only join; start it with up --node-only.")] = False,
+    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay, as under systemd.")] = False,
+) -> None:
+    """Make this machine a node of a fabric. It dials out; nothing has to reach it.
+
+    Each hop is told as it is passed; a join that fails names the first broken one.
+    """
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.cli.fabric import node as nodes
+    from omnitide.cli.fabric import processes
+    from omnitide.cli.fabric.layout import Layout
+    from omnitide.security.errors import SecurityError
+    from omnitide.security.join import JoinFailed
+
+    session = session_of(context)
+    layout = Layout(session.data)
+    environment = _environment(name, label or ())
+    text = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - the dash of standard input
+    hops = _Hops(session)
+    with processes.locked(layout):
+        if nodes.find_node(layout) is not None and not replace:
+            fabric, node = nodes.identity_of(layout)
+            raise Failure(f"this machine is node {node} of fabric {fabric}, and up", "omnitide leave", Exit.CONFLICT)
+        try:
+            result = nodes.join_fabric(layout, url, text, name, replace_identity=replace, on_hop=hops.take)
+        except JoinFailed as error:
+            hops.broke(error.hop, error.detail)
+            code = Exit.UNAVAILABLE if error.retryable else Exit.UNAUTHORIZED if error.hop == "token" else Exit.FAILED
+            raise Failure(f"join failed at {error.hop}: {error.detail}", error.hint, code) from None
+        except (SecurityError, OSError) as error:
+            raise Failure(f"join failed: {error}") from None
+        hops.done()
+        for warning in result.warnings:
+            session.note(f"  warning: {warning}")
+        running = None if no_start else _start(layout, environment)
+    identity = result.identity
+    if session.plain:
+        session.emit({"node_id": identity.node_id, "fabric_id": identity.fabric_id, "started": not no_start})
+    else:
+        then = "start it: omnitide up --node-only" if no_start else f"running as process {running}"
+        session.say(f'  joined fabric "{identity.fabric_id}" as node {name or identity.node_id}; {then}')
+    if foreground and not no_start:
+        from omnitide.cli.fabric.foreground import stay
+
+        stay(session, layout, [], with_nexus=False, with_node=True)
+
+
+def _start(layout: object, environment: dict[str, str]) -> int:
+    """Process id of the node proxy. Raises Failure if it ends at once."""
+    from omnitide.cli.fabric import node as nodes
+    from omnitide.cli.fabric import processes
+    from omnitide.cli.fabric.layout import Layout
+
+    assert isinstance(layout, Layout)
+    old = nodes.find_node(layout)
+    if old is not None:
+        processes.stop(old, nodes.STOP_S)
+    begin = processes.size_of(layout.node_log)
+    child = nodes.start_node(layout, environment)
+    deadline = time.monotonic() + 0.5
+    while time.monotonic() < deadline:
+        nodes.watch_child(layout, child, begin)
+        time.sleep(0.02)
+    return child.pid
+
+
+def _environment(name: str, labels: "list[str] | tuple[str, ...]") -> dict[str, str]:
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.model.names import is_name, suggest_name
+
+    if name and not is_name(name):
+        near = suggest_name(name)
+        raise Failure(f"{name!r} is no name for a node", f"try {near!r}" if near else "", Exit.USAGE)
+    for label in labels:
+        if "=" not in label or "," in label:
+            raise Failure(f"--label {label!r} is not KEY=VALUE", code=Exit.USAGE)
+    host = suggest_name(socket.gethostname())
+    told = {"OMNITIDE_NODE_NAME": name or host, "OMNITIDE_NODE_LABELS": ",".join(labels)}
+    return {key: value for key, value in told.items() if value}
+
+
+class _Hops:
+    """One line a hop. A hop is told before it is taken; that the next one begins says that it was passed."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._open = ""
+        self._began = time.monotonic()
+
+    def take(self, hop: "Hop") -> None:
+        self.done()
+        self._open = str(hop)
+        self._began = time.monotonic()
+
+    def done(self) -> None:
+        if self._open:
+            took = round((time.monotonic() - self._began) * 1000)
+            self._session.say(f"  ok    {self._open:<12} {_HOPS.get(self._open, ''):<42} {took} ms")
+        self._open = ""
+
+    def broke(self, hop: "Hop", detail: str) -> None:
+        if self._open and self._open != str(hop) and self._open != "route":
+            self.done()
+        self._open = ""
+        self._session.say(f"  FAIL  {hop!s:<12} {detail}")

@@ -1,0 +1,183 @@
+"""`omnitide nodes` and `omnitide drain`."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.live import WatchOption, show
+from omnitide.cli.show.table import Cell, Column
+
+if TYPE_CHECKING:
+    from omnitide.model.inventory import Node, NodeChanged, NodeList
+    from omnitide.sdk.client import Client
+
+app = typer.Typer(
+    add_completion=False, invoke_without_command=True, help="List the nodes; show, cordon, drain or remove one."
+)
+
+NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Name or id.")]
+
+_COLUMNS: Final = (
+    Column("NODE"),
+    Column("STATUS"),
+    Column("FOR", right=True, rank=1),
+    Column("INSTANCES", right=True),
+    Column("CPU", right=True, rank=2),
+    Column("MEMORY", right=True, rank=2),
+    Column("DRIVERS", rank=4),
+    Column("ADDRESS", rank=3),
+    Column("PLATFORM", rank=5),
+    Column("LABELS", rank=6, free=True),
+)
+
+
+@app.callback()
+def nodes(
+    context: typer.Context,
+    status: Annotated[str, typer.Option(help="Only of this status.")] = "",
+    watch: WatchOption = False,
+) -> None:
+    """List the nodes. CPU and memory: set aside for instances, of what there is."""
+    if context.invoked_subcommand is None:
+        _list(context, status=status, watch=watch)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    status: Annotated[str, typer.Option(help="Only of this status.")] = "",
+    watch: WatchOption = False,
+) -> None:
+    """List the nodes."""
+    _list(context, status=status, watch=watch)
+
+
+def _list(context: typer.Context, *, status: str, watch: bool) -> None:
+    session = session_of(context)
+
+    def read(client: "Client") -> "NodeList":
+        from omnitide.model.inventory import NodeList
+
+        return NodeList(items=tuple(client.nodes(status=status)), revision=client.seen)
+
+    show(session, read, _lines, watch=watch)
+
+
+def _lines(session: Session, found: "NodeList", width: int | None) -> list[str]:
+    from omnitide.cli.show.table import table
+    from omnitide.cli.show.words import ago, share
+
+    if not found.items:
+        return ["no nodes; this machine: omnitide up, another: omnitide token create"]
+    rows: list[list[Cell | str]] = [
+        [
+            node.name,
+            _status(node),
+            ago(node.since_ms),
+            str(node.instances),
+            share(node.reserved_cpu_milli, node.cpu_milli, "cpu"),
+            share(node.reserved_memory_bytes, node.memory_bytes, "bytes"),
+            ", ".join(one.name if one.healthy else f"{one.name} (unhealthy)" for one in node.drivers),
+            node.address or node.session_address,
+            "/".join(filter(None, (node.platform.get("os"), node.platform.get("arch")))),
+            ",".join(f"{key}={value}" for key, value in sorted(node.labels.items())),
+        ]
+        for node in found.items
+    ]
+    return table(_COLUMNS, rows, color=session.color, width=width)
+
+
+def _status(node: "Node") -> Cell:
+    from omnitide.cli.show.words import state
+
+    cell = state(node.status, node.unknown_since_ms)
+    if node.scheduling == "open":
+        return cell
+    return Cell(f"{cell.text}, {node.scheduling}", cell.style if node.status != "live" else "yellow")
+
+
+@app.command("show")
+def show_node(context: typer.Context, node: NodeName) -> None:
+    """Show everything about a node (YAML unless told otherwise)."""
+    from omnitide.cli.show.forms import write
+
+    session = session_of(context)
+    with session.client() as client:
+        write(client.get_node(node), session.output if session.plain else "yaml")
+
+
+@app.command()
+def cordon(context: typer.Context, node: NodeName) -> None:
+    """Place nothing new on a node."""
+    session = session_of(context)
+    with session.client() as client:
+        _tell(session, node, client.cordon_node(node))
+
+
+@app.command()
+def uncordon(context: typer.Context, node: NodeName) -> None:
+    """Open a node again that was cordoned or drained."""
+    session = session_of(context)
+    with session.client() as client:
+        _tell(session, node, client.uncordon_node(node))
+
+
+@app.command("drain")
+def drain(
+    context: typer.Context,
+    node: NodeName,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is empty.")] = True,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait.")] = "10m",
+) -> None:
+    """Move everything off a node, and place nothing new there."""
+    from omnitide.cli.agents.deploy import seconds_of
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.sdk.errors import Unavailable
+
+    session = session_of(context)
+    limit_s = seconds_of(timeout)
+    with session.client() as client:
+        began = time.monotonic()
+        changed = client.drain_node(node)
+        if not wait:
+            _tell(session, node, changed)
+            return
+        found = client.get_node(node)
+        while found.instances:
+            if time.monotonic() - began > limit_s:
+                raise Failure(
+                    f"{found.name} still runs {found.instances} instances", f"omnitide ps --node {node}", Exit.TIMEOUT
+                )
+            news = client.seen + 1
+            try:
+                client.get_fabric(min_revision=news)
+            except Unavailable as error:
+                if error.code != "behind":
+                    raise
+            found = client.get_node(node)
+        if session.plain:
+            session.emit(found)
+        else:
+            session.say(f"  {found.name} drained in {time.monotonic() - began:.1f} s; open it: omnitide nodes uncordon")
+
+
+@app.command()
+def rm(
+    context: typer.Context,
+    node: NodeName,
+    force: Annotated[bool, typer.Option("--force", help="Also with instances, which count as lost.")] = False,
+) -> None:
+    """Remove a node from the fabric: its certificate opens nothing any more."""
+    session = session_of(context)
+    with session.client() as client:
+        _tell(session, node, client.remove_node(node, force=force))
+
+
+def _tell(session: Session, node: str, changed: "NodeChanged") -> None:
+    if session.plain:
+        session.emit(changed)
+    else:
+        name = changed.node.name if changed.node is not None else node
+        session.say(f"  {name} {changed.change}")

@@ -1,0 +1,103 @@
+"""The tree of commands: made as far as one call needs it, with the global options on every command, and its errors."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, cast
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+from omnitide.cli.commands import COMMANDS
+from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.globals import Globals, add_globals
+
+_EPILOG = (
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable, 6 unauthorized, 7 timeout, "
+    "8 rollout failed."
+)
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are loaded when they are called."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # typer's own subclass
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override] # as above
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            # Typer suggests from what is loaded.
+            self.commands = cast("Any", dict.fromkeys(COMMANDS))
+            return None
+        return load(cmd_name)
+
+
+def load(name: str) -> Any:
+    """The command of a name, as Typer makes it. `Any`: Typer keeps its commands' type to itself."""
+    entry = COMMANDS[name]
+    module, _, attribute = entry.target.partition(":")
+    found = getattr(import_module(f"omnitide.cli.{module}"), attribute)
+    app = found
+    if not isinstance(found, typer.Typer):
+        app = typer.Typer(add_completion=False)
+        settings = {"allow_interspersed_args": False} if entry.foreign_options else {}
+        app.command(name, context_settings=settings)(found)
+    command: Any = typer.main.get_command(app)
+    command.name = name
+    command.rich_help_panel = entry.panel
+    add_globals(command)
+    return command
+
+
+def make_root() -> Any:
+    """The whole tree. `Any`: as of `load`."""
+    root = LazyGroup(
+        name="omnitide",
+        help="A compute fabric: pools the computers you have, keeps agents running on them, and shows it live.",
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        epilog=_EPILOG,
+    )
+    add_globals(root)
+    return root
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments name; tell errors; the exit code is the result."""
+    state = Globals()
+    try:
+        code = make_root().main(args=list(arguments), prog_name="omnitide", standalone_mode=False, obj=state)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has enough, such as `head`. Nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return Exit.INTERRUPTED
+    except Exception as error:
+        return _tell(error, state)
+    return code if isinstance(code, int) else 0
+
+
+def _tell(error: Exception, state: Globals) -> int:
+    """One line of what, where and why, and one with the next step; a problem in JSON if so asked."""
+    from omnitide.cli.show.errors import tell_fabric_error, tell_failure, tell_manifest_error, tell_usage
+
+    if isinstance(error, Failure):
+        return tell_failure(error, state)
+    if isinstance(error, typer.TyperException):
+        return tell_usage(error, state)
+    from omnitide.model.manifest import ManifestError
+
+    if isinstance(error, ManifestError):
+        return tell_manifest_error(error, state)
+    from omnitide.sdk.errors import FabricError
+
+    if isinstance(error, FabricError):
+        return tell_fabric_error(error, state)
+    raise error

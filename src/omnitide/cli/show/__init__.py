@@ -1,0 +1,1 @@
+"""How things look: tables, times, errors, and the forms for programs. Imports model and the standard library."""

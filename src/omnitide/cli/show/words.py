@@ -1,0 +1,71 @@
+"""Times, sizes and states as people read them."""
+
+import time
+from typing import Final
+
+from omnitide.cli.show.table import Cell
+from omnitide.model import objects as ob
+from omnitide.model.quantity import format_bytes, format_cpu, format_duration
+
+_STYLES: Final = {
+    "running": "green",
+    "live": "green",
+    "succeeded": "green",
+    "healthy": "green",
+    "valid": "green",
+    "progressing": "cyan",
+    "starting": "cyan",
+    "placed": "cyan",
+    "pending": "yellow",
+    "stopping": "yellow",
+    "active": "cyan",
+    "degraded": "red",
+    "failed": "red",
+    "lost": "red",
+    "unhealthy": "red",
+    "unreachable": "red",
+    "stalled": "yellow",
+    "unknown": "magenta",
+    "cordoned": "yellow",
+    "draining": "yellow",
+    "drained": "yellow",
+}
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def ago(at_ms: int, now: int | None = None) -> str:
+    """`12 s`; a dash for what has not been. Clocks of two machines differ: never less than nothing."""
+    if not at_ms:
+        return "-"
+    return format_duration(max(0, (now_ms() if now is None else now) - at_ms))
+
+
+def state(text: str, since_ms: int = 0) -> Cell:
+    """A status in its colour; what is unknown says since when."""
+    shown = f"{text} since {ago(since_ms)}" if since_ms and text in ("unknown", "unreachable", "lost") else text
+    return Cell(shown, _STYLES.get(text, ""))
+
+
+def cpu(milli: int) -> str:
+    return format_cpu(milli) or "0"
+
+
+def share(used: int, whole: int, form: str) -> str:
+    """`0.4/4`, `96 MiB/7.6 GiB`."""
+    shape = cpu if form == "cpu" else format_bytes
+    return f"{shape(used)}/{shape(whole)}"
+
+
+def replicas(agent: ob.AgentSummary) -> str:
+    return f"{agent.running}/{agent.replicas}"
+
+
+def ending(exit_: ob.InstanceExit | None) -> str:
+    return exit_.text if exit_ is not None else ""
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,265 @@
+"""Every operation as a request, once for both flavours of the client. Defaults are not sent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from omnitide.model import explanations as ex
+from omnitide.model import happenings as hp
+from omnitide.model import inventory as inv
+from omnitide.model import objects as ob
+from omnitide.model.normalise import present
+from omnitide.model.spec import AgentSpec, JobSpec
+from omnitide.sdk.exchange import Call
+
+
+class CaBundle(msgspec.Struct, frozen=True):
+    """The certificates that nodes and clients trust."""
+
+    trust_bundle_pem: str
+    fabric_id: str = ""
+    server_time_ms: int = 0
+
+
+Value = str | int | bool | Sequence[str] | None
+
+
+def text_of(**fields: Value) -> dict[str, str]:
+    """A query of what is not empty, zero or false."""
+    query: dict[str, str] = {}
+    for name, value in fields.items():
+        if isinstance(value, bool):
+            if value:
+                query[name] = "true"
+        elif isinstance(value, int):
+            query[name] = str(value)
+        elif value:
+            query[name] = value if isinstance(value, str) else ",".join(value)
+    return query
+
+
+def _page(cursor: str, limit: int, **fields: Value) -> dict[str, str]:
+    return text_of(cursor=cursor, limit=limit, **fields)
+
+
+def _body(fields: Mapping[str, object]) -> bytes:
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
+
+
+def _path(*parts: str) -> str:
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _agent(namespace: str, name: str, *verb: str) -> str:
+    return _path("namespaces", namespace, "agents", name, *verb)
+
+
+def _job(namespace: str, name: str, *verb: str) -> str:
+    return _path("namespaces", namespace, "jobs", name, *verb)
+
+
+# -- fabric ----------------------------------------------------------------------------------------------------------
+
+
+def get_fabric(min_revision: int | None) -> Call[inv.FabricStatus]:
+    return Call("GET", _path("fabric"), inv.FabricStatus, text_of(min_revision=min_revision))
+
+
+def get_version() -> Call[inv.VersionInfo]:
+    return Call("GET", _path("version"), inv.VersionInfo)
+
+
+def check_live() -> Call[inv.Health]:
+    return Call("GET", "/health/live", inv.Health, unready_is_answer=True)
+
+
+def check_ready() -> Call[inv.Health]:
+    return Call("GET", "/health/ready", inv.Health, unready_is_answer=True)
+
+
+def get_ca() -> Call[CaBundle]:
+    return Call("GET", _path("ca"), CaBundle)
+
+
+# -- namespaces, tokens ----------------------------------------------------------------------------------------------
+
+
+def list_namespaces(cursor: str, limit: int) -> Call[inv.NamespaceList]:
+    return Call("GET", _path("namespaces"), inv.NamespaceList, _page(cursor, limit))
+
+
+def create_namespace(name: str, dry_run: bool) -> Call[inv.NamespaceChanged]:
+    query = text_of(dry_run=dry_run)
+    return Call("POST", _path("namespaces"), inv.NamespaceChanged, query, _body({"name": name}), writes=True)
+
+
+def delete_namespace(name: str, dry_run: bool) -> Call[inv.NamespaceChanged]:
+    return Call("DELETE", _path("namespaces", name), inv.NamespaceChanged, text_of(dry_run=dry_run), writes=True)
+
+
+def list_tokens(cursor: str, limit: int, purpose: str) -> Call[inv.TokenList]:
+    return Call("GET", _path("tokens"), inv.TokenList, _page(cursor, limit, purpose=purpose))
+
+
+def create_token(
+    purpose: Literal["join", "api"],
+    ttl: str | int | None,
+    uses: int,
+    note: str,
+    labels: Mapping[str, str] | None,
+    dry_run: bool,
+) -> Call[inv.TokenCreated]:
+    fields = {"purpose": purpose, "ttl": ttl, "uses": uses, "note": note or None, "labels": labels or None}
+    return Call("POST", _path("tokens"), inv.TokenCreated, text_of(dry_run=dry_run), _body(fields), writes=True)
+
+
+def revoke_token(identifier: str, dry_run: bool) -> Call[inv.TokenRevoked]:
+    return Call("DELETE", _path("tokens", identifier), inv.TokenRevoked, text_of(dry_run=dry_run), writes=True)
+
+
+# -- nodes -----------------------------------------------------------------------------------------------------------
+
+
+def list_nodes(cursor: str, limit: int, status: str, scheduling: str) -> Call[inv.NodeList]:
+    query = _page(cursor, limit, status=status, scheduling=scheduling)
+    return Call("GET", _path("nodes"), inv.NodeList, query)
+
+
+def get_node(node: str) -> Call[inv.Node]:
+    return Call("GET", _path("nodes", node), inv.Node)
+
+
+def change_node(node: str, verb: Literal["cordon", "uncordon", "drain"], dry_run: bool) -> Call[inv.NodeChanged]:
+    return Call("POST", _path("nodes", node, verb), inv.NodeChanged, text_of(dry_run=dry_run), writes=True)
+
+
+def remove_node(node: str, force: bool, dry_run: bool) -> Call[inv.NodeChanged]:
+    query = text_of(force=force, dry_run=dry_run)
+    return Call("DELETE", _path("nodes", node), inv.NodeChanged, query, writes=True)
+
+
+# -- agents ----------------------------------------------------------------------------------------------------------
+
+
+def list_agents(cursor: str, limit: int, namespace: str) -> Call[ob.AgentList]:
+    return Call("GET", _path("agents"), ob.AgentList, _page(cursor, limit, namespace=namespace))
+
+
+def get_agent(namespace: str, name: str, min_revision: int | None) -> Call[ob.Agent]:
+    return Call("GET", _agent(namespace, name), ob.Agent, text_of(min_revision=min_revision))
+
+
+def deploy_agent(
+    namespace: str,
+    name: str,
+    spec: AgentSpec,
+    replicas: int | None,
+    take_over_replicas: bool,
+    if_match: int | None,
+    dry_run: bool,
+) -> Call[ob.AgentChanged]:
+    fields = {"spec": present(spec), "replicas": replicas, "take_over_replicas": take_over_replicas or None}
+    return Call(
+        "PUT",
+        _agent(namespace, name),
+        ob.AgentChanged,
+        text_of(dry_run=dry_run),
+        _body(fields),
+        writes=True,
+        if_match=if_match,
+    )
+
+
+def scale_agent(namespace: str, name: str, replicas: int, if_match: int | None, dry_run: bool) -> Call[ob.AgentChanged]:
+    body = _body({"replicas": replicas})
+    path = _agent(namespace, name, "scale")
+    return Call("POST", path, ob.AgentChanged, text_of(dry_run=dry_run), body, writes=True, if_match=if_match)
+
+
+def change_agent(
+    namespace: str, name: str, verb: Literal["restart", "stop", "start"], if_match: int | None, dry_run: bool
+) -> Call[ob.AgentChanged]:
+    path = _agent(namespace, name, verb)
+    return Call("POST", path, ob.AgentChanged, text_of(dry_run=dry_run), writes=True, if_match=if_match)
+
+
+def delete_agent(namespace: str, name: str, if_match: int | None, dry_run: bool) -> Call[ob.AgentChanged]:
+    path = _agent(namespace, name)
+    return Call("DELETE", path, ob.AgentChanged, text_of(dry_run=dry_run), writes=True, if_match=if_match)
+
+
+def list_agent_versions(namespace: str, name: str) -> Call[ob.AgentVersionList]:
+    return Call("GET", _agent(namespace, name, "versions"), ob.AgentVersionList)
+
+
+def explain_agent(namespace: str, name: str, nodes: int) -> Call[ex.AgentExplanation]:
+    return Call("GET", _agent(namespace, name, "explain"), ex.AgentExplanation, text_of(nodes=nodes))
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def list_jobs(cursor: str, limit: int, namespace: str, status: str) -> Call[ob.JobList]:
+    return Call("GET", _path("jobs"), ob.JobList, _page(cursor, limit, namespace=namespace, status=status))
+
+
+def get_job(namespace: str, name: str, min_revision: int | None) -> Call[ob.Job]:
+    return Call("GET", _job(namespace, name), ob.Job, text_of(min_revision=min_revision))
+
+
+def run_job(namespace: str, spec: JobSpec, name: str | None, dry_run: bool) -> Call[ob.JobChanged]:
+    body = _body({"name": name, "spec": present(spec)})
+    path = _path("namespaces", namespace, "jobs")
+    return Call("POST", path, ob.JobChanged, text_of(dry_run=dry_run), body, writes=True)
+
+
+def cancel_job(namespace: str, name: str, dry_run: bool) -> Call[ob.JobChanged]:
+    return Call("POST", _job(namespace, name, "cancel"), ob.JobChanged, text_of(dry_run=dry_run), writes=True)
+
+
+def delete_job(namespace: str, name: str, dry_run: bool) -> Call[ob.JobChanged]:
+    return Call("DELETE", _job(namespace, name), ob.JobChanged, text_of(dry_run=dry_run), writes=True)
+
+
+# -- instances -------------------------------------------------------------------------------------------------------
+
+
+def list_instances(cursor: str, limit: int, filters: Mapping[str, str | bool]) -> Call[ob.InstanceList]:
+    return Call("GET", _path("instances"), ob.InstanceList, _page(cursor, limit, **filters))
+
+
+def get_instance(identifier: str) -> Call[ob.Instance]:
+    return Call("GET", _path("instances", identifier), ob.Instance)
+
+
+def restart_instance(identifier: str, dry_run: bool) -> Call[ob.InstanceChanged]:
+    path = _path("instances", identifier, "restart")
+    return Call("POST", path, ob.InstanceChanged, text_of(dry_run=dry_run), writes=True)
+
+
+def explain_instance(identifier: str, nodes: int) -> Call[ex.InstanceExplanation]:
+    path = _path("instances", identifier, "explain")
+    return Call("GET", path, ex.InstanceExplanation, text_of(nodes=nodes))
+
+
+def read_logs(identifier: str, follow: bool, tail: int | None, since_ms: int) -> Call[hp.LogChunk]:
+    query = text_of(follow=follow, tail=tail)
+    if since_ms:
+        query["since"] = f"{since_ms}ms"
+    return Call("GET", _path("instances", identifier, "logs"), hp.LogChunk, query)
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+def list_events(
+    after: int, skip: int, last: int, kinds: Sequence[str], namespace: str, subject: str, limit: int
+) -> Call[hp.EventPage]:
+    query = text_of(after=after, skip=skip, last=last, kinds=kinds, namespace=namespace, subject=subject, limit=limit)
+    return Call("GET", _path("events"), hp.EventPage, query)
+
+
+def watch_query(kinds: Sequence[str], namespace: str, subject: str) -> dict[str, str]:
+    return text_of(kinds=kinds, namespace=namespace, subject=subject)
