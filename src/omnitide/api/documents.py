@@ -25,15 +25,23 @@ class GetAgentSchemaRequest(Request, frozen=True, kw_only=True):
 
 @functools.lru_cache(maxsize=4)
 def with_documents(registry: Registry) -> Registry:
-    """The registry with the operations that describe it, themselves included."""
-    openapi: Schema = {}
-    agent = agent_manifest_schema()
+    """The registry with the operations that describe it, themselves included.
+
+    The documents are made when they are first asked for: a Nexus starts without waiting for them.
+    """
+    whole: Registry
+
+    @functools.cache
+    def openapi() -> Schema:
+        return openapi_document(whole, __version__)
+
+    agent = functools.cache(agent_manifest_schema)
 
     async def get_openapi(runtime: Runtime, _: Context, __: GetOpenApiRequest) -> Answer[Schema]:
-        return Answer(openapi, runtime.committed().revision)
+        return Answer(openapi(), runtime.committed().revision)
 
     async def get_agent_schema(runtime: Runtime, _: Context, __: GetAgentSchemaRequest) -> Answer[Schema]:
-        return Answer(agent, runtime.committed().revision)
+        return Answer(agent(), runtime.committed().revision)
 
     operations: list[Operation[Any, Any]] = [
         Operation(
@@ -58,5 +66,4 @@ def with_documents(registry: Registry) -> Registry:
         ),
     ]
     whole = registry.with_more(operations)
-    openapi.update(openapi_document(whole, __version__))
     return whole

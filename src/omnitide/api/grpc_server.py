@@ -8,7 +8,6 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from omnitide.api.grpc_service import SERVICE, FabricService
 from omnitide.api.server import PlaintextRefused
@@ -22,6 +21,7 @@ KEEPALIVE_MS: Final = 20_000
 HEALTH_POLL_S: Final = 1.0
 STOP_S: Final = 5.0
 
+_REFLECTION: Final = "grpc.reflection.v1alpha.ServerReflection"
 _HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 _log = logs.get(__name__)
@@ -64,7 +64,7 @@ class GrpcServer:
         server.add_generic_rpc_handlers((service.handler(),))
         # grpcio-health-checking carries no types for this one.
         health_pb2_grpc.add_HealthServicer_to_server(_Health(runtime), server)  # pyright: ignore[reportUnknownMemberType]
-        reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), server)
+        server.add_generic_rpc_handlers((_Reflection(),))
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             if credentials is None:
@@ -116,6 +116,37 @@ class _Health(health_pb2_grpc.HealthServicer):
                 told = status
                 yield health_pb2.HealthCheckResponse(status=status)
             await asyncio.sleep(HEALTH_POLL_S)
+
+
+class _Reflection(grpc.GenericRpcHandler):
+    """The standard reflection service, loaded when it is first called: it costs as much to import as gRPC itself."""
+
+    def __init__(self) -> None:
+        self._handler: grpc.GenericRpcHandler | None = None
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        if not handler_call_details.method.startswith(f"/{_REFLECTION}/"):
+            return None
+        if self._handler is None:
+            self._handler = _load_reflection()
+        return self._handler.service(handler_call_details)
+
+
+def _load_reflection() -> grpc.GenericRpcHandler:
+    from grpc_reflection.v1alpha import reflection_pb2
+    from grpc_reflection.v1alpha._async import ReflectionServicer
+
+    servicer: Any = ReflectionServicer((SERVICE, _HEALTH, _REFLECTION))  # `Any`: it carries no types
+    return grpc.method_handlers_generic_handler(
+        _REFLECTION,
+        {
+            "ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(
+                servicer.ServerReflectionInfo,
+                request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+                response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+            )
+        },
+    )
 
 
 class _Guard(grpc.aio.ServerInterceptor):

@@ -18,6 +18,7 @@ from omnitide.operations.operation import AnyDeclaration, AnyOperation, Context
 from omnitide.operations.perform import perform
 from omnitide.operations.registry import Registry
 from omnitide.operations.runtime import Runtime
+from omnitide.security.join_contract import Hop
 from omnitide.telemetry import logs
 
 MAX_IN_FLIGHT: Final = 4096
@@ -134,7 +135,12 @@ def _endpoint(operations: Mapping[str, AnyOperation], desk: Desk) -> Handler:
         operation = operations["GET" if request.method == "HEAD" else request.method]
         principal = desk.principal(request, operation)
         question = await read_request(request, operation, desk.runtime.limits().body_bytes)
-        answer = await perform(operation, desk.runtime, desk.context(request, principal, question), question.value)
+        try:
+            answer = await perform(operation, desk.runtime, desk.context(request, principal, question), question.value)
+        except Failed as failure:
+            if failure.problem.hop == Hop.TOKEN:
+                raise desk.authenticator.failed_join(peer_of(request)) or failure from failure
+            raise
         return answer_response(operation, answer, desk.correlation(request), request.url.path)
 
     async def endpoint(request: Request) -> Response:

@@ -188,7 +188,10 @@ class KeeperLink(asyncio.Protocol):
             finally:
                 if self._waiting.pop(number, None) is not None and patient:
                     self._take_back(number)
-        return msgspec.json.decode(raw, type=answer)
+        try:
+            return msgspec.json.decode(raw, type=answer)
+        except msgspec.DecodeError as error:
+            raise unavailable(f"the keeper's answer to {operation!r} cannot be read: {error}") from None
 
     def _take_back(self, number: int) -> None:
         """Tell the keeper that nobody waits for an answer any more; what it says to that is not awaited either."""

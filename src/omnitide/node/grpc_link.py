@@ -1,8 +1,13 @@
-"""The node's end of its gRPC streams to Nexus, as Links, over mutual TLS."""
+"""The node's end of its gRPC streams to Nexus, as Links, over mutual TLS.
+
+The control stream has a connection of its own; all tunnels of an endpoint share a second one, so that bulk never waits
+in front of control. Streams have flow control of their own within it.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
 import grpc
@@ -16,20 +21,30 @@ from omnitide.wire import node_pb2_grpc as pb_grpc
 from omnitide.wire.link import LinkClosed
 
 MAX_MESSAGE_BYTES: Final = 4 << 20
-KEEPALIVE_MS: Final = 5_000
-"""The node's own pings find a dead Nexus; Nexus pings faster to find a dead node."""
-KEEPALIVE_TIMEOUT_MS: Final = 3_000
+DEFAULT_KEEPALIVE_MS: Final = 1_000
+DEFAULT_KEEPALIVE_TIMEOUT_MS: Final = 1_500
+PING_FACTOR: Final = 3
+"""A node pings so much less often than Nexus does, which holds thousands of streams and looks for dead nodes; the
+node's own pings find a dead Nexus, whose process dying is seen at once anyway."""
+RENEW_DEADLINE: Final = 30.0
 
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")
 
+_BROKEN = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
+
 
 class ClientLink(Generic[Sent, Received]):
-    """One stream on a channel. Closing the last user's stream closes the channel."""
+    """One stream. `release` gives back its channel."""
 
-    def __init__(self, call: "grpc.aio.StreamStreamCall[Any, Any]", channel: grpc.aio.Channel) -> None:
+    def __init__(
+        self,
+        call: "grpc.aio.StreamStreamCall[Sent, Received]",
+        release: Callable[[], Awaitable[None]],
+    ) -> None:
         self._call = call
-        self._channel = channel
+        self._release = release
+        self._reading: asyncio.Task[object] | None = None
         self._closed = False
 
     async def send(self, message: Sent) -> None:
@@ -37,76 +52,140 @@ class ClientLink(Generic[Sent, Received]):
             raise LinkClosed("closed here")
         try:
             await self._call.write(message)
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+        except _BROKEN as error:
             raise LinkClosed(await self._reason(error)) from None
 
     async def receive(self) -> Received:
         if self._closed:
             raise LinkClosed("closed here")
         try:
-            message = await self._call.read()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+            message = await self._read()
+        except _BROKEN as error:
             raise LinkClosed(await self._reason(error)) from None
         except asyncio.CancelledError:
             # gRPC cancels whoever reads when the call itself was cancelled.
-            if self._call.cancelled() and not cast(Any, asyncio.current_task()).cancelling():
+            task = asyncio.current_task()
+            if self._call.cancelled() and task is not None and not task.cancelling():
                 raise LinkClosed("the call was cancelled") from None
             raise
         if message is grpc.aio.EOF:
             raise LinkClosed(await self._reason(None))
-        return cast(Received, message)
+        return cast("Received", message)
 
     async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            with contextlib.suppress(grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+        """Say that nothing more comes and wait until Nexus has ended its side too, so that what was sent is not cut
+        off. Whoever cannot wait cancels this: then the stream is broken off at once."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with contextlib.suppress(*_BROKEN):
                 await self._call.done_writing()
+                while await self._read() is not grpc.aio.EOF:
+                    pass
+        finally:
             self._call.cancel()
-            await self._channel.close()
+            if self._reading is not None:
+                self._reading.cancel()
+            await self._release()
+
+    async def _read(self) -> object:
+        """The next message, read in a task of its own: gRPC ends the whole call when a read is cancelled, and here
+        that means no more than that nobody waits for it now."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._call.read())
+            self._reading.add_done_callback(_seen)
+        message = await asyncio.shield(self._reading)
+        self._reading = None
+        return message
 
     async def _reason(self, error: BaseException | None) -> str:
         if isinstance(error, grpc.aio.AioRpcError):
             return f"{error.code().name.lower()}: {error.details()}"
         if self._call.done():
-            code = await self._call.code()
-            details = await self._call.details()
+            code, details = await self._call.code(), await self._call.details()
             return f"{code.name.lower()}: {details}" if details else "Nexus ended the stream"
         return f"the stream broke: {error!r}"
 
 
+@dataclass
+class _Shared:
+    channel: grpc.aio.Channel
+    users: int = 0
+
+
 class GrpcDialer:
-    """A `session.Dialer`. Each stream has a connection of its own: bulk never waits behind control."""
+    """A `session.Dialer`."""
 
     def __init__(self, identity: Callable[[], NodeIdentity]) -> None:
+        """`identity` is asked at each dial: it may have been renewed."""
         self._identity = identity
+        self._keepalive_ms = DEFAULT_KEEPALIVE_MS
+        self._keepalive_timeout_ms = DEFAULT_KEEPALIVE_TIMEOUT_MS
+        self._shared: dict[tuple[str, str], _Shared] = {}
+        """Channels for tunnels, by endpoint and certificate, while they are in use."""
 
-    def _channel(self, endpoint: str) -> grpc.aio.Channel:
-        credentials = grpc.ssl_channel_credentials(*node_material(self._identity()))
+    def settings(self, settings: pb.Settings) -> None:
+        """Keepalive as Nexus wants it, from the next dial on."""
+        self._keepalive_ms = settings.keepalive_ms or DEFAULT_KEEPALIVE_MS
+        self._keepalive_timeout_ms = settings.keepalive_timeout_ms or DEFAULT_KEEPALIVE_TIMEOUT_MS
+
+    async def dial(self, endpoint: str) -> ClientLink[pb.NodeMessage, pb.NexusMessage]:
+        channel = self._channel(endpoint, self._identity())
+        call = pb_grpc.NodeServiceStub(channel).Session()
+        return ClientLink(cast("Any", call), channel.close)
+
+    async def open_tunnel(self, endpoint: str) -> ClientLink[pb.TunnelFrame, pb.TunnelFrame]:
+        identity = self._identity()
+        key = (endpoint, identity.certificate_pem)
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = _Shared(self._channel(endpoint, identity))
+        shared.users += 1
+
+        async def release() -> None:
+            shared.users -= 1
+            if not shared.users:
+                del self._shared[key]
+                await shared.channel.close()
+
+        call = pb_grpc.NodeServiceStub(shared.channel).Tunnel()
+        return ClientLink(cast("Any", call), release)
+
+    async def renew(self, endpoint: str, csr_pem: bytes) -> pb.RenewResponse:
+        """Ask for a new certificate for the identity in use. Raises LinkClosed."""
+        channel = self._channel(endpoint, self._identity())
+        try:
+            request = pb.RenewRequest(csr_pem=csr_pem)
+            return await pb_grpc.NodeServiceStub(channel).Renew(request, timeout=RENEW_DEADLINE)
+        except grpc.aio.AioRpcError as error:
+            raise LinkClosed(f"{error.code().name.lower()}: {error.details()}") from None
+        finally:
+            await channel.close()
+
+    def _channel(self, endpoint: str, identity: NodeIdentity) -> grpc.aio.Channel:
+        # Names of the options: grpc_types.h and grpc/doc/keepalive.md.
         return grpc.aio.secure_channel(
             endpoint,
-            credentials,
+            grpc.ssl_channel_credentials(*node_material(identity)),
             options=[
+                # Nexus is reached by whatever address the network gives it; its certificate has this name alone.
                 ("grpc.ssl_target_name_override", NEXUS_SERVER_NAME),
                 ("grpc.default_authority", NEXUS_SERVER_NAME),
-                ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-                ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
-                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.keepalive_time_ms", self._keepalive_ms * PING_FACTOR),
+                ("grpc.keepalive_timeout_ms", self._keepalive_timeout_ms),
                 ("grpc.http2.max_pings_without_data", 0),
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                # When to try again is the session's decision: no retries, no back-off shared between channels.
                 ("grpc.enable_retries", 0),
                 ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.initial_reconnect_backoff_ms", 100),
             ],
             compression=grpc.Compression.Gzip,
         )
 
-    async def dial(self, endpoint: str) -> ClientLink[pb.NodeMessage, pb.NexusMessage]:
-        channel = self._channel(endpoint)
-        call = pb_grpc.NodeServiceStub(channel).Session()
-        return ClientLink(cast(Any, call), channel)
 
-    async def open_tunnel(self, endpoint: str) -> ClientLink[pb.TunnelFrame, pb.TunnelFrame]:
-        channel = self._channel(endpoint)
-        call = pb_grpc.NodeServiceStub(channel).Tunnel()
-        return ClientLink(cast(Any, call), channel)
+def _seen(task: "asyncio.Task[object]") -> None:
+    """An error of a read that nobody waited for any more is no news."""
+    if not task.cancelled():
+        task.exception()

@@ -1,5 +1,6 @@
 """The machine under a node, read with psutil: what it is, and how busy."""
 
+import ipaddress
 import os
 import platform
 import socket
@@ -10,10 +11,12 @@ from typing import Final
 
 import psutil
 
+from omnitide.node.container import ceiling
 from omnitide.node.facts import Facts, HostUse
 
 USE_TTL_S: Final = 0.5
-_CGROUP_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+SOMEWHERE: Final = "192.0.2.1"
+"""An address for documentation (RFC 5737): the way to it is the default route, and nothing is ever sent there."""
 
 
 class MachineHost:
@@ -28,29 +31,35 @@ class MachineHost:
         ports: tuple[int, int],
         reserve_cpu_milli: int = 0,
         reserve_memory_bytes: int = 0,
+        towards: str = "",
     ) -> None:
+        """`data`: whose disk counts. `towards`: `host:port` of Nexus; the address of the interface that leads there is
+        where this node's ports are taken to be reached."""
         self._name = name
         self._data = data
         self._labels = dict(labels)
         self._ports = ports
         self._reserve = (reserve_cpu_milli, reserve_memory_bytes)
+        self._towards = towards
         self._platform = _platform()
-        self._used_at = 0.0
+        self._used_at = float("-inf")
         self._use = HostUse()
         # The first call only begins the measurement.
         psutil.cpu_percent(interval=None)
 
     def facts(self) -> Facts:
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cpu_milli = len(os.sched_getaffinity(0)) * 1000
+        memory_bytes = psutil.virtual_memory().total
+        limits = ceiling()
         return Facts(
             name=self._name,
             labels=self._labels,
-            cpu_milli=max(0, cpus * 1000 - self._reserve[0]),
-            memory_bytes=max(0, _memory_limit() - self._reserve[1]),
+            cpu_milli=max(0, min(cpu_milli, limits.cpu_milli or cpu_milli) - self._reserve[0]),
+            memory_bytes=max(0, min(memory_bytes, limits.memory_bytes or memory_bytes) - self._reserve[1]),
             disk_bytes=psutil.disk_usage(str(self._data)).total,
             port_first=self._ports[0],
             port_last=self._ports[1],
-            address=_address(),
+            address=address_towards(self._towards),
             platform=self._platform,
         )
 
@@ -59,35 +68,51 @@ class MachineHost:
         if now - self._used_at >= USE_TTL_S:
             self._used_at = now
             network = psutil.net_io_counters()
+            memory = psutil.virtual_memory()
             self._use = HostUse(
                 cpu_milli_used=int(psutil.cpu_percent(interval=None) * 10 * (psutil.cpu_count() or 1)),
-                memory_used_bytes=psutil.virtual_memory().used,
+                memory_used_bytes=memory.total - memory.available,
                 disk_used_bytes=psutil.disk_usage(str(self._data)).used,
                 network_received_bytes=network.bytes_recv,
                 network_sent_bytes=network.bytes_sent,
-                load_milli=int(os.getloadavg()[0] * 1000) if hasattr(os, "getloadavg") else 0,
+                load_milli=int(os.getloadavg()[0] * 1000),
             )
         return self._use
 
     def busy_port(self, ports: tuple[int, ...]) -> int | None:
-        """The first that cannot be bound on all interfaces. As a server would: a socket in TIME_WAIT is no obstacle."""
+        """The first that cannot be bound on all interfaces, as a server would: a socket in TIME_WAIT is no obstacle."""
         for port in ports:
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind(("0.0.0.0", port))
-                    probe.listen(1)
                 except OSError:
                     return port
         return None
 
 
+def address_towards(endpoint: str) -> str:
+    """This machine's address on the way to a `host:port`; of the default route if that is a name, which is not asked
+    for here, or empty. Nothing is sent."""
+    host = endpoint.rpartition(":")[0].strip("[]")
+    try:
+        target = ipaddress.ip_address(host)
+    except ValueError:
+        target = ipaddress.ip_address("127.0.0.1" if host == "localhost" else SOMEWHERE)
+    family = socket.AF_INET if target.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(target), 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
 def _platform() -> dict[str, str]:
-    release: dict[str, str] = {}
     try:
         release = platform.freedesktop_os_release()
     except OSError:
-        pass
+        release = {}
     return {
         "os": platform.system().lower(),
         "arch": platform.machine(),
@@ -95,28 +120,18 @@ def _platform() -> dict[str, str]:
         "kernel": platform.release(),
         "distribution": release.get("PRETTY_NAME", ""),
         "python": platform.python_version(),
+        "cpu_model": _cpu_model(),
         "cpus": str(os.cpu_count() or 1),
     }
 
 
-def _memory_limit() -> int:
-    """What this process may use: the machine's memory, or its container's limit."""
-    total = psutil.virtual_memory().total
-    for path in _CGROUP_LIMITS:
-        try:
-            text = Path(path).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit() and 0 < int(text) < total:
-            return int(text)
-    return total
-
-
-def _address() -> str:
-    """The address of the interface that carries the default route; nothing is sent to find it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                key, _, value = line.partition(":")
+                if key.strip() in ("model name", "Model", "Hardware"):
+                    return value.strip()
+    except OSError:
+        pass
+    return ""

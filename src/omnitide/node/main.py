@@ -1,13 +1,18 @@
-"""The node proxy process: `python -m omnitide.node --data DIR`, on a machine that has joined a fabric."""
+"""The node proxy process: `python -m omnitide.node --data DIR`, on a machine that has joined a fabric.
+
+Exit codes: 0 stopped in order, 1 cannot run (the reason is on standard error), 2 wrong arguments or configuration,
+4 removed from the fabric.
+"""
 
 import argparse
 import asyncio
-import fcntl
+import gc
 import json
 import os
 import random
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +23,19 @@ from omnitide.config import ConfigError, load
 from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
 from omnitide.drivers.process import ProcessDriver
+from omnitide.model.names import suggest_name
 from omnitide.node.clock import WallClock
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.grpc_link import GrpcDialer
 from omnitide.node.host import MachineHost
 from omnitide.node.launching import NodeContext
-from omnitide.node.outbox import OutboxLimits, OutboxUnusable, open_outbox
+from omnitide.node.lock import Locked, lock_directory
+from omnitide.node.outbox import Outbox, OutboxLimits, OutboxUnusable, open_outbox
 from omnitide.node.proxy import Parts, Proxy
+from omnitide.node.renewal import Identities, Renewal
 from omnitide.node.session import End, Who
 from omnitide.security.errors import SecurityError
-from omnitide.security.identity import IdentityStore, NodeIdentity
+from omnitide.security.identity import IdentityStore
 from omnitide.security.private_files import ensure_private_directory, write_private
 from omnitide.telemetry import logs
 
@@ -45,28 +53,12 @@ EXIT_REMOVED: Final = 4
 log = logs.get(__name__)
 
 
-class AlreadyRunning(Exception):
-    """Another node proxy holds this data directory."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m omnitide.node", description="Run a node proxy.")
-    parser.add_argument("--data", help="data directory: identity, outbox, instances and logs")
-    parser.add_argument("--config", help="configuration file")
-    parser.add_argument("--name", help="name of this node")
-    parser.add_argument("--label", action="append", metavar="KEY=VALUE", help="label that placement may ask for")
-    parser.add_argument("--endpoint", action="append", metavar="HOST:PORT", help="Nexus to dial besides those known")
-    parser.add_argument("--cgroup", choices=("auto", "off"), default="auto", help="whether to use control groups")
-    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
-    parser.add_argument("--log-format", choices=("console", "json"))
-    given = parser.parse_args(arguments)
-    labels = [label.partition("=") for label in given.label or ()]
-    if any(not key or not separator for key, separator, _ in labels):
-        parser.error("a label is written KEY=VALUE")
+    given = _parse(arguments)
     flags: dict[str, object] = {
         "node.data_dir": given.data,
         "node.name": given.name,
-        "node.labels": {key: value for key, _, value in labels} or None,
+        "node.labels": dict(given.label) if given.label else None,
         "log.level": given.log_level,
         "log.format": given.log_format,
     }
@@ -79,29 +71,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.configure(watcher.settings.log.level, watcher.settings.log.format)
     try:
         data = Path(watcher.settings.node.data_dir).expanduser().absolute()
-        return asyncio.run(_run(watcher, data, tuple(given.endpoint or ()), given.cgroup))
-    except (SecurityError, OutboxUnusable, AlreadyRunning, OSError) as error:
+        ensure_private_directory(data)
+        with lock_directory(data):
+            return asyncio.run(_serve(watcher, data, tuple(given.endpoint or ()), given.cgroup))
+    except (SecurityError, OutboxUnusable, Locked, LookupError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAILED
 
 
-async def _run(watcher: ConfigWatcher, data: Path, endpoints: tuple[str, ...], cgroup: str) -> int:
-    ensure_private_directory(data)
-    lock = _lock(data / "node.lock")
-    try:
-        store = IdentityStore(data / IDENTITY_DIRECTORY)
-        identity = store.load()
-        return await _serve(watcher, data, identity, (*endpoints, *identity.endpoints), cgroup)
-    finally:
-        os.close(lock)
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m omnitide.node", description="Run a node proxy.")
+    parser.add_argument("--data", help="data directory: identity, outbox, instances and logs")
+    parser.add_argument("--config", help="configuration file")
+    parser.add_argument("--name", help="name of this node")
+    parser.add_argument(
+        "--label", action="append", metavar="KEY=VALUE", type=_label, help="label that placement may ask for"
+    )
+    parser.add_argument("--endpoint", action="append", metavar="HOST:PORT", help="Nexus to dial besides those known")
+    parser.add_argument("--cgroup", choices=("auto", "off"), default="auto", help="whether to use control groups")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-format", choices=("console", "json"))
+    return parser.parse_args(arguments)
 
 
-async def _serve(
-    watcher: ConfigWatcher, data: Path, identity: NodeIdentity, endpoints: tuple[str, ...], cgroup: str
-) -> int:
+def _label(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+async def _serve(watcher: ConfigWatcher, data: Path, endpoints: tuple[str, ...], cgroup: str) -> int:
     settings = watcher.settings
-    clock = WallClock()
-    boot_id = _boot_id()
+    store = IdentityStore(data / IDENTITY_DIRECTORY)
+    identities = Identities(store)
+    identity = identities.shown
+    clock, rng, boot_id = WallClock(), random.Random(), _boot_id()
     outbox = open_outbox(
         data / "outbox.db",
         boot_id=boot_id,
@@ -112,40 +117,69 @@ async def _serve(
     keeper = data / KEEPER_DIRECTORY
     ensure_private_directory(keeper)
     driver = ProcessDriver(str(keeper), cgroup=cgroup)
-    name = settings.node.name or identity.node_id
+    name = settings.node.name or suggest_name(socket.gethostname()) or identity.node_id
+    known = Endpoints(outbox.endpoints, (*endpoints, *identity.endpoints))
+    dialer = GrpcDialer(lambda: identities.shown)
     proxy = Proxy(
         Parts(
             who=Who(node_id=identity.node_id, boot_id=boot_id, software=f"omnitide/{__version__}"),
             context=NodeContext(node_name=name, base_environment=_base_environment()),
             drivers=(driver,),
-            host=_host(settings, name, data),
+            host=_host(settings, name, data, known.current),
             outbox=outbox,
-            dialer=GrpcDialer(lambda: identity),
-            endpoints=Endpoints(outbox.endpoints, endpoints),
+            dialer=dialer,
+            endpoints=known,
             clock=clock,
-            rng=random.Random(),
+            rng=rng,
+            on_welcome=identities.welcomed,
+            on_failure=identities.failed,
+            on_settings=dialer.settings,
         )
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, proxy.stop, "the node proxy stops", BACK_WITHIN_MS)
-    watching = loop.create_task(watcher.run())
-    watcher.subscribe(lambda old, new: logs.set_level(new.log.level) if old.log.level != new.log.level else None)
+    renewal = Renewal(
+        store=store,
+        identities=identities,
+        renewer=dialer,
+        endpoint=lambda: known.current if proxy.connected_now else None,
+        renewed=lambda: proxy.resync("the certificate was renewed"),
+        clock=clock,
+        rng=rng,
+    )
     document = {"pid": os.getpid(), "node_id": identity.node_id, "name": name}
     write_private(data / READY_FILE, json.dumps(document).encode())
     log.info("node proxy starts", node=name, id=identity.node_id, version=__version__)
     try:
-        end = await proxy.run()
+        end = await _run(proxy, watcher, renewal, outbox)
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
         await driver.close()
         outbox.close()
         (data / READY_FILE).unlink(missing_ok=True)
+    log.info("node proxy ends; its instances go on" if end is End.STOPPED else "node proxy ends", end=end.value)
     return EXIT_REMOVED if end is End.REMOVED else 0
 
 
-def _host(settings: Settings, name: str, data: Path) -> MachineHost:
+async def _run(proxy: Proxy, watcher: ConfigWatcher, renewal: Renewal, outbox: Outbox) -> End:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, proxy.stop, "the node proxy stops", BACK_WITHIN_MS)
+
+    def changed(_old: Settings, new: Settings) -> None:
+        logs.set_level(new.log.level)
+        outbox.set_limits(OutboxLimits(bytes=new.limits.outbox_bytes))
+
+    watcher.subscribe(changed)
+    # What is loaded by now stays for good: the collector need not look at it again, for ever.
+    gc.collect()
+    gc.freeze()
+    async with asyncio.TaskGroup() as group:
+        beside = [group.create_task(watcher.run(), name="settings"), group.create_task(renewal.run(), name="renewal")]
+        end = await proxy.run()
+        for task in beside:
+            task.cancel()
+    return end
+
+
+def _host(settings: Settings, name: str, data: Path, towards: str) -> MachineHost:
     node = settings.node
     return MachineHost(
         name,
@@ -154,6 +188,7 @@ def _host(settings: Settings, name: str, data: Path) -> MachineHost:
         ports=node.port_range,
         reserve_cpu_milli=node.reserve_cpu,
         reserve_memory_bytes=node.reserve_memory,
+        towards=towards,
     )
 
 
@@ -167,14 +202,3 @@ def _boot_id() -> str:
 def _base_environment() -> dict[str, str]:
     """What every instance inherits of the proxy's own environment: where programs are, and the language."""
     return {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "TZ") if key in os.environ}
-
-
-def _lock(path: Path) -> int:
-    """One proxy a data directory; the descriptor holds it. Raises AlreadyRunning."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise AlreadyRunning(f"another node proxy runs on {path.parent}") from None
-    return descriptor

@@ -120,6 +120,10 @@ class Outbox:
         """Where Nexus was said to be last."""
         return tuple(self._meta("endpoints").split())
 
+    def set_limits(self, limits: OutboxLimits) -> None:
+        """Other bounds, from the next report on."""
+        self._limits = limits
+
     def save_endpoints(self, endpoints: Sequence[str]) -> None:
         if tuple(endpoints) != self.endpoints:
             self._write(lambda: self._set_meta("endpoints", " ".join(endpoints)))

@@ -224,7 +224,7 @@ async def test_a_slow_watcher_is_told_where_to_resume_and_the_writer_does_not_wa
 
 def _is_lagging(runtime: MemoryRuntime) -> bool:
     live = hub_of(runtime)._live
-    return live is not None and any(watcher.lagged for group in live.groups.values() for watcher in group)
+    return live is not None and any(watcher.lagged for watcher in live.watchers())
 
 
 async def test_a_watcher_that_takes_nothing_at_all_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

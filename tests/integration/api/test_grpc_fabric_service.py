@@ -374,7 +374,7 @@ async def test_a_slow_watcher_is_told_where_to_resume(wired: Wired, monkeypatch:
 
 def _lagging(runtime: MemoryRuntime) -> bool:
     live = hub_of(runtime)._live
-    return live is not None and any(watcher.lagged for group in live.groups.values() for watcher in group)
+    return live is not None and any(watcher.lagged for watcher in live.watchers())
 
 
 async def test_a_reader_that_stands_still_is_left(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,10 @@ from omnitide.api.openapi import openapi_document
 from omnitide.api.server import ApiServer
 from omnitide.fabric import commands as cm
 from omnitide.model.spec import AgentSpec, JobSpec
+from omnitide.operations import paging, perform
 from omnitide.operations.registry import REGISTRY
 
-EXAMPLES = 12
+EXAMPLES = 10
 """For each operation. Seeded: the same ones each time."""
 
 schema = schemathesis.openapi.from_dict(openapi_document(with_documents(REGISTRY), __version__))
@@ -69,7 +70,10 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running() -> Generator[Running]:
-    with Running() as made:
+    with pytest.MonkeyPatch.context() as patch, Running() as made:
+        # Revisions are made up too: most of them never come, and there is no use in waiting for each.
+        patch.setattr(perform, "REVISION_WAIT_S", 0.001)
+        patch.setattr(paging, "_WAIT_S", 0.001)
         yield made
 
 
@@ -95,6 +99,6 @@ def test_answers_conform(case: schemathesis.Case, running: Running) -> None:
             status_code_conformance,
         ],
     )
-    if response.status_code not in (503,):
+    if response.status_code != 503:
         case.validate_response(response, checks=[not_a_server_error])
     assert response.status_code != 500

@@ -189,6 +189,16 @@ async def test_a_node_joins_as_the_contract_says(served: Served) -> None:
     assert served.runtime.joined[0][3] == "127.0.0.1"
 
 
+async def test_who_tries_join_tokens_on_and_on_has_to_wait(served: Served) -> None:
+    statuses = [
+        (await served.client.post("/v1/join", json={"token": "omt_oops", "csr_pem": "x", "facts": {}})).status_code
+        for _ in range(25)
+    ]
+    assert statuses == [401] * 20 + [429] * 5
+    real = {"token": served.runtime.join_token(), "csr_pem": "x", "facts": {}}
+    assert (await served.client.post("/v1/join", json=real)).status_code == 200
+
+
 async def test_pages_over_http(served: Served) -> None:
     for number in range(5):
         await served.client.post("/v1/namespaces", json={"name": f"space-{number}"})

@@ -1,10 +1,11 @@
 """A fabric in memory behind a real API server in a thread of its own; its nodes do by themselves what they should."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -68,7 +69,9 @@ class MemoryFabric:
             if self.settling:
                 self.runtime.settle()
                 seen = self.runtime.state.revision
-            await self.runtime.wait_for(seen + 1, 0.05)
+                await self.runtime.wait_for(seen + 1, 0.05)
+            else:
+                await asyncio.sleep(0.02)
 
     async def _stop(self) -> None:
         self._settler.cancel()
@@ -82,6 +85,17 @@ class MemoryFabric:
         cut = words.index("--") if "--" in words else len(words)
         flags = ("--url", self.url, "--token-file", str(self.token))
         return [sys.executable, "-m", "omnitide.cli", *words[:1], *flags, *words[1:cut], *words[cut:]]
+
+    @contextlib.contextmanager
+    def process(self, *words: str) -> "Generator[subprocess.Popen[str]]":
+        """A command that runs beside the test, and is ended with it."""
+        command = self.command(*words)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
     def cli(self, *words: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command as a process of its own; fails the test if its exit code is another."""

@@ -2,12 +2,16 @@
 
 import json
 import re
-import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from tests.integration.cli.fabric import MemoryFabric
 from tests.support.memory_runtime import MemoryRuntime
+
+T = TypeVar("T")
 
 HELLO = 'name = "hello"\ncommand = ["serve"]\n[ports.http]\n'
 
@@ -51,11 +55,31 @@ def test_a_dry_run_changes_nothing(fabric: MemoryFabric) -> None:
     assert fabric.runtime.state.revision == revision
 
 
-def test_what_no_node_can_ever_do_fails_the_deployment_with_the_reason(fabric: MemoryFabric) -> None:
-    ran = fabric.cli("deploy", manifest(fabric), "--set", "resources.cpu=64", "--timeout", "20s", code=8)
-    assert "cpu" in ran.stderr
-    assert ran.stderr.startswith("error: hello 0/1 cannot come up:")
+def test_what_no_node_can_ever_do_is_refused_with_the_numbers(fabric: MemoryFabric) -> None:
+    ran = fabric.cli("deploy", manifest(fabric), "--set", "resources.cpu=64", code=2)
+    assert "64 cpu" in ran.stderr
+    assert "most cpu 4" in ran.stderr
     assert "hint:" in ran.stderr
+
+
+def test_what_keeps_dying_fails_the_deployment_with_its_death(fabric: MemoryFabric) -> None:
+    fabric.settling = False
+    text = 'name = "hello"\ncommand = ["x"]\n[restart]\npolicy = "never"\n'
+    with fabric.process("deploy", manifest(fabric, text), "--timeout", "20s") as deploying:
+
+        def start_and_die(runtime: MemoryRuntime) -> bool:
+            if not runtime.state.instances:
+                return False
+            runtime.settle()
+            (identifier,) = runtime.state.instances
+            runtime.exit(identifier, code=3, cause="image-missing")
+            return True
+
+        wait_for(lambda: fabric.call(start_and_die))
+        _, err = deploying.communicate(timeout=30)
+    assert deploying.returncode == 8, err
+    assert "cannot come up" in err
+    assert "exit code 3" in err
 
 
 def test_what_does_not_come_about_in_time_ends_with_a_code_of_its_own(fabric: MemoryFabric) -> None:
@@ -128,13 +152,13 @@ def test_a_silent_node_is_unknown_in_every_view(fabric: MemoryFabric) -> None:
 
 
 def test_explain_gives_the_verdict_and_its_numbers(fabric: MemoryFabric) -> None:
-    fabric.cli("deploy", manifest(fabric), "--set", "resources.cpu=64", "--no-wait")
-    ran = fabric.cli("explain", "hello-1", "--nodes", "5")
-    assert "pending for" in ran.stdout
-    assert "64 cpu" in ran.stdout
+    fabric.cli("deploy", manifest(fabric), "--set", "resources.cpu=3", "--replicas", "3", "--no-wait")
+    ran = fabric.cli("explain", "hello-3", "--nodes", "5")
+    assert "hello-3.1  pending for" in ran.stdout
+    assert "3 cpu" in ran.stdout
     assert "alpha" in ran.stdout
-    told = json.loads(fabric.cli("explain", "hello-1", "-o", "json").stdout)
-    assert told["placement"]["verdict"] == "never"
+    told = json.loads(fabric.cli("explain", "hello-3", "-o", "json").stdout)
+    assert told["placement"]["verdict"] == "fits-when"
 
 
 def test_events_are_told_in_words_and_in_json_one_a_line(fabric: MemoryFabric) -> None:
@@ -147,26 +171,17 @@ def test_events_are_told_in_words_and_in_json_one_a_line(fabric: MemoryFabric) -
 
 
 def test_events_follow_without_a_gap(fabric: MemoryFabric) -> None:
-    with subprocess.Popen(
-        fabric.command("events", "-f", "-n", "1", "-o", "json"), stdout=subprocess.PIPE, text=True, cwd=fabric.folder
-    ) as following:
+    with fabric.process("events", "-f", "-n", "1", "-o", "json") as following:
         assert following.stdout is not None
         first = json.loads(following.stdout.readline())
         fabric.cli("namespace", "create", "team")
         second = json.loads(following.stdout.readline())
-        following.terminate()
     assert second["revision"] == first["revision"] + 1
     assert second["type"] == "omnitide.namespace.created.v1"
 
 
 def test_run_gives_the_tasks_output_and_its_exit_code(fabric: MemoryFabric) -> None:
-    with subprocess.Popen(
-        fabric.command("run", "--name", "once", "--", "prog", "-x", "--flag"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=fabric.folder,
-    ) as running:
+    with fabric.process("run", "--name", "once", "--", "prog", "-x", "--flag") as running:
         identifier = wait_running(fabric, "once")
 
         def end(runtime: MemoryRuntime) -> None:
@@ -191,12 +206,7 @@ def test_run_detached_prints_the_name_alone(fabric: MemoryFabric) -> None:
 
 
 def test_run_cancels_at_its_timeout(fabric: MemoryFabric) -> None:
-    with subprocess.Popen(
-        fabric.command("run", "--name", "slow", "--timeout", "500ms", "--", "sleep", "60"),
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=fabric.folder,
-    ) as running:
+    with fabric.process("run", "--name", "slow", "--timeout", "500ms", "--", "sleep", "60") as running:
         identifier = wait_running(fabric, "slow")
 
         def nothing_more(runtime: MemoryRuntime) -> None:
@@ -217,11 +227,18 @@ def wait_running(fabric: MemoryFabric, job: str) -> str:
                 return one.id
         return ""
 
-    for _ in range(6000):
-        found = fabric.call(look)
+    return wait_for(lambda: fabric.call(look))
+
+
+def wait_for(look: "Callable[[], T]") -> T:
+    """What `look` finds, within 20 s."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = look()
         if found:
             return found
-    raise AssertionError(f"{job} does not run")
+        time.sleep(0.02)
+    raise AssertionError("it does not come about")
 
 
 def test_logs_of_an_agent_are_all_replicas_in_order_with_their_names(fabric: MemoryFabric) -> None:
@@ -296,14 +313,11 @@ def test_a_fabric_that_is_not_there_is_unavailable(fabric: MemoryFabric) -> None
 
 @pytest.mark.parametrize("words", [["ps"], ["nodes"], ["status"], ["agents"]])
 def test_watch_shows_it_anew_when_something_happens(fabric: MemoryFabric, words: list[str]) -> None:
-    with subprocess.Popen(
-        fabric.command(*words, "--watch", "-o", "json"), stdout=subprocess.PIPE, text=True, cwd=fabric.folder
-    ) as watching:
+    with fabric.process(*words, "--watch", "-o", "json") as watching:
         assert watching.stdout is not None
         first = json.loads(watching.stdout.readline())
         fabric.call(lambda runtime: runtime.add_node("gamma"))
         second = json.loads(watching.stdout.readline())
-        watching.terminate()
     assert second["revision"] > first["revision"]
 
 

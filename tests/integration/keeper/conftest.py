@@ -12,7 +12,7 @@ import pytest
 
 from omnitide.drivers.process import ProcessDriver
 from omnitide.drivers.protocol import Launch, LogChunk, Run, RunKey, RunState
-from omnitide.node.keeper import processes
+from omnitide.node.keeper import cgroup_mounts, processes
 from omnitide.node.keeper.launch import KeeperUnavailable, Talk, ensure_keeper, stop_keeper
 
 DEADLINE_S = 30.0
@@ -162,12 +162,9 @@ class Home:
 
     def groups(self) -> list[str]:
         """Control group directories of this keeper."""
-        found: list[str] = []
-        for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            fields, _, rest = line.partition(" - ")
-            if rest.startswith("cgroup"):
-                found += [str(path) for path in Path(fields.split()[4]).rglob(f"omnitide-{self.keeper_id}")]
-        return found
+        name = f"omnitide-{self.keeper_id}"
+        mounts = {hierarchy.mount for hierarchy in cgroup_mounts.discover_here().values()}
+        return [path for mount in mounts for path, _, _ in os.walk(mount) if os.path.basename(path) == name]
 
 
 def _command_line(pid: int) -> bytes:

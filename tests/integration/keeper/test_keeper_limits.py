@@ -150,7 +150,7 @@ class TestGroups:
         if "unified" not in cgroup_mounts.discover_here():
             pytest.skip("no unified hierarchy here")
         script = (
-            "g=$(echo /sys/fs/cgroup/unified/omnitide-*/instances/run-web-1)\n"
+            f"g=$(echo /sys/fs/cgroup/unified/omnitide-{limited.keeper_id}/instances/run-web-1)\n"
             "mkdir $g/own; echo $$ > $g/own/cgroup.procs\n"
             "cat /proc/self/cgroup; sleep 60 & sleep 60"
         )
@@ -275,8 +275,10 @@ def group_lines(pid: int) -> str:
 
 def groups_of(home, instance: str) -> dict[str, Path]:
     """Existing group directories of a run, by hierarchy."""
-    found = {}
-    for key, hierarchy in cgroup_mounts.discover_here().items():
-        for path in Path(hierarchy.mount).rglob(f"omnitide-{home.keeper_id}/instances/run-{instance}"):
-            found[key] = path
-    return found
+    suffix = f"/omnitide-{home.keeper_id}/instances/run-{instance}"
+    return {
+        key: Path(path)
+        for key, hierarchy in cgroup_mounts.discover_here().items()
+        for path, _, _ in os.walk(hierarchy.mount)
+        if path.endswith(suffix)
+    }

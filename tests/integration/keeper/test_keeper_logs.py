@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from omnitide.drivers.protocol import LogPolicy, RunKey
+from omnitide.drivers.protocol import DriverError, LogPolicy, RunKey
 from omnitide.node.keeper import log_format
+from omnitide.node.keeper.instance import MAX_FOLLOWERS
 
 SMALL = LogPolicy(max_file_bytes=128 << 10, max_files=3)
 
@@ -52,13 +53,21 @@ class TestExactness:
         assert await home.output("web-1", "stderr") == b"\0\xff"
 
     async def test_the_order_of_both_streams_is_kept(self, home):
-        """As far as it can be seen from outside: writes that lie a moment apart, as two pipes carry no common order."""
-        script = "import os, time\nfor n in range(40):\n    os.write(1 + n % 2, b'%d\\n' % n)\n    time.sleep(0.01)\n"
+        """Whichever pipe was written to first is read first. (Two pipes that both hold several writes tell no more.)"""
+        script = (
+            "import array, fcntl, os, termios, time\n"
+            "def waits(fd):\n"
+            "    left = array.array('i', [0]); fcntl.ioctl(fd, termios.FIONREAD, left); return left[0]\n"
+            "for n in range(200):\n"
+            "    first = 1 if n * n % 7 < 3 else 2\n"
+            "    os.write(first, b'%d\\n' % (2 * n))\n"
+            "    os.write(3 - first, b'%d\\n' % (2 * n + 1))\n"
+            "    while waits(1) or waits(2): time.sleep(0.001)\n"
+        )
         await home.python("web-1", script)
         await home.end_of("web-1")
         chunks = await home.chunks("web-1")
-        assert b"".join(chunk.data for chunk in chunks) == b"".join(b"%d\n" % n for n in range(40))
-        assert [chunk.stream for chunk in chunks] == ["stdout", "stderr"] * 20
+        assert b"".join(chunk.data for chunk in chunks) == b"".join(b"%d\n" % n for n in range(400))
 
     async def test_times_are_those_of_the_output(self, one_home):
         before = time.time_ns() // 1_000_000
@@ -184,6 +193,31 @@ class TestFollow:
         await one_home.shell("web-1", "for n in 1 2 3 4 5; do echo $n; sleep 0.05; done")
         first, second = await asyncio.wait_for(asyncio.gather(read(), read()), 30)
         assert first == second == b"1\n2\n3\n4\n5\n"
+
+    async def test_followers_that_have_left_are_not_counted(self, one_home):
+        await one_home.shell("web-1", "echo ready; while [ ! -e go ]; do sleep 0.02; done; echo end")
+        await one_home.says("web-1", b"ready")
+        for _ in range(3):
+            streams = [one_home.driver.logs("web-1", follow=True) for _ in range(MAX_FOLLOWERS - 10)]
+            await asyncio.gather(*(anext(stream) for stream in streams))
+            waiting = [asyncio.create_task(anext(stream)) for stream in streams]
+            await asyncio.sleep(0.3)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        one_home.tell("web-1")
+        assert await one_home.output("web-1", follow=True) == b"ready\nend\n"
+
+    async def test_more_followers_than_the_bound_are_refused(self, one_home):
+        await one_home.shell("web-1", "sleep 60")
+        streams = [one_home.driver.logs("web-1", follow=True) for _ in range(MAX_FOLLOWERS + 1)]
+        waiting = [asyncio.create_task(anext(stream)) for stream in streams]
+        done, _ = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        with pytest.raises(DriverError, match="readers follow"):
+            await done.pop()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     async def test_following_ends_when_the_instance_is_removed(self, one_home):
         await one_home.shell("web-1", "echo ready; sleep 60")

@@ -173,6 +173,34 @@ def test_a_start_that_fails_opens_nothing_for_good(bench):
     assert list(bench.supervisor.runs()) == []
 
 
+class TestBlind:
+    """Where a file server may be dead the keeper does not look itself; what it would have said, the child says."""
+
+    @pytest.fixture
+    def blind(self, bench):
+        bench.supervisor._starter._mounts._places = ["", "/"]
+        return bench
+
+    @pytest.mark.parametrize(
+        ("command", "more", "cause"),
+        [
+            (["/no/such/program"], {}, "command-not-found"),
+            (["no-such-program"], {}, "command-not-found"),
+            (["/etc/passwd"], {}, "permission"),
+            (["/bin/true"], {"working_directory": "/no/such/place"}, "working-directory"),
+        ],
+    )
+    def test_refusals_are_the_same(self, blind, command, more, cause):
+        blind.start("job", *command, **more)
+        blind.until(lambda: blind.outcomes)
+        assert blind.outcomes[0].cause == cause
+
+    def test_runs_are_the_same(self, blind):
+        blind.start("job", "sh", "-c", "exit 7")
+        blind.until(lambda: not blind.supervisor.live)
+        assert blind.supervisor.find("job", 1).exit.code == 7
+
+
 def test_no_descriptor_is_left_of_runs_that_ended(bench):
     before = sorted(os.listdir("/proc/self/fd"))
     for number in range(10):

@@ -1,6 +1,6 @@
 """Any history: invariants hold after every entry, the log gives the same state again, and trouble that ends is mended.
 
-`World` draws all 28 kinds of commands, plausible and hostile, and checks each step (see `world` and `tests.support.spec`).
+`World` draws all 28 kinds of commands, plausible and hostile, and checks each step (see there and in `support.spec`).
 A failing seed replays exactly: `World(random.Random(seed)).steps(n)`.
 """
 

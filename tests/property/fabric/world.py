@@ -220,7 +220,7 @@ class World:
         """A request comes again much later."""
         if not self.keyed:
             return
-        command, header, first = self.pick(self.keyed)
+        command, header, _ = self.pick(self.keyed)
         again = decide(self.fabric.state, command, replace(header, time_ms=self.fabric.time_ms))
         if isinstance(again, Decision) and again.replayed:
             newest = [made for _, stamp, made in self.keyed if stamp.idempotency_key == header.idempotency_key]
@@ -516,7 +516,7 @@ class World:
         )
 
     def absence(self) -> None:
-        """A node that runs something is away for long; others take over, things end where no one sees them; it returns."""
+        """A node that runs something is away for long; others take over, things end unseen; mostly it returns."""
         there = [node for _, node in sorted(self.fabric.nodes.items()) if node.running() and self._hears(node)]
         if not there:
             return
@@ -611,7 +611,7 @@ class World:
                 node.forget(self.fresh("o"))
             assert fabric.connect(name).accepted
         bound = 20 + 3 * sum(agent.replicas for agent in fabric.state.agents.values()) + 3 * len(fabric.state.jobs)
-        for number in range(bound):
+        for _ in range(bound):
             # Longer than any back-off: what waits is due.
             fabric.pass_ms(3_600_000)
             changed = fabric.round()
@@ -619,7 +619,7 @@ class World:
             if not changed:
                 break
         else:
-            raise AssertionError(f"not at rest after {number} rounds")
+            raise AssertionError(f"not at rest after {bound} rounds")
         self.check_rest()
 
     def _add_room(self) -> None:

@@ -1,4 +1,4 @@
-"""Instances that end by themselves: restarted on their node, then rescheduled with a back-off, elsewhere if possible."""
+"""Instances that end by themselves: restarted on their node, then rescheduled with a back-off, elsewhere."""
 
 import pytest
 from tests.support.honest import facts

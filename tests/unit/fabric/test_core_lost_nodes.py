@@ -216,6 +216,16 @@ class TestReturn:
         fabric.settle()
         assert fabric.statuses() == {"hello.1.2": "running"}
 
+    def test_one_that_is_behind_what_was_known_of_it_loses(self) -> None:
+        """As after the disk of its node was put back to an older day."""
+        fabric = two()
+        fabric.report("alpha", cm.InstanceReport(instance="hello.1.1", attempt=4, phase=Phase.RUNNING))
+        fabric.lose("alpha")
+        fabric.settle()
+        fabric.connect("alpha")
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.2": "running"}
+
     def test_one_that_comes_back_stopping_loses(self) -> None:
         fabric = replaced()
         fabric.nodes["alpha"].runs["hello.1.1"].stopping = True

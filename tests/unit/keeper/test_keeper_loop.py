@@ -25,25 +25,47 @@ def test_timers_run_in_the_order_of_their_times(loop):
     assert said == ["first", "second", "late"]
 
 
-def test_descriptors_are_served_in_the_order_in_which_they_became_ready(loop):
+def test_edges_are_served_in_the_order_in_which_they_came(loop):
     pipes = [os.pipe() for _ in range(8)]
     said = []
 
     def take(number: int) -> None:
         said.append(os.read(pipes[number][0], 10))
-        if len(said) == 8:
+        if len(said) % 8 == 0:
             loop.stop()
 
     for number, (reader, _) in enumerate(pipes):
-        loop.watch(reader, lambda number=number: take(number))
-    order = [3, 1, 7, 0, 5, 2, 6, 4]
-    for number in order:
-        os.write(pipes[number][1], b"%d" % number)
-    loop.run()
-    assert said == [b"%d" % number for number in order]
+        loop.watch_edge(reader, lambda number=number: take(number))
+    expected = []
+    for order in ([3, 1, 7, 0, 5, 2, 6, 4], [4, 6, 0, 1, 2, 3, 7, 5], [7, 6, 5, 4, 3, 2, 1, 0]):
+        for number in order:
+            os.write(pipes[number][1], b"%d" % number)
+        expected += [b"%d" % number for number in order]
+        loop._stopped = False
+        loop.run()
+    assert said == expected
     for pair in pipes:
         for fd in pair:
             os.close(fd)
+
+
+def test_an_edge_comes_again_to_who_left_something_and_watches_again(loop):
+    reader, writer = os.pipe()
+    said = []
+
+    def take() -> None:
+        said.append(os.read(reader, 1))
+        if said[-1] == b"c":
+            loop.stop()
+        else:
+            loop.watch_edge(reader, take)
+
+    loop.watch_edge(reader, take)
+    os.write(writer, b"abc")
+    loop.run()
+    assert said == [b"a", b"b", b"c"]
+    os.close(reader)
+    os.close(writer)
 
 
 def test_what_was_forgotten_meanwhile_is_not_served(loop):

@@ -63,7 +63,7 @@ def adopt(draft: Draft, instance: Instance, attempt: int) -> None:
 
 
 def _wins(draft: Draft, instance: Instance, report: cm.InstanceReport) -> bool:
-    if not _may_merge(draft, instance):
+    if report.attempt < instance.attempt or not _may_merge(draft, instance):
         return False
     if report.phase is Phase.RUNNING:
         return not report.stopping and report.health is not Health.UNHEALTHY and _may_stay(draft, instance)

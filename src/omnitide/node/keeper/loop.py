@@ -47,9 +47,8 @@ def _guarded(action: Callable[[], None]) -> None:
 class Loop:
     """Calls what is registered for a file descriptor when it is ready.
 
-    Calls happen in the order in which the kernel saw the descriptors become ready, which keeps the output of a run's
-    two streams in order. A call may find nothing to read (its descriptor's number may have been taken over since): it
-    must not block. While the machine sleeps, time goes on for timers but not for the wait, hence a check each second.
+    A call may find nothing to read (its descriptor's number may have been taken over since): it must not block. While
+    the machine sleeps, time goes on for timers but not for the wait, hence a check each second.
     """
 
     def __init__(self) -> None:
@@ -65,6 +64,19 @@ class Loop:
             self._epoll.modify(fd, events)
         else:
             self._epoll.register(fd, events)
+        self._actions[fd] = action
+
+    def watch_edge(self, fd: int, action: Callable[[], None]) -> None:
+        """Call `action` each time that `fd` becomes readable anew: it takes all there is, or watches again.
+
+        Among descriptors watched so, calls come in the order in which the kernel saw them become readable. (Those of
+        `watch` keep their place in the kernel's list until a look finds nothing, which puts what comes next before its
+        time.)
+        """
+        if fd in self._actions:
+            self._epoll.modify(fd, select.EPOLLIN | select.EPOLLET)
+        else:
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
         self._actions[fd] = action
 
     def forget(self, fd: int) -> None:

@@ -9,13 +9,15 @@ from omnitide.node.keeper.log_format import MAX_PAYLOAD
 from omnitide.node.keeper.loop import Loop
 from omnitide.node.keeper.run import Run
 
-_READS_A_TURN = 1
-"""Of 64 KiB, which is what a pipe holds, before the others get their turn: a flood slows its writer and nobody else."""
 _LAST_READS = 64
 
 
 class Output:
-    """Reads pipes as the loop says that they have something; the only memory is one buffer for all."""
+    """Reads pipes as the loop says that they have something; the only memory is one buffer for all.
+
+    A turn is one read of 64 KiB, which is what a pipe holds: a flood slows its own writer and nobody else. The order of
+    a run's two streams is kept as far as two pipes can tell it: whichever was written to first is read first.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -23,7 +25,15 @@ class Output:
 
     def watch(self, run: Run, instance: Instance) -> None:
         for fd in run.pipes:
-            self._loop.watch(fd, partial(self._pump, run, instance, fd, _READS_A_TURN))
+            self._watch(run, instance, fd)
+
+    def _watch(self, run: Run, instance: Instance, fd: int) -> None:
+        self._loop.watch_edge(fd, partial(self._take_turn, run, instance, fd))
+
+    def _take_turn(self, run: Run, instance: Instance, fd: int) -> None:
+        """Read once. A pipe that may hold more goes to the end of the queue."""
+        if self._pump(run, instance, fd, 1):
+            self._watch(run, instance, fd)
 
     def finish(self, run: Run, instance: Instance) -> None:
         """Take what a dead tree has left in its pipes; a stranger that still holds one open is not waited for."""
@@ -40,21 +50,27 @@ class Output:
         os.close(fd)
         del run.pipes[fd]
 
-    def _pump(self, run: Run, instance: Instance, fd: int, reads: int) -> None:
+    def _pump(self, run: Run, instance: Instance, fd: int, reads: int) -> bool:
+        """Copy from a pipe to the log; whether there may be more."""
         stream = run.pipes.get(fd)
         if stream is None or instance.log is None:
-            return
+            return False
+        more = True
         now = linux.wall_ms()
         for _ in range(reads):
             try:
                 size = os.readv(fd, [self._buffer])
             except BlockingIOError:
+                more = False
                 break
             if size == 0:
                 self._drop(run, fd)
+                more = False
                 break
             instance.log.write(stream, self._buffer[:size], now, run.attempt)
             if size < MAX_PAYLOAD:
+                more = False
                 break
         if instance.followers:
             instance.wake_followers()
+        return more

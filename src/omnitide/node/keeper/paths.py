@@ -67,8 +67,8 @@ class Paths:
                 cause="permission",
                 permanent=True,
             )
-        if status.st_mode & 0o066:
-            os.chmod(self.directory, status.st_mode & 0o711)
+        if status.st_mode & 0o066:  # 0711 is what `open_to_other_users` has made of it, and stays
+            os.chmod(self.directory, 0o700)
         for path in (self.work, self.logs, self.trash):
             os.makedirs(path, mode=0o700, exist_ok=True)
 

@@ -34,7 +34,7 @@ def _is_kind(kind: str, wanted: str) -> bool:
 
 
 class Selection:
-    """Happenings, indexed by what they concern: thousands of filters for one subject each cost a look-up each."""
+    """Happenings, indexed by what they concern: a filter for one subject looks at those and at no others."""
 
     def __init__(self, happenings: Sequence[Happening]) -> None:
         self._all = happenings
@@ -47,6 +47,12 @@ class Selection:
                 self._by_concern = self._index()
             candidates = self._by_concern.get(wanted.subject, ())
         return (happening for happening in candidates if wanted.admits(happening))
+
+    def concerns(self) -> Iterable[str]:
+        """Every subject that a filter could ask for with success."""
+        if self._by_concern is None:
+            self._by_concern = self._index()
+        return self._by_concern.keys()
 
     def _index(self) -> dict[str, list[Happening]]:
         index: dict[str, list[Happening]] = {}

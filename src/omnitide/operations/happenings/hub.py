@@ -7,7 +7,7 @@ bounded; one that overflows ends with the revision to resume from, and costs nei
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from omnitide.operations.closing import closing
@@ -67,7 +67,9 @@ class _Live:
         state = runtime.committed()
         self.position = state.revision
         """Everything up to here has been handed out."""
-        self.groups: dict[EventFilter, set[_Watcher]] = {}
+        self.groups: dict[str, dict[EventFilter, set[_Watcher]]] = {}
+        """Watchers by filter, and filters by the subject that they are for: a tick costs what happened in it, and not
+        a look at all of it for each of a thousand watchers."""
         self.failure: Exception | None = None
         self._runtime = runtime
         self._names = KnownNames(state)
@@ -79,15 +81,20 @@ class _Live:
 
     def join(self, wanted: EventFilter, watcher: _Watcher) -> None:
         """From now on the watcher is offered what comes after `position`."""
-        self.groups.setdefault(wanted, set()).add(watcher)
+        self.groups.setdefault(wanted.subject, {}).setdefault(wanted, set()).add(watcher)
         watcher.failure = self.failure
 
     def leave(self, wanted: EventFilter, watcher: _Watcher) -> None:
-        group = self.groups.get(wanted)
-        if group is not None:
-            group.discard(watcher)
-            if not group:
-                del self.groups[wanted]
+        filters = self.groups.get(wanted.subject, {})
+        watchers = filters.get(wanted, set())
+        watchers.discard(watcher)
+        if not watchers:
+            filters.pop(wanted, None)
+        if not filters:
+            self.groups.pop(wanted.subject, None)
+
+    def watchers(self) -> Iterator[_Watcher]:
+        return (watcher for filters in self.groups.values() for group in filters.values() for watcher in group)
 
     def stop(self) -> None:
         self._task.cancel()
@@ -106,10 +113,9 @@ class _Live:
 
     def _end(self, failure: BaseException) -> None:
         self.failure = failure if isinstance(failure, StreamEnded | Trimmed) else StreamEnded()
-        for watchers in self.groups.values():
-            for watcher in watchers:
-                watcher.failure = self.failure
-                watcher.wake.set()
+        for watcher in self.watchers():
+            watcher.failure = self.failure
+            watcher.wake.set()
 
     async def _read(self) -> None:
         """Collect entries for the next tick; returns when there will be none."""
@@ -152,10 +158,12 @@ class _Live:
     def _offer(self, happenings: list[Happening], position: int) -> None:
         """Without awaiting: watchers join at a position, so the position and what is offered move together."""
         selection = Selection(happenings)
-        for wanted, watchers in self.groups.items():
-            for frame in frames_of(selection.of(wanted), position):
-                for watcher in watchers:
-                    watcher.offer(frame)
+        only_whole = self.groups.keys() <= {""}
+        for subject in [""] if only_whole else ["", *selection.concerns()]:
+            for wanted, watchers in self.groups.get(subject, {}).items():
+                for frame in frames_of(selection.of(wanted), position):
+                    for watcher in watchers:
+                        watcher.offer(frame)
         self.position = position
 
 

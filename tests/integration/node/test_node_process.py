@@ -1,0 +1,260 @@
+"""The node proxy as a process, with the real process driver and keeper, over real gRPC and mTLS."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from omnitide.model.spec import AgentSpec, JobSpec, Port, Restart, WorkloadSpec
+from omnitide.node.host import MachineHost
+from omnitide.wire import node_pb2 as pb
+from omnitide.wire.link import LinkClosed
+from support.grpc_nexus import GrpcNexus, SessionEnd, TunnelEnd
+from support.node_world import ended, running, short
+
+from .conftest import DEADLINE_S, NodeProcess, shorts
+
+
+def shell(script: str, **how: object) -> AgentSpec:
+    return AgentSpec(command=("/bin/sh", "-c", script), **how)  # type: ignore[arg-type]
+
+
+SLEEPER = shell("exec sleep 1000")
+
+
+async def gone(pid: int) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.02)
+
+
+async def read_log(node: NodeProcess, link: SessionEnd, request: pb.LogsRequest) -> tuple[bytes, str]:
+    await link.send(pb.NexusMessage(open_tunnel=pb.OpenTunnel(tunnel="t", logs=request)))
+    tunnel = await node.nexus.accept_tunnel()
+    assert (await tunnel.receive()).tunnel == "t"
+    return await drain(tunnel)
+
+
+async def drain(tunnel: TunnelEnd) -> tuple[bytes, str]:
+    data = bytearray()
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            frame = await tunnel.receive()
+            match frame.WhichOneof("body"):
+                case "log":
+                    assert len(frame.log.data) <= 64 << 10
+                    data += frame.log.data
+                case "error":
+                    await tunnel.close()
+                    return bytes(data), frame.error.reason
+                case _:
+                    await tunnel.close()
+                    return bytes(data), "end"
+
+
+async def test_a_program_runs_crashes_is_restarted_and_stopped(node: NodeProcess) -> None:
+    await node.start("--label", "zone=a", "--name", "alpha")
+    link, hello = await node.welcomed()
+    assert hello.node_id == "n1" == node.nexus.peers[0].id
+    assert dict(hello.facts.labels) == {"zone": "a"}
+    assert (hello.facts.name, hello.facts.address) == ("alpha", "127.0.0.1")
+    assert hello.facts.cpu_milli >= 1000
+    assert hello.facts.memory_bytes > 1 << 28
+    (driver,) = hello.facts.drivers
+    assert (driver.name, driver.healthy) == ("process", True)
+    await node.desire(link, a=shell('echo "$OMNITIDE_INSTANCE on $OMNITIDE_NODE try ${OMNITIDE_ATTEMPT}"; sleep 1000'))
+    await node.desire(link, a=shell('echo "$OMNITIDE_INSTANCE on $OMNITIDE_NODE try $OMNITIDE_ATTEMPT"; sleep 1000'))
+    reports = await node.reports(link, running("a"))
+    os.kill(int(reports[-1].handle), signal.SIGKILL)
+    reports = await node.reports(link, running("a", 2))
+    assert shorts(reports) == ["a waiting 1", "a starting 2", "a running 2"]
+    assert (reports[0].exit.signal, reports[0].exit.reason) == (9, "signal")
+    await node.desire(link)
+    reports = await node.reports(link, ended("a"))
+    assert shorts(reports) == ["a stopping 2", "a ended 2 stopped"]
+    assert await node.terminate() == 0
+    ours = [json.loads(line) for line in node.log.splitlines()]
+    assert all({"event", "level"} <= set(line) for line in ours)
+
+
+async def test_what_cannot_start_says_why(node: NodeProcess) -> None:
+    await node.start()
+    link, _ = await node.welcomed()
+    host = MachineHost("x", node.data, labels={}, ports=(1, 2))
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert host.busy_port((port,)) == port
+        desired = pb.Desired(full=True, revision=1)
+        for name, spec, ports in (
+            ("absent", AgentSpec(command=("/no/such/program",)), {}),
+            ("busy", AgentSpec(command=("/bin/true",), ports={"http": Port()}), {"http": port}),
+        ):
+            desired.assignments.append(
+                pb.Assignment(instance=name, name=name, kind="agent", goal=pb.GOAL_RUN, spec_key=name, ports=ports)
+            )
+            import msgspec
+
+            desired.specs[name] = msgspec.json.encode(spec)
+        await link.send(pb.NexusMessage(desired=desired))
+        seen: dict[str, pb.InstanceReport] = {}
+        await node.reports(
+            link, lambda r: bool(r.phase == pb.PHASE_ENDED and seen.update({r.instance: r})) or len(seen) == 2
+        )
+    assert (seen["absent"].exit.cause, seen["absent"].exit.permanent) == ("command-not-found", True)
+    assert "/no/such/program" in seen["absent"].exit.message
+    assert (seen["busy"].exit.cause, seen["busy"].exit.message) == ("port-busy", str(port))
+
+
+async def test_a_job_ends_with_its_code(node: NodeProcess) -> None:
+    await node.start()
+    link, _ = await node.welcomed()
+    await node.desire(link, good=JobSpec(command=("/bin/true",)), bad=JobSpec(command=("/bin/sh", "-c", "exit 7")))
+    seen: dict[str, pb.InstanceReport] = {}
+    await node.reports(
+        link, lambda r: bool(r.phase == pb.PHASE_ENDED and seen.update({r.instance: r})) or len(seen) == 2
+    )
+    assert (short(seen["good"]), short(seen["bad"])) == ("good ended 1 succeeded", "bad ended 1 failed")
+    assert seen["bad"].exit.code == 7
+
+
+async def test_the_proxy_dies_and_returns(node: NodeProcess) -> None:
+    """While it is dead, one instance prints 5 MB and exits 7, another is killed, a third lives on."""
+    await node.start()
+    link, _ = await node.welcomed()
+    go = node.data / "go"
+    size = 5_000_000
+    script = f"import os,sys,time\nwhile not os.path.exists({str(go)!r}): time.sleep(.01)\n"
+    script += f"sys.stdout.write('0123456789abcde\\n' * {size // 16}); sys.stdout.flush(); os._exit(7)"
+    specs: dict[str, WorkloadSpec] = {
+        "printer": JobSpec(command=(sys.executable, "-c", script)),
+        "killed": shell("exec sleep 1000", restart=Restart(policy="never")),
+        "lives": SLEEPER,
+    }
+    await node.desire(link, **specs)
+    pids: dict[str, int] = {}
+    await node.reports(link, lambda r: bool(r.handle and pids.update({r.instance: int(r.handle)})) or len(pids) == 3)
+    await node.kill()
+    with pytest.raises(LinkClosed):
+        while True:
+            await link.receive()
+    go.touch()
+    os.kill(pids["killed"], signal.SIGKILL)
+    await gone(pids["printer"])
+    await gone(pids["killed"])
+    assert psutil.pid_exists(pids["lives"])
+
+    await node.start()
+    link, hello = await node.welcomed()
+    told = {report.instance: report for report in hello.instances}
+    assert short(told["lives"]) == "lives running 1"
+    assert int(told["lives"].handle) == pids["lives"]
+    assert short(told["printer"]) == "printer ended 1 failed"
+    assert told["printer"].exit.code == 7
+    assert short(told["killed"]) == "killed ended 1 failed"
+    assert (told["killed"].exit.signal, told["killed"].exit.reason) == (9, "signal")
+    assert {report.attempt for report in hello.instances} == {1}, "nothing was started twice"
+    data, end = await read_log(node, link, pb.LogsRequest(instance="printer"))
+    assert end == "end"
+    assert data == b"0123456789abcde\n" * (size // 16), "every byte is there"
+    await node.desire(link, **specs)
+    await asyncio.sleep(0.5)
+    assert psutil.pid_exists(pids["lives"])
+
+
+async def test_a_node_goes_on_alone_and_returns_when_nexus_does(node: NodeProcess) -> None:
+    await node.start()
+    link, _ = await node.welcomed()
+    await node.desire(link, a=SLEEPER)
+    first = (await node.reports(link, running("a")))[-1]
+    await node.nexus.stop()
+    await node.kill()
+    os.kill(int(first.handle), signal.SIGKILL)
+    await gone(int(first.handle))
+    await node.start()
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(1.0)
+    await node.nexus.start()
+    back = loop.time()
+    _, hello = await node.welcomed()
+    assert loop.time() - back < 10
+    assert shorts(list(hello.instances)) == ["a running 2"], "restarted without Nexus"
+
+
+async def test_a_slow_reader_of_a_log_holds_up_nothing_else(node: NodeProcess) -> None:
+    await node.start()
+    link, _ = await node.welcomed()
+    await node.desire(link, loud=shell("yes 0123456789 | head -c 8000000; sleep 1000"), quiet=SLEEPER)
+    seen: set[str] = set()
+    await node.reports(link, lambda r: bool(r.phase == pb.PHASE_RUNNING and seen.add(r.instance)) or len(seen) == 2)
+    request = pb.LogsRequest(instance="loud", follow=True)
+    await link.send(pb.NexusMessage(open_tunnel=pb.OpenTunnel(tunnel="slow", logs=request)))
+    slow = await node.nexus.accept_tunnel()
+    assert (await slow.receive()).tunnel == "slow"
+    await asyncio.sleep(1.0)
+    assert node.process is not None
+    before = psutil.Process(node.process.pid).memory_info().rss
+    await link.send(pb.NexusMessage(beat=pb.Beat(number=4)))
+    async with asyncio.timeout(5):
+        while (message := await link.receive()).WhichOneof("body") != "beat":
+            pass
+    assert message.beat.keeper_alive
+    assert message.beat.host.instances_running == 2
+    await asyncio.sleep(1.0)
+    assert psutil.Process(node.process.pid).memory_info().rss - before < 4 << 20, "it reads no further than it can send"
+    data = bytearray()
+    async with asyncio.timeout(DEADLINE_S):
+        while len(data) < 8_000_000:
+            data += (await slow.receive()).log.data
+    assert bytes(data[:22]) == b"0123456789\n0123456789\n"
+    await slow.close()
+
+
+async def test_two_proxies_on_one_directory_refuse(node: NodeProcess) -> None:
+    await node.start()
+    await node.welcomed()
+    second = NodeProcess(node.data, node.nexus)
+    await second.start()
+    assert second.process is not None
+    assert await asyncio.wait_for(second.process.wait(), DEADLINE_S) == 1
+    assert "is in use by the node proxy with process id" in node.log
+
+
+async def test_a_machine_that_has_not_joined_says_so(tmp_path: Path, nexus: GrpcNexus) -> None:
+    node = NodeProcess(tmp_path / "stranger", nexus)
+    await node.start()
+    assert node.process is not None
+    assert await asyncio.wait_for(node.process.wait(), DEADLINE_S) == 1
+    assert "has not joined a fabric" in node.log
+
+
+async def test_a_node_of_another_fabric_gets_no_session(tmp_path: Path, nexus: GrpcNexus) -> None:
+    other = GrpcNexus()
+    other.port = nexus.port
+    node = NodeProcess(tmp_path / "stranger", nexus)
+    other.identity(node.data / "identity")
+    await node.start()
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while "cannot be reached" not in (node.data / "log").read_text():
+                await asyncio.sleep(0.05)
+        assert nexus.peers == []
+    finally:
+        await node.close()
+
+
+async def test_a_removed_node_stops_all_and_exits_with_4(node: NodeProcess) -> None:
+    await node.start()
+    link, _ = await node.welcomed()
+    await node.desire(link, a=SLEEPER)
+    pid = int((await node.reports(link, running("a")))[-1].handle)
+    await link.send(pb.NexusMessage(refused=pb.Refused(reason="removed", message="gone", permanent=True)))
+    assert node.process is not None
+    assert await asyncio.wait_for(node.process.wait(), DEADLINE_S) == 4
+    assert not psutil.pid_exists(pid)
