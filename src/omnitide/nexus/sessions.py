@@ -148,7 +148,8 @@ class NodeSession:
             return False
         outcome = await self._connect(hello)
         if isinstance(outcome, Rejection):
-            reason = {"not-found": "removed", "forbidden": "identity"}.get(outcome.code, outcome.code)
+            gone = self.peer.node not in self._engine.committed().nodes
+            reason = "removed" if gone else "identity" if outcome.code == "forbidden" else outcome.code
             await self._refuse(reason, outcome.message, permanent=outcome.code in ("not-found", "forbidden"))
             return False
         self.epoch = int(outcome.result["session"])

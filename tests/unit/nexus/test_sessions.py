@@ -1,0 +1,337 @@
+"""What Nexus says to a node and what it makes of what the node says: over a link in memory, with the real engine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from omnitide.fabric.commands import (
+    CreateFabric,
+    DeployAgent,
+    Header,
+    IssueToken,
+    JoinNode,
+    PlaceChoice,
+    PlaceInstances,
+    RemoveNode,
+    ScaleAgent,
+)
+from omnitide.fabric.state import InstanceStatus, NodeFacts, NodeStatus, TokenPurpose
+from omnitide.model.spec import AgentSpec
+from omnitide.nexus.clock import SystemClock
+from omnitide.nexus.engine import Engine
+from omnitide.nexus.leases import Leases, LeaseTimes
+from omnitide.nexus.sessions import MAX_REPORTS, Peer, Sessions, SessionSettings
+from omnitide.store.memory import MemoryLog, MemoryStorage
+from omnitide.wire import node_pb2 as pb
+from omnitide.wire.link import LinkClosed
+
+ADMIN = Header(principal="system:test")
+DEADLINE_S = 20.0
+
+
+class Pipe:
+    """Both ends of a link; `node` is the test's."""
+
+    def __init__(self) -> None:
+        self.up: asyncio.Queue[pb.NodeMessage | None] = asyncio.Queue()
+        self.down: asyncio.Queue[pb.NexusMessage | None] = asyncio.Queue()
+        self.closed = False
+
+    # the end that Nexus holds
+    async def send(self, message: pb.NexusMessage) -> None:
+        if self.closed:
+            raise LinkClosed("closed")
+        await self.down.put(pb.NexusMessage.FromString(message.SerializeToString()))
+
+    async def receive(self) -> pb.NodeMessage:
+        message = await self.up.get()
+        if message is None:
+            raise LinkClosed("the node is gone")
+        return message
+
+    async def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            await self.down.put(None)
+            await self.up.put(None)
+
+    # the end that the test holds
+    async def say(self, message: pb.NodeMessage) -> None:
+        await self.up.put(pb.NodeMessage.FromString(message.SerializeToString()))
+
+    async def hear(self, body: str) -> pb.NexusMessage:
+        """The next message of a kind; others before it are passed over."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                message = await self.down.get()
+                if message is None:
+                    raise LinkClosed(f"the link ended before {body}")
+                if message.WhichOneof("body") == body:
+                    return message
+
+
+class Stand:
+    """An engine with one node that has joined."""
+
+    def __init__(self, engine: Engine, leases: Leases, sessions: Sessions, times: LeaseTimes) -> None:
+        self.engine, self.leases, self.sessions, self.times = engine, leases, sessions, times
+        self.beat_ms = 60_000
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def connect(self, node: str = "n1", key: str = "k1") -> Pipe:
+        pipe = Pipe()
+        self.tasks.append(asyncio.ensure_future(self.sessions.serve(pipe, Peer(node, key, "test"))))
+        return pipe
+
+    async def live(self, **changes: object) -> tuple[Pipe, pb.Welcome]:
+        pipe = self.connect()
+        await pipe.say(pb.NodeMessage(hello=hello(**changes)))
+        return pipe, (await pipe.hear("welcome")).welcome
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+
+def hello(**changes: object) -> pb.Hello:
+    fields: dict[str, object] = {
+        "protocol_min": 1,
+        "protocol_max": 1,
+        "software": "omnitide/test",
+        "node_id": "n1",
+        "outbox_id": "o1",
+        "facts": pb.Facts(
+            name="alpha", cpu_milli=4000, memory_bytes=8 << 30, drivers=[pb.DriverFact(name="process", healthy=True)]
+        ),
+    }
+    return pb.Hello(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def stand() -> AsyncIterator[Stand]:
+    engine = await Engine.open(MemoryLog(MemoryStorage()), SystemClock())
+    times = LeaseTimes(reconnect_grace_ms=20, lost_after_ms=60, startup_grace_ms=50)
+    leases = Leases(engine, SystemClock(), lambda: times)
+    made: list[Stand] = []
+    sessions = Sessions(
+        engine,
+        SystemClock(),
+        leases,
+        lambda: SessionSettings("f", "log", "omnitide/test", ("nexus:7401",), 1000, 1500, 60, made[0].beat_ms),
+    )
+    stand = Stand(engine, leases, sessions, times)
+    made.append(stand)
+    await engine.submit(CreateFabric(fabric_id="f"), ADMIN)
+    token = IssueToken(id="t", purpose=TokenPurpose.JOIN, digest="-", uses=9, expires_ms=SystemClock().now_ms() + 10**7)
+    await engine.submit(token, ADMIN)
+    await engine.submit(JoinNode(token="t", node="n1", name="alpha", key_digest="k1", facts=NodeFacts()), ADMIN)
+    yield stand
+    await sessions.close()
+    await leases.close()
+    for task in stand.tasks:
+        task.cancel()
+    await asyncio.gather(*stand.tasks, return_exceptions=True)
+    await engine.close()
+
+
+async def deploy(stand: Stand, replicas: int = 1) -> list[str]:
+    """Put instances on the node, which has to have been there once."""
+    grace, stand.times.reconnect_grace_ms = stand.times.reconnect_grace_ms, 60_000
+    pipe, _ = await stand.live()
+    spec = AgentSpec(command=("run",))
+    command = DeployAgent(agent="a", namespace="default", name="hello", spec=spec, replicas=replicas)
+    await stand.engine.submit(command, ADMIN)
+    pending = sorted(stand.engine.committed().pending)
+    choices = tuple(PlaceChoice(instance, "n1", ()) for instance in pending)
+    await stand.engine.submit(PlaceInstances(seen_revision=0, choices=choices), ADMIN)
+    await pipe.close()
+    await stand.until(lambda: len(stand.sessions) == 0)
+    stand.times.reconnect_grace_ms = grace
+    return pending
+
+
+def running(instance: str, attempt: int = 1) -> pb.InstanceReport:
+    return pb.InstanceReport(instance=instance, attempt=attempt, phase=pb.PHASE_RUNNING)
+
+
+async def test_a_hello_is_answered_with_session_settings_and_endpoints(stand: Stand) -> None:
+    _, welcome = await stand.live()
+    assert welcome.protocol == 1
+    assert welcome.session == stand.engine.committed().nodes["n1"].session
+    assert [endpoint.address for endpoint in welcome.endpoints] == ["nexus:7401"]
+    assert welcome.endpoints[0].leader
+    assert stand.engine.committed().nodes["n1"].status is NodeStatus.LIVE
+    assert stand.engine.committed().nodes["n1"].facts.cpu_milli == 4000
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "permanent"),
+    [
+        ({"protocol_min": 9, "protocol_max": 12}, "version", True),
+        ({"protocol_min": 0, "protocol_max": 0}, "version", True),
+        ({"node_id": "n2"}, "identity", True),
+    ],
+)
+async def test_a_hello_that_cannot_be_accepted_is_refused_with_the_reason(
+    stand: Stand, changes: dict[str, object], reason: str, permanent: bool
+) -> None:
+    pipe = stand.connect()
+    await pipe.say(pb.NodeMessage(hello=hello(**changes)))
+    refused = (await pipe.hear("refused")).refused
+    assert (refused.reason, refused.permanent) == (reason, permanent)
+    assert refused.message
+
+
+async def test_a_newer_node_speaks_the_newest_protocol_that_both_know(stand: Stand) -> None:
+    _, welcome = await stand.live(protocol_min=1, protocol_max=7, features=["logs", "time-travel"])
+    assert welcome.protocol == 1
+    assert list(welcome.features) == ["logs"]
+
+
+async def test_another_key_for_a_known_node_is_refused(stand: Stand) -> None:
+    pipe = stand.connect(key="stolen")
+    await pipe.say(pb.NodeMessage(hello=hello()))
+    assert (await pipe.hear("refused")).refused.reason == "identity"
+
+
+async def test_a_node_that_was_removed_is_told_so(stand: Stand) -> None:
+    pipe, _ = await stand.live()
+    await stand.engine.submit(RemoveNode(node="n1", force=True), ADMIN)
+    refused = (await pipe.hear("refused")).refused
+    assert (refused.reason, refused.permanent) == ("removed", True)
+    again = stand.connect()
+    await again.say(pb.NodeMessage(hello=hello()))
+    assert (await again.hear("refused")).refused.reason == "removed"
+
+
+async def test_the_first_message_must_be_a_hello(stand: Stand) -> None:
+    pipe = stand.connect()
+    await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=1)))
+    assert (await pipe.hear("refused")).refused.reason == "protocol"
+
+
+async def test_a_second_session_of_a_node_ends_the_first(stand: Stand) -> None:
+    first, one = await stand.live()
+    _, two = await stand.live()
+    assert two.session > one.session
+    await stand.until(lambda: first.closed)
+    assert len(stand.sessions) == 1
+    await stand.until(lambda: stand.engine.committed().nodes["n1"].status is NodeStatus.LIVE)
+
+
+async def test_desired_state_comes_whole_and_then_by_what_changed(stand: Stand) -> None:
+    await deploy(stand, 2)
+    pipe, _ = await stand.live()
+    whole = (await pipe.hear("desired")).desired
+    assert whole.full
+    assert sorted(a.instance for a in whole.assignments) == ["a.1.1", "a.2.1"]
+    assert b'"run"' in next(iter(whole.specs.values()))
+    await stand.engine.submit(ScaleAgent(namespace="default", name="hello", replicas=1), ADMIN)
+    change = (await pipe.hear("desired")).desired
+    assert not change.full
+    assert [(a.instance, a.goal) for a in change.assignments] == [("a.2.1", pb.GOAL_STOP)]
+    assert change.revision > whole.revision
+    ended = pb.InstanceReport(instance="a.2.1", attempt=1, phase=pb.PHASE_ENDED, outcome="stopped")
+    await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=1, reports=[ended])))
+    assert list((await pipe.hear("desired")).desired.removed) == ["a.2.1"]
+
+
+async def test_reports_are_taken_once_and_acknowledged(stand: Stand) -> None:
+    await deploy(stand)
+    pipe, _ = await stand.live()
+    message = pb.NodeMessage(reports=pb.Reports(first_sequence=1, reports=[running("a.1.1")]))
+    await pipe.say(message)
+    assert (await pipe.hear("ack")).ack.sequence == 1
+    revision = stand.engine.committed().revision
+    await pipe.say(message)
+    await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=2, reports=[running("a.1.1")])))
+    assert (await pipe.hear("ack")).ack.sequence == 2
+    assert stand.engine.committed().revision == revision + 1
+    assert stand.engine.committed().instances["a.1.1"].status is InstanceStatus.RUNNING
+
+
+async def test_a_newer_peer_is_tolerated(stand: Stand) -> None:
+    """Unknown kinds of messages, phases and fields: passed over, and their place in the sequence kept."""
+    await deploy(stand)
+    pipe, _ = await stand.live()
+    # Field 99 of a later protocol, as bytes on the wire.
+    await pipe.up.put(pb.NodeMessage.FromString(b"\x9a\x06\x02hi"))
+    strange = pb.InstanceReport(instance="a.1.1", attempt=1)
+    strange.phase = 77  # type: ignore[assignment]
+    await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=1, reports=[strange, running("a.1.1")])))
+    assert (await pipe.hear("ack")).ack.sequence == 2
+    assert stand.engine.committed().instances["a.1.1"].status is InstanceStatus.RUNNING
+
+
+async def test_too_many_reports_in_one_message_end_the_session(stand: Stand) -> None:
+    pipe, _ = await stand.live()
+    flood = [running(f"x.{number}.1") for number in range(MAX_REPORTS + 1)]
+    await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=1, reports=flood)))
+    await stand.until(lambda: pipe.closed)
+
+
+async def test_a_node_that_answers_no_beat_is_stalled_and_not_replaced(stand: Stand) -> None:
+    stand.beat_ms = 20
+    pipe, _ = await stand.live()
+    session = stand.sessions.get("n1")
+    assert session is not None
+    await stand.until(lambda: session.stalled_since_ms > 0)
+    assert stand.engine.committed().nodes["n1"].status is NodeStatus.LIVE
+    number = (await pipe.hear("beat")).beat.number
+
+    async def answer() -> None:
+        nonlocal number
+        while session.stalled_since_ms:
+            await pipe.say(pb.NodeMessage(beat=pb.Beat(number=number, keeper_alive=True)))
+            number = (await pipe.hear("beat")).beat.number
+
+    async with asyncio.timeout(DEADLINE_S):
+        await answer()
+
+
+async def test_a_broken_session_leads_to_unreachable_then_lost_then_replaced(stand: Stand) -> None:
+    await deploy(stand)
+    pipe, _ = await stand.live()
+    await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=1, reports=[running("a.1.1")])))
+    await pipe.hear("ack")
+    await pipe.close()
+    state = stand.engine.committed
+    await stand.until(lambda: state().nodes["n1"].status is NodeStatus.UNREACHABLE)
+    assert state().instances["a.1.1"].status is InstanceStatus.RUNNING
+    await stand.until(lambda: state().nodes["n1"].status is NodeStatus.LOST)
+    assert state().instances["a.1.1"].status is InstanceStatus.LOST
+    assert "a.1.2" in state().pending
+
+
+async def test_a_node_that_is_back_in_time_loses_nothing(stand: Stand) -> None:
+    stand.times.reconnect_grace_ms = 10_000
+    await deploy(stand)
+    pipe, _ = await stand.live()
+    await pipe.close()
+    await stand.until(lambda: len(stand.sessions) == 0)
+    await stand.live(instances=[running("a.1.1")])
+    assert stand.engine.committed().nodes["n1"].status is NodeStatus.LIVE
+    assert stand.engine.committed().instances["a.1.1"].status is InstanceStatus.RUNNING
+
+
+async def test_a_goodbye_buys_the_time_that_it_announces(stand: Stand) -> None:
+    pipe, _ = await stand.live()
+    await pipe.say(pb.NodeMessage(goodbye=pb.Goodbye(reason="upgrade", back_within_ms=60_000)))
+    await stand.until(lambda: len(stand.sessions) == 0)
+    node = stand.engine.committed().nodes["n1"]
+    assert node.departing == "upgrade"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await stand.until(lambda: stand.engine.committed().nodes["n1"].status is not NodeStatus.LIVE)
+
+
+async def test_a_new_leader_gives_every_node_a_full_lease(stand: Stand) -> None:
+    await stand.live()
+    stand.leases.start()
+    pipe, _ = await stand.live()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await stand.until(lambda: stand.engine.committed().nodes["n1"].status is not NodeStatus.LIVE)
+    assert not pipe.closed
