@@ -70,6 +70,11 @@ def make_root() -> Any:
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name; tell errors; the exit code is the result."""
     state = Globals()
+    if "_OMNITIDE_COMPLETE" in os.environ:
+        # Typer teaches its completion classes to whoever has its own options for it, which we have as commands.
+        from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
+
+        completion_init()
     try:
         code = make_root().main(args=list(arguments), prog_name="omnitide", standalone_mode=False, obj=state)
         sys.stdout.flush()

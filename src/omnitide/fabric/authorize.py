@@ -31,6 +31,7 @@ PERMISSIONS: Final[dict[type, Permission]] = {
     cm.RevokeToken: Permission("delete", "token"),
     cm.JoinNode: Permission("join", "node"),
     cm.ConnectNode: Permission("report", "node"),
+    cm.OfferKey: Permission("report", "node"),
     cm.ChangeNodeFacts: Permission("report", "node"),
     cm.ReportInstances: Permission("report", "node"),
     cm.DepartNode: Permission("report", "node"),

@@ -76,6 +76,13 @@ class ConnectNode(_Command, frozen=True, kw_only=True):
     instances: "tuple[InstanceReport, ...]" = ()
 
 
+class OfferKey(_Command, frozen=True, kw_only=True):
+    """A node asks for a certificate for a new key, over a session of its present identity."""
+
+    node: str
+    key_digest: str
+
+
 class ChangeNodeFacts(_Command, frozen=True, kw_only=True):
     node: str
     session: int
@@ -246,6 +253,7 @@ Command = (
     | RevokeToken
     | JoinNode
     | ConnectNode
+    | OfferKey
     | ChangeNodeFacts
     | ReportInstances
     | DepartNode

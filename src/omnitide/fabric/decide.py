@@ -47,6 +47,7 @@ _RULES: Final[dict[type, Rule]] = {
     cm.Forget: access.forget,
     cm.JoinNode: nodes.join_node,
     cm.ConnectNode: nodes.connect_node,
+    cm.OfferKey: nodes.offer_key,
     cm.ChangeNodeFacts: nodes.change_facts,
     cm.ReportInstances: reports.report_instances,
     cm.DepartNode: nodes.depart_node,

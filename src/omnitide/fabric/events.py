@@ -85,6 +85,20 @@ class NodeConnected(_Event, frozen=True, kw_only=True, tag="node.connected.v1"):
     """Last report taken of this outbox: 0 if the outbox is new."""
 
 
+class NodeKeyOffered(_Event, frozen=True, kw_only=True, tag="node.key-offered.v1"):
+    """The node was given a certificate for another key; it may use either until it has used the new one."""
+
+    node: str
+    key_digest: str
+
+
+class NodeKeyChanged(_Event, frozen=True, kw_only=True, tag="node.key-changed.v1"):
+    """The node has shown the key that was offered: the one before is worth nothing from now on."""
+
+    node: str
+    key_digest: str
+
+
 class NodeFactsChanged(_Event, frozen=True, kw_only=True, tag="node.facts-changed.v1"):
     node: str
     facts: NodeFacts
@@ -322,6 +336,8 @@ Event = (
     | TokensForgotten
     | NodeJoined
     | NodeConnected
+    | NodeKeyOffered
+    | NodeKeyChanged
     | NodeFactsChanged
     | NodeReported
     | NodeDeparting

@@ -283,6 +283,8 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     used_memory_bytes: int = 0
     join_labels: dict[str, str] = {}
     """Given with the token by which it joined; the node cannot change them."""
+    next_key_digest: str = ""
+    """Of the key that its newest certificate is for, until the node has shown it in a session; then it is the key."""
     departing: str = ""
     """Reason given with a goodbye; empty otherwise."""
     back_within_ms: int = 0

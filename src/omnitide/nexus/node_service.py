@@ -8,8 +8,11 @@ from typing import Any, Final, Generic, TypeVar, cast
 import grpc
 import grpc.aio
 
+from omnitide.fabric.commands import Header, OfferKey
+from omnitide.fabric.rejection import Rejection
 from omnitide.nexus.sessions import Peer, Sessions
 from omnitide.nexus.tunnels import Tunnels
+from omnitide.operations.runtime import NotServing
 from omnitide.security.certificates import public_key_digest
 from omnitide.security.errors import SecurityError
 from omnitide.security.names import Role
@@ -119,11 +122,16 @@ class NodeServicer(pb_grpc.NodeServiceServicer):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this node has been removed from the fabric")
             raise AssertionError
         try:
-            if public_key_digest(csr_public_key(request.csr_pem)) != node.key_digest:
-                await context.abort(
-                    grpc.StatusCode.PERMISSION_DENIED, "the request is for another key than this node's identity"
-                )
+            if peer.key_digest not in (node.key_digest, node.next_key_digest):
+                await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this key is not the node's identity any more")
+            command = OfferKey(node=peer.node, key_digest=public_key_digest(csr_public_key(request.csr_pem)))
+            outcome = await self._sessions.engine.submit(command, Header(principal=f"node:{peer.node}"))
+            if isinstance(outcome, Rejection):
+                await context.abort(grpc.StatusCode.PERMISSION_DENIED, outcome.message)
             issued = sign_node_csr(self._authority, request.csr_pem, peer.node, self._now())
+        except NotServing as refusal:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, refusal.reason)
+            raise
         except (CsrRefused, SecurityError) as refused:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
             raise

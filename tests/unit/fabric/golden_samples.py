@@ -137,6 +137,14 @@ SAMPLES: tuple[Pair, ...] = (
     (ev.NodeUnreachable(node="n-alpha", session=99), ev.NodeUnreachable(node="n-alpha", session=0)),
     (ev.NodeLost(node="n-alpha", session=99), ev.NodeLost(node="n-alpha", session=0)),
     (ev.NodePortRefused(node="n-alpha", port=20001), ev.NodePortRefused(node="n-alpha", port=20000)),
+    (
+        ev.NodeKeyOffered(node="n-alpha", key_digest="sha256:next"),
+        ev.NodeKeyOffered(node="n-delta", key_digest="sha256:other"),
+    ),
+    (
+        ev.NodeKeyChanged(node="n-alpha", key_digest="sha256:next"),
+        ev.NodeKeyChanged(node="n-delta", key_digest="sha256:other"),
+    ),
     (ev.NodeCordoned(node="n-alpha"), ev.NodeCordoned(node="n-delta")),
     (ev.NodeUncordoned(node="n-delta"), ev.NodeUncordoned(node="n-alpha")),
     (ev.NodeDrainStarted(node="n-alpha"), ev.NodeDrainStarted(node="n-delta")),

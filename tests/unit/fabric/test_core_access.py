@@ -13,7 +13,7 @@ from omnitide.fabric.rules import access
 from omnitide.fabric.state import TokenPurpose, empty_state
 
 SYSTEM_ONLY = {cm.SuspectNode, cm.DeclareLost, cm.PlaceInstances, cm.Forget}
-NODE_ONLY = {cm.ConnectNode, cm.ChangeNodeFacts, cm.ReportInstances, cm.DepartNode}
+NODE_ONLY = {cm.ConnectNode, cm.OfferKey, cm.ChangeNodeFacts, cm.ReportInstances, cm.DepartNode}
 
 
 class TestAuthorize:

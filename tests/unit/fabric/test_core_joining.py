@@ -200,6 +200,40 @@ class TestFacts:
         assert fabric.when(plan, by="system:placer").result["placed"] == 0
 
 
+class TestChangingKeys:
+    """A renewed certificate is for a new key; the old one serves until the new one was shown."""
+
+    def offered(self) -> tuple[Fabric, HonestNode]:
+        fabric = Fabric()
+        fabric.join("alpha")
+        node = fabric.nodes["alpha"]
+        fabric.given(cm.OfferKey(node=node.id, key_digest="sha256:new"), by=node.principal)
+        return fabric, node
+
+    def test_both_keys_serve_until_the_new_one_is_used(self) -> None:
+        fabric, node = self.offered()
+        assert fabric.when(node.hello(), by=node.principal).accepted
+        changed = fabric.when(replace(node.hello(), key_digest="sha256:new"), by=node.principal)
+        assert changed.kinds[:2] == ["node.key-changed", "node.connected"]
+        assert fabric.when(node.hello(), by=node.principal).code == "forbidden"
+
+    def test_a_key_that_was_not_offered_is_refused(self) -> None:
+        fabric, node = self.offered()
+        assert fabric.when(replace(node.hello(), key_digest="sha256:else"), by=node.principal).code == "forbidden"
+
+    def test_another_nodes_key_cannot_be_taken(self) -> None:
+        fabric, _ = self.offered()
+        fabric.join("beta")
+        beta = fabric.nodes["beta"]
+        take = cm.OfferKey(node=beta.id, key_digest="sha256:new")
+        assert fabric.when(take, by=beta.principal).code == "already-exists"
+
+    def test_the_same_offer_again_changes_nothing(self) -> None:
+        fabric, node = self.offered()
+        again = cm.OfferKey(node=node.id, key_digest="sha256:new")
+        assert fabric.when(again, by=node.principal).kinds == []
+
+
 def test_the_fabric_holds_so_many_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "MAX_NODES", 1)
     fabric = Fabric()

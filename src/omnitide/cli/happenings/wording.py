@@ -111,6 +111,8 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "node.joined": "joined the fabric",
     "node.connected": "connected",
     "node.facts-changed": "told new facts of itself",
+    "node.key-offered": "was given a certificate for a new key",
+    "node.key-changed": "uses its new key",
     "node.reported": "reported",
     "node.departing": _departing,
     "node.unreachable": "unreachable: not heard from for longer than its lease",

@@ -61,6 +61,15 @@ def node_connected(state: FabricState, event: ev.NodeConnected, at: Moment) -> F
     )
 
 
+def node_key_offered(state: FabricState, event: ev.NodeKeyOffered, at: Moment) -> FabricState:
+    return put_node(state, replace(state.nodes[event.node], next_key_digest=event.key_digest, revision=at.revision))
+
+
+def node_key_changed(state: FabricState, event: ev.NodeKeyChanged, at: Moment) -> FabricState:
+    node = state.nodes[event.node]
+    return put_node(state, replace(node, key_digest=event.key_digest, next_key_digest="", revision=at.revision))
+
+
 def node_facts_changed(state: FabricState, event: ev.NodeFactsChanged, at: Moment) -> FabricState:
     return put_node(state, replace(state.nodes[event.node], facts=event.facts, revision=at.revision))
 
@@ -138,6 +147,8 @@ def node_removed(state: FabricState, event: ev.NodeRemoved, at: Moment) -> Fabri
 FOLDS: Final[dict[type, Fold]] = {
     ev.NodeJoined: node_joined,
     ev.NodeConnected: node_connected,
+    ev.NodeKeyOffered: node_key_offered,
+    ev.NodeKeyChanged: node_key_changed,
     ev.NodeFactsChanged: node_facts_changed,
     ev.NodeReported: node_reported,
     ev.NodeDeparting: node_departing,

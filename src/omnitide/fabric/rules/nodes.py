@@ -62,7 +62,7 @@ def join_node(draft: Draft, command: cm.JoinNode) -> None:
             subject=f"node {command.name}",
         )
     for node in draft.state.nodes.values():
-        if node.key_digest == command.key_digest:
+        if command.key_digest in (node.key_digest, node.next_key_digest):
             raise Refuse("already-exists", f"this identity belongs to node {node.name!r} already")
     if len(draft.state.nodes) >= MAX_NODES:
         raise Refuse("limit", f"the fabric holds {MAX_NODES} nodes, the most it can")
@@ -84,8 +84,10 @@ def connect_node(draft: Draft, command: cm.ConnectNode) -> None:
     node = draft.state.nodes.get(command.node)
     if node is None:
         raise Refuse("not-found", f"node {command.node} is not of this fabric", hint="join it again")
-    if node.key_digest != command.key_digest:
+    if command.key_digest not in (node.key_digest, node.next_key_digest or node.key_digest):
         raise Refuse("forbidden", f"node {node.name!r} has another key: its identity may be used elsewhere")
+    if command.key_digest != node.key_digest:
+        draft.emit(ev.NodeKeyChanged(node=node.id, key_digest=command.key_digest))
     require_facts(command.facts, f"node {node.name}")
     # The first session begins at the log's own position: above every session of a node of this id that was removed and
     # has joined again, so that no late command of that time fits this one.
@@ -102,6 +104,17 @@ def connect_node(draft: Draft, command: cm.ConnectNode) -> None:
     for report in command.instances:
         take_report(draft, node.id, report)
     draft.result = {"session": session, "sequence": known}
+
+
+def offer_key(draft: Draft, command: cm.OfferKey) -> None:
+    node = draft.state.nodes.get(command.node)
+    if node is None:
+        raise Refuse("not-found", f"node {command.node} is not of this fabric", hint="join it again")
+    for other in draft.state.nodes.values():
+        if other.id != node.id and command.key_digest in (other.key_digest, other.next_key_digest):
+            raise Refuse("already-exists", f"this key is the identity of node {other.name!r}")
+    if command.key_digest not in (node.key_digest, node.next_key_digest):
+        draft.emit(ev.NodeKeyOffered(node=node.id, key_digest=command.key_digest))
 
 
 def change_facts(draft: Draft, command: cm.ChangeNodeFacts) -> None:
