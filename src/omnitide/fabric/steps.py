@@ -176,7 +176,7 @@ def _node_step(before: Node | None, after: Node) -> Iterator[str]:
         yield f"{label}: session {after.session} follows {before.session}"
     if after.session == before.session and after.outbox == before.outbox and after.sequence < before.sequence:
         yield f"{label}: sequence {after.sequence} follows {before.sequence}"
-    if after.key_digest != before.key_digest:
+    if after.key_digest not in (before.key_digest, before.next_key_digest or before.key_digest):
         yield f"{label}: its key was changed"
     if not after.schedulable and not before.schedulable:
         for identifier in sorted(set(after.instances) - set(before.instances)):
