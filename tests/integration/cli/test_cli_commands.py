@@ -165,7 +165,7 @@ def test_events_are_told_in_words_and_in_json_one_a_line(fabric: MemoryFabric) -
     fabric.cli("deploy", manifest(fabric))
     ran = fabric.cli("events", "-n", "50")
     assert "agent hello created, 1 replicas" in ran.stdout
-    assert re.search(r"r\d+ +\S+  instance hello-1\.1 running  pid-1 +on node alpha", ran.stdout)
+    assert re.search(r"  r\d+ .+  instance hello-1\.1 running  pid-1 +on node alpha\n", ran.stdout)
     lines = fabric.cli("events", "-n", "3", "-o", "json").stdout.splitlines()
     assert [json.loads(line)["specversion"] for line in lines] == ["1.0"] * 3
 

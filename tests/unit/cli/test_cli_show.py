@@ -1,0 +1,175 @@
+"""How things look: tables that never cut a name, every event in words, output line by line."""
+
+import sys
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnitide.cli.happenings.wording import BOOKKEEPING, kind_of, text_of
+from omnitide.cli.instances.output import Printer
+from omnitide.cli.show.forms import as_text
+from omnitide.cli.show.table import Cell, Column, table
+from omnitide.cli.show.words import ago, share, state
+from omnitide.fabric.events import Event
+from omnitide.model.happenings import CloudEvent, LogChunk
+from omnitide.model.objects import Instance
+
+COLUMNS = (
+    Column("NAME"),
+    Column("STATUS"),
+    Column("LESS", rank=1),
+    Column("LEAST", rank=2),
+    Column("NOTE", rank=3, free=True),
+)
+
+
+@given(
+    st.lists(st.tuples(*[st.from_regex(r"[a-z]{1,40}", fullmatch=True)] * 5), min_size=1, max_size=8),
+    st.integers(10, 200),
+)
+def test_names_are_never_cut_however_narrow_the_terminal(rows: list[tuple[str, ...]], width: int) -> None:
+    lines = table(COLUMNS, rows, color=False, width=width)
+    assert len(lines) == len(rows) + 1
+    for row, line in zip(rows, lines[1:], strict=True):
+        assert line.split()[:2] == list(row[:2])
+
+
+@given(st.integers(30, 200))
+def test_a_table_fits_if_it_can(width: int) -> None:
+    rows = [["a" * 10, "running", "b" * 30, "c" * 30, "d" * 90]]
+    assert all(len(line) <= width for line in table(COLUMNS, rows, color=False, width=width))
+
+
+def test_what_no_terminal_shows_is_not_cut() -> None:
+    rows = [["a", "b", "c", "d", "e" * 500]]
+    assert table(COLUMNS, rows, color=False, width=None)[1].endswith("e" * 500)
+
+
+def test_columns_without_anything_in_them_are_left_out() -> None:
+    assert table(COLUMNS, [["a", "b", "-", "", ""]], color=False, width=80) == ["NAME  STATUS", "a     b"]
+
+
+def test_colours_do_not_move_columns() -> None:
+    rows = [[Cell("a", "green"), Cell("b"), "c", "d", "e"]]
+    plain = table(COLUMNS, rows, color=False, width=80)
+    import re
+
+    painted = [re.sub(r"\x1b\[\d+m", "", line) for line in table(COLUMNS, rows, color=True, width=80)]
+    assert painted == plain
+
+
+def test_the_unknown_is_shown_since_when() -> None:
+    from omnitide.cli.show.words import now_ms
+
+    assert state("unknown", now_ms() - 12_400).text.startswith("unknown since 1")
+    assert state("running").text == "running"
+
+
+def test_times_and_shares() -> None:
+    assert ago(0) == "-"
+    assert ago(1000, 13_000) == "12 s"
+    assert ago(13_000, 1000) == "0 ms"  # the other machine's clock is ahead
+    assert share(400, 4000, "cpu") == "0.4/4"
+    assert share(96 << 20, 8 << 30, "bytes") == "96 MiB/8 GiB"
+
+
+def event(kind: str, **data: object) -> CloudEvent:
+    return CloudEvent(
+        specversion="1.0",
+        id="1",
+        source="/fabrics/f",
+        type=f"omnitide.{kind}.v1",
+        subject="instance/default/hello-2.1",
+        time="2026-01-01T00:00:00Z",
+        data=data,
+        revision=1,
+    )
+
+
+def kinds() -> list[str]:
+    tags = [str(member.__struct_config__.tag) for member in Event.__args__]  # type: ignore[attr-defined]
+    return sorted(tag.rpartition(".")[0] for tag in tags)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_event_has_words_of_its_own(kind: str) -> None:
+    text = text_of(event(kind))
+    assert text.startswith("instance hello-2.1 ")
+    assert "{" not in text
+    from omnitide.cli.happenings import wording
+
+    assert kind in wording._WORDS
+
+
+def test_bookkeeping_is_of_known_kinds() -> None:
+    assert set(kinds()) >= BOOKKEEPING
+
+
+def test_an_event_that_is_not_known_is_shown_with_all_it_says() -> None:
+    told = event("instance.teleported", to="mars", node_name="alpha")
+    assert kind_of(told) == "instance.teleported"
+    assert text_of(told) == "instance hello-2.1 teleported {'to': 'mars'}"
+
+
+def test_a_death_names_its_signal() -> None:
+    told = event("instance.exited", exit={"signal": 9, "out_of_memory": True})
+    assert text_of(told) == "instance hello-2.1 exited: signal 9 (SIGKILL), out of memory; starts again"
+
+
+def instance(name: str) -> Instance:
+    return Instance(
+        id=name,
+        namespace="default",
+        name=name,
+        kind="agent",
+        workload="a",
+        workload_id="w",
+        version=1,
+        slot=1,
+        generation=1,
+        status="running",
+        last_status="running",
+        since_ms=1,
+        created_ms=1,
+        revision=1,
+    )
+
+
+def chunk(text: str, stream: str = "stdout") -> LogChunk:
+    return LogChunk(at_ms=1, stream=stream, attempt=1, text=text)  # type: ignore[arg-type]
+
+
+def test_lines_of_several_instances_are_never_mixed(capsys: pytest.CaptureFixture[str]) -> None:
+    printer = Printer(prefix=True, color=False)
+    one, two = instance("a-1.1"), instance("a-10.1")
+    printer.know(one)
+    printer.know(two)
+    printer.print(one, chunk("hel"))
+    printer.print(two, chunk("other\n"))
+    printer.print(one, chunk("lo\nlast"))
+    printer.close()
+    assert capsys.readouterr().out.splitlines() == ["a-10.1 | other", "a-1.1 | hello", "a-1.1 | last"]
+
+
+@given(st.lists(st.text(alphabet="ab\n", max_size=5), max_size=12))
+def test_without_prefix_the_text_is_as_it_was_written(pieces: list[str]) -> None:
+    import io
+
+    kept, sys.stdout = sys.stdout, io.StringIO()
+    try:
+        printer = Printer(prefix=False, color=False)
+        for piece in pieces:
+            printer.print(instance("a"), chunk(piece))
+        printer.close()
+        assert sys.stdout.getvalue() == "".join(pieces)
+    finally:
+        sys.stdout = kept
+
+
+def test_json_is_the_apis_own_object_with_specs_in_peoples_units() -> None:
+    from omnitide.model.spec import AgentManifest, Resources
+
+    manifest = AgentManifest(name="a", command=("x",), resources=Resources(cpu=500))
+    assert msgspec.json.decode(as_text(manifest, "json"))["resources"] == {"cpu": 0.5}

@@ -1,0 +1,148 @@
+"""Every command has help and the global options, errors have codes and next steps, and starting is light."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitide.cli.commands import COMMANDS
+from omnitide.cli.exits import Exit, code_of
+from omnitide.cli.main import main
+from omnitide.cli.root import load
+from omnitide.model.problem import KINDS, problem
+from omnitide.sdk.errors import from_problem
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+
+
+@pytest.fixture(autouse=True)
+def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+def paths() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        below: dict[str, Any] = getattr(load(name), "commands", {})
+        found += [(name,), *((name, inner) for inner in below)]
+    return found
+
+
+@pytest.mark.parametrize("path", paths(), ids=" ".join)
+def test_every_command_has_help_with_the_global_options(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "--output" in told
+    assert "--token-file" in told
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f" {name} " in told
+
+
+def test_an_unknown_command_is_met_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tokne"]) == Exit.USAGE
+    assert "Did you mean 'token'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ps", "-o", "xml"], ["deploy"], ["scale", "a", "many"], ["logs", "--nope", "x"], ["nodes", "frob"]]
+)
+def test_wrong_use_is_code_2_with_a_hint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == Exit.USAGE
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert "\nhint:  omnitide " in told
+
+
+def test_without_a_fabric_it_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == Exit.USAGE
+    told = capsys.readouterr().err
+    assert "no fabric is known here" in told
+    assert "omnitide up" in told
+
+
+def test_errors_are_problems_where_a_program_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "-o", "json"]) == Exit.USAGE
+    told = json.loads(capsys.readouterr().err)
+    assert told["code"] == "invalid"
+    assert told["hint"]
+
+
+def test_a_global_option_is_taken_before_and_after_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-o", "json", "config", "show"]) == 0
+    first = capsys.readouterr().out
+    assert main(["config", "show", "-o", "json"]) == 0
+    assert json.loads(first) == json.loads(capsys.readouterr().out)
+
+
+def test_config_show_names_the_source_of_each_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "omnitide.toml"
+    file.write_text("[nexus]\napi_port = 7500\n")
+    monkeypatch.setenv("OMNITIDE_LOG_LEVEL", "debug")
+    assert main(["config", "show", "--config", str(file), "-o", "json"]) == 0
+    rows = {row["key"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["nexus.api_port"]["source"] == f"{file}:2"
+    assert rows["log.level"]["source"] == "environment OMNITIDE_LOG_LEVEL"
+    assert rows["nexus.listen"]["source"] == "default"
+
+
+def test_a_bad_configuration_is_refused_with_file_line_and_key(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "omnitide.toml"
+    file.write_text("[nexus]\napi_prot = 7500\n")
+    assert main(["config", "show", "--config", str(file)]) == Exit.USAGE
+    assert f"{file}:2: nexus.api_prot: unknown key; did you mean api_port?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_call_the_program(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "show", shell]) == 0
+    assert "_OMNITIDE_COMPLETE=complete_" + shell in capsys.readouterr().out
+
+
+def test_completion_completes_commands() -> None:
+    environment = {"_OMNITIDE_COMPLETE": "complete_bash", "COMP_WORDS": "omnitide de", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "omnitide.cli"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert "deploy" in ran.stdout.split(), ran.stderr
+
+
+def test_every_problem_leads_to_a_documented_code() -> None:
+    documented = (REFERENCE / "exit-codes.md").read_text()
+    for code in Exit:
+        assert f"| {code.value} |" in documented
+    expected = {"not-found": 3, "conflict": 4, "not-serving": 5, "unauthenticated": 6, "invalid": 2, "internal": 1}
+    for kind in KINDS:
+        code = code_of(from_problem(problem(kind, "x")))
+        assert code == expected.get(kind, code)
+
+
+def test_version_loads_next_to_nothing() -> None:
+    program = "import sys; from omnitide.cli.main import main; main(['--version']); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    version, modules = ran.stdout.splitlines()
+    assert version.startswith("omnitide ")
+    assert {"typer", "rich", "msgspec", "httpx", "asyncio", "json"} & set(modules.split()) == set()
+
+
+def test_a_command_loads_no_more_than_it_needs() -> None:
+    program = "import sys; from omnitide.cli.main import main; main(['status']); print(*sys.modules)"
+    environment = {"HOME": "/nonexistent"}
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment)
+    heavy = {"rich", "pygments", "grpc", "numpy", "rocksdict", "starlette", "uvicorn", "cryptography", "ruamel"}
+    assert heavy & set(ran.stdout.split()) == set()
