@@ -56,7 +56,7 @@ def show(what: str, value: str) -> None:
     print(f"  {what:<56}{value}", flush=True)
 
 
-# -- processes -----------------------------------------------------------------------------------------------------------
+# -- processes ---------------------------------------------------------------------------------------------------------
 
 
 def cpu_seconds(pid: int) -> float:
@@ -98,7 +98,7 @@ def _processes_of(root: Path) -> list[psutil.Process]:
 
 def _end_all(root: Path) -> None:
     for directory in root.glob("*/*/keeper"):
-        # Orderly where possible: the keeper removes its control groups too. One that was killed is started again for it.
+        # Orderly where possible, as the keeper removes its control groups too; one that was killed is started for it.
         keepers = [process.pid for process in _processes_of(directory)]
         send(keepers, signal.SIGCONT)
         with contextlib.suppress(KeeperUnavailable):
@@ -138,11 +138,11 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def compile_ahead(root: Path) -> None:
-    modules = "import omnitide.api.process, omnitide.node.main, uvloop"
+    modules = "import omnitide.api.process, omnitide.node.main, omnitide.node.identity_tool, uvloop"
     subprocess.run([sys.executable, "-P", "-c", modules], env=environment(root), check=True)
 
 
-# -- the fabric ----------------------------------------------------------------------------------------------------------
+# -- the fabric --------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -285,7 +285,7 @@ def last_words(data: Path) -> str:
         return ""
 
 
-# -- events --------------------------------------------------------------------------------------------------------------
+# -- events ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,23 @@
 
 From nothing: empty data folders; the keyring, the log and the node's identity are made; Nexus, node proxy and keeper
 are processes that are started, one after the other, as `up` does it. This process stands for the command line: its own
-modules are loaded before. Warm: from the sending of the PUT to `instance.running` on the WebSocket event stream, so with
-TLS, decision, sync, placement, the node's session, the keeper's start and the way back. Beside them the times without
-the stream's tick: from `instance.created` to `instance.running` by the log's own clock, which counts in milliseconds.
+modules are loaded before. Warm: from the sending of the PUT to `instance.running` on the WebSocket event stream, so
+with TLS, decision, sync, placement, the node's session, the keeper's start and the way back. Beside them the times
+without the stream's tick: from `instance.created` to `instance.running` by the log's own clock, in milliseconds.
 """
 
 import argparse
 import asyncio
 import datetime as dt
+import itertools
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from bench._fabric import Events, Fabric, environment, machine, percentile, show, watching, workspace
+
 from omnitide.sdk import AsyncClient
 
 PEERS = (
@@ -34,11 +36,13 @@ PEERS = (
 PARTS = ("Nexus ready", "token and join", "node live", "agent running", "all")
 
 
-def imported(root: Path, module: str) -> float:
-    """Seconds of an interpreter that loads a module and ends."""
-    began = time.perf_counter()
+def imported(root: Path, module: str) -> tuple[float, float]:
+    """Seconds of an interpreter that loads a module and ends, and of its CPU."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-P", "-c", f"import {module}"], env=environment(root), check=True)
-    return time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - began, cpu
 
 
 async def from_nothing(root: Path, number: int) -> list[float]:
@@ -64,10 +68,12 @@ async def from_nothing(root: Path, number: int) -> list[float]:
                 mark()
     finally:
         fabric.end()
-    return [*(after - before for before, after in zip(marks, marks[1:], strict=False)), marks[-1] - marks[0]]
+    return [*(after - before for before, after in itertools.pairwise(marks)), marks[-1] - marks[0]]
 
 
-async def deployed(client: AsyncClient, fabric: Fabric, events: Events, name: str, replicas: int) -> tuple[float, float]:
+async def deployed(
+    client: AsyncClient, fabric: Fabric, events: Events, name: str, replicas: int
+) -> tuple[float, float]:
     """Seconds until all of a new agent's replicas were seen running, and by the log's clock."""
     start = len(events.seen)
     began = time.monotonic()
@@ -97,8 +103,8 @@ async def warm(root: Path, deploys: int, replicas: int, rounds: int) -> None:
 
 
 def spread(what: str, values: list[float]) -> None:
-    text: Callable[[float], str] = lambda share: f"{percentile(values, share) * 1000:.0f}"  # noqa: E731 one line's use
-    show(what, f"p50 {text(0.5)} ms, p99 {text(0.99)} ms, max {text(1.0)} ms")
+    p50, p99, most = (percentile(values, share) * 1000 for share in (0.5, 0.99, 1.0))
+    show(what, f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {most:.0f} ms")
 
 
 async def main() -> None:
@@ -115,8 +121,8 @@ async def main() -> None:
         for part, values in zip(PARTS, zip(*rounds, strict=True), strict=True):
             show(part, f"p50 {percentile(values, 0.5):.2f} s, max {max(values):.2f} s")
         for module in ("omnitide.api.process", "omnitide.node.main"):
-            times = [imported(root, module) for _ in range(options.rounds)]
-            show(f"within these: loading {module}", f"p50 {percentile(times, 0.5):.2f} s, max {max(times):.2f} s")
+            took, cpu = zip(*(imported(root, module) for _ in range(options.rounds)), strict=True)
+            show(f"of these, loading {module}", f"p50 {percentile(took, 0.5):.2f} s, CPU {percentile(cpu, 0.5):.2f} s")
         await warm(root, options.deploys, options.replicas, options.rounds)
     print("\npeers, not run now: read earlier on such a machine")
     for name, value in PEERS:

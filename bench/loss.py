@@ -2,10 +2,10 @@
 
     python -m bench.loss [--rounds 5] [--replicas 4]
 
-Two nodes share an agent. One is lost in two ways, in turn: *silent*, proxy, keeper and instances are stopped (SIGSTOP), so
-that every TCP connection stays open, as with a machine that hangs or a cable that is cut; *reset*, all of them are killed
-(SIGKILL), so that the kernel ends the connections. Times are from the signal to the arrival of the event here. After each
-loss the node comes back and the agent is deleted and deployed anew, so that every round begins alike.
+Two nodes share an agent. One is lost in two ways, in turn. *Silent*: proxy, keeper and instances are stopped (SIGSTOP),
+so that every TCP connection stays open, as with a machine that hangs or a cable that is cut. *Reset*: all of them are
+killed (SIGKILL), so that the kernel ends the connections. Times are from the signal to the arrival of the event here.
+After each loss the node comes back and the agent is deleted and deployed anew, so that every round begins alike.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 
 from bench._fabric import START_S, Events, Fabric, Node, descendants, machine, percentile, send, watching, workspace
+
 from omnitide.sdk import AsyncClient
 
 PEERS = (

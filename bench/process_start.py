@@ -1,6 +1,6 @@
 """What the keeper costs: starts against bare posix_spawn, memory, log throughput.
 
-    python bench/process_start.py [--cgroup auto|off] [--starts 100] [--sleepers 200] [--megabytes 500]
+    python -m bench.process_start [--cgroup auto|off] [--starts 100] [--sleepers 200] [--megabytes 500]
 
 Prints one table with the machine it was read on.
 """
@@ -159,7 +159,8 @@ async def measure(directory: str, options: argparse.Namespace) -> None:
         tracks = talk.ask("info")["tracks"]
     driver = ProcessDriver(directory, cgroup=options.cgroup)
     count: int = options.starts
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    print(f"{machine}, Python {platform.python_version()}")
     print(f"{count} starts of {TRUE}, control groups {'in use' if tracks else 'not in use'}, {ROUNDS} rounds")
     rounds: dict[str, list[float]] = {"bare 1": [], "bare n": [], "ours 1": [], "ours n": []}
     for number in range(ROUNDS):

@@ -10,6 +10,7 @@ host alone), which the fabric's own root implies, and the verifier of `cryptogra
 """
 
 import datetime as dt
+import functools
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -94,6 +95,11 @@ class Authority:
 
     def trust_bundle(self) -> TrustBundle:
         """Every CA certificate that peers of this fabric are to trust."""
+        return self._trust_bundle
+
+    @functools.cached_property
+    def _trust_bundle(self) -> TrustBundle:
+        # Kept: it is asked for at each connection, and its making verifies each certificate.
         own = (self.root.certificate, *(self.intermediates[role].certificate for role in Role))
         return TrustBundle.of((*own, *self.also_trusted))
 

@@ -21,6 +21,12 @@ from omnitide.telemetry import logs
 
 TICK_S: Final = 0.03
 """Events within a tick of each other leave together."""
+FIRST_TICK_S: Final = 0.002
+"""After a quiet time the ticks begin so short and double while events keep coming: one deploy is seen at once."""
+SECONDS_PER_OFFER: Final = 0.0001
+MAX_TICK_S: Final = 0.25
+"""Sending takes time on the loop that the engine runs on. A tick is long enough for what was offered in it: 30 ms up to
+300 frames, and longer, to this bound, when a thousand watchers see all that a busy fabric does."""
 BOOKMARK_S: Final = 10.0
 """A watcher without events is told this often how far the stream has come."""
 CATCHUP_ENTRIES: Final = 500
@@ -136,14 +142,15 @@ class _Live:
 
     async def _hand_out(self) -> None:
         """At most once a tick: everything that has arrived, to every watcher who wants some of it."""
+        tick = FIRST_TICK_S
         while True:
+            tick = min(TICK_S, 2 * tick) if self._arrived.is_set() else FIRST_TICK_S
             await self._arrived.wait()
             self._arrived.clear()
             entries, self._pending = self._pending, []
             self._drained.set()
-            if entries:
-                self._offer(await self._translate(entries), entries[-1][0])
-            await asyncio.sleep(TICK_S)
+            offers = self._offer(await self._translate(entries), entries[-1][0]) if entries else 0
+            await asyncio.sleep(min(MAX_TICK_S, max(tick, offers * SECONDS_PER_OFFER)))
 
     async def _translate(self, entries: list[Committed]) -> list[Happening]:
         self._names.move_to(self._runtime.committed())
@@ -155,16 +162,22 @@ class _Live:
                     await asyncio.sleep(0)
         return happenings
 
-    def _offer(self, happenings: list[Happening], position: int) -> None:
-        """Without awaiting: watchers join at a position, so the position and what is offered move together."""
+    def _offer(self, happenings: list[Happening], position: int) -> int:
+        """Without awaiting: watchers join at a position, so the position and what is offered move together.
+
+        Returns how many frames were offered.
+        """
+        offers = 0
         selection = Selection(happenings)
         only_whole = self.groups.keys() <= {""}
         for subject in [""] if only_whole else ["", *selection.concerns()]:
             for wanted, watchers in self.groups.get(subject, {}).items():
                 for frame in frames_of(selection.of(wanted), position):
+                    offers += len(watchers)
                     for watcher in watchers:
                         watcher.offer(frame)
         self.position = position
+        return offers
 
 
 class EventHub:

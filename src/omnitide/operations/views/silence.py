@@ -57,3 +57,11 @@ class Hidden:
 
     def of(self, workload: str) -> dict[str, int]:
         return self._by_workload.get(workload, {})
+
+    def total(self) -> dict[str, int]:
+        """Of all workloads together."""
+        total: dict[str, int] = {}
+        for counts in self._by_workload.values():
+            for status, number in counts.items():
+                total[status] = total.get(status, 0) + number
+        return total
