@@ -37,12 +37,17 @@ class Faults(NamedTuple):
 
     start_fails: float = 0.0
     """For this attempt only."""
+    start_lost: float = 0.0
+    """The driver says that it is unavailable, and nothing starts."""
     start_answer_lost: float = 0.0
     """The run starts, and the driver says that it is unavailable."""
     stop_fails: float = 0.0
     start_seconds: tuple[float, float] = (0.0, 0.0)
     stop_seconds: tuple[float, float] = (0.0, 0.0)
     call_seconds: tuple[float, float] = (0.0, 0.0)
+    """To the runtime, and back again from a list of runs, which is old by then."""
+    watch_seconds: tuple[float, float] = (0.0, 0.0)
+    """From a change to its watchers, in order."""
 
 
 NO_FAULTS = Faults()
@@ -68,8 +73,17 @@ class _Watch:
         self._events: deque[Run] = deque()
         self._wake = asyncio.Event()
         self._error: DriverError | None = None
+        self._told_at = 0.0
+
+    def put_later(self, run: Run, seconds: float) -> None:
+        """After a while, and never before what was put earlier."""
+        loop = asyncio.get_running_loop()
+        self._told_at = max(loop.time() + seconds, self._told_at)
+        loop.call_at(self._told_at, self.put, run)
 
     def put(self, run: Run) -> None:
+        if self._error is not None:
+            return
         if len(self._events) >= MAX_EVENTS:
             self.end(DriverError("a watcher that is too slow", cause="driver-unavailable", permanent=False))
             return
@@ -220,7 +234,10 @@ class FakeRuntime:
     def _change(self, entry: _Entry, run: Run) -> None:
         entry.run = run
         for watch in list(self._watches):
-            watch.put(run)
+            if self.faults.watch_seconds[1]:
+                watch.put_later(run, self.rng.uniform(*self.faults.watch_seconds))
+            else:
+                watch.put(run)
         logs = self._logs.get(run.key.instance)
         if logs is not None:
             logs.changed.set()
@@ -252,6 +269,8 @@ class FakeDriver:
 
     async def start(self, launch: Launch) -> Run:
         await self._arrive()
+        if self.runtime.rng.random() < self.runtime.faults.start_lost:
+            raise DriverError("the request was lost", cause="driver-unavailable", permanent=False)
         run = self.runtime.begin(launch)
         await asyncio.sleep(self.runtime.rng.uniform(*self.runtime.faults.start_seconds))
         if self.runtime.rng.random() < self.runtime.faults.start_answer_lost:
@@ -272,7 +291,9 @@ class FakeDriver:
 
     async def recover(self) -> list[Run]:
         await self._arrive()
-        return self.runtime.runs()
+        runs = self.runtime.runs()
+        await asyncio.sleep(self.runtime.rng.uniform(*self.runtime.faults.call_seconds))
+        return runs
 
     async def remove(self, key: RunKey) -> None:
         await self._arrive()

@@ -4,6 +4,7 @@ Wrong tokens are answered, and counted by address: someone who keeps on trying i
 made to wait by what others do from the same address.
 """
 
+import hashlib
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
@@ -12,12 +13,14 @@ from omnitide.model.problem import problem
 from omnitide.operations.failures import Failed
 from omnitide.operations.runtime import Runtime
 from omnitide.security.errors import SecurityError
-from omnitide.security.tokens import MAX_TOKEN_CHARS, MalformedToken, matches, parse_api_token
+from omnitide.security.tokens import MAX_TOKEN_CHARS, ApiToken, MalformedToken, matches, parse_api_token
 from omnitide.telemetry import logs
 
 MAX_FAILURES: Final = 20
 """Wrong tokens from one address within WINDOW_MS; further ones are answered with 429."""
 WINDOW_MS: Final = 60_000
+MAX_VERIFIED: Final = 1024
+"""Texts that are remembered as verified."""
 MAX_ADDRESSES: Final = 4096
 """Addresses that are kept count of; the one that was wrong longest ago is forgotten first."""
 
@@ -29,12 +32,21 @@ class _Count(NamedTuple):
     failures: int
 
 
+class _Verified(NamedTuple):
+    """What a text has been verified against."""
+
+    id: str
+    digest: str
+
+
 class Authenticator:
     """Turns what a caller shows into a principal."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._counts: OrderedDict[str, _Count] = OrderedDict()
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        """By digest of the text. Revocation and expiry are looked up each time; the secret is not computed anew."""
 
     def bearer(self, authorization: str | None, peer: str) -> str:
         """The principal of an `Authorization` header. Raises Failed."""
@@ -51,23 +63,42 @@ class Authenticator:
         text = text.strip()
         if len(text) > MAX_TOKEN_CHARS:
             raise self._wrong(peer, "this is too long for a token")
+        identifier = self._identify(text, peer)
+        known = self._runtime.committed().tokens.get(identifier)
+        if known is None or known.purpose is not TokenPurpose.API or known.revoked:
+            raise self._wrong(peer, "the token is unknown or was revoked")
+        if known.expires_ms and known.expires_ms <= self._runtime.now_ms():
+            raise self._wrong(peer, "the token has expired")
+        return f"token:{known.id}"
+
+    def _identify(self, text: str, peer: str) -> str:
+        """Id of the token whose secret this text has, if there is such a token. Raises Failed."""
+        key = hashlib.sha256(text.encode(errors="replace")).digest()
+        remembered = self._verified.get(key)
+        if remembered is not None:
+            known = self._runtime.committed().tokens.get(remembered.id)
+            if known is not None and known.digest == remembered.digest:
+                return known.id
         try:
             token = parse_api_token(text)
         except MalformedToken as error:
             raise self._wrong(peer, str(error)) from error
         known = self._runtime.committed().tokens.get(token.id)
+        # An unknown id is compared with something too, so that the time taken does not tell it from a wrong secret.
+        stored = known.digest if known is not None else "sha256:" + "0" * 64
+        if not self._matches(token, stored) or known is None:
+            raise self._wrong(peer, "the token is unknown or was revoked")
+        self._verified[key] = _Verified(known.id, known.digest)
+        if len(self._verified) > MAX_VERIFIED:
+            self._verified.popitem(last=False)
+        return known.id
+
+    def _matches(self, token: ApiToken, stored: str) -> bool:
         try:
-            # An unknown id is compared with something too, so that the time taken does not tell it from a wrong secret.
-            stored = known.digest if known is not None else "sha256:" + "0" * 64
-            right = matches(token, stored, self._runtime.token_keys())
+            return matches(token, stored, self._runtime.token_keys())
         except SecurityError as error:
             _log.error("a token cannot be verified", token=token.id, reason=str(error))
-            right = False
-        if known is None or not right or known.purpose is not TokenPurpose.API or known.revoked:
-            raise self._wrong(peer, "the token is unknown or was revoked")
-        if known.expires_ms and known.expires_ms <= self._runtime.now_ms():
-            raise self._wrong(peer, "the token has expired")
-        return f"token:{known.id}"
+            return False
 
     def failed_join(self, peer: str) -> Failed | None:
         """Count a join that was refused for its token; the failure to answer with if there were too many."""

@@ -75,9 +75,11 @@ def _indexes(state: FabricState) -> Iterator[str]:
             yield f"node {identifier}: in the draining set, but {'gone' if node is None else node.scheduling}"
     keys: dict[str, str] = {}
     for identifier in sorted(state.nodes):
-        other = keys.setdefault(state.nodes[identifier].key_digest, identifier)
-        if other != identifier:
-            yield f"node {identifier}: has the key of node {other}"
+        node = state.nodes[identifier]
+        for key in (node.key_digest, node.next_key_digest):
+            other = keys.setdefault(key, identifier) if key else identifier
+            if other != identifier:
+                yield f"node {identifier}: has the key of node {other}"
     for identifier in sorted(state.tokens):
         if state.tokens[identifier].uses_left < 0:
             yield f"token {identifier}: used more often than allowed"

@@ -309,6 +309,7 @@ def _node(record: NodeRecord, attached: dict[str, None], ports: dict[int, str]) 
         used_cpu_milli=record.used_cpu_milli,
         used_memory_bytes=record.used_memory_bytes,
         join_labels=record.join_labels,
+        next_key_digest=record.next_key_digest,
         departing=record.departing,
         back_within_ms=record.back_within_ms,
     )

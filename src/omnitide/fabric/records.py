@@ -88,6 +88,7 @@ class NodeRecord(_Record, frozen=True, kw_only=True, tag="node.v1"):
     used_cpu_milli: int = 0
     used_memory_bytes: int = 0
     join_labels: dict[str, str] = {}
+    next_key_digest: str = ""
     departing: str = ""
     back_within_ms: int = 0
     foreign_ports: tuple[int, ...] = ()
@@ -110,6 +111,7 @@ class NodeRecord(_Record, frozen=True, kw_only=True, tag="node.v1"):
             used_cpu_milli=node.used_cpu_milli,
             used_memory_bytes=node.used_memory_bytes,
             join_labels=node.join_labels,
+            next_key_digest=node.next_key_digest,
             departing=node.departing,
             back_within_ms=node.back_within_ms,
             foreign_ports=tuple(sorted(port for port, holder in node.ports.items() if holder == FOREIGN_PORT)),

@@ -16,6 +16,9 @@ from omnitide.model.faults import Fault, bare, collect, field_of, quantity_kind
 from omnitide.model.quantity import PARSERS, QuantityError
 
 T = TypeVar("T")
+Leaf = Callable[[str, object], object]
+"""What to make of a quantity, by its kind and its value."""
+Plan = Callable[[object, Leaf], object]
 
 
 class Invalid(ValueError):
@@ -71,7 +74,7 @@ def present_as(value: object, type_: mi.Type) -> object:
 
 def has_quantities(type_: type) -> bool:
     """Whether `present` differs from plain encoding for this type."""
-    return _has_quantity(info_of(type_))
+    return _plan(info_of(type_)) is not None
 
 
 def _shown(kind: str, value: object) -> object:
@@ -80,36 +83,43 @@ def _shown(kind: str, value: object) -> object:
     return value // 1000 if value % 1000 == 0 else value / 1000
 
 
-def _map_quantities(data: object, type_: mi.Type, leaf: Callable[[str, object], object]) -> object:
-    """`data` with each quantity in it replaced by what `leaf` makes of (kind, value)."""
-    if not _has_quantity(type_):
-        return data
+def _map_quantities(data: object, type_: mi.Type, leaf: Leaf) -> object:
+    """`data` with each quantity in it replaced by what `leaf` makes of its kind and value."""
+    plan = _plan(type_)
+    return data if plan is None else plan(data, leaf)
+
+
+def _plan(type_: mi.Type) -> Plan | None:
+    """How to find the quantities in data of a type; None if it has none. Made once for each struct."""
     kind = quantity_kind(type_)
     if kind:
-        return leaf(kind, data)
-    type_ = bare(type_)
-    if isinstance(type_, mi.StructType) and isinstance(data, Mapping):
-        fields = {field.encode_name: field.type for field in type_.fields}
-        items = cast("Mapping[str, object]", data).items()
-        return {key: _map_quantities(value, fields[key], leaf) if key in fields else value for key, value in items}
-    if isinstance(type_, mi.DictType) and isinstance(data, Mapping):
-        items = cast("Mapping[str, object]", data).items()
-        return {key: _map_quantities(value, type_.value_type, leaf) for key, value in items}
-    if isinstance(type_, mi.VarTupleType | mi.ListType) and isinstance(data, list | tuple):
-        values = cast("list[object]", data)
-        return [_map_quantities(value, type_.item_type, leaf) for value in values]
-    return data
-
-
-def _has_quantity(type_: mi.Type) -> bool:
-    if quantity_kind(type_):
-        return True
+        return lambda data, leaf: leaf(kind, data)
     type_ = bare(type_)
     if isinstance(type_, mi.StructType):
-        return _struct_has_quantity(type_.cls)
+        return _struct_plan(type_.cls)
     if isinstance(type_, mi.DictType):
-        return _has_quantity(type_.value_type)
-    return isinstance(type_, mi.VarTupleType | mi.ListType) and _has_quantity(type_.item_type)
+        return _dict_plan(_plan(type_.value_type))
+    if isinstance(type_, mi.VarTupleType | mi.ListType):
+        return _list_plan(_plan(type_.item_type))
+    return None
+
+
+def _dict_plan(inner: Plan | None) -> Plan | None:
+    def apply(data: object, leaf: Leaf) -> object:
+        if inner is None or not isinstance(data, Mapping):
+            return data
+        return {key: inner(value, leaf) for key, value in cast("Mapping[str, object]", data).items()}
+
+    return None if inner is None else apply
+
+
+def _list_plan(inner: Plan | None) -> Plan | None:
+    def apply(data: object, leaf: Leaf) -> object:
+        if inner is None or not isinstance(data, list | tuple):
+            return data
+        return [inner(value, leaf) for value in cast("list[object]", data)]
+
+    return None if inner is None else apply
 
 
 @functools.lru_cache(maxsize=1024)
@@ -119,9 +129,22 @@ def info_of(type_: type) -> mi.Type:
 
 
 @functools.lru_cache(maxsize=1024)
-def _struct_has_quantity(cls: type) -> bool:
+def _struct_plan(cls: type) -> Plan | None:
     info = info_of(cls)
-    return isinstance(info, mi.StructType) and any(_has_quantity(field.type) for field in info.fields)
+    if not isinstance(info, mi.StructType):
+        return None
+    plans = {field.encode_name: plan for field in info.fields if (plan := _plan(field.type)) is not None}
+
+    def apply(data: object, leaf: Leaf) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        made = dict(cast("Mapping[str, object]", data))
+        for name, plan in plans.items():
+            if name in made:
+                made[name] = plan(made[name], leaf)
+        return made
+
+    return apply if plans else None
 
 
 def _fault_of(error: Exception) -> Fault:

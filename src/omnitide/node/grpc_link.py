@@ -13,9 +13,8 @@ from typing import Any, Final, Generic, TypeVar, cast
 import grpc
 import grpc.aio
 
-from omnitide.security.identity import NodeIdentity
+from omnitide.node.identity_view import IdentityView
 from omnitide.security.names import NEXUS_SERVER_NAME
-from omnitide.security.tls import node_material
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire import node_pb2_grpc as pb_grpc
 from omnitide.wire.link import LinkClosed
@@ -117,7 +116,7 @@ class _Shared:
 class GrpcDialer:
     """A `session.Dialer`."""
 
-    def __init__(self, identity: Callable[[], NodeIdentity]) -> None:
+    def __init__(self, identity: Callable[[], IdentityView]) -> None:
         """`identity` is asked at each dial: it may have been renewed."""
         self._identity = identity
         self._keepalive_ms = DEFAULT_KEEPALIVE_MS
@@ -163,17 +162,21 @@ class GrpcDialer:
         finally:
             await channel.close()
 
-    def _channel(self, endpoint: str, identity: NodeIdentity) -> grpc.aio.Channel:
+    def _channel(self, endpoint: str, identity: IdentityView) -> grpc.aio.Channel:
         # Names of the options: grpc_types.h and grpc/doc/keepalive.md.
         return grpc.aio.secure_channel(
             endpoint,
-            grpc.ssl_channel_credentials(*node_material(identity)),
+            grpc.ssl_channel_credentials(
+                identity.roots_pem.encode(), identity.private_key_pem.encode(), identity.certificate_pem.encode()
+            ),
             options=[
                 # Nexus is reached by whatever address the network gives it; its certificate has this name alone.
                 ("grpc.ssl_target_name_override", NEXUS_SERVER_NAME),
                 ("grpc.default_authority", NEXUS_SERVER_NAME),
                 ("grpc.keepalive_time_ms", self._keepalive_ms * PING_FACTOR),
                 ("grpc.keepalive_timeout_ms", self._keepalive_timeout_ms),
+                # While the connection stays open, a silent peer is found by the ping's own limit, a minute by default.
+                ("grpc.http2.ping_timeout_ms", self._keepalive_timeout_ms),
                 ("grpc.http2.max_pings_without_data", 0),
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

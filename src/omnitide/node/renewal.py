@@ -1,14 +1,14 @@
 """Keeps the node's certificate fresh: renewed at half of its life, proved by a session, and only then put in use."""
 
 import asyncio
-import datetime as dt
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from omnitide.node.clock import Clock
-from omnitide.security.errors import SecurityError
-from omnitide.security.identity import IdentityStore, NodeIdentity
+from omnitide.node.identities import Identities, IdentityUnusable
+from omnitide.node.identity_view import IdentityView, Renewed
 from omnitide.telemetry import logs
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
@@ -26,55 +26,13 @@ class Renewer(Protocol):
         ...
 
 
-class Identities:
-    """Which identity to show: the stored one, or a renewed one that is still to be proved.
+class Vault(Protocol):
+    """See `identities.IdentityVault`. All raise IdentityUnusable."""
 
-    A renewed identity is tried first. If a dial with it fails, the next one shows the old identity, and so on in turn,
-    as it may be Nexus that is away; a session with the old one, after a failure of the new one, proves that it was
-    the certificate, and the new one is dropped.
-    """
-
-    def __init__(self, store: IdentityStore) -> None:
-        """Raises what `IdentityStore.load` raises."""
-        self._store = store
-        self._current = store.load()
-        try:
-            self._staged = store.staged()
-        except SecurityError as error:
-            log.warning("a renewed identity cannot be read and is dropped", error=str(error))
-            store.discard_renewal()
-            self._staged = None
-        self._show_staged = self._staged is not None
-        self._staged_failed = False
-
-    @property
-    def shown(self) -> NodeIdentity:
-        """For the next dial."""
-        if self._show_staged and self._staged is not None:
-            return self._staged
-        return self._current
-
-    def stage(self, staged: NodeIdentity) -> None:
-        self._staged, self._show_staged, self._staged_failed = staged, True, False
-
-    def welcomed(self) -> None:
-        """A session stands with the identity shown."""
-        if self._staged is None:
-            return
-        if self._show_staged:
-            self._store.promote()
-            self._current, self._staged = self._staged, None
-            log.info("the certificate was renewed")
-        elif self._staged_failed:
-            self._store.discard_renewal()
-            self._staged = None
-            log.warning("the renewed certificate did not serve and was dropped")
-
-    def failed(self) -> None:
-        """A dial with the identity shown came to nothing."""
-        if self._staged is not None:
-            self._staged_failed = self._staged_failed or self._show_staged
-            self._show_staged = not self._show_staged
+    async def signing_request(self) -> bytes: ...
+    async def stage(self, renewed: Renewed) -> IdentityView: ...
+    async def promote(self) -> None: ...
+    async def discard(self) -> None: ...
 
 
 class Renewal:
@@ -83,7 +41,7 @@ class Renewal:
     def __init__(
         self,
         *,
-        store: IdentityStore,
+        vault: Vault,
         identities: Identities,
         renewer: Renewer,
         endpoint: Callable[[], str | None],
@@ -92,7 +50,7 @@ class Renewal:
         rng: random.Random,
     ) -> None:
         """`endpoint`: the Nexus with which a session stands, if one does. `renewed`: begin a new session."""
-        self._store = store
+        self._vault = vault
         self._identities = identities
         self._renewer = renewer
         self._endpoint = endpoint
@@ -102,31 +60,46 @@ class Renewal:
 
     async def run(self) -> None:
         while True:
-            well = True
-            if self._identities.shown.renew_due(self._now()):
-                well = await self._try()
-            await asyncio.sleep(self._rng.uniform(*(CHECK_SECONDS if well else RETRY_SECONDS)))
+            # One that did not serve is not asked for again at once: Nexus would be asked at every session.
+            dropped = self._identities.decision == "discard"
+            well = await self._settle()
+            due = self._identities.shown.renew_at_ms <= self._clock.now_ms() and not self._identities.staged
+            if well and due and not dropped:
+                well = await self._renew()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._rng.uniform(*(CHECK_SECONDS if well else RETRY_SECONDS))):
+                    await self._identities.decided.wait()
 
-    async def _try(self) -> bool:
+    async def _settle(self) -> bool:
+        """Tell the store what a session has shown about a renewed identity."""
+        self._identities.decided.clear()
+        try:
+            if self._identities.decision == "promote":
+                await self._vault.promote()
+            elif self._identities.decision == "discard":
+                await self._vault.discard()
+        except IdentityUnusable as error:
+            log.warning("the renewed identity could not be settled on disk", error=str(error))
+            return False
+        self._identities.decision = ""
+        return True
+
+    async def _renew(self) -> bool:
         endpoint = self._endpoint()
         if endpoint is None:
             return False
         try:
-            # The store's calls wait for the disk, three times in the half of a certificate's life.
-            csr = self._store.begin_renewal()
-            answer = await self._renewer.renew(endpoint, csr)
-            staged = self._store.stage_renewal(
-                answer.certificate_pem.decode(),
-                answer.trust_bundle_pem.decode(),
-                self._identities.shown.endpoints,
-                self._now(),
+            csr_pem = await self._vault.signing_request()
+            answer = await self._renewer.renew(endpoint, csr_pem)
+            renewed = Renewed(
+                certificate_pem=answer.certificate_pem.decode(),
+                bundle_pem=answer.trust_bundle_pem.decode(),
+                endpoints=self._identities.shown.endpoints,
             )
-        except (LinkClosed, SecurityError, OSError, UnicodeDecodeError) as error:
+            staged = await self._vault.stage(renewed)
+        except (LinkClosed, IdentityUnusable, UnicodeDecodeError) as error:
             log.warning("the certificate could not be renewed", error=str(error))
             return False
         self._identities.stage(staged)
         self._renewed()
         return True
-
-    def _now(self) -> dt.datetime:
-        return dt.datetime.fromtimestamp(self._clock.now_ms() / 1000, dt.UTC)

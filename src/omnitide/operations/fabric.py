@@ -81,7 +81,7 @@ def _nodes(runtime: Runtime, state: FabricState) -> tuple[inv.NodeCounts, tuple[
 
 
 async def _instances(state: FabricState) -> InstanceCounts:
-    """From the counters of agents, which a hundred thousand instances do not make more of, and the few tasks of jobs."""
+    """From the counters of agents, which do not grow with their instances, and from the tasks of jobs."""
     statuses = [status.value for status in InstanceStatus]
     counts = dict.fromkeys(statuses, 0)
     for number, agent in enumerate(state.agents.values(), start=1):

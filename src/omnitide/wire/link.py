@@ -1,9 +1,9 @@
-"""The carriage of a node's session, apart from what is said over it: gRPC, memory in the simulation, WebSocket later."""
+"""The carriage of a node's session, apart from what is said over it: gRPC; memory in the simulation; others later."""
 
 from typing import Protocol, TypeVar
 
-Out = TypeVar("Out", contravariant=True)
-In = TypeVar("In", covariant=True)
+Out_contra = TypeVar("Out_contra", contravariant=True)
+In_co = TypeVar("In_co", covariant=True)
 
 
 class LinkClosed(Exception):
@@ -14,14 +14,14 @@ class LinkClosed(Exception):
         self.reason = reason
 
 
-class Link(Protocol[Out, In]):
+class Link(Protocol[Out_contra, In_co]):
     """An ordered, bidirectional stream of messages between a node and Nexus."""
 
-    async def send(self, message: Out) -> None:
+    async def send(self, message: Out_contra) -> None:
         """Hand over one message; waits while the carriage has no credit. Raises LinkClosed."""
         ...
 
-    async def receive(self) -> In:
+    async def receive(self) -> In_co:
         """The next message. Raises LinkClosed when there will be none. One caller at a time."""
         ...
 

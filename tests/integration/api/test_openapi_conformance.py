@@ -26,7 +26,7 @@ from omnitide.model.spec import AgentSpec, JobSpec
 from omnitide.operations import paging, perform
 from omnitide.operations.registry import REGISTRY
 
-EXAMPLES = 10
+EXAMPLES = 6
 """For each operation. Seeded: the same ones each time."""
 
 schema = schemathesis.openapi.from_dict(openapi_document(with_documents(REGISTRY), __version__))

@@ -32,11 +32,12 @@ class TestGrace:
         await home.shell("web-1", IGNORES_TERM)
         await home.says("web-1", b"ready")
         begin = asyncio.get_running_loop().time()
+        watch = home.driver.watch()
         await home.driver.stop(WEB, grace_ms=300)
-        assert (await home.find("web-1")).state is RunState.STOPPING
         run = await home.end_of("web-1")
         assert (run.exit.reason, run.exit.signal) == ("killed", signal.SIGKILL)
         assert asyncio.get_running_loop().time() - begin >= 0.29
+        assert [(await anext(watch)).state for _ in range(2)] == [RunState.STOPPING, RunState.EXITED]
 
     async def test_the_grace_of_the_spec_is_used(self, one_home):
         await one_home.shell("web-1", IGNORES_TERM, stop_grace_ms=100)
@@ -114,7 +115,7 @@ import os, sys, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() > 0: os._exit(0)
-    os.execve("/bin/sh", ["sh", "-c", "trap '' TERM; echo stranger $$; while :; do sleep 0.1; done"], {})
+    os.execve("/bin/sh", ["sh", "-c", "trap '' TERM; echo stranger $$; while sleep 0.1; do echo; done"], {})
 """
 
 
@@ -172,6 +173,17 @@ class TestTree:
         await home.end_of("web-3")
         assert all(map(is_running, pids))
 
+    async def test_a_hidden_daemon_is_spared_while_its_run_lives(self, home, is_running):
+        await home.python("web-1", STRANGER + UNTIL_TOLD)
+        pids = await family(home, 1)
+        ended = (await home.run("web-2", "(sleep 60 &); exit 0")).exit.ended_at_ms
+        async with asyncio.timeout(30):
+            async for chunk in home.driver.logs("web-1", follow=True):
+                if chunk.at_ms > ended + 500:
+                    break  # it still talks, long after
+        assert len(pids) == 1
+        assert all(map(is_running, pids))
+
     async def test_a_tree_that_forks_without_end_is_killed(self, home):
         # The main process stays; its child runs away by forking and leaving, a thousand times a second.
         script = (
@@ -199,13 +211,12 @@ class TestFence:
         assert asyncio.get_running_loop().time() - begin >= 0.39
 
     async def test_a_renewed_fence_keeps_it_running(self, home):
-        await home.start("web-1", "/bin/sleep", "60", fence_ms=1000)
-        await home.start("web-2", "/bin/sleep", "60", fence_ms=1000)
-        for _ in range(8):
-            await home.driver.fence([WEB], within_ms=1000)
-            await asyncio.sleep(0.2)
-        assert (await home.end_of("web-2")).exit.reason == "fenced"
+        await home.start("web-1", "/bin/sleep", "60", fence_ms=20_000)
         await home.driver.fence([WEB], within_ms=3_600_000)
+        await home.start("web-2", "/bin/sleep", "60", fence_ms=20_000)
+        await home.driver.fence([WEB, RunKey("web-2", 1)], within_ms=500)
+        await home.driver.fence([WEB], within_ms=3_600_000)
+        assert (await home.end_of("web-2")).exit.reason == "fenced"
         assert (await home.find("web-1")).state is RunState.RUNNING
 
     async def test_a_fence_can_be_drawn_nearer(self, one_home):

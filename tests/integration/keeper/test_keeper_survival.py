@@ -199,10 +199,10 @@ class TestUpgrade:
         await home.shell("talker", f"echo before; {wait} echo after; exit 7")
         await home.shell("quiet", f"{wait} kill -USR2 $$")
         await home.shell("stubborn", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
-        await home.shell("fenced", "sleep 60", fence_ms=3000)
+        await home.shell("fenced", "sleep 60", fence_ms=5000)
         await home.run("over", "exit 4")
         await home.says("stubborn", b"ready")
-        await home.driver.stop(RunKey("stubborn", 1), grace_ms=1500)
+        await home.driver.stop(RunKey("stubborn", 1), grace_ms=4000)
         before = {run.key.instance: run.handle for run in await home.driver.recover()}
         pid = home.keeper_pid
 

@@ -103,11 +103,12 @@ class World:
             (4, self.run_job),
             (1, self.cancel_job),
             (1, self.delete_job),
-            (14, self.place),
-            (2, self.place_nonsense),
+            (10, self.place),
+            (4, self.place_nonsense),
             (4, self.join),
             (10, self.connect),
             (2, self.connect_nonsense),
+            (1, self.offer_key),
             (1, self.change_facts),
             (16, self.work),
             (6, self.round),
@@ -316,15 +317,21 @@ class World:
         self.do(replace(plan, choices=choices), by="system:placer")
 
     def place_nonsense(self) -> None:
-        """A plan made on another state, or on none."""
-        choices = [
-            cm.PlaceChoice(
-                instance=self.any_instance(),
-                node=f"n-{self.pick((*NAMES, 'x'))}",
-                ports=self.pick(((), (("http", 20000),), (("http", 20000), ("admin", 20000)), (("http", 8080),))),
-            )
-            for _ in range(1 + self.chance.randrange(4))
-        ]
+        """A plan made on another state, or on none: much more than there is room for, and everything twice."""
+        state = self.fabric.state
+        waiting = sorted(state.pending)
+        choices: list[cm.PlaceChoice] = []
+        node = f"n-{self.pick((*NAMES, 'x'))}"
+        for _ in range(1 + self.chance.randrange(8)):
+            instance = self.pick(waiting) if waiting and not self.maybe(6) else self.any_instance()
+            ports: tuple[tuple[str, int], ...] = ()
+            if instance in state.instances and not self.maybe(8):
+                wanted = spec_of_instance(state, state.instances[instance]).ports
+                numbers = (20000, 20001, 20001, 20002, 19000)
+                ports = tuple((name, port.port or self.pick(numbers)) for name, port in sorted(wanted.items()))
+            if self.maybe(4):
+                node = f"n-{self.pick(NAMES)}"
+            choices.append(cm.PlaceChoice(instance, node, ports))
         self.do(cm.PlaceInstances(seen_revision=0, choices=tuple(choices)), by="system:placer")
 
     # Nodes
@@ -377,6 +384,13 @@ class World:
         if outcome.accepted and outcome.events:
             self.liars.add(node.name)
             node.cut()
+
+    def offer_key(self) -> None:
+        """A node renews its certificate for another key, and mostly uses it from then on."""
+        node = self.node()
+        key = self.fresh(f"{node.key}-") if not self.maybe(4) else f"k-{self.pick(NAMES)}"
+        if self.do(cm.OfferKey(node=node.id, key_digest=key), by=node.principal).events and not self.maybe(3):
+            node.key = key
 
     def change_facts(self) -> None:
         node = self.node()
@@ -597,15 +611,16 @@ class World:
             by="system:test",
         )
         self._add_room()
+        keys = {node.id: node.key for node in fabric.nodes.values()}
+        for identifier in sorted(fabric.state.nodes):
+            known = fabric.state.nodes[identifier]
+            if keys.get(identifier, "") not in (known.key_digest, known.next_key_digest or known.key_digest):
+                # Another machine had joined under this id, or it lost its key; an operator puts that right.
+                fabric.given(cm.RemoveNode(node=identifier, force=True), by="system:test")
         for name in sorted(fabric.nodes):
             node = fabric.nodes[name]
-            known = fabric.state.nodes.get(node.id)
-            if known is None:
+            if node.id not in fabric.state.nodes:
                 node.cut()
-                continue
-            if known.key_digest != node.key:
-                # Another machine had joined under this id; an operator puts that right.
-                fabric.given(cm.RemoveNode(node=node.id, force=True), by="system:test")
                 continue
             if name in self.liars:
                 node.forget(self.fresh("o"))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.api import authenticate
-from omnitide.api.authenticate import MAX_ADDRESSES, MAX_FAILURES, WINDOW_MS, Authenticator
+from omnitide.api.authenticate import MAX_ADDRESSES, MAX_FAILURES, MAX_VERIFIED, WINDOW_MS, Authenticator
 from omnitide.fabric import commands as cm
 from omnitide.fabric.state import TokenPurpose
 from omnitide.operations.failures import Failed
@@ -68,6 +68,17 @@ def test_a_join_tokens_id_and_secret_dressed_as_an_api_token_open_nothing(
     assert code_of(authenticator, f"Bearer {ApiToken(join.id, join.secret).text}") == "unauthenticated"
 
 
+def test_the_purpose_of_a_token_is_what_the_state_says_not_what_its_text_says(
+    runtime: MemoryRuntime, authenticator: Authenticator
+) -> None:
+    token = ApiToken("0000000000000000", b"s" * 20)
+    command = cm.IssueToken(
+        id=token.id, purpose=TokenPurpose.JOIN, digest=plain_digest(token), expires_ms=runtime.clock_ms + 1000
+    )
+    runtime.apply(command)
+    assert code_of(authenticator, f"Bearer {token.text}") == "unauthenticated"
+
+
 def test_revoked_and_expired_tokens_open_nothing(runtime: MemoryRuntime, authenticator: Authenticator) -> None:
     revoked = runtime.api_token()
     runtime.apply(cm.RevokeToken(id=parse_api_token(revoked).id))
@@ -85,6 +96,18 @@ def test_a_digest_by_a_key_that_is_not_here_opens_nothing(runtime: MemoryRuntime
     token = ApiToken("0000000000000000", b"s" * 20)
     runtime.apply(cm.IssueToken(id=token.id, purpose=TokenPurpose.API, digest="hmac-sha256:gone:00"))
     assert code_of(authenticator, f"Bearer {token.text}") == "unauthenticated"
+
+
+def test_what_was_verified_once_is_still_looked_up_each_time(
+    runtime: MemoryRuntime, authenticator: Authenticator
+) -> None:
+    texts = [runtime.api_token() for _ in range(MAX_VERIFIED + 10)]
+    for text in texts:
+        assert authenticator.bearer(f"Bearer {text}", "x")
+    assert len(authenticator._verified) == MAX_VERIFIED
+    runtime.apply(cm.RevokeToken(id=parse_api_token(texts[-1]).id))
+    assert code_of(authenticator, f"Bearer {texts[-1]}") == "unauthenticated"
+    assert authenticator.bearer(f"Bearer {texts[0]}", "x")
 
 
 def test_who_keeps_on_trying_is_told_to_wait_and_others_are_not(

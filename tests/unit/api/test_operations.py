@@ -450,6 +450,15 @@ async def test_a_try_is_never_remembered_as_done(call: Caller) -> None:
     assert (real.replayed, len(call.runtime.state.jobs)) == (False, 1)
 
 
+async def test_a_try_says_what_would_be_done_now_also_under_a_key_that_was_used(call: Caller) -> None:
+    key = {"idempotency_key": "k", "fingerprint": "f"}
+    spec = JobSpec(command=("true",))
+    real = await call("jobs.run", namespace="default", spec=spec, context=key)
+    tried = await call("jobs.run", namespace="default", spec=spec, context={**key, "dry_run": True})
+    assert (tried.replayed, tried.change) == (False, "created")
+    assert tried.job.id != real.job.id
+
+
 async def test_a_precondition_where_none_is_taken_is_refused(call: Caller) -> None:
     failure = await call.refused("namespaces.create", name="x", context={"if_match": 3})
     assert failure.problem.code == "invalid"

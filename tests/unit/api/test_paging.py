@@ -1,5 +1,6 @@
 """Lists in pages: what is there from the first page to the last is shown exactly once, whatever comes and goes."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -92,6 +93,24 @@ async def test_every_instance_of_the_state_is_in_the_whole_list() -> None:
     listed = await read_all(runtime, "instances.list", 2, all=True)
     assert {item.id for item in listed} == set(runtime.state.instances)
     assert {item.status for item in listed} >= {"lost", "running", "stopping"}
+
+
+async def test_the_fabrics_counters_are_those_of_a_count_of_all() -> None:
+    made = MemoryRuntime()
+    made.add_node("alpha")
+    made.add_node("beta")
+    make_agent(made, "web", replicas=5)
+    make_agent(made, "api", replicas=3)
+    made.apply(cm.RunJob(job="job-1", namespace="default", name="job", spec=JobSpec(command=("x",))))
+    made.settle()
+    node = made.nodes["alpha"]
+    session = node.session
+    made.silence("alpha")
+    made.apply(cm.DeclareLost(node=node.id, session=session, silent_ms=10_000, default_lost_after_ms=1))
+    made.apply(cm.ScaleAgent(namespace="default", name="web", replicas=9))
+    counted = Counter(item.status for item in await read_all(made, "instances.list", 100, all=True))
+    shown = (await page(made, "fabric.status")).instances
+    assert {status: getattr(shown, status) for status in shown.__struct_fields__ if getattr(shown, status)} == counted
 
 
 NAMES = st.sampled_from([f"a{number}" for number in range(8)])

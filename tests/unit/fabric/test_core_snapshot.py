@@ -1,5 +1,6 @@
 """Snapshots: the whole state and nothing else, in chunks of a bounded size, or a clear refusal."""
 
+import enum
 from collections.abc import Callable
 
 import msgspec
@@ -9,9 +10,17 @@ from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric import snapshot
-from omnitide.fabric.records import EndRecord, HeaderRecord
+from omnitide.fabric.records import (
+    AgentRecord,
+    EndRecord,
+    HeaderRecord,
+    InstanceItem,
+    JobRecord,
+    NodeRecord,
+    SlotItem,
+)
 from omnitide.fabric.snapshot import CHUNK_BYTES, SnapshotDamaged, digest, dump, load
-from omnitide.fabric.state import FabricState, empty_state
+from omnitide.fabric.state import Agent, FabricState, Instance, Job, Node, Slot, empty_state
 from omnitide.model.spec import Port
 
 Records = list[dict[str, object]]
@@ -63,6 +72,54 @@ def test_the_digest_tells_states_apart(state: FabricState) -> None:
     assert digest(state).startswith("sha256:")
     changed = msgspec.structs.replace(state, time_ms=state.time_ms + 1)
     assert digest(changed) != digest(state)
+
+
+@pytest.mark.parametrize(
+    ("kept", "record", "made_anew", "only_there"),
+    [
+        (Node, NodeRecord, {"instances", "ports"}, {"foreign_ports"}),
+        (Agent, AgentRecord, {"versions", "slots", "strays"}, set()),
+        (Job, JobRecord, {"strays"}, set()),
+        (Slot, SlotItem, set(), {"number"}),
+        (Instance, InstanceItem, {"id", "namespace", "kind", "workload", "name"}, {"attached"}),
+    ],
+)
+def test_every_field_of_the_state_has_its_place_in_a_record(
+    kept: type, record: type, made_anew: set[str], only_there: set[str]
+) -> None:
+    """A field that is left out would be lost with the first restart from a snapshot."""
+    assert set(kept.__struct_fields__) - made_anew == set(record.__struct_fields__) - only_there
+
+
+def unusual(value: object, field: str) -> object:
+    """Another value of the same kind, which is no default."""
+    if isinstance(value, enum.Enum):
+        members = list(type(value))
+        return members[(members.index(value) + 1) % len(members)]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 7
+    return f"{value}-{field}" if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("what", ["nodes", "agents", "jobs", "instances"])
+def test_every_field_of_an_object_comes_back(what: str, state: FabricState) -> None:
+    """One after the other, for what `of` and `load` could forget of a record's fields."""
+    fixed = {"id", "namespace", "kind", "workload", "name", "slot", "generation", "version", "node", "scheduling"}
+    identifier = {"nodes": "n-gamma", "agents": "hello", "jobs": "work", "instances": "hello.3.2"}[what]
+    objects = getattr(state, what)
+    known = objects[identifier]
+    changed = 0
+    for field in known.__struct_fields__:
+        other = unusual(getattr(known, field), field)
+        if field in fixed or other == getattr(known, field) or (what == "instances" and field == "status"):
+            continue
+        odd = msgspec.structs.replace(known, **{field: other})
+        made = msgspec.structs.replace(state, **{what: objects.set(identifier, odd)})
+        assert getattr(load(dump(made)), what)[identifier] == odd, field
+        changed += 1
+    assert changed >= 5
 
 
 def test_instances_of_one_workload_share_what_they_have_in_common(state: FabricState) -> None:

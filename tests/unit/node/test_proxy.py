@@ -187,17 +187,75 @@ def test_a_supervisor_that_is_away_is_shown_and_nothing_is_counted_against_the_i
     virtual(scenario)
 
 
+SLOW = Faults(start_seconds=(0.0, 0.3), call_seconds=(0.0, 0.3), watch_seconds=(0.0, 1.0))
+
+
+def all_running(world: NodeWorld, count: int) -> bool:
+    return sum(r.phase == "running" for r in world.proxy.inventory()) == count
+
+
 def test_answers_that_are_lost_start_nothing_twice() -> None:
     async def scenario(world: NodeWorld) -> None:
         link, _ = await world.nexus.welcomed()
         await world.desire(link, *(world.assignment(f"i{n}") for n in range(20)))
-        await until(lambda: sum(r.phase == "running" for r in world.proxy.inventory()) == 20, seconds=600)
-        assert len(world.runtime.started) == 20
-        world.runtime.faults = Faults(stop_fails=0.5)
-        await world.desire(link)
-        await until(lambda: world.runtime.live() == [], seconds=600)
+        await until(lambda: all_running(world, 20), seconds=600)
+        assert [key.attempt for key in world.runtime.started] == [1] * 20
 
-    virtual(scenario, Faults(start_answer_lost=0.5, start_seconds=(0.0, 0.3), call_seconds=(0.0, 0.1)))
+    virtual(scenario, SLOW._replace(start_answer_lost=0.5))
+
+
+def test_stops_that_fail_are_soon_asked_for_again() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        link, _ = await world.nexus.welcomed()
+        await world.desire(link, *(world.assignment(f"i{n}") for n in range(20)))
+        await until(lambda: all_running(world, 20))
+        await world.desire(link)
+        await until(lambda: world.runtime.live() == [], seconds=20)
+
+    virtual(scenario, SLOW._replace(stop_fails=0.5))
+
+
+def test_a_stop_never_overtakes_the_start_before_it() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        link, _ = await world.nexus.welcomed()
+        await world.desire(link, *(world.assignment(f"i{n}") for n in range(20)))
+        await world.desire(link)
+        await until(lambda: len(world.runtime.started) == 20)
+        await until(lambda: world.runtime.live() == [], seconds=10)
+        await until(lambda: world.proxy.live() == 0, seconds=10)
+
+    virtual(scenario, SLOW)
+
+
+def test_a_list_that_is_old_when_it_comes_ends_nothing() -> None:
+    """Lists are asked for again and again while starts are under way, and answered late."""
+
+    async def scenario(world: NodeWorld) -> None:
+        link, _ = await world.nexus.welcomed()
+        for n in range(40):
+            await world.desire(link, *(world.assignment(f"i{k}") for k in range(n + 1)))
+            await asyncio.sleep(0.2)
+            if n % 10 == 9:
+                world.runtime.break_watches()
+        await until(lambda: all_running(world, 40), seconds=600)
+        assert [key.attempt for key in world.runtime.started] == [1] * 40
+
+    virtual(scenario, Faults(start_lost=0.3, start_answer_lost=0.3, start_seconds=(0, 2), call_seconds=(0, 1)))
+
+
+def test_the_first_hello_waits_for_what_the_driver_has_to_tell() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        link, _ = await world.nexus.welcomed()
+        await world.desire(link, world.assignment("a"))
+        await world.reports(link, running("a"))
+        await world.kill()
+        world.memory.executescript("".join(f"DELETE FROM {t};" for t in ("assignments", "specs", "records", "meta")))
+        world.runtime.faults = Faults(call_seconds=(1.0, 1.0))
+        world.start()
+        _, hello = await world.nexus.welcomed()
+        assert [short(r) for r in hello.instances] == ["a running 1"]
+
+    virtual(scenario)
 
 
 # The end

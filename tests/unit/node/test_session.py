@@ -214,6 +214,7 @@ def test_what_was_not_acknowledged_is_sent_again_after_a_break() -> None:
         link, _ = await world.nexus.welcomed(acknowledged=2)
         reports = (await receive(link, "reports")).reports
         assert (reports.first_sequence, [r.instance for r in reports.reports]) == (3, ["c"])
+        assert world.outbox.pending_count == 1
 
     virtual(scenario)
 
@@ -257,6 +258,18 @@ def test_a_nexus_that_knows_reports_unknown_here_gets_a_new_outbox_id() -> None:
         link, hello = await world.nexus.welcomed()
         assert hello.outbox_id == "outbox-2"
         assert (await receive(link, "reports")).reports.first_sequence == 1
+
+    virtual(scenario)
+
+
+def test_an_outbox_that_changed_during_the_greeting_greets_again() -> None:
+    async def scenario(world: World) -> None:
+        link = await world.nexus.accept()
+        assert (await link.receive()).hello.outbox_id == "outbox-1"
+        world.outbox.renew_id()
+        await link.send(pb.NexusMessage(welcome=pb.Welcome(protocol=1)))
+        _, hello = await world.nexus.welcomed()
+        assert hello.outbox_id == "outbox-2"
 
     virtual(scenario)
 

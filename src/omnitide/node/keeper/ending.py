@@ -59,9 +59,7 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def describe(
-    *, how: int, status: int, kill_reason: str, oom_kills: int, ended_at_ms: int, grace_note: str = ""
-) -> Exit:
+def describe(*, how: int, status: int, kill_reason: str, oom_kills: int, ended_at_ms: int) -> Exit:
     """How a run ended.
 
     `how` and `status` are `si_code` and `si_status` of waitid; `kill_reason` is what the keeper was about (stopped,
@@ -78,7 +76,7 @@ def describe(
     if kill_reason == FENCED:
         reason, message = FENCED, f"killed at its fence: nobody renewed it in time ({message})"
     elif kill_reason == KILLED and number == signal.SIGKILL:
-        reason, message = KILLED, f"killed: it had not ended {grace_note}after the stop signal"
+        reason, message = KILLED, "killed: its time to end by itself was over"
     elif kill_reason:
         reason, message = STOPPED, f"stopped as asked ({message})"
     elif out_of_memory and (number == signal.SIGKILL or code == _SHELL_KILLED):

@@ -207,7 +207,8 @@ class Keeper:
 
     def _close(self) -> None:
         """Clients hear the end as the last of all: then the directory is free for another keeper."""
-        os.unlink(self._paths.socket)
+        if os.path.lexists(self._paths.socket):
+            os.unlink(self._paths.socket)
         self._listener.close()
         if self._cgroups is not None:
             self._cgroups.leave()

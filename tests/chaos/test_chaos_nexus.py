@@ -1,0 +1,108 @@
+"""Nexus is killed in the middle of work, and its disk fills up."""
+
+import itertools
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from omnitide.model.spec import AgentSpec, Resources
+from omnitide.sdk import Client
+from omnitide.sdk.errors import FabricError
+from support.fabric_processes import Fabric, alive, until
+
+SMALL = Resources(cpu=1, memory=1 << 20)
+SLEEPER = AgentSpec(command=("sleep", "100000"), resources=SMALL)
+
+
+def test_what_was_acknowledged_survives_a_killed_nexus(fabric: Fabric) -> None:
+    client = fabric.client
+    client.deploy_agent("steady", SLEEPER, replicas=4)
+    pids = {one.id: one.handle for one in fabric.running("steady", 4)}
+    client.deploy_agent("moved", SLEEPER, replicas=0)
+    acknowledged: list[tuple[int, int]] = []
+    enough = threading.Event()
+
+    def scale() -> None:
+        with Client(fabric.target()) as own:
+            for number in range(100_000):
+                wanted = number % 3
+                try:
+                    acknowledged.append((own.scale_agent("moved", wanted).revision, wanted))
+                except FabricError:
+                    return
+                if len(acknowledged) >= 40:
+                    enough.set()
+
+    stream = threading.Thread(target=scale)
+    stream.start()
+    assert enough.wait(60)
+    nexus = fabric.nexus_pid()
+    os.kill(nexus, signal.SIGKILL)
+    until(lambda: not alive(nexus), "Nexus is dead")
+    assert all(alive(int(pid)) for pid in pids.values())
+    fabric.up()
+    stream.join(120)
+    assert not stream.is_alive()
+    for node in ("alpha", "beta"):
+        fabric.until_live(node)
+    events = {event.revision: event for event in fabric.events(subject="agent/default/moved")}
+    changed = [pair for before, pair in itertools.pairwise(acknowledged) if before[0] != pair[0]]
+    assert len(changed) >= 39
+    missing = [revision for revision, _ in changed if revision not in events]
+    assert not missing, f"acknowledged and gone: {missing}"
+    assert {one.id: one.handle for one in fabric.running("steady", 4)} == pids
+    assert client.get_fabric().revision >= acknowledged[-1][0]
+    fabric.running("moved", client.get_agent("moved").replicas)
+
+
+@pytest.fixture
+def small_disk(lone: Fabric) -> Generator[Path]:
+    place = lone.folder / lone.main
+    place.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield place
+    lone.close()
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.root
+def test_a_full_disk_refuses_writes_and_nothing_else(lone: Fabric, small_disk: Path) -> None:
+    lone.up("--nexus-only")
+    assert lone.client.deploy_agent("before", SLEEPER, replicas=0).change == "created"
+    filler = small_disk / "filler"
+    with filler.open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+                file.flush()
+        except OSError:
+            pass
+
+    def refused() -> FabricError | None:
+        # Each a little larger than a page of what may still be free in files that are there already.
+        labels = {f"k{n}": "x" * 60 for n in range(60)}
+        try:
+            for number in range(300):
+                wide = AgentSpec(command=("sleep", str(number)), labels=labels, resources=SMALL)
+                lone.client.deploy_agent("filling", wide, replicas=0)
+        except FabricError as error:
+            return error
+        return None
+
+    error = until(refused, "a write is refused")
+    assert "disk" in str(error).lower() or "space" in str(error).lower(), error
+    ran = lone.cli("namespace", "create", "more", code=5)
+    assert "disk" in ran.stderr.lower() or "space" in ran.stderr.lower(), ran.stderr
+    assert "before" in lone.cli("agents").stdout
+    filler.unlink()
+    until(lambda: lone.client.deploy_agent("after", SLEEPER, replicas=0).revision, "writes go on")
+    assert {"before", "after"} <= {agent.name for agent in lone.client.agents()}
