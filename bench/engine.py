@@ -22,7 +22,7 @@ from omnitide.fabric.commands import CreateFabric, DeployAgent, Header, ScaleAge
 from omnitide.fabric.decide import Decision
 from omnitide.model.spec import AgentSpec
 from omnitide.nexus.clock import SystemClock
-from omnitide.nexus.engine import Engine, EngineLimits
+from omnitide.nexus.engine import Engine, EngineLimits, tune_collector
 from omnitide.store.protocol import Batch, EventLog
 from omnitide.store.rocksdb import open_rocksdb_log
 
@@ -216,6 +216,7 @@ def main() -> None:
     options = parser.parse_args()
     import uvloop
 
+    tune_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(options))
 

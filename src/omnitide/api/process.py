@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
-import gc
 import ipaddress
 import json
 import os
@@ -29,7 +28,7 @@ from omnitide.fabric.commands import Header, IssueToken
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import TokenPurpose
 from omnitide.nexus.clock import SystemClock
-from omnitide.nexus.engine import EngineFailed
+from omnitide.nexus.engine import EngineFailed, tune_collector
 from omnitide.nexus.identity import NexusIdentity, now_of, open_keyring
 from omnitide.nexus.nexus import Nexus, Ports, WrongFabric
 from omnitide.nexus.node_service import NodeServicer, server_credentials, start_node_server
@@ -94,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     settings = watcher.settings
     logs.configure(settings.log.level, settings.log.format)
-    # Collections are frequent and cheap at first; what stays is frozen by the engine.
-    gc.set_threshold(50_000, 20, 50)
+    tune_collector()
     try:
         import uvloop
 

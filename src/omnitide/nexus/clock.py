@@ -1,6 +1,5 @@
 """Time, as the shell gets it: wall clock for stamps and people, the event loop's own clock for every wait."""
 
-import asyncio
 import time
 from typing import Protocol
 
@@ -22,4 +21,4 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return time.monotonic()

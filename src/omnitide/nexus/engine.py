@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from omnitide.fabric.commands import Command, Header
 from omnitide.fabric.decide import Decision, decide
-from omnitide.fabric.events import decode_entry, encode_entry
+from omnitide.fabric.events import decode_entry
 from omnitide.fabric.evolve import apply
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.snapshot import SnapshotDamaged, dump, load
@@ -84,6 +84,12 @@ OnCommit = Callable[[FabricState, FabricState, list[Committed]], None]
 """Called in the loop after each durable batch: (before, after, entries). Must be quick and must not raise."""
 
 MAX_UNKNOWN_CHECKS: Final = 5
+
+
+def tune_collector() -> None:
+    """For the process that runs an engine: look for garbage rarely. Almost nothing here is cyclic, and a full collection
+    of a large state would cost every client tens of milliseconds."""
+    gc.set_threshold(50_000, 20, 100)
 
 
 class EngineFailed(Exception):
@@ -277,9 +283,8 @@ class Engine:
                 answer.set_exception(error)
                 continue
             if isinstance(outcome, Decision) and outcome.entry.events:
-                payload = encode_entry(outcome.entry)
-                decided.payloads.append(payload)
-                decided.bytes += len(payload)
+                decided.payloads.append(outcome.payload)
+                decided.bytes += len(outcome.payload)
                 decided.entries.append(Committed(outcome.revision, outcome.entry))
                 self._speculative = outcome.state
             decided.waiters.append((answer, outcome))

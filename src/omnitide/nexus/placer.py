@@ -37,6 +37,7 @@ class Placer:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fruitless = False
+        self._look_s = 0.0
         engine.subscribe(self._on_commit)
 
     @property
@@ -69,7 +70,8 @@ class Placer:
             if pause_s is not None:
                 asyncio.get_running_loop().call_later(pause_s, self._wake.set)
             if self._fruitless:
-                await asyncio.sleep(FRUITLESS_PAUSE_S)
+                # Never more than a third of the time on plans that place nothing, however much waits in vain.
+                await asyncio.sleep(max(FRUITLESS_PAUSE_S, 2 * self._look_s))
 
     async def _plan_once(self) -> float | None:
         """One look. 0: look again at once; None: nothing to do until something changes; else: again after so long."""
@@ -80,7 +82,9 @@ class Placer:
         asks = self._waiting.asks(now_ms, MAX_PLACEMENTS)
         if not asks.ready:
             return None if asks.next_due_ms is None else max(0.001, (asks.next_due_ms - now_ms) / 1000)
+        began = self._clock.monotonic()
         plan = place(self._table, asks.ready)
+        self._look_s = self._clock.monotonic() - began
         if plan.choices:
             return await self._submit(plan)
         self._fruitless = True
