@@ -8,23 +8,63 @@ import signal
 import pytest
 import yaml
 
-from support.fabric_processes import EXAMPLES, Fabric
+from support.fabric_processes import EXAMPLES, Fabric, until
 
 WORKER = str(EXAMPLES / "worker.yaml")
 
 
-def test_logs_are_followed_over_replicas_and_through_a_kill(fabric: Fabric) -> None:
+def test_logs_are_followed_over_replicas_with_their_names(fabric: Fabric) -> None:
     fabric.cli("deploy", WORKER)
-    first, second = sorted(fabric.running("worker", 2), key=lambda one: one.slot)
-    assert {first.node, second.node} == {"alpha", "beta"}
+    found = fabric.running("worker", 2)
+    assert {one.node for one in found} == {"alpha", "beta"}
     with fabric.beside("logs", "-f", "worker") as logs:
-        for one in (first, second):
-            logs.until(lambda out, name=one.name: re.search(rf"{name}.*tick 1\b", out), f"{one.name} with its prefix")
-        before = len(logs.out)
-        os.kill(int(first.handle), signal.SIGKILL)
-        logs.until(lambda out: re.search(rf"{first.name}.*tick 1\b", out[before:]), "its next attempt is followed too")
-    told = fabric.cli("logs", first.name).stdout
-    assert len(re.findall(r"tick 1\b", told)) == 2, "both attempts are kept"
+        for one in found:
+            line = re.compile(rf"^{one.name} .*tick 2$", re.MULTILINE)
+            logs.until(lambda out, line=line: line.search(out), f"{one.name}'s lines")
+    (first, second) = found
+    one = fabric.cli("logs", first.name).stdout
+    assert "tick 1" in one
+    assert second.name not in one
+
+
+def begun(text: str) -> int:
+    """How many attempts have begun to write."""
+    return len(re.findall(r"tick 1$", text, re.MULTILINE))
+
+
+def kill(fabric: Fabric, instance: str) -> None:
+    """Kill an attempt, and wait for the next one."""
+    now = fabric.client.get_instance(instance)
+    os.kill(int(now.handle), signal.SIGKILL)
+
+    def again() -> bool:
+        found = fabric.client.get_instance(instance)
+        return found.status == "running" and found.attempt > now.attempt
+
+    until(again, "the next attempt runs")
+
+
+def test_the_output_of_all_attempts_is_kept(fabric: Fabric) -> None:
+    fabric.cli("deploy", WORKER, "--replicas", "1")
+    (one,) = fabric.running("worker", 1)
+    until(lambda: "tick 1" in fabric.cli("logs", one.name).stdout, "it has begun")
+    kill(fabric, one.id)
+    until(lambda: begun(fabric.cli("logs", one.name).stdout) == 2, "both are kept")
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="the stream of an instance ends with an attempt that is followed by a back-off, and logs -f does not go on",
+)
+def test_logs_are_followed_through_kills(fabric: Fabric) -> None:
+    fabric.cli("deploy", WORKER, "--replicas", "1")
+    (one,) = fabric.running("worker", 1)
+    with fabric.beside("logs", "-f", "worker") as logs:
+        logs.until(lambda out: "tick 1" in out, "its first attempt")
+        for attempt in (2, 3):  # the third attempt waits out a back-off, so that nothing runs for a while
+            kill(fabric, one.id)
+            until(lambda wanted=attempt: begun(fabric.cli("logs", one.name).stdout) == wanted, "it has written")
+        until(lambda: begun(logs.out) == 3, "all three attempts are shown", 10)
 
 
 def test_events_are_followed_and_resume_from_a_revision(fabric: Fabric) -> None:

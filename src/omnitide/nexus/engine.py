@@ -87,8 +87,8 @@ MAX_UNKNOWN_CHECKS: Final = 5
 
 
 def tune_collector() -> None:
-    """For the process that runs an engine: look for garbage rarely. Almost nothing here is cyclic, and a full collection
-    of a large state would cost every client tens of milliseconds."""
+    """For the process that runs an engine: look for garbage rarely. Almost nothing here is cyclic, and a full
+    collection of a large state would cost every client tens of milliseconds."""
     gc.set_threshold(50_000, 20, 100)
 
 

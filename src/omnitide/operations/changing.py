@@ -1,6 +1,6 @@
 """How an operation changes the fabric: one command, decided and durable, and the state that shows it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec.structs import replace as changed
@@ -58,15 +58,11 @@ def _precise(runtime: Runtime, context: Context, command: Command, header: Heade
     if context.if_match is None or outcome.code not in _PRECONDITION:
         return ""
     unconditional = changed(command, if_match=None)
-    again = runtime.dry_run(unconditional, replace_key(header))
+    again = runtime.dry_run(unconditional, _without_key(header))
     if isinstance(again, Decision) or again.message != outcome.message:
         return "precondition-failed"
     return ""
 
 
-def replace_key(header: Header) -> Header:
+def _without_key(header: Header) -> Header:
     return changed(header, idempotency_key="", fingerprint="")
-
-
-def without_key(context: Context) -> Context:
-    return replace(context, idempotency_key="", fingerprint="")

@@ -112,8 +112,8 @@ async def _placement(runtime: Runtime, instance: Instance, nodes: int) -> ex.Pla
 async def _last_output(runtime: Runtime, instance: str) -> tuple[tuple[str, ...], str]:
     """The last lines of an instance, or why there are none."""
     data = bytearray()
-    source = runtime.logs(instance, follow=False, tail_lines=LAST_LINES, since_ms=0)
     try:
+        source = runtime.logs(instance, follow=False, tail_lines=LAST_LINES, since_ms=0)
         async with asyncio.timeout(OUTPUT_WAIT_S), closing(source) as pieces:
             async for piece in pieces:
                 data += piece.data

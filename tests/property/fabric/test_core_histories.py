@@ -95,15 +95,48 @@ def test_the_histories_have_all_commands_taken_and_refused_and_all_events() -> N
 
 DIGESTS = """
 import random
-from tests.property.fabric.world import World
+from omnitide.fabric import commands as cm
 from omnitide.fabric.snapshot import digest
-for seed in range(3):
+from tests.property.fabric.world import World
+from tests.support.spec import Fabric, spec
+
+def tell(fabric):
+    print(fabric.state.revision, digest(fabric.state))
+
+for seed in range(12):
     world = World(random.Random(seed), checked=False)
-    for _ in range(8):
-        world.steps(25)
-        print(world.fabric.state.revision, digest(world.fabric.state))
+    for _ in range(4):
+        world.steps(60)
+        tell(world.fabric)
     world.come_to_rest()
-    print(world.fabric.state.revision, digest(world.fabric.state))
+    tell(world.fabric)
+
+# Many of everything in one decision.
+fabric = Fabric(checked=False)
+names = ["alpha", "beta", "gamma", "delta"]
+fabric.join(*names)
+for number in range(8):
+    fabric.deploy(spec(lost_after=1000 * (number % 3)), name=f"agent-{number}", replicas=5)
+    fabric.run(name=f"job-{number}")
+choices = [cm.PlaceChoice(name, f"n-{names[i % 4]}", ()) for i, name in enumerate(sorted(fabric.state.pending))]
+fabric.given(cm.PlaceInstances(seen_revision=0, choices=tuple(choices)), by="system:placer")
+fabric.settle()
+tell(fabric)
+fabric.given(cm.DrainNode(node="alpha"), cm.DrainNode(node="beta"))
+tell(fabric)
+fabric.lose("gamma", silent_ms=1500)
+fabric.lose("gamma")
+tell(fabric)
+fabric.connect("gamma")
+tell(fabric)
+fabric.given(cm.RemoveNode(node="delta", force=True))
+for number in range(8):
+    fabric.deploy(spec("serve", "2"), name=f"agent-{number}")
+    fabric.given(cm.CancelJob(namespace="default", name=f"job-{number}"))
+tell(fabric)
+fabric.settle()
+fabric.given(cm.Forget(finished_before_ms=10**15, keep_jobs=0), by="system:janitor")
+tell(fabric)
 """
 
 
@@ -118,5 +151,5 @@ def test_the_same_under_any_order_of_maps_and_sets() -> None:
         )
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout)
-    assert len(outputs[0].splitlines()) == 27
+    assert len(outputs[0].splitlines()) == 12 * 5 + 6
     assert outputs[0] == outputs[1]

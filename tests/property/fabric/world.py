@@ -72,6 +72,13 @@ FACTS = (
     facts(ports=(70_000, 80_000)),
     facts(labels={"zone": "z1"}),
 )
+MACHINES = {
+    "a": FACTS[0],
+    "b": facts(cpu=1000, memory=256 << 20),
+    "c": facts(cpu=350),
+    "d": facts(ports=(20000, 20001)),
+}
+"""What each of the four really is: most of them are soon full."""
 PRINCIPALS = (OPERATOR, "system:test", "token:join", "token:gone", "node:n-a", "node:n-x", "someone", "")
 
 
@@ -137,7 +144,7 @@ class World:
             # Most histories begin with something to work with; what is drawn from an empty fabric is mostly refused.
             self.fabric.given(cm.CreateNamespace(name="blue"), by="system:test")
             for name in NAMES[: 1 + self.chance.randrange(3)]:
-                self.fabric.join(name)
+                self.fabric.join(name, node_facts=MACHINES[name])
 
     # The source of chance
 
@@ -342,7 +349,7 @@ class World:
         if f"n-{name}" not in self.fabric.state.nodes and not self.maybe(4):
             name = self.pick(sorted(node.name for node in self.fabric.state.nodes.values()) or [name])
         if name not in self.fabric.nodes:
-            self.fabric.nodes[name] = HonestNode(id=f"n-{name}", name=name, key=f"k-{name}")
+            self.fabric.nodes[name] = HonestNode(id=f"n-{name}", name=name, key=f"k-{name}", facts=MACHINES[name])
         return self.fabric.nodes[name]
 
     def connected(self) -> HonestNode | None:

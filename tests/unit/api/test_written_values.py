@@ -149,3 +149,13 @@ def test_no_program_can_be_given_a_nul() -> None:
 def test_a_constraint_has_as_many_values_as_its_operator_takes(operator: str, values: tuple[str], right: bool) -> None:
     constraint = msgspec.convert({"label": "zone", "operator": operator, "values": values}, Constraint)
     assert (spec_faults(WorkloadSpec(command=("x",), constraints=(constraint,))) == []) is right
+
+
+class Weighed(msgspec.Struct):
+    weight: float
+
+
+def test_a_fault_of_a_kind_that_the_collector_has_no_words_for_is_told_in_msgspecs() -> None:
+    with pytest.raises(Invalid) as caught:
+        read({"weight": "much"}, Weighed)
+    assert caught.value.faults == (Fault(("weight",), "Expected `float`, got `str`"),)

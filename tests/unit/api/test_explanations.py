@@ -1,0 +1,239 @@
+"""Why something is as it is: a sentence for each way that an instance can be, and what wants a person's eye."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.support.memory_runtime import MemoryRuntime
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric.state import DriverFact, Health
+from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
+from omnitide.model.spec import AgentSpec, JobSpec, Limits, Resources, Restart
+from omnitide.operations import explaining
+from omnitide.operations.explaining import explain_agent, explain_instance
+from omnitide.operations.operation import Context
+from omnitide.operations.perform import perform
+from omnitide.operations.registry import REGISTRY
+from omnitide.operations.runtime import LogsUnavailable, NodeLive
+from omnitide.scheduler.explanation import Explanation
+
+WEB = "web.1.1"
+
+
+@pytest.fixture
+def runtime() -> MemoryRuntime:
+    made = MemoryRuntime()
+    made.add_node("alpha")
+    return made
+
+
+def deploy(runtime: MemoryRuntime, spec: AgentSpec | None = None, *, settle: bool = True, replicas: int = 1) -> None:
+    command = cm.DeployAgent(
+        agent="web", namespace="default", name="web", spec=spec or AgentSpec(command=("x",)), replicas=replicas
+    )
+    runtime.apply(command)
+    if settle:
+        runtime.settle()
+
+
+async def explained(runtime: MemoryRuntime, instance: str = WEB) -> InstanceExplanation:
+    return await explain_instance(runtime, runtime.state, runtime.state.instances[instance], 0)
+
+
+def place(runtime: MemoryRuntime) -> None:
+    choice = cm.PlaceChoice(WEB, "n-alpha", ())
+    runtime.apply(cm.PlaceInstances(seen_revision=runtime.state.revision, choices=(choice,)))
+
+
+def start(runtime: MemoryRuntime) -> None:
+    place(runtime)
+    node = runtime.nodes["alpha"]
+    node.desire(runtime.state)
+    reports = node.reports()
+    assert reports is not None
+    runtime.apply(reports, principal=node.principal)
+    node.acknowledged(node.sent + len(node.unsent))
+
+
+def crash(runtime: MemoryRuntime) -> None:
+    start(runtime)
+    runtime.settle()
+    runtime.exit(WEB, code=2)
+
+
+def crash_and_run(runtime: MemoryRuntime) -> None:
+    crash(runtime)
+    runtime.settle()
+
+
+def stop(runtime: MemoryRuntime) -> None:
+    start(runtime)
+    runtime.settle()
+    runtime.apply(cm.ScaleAgent(namespace="default", name="web", replicas=0))
+
+
+def sicken(runtime: MemoryRuntime) -> None:
+    start(runtime)
+    runtime.settle()
+    node = runtime.nodes["alpha"]
+    node.set_health(WEB, Health.UNHEALTHY)
+    reports = node.reports()
+    assert reports is not None
+    runtime.apply(reports, principal=node.principal)
+    node.acknowledged(node.sent + len(node.unsent))
+
+
+def lose(runtime: MemoryRuntime) -> None:
+    start(runtime)
+    runtime.settle()
+    session = runtime.nodes["alpha"].session
+    runtime.silence("alpha")
+    runtime.apply(cm.DeclareLost(node="n-alpha", session=session, silent_ms=9000, default_lost_after_ms=1))
+
+
+def silence(runtime: MemoryRuntime) -> None:
+    start(runtime)
+    runtime.settle()
+    runtime.silence("alpha")
+
+
+@pytest.mark.parametrize(
+    ("happen", "text"),
+    [
+        (place, "placed on alpha 12 s ago; the node has not started it yet"),
+        (start, "starting on alpha for 12 s, attempt 1"),
+        (crash, "attempt 1 on alpha ended with exit code 2; the next one is due"),
+        (crash_and_run, "runs on alpha for 12 s, attempt 2; attempt 1 ended with exit code 2"),
+        (sicken, "runs on alpha for 12 s, attempt 1, unhealthy"),
+        (stop, "being stopped on alpha for 12 s (scaled-down)"),
+        (lose, "lost 12 s ago: its node alpha was silent for too long"),
+        (silence, "its node alpha has not been heard from for 12 s; it was running then"),
+    ],
+)
+async def test_each_state_has_its_sentence(
+    runtime: MemoryRuntime, happen: Callable[[MemoryRuntime], None], text: str
+) -> None:
+    deploy(runtime, settle=False)
+    happen(runtime)
+    runtime.tick(12_000)
+    assert (await explained(runtime)).text == text
+
+
+async def test_a_replacement_tells_of_what_it_replaces_and_how_often_that_failed(runtime: MemoryRuntime) -> None:
+    deploy(runtime, AgentSpec(command=("x",), restart=Restart(attempts=0, backoff=1)))
+    for generation in range(1, 4):
+        runtime.exit(f"web.1.{generation}", code=7)
+        runtime.tick(60_000)
+        runtime.settle()
+    shown = await explained(runtime, "web.1.4")
+    assert shown.text.endswith("; the generation before ended with exit code 7, the 3rd failure in a row")
+
+
+async def test_a_finished_task_tells_how_it_ended(runtime: MemoryRuntime) -> None:
+    runtime.apply(cm.RunJob(job="once", namespace="default", name="once", spec=JobSpec(command=("x",))))
+    runtime.settle()
+    runtime.exit("once.1.1", code=3)
+    runtime.tick(12_000)
+    assert (await explained(runtime, "once.1.1")).text == "failed 12 s ago on alpha with exit code 3"
+
+
+async def test_what_a_node_cannot_enforce_is_said(runtime: MemoryRuntime) -> None:
+    runtime.add_node("beta", drivers=(DriverFact(name="process"),))
+    deploy(runtime, AgentSpec(command=("x",), limits=Limits(memory=64 << 20)))
+    instance = runtime.state.instances[WEB]
+    from msgspec.structs import replace
+
+    runtime.state = replace(
+        runtime.state, instances=runtime.state.instances.set(WEB, replace(instance, unenforced=("memory",)))
+    )
+    assert (await explained(runtime)).text.endswith("; the node cannot enforce its limits of memory")
+
+
+async def test_a_node_that_does_not_answer_in_time_is_not_waited_for(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "OUTPUT_WAIT_S", 0.02)
+    deploy(runtime)
+    runtime.exit(WEB, code=1)
+
+    async def silent(*_: object, **__: object):
+        import asyncio
+
+        await asyncio.sleep(60)
+        yield
+
+    monkeypatch.setattr(runtime, "logs", silent)
+    shown = await explained(runtime)
+    assert shown.last_output_missing == "the node did not answer within 0.02 s"
+
+
+async def test_output_that_is_gone_and_output_that_never_was(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(runtime)
+    runtime.exit(WEB, code=1)
+    assert (await explained(runtime)).last_output_missing == "it wrote nothing"
+
+    async def gone(*_: object, **__: object):
+        raise LogsUnavailable("its files were removed")
+        yield
+
+    def refusing(*_: object, **__: object) -> None:
+        raise LogsUnavailable("its files were removed")
+
+    for broken in (gone, refusing):
+        monkeypatch.setattr(runtime, "logs", broken)
+        assert (await explained(runtime)).last_output_missing == "its files were removed"
+
+
+async def test_the_last_output_is_bounded(runtime: MemoryRuntime) -> None:
+    deploy(runtime)
+    output = runtime.writes(WEB)
+    for number in range(40):
+        output.write(f"{number} " + "x" * 10_000 + "\n")
+    runtime.exit(WEB, code=1)
+    lines = (await explained(runtime)).last_output
+    assert sum(map(len, lines)) <= explaining.MAX_OUTPUT_BYTES
+    assert lines[-1].startswith("39 ")
+
+
+async def test_a_stopped_agent_is_explained_as_such(runtime: MemoryRuntime) -> None:
+    deploy(runtime)
+    runtime.apply(cm.StopAgent(namespace="default", name="web"))
+    runtime.settle()
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert shown.text == "stopped by request"
+
+
+async def test_an_agents_kinds_of_trouble_are_bounded(runtime: MemoryRuntime) -> None:
+    deploy(runtime, AgentSpec(command=("x",), resources=Resources(cpu=1)), replicas=30)
+    for slot in range(1, 21):
+        runtime.exit(f"web.{slot}.1", code=slot)
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert len(shown.troubles) == explaining.MAX_TROUBLES
+
+
+def test_the_schedulers_explanation_and_ours_have_the_same_fields() -> None:
+    assert set(PlacementVerdict.__struct_fields__) == set(Explanation.__struct_fields__)
+
+
+async def test_concerns(runtime: MemoryRuntime) -> None:
+    """Silent and stalled nodes, drivers that do not work, what waits."""
+    broken = (DriverFact(name="docker", healthy=False, detail="no socket"), DriverFact(name="process"))
+    runtime.add_node("beta", drivers=broken)
+    runtime.add_node("gamma")
+    runtime.live["n-beta"] = NodeLive(last_beat_ms=1, stalled_since_ms=runtime.clock_ms)
+    runtime.silence("gamma")
+    deploy(runtime, AgentSpec(command=("x",), resources=Resources(cpu=3000)), replicas=4)
+    runtime.apply(cm.RunJob(job="job", namespace="default", name="job", spec=JobSpec(command=("x",), driver="wasm")))
+    runtime.tick(15_000)
+    declaration = REGISTRY["fabric.status"]
+    context = Context(principal="system:test", correlation="c")
+    status = (await perform(declaration, runtime, context, declaration.input())).value  # type: ignore[arg-type]
+    assert [(one.subject, one.text) for one in status.concerns] == [
+        ("node beta", "connected, but its beats are not answered"),
+        ("node beta", "the driver docker does not work: no socket"),
+        ("node gamma", "not heard from for 15 s"),
+        ("job default/job", "1 pending for 15 s"),
+        ("agent default/web", "2 pending for 15 s"),
+    ]
