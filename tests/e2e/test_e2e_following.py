@@ -52,10 +52,6 @@ def test_the_output_of_all_attempts_is_kept(fabric: Fabric) -> None:
     until(lambda: begun(fabric.cli("logs", one.name).stdout) == 2, "both are kept")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the stream of an instance ends with an attempt that is followed by a back-off, and logs -f does not go on",
-)
 def test_logs_are_followed_through_kills(fabric: Fabric) -> None:
     fabric.cli("deploy", WORKER, "--replicas", "1")
     (one,) = fabric.running("worker", 1)

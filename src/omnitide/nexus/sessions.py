@@ -90,6 +90,11 @@ class NodeSession:
         self._answered = 0
         self._settings_changed = False
 
+    @property
+    def memory(self) -> tuple[str, str]:
+        """What tells two proxies with one identity apart: where they remember, and since when their machine runs."""
+        return self._hello.outbox_id, self._hello.boot_id
+
     # -- the life of a session ---------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -145,6 +150,10 @@ class NodeSession:
         if protocol < max(low, PROTOCOL_MIN):
             text = f"the node speaks protocol {low} to {high}, Nexus {PROTOCOL_MIN} to {PROTOCOL_MAX}"
             await self._refuse("version", text, permanent=True)
+            return False
+        if self._sessions.used_elsewhere(self.peer.node, hello):
+            text = "another proxy is connected with this identity: a copy, or the last connection is not over yet"
+            await self._refuse("in-use", text, permanent=False)
             return False
         outcome = await self._connect(hello)
         if isinstance(outcome, Rejection):
@@ -404,6 +413,12 @@ class Sessions:
             del self._live[session.peer.node]
             if not self._closing:
                 self._leases.session_closed(session.peer.node, session.epoch)
+
+    def used_elsewhere(self, node: str, hello: pb.Hello) -> bool:
+        """Whether a session stands that is not this node's own from before: another outbox or another boot is another
+        place. One node has one memory, so the same of both takes over its last session."""
+        session = self._live.get(node)
+        return session is not None and session.memory != (hello.outbox_id, hello.boot_id)
 
     def join_labels(self, state: FabricState, node: str) -> dict[str, str]:
         """Labels that came with the token by which the node joined; they stay when the token is gone."""

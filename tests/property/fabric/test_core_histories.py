@@ -23,7 +23,7 @@ from omnitide.fabric.snapshot import digest, dump, load
 from omnitide.fabric.state import empty_state
 
 ROOT = Path(__file__).parents[3]
-SEEDS = 24
+SEEDS = 60
 SOAK_SEEDS = 5_000
 STEPS = 250
 
@@ -94,14 +94,17 @@ def test_the_histories_have_all_commands_taken_and_refused_and_all_events() -> N
 
 
 DIGESTS = """
+import hashlib
 import random
 from omnitide.fabric import commands as cm
+from omnitide.fabric.events import encode_entry
 from omnitide.fabric.snapshot import digest
 from tests.property.fabric.world import World
 from tests.support.spec import Fabric, spec
 
 def tell(fabric):
-    print(fabric.state.revision, digest(fabric.state))
+    log = hashlib.sha256(b"".join(encode_entry(entry) for entry in fabric.log)).hexdigest()
+    print(fabric.state.revision, digest(fabric.state), log)
 
 for seed in range(12):
     world = World(random.Random(seed), checked=False)

@@ -110,7 +110,7 @@ class World:
             (4, self.run_job),
             (1, self.cancel_job),
             (1, self.delete_job),
-            (10, self.place),
+            (6, self.place),
             (4, self.place_nonsense),
             (4, self.join),
             (10, self.connect),
@@ -320,23 +320,27 @@ class World:
 
     def place(self) -> None:
         plan = first_fit(self.fabric.state, self.fabric.time_ms + 1)
-        choices = tuple(choice for choice in plan.choices if not self.maybe(5))
+        choices = tuple(choice for choice in plan.choices if not self.maybe(3))
         self.do(replace(plan, choices=choices), by="system:placer")
 
     def place_nonsense(self) -> None:
         """A plan made on another state, or on none: much more than there is room for, and everything twice."""
         state = self.fabric.state
         waiting = sorted(state.pending)
+        live = [node.id for node in state.nodes.values() if node.schedulable]
+        node = self.pick(sorted(live)) if live and not self.maybe(4) else f"n-{self.pick((*NAMES, 'x'))}"
+        instances = [
+            self.pick(waiting) if waiting and not self.maybe(6) else self.any_instance()
+            for _ in range(self.chance.randrange(4))
+        ]
         choices: list[cm.PlaceChoice] = []
-        node = f"n-{self.pick((*NAMES, 'x'))}"
-        for _ in range(1 + self.chance.randrange(8)):
-            instance = self.pick(waiting) if waiting and not self.maybe(6) else self.any_instance()
+        for instance in [*waiting, *instances]:
             ports: tuple[tuple[str, int], ...] = ()
             if instance in state.instances and not self.maybe(8):
                 wanted = spec_of_instance(state, state.instances[instance]).ports
                 numbers = (20000, 20001, 20001, 20002, 19000)
                 ports = tuple((name, port.port or self.pick(numbers)) for name, port in sorted(wanted.items()))
-            if self.maybe(4):
+            if self.maybe(8):
                 node = f"n-{self.pick(NAMES)}"
             choices.append(cm.PlaceChoice(instance, node, ports))
         self.do(cm.PlaceInstances(seen_revision=0, choices=tuple(choices)), by="system:placer")

@@ -221,6 +221,21 @@ async def test_a_second_session_of_a_node_ends_the_first(stand: Stand) -> None:
     await stand.until(lambda: stand.engine.committed().nodes["n1"].status is NodeStatus.LIVE)
 
 
+@pytest.mark.parametrize("changes", [{"outbox_id": "o2"}, {"boot_id": "another"}])
+async def test_a_copied_identity_is_refused_while_the_node_is_connected(
+    stand: Stand, changes: dict[str, object]
+) -> None:
+    first, _ = await stand.live()
+    copy = stand.connect()
+    await copy.say(pb.NodeMessage(hello=hello(**changes)))
+    refused = (await copy.hear("refused")).refused
+    assert (refused.reason, refused.permanent) == ("in-use", False)
+    assert not first.closed
+    await first.close()
+    await stand.until(lambda: len(stand.sessions) == 0)
+    await stand.live(**changes)
+
+
 async def test_desired_state_comes_whole_and_then_by_what_changed(stand: Stand) -> None:
     await deploy(stand, 2)
     pipe, _ = await stand.live()

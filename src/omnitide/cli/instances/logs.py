@@ -23,6 +23,7 @@ MAX_QUEUED: Final = 1000
 """Chunks that wait to be printed; the readers then wait too."""
 AGAIN_S: Final = 1.0
 
+_ENDED: Final = ("stopped", "succeeded", "failed", "lost")
 _READABLE: Final = ("starting", "running", "stopping", "stopped", "succeeded", "failed", "unknown", "lost")
 
 
@@ -182,7 +183,8 @@ class _Following:
             self._queue.put(error)
 
     def _read(self, instance: "Instance", tail: int | None, since_ms: int) -> None:
-        """All that one instance writes, through broken connections: by the time of the last chunk, each once."""
+        """All that one instance writes, through restarts and broken connections: by the time of the last chunk, each
+        once. Between two attempts the node has no more to give, and the stream ends although the instance goes on."""
         from omnitide.sdk.errors import FabricError, NotFound, Unavailable
 
         last_ms = 0
@@ -194,19 +196,20 @@ class _Following:
                     if chunk.at_ms >= last_ms:
                         last_ms = max(last_ms, chunk.at_ms)
                         self._queue.put((instance, chunk))
-                break
+                if self._client.get_instance(instance.id).status in _ENDED:
+                    break
             except NotFound:
                 break
             except Unavailable as error:
                 if not told:
                     self._session.note(f"  {instance.name}: {error.detail}; waiting for it")
                 told = True
-                time.sleep(AGAIN_S)
-                if last_ms:
-                    tail = None
-                    last_ms += 1
-                    since_ms = max(1, time.time_ns() // 1_000_000 - last_ms)
             except FabricError as error:
                 self._queue.put(error)
                 break
+            time.sleep(AGAIN_S)
+            if last_ms:
+                tail = None
+                last_ms += 1
+                since_ms = max(1, time.time_ns() // 1_000_000 - last_ms)
         self._queue.put(None)
