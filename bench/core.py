@@ -3,16 +3,19 @@
 Run: python -m bench.core [--instances 100000] [--quick]
 
 Throughput is commands a second of CPU time on one core, deciding and encoding included (a decision carries the bytes
-for the log): the best of three runs. Memory and snapshots are measured in a process of their own.
+for the log): the best of three runs. Memory and snapshots are measured in processes of their own.
 """
 
 import argparse
 import gc
 import multiprocessing
 import os
+import pickle
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -332,45 +335,64 @@ def _resident() -> int:
     return psutil.Process().memory_info().rss
 
 
-def large(instances: int, answer: "multiprocessing.Queue[list[Figure]]") -> None:
-    """In a process of its own: what a state of so many instances takes, folded and loaded."""
+def folded(instances: int, path: Path, answer: "multiprocessing.Queue[list[Figure]]") -> None:
+    """In a process of its own: what a state of so many instances takes, and a snapshot of it."""
     log = fabric(1000)
     log.keep = False
     before = _resident()
     fill(log, instances, 1000)
-    state = log.state
-    folded = _resident() - before
+    resident = _resident() - before
     began = time.process_time()
     longest, last = 0.0, began
     chunks: list[bytes] = []
-    for chunk in dump(state):
+    for chunk in dump(log.state):
         now = time.process_time()
         longest, last = max(longest, now - last), now
         chunks.append(chunk)
-    dumped = time.process_time() - began
-    size = sum(map(len, chunks))
-    del state, log
-    gc.collect()
+    took = time.process_time() - began
+    path.write_bytes(pickle.dumps(chunks))
+    answer.put(
+        [
+            Figure("resident, folded from commands", f"{resident / 2**20:>10,.0f} MiB"),
+            Figure("snapshot", f"{sum(map(len, chunks)) / 2**20:>10.1f} MiB in {len(chunks)} chunks"),
+            Figure("dump", f"{took * 1000:>10,.0f} ms, {longest * 1000:.0f} ms the longest chunk"),
+        ]
+    )
+
+
+def loaded(instances: int, path: Path, answer: "multiprocessing.Queue[list[Figure]]") -> None:
+    """In a process of its own: what loading that snapshot takes."""
+    chunks: list[bytes] = pickle.loads(path.read_bytes())
     before = _resident()
     began = time.process_time()
-    loaded = load(chunks)
+    state = load(chunks)
     took = time.process_time() - began
     resident = _resident() - before
     began = time.process_time()
-    wrong = violations(loaded)
+    wrong = violations(state)
     checked = time.process_time() - began
-    if wrong or len(loaded.instances) != instances:
-        raise RuntimeError(f"{len(loaded.instances)} instances, {wrong[:3]}")
+    if wrong or len(state.instances) != instances:
+        raise RuntimeError(f"{len(state.instances)} instances, {wrong[:3]}")
     answer.put(
         [
-            Figure("resident, folded from commands", f"{folded / 2**20:>10,.0f} MiB"),
-            Figure("resident, loaded from a snapshot", f"{resident / 2**20:>10,.0f} MiB"),
-            Figure("snapshot", f"{size / 2**20:>10.1f} MiB in {len(chunks)} chunks"),
-            Figure("dump", f"{dumped * 1000:>10,.0f} ms, {longest * 1000:.0f} ms the longest chunk"),
             Figure("load", f"{took * 1000:>10,.0f} ms"),
+            Figure("resident, loaded from the snapshot", f"{resident / 2**20:>10,.0f} MiB"),
             Figure("check all invariants", f"{checked * 1000:>10,.0f} ms"),
         ]
     )
+
+
+def large(instances: int) -> list[Figure]:
+    context = multiprocessing.get_context("spawn")
+    answer: multiprocessing.Queue[list[Figure]] = context.Queue()
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for target in (folded, loaded):
+            process = context.Process(target=target, args=(instances, Path(folder) / "chunks", answer))
+            process.start()
+            figures += answer.get(timeout=600)
+            process.join()
+    return figures
 
 
 def show(title: str, figures: list[Figure]) -> None:
@@ -389,15 +411,9 @@ def main() -> None:
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
     )
-    context = multiprocessing.get_context("spawn")
-    answer: multiprocessing.Queue[list[Figure]] = context.Queue()
-    process = context.Process(target=large, args=(instances, answer))
-    process.start()
-    figures = answer.get(timeout=600)
-    process.join()
     show("decide", deciding(count))
     show("fold", folding(count))
-    show(f"a state of {instances:,} instances on 1,000 nodes", figures)
+    show(f"a state of {instances:,} instances on 1,000 nodes", large(instances))
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ from omnitide.fabric.state import Agent, FabricState, Job
 
 __all__ = ["CHUNK_BYTES", "SnapshotDamaged", "digest", "dump", "load"]
 
-CHUNK_BYTES: Final = 1 << 20
-"""A chunk is never larger, but for a single record that is."""
+CHUNK_BYTES: Final = 256 << 10
+"""A chunk is never larger, but for a single record that is. It takes some ten milliseconds to make."""
 BLOCK: Final = 500
 """Slots, instances or remembered answers of one record."""
 

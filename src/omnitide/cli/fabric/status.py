@@ -55,8 +55,7 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
         lines.append("")
         lines.append(f"{plural(len(found.concerns), 'concern')}:")
     for concern in found.concerns:
-        since = f" for {ago(concern.since_ms, found.time_ms)}" if concern.since_ms else ""
-        lines.append(f"  {paint(concern.subject, 'yellow', session.color)}: {concern.text}{since}")
+        lines.append(f"  {paint(concern.subject, 'yellow', session.color)}: {concern.text}")
         if concern.hint:
             lines.append(f"    {concern.hint}")
     return lines

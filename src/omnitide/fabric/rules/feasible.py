@@ -27,6 +27,8 @@ def require_feasible(draft: Draft, spec: WorkloadSpec, subject: str) -> None:
             hint="a limit is at least what is set aside",
             subject=subject,
         )
+    if not spec.command[0].strip():
+        raise Refuse("invalid", "the command names no program", hint="command[0] is the program", subject=subject)
     static = [port.port for port in spec.ports.values() if port.port]
     if len(static) != len(set(static)):
         raise Refuse("impossible", "two ports of the spec have the same number", subject=subject)
