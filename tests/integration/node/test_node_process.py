@@ -1,6 +1,7 @@
 """The node proxy as a process, with the real process driver and keeper, over real gRPC and mTLS."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -29,8 +30,9 @@ SLEEPER = shell("exec sleep 1000")
 
 async def gone(pid: int) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                await asyncio.sleep(0.02)
 
 
 async def read_log(node: NodeProcess, link: SessionEnd, request: pb.LogsRequest) -> tuple[bytes, str]:
@@ -179,7 +181,9 @@ async def test_a_node_goes_on_alone_and_returns_when_nexus_does(node: NodeProces
     await gone(int(first.handle))
     await node.start()
     loop = asyncio.get_running_loop()
-    await asyncio.sleep(1.0)
+    async with asyncio.timeout(DEADLINE_S):
+        while not any("instance running" in line and '"attempt":2' in line for line in node.log.splitlines()):
+            await asyncio.sleep(0.02)
     await node.nexus.start()
     back = loop.time()
     _, hello = await node.welcomed()

@@ -39,7 +39,7 @@ async def test_uvicorn_serves_with_it(authority: Authority, nexus_credentials: C
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
         await send({"type": "http.response.body", "body": scope["scheme"].encode()})
 
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="error")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None)
     config.load()
     config.ssl = server_ssl_context(nexus_credentials)
     server = uvicorn.Server(config)
