@@ -58,7 +58,8 @@ def take_report(draft: Draft, node: str, report: cm.InstanceReport) -> None:
     if phase is Phase.WAITING:
         _exited(draft, instance, report, report.attempt)
     elif phase is not Phase.NONE:
-        if report.exit is not None and (report.attempt - 1, Phase.WAITING) > (instance.attempt, instance.phase):
+        before = (report.attempt - 1, Phase.WAITING)
+        if report.exit is not None and report.attempt > 1 and before > (instance.attempt, instance.phase):
             # The report of the attempt before has been overtaken by this one: how that ended is kept all the same.
             _exited(draft, instance, report, report.attempt - 1)
         if phase is Phase.STARTING:

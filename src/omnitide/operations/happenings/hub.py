@@ -21,8 +21,10 @@ from omnitide.telemetry import logs
 
 TICK_S: Final = 0.03
 """Events within a tick of each other leave together."""
-FIRST_TICK_S: Final = 0.002
-"""After a quiet time the ticks begin so short and double while events keep coming: one deploy is seen at once."""
+SHORT_TICK_S: Final = 0.002
+"""While little happens ticks are so short, so that one deploy is seen at once; they double while much happens."""
+MUCH: Final = 20
+"""Entries in one tick."""
 SECONDS_PER_OFFER: Final = 0.0001
 MAX_TICK_S: Final = 0.25
 """Sending takes time on the loop that the engine runs on. A tick is long enough for what was offered in it: 30 ms up to
@@ -142,13 +144,13 @@ class _Live:
 
     async def _hand_out(self) -> None:
         """At most once a tick: everything that has arrived, to every watcher who wants some of it."""
-        tick = FIRST_TICK_S
+        tick = SHORT_TICK_S
         while True:
-            tick = min(TICK_S, 2 * tick) if self._arrived.is_set() else FIRST_TICK_S
             await self._arrived.wait()
             self._arrived.clear()
             entries, self._pending = self._pending, []
             self._drained.set()
+            tick = min(TICK_S, 2 * tick) if len(entries) > MUCH else SHORT_TICK_S
             offers = self._offer(await self._translate(entries), entries[-1][0]) if entries else 0
             await asyncio.sleep(min(MAX_TICK_S, max(tick, offers * SECONDS_PER_OFFER)))
 
