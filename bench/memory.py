@@ -9,14 +9,13 @@ process gave to write calls (wchar) and what of it was to reach a disk (write_by
 
 import argparse
 import asyncio
-import multiprocessing
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench._fabric import Fabric, cpu_seconds, machine, resident_mib, show, watching, workspace
-from bench.core import Figure, large
+from bench.core import large
 
 SETTLE_S = 5.0
 TARGETS = {
@@ -84,18 +83,6 @@ async def idle(root: Path, seconds: float, runs: int) -> None:
         report(name, pid, before[name])
 
 
-def state(instances: int) -> list[Figure]:
-    context = multiprocessing.get_context("spawn")
-    answer: multiprocessing.Queue[list[Figure]] = context.Queue()
-    process = context.Process(target=large, args=(instances, answer))
-    process.start()
-    try:
-        return answer.get(timeout=600)
-    finally:
-        process.kill()
-        process.join()
-
-
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--idle", type=float, default=30.0, help="seconds")
@@ -108,7 +95,7 @@ async def main() -> None:
         await idle(root, options.idle, options.runs)
     if options.instances:
         print(f"\na state of {options.instances:,} instances on 1,000 nodes, in Python objects   target: under 500 MiB")
-        for figure in state(options.instances):
+        for figure in large(options.instances):
             if figure.name.startswith("resident, folded"):  # memory freed before hides in the other
                 show(figure.name, figure.value.strip())
 
