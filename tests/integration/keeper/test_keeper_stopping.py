@@ -241,6 +241,7 @@ class TestFence:
 
     @pytest.mark.parametrize("grace_ms", [0, 50])
     async def test_a_fence_and_a_stop_at_once_end_it_once(self, one_home, grace_ms):
-        await one_home.shell("web-1", IGNORES_TERM, fence_ms=100)
+        await one_home.shell("web-1", IGNORES_TERM, fence_ms=400)
+        await one_home.says("web-1", b"ready")  # before that it would end by the signal, as any other
         await one_home.driver.stop(WEB, grace_ms=grace_ms)
         assert (await one_home.end_of("web-1")).exit.reason in ("fenced", "killed")
