@@ -1,6 +1,5 @@
 """Tokens and joining: texts and certificates are made here, whether they are allowed is decided in the core."""
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -11,6 +10,7 @@ from omnitide.fabric.state import NodeFacts, TokenPurpose
 from omnitide.model.names import suggest_name
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.engine import Engine
+from omnitide.nexus.identity import now_of
 from omnitide.operations.runtime import NewToken
 from omnitide.security import tokens
 from omnitide.security.certificates import fingerprint, public_key_digest
@@ -37,9 +37,6 @@ class Joining:
         self._keyring = keyring
         self._clock = clock
         self._endpoints = endpoints
-
-    def _now(self) -> dt.datetime:
-        return dt.datetime.fromtimestamp(self._clock.now_ms() / 1000, dt.UTC)
 
     def new_token(self, purpose: TokenPurpose) -> NewToken:
         keyring = self._keyring
@@ -74,7 +71,7 @@ class Joining:
         if isinstance(outcome, Rejection):
             return outcome
         _log.info("node joined", node=identifier, name=command.name, peer=peer)
-        issued = sign_node_csr(self._keyring.authority, csr_pem, identifier, self._now())
+        issued = sign_node_csr(self._keyring.authority, csr_pem, identifier, now_of(self._clock))
         return JoinAnswer(
             node_id=identifier,
             fabric_id=self._keyring.fabric_id,

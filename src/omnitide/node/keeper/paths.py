@@ -1,10 +1,11 @@
 """Where the keeper's files are, and which instance ids may become part of a path.
 
-DIR/keeper.sock, keeper.lock, start.lock, keeper.id, keeper.log
-DIR/runs.journal           what is remembered of runs
-DIR/work/<id>/             private working directories
-DIR/logs/<id>/             output
-DIR/trash/                 directories on their way out
+In the keeper's directory:
+    keeper.sock, keeper.lock, start.lock, keeper.id, keeper.log
+    runs.journal    what is remembered of runs
+    work/ID/        private working directories
+    logs/ID/        output
+    trash/          directories on their way out
 """
 
 import os
