@@ -163,7 +163,7 @@ def test_a_start_that_cannot_be_recorded_is_not_acknowledged_and_leaves_nothing(
 
 
 def kept_open() -> Counter[str]:
-    """How many descriptors of each kind are open. Their numbers prove nothing: threads of earlier tests reopen theirs."""
+    """How many descriptors of each kind are open. By number, threads of earlier tests would be seen too."""
     gc.collect()
     kinds: Counter[str] = Counter()
     for name in os.listdir("/proc/self/fd"):
