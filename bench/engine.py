@@ -22,7 +22,8 @@ from omnitide.fabric.commands import CreateFabric, DeployAgent, Header, ScaleAge
 from omnitide.fabric.decide import Decision
 from omnitide.model.spec import AgentSpec
 from omnitide.nexus.clock import SystemClock
-from omnitide.nexus.engine import Engine, EngineLimits, tune_collector
+from omnitide.nexus.collector import Collector
+from omnitide.nexus.engine import Engine, EngineLimits
 from omnitide.store.protocol import Batch, EventLog
 from omnitide.store.rocksdb import open_rocksdb_log
 
@@ -123,6 +124,7 @@ async def throughput(directory: Path, seconds: float) -> None:
         log = await open_rocksdb_log(directory / f"engine{clients}")
         engine = await Engine.open(log, SystemClock(), EngineLimits(snapshot_every=10**9))
         await prepare(engine)
+        collector = asyncio.ensure_future(Collector(lambda engine=engine: engine.committed().revision).run())
         rate, latencies = await alternating(engine, clients, seconds)
         best = max(best, rate)
         print(
@@ -135,6 +137,7 @@ async def throughput(directory: Path, seconds: float) -> None:
                 f"at half that rate ({rate / 2:,.0f}/s): p50 {percentile(half, 0.5):.2f} ms,"
                 f" p99 {percentile(half, 0.99):.2f} ms, most {max(half):.1f} ms"
             )
+        collector.cancel()
         await engine.close()
         await log.close()
 
@@ -216,7 +219,6 @@ def main() -> None:
     options = parser.parse_args()
     import uvloop
 
-    tune_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(options))
 

@@ -28,7 +28,8 @@ from omnitide.fabric.commands import Header, IssueToken
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import TokenPurpose
 from omnitide.nexus.clock import SystemClock
-from omnitide.nexus.engine import EngineFailed, tune_collector
+from omnitide.nexus.collector import Collector
+from omnitide.nexus.engine import EngineFailed
 from omnitide.nexus.identity import NexusIdentity, now_of, open_keyring
 from omnitide.nexus.nexus import Nexus, Ports, WrongFabric
 from omnitide.nexus.node_service import NodeServicer, server_credentials, start_node_server
@@ -93,7 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     settings = watcher.settings
     logs.configure(settings.log.level, settings.log.format)
-    tune_collector()
     try:
         import uvloop
 
@@ -157,7 +157,8 @@ class NexusProcess:
         grpc_server = await GrpcServer.start(nexus, settings.listen, settings.grpc_port, credentials)
         api = await ApiServer.start(make_app(nexus), settings.listen, settings.api_port, identity.ssl_context)
         loop = asyncio.get_running_loop()
-        background = [loop.create_task(self._watcher.run()), loop.create_task(identity.keep_fresh())]
+        collector = Collector(lambda: nexus.engine.committed().revision)
+        background = [loop.create_task(work) for work in (self._watcher.run(), identity.keep_fresh(), collector.run())]
         self._watcher.subscribe(lambda old, new: self._settings_changed(nexus, old, new))
         try:
             await self._first_start(nexus)

@@ -47,12 +47,16 @@ class EngineLimits(NamedTuple):
     """Commands waiting; one more is refused as overloaded."""
     batch_entries: int = 2_000
     batch_bytes: int = 8 << 20
+    turn_commands: int = 100
+    """Decided at one go, some milliseconds' worth; then whatever else waits in the loop has its turn."""
     watcher_entries: int = 10_000
     recent_entries: int = 20_000
     snapshot_every: int = 100_000
     """Entries between snapshots."""
     keep_entries: int = 1_000_000
     """Entries kept for watches and history behind the newest; older ones are trimmed when snapshots allow it."""
+    readers: int = 10_000
+    """Reads that wait for a revision; one more is refused as overloaded."""
     retry_full_s: float = 1.0
     """How often one command is let through to see whether a full disk has room again."""
 
@@ -86,12 +90,6 @@ OnCommit = Callable[[FabricState, FabricState, list[Committed]], None]
 MAX_UNKNOWN_CHECKS: Final = 5
 
 
-def tune_collector() -> None:
-    """For the process that runs an engine: look for garbage rarely. Almost nothing here is cyclic, and a full
-    collection of a large state would cost every client tens of milliseconds."""
-    gc.set_threshold(50_000, 20, 100)
-
-
 class EngineFailed(Exception):
     """The engine cannot go on: another writer, a damaged log, or an outcome that stays unknown. Restart rebuilds it."""
 
@@ -111,7 +109,8 @@ class Engine:
         self._wake = asyncio.Event()
         self._watchers = Watchers(limits.watcher_entries, limits.recent_entries)
         self._subscribers: list[OnCommit] = []
-        self._revision_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._readers: dict[asyncio.Future[None], int] = {}
+        """Who waits for which revision."""
         self._refusing = ""
         self._retry_at = 0.0
         self._batch_number = 0
@@ -193,19 +192,19 @@ class Engine:
         return [Committed(r.position, decode_entry(r.payload)) for r in records if r.position <= bound]
 
     async def wait_for(self, revision: int, timeout_s: float) -> bool:
-        """Whether the committed state reaches a revision in time."""
+        """Whether the committed state reaches a revision in time. Raises NotServing if too many wait already."""
         if self._committed.revision >= revision:
             return True
+        if len(self._readers) >= self._limits.readers:
+            raise NotServing(f"overloaded: {self._limits.readers} reads wait for a revision already", retryable=True)
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = (revision, reached)
-        self._revision_waiters.append(waiter)
+        self._readers[reached] = revision
         try:
             await asyncio.wait_for(reached, timeout_s)
         except TimeoutError:
             return False
         finally:
-            if waiter in self._revision_waiters:
-                self._revision_waiters.remove(waiter)
+            self._readers.pop(reached, None)
         return True
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -222,8 +221,8 @@ class Engine:
         return await answer
 
     def dry_run(self, command: Command, header: Header) -> Answer:
-        """What `submit` would decide now. Writes nothing."""
-        return decide(self._speculative, command, self._stamped(header))
+        """What `submit` would decide on what is durable now: an answer shows nothing that may yet be lost."""
+        return decide(self._committed, command, self._stamped(header))
 
     def _require_serving(self) -> None:
         if self._closing or self.failed.done():
@@ -245,12 +244,15 @@ class Engine:
         try:
             while True:
                 self._wake.clear()
-                self._decide_waiting()
+                goes_on = self._decide_some()
                 if commit is not None and commit.done():
                     commit.result()
                     commit = None
                 if commit is None:
                     commit = self._start_commit()
+                if goes_on:
+                    await asyncio.sleep(0)
+                    continue
                 if self._closing and commit is None:
                     return
                 if commit is None or not commit.done():
@@ -269,9 +271,15 @@ class Engine:
         if not self.failed.done():
             self.failed.set_result(error if isinstance(error, EngineFailed) else EngineFailed(str(error)))
 
-    def _decide_waiting(self) -> None:
+    def _decide_some(self) -> bool:
+        """Decide what waits, a turn's worth at most. Whether more waits for which the batch has room."""
         decided, inbox, limits = self._decided, self._inbox, self._limits
+        left = limits.turn_commands
         while inbox and len(decided.payloads) < limits.batch_entries and decided.bytes < limits.batch_bytes:
+            if left == 0:
+                decided.state = self._speculative
+                return True
+            left -= 1
             command, header, answer = inbox.popleft()
             if answer.done():
                 continue
@@ -289,6 +297,7 @@ class Engine:
                 self._speculative = outcome.state
             decided.waiters.append((answer, outcome))
         decided.state = self._speculative
+        return False
 
     def _start_commit(self) -> asyncio.Task[None] | None:
         decided = self._decided
@@ -353,14 +362,14 @@ class Engine:
         self._watchers.publish(decided.entries)
         for callback in self._subscribers:
             callback(before, self._committed, decided.entries)
-        if self._revision_waiters:
+        if self._readers:
             self._wake_readers()
         if self._committed.revision - self._snapshot_position >= self._limits.snapshot_every:
             self._begin_snapshot()
 
     def _wake_readers(self) -> None:
         revision = self._committed.revision
-        for wanted, reached in self._revision_waiters:
+        for reached, wanted in self._readers.items():
             if wanted <= revision and not reached.done():
                 reached.set_result(None)
 

@@ -310,3 +310,49 @@ async def test_closing_refuses_what_waits(engine: Engine, disk: Disk) -> None:
     assert isinstance(await asked, Decision)
     with pytest.raises(NotServing):
         await engine.submit(CreateNamespace(name="red"), ADMIN)
+
+
+async def test_a_burst_is_decided_in_turns_and_the_rest_of_the_loop_has_its_own(
+    log: MemoryLog, clock: ManualClock
+) -> None:
+    engine = await Engine.open(log, clock, EngineLimits(turn_commands=10))
+    await engine.submit(CreateFabric(fabric_id="f"), ADMIN)
+    asked = [submit(engine, f"n{number}") for number in range(100)]
+    turns = 0
+    while not all(task.done() for task in asked):
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 10
+    assert all(isinstance(task.result(), Decision) for task in asked)
+    await engine.close()
+
+
+async def test_a_dry_run_is_answered_from_what_is_durable(engine: Engine, disk: Disk) -> None:
+    disk.open.clear()
+    asked = submit(engine, "blue")
+    await settle()
+    outcome = engine.dry_run(CreateNamespace(name="blue"), ADMIN)
+    assert isinstance(outcome, Decision)
+    disk.open.set()
+    await asked
+    assert isinstance(engine.dry_run(CreateNamespace(name="blue"), ADMIN), Rejection)
+
+
+async def test_too_many_reads_that_wait_for_a_revision_are_refused(log: MemoryLog, clock: ManualClock) -> None:
+    engine = await Engine.open(log, clock, EngineLimits(readers=2))
+    await engine.submit(CreateFabric(fabric_id="f"), ADMIN)
+    ahead = engine.committed().revision + 1
+    waiting = [asyncio.ensure_future(engine.wait_for(ahead, 60.0)) for _ in range(2)]
+    await settle()
+    with pytest.raises(NotServing, match="2 reads wait"):
+        await engine.wait_for(ahead, 60.0)
+    assert await engine.wait_for(ahead - 1, 60.0)
+    await submit(engine, "blue")
+    assert await asyncio.gather(*waiting) == [True, True]
+    waiting = [asyncio.ensure_future(engine.wait_for(ahead + 1, 60.0)) for _ in range(2)]
+    await settle()
+    for reader in waiting:
+        reader.cancel()
+    await settle()
+    assert not await engine.wait_for(ahead + 1, 0.0)
+    await engine.close()
