@@ -49,6 +49,8 @@ def test_a_node_proxy_dies_while_its_instances_end(fabric: Fabric, tmp_path: Pat
     (killed,) = fabric.instances("killed")
     until(lambda: fabric.instances("printer", status="running"), "Nexus knows that it runs")
     proxy, keeper = fabric.proxy_pid(), fabric.keeper_pid()
+    # So that it stays dead for a while: whoever would start it again holds still.
+    os.kill(fabric.supervisor_pid(), signal.SIGSTOP)
     os.kill(proxy, signal.SIGKILL)
     until(lambda: not alive(proxy), "the proxy is dead")
     go.touch()
@@ -56,7 +58,8 @@ def test_a_node_proxy_dies_while_its_instances_end(fabric: Fabric, tmp_path: Pat
     (waiting,) = fabric.instances("printer")
     until(lambda: not alive(int(waiting.handle)), "the printer has ended")
     until(lambda: not alive(int(killed.handle)), "the killed one has ended")
-    fabric.start_node()
+    os.kill(fabric.supervisor_pid(), signal.SIGCONT)
+    fabric.new_proxy(proxy)
     until(lambda: client.get_job("printer").status == "failed", "the printer's end is known")
     until(lambda: client.get_job("killed").status == "failed", "the killed one's end is known")
     printed, death = client.get_job("printer"), client.get_job("killed")

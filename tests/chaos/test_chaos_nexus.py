@@ -1,4 +1,4 @@
-"""Nexus is killed in the middle of work, and its disk fills up."""
+"""Nexus is killed in the middle of work, so is the supervisor that starts it again, and its disk fills up."""
 
 import itertools
 import os
@@ -13,7 +13,7 @@ import pytest
 from omnitide.model.spec import AgentSpec, Resources
 from omnitide.sdk import Client
 from omnitide.sdk.errors import FabricError
-from support.fabric_processes import Fabric, alive, until
+from support.fabric_processes import Fabric, alive, send, until
 
 SMALL = Resources(cpu=1, memory=1 << 20)
 SLEEPER = AgentSpec(command=("sleep", "100000"), resources=SMALL)
@@ -47,7 +47,7 @@ def test_what_was_acknowledged_survives_a_killed_nexus(fabric: Fabric) -> None:
     os.kill(nexus, signal.SIGKILL)
     until(lambda: not alive(nexus), "Nexus is dead")
     assert all(alive(int(pid)) for pid in pids.values())
-    fabric.up()
+    fabric.new_nexus(nexus)
     stop.set()
     stream.join(60)
     assert not stream.is_alive()
@@ -61,6 +61,47 @@ def test_what_was_acknowledged_survives_a_killed_nexus(fabric: Fabric) -> None:
     assert {one.id: one.handle for one in fabric.running("steady", 4)} == pids
     assert client.get_fabric().revision >= acknowledged[-1][0]
     fabric.running("moved", client.get_agent("moved").replicas)
+
+
+def test_nexus_comes_back_where_its_nodes_know_it(fabric: Fabric) -> None:
+    """Also with ports that nobody chose, and as often as it is killed."""
+    fabric.client.deploy_agent("steady", SLEEPER, replicas=2)
+    before = {one.id: one.handle for one in fabric.running("steady", 2)}
+    addresses = {name: fabric.ready()[name] for name in ("url", "node_endpoint", "grpc_endpoint")}
+    for _ in range(3):
+        nexus = fabric.nexus_pid()
+        os.kill(nexus, signal.SIGKILL)
+        fabric.new_nexus(nexus)
+        assert {name: fabric.ready()[name] for name in addresses} == addresses
+    for node in ("alpha", "beta"):
+        fabric.until_live(node)
+    assert {one.id: one.handle for one in fabric.running("steady", 2)} == before
+
+
+def test_a_killed_supervisor_takes_nobody_along_and_the_next_up_goes_on(fabric: Fabric) -> None:
+    fabric.client.deploy_agent("steady", SLEEPER, replicas=2)
+    before = {one.id: one.handle for one in fabric.running("steady", 2)}
+    supervisor, nexus, proxy = fabric.supervisor_pid(), fabric.nexus_pid(), fabric.proxy_pid()
+    os.kill(supervisor, signal.SIGKILL)
+    until(lambda: not alive(supervisor), "the supervisor is dead")
+    assert alive(nexus)
+    assert alive(proxy)
+    assert "already up" in fabric.cli("up").stdout
+    assert (fabric.nexus_pid(), fabric.proxy_pid()) == (nexus, proxy), "what runs is taken over as it is"
+    second = fabric.supervisor_pid()
+    assert second != supervisor
+    os.kill(nexus, signal.SIGKILL)
+    nexus = fabric.new_nexus(nexus)
+    send([second, nexus], signal.SIGKILL)
+    until(lambda: not alive(nexus), "both are dead")
+    fabric.up()
+    assert fabric.nexus_pid() != nexus
+    assert fabric.proxy_pid() == proxy
+    running = [one for one in fabric.processes("alpha") if "omnitide.api" in one.cmdline()]
+    assert [one.pid for one in running] == [fabric.nexus_pid()], "never two on one data directory"
+    for node in ("alpha", "beta"):
+        fabric.until_live(node)
+    assert {one.id: one.handle for one in fabric.running("steady", 2)} == before
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from omnitide.api.documents import with_documents
-from omnitide.api.event_sockets import EventSockets
+from omnitide.api.event_sockets import EventSockets, nothing_else
 from omnitide.api.log_streams import LogStreams
 from omnitide.api.rest import Desk, routes
 from omnitide.operations.failures import Failed, failed
@@ -36,6 +36,7 @@ def make_app(runtime: Runtime, registry: Registry = REGISTRY) -> Starlette:
         LogStreams(streams[_LOGS], desk).route(),
         *EventSockets(streams[_EVENTS], desk).routes(),
         *routes(whole, desk),
+        nothing_else(desk, streams[_EVENTS].path),
     ]
 
     async def unrouted(request: Request, error: Exception) -> Response:

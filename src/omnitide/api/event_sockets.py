@@ -36,7 +36,7 @@ CLOSE_CODES: Final = {
     "unauthenticated": 4401,
     "forbidden": 4403,
     "busy": 1013,
-    "behind": 4425,
+    "unknown-revision": 4409,
 }
 """By a problem's code. 1012: service restart. Others are 1011."""
 
@@ -155,6 +155,22 @@ class EventSockets:
         return msgspec.json.encode([event]).decode()
 
 
+def nothing_else(desk: Desk, path: str) -> BaseRoute:
+    """The route behind all others: a WebSocket that nothing answers is told so as any other request is.
+
+    `path`: of the one that there is.
+    """
+
+    async def endpoint(socket: WebSocket) -> None:
+        request = Request({**socket.scope, "type": "http", "method": "GET"})
+        asked = request.url.path
+        cause = problem("no-route", f"there is no WebSocket at {asked}", hint=f"the stream of events is at {path}")
+        revision = desk.runtime.committed().revision
+        await socket.send_denial_response(problem_response(cause, desk.correlation(request), asked, revision=revision))
+
+    return WebSocketRoute("/{path:path}", endpoint)
+
+
 def _check_origin(request: Request) -> None:
     """A page of another site must not ride on a token that its visitor's browser holds. Programs send no Origin."""
     origin = request.headers.get("origin")
@@ -174,7 +190,7 @@ async def _until_gone(socket: WebSocket) -> None:
 async def _close(socket: WebSocket, cause: Problem) -> None:
     code = CLOSE_CODES.get(cause.code, 1011)
     told: dict[str, object] = {"code": cause.code}
-    if cause.code == "lagged":
+    if cause.code in ("lagged", "unknown-revision"):
         told["resume"] = cause.resume_revision
     if cause.code == "trimmed":
         told["first"] = cause.first_revision

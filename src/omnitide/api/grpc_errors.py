@@ -23,6 +23,7 @@ _STATUS: Final = {
     "precondition-failed": grpc.StatusCode.ABORTED,
     "stale": grpc.StatusCode.ABORTED,
     "lagged": grpc.StatusCode.ABORTED,
+    "unknown-revision": grpc.StatusCode.OUT_OF_RANGE,
     "trimmed": grpc.StatusCode.OUT_OF_RANGE,
     "method-not-allowed": grpc.StatusCode.UNIMPLEMENTED,
 }

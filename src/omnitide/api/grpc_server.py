@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from omnitide.api.grpc_service import SERVICE, FabricService
 from omnitide.api.server import PlaintextRefused
+from omnitide.model.addresses import host_port
 from omnitide.operations.failures import Failed
 from omnitide.operations.registry import REGISTRY, Registry
 from omnitide.operations.runtime import Runtime
@@ -65,7 +66,7 @@ class GrpcServer:
         # grpcio-health-checking carries no types for this one.
         health_pb2_grpc.add_HealthServicer_to_server(_Health(runtime), server)  # pyright: ignore[reportUnknownMemberType]
         server.add_generic_rpc_handlers((_Reflection(),))
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = host_port(host, port)
         try:
             if credentials is None:
                 bound = server.add_insecure_port(address)
@@ -74,7 +75,7 @@ class GrpcServer:
         except RuntimeError as error:
             raise OSError(f"{address} cannot be listened on: {error}") from error
         await server.start()
-        _log.info("gRPC listens", address=f"{host}:{bound}")
+        _log.info("gRPC listens", address=host_port(host, bound))
         return cls(server, host, bound)
 
     async def close(self) -> None:

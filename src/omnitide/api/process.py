@@ -2,12 +2,13 @@
 
 `python -m omnitide.api --data DIR`. When it is ready it writes `nexus.json` into the data directory, with its
 addresses; at the first start of a fabric also `ca.pem` and `admin-token`, which nobody but the owner can read.
+
+Exit codes: 0 ended in order, 1 cannot run now, 2 wrong arguments or configuration, 3 the engine failed, 5 its keys or
+data cannot be used, 6 another Nexus has the data directory. Starting it again can help after 0, 1 and 3 only.
 """
 
 import argparse
 import asyncio
-import contextlib
-import fcntl
 import ipaddress
 import json
 import os
@@ -20,23 +21,22 @@ from typing import Final, NamedTuple
 from omnitide import __version__
 from omnitide.api.app import make_app
 from omnitide.api.grpc_server import GrpcServer
+from omnitide.api.ports import Ports as OwnPorts
 from omnitide.api.server import ApiServer
 from omnitide.config import ConfigError, load
 from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
-from omnitide.fabric.commands import Header, IssueToken
-from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.state import TokenPurpose
+from omnitide.model.addresses import bracketed, host_port
 from omnitide.nexus.clock import SystemClock
 from omnitide.nexus.collector import Collector
 from omnitide.nexus.engine import EngineFailed
-from omnitide.nexus.identity import NexusIdentity, now_of, open_keyring
+from omnitide.nexus.identity import NexusIdentity, now_of
 from omnitide.nexus.nexus import Nexus, Ports, WrongFabric
 from omnitide.nexus.node_service import NodeServicer, server_credentials, start_node_server
+from omnitide.nexus.opening import DataUnusable, issue_admin_token, open_nexus
+from omnitide.security.data_lock import DataInUse
 from omnitide.security.errors import SecurityError
-from omnitide.security.private_files import ensure_private_directory, write_private
-from omnitide.store.protocol import LogError
-from omnitide.store.rocksdb import open_rocksdb_log
+from omnitide.security.private_files import PRIVATE_UMASK, write_private
 from omnitide.telemetry import logs
 
 _log = logs.get(__name__)
@@ -50,10 +50,10 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_ENGINE_FAILED: Final = 3
 """The engine cannot go on; a supervisor should start the process again, which rebuilds it from the log."""
-
-
-class AlreadyRunning(Exception):
-    """Another Nexus holds this data directory."""
+EXIT_UNUSABLE: Final = 5
+"""Its keys, or the data of another fabric or a damaged log, need a person: starting it again cannot help."""
+EXIT_HELD: Final = 6
+"""Another Nexus has the data directory."""
 
 
 class Addresses(NamedTuple):
@@ -94,15 +94,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     settings = watcher.settings
     logs.configure(settings.log.level, settings.log.format)
+    os.umask(PRIVATE_UMASK)
     try:
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(NexusProcess(watcher).run())
-    except (SecurityError, LogError, WrongFabric, AlreadyRunning, OSError) as error:
+    except (SecurityError, DataUnusable, WrongFabric, DataInUse, OSError) as error:
         _log.error("Nexus cannot start", reason=str(error))
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        # A log that cannot be opened may have met a full disk or one that comes back; a damaged one stays so.
+        match error:
+            case DataInUse() | DataUnusable(why="held"):
+                return EXIT_HELD
+            case SecurityError() | WrongFabric() | DataUnusable(why="damaged"):
+                return EXIT_UNUSABLE
+            case _:
+                return EXIT_FAILED
 
 
 class NexusProcess:
@@ -120,20 +128,10 @@ class NexusProcess:
 
     async def run(self) -> int:
         """Until a signal asks it to end or the engine fails. Raises what keeps it from starting."""
-        ensure_private_directory(self._data)
-        with _lock(self._data / "nexus.lock"):
-            clock = SystemClock()
-            keyring = open_keyring(self._data / "keys", clock, self._environment)
-            log = await open_rocksdb_log(self._data / "log")
-            try:
-                nexus = await Nexus.start(log, keyring, clock, lambda: self._settings)
-                try:
-                    identity = NexusIdentity(keyring, self._settings.nexus.public_names, clock)
-                    return await self._serve(nexus, identity)
-                finally:
-                    await nexus.close()
-            finally:
-                await log.close()
+        clock = SystemClock()
+        async with open_nexus(self._data, clock, lambda: self._settings, self._environment) as nexus:
+            identity = NexusIdentity(nexus.keyring, self._settings.nexus.public_names, clock)
+            return await self._serve(nexus, identity)
 
     async def _serve(self, nexus: Nexus, identity: NexusIdentity) -> int:
         settings = self._settings.nexus
@@ -145,17 +143,27 @@ class NexusProcess:
             lambda: now_of(nexus.clock),
         )
         lease = self._settings.lease
-        node_server, node_port = await start_node_server(
-            servicer,
-            _address(settings.listen, settings.node_port),
-            lambda: identity.material,
-            keepalive_ms=lease.keepalive_ms,
-            keepalive_timeout_ms=lease.keepalive_timeout_ms,
+        ports = OwnPorts(self._data)
+        node_server, node_port = await ports.listen(
+            "node",
+            settings.node_port,
+            lambda port: start_node_server(
+                servicer,
+                host_port(settings.listen, port),
+                lambda: identity.material,
+                keepalive_ms=lease.keepalive_ms,
+                keepalive_timeout_ms=lease.keepalive_timeout_ms,
+            ),
         )
         nexus.ports = Ports(tuple(f"{host}:{node_port}" for host in self._public_hosts()))
         credentials = server_credentials(lambda: identity.material, require_client_auth=False)
-        grpc_server = await GrpcServer.start(nexus, settings.listen, settings.grpc_port, credentials)
-        api = await ApiServer.start(make_app(nexus), settings.listen, settings.api_port, identity.ssl_context)
+        grpc_server = await ports.listen(
+            "grpc", settings.grpc_port, lambda port: GrpcServer.start(nexus, settings.listen, port, credentials)
+        )
+        app = make_app(nexus)
+        api = await ports.listen(
+            "api", settings.api_port, lambda port: ApiServer.start(app, settings.listen, port, identity.ssl_context)
+        )
         loop = asyncio.get_running_loop()
         collector = Collector(lambda: nexus.engine.committed().revision)
         background = [loop.create_task(work) for work in (self._watcher.run(), identity.keep_fresh(), collector.run())]
@@ -164,10 +172,11 @@ class NexusProcess:
             await self._first_start(nexus)
             host = _reachable(settings.listen)
             addresses = Addresses(
-                url=f"https://{_bracketed(host)}:{api.port}",
-                node_endpoint=f"{_bracketed(host)}:{node_port}",
-                grpc_endpoint=f"{_bracketed(host)}:{grpc_server.port}",
+                url=f"https://{host_port(host, api.port)}",
+                node_endpoint=host_port(host, node_port),
+                grpc_endpoint=host_port(host, grpc_server.port),
             )
+            ports.remember(api=api.port, node=node_port, grpc=grpc_server.port)
             self._write_ready(nexus, addresses)
             _log.info("Nexus is ready", **addresses._asdict(), fabric=nexus.keyring.fabric_id, version=__version__)
             return await self._until_stopped(nexus)
@@ -204,7 +213,7 @@ class NexusProcess:
         """What nodes are told: the configured names first, then the address that is listened on."""
         settings = self._settings.nexus
         hosts = [*settings.public_names, _reachable(settings.listen)]
-        return tuple(dict.fromkeys(_bracketed(host) for host in hosts))
+        return tuple(dict.fromkeys(bracketed(host) for host in hosts))
 
     async def _first_start(self, nexus: Nexus) -> None:
         """The CA certificate and an administrator's token, for whoever owns the data directory."""
@@ -212,38 +221,11 @@ class NexusProcess:
         path = self._data / ADMIN_TOKEN_FILE
         if path.exists():
             return
-        token = nexus.new_token(TokenPurpose.API)
-        command = IssueToken(id=token.id, purpose=TokenPurpose.API, digest=token.digest, note="administrator")
-        outcome = await nexus.submit(command, Header(principal="system:bootstrap"))
-        if isinstance(outcome, Rejection):
-            raise OSError(f"the administrator's token could not be made: {outcome.message}")
-        write_private(path, f"{token.text}\n".encode(), exclusive=True)
+        write_private(path, f"{await issue_admin_token(nexus)}\n".encode(), exclusive=True)
 
     def _write_ready(self, nexus: Nexus, addresses: Addresses) -> None:
         document = {**addresses._asdict(), "pid": os.getpid(), "fabric_id": nexus.keyring.fabric_id}
         write_private(self._data / READY_FILE, json.dumps(document, indent=2).encode())
-
-
-@contextlib.contextmanager
-def _lock(path: Path):
-    """One Nexus a data directory. Raises AlreadyRunning."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunning(f"another Nexus runs on {path.parent}") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def _address(listen: str, port: int) -> str:
-    return f"{_bracketed(listen)}:{port}"
 
 
 def _reachable(listen: str) -> str:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from omnitide.model.addresses import host_port
 from omnitide.telemetry import logs
 
 BACKLOG: Final = 1024
@@ -25,6 +26,8 @@ MAX_HEADERS: Final = 32 << 10
 STUCK_MS: Final = 30_000
 """A connection that takes nothing of what was sent to it for so long is cut by the kernel (Linux)."""
 STOP_S: Final = 5.0
+FAREWELL_S: Final = 0.1
+"""For a connection that was closed at the end to answer the farewell of TLS; one without a reader never does."""
 
 _log = logs.get(__name__)
 
@@ -47,6 +50,21 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Requests have their time; who only keeps a connection open does not hold up the end."""
+        cutting = asyncio.get_running_loop().create_task(self._cut_closed())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    async def _cut_closed(self) -> None:
+        while True:
+            await asyncio.sleep(FAREWELL_S)
+            for connection in list(self.server_state.connections):
+                if connection.transport.is_closing():
+                    connection.transport.abort()
 
     async def main_loop(self) -> None:
         """Once a second, for the Date header, instead of ten times: idle costs nothing."""
@@ -76,8 +94,7 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{host_port(self.host, self.port)}"
 
     @classmethod
     async def start(cls, app: ASGIApp, host: str, port: int, context: ssl.SSLContext | None) -> "ApiServer":
@@ -117,7 +134,7 @@ class ApiServer:
             if task.done():
                 listener.close()
                 task.result()
-                raise OSError(f"the API server on {host}:{port} ended before it began")
+                raise OSError(f"the API server on {host_port(host, port)} ended before it began")
             await asyncio.sleep(0.001)
         address = listener.getsockname()
         made = cls(server, task, (address[0], address[1]), tls=context is not None)

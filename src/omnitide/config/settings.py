@@ -2,12 +2,12 @@
 
 import ipaddress
 import os
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
 from omnitide.config.errors import FieldError
+from omnitide.config.folders import default_root
 from omnitide.model.names import LABEL_KEY_PATTERN, LABEL_VALUE_PATTERN, LabelKey, LabelValue
 from omnitide.model.quantity import MAX_QUANTITY
 
@@ -29,14 +29,6 @@ def _bytes(description: str, *, live: bool = False) -> Meta:
     return _about(f"{description} Bytes, or text such as 64MiB.", unit="bytes", live=live)
 
 
-def _state_folder(part: str) -> str:
-    """Where a part keeps its data unless told otherwise: /var/lib for root, else the user's state folder (XDG)."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        return f"/var/lib/omnitide/{part}"
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return str(Path(base) / "omnitide" / part)
-
-
 _AnyPort = Annotated[int, Meta(ge=0, le=65535)]
 _Day: Final = 86_400_000
 
@@ -51,7 +43,7 @@ class NexusSettings(Section, frozen=True, kw_only=True):
     node_port: Annotated[_AnyPort, _about("gRPC for nodes, by client certificate. 0 takes a free one.")] = 7401
     grpc_port: Annotated[_AnyPort, _about("gRPC for programs, by bearer token. 0 takes a free one.")] = 7402
     data_dir: Annotated[str, _about("Folder of the event log, snapshots and keys.", unit="path")] = field(
-        default_factory=lambda: _state_folder("nexus")
+        default_factory=lambda: str(default_root(os.environ) / "nexus")
     )
     public_names: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=253)], ...],
@@ -74,7 +66,7 @@ class NexusSettings(Section, frozen=True, kw_only=True):
 class NodeSettings(Section, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=40), _about("Name of this node; empty takes the host's.")] = ""
     data_dir: Annotated[str, _about("Folder of the node's identity, outbox, instances and logs.", unit="path")] = field(
-        default_factory=lambda: _state_folder("node")
+        default_factory=lambda: str(default_root(os.environ) / "node")
     )
     labels: Annotated[
         dict[LabelKey, LabelValue],

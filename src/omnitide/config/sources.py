@@ -12,6 +12,7 @@ import msgspec
 
 from omnitide.config.errors import ConfigError, FieldError, Problem
 from omnitide.config.fields import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, Field, catalogue, read_value
+from omnitide.config.folders import DATA_FLAG, DATA_VARIABLE, parts_below
 from omnitide.config.settings import Settings
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -21,7 +22,7 @@ Kind = Literal["default", "file", "environment", "flag"]
 
 
 class Origin(NamedTuple):
-    """Where a value came from; `where` is the file or the variable, empty for a default or a flag."""
+    """Where a value came from; `where` is the file or the variable, or the flag where one means several settings."""
 
     kind: Kind
     where: str = ""
@@ -36,6 +37,8 @@ class Request(NamedTuple):
     required: bool
     here: Path
     """Folder against which relative paths of flags and variables are read."""
+    data: str = ""
+    """What `--data` says: the root of the folders of Nexus and node."""
 
 
 Signature = tuple[int, ...]
@@ -67,9 +70,11 @@ def load(
     *,
     config: str | Path | None = None,
     environ: Mapping[str, str] | None = None,
+    data: str = "",
 ) -> Loaded:
     """Read the settings. `flags`: values by key (`lease.keepalive_ms`); None means not given. `config`: the one file to
     read, which must exist; otherwise OMNITIDE_CONFIG names it, or the files of `default_files` are read if present.
+    `data`: the root of the data folders (`config.folders`), as a flag.
 
     Raises ConfigError with every problem found.
     """
@@ -77,7 +82,7 @@ def load(
     variables = dict(os.environ if environ is None else environ)
     named = str(config) if config is not None else variables.get(CONFIG_VARIABLE, "")
     files = (str(Path(named).expanduser().absolute()),) if named else default_files(variables)
-    return _load(Request(given, variables, files, bool(named), Path.cwd()))
+    return _load(Request(given, variables, files, bool(named), Path.cwd(), data))
 
 
 def default_files(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -126,6 +131,7 @@ def _load(request: Request) -> Loaded:
     for file in request.files:
         _take_file(merge, Path(file), required=request.required)
     _take_environment(merge, request.environ, request.here)
+    _take_root(merge, request.data, Origin("flag", DATA_FLAG), request.here)
     _take_flags(merge, request.flags, request.here)
     settings = None if merge.problems else _build(merge)
     if settings is None:
@@ -197,10 +203,12 @@ def _take_document(merge: _Merge, document: dict[str, object], origin: Origin, t
 
 def _take_environment(merge: _Merge, environ: Mapping[str, str], here: Path) -> None:
     known = {field.variable: field for field in catalogue().values()}
+    _take_root(merge, environ.get(DATA_VARIABLE, ""), Origin("environment", DATA_VARIABLE), here)
     sections = tuple(f"{ENVIRONMENT_PREFIX}{field.section.upper()}_" for field in known.values())
     for variable in sorted(environ):
         # An empty variable is how a shell or a unit file says "not set".
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE or not environ[variable]:
+        ours = variable.startswith(ENVIRONMENT_PREFIX) and variable not in (CONFIG_VARIABLE, DATA_VARIABLE)
+        if not ours or not environ[variable]:
             continue
         origin = Origin("environment", variable)
         if variable in known:
@@ -208,6 +216,11 @@ def _take_environment(merge: _Merge, environ: Mapping[str, str], here: Path) -> 
         elif variable.startswith(sections) or _nearest(variable, known, 0.9):
             # A variable that is not even near a setting belongs to someone else, such as an agent's own.
             merge.problem(origin, 0, "", _unknown("variable", variable, known))
+
+
+def _take_root(merge: _Merge, root: str, origin: Origin, here: Path) -> None:
+    for key, folder in parts_below(root).items() if root else ():
+        merge.take(catalogue()[key], folder, origin, here, lambda: 0)
 
 
 def _take_flags(merge: _Merge, flags: Mapping[str, object], here: Path) -> None:

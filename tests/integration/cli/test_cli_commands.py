@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,11 +33,14 @@ def test_deploy_shows_the_plan_and_says_what_came_of_it(fabric: MemoryFabric) ->
 def test_deploy_again_changes_nothing_and_says_so(fabric: MemoryFabric) -> None:
     path = manifest(fabric)
     fabric.cli("deploy", path)
-    revision = fabric.runtime.state.revision
+    before = fabric.runtime.state
     ran = fabric.cli("deploy", path)
     assert "= agent default/hello   unchanged, version 1" in ran.stdout
     assert "hello 1/1 running already" in ran.stdout
-    assert fabric.runtime.state.revision == revision
+    after = fabric.runtime.state
+    assert (after.agents, after.instances) == (before.agents, before.instances)
+    # All that is in the log of it is the answer under the request's idempotency key.
+    assert [entry.events for entry in fabric.runtime.log[before.revision :]] == [()]
 
 
 def test_an_update_shows_each_field_that_changes(fabric: MemoryFabric) -> None:
@@ -110,6 +114,54 @@ def test_apply_takes_a_folder_and_plans_all_of_it_first(fabric: MemoryFabric) ->
     assert 'command: ["x"] -> ["y"]' in ran.stdout
 
 
+def labelled(name: str, value: str = "shop") -> str:
+    return f'name = "{name}"\ncommand = ["x"]\n[labels]\nset = "{value}"\n'
+
+
+def agents_of(fabric: MemoryFabric) -> list[str]:
+    return [one["name"] for one in json.loads(fabric.cli("agents", "-o", "json").stdout)["items"]]
+
+
+def test_apply_with_prune_removes_what_the_files_no_longer_name_and_nothing_else(fabric: MemoryFabric) -> None:
+    """Whose an agent is, its label says: not one of another set, not one that somebody deployed by hand."""
+    folder = fabric.folder / "agents"
+    folder.mkdir()
+    (folder / "a.toml").write_text(labelled("kept"))
+    (folder / "b.toml").write_text(labelled("dropped"))
+    fabric.cli("apply", "-f", str(folder))
+    fabric.cli("deploy", manifest(fabric, labelled("other", "bank"), "other.toml"))
+    fabric.cli("deploy", manifest(fabric))
+    (folder / "b.toml").unlink()
+    assert "remove" not in fabric.cli("apply", "-f", str(folder)).stdout
+    ran = fabric.cli("apply", "-f", str(folder), "--prune", "set=shop", "--dry-run")
+    assert "  - agent default/dropped   removed, 1 replica stopped\n" in ran.stdout
+    assert "  plan: 0 to create, 0 to change, 1 unchanged, 1 to remove\n" in ran.stdout
+    assert agents_of(fabric) == ["dropped", "hello", "kept", "other"]
+    plans = json.loads(fabric.cli("apply", "-f", str(folder), "--prune", "set=shop", "--dry-run", "-o", "json").stdout)
+    assert [(one["agent"]["name"], one["change"]) for one in plans] == [("kept", "unchanged"), ("dropped", "deleted")]
+    assert "  dropped removed in" in fabric.cli("apply", "-f", str(folder), "--prune", "set=shop").stdout
+    assert agents_of(fabric) == ["hello", "kept", "other"]
+    assert "remove" not in fabric.cli("apply", "-f", str(folder), "--prune", "set=shop").stdout
+
+
+def test_prune_wants_the_label_in_every_file(fabric: MemoryFabric) -> None:
+    """Else what was applied with it now would not be found by the run that should remove it."""
+    path = manifest(fabric)
+    ran = fabric.cli("apply", "-f", path, "--prune", "set=shop", code=2)
+    assert f"error: {path}" in ran.stderr
+    assert "hello does not have the label set=shop" in ran.stderr
+    assert 'hint:  give it to every agent of these files: [labels] set = "shop"' in ran.stderr
+    assert agents_of(fabric) == []
+    assert "is not LABEL=VALUE" in fabric.cli("apply", "-f", path, "--prune", "shop", code=2).stderr
+
+
+def test_several_things_for_programs_are_one_document(fabric: MemoryFabric) -> None:
+    (fabric.folder / "two.yaml").write_text("name: one\ncommand: [x]\n---\nname: two\ncommand: [x]\n")
+    made = json.loads(fabric.cli("deploy", "two.yaml", "-o", "json").stdout)
+    assert [one["name"] for one in made] == ["one", "two"]
+    assert [one["change"] for one in json.loads(fabric.cli("rm", "one", "two", "-o", "json").stdout)] == ["deleted"] * 2
+
+
 def test_scale_stop_start_restart_and_rm(fabric: MemoryFabric) -> None:
     fabric.cli("deploy", manifest(fabric))
     assert "hello 4/4 running" in fabric.cli("scale", "hello", "4").stdout
@@ -180,6 +232,15 @@ def test_events_follow_without_a_gap(fabric: MemoryFabric) -> None:
     assert second["type"] == "omnitide.namespace.created.v1"
 
 
+@pytest.mark.parametrize("words", [["events", "-f"], ["events"]])
+def test_events_after_a_revision_that_has_never_been_are_refused(fabric: MemoryFabric, words: list[str]) -> None:
+    """Not waited for without end and without a word."""
+    ran = fabric.cli(*words, "--after", "100000", code=4)
+    newest = fabric.call(lambda runtime: runtime.state.revision)
+    assert f"error: the fabric is at revision {newest} and has never had revision 100000" in ran.stderr
+    assert "hint:" in ran.stderr
+
+
 def test_run_gives_the_tasks_output_and_its_exit_code(fabric: MemoryFabric) -> None:
     with fabric.process("run", "--name", "once", "--", "prog", "-x", "--flag") as running:
         identifier = wait_running(fabric, "once")
@@ -197,6 +258,133 @@ def test_run_gives_the_tasks_output_and_its_exit_code(fabric: MemoryFabric) -> N
     assert running.returncode == 42
     job = json.loads(fabric.cli("inspect", "once", "-o", "json").stdout)
     assert job["spec"]["command"] == ["prog", "-x", "--flag"]
+
+
+def test_ctrl_c_cancels_a_task_and_goes_on_with_what_it_says_until_it_ends(fabric: MemoryFabric) -> None:
+    """A task may take its time to stop: its output is shown to the end, and no part of it twice."""
+    with fabric.process("run", "--name", "stubborn", "--", "prog") as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        identifier = wait_running(fabric, "stubborn")
+        fabric.settling = False
+        fabric.call(lambda runtime: runtime.writes(identifier).write("one\n"))
+        assert running.stdout.readline() == "one\n"
+        running.send_signal(signal.SIGINT)
+        assert running.stderr.readline() == "  cancelling stubborn ...\n"
+        wait_for(lambda: fabric.call(lambda runtime: any(job.cancelling for job in runtime.state.jobs.values())))
+
+        def end(runtime: MemoryRuntime) -> None:
+            output = runtime.writes(identifier)
+            output.write("two\n")
+            output.ended = True
+            output.write("three\n")
+
+        fabric.call(end)
+        fabric.settling = True
+        out, err = running.communicate(timeout=30)
+    assert out == "two\nthree\n"
+    assert err == "  stubborn was cancelled\n"
+    assert running.returncode == 130
+
+
+def test_run_shows_each_byte_once_when_the_stream_breaks(fabric: MemoryFabric) -> None:
+    """All within one millisecond: what tells them apart is their place, not their time."""
+    with fabric.process("run", "--name", "once", "--", "prog") as running:
+        assert running.stdout is not None
+        identifier = wait_running(fabric, "once")
+        for number in range(5):
+            fabric.call(lambda runtime: (runtime.log_cut.set(), runtime.writes(identifier).write(f"{number} a\n")))  # noqa: B023
+            assert running.stdout.readline() == f"{number} a\n"
+            fabric.call(lambda runtime: (runtime.log_cut.clear(), runtime.writes(identifier).write(f"{number} b\n")))  # noqa: B023
+            assert running.stdout.readline() == f"{number} b\n"
+
+        def end(runtime: MemoryRuntime) -> None:
+            output = runtime.writes(identifier)
+            output.ended = True
+            output.write("last\n")
+            runtime.exit(identifier, code=3)
+
+        fabric.call(end)
+        out, _ = running.communicate(timeout=30)
+    assert (out, running.returncode) == ("last\n", 3)
+
+
+def test_logs_follow_several_instances_through_broken_streams_with_each_byte_once(fabric: MemoryFabric) -> None:
+    fabric.cli("deploy", manifest(fabric), "--replicas", "2")
+    one, two = fabric.call(lambda runtime: sorted(runtime.state.instances))
+    with fabric.process("logs", "-f", "hello", "--tail", "0") as following:
+        assert following.stdout is not None
+        wait_for(lambda: fabric.call(lambda runtime: runtime.log_streams == 2))
+        for number in range(3):
+
+            def write(runtime: MemoryRuntime, number: int = number) -> None:
+                runtime.log_cut.set()
+                for identifier in (one, two):
+                    runtime.writes(identifier).write(f"{number} ")
+                    runtime.writes(identifier).write(f"of {identifier}\n")
+
+            fabric.call(write)
+            shown = {following.stdout.readline() for _ in range(2)}
+            assert shown == {f"hello-1.1 | {number} of {one}\n", f"hello-2.1 | {number} of {two}\n"}
+            fabric.call(lambda runtime: runtime.log_cut.clear())
+        following.send_signal(signal.SIGINT)
+        out, err = following.communicate(timeout=30)
+    assert (out, following.returncode) == ("", 130)
+    assert "Traceback" not in err
+
+
+def test_logs_follow_a_job_from_before_it_begins_to_its_end(fabric: MemoryFabric) -> None:
+    fabric.settling = False
+    fabric.cli("run", "-d", "--name", "later", "--", "prog")
+    with fabric.process("logs", "-f", "later") as following:
+        wait_for(lambda: fabric.call(lambda runtime: runtime.watches > 0))
+        fabric.settling = True
+        identifier = wait_running(fabric, "later")
+
+        def end(runtime: MemoryRuntime) -> None:
+            output = runtime.writes(identifier)
+            output.ended = True
+            output.write("done\n")
+            runtime.exit(identifier, code=0)
+
+        fabric.call(end)
+        out, _ = following.communicate(timeout=30)
+    assert (out, following.returncode) == ("done\n", 0)
+
+
+@pytest.mark.parametrize("words", [["events", "-f"], ["ps", "--watch"], ["logs", "-f", "hello"], ["nodes", "-w"]])
+def test_ctrl_c_ends_whatever_follows_with_its_code_and_without_a_trace(fabric: MemoryFabric, words: list[str]) -> None:
+    fabric.cli("deploy", manifest(fabric))
+    fabric.call(lambda runtime: runtime.writes(min(runtime.state.instances)).write("line\n"))
+    with fabric.process(*words) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        _, err = following.communicate(timeout=30)
+    assert (following.returncode, err) == (130, "")
+
+
+def test_run_passes_its_words_on_as_they_are(fabric: MemoryFabric) -> None:
+    """What a manifest would replace belongs to the shell that is run: `$$` stays its own process id."""
+    fabric.cli("run", "-d", "--name", "words", "--", "sh", "-c", "echo $$ ${HOME} $1")
+    command = json.loads(fabric.cli("inspect", "words", "-o", "json").stdout)["spec"]["command"]
+    assert command == ["sh", "-c", "echo $$$$ $${HOME} $$1"]  # `$$` is a dollar in a spec
+
+
+@pytest.mark.parametrize("words", [["events", "-n", "1000"], ["events", "-f"], ["ps", "--help"], ["ps", "-w"]])
+def test_a_reader_that_has_enough_is_no_error(fabric: MemoryFabric, words: list[str]) -> None:
+    """As `| head -1`: no trace, no complaint."""
+    with fabric.process(*words) as writing:
+        assert writing.stdout is not None
+        assert writing.stdout.readline()
+        writing.stdout.close()
+        for number in range(200):
+            if writing.poll() is not None:
+                break
+            fabric.call(lambda runtime: runtime.add_node(f"more-{number}"))  # noqa: B023
+            time.sleep(0.05)
+        assert writing.stderr is not None
+        assert (writing.wait(30), writing.stderr.read()) == (0, "")
 
 
 def test_run_detached_prints_the_name_alone(fabric: MemoryFabric) -> None:
@@ -302,6 +490,46 @@ def test_errors_have_codes_and_say_what_to_do(fabric: MemoryFabric) -> None:
     assert fabric.cli("status", code=6).stderr.startswith("error: ")
     problem = json.loads(fabric.cli("status", "-o", "json", code=6).stderr)
     assert problem["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["logs", "helo"], "did you mean 'hello'? else: omnitide agents"),
+        (["scale", "hullo", "2"], "did you mean 'hello'? else: omnitide agents"),
+        (["ps", "helo"], "did you mean 'hello'? else: omnitide agents"),
+        (["cancel", "helo"], "did you mean the agent 'hello'? else: omnitide jobs"),
+        (["explain", "zzz"], "omnitide agents"),
+        (["drain", "alhpa"], "did you mean 'alpha'? else: omnitide nodes"),
+        (["ps", "--node", "betta"], "did you mean 'beta'? else: omnitide nodes"),
+        (["agents", "-n", "tema"], "did you mean 'team'?"),
+        (["ps", "-n", "tema"], "did you mean 'team'?"),
+        (["inspect", "tema/x"], "did you mean the namespace 'team'? else: omnitide agents"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_name_that_is_not_there_is_met_with_the_nearest(fabric: MemoryFabric, words: list[str], hint: str) -> None:
+    fabric.cli("deploy", manifest(fabric))
+    fabric.cli("namespace", "create", "team")
+    ran = fabric.cli(*words, code=3)
+    assert ran.stderr.splitlines()[1] == f"hint:  {hint}"
+    assert ran.stdout == ""
+
+
+def test_a_wrong_choice_is_told_once_with_what_there_is(fabric: MemoryFabric) -> None:
+    ran = fabric.cli("ps", "--status", "runing", code=2)
+    assert ran.stderr == (
+        "error: status: must be one of failed, lost, pending, placed, running, starting, stopped, stopping, succeeded, "
+        "unknown, not 'runing'\nhint:  did you mean 'running'?\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["ps"], ["agents"], ["jobs"], ["events", "-k", "nope"]])
+def test_a_list_of_nothing_says_so_and_is_no_error(fabric: MemoryFabric, words: list[str]) -> None:
+    ran = fabric.cli(*words)
+    assert (ran.stdout + ran.stderr).startswith("no ")
+    if words[0] != "events":
+        assert json.loads(fabric.cli(*words, "-o", "json").stdout)["items"] == []
 
 
 def test_a_fabric_that_is_not_there_is_unavailable(fabric: MemoryFabric) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric.events import EVENT_TYPES, Entry, decode_entry
+from omnitide.fabric.events import EVENT_TYPES, AgentRemoved, Entry, decode_entry, kind_of
 from omnitide.fabric.state import TokenPurpose
 from omnitide.model.happenings import EventPage
 from omnitide.model.spec import AgentSpec, JobSpec, Port, Resources
@@ -175,18 +175,47 @@ def test_what_is_removed_keeps_its_name_in_the_event_of_its_removal() -> None:
     assert [one.event.subject for one in removed] == ["agent/default/hello"]
 
 
-def test_what_was_gone_before_anyone_looked_is_called_by_its_id() -> None:
+def removals() -> MemoryRuntime:
+    """An agent, a job and a node that were there are removed."""
     runtime = lively()
     runtime.apply(cm.DeleteAgent(namespace="default", name="hello"))
     runtime.settle()
-    translator = Translator("log-1", "home", KnownNames(runtime.state))
-    removed = [
+    runtime.apply(cm.DeleteJob(namespace="default", name="once"))
+    runtime.apply(cm.RemoveNode(node="alpha", force=True))
+    return runtime
+
+
+@pytest.mark.parametrize("kind", ["agent", "job", "node"])
+def test_the_event_of_a_removal_names_what_was_removed_whoever_reads_it_and_whenever(kind: str) -> None:
+    runtime = removals()
+    (entry,) = [
         one
-        for entry in list(enumerate(runtime.log, start=1))[-3:]
-        for one in translator.translate(entry)
-        if one.kind == "agent.removed.v1"
+        for one in enumerate(runtime.log, start=1)
+        if any(kind_of(event) == f"{kind}.removed.v1" for event in one[1].events)
     ]
-    assert [one.event.subject for one in removed] == ["agent/-/agent-1"]
+    translator = Translator("log-1", "home", KnownNames(runtime.state))
+    (removed,) = [one for one in translator.translate(entry) if one.kind == f"{kind}.removed.v1"]
+    namespace, name = {"agent": ("default", "hello"), "job": ("default", "once"), "node": ("", "alpha")}[kind]
+    assert removed.event.subject == "/".join(part for part in (kind, namespace, name) if part)
+    assert removed.event.data["name"] == name
+    assert removed.namespace == namespace
+    if namespace:
+        assert removed.event.data["namespace"] == namespace
+
+
+async def test_what_happened_to_it_before_is_told_by_its_name_too() -> None:
+    page = await listed(removals(), last=1000, subject="agent/default/hello")
+    kinds = [one.type.removeprefix("omnitide.").removesuffix(".v1") for one in page.items]
+    assert kinds[0] == "agent.created"
+    assert kinds[-1] == "agent.removed"
+    late = await listed(removals(), last=8)
+    assert not [one.subject for one in late.items if "/-/" in one.subject]
+
+
+def test_a_removal_of_the_first_days_has_no_name_and_is_called_by_its_id() -> None:
+    entry = Entry(time_ms=1, principal="system:test", events=(AgentRemoved(agent="agent-1"),))
+    translator = Translator("log-1", "home", KnownNames(MemoryRuntime().state))
+    assert [one.event.subject for one in translator.translate((1, entry))] == ["agent/-/agent-1"]
 
 
 # -- old events, a page at a time ------------------------------------------------------------------------------------

@@ -248,7 +248,7 @@ async def test_a_revision_that_is_not_there_yet_is_waited_for_and_then_refused(m
     monkeypatch.setattr(events, "_FUTURE_WAIT_S", 0.01)
     with pytest.raises(Failed) as caught:
         await anext(watch(MemoryRuntime(), after=1000))
-    assert caught.value.problem.code == "behind"
+    assert caught.value.problem.code == "unknown-revision"
 
 
 async def test_the_number_of_watchers_is_bounded() -> None:

@@ -102,7 +102,10 @@ def silence(runtime: MemoryRuntime) -> None:
     [
         (place, "placed on alpha 12 s ago; the node has not started it yet"),
         (start, "starting on alpha for 12 s, attempt 1"),
-        (crash, "attempt 1 on alpha ended with exit code 2; the next one is due"),
+        (
+            crash,
+            "waits to be restarted on alpha: attempt 1 ended with exit code 2; the next comes at any moment",
+        ),
         (crash_and_run, "runs on alpha for 12 s, attempt 2; attempt 1 ended with exit code 2"),
         (sicken, "runs on alpha for 12 s, attempt 1, unhealthy"),
         (stop, "being stopped on alpha for 12 s (scaled-down)"),
@@ -127,6 +130,81 @@ async def test_a_replacement_tells_of_what_it_replaces_and_how_often_that_failed
         runtime.settle()
     shown = await explained(runtime, "web.1.4")
     assert shown.text.endswith("; the generation before ended with exit code 7, the 3rd failure in a row")
+
+
+async def test_a_crash_loop_waits_for_its_back_off_and_says_how_often_how_and_until_when(
+    runtime: MemoryRuntime,
+) -> None:
+    deploy(runtime, AgentSpec(command=("x",), restart=Restart(attempts=0, backoff=8_000)))
+    for generation in range(1, 4):
+        runtime.exit(f"web.1.{generation}", code=7)
+        if generation < 3:
+            runtime.tick(60_000)
+            runtime.settle()
+    runtime.tick(2_000)
+    told = "waits for its back-off after 3 failures in a row, the last with exit code 7; tried again in 28 s"
+    shown = await explained(runtime, "web.1.4")
+    assert shown.text == f"pending for 2.0 s: {told}. Then it fits on 1 of 1 node"
+    agent = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert told in agent.text
+    runtime.silence("alpha")
+    shown = await explained(runtime, "web.1.4")
+    assert f"{told}. 1 of 1 node is offline" in shown.text
+
+
+async def test_one_that_runs_between_two_crashes_is_in_trouble_all_the_same(runtime: MemoryRuntime) -> None:
+    deploy(runtime, AgentSpec(command=("x",), restart=Restart(reset_after=60_000)))
+
+    async def troubles() -> int:
+        return len((await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)).troubles)
+
+    for _ in range(2):
+        assert await troubles() == 0
+        runtime.exit(WEB, code=7)
+        runtime.settle()
+    assert runtime.state.instances[WEB].status.value == "running"
+    assert await troubles() == 1
+    runtime.tick(60_000)
+    assert await troubles() == 0
+
+
+async def test_a_text_that_goes_on_after_a_sentence_has_no_full_stop_in_the_middle(runtime: MemoryRuntime) -> None:
+    deploy(runtime, AgentSpec(command=("x",), restart=Restart(attempts=0)))
+    runtime.exit(WEB, code=7)
+    runtime.tick(60_000)
+    shown = await explained(runtime, "web.1.2")
+    assert shown.text == (
+        "pending for 1 m: fits now on 1 of 1 node, first on alpha; the generation before ended with exit code 7"
+    )
+
+
+GONE = AgentSpec(command=("gone",))
+
+
+async def test_what_has_failed_for_good_says_so_and_what_would_help(runtime: MemoryRuntime) -> None:
+    deploy(runtime, GONE)
+    runtime.tick(12_000)
+    assert (await explained(runtime, "web.1.3")).text == (
+        "failed 12 s ago on alpha with command-not-found: there is no gone here; not tried again by itself, no other "
+        "try can help: 3 in a row failed with a permanent cause. Deploy a changed spec, or: omnitide restart web"
+    )
+
+
+async def test_a_halted_rollout_says_why_and_what_to_do(runtime: MemoryRuntime) -> None:
+    deploy(runtime, replicas=3)
+    deploy(runtime, GONE, replicas=3)
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert shown.agent.rollout is not None
+    assert shown.agent.status == "degraded"
+    assert shown.agent.running == 2
+    assert shown.agent.rollout.halted == (
+        "web-1.4 has failed for good (command-not-found: there is no gone here); what still runs of the version before "
+        "stays. Deploy a version that can run, or mend the nodes and try again: omnitide restart web"
+    )
+    assert f"the rollout of version 2 is halted: {shown.agent.rollout.halted}" in shown.text
+    deploy(runtime, replicas=3)
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert (shown.agent.rollout, shown.agent.status, shown.troubles) == (None, "running", ())
 
 
 async def test_a_finished_task_tells_how_it_ended(runtime: MemoryRuntime) -> None:

@@ -51,6 +51,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     asked: int
     replicas: int | None = None
+    halted: str = ""
 
 
 def test_a_field_of_another_kind_or_without_presence_is_found() -> None:

@@ -426,6 +426,19 @@ async def test_a_repetition_gets_the_first_answer(call: Caller) -> None:
     assert len(call.runtime.state.jobs) == 1
 
 
+async def test_the_repetition_of_what_changed_nothing_says_so_and_changes_nothing_later(call: Caller) -> None:
+    await call("agents.deploy", namespace="default", name="x", spec=AgentSpec(command=("x",)), replicas=1)
+    scale = {"namespace": "default", "name": "x"}
+    await call("agents.scale", **scale, replicas=3)
+    key = {"idempotency_key": "k", "fingerprint": "f"}
+    first = await call("agents.scale", **scale, replicas=3, context=key)
+    assert (first.change, first.replayed) == ("unchanged", False)
+    await call("agents.scale", **scale, replicas=5)
+    again = await call("agents.scale", **scale, replicas=3, context=key)
+    assert (again.change, again.replayed, again.revision) == ("unchanged", True, first.revision)
+    assert again.agent.replicas == 5
+
+
 async def test_another_request_under_the_same_key_is_refused(call: Caller) -> None:
     spec = JobSpec(command=("true",))
     key = {"idempotency_key": "k", "fingerprint": "f"}
@@ -488,4 +501,5 @@ async def test_readiness_names_what_does_not_work(call: Caller) -> None:
 
 async def test_limits_of_a_spec_are_compared_with_what_it_sets_aside(call: Caller) -> None:
     spec = AgentSpec(command=("x",), limits=Limits(cpu=50))
-    assert (await call.refused("agents.deploy", namespace="default", name="x", spec=spec)).problem.code == "impossible"
+    problem = (await call.refused("agents.deploy", namespace="default", name="x", spec=spec)).problem
+    assert (problem.code, [fault.field for fault in problem.errors]) == ("invalid", ["spec.limits.cpu"])

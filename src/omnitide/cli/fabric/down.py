@@ -22,14 +22,15 @@ def down(
     What is deployed stays deployed: the next `up` starts it again.
     """
     from omnitide.cli.exits import Exit, Failure
-    from omnitide.cli.fabric import node as nodes
+    from omnitide.cli.fabric import kept
+    from omnitide.cli.fabric.ending import stop_instances
     from omnitide.cli.fabric.foreground import end_processes
-    from omnitide.cli.fabric.layout import Layout
+    from omnitide.cli.fabric.layout import layout_of
     from omnitide.cli.fabric.processes import locked
     from omnitide.model.quantity import QuantityError, format_duration, parse_duration
 
     session = session_of(context)
-    layout = Layout(session.data)
+    layout = layout_of(session)
     try:
         grace_ms = parse_duration(grace) if grace is not None else None
     except QuantityError as error:
@@ -39,13 +40,17 @@ def down(
         return
     began = time.monotonic()
     with locked(layout):
+        # Where it runs, if the settings have changed since it was started.
+        node = kept.find(layout, "node")
+        folders = {layout.node, *([node.folder] if node else ())}
         # The proxy before its instances: it would take their ends for crashes and start them again.
-        ended = end_processes(layout, node=True, nexus=False)
+        ended = end_processes(layout, "node")
         stopped = 0
         if not keep_agents:
-            for keeper in layout.keepers():
-                stopped += nodes.stop_instances(keeper, grace_ms)
-        ended += end_processes(layout, node=False, nexus=True)
+            keepers = [keeper for folder in folders for keeper in layout._replace(node=folder).keepers()]
+            stopped = stop_instances(session, keepers, grace_ms)
+        ended += end_processes(layout, "nexus")
+        kept.wait_for_end(layout)
     took = format_duration(round((time.monotonic() - began) * 1000))
     if session.plain:
         session.emit({"ended": ended, "instances_stopped": stopped, "data": str(layout.data)})

@@ -1,73 +1,71 @@
-"""`omnitide up --foreground`: watches over Nexus and node proxy until told to end; agents go on without them."""
+"""`omnitide up --foreground`: stays beside the supervisor until told to end; agents go on without them."""
 
 import signal
-import time
-from collections import deque
+from collections.abc import Sequence
 from types import FrameType
 
 from omnitide.cli.exits import Exit, Failure
-from omnitide.cli.fabric import node as nodes
-from omnitide.cli.fabric import processes
+from omnitide.cli.fabric import kept
 from omnitide.cli.fabric.layout import Layout
-from omnitide.cli.fabric.nexus import STOP_S, ensure_nexus, find_nexus
+from omnitide.cli.fabric.processes import locked
 from omnitide.cli.session import Session
-
-LOOK_S = 0.5
-MAX_RESTARTS = 5
-WINDOW_S = 60.0
-"""One that dies more than MAX_RESTARTS times within this is not started again."""
+from omnitide.supervisor.client import Connection, SupervisorRefused, SupervisorUnavailable
 
 
 class _Ended(Exception):
     pass
 
 
-def stay(session: Session, layout: Layout, arguments: list[str], *, with_nexus: bool, with_node: bool) -> None:
-    """Returns after SIGINT or SIGTERM, with both ended. Raises Failure where one of them keeps dying."""
+def stay(session: Session, layout: Layout, names: Sequence[str]) -> None:
+    """Returns after SIGINT or SIGTERM with all of them ended, or when somebody else has ended them.
+
+    Raises Failure where one of them is not started again. `names`: nexus, node.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         del number, frame
         raise _Ended
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    restarts: deque[float] = deque(maxlen=MAX_RESTARTS)
     try:
         session.say("  Ctrl-C ends Nexus and node proxy; agents go on, and are found again by the next up.")
-        while True:
-            time.sleep(LOOK_S)
-            if with_nexus and find_nexus(layout) is None:
-                _count(restarts, "Nexus", layout.nexus_log)
-                session.note("Nexus has ended; starting it again")
-                ensure_nexus(layout, arguments, detached=True)
-            if with_node and nodes.find_node(layout) is None:
-                _count(restarts, "the node proxy", layout.node_log)
-                session.note("the node proxy has ended; starting it again")
-                nodes.start_node(layout)
+        while _follow(session, layout, names):
+            # The supervisor was killed: what it kept goes on, and gets another one.
+            session.note("the supervisor is gone; starting it again")
+            with locked(layout):
+                kept.supervise(layout)
     except _Ended:
-        session.say("  ending")
-    finally:
         for number in before:
             signal.signal(number, signal.SIG_IGN)
-        end_processes(layout, node=with_node, nexus=with_nexus)
+        session.say("  ending")
+        with locked(layout):
+            end_processes(layout, *names)
+    finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def end_processes(layout: Layout, *, node: bool, nexus: bool) -> list[str]:
-    """The proxy first, which says goodbye to Nexus, then Nexus. What was ended, in words."""
-    ended: list[str] = []
-    for wanted, process, name, seconds in (
-        (node, nodes.find_node(layout) if node else None, "node proxy", nodes.STOP_S),
-        (nexus, find_nexus(layout) if nexus else None, "Nexus", STOP_S),
-    ):
-        if wanted and process is not None:
-            orderly = processes.stop(process, seconds)
-            ended.append(name if orderly else f"{name} (killed: it had not ended after {seconds:.0f} s)")
-    return ended
+def _follow(session: Session, layout: Layout, names: Sequence[str]) -> bool:
+    """Tell what happens until the supervisor ends; whether it should not have. Raises Failure."""
+    try:
+        with Connection(str(layout.data), None) as connection:
+            connection.ask("follow")
+            for text in connection.happenings():
+                session.note(f"  {text}")
+    except (SupervisorUnavailable, SupervisorRefused):
+        pass
+    children = kept.read_record(layout).children
+    for name in names:
+        if name in children and children[name].gave_up:
+            raise Failure(
+                f"{kept.TITLES[name]} is not started again: {children[name].gave_up}",
+                f"its log: {children[name].log}",
+                Exit.FAILED,
+            )
+    return any(name in children and children[name].wanted for name in names)
 
 
-def _count(restarts: "deque[float]", what: str, log: object) -> None:
-    now = time.monotonic()
-    if len(restarts) == MAX_RESTARTS and now - restarts[0] < WINDOW_S:
-        raise Failure(f"{what} keeps ending", f"its log: {log}", Exit.FAILED)
-    restarts.append(now)
+def end_processes(layout: Layout, *names: str) -> list[str]:
+    """The proxy first, which says goodbye to Nexus, then Nexus. What was ended, in words. Raises Failure."""
+    ended = [kept.stop(layout, name) for name in ("node", "nexus") if name in names]
+    return [text for text in ended if text]

@@ -1,9 +1,12 @@
-"""Where a local fabric keeps its things: one data folder, with Nexus and node in folders of their own."""
+"""Where a local fabric keeps its things: a data folder, and the folders of Nexus and node, by default within it."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    from omnitide.cli.session import Session
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -22,14 +25,9 @@ class _NodeReady(msgspec.Struct, frozen=True):
 
 class Layout(NamedTuple):
     data: Path
-
-    @property
-    def nexus(self) -> Path:
-        return self.data / "nexus"
-
-    @property
-    def node(self) -> Path:
-        return self.data / "node"
+    """Of what belongs to both: logs, records, profile."""
+    nexus: Path
+    node: Path
 
     @property
     def ready_file(self) -> Path:
@@ -64,11 +62,6 @@ class Layout(NamedTuple):
         return self.data / "node.log"
 
     @property
-    def records(self) -> Path:
-        """What `up` and `join` remember of the processes that they started."""
-        return self.data / "processes.json"
-
-    @property
     def lock(self) -> Path:
         """Held while processes are started or stopped."""
         return self.data / "up.lock"
@@ -83,3 +76,9 @@ class Layout(NamedTuple):
         """Folders of keepers: where their sockets are."""
         places = [self.node, *sorted(self.node.glob("*/"))] if self.node.is_dir() else []
         return [place for place in places if (place / "keeper.sock").exists()]
+
+
+def layout_of(session: "Session") -> Layout:
+    """As the settings say. Raises Failure where they cannot be read."""
+    settings = session.loaded.settings
+    return Layout(session.data, Path(settings.nexus.data_dir).absolute(), Path(settings.node.data_dir).absolute())

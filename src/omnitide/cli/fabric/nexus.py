@@ -1,70 +1,76 @@
-"""Nexus on this machine: start it, wait until it serves, find it again."""
+"""Nexus on this machine: started, kept, restarted where its settings have changed, waited for until it serves."""
 
-import subprocess
-import time
+from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-from msgspec.structs import replace
-
-from omnitide.cli.exits import Failure
-from omnitide.cli.fabric import processes
+from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.fabric import kept, processes, told
 from omnitide.cli.fabric.layout import Layout, Ready
+from omnitide.cli.fabric.told import Flags
 from omnitide.sdk.target import Profile, write_profile
 
 READY_S = 30.0
-STOP_S = 15.0
 
 
 class Running(NamedTuple):
     ready: Ready
     fresh: bool
     """It was started just now."""
-    child: "subprocess.Popen[bytes] | None" = None
+    changed: tuple[str, ...] = ()
+    """Why it was started again."""
+    unit: str = ""
+    """Of systemd, where that keeps it."""
 
 
-def find_nexus(layout: Layout) -> psutil.Process | None:
-    """The Nexus that runs on the folder."""
-    ready = layout.ready()
-    record = processes.read_records(layout).nexus
-    return processes.find(processes.NEXUS, layout.nexus, record, ready.pid if ready else 0)
+def ensure_nexus(layout: Layout, given: Flags) -> Running:
+    """The Nexus of the folder, started now if there is none; returns when it serves.
+
+    What runs keeps the flags that it was started with, as far as no others are given. Raises Failure.
+    """
+    found = kept.find(layout, "nexus")
+    before = kept.kept(layout, "nexus")
+    if found is None:
+        # One that was ended by `down` begins anew; one that was not goes on as it was told.
+        flags = {**told.flags_of(before.arguments), **given} if before.wanted else given
+        return _start(layout, flags, told.settings_of("nexus", flags), ())
+    if found.folder != layout.nexus:
+        raise Failure(
+            f"Nexus runs on {found.folder}, and nexus.data_dir is {layout.nexus} now", "omnitide down", Exit.CONFLICT
+        )
+    if found.unit:
+        return Running(_wait(layout, 0, fresh=False), fresh=False, unit=found.unit)
+    kept.hold(layout, "nexus", found)
+    ready = _wait(layout, processes.size_of(layout.nexus_log), fresh=False)
+    before = kept.kept(layout, "nexus")
+    flags = {**told.flags_of(before.arguments), **given}
+    settings = told.settings_of("nexus", flags)
+    changed = tuple(told.changes(before.settings, settings, ready))
+    if not changed:
+        return Running(ready, fresh=False)
+    kept.stop(layout, "nexus")
+    return _start(layout, flags, settings, changed)
 
 
-def ensure_nexus(layout: Layout, arguments: list[str], *, detached: bool) -> Running:
-    """The Nexus of the folder, started now if there is none; returns when it serves. Raises Failure."""
-    process = find_nexus(layout)
-    if process is not None:
-        return Running(_wait_ready(layout, process.pid, None, 0), fresh=False)
+def _start(layout: Layout, flags: Flags, settings: dict[str, str], changed: tuple[str, ...]) -> Running:
     layout.ready_file.unlink(missing_ok=True)  # left by one that was killed
     begin = processes.size_of(layout.nexus_log)
-    child = processes.start(processes.NEXUS, layout.nexus, arguments, layout.nexus_log, {}, detached=detached)
-    records = processes.read_records(layout)
-    processes.write_records(layout, replace(records, nexus=processes.recorded(child, {})))
-    return Running(_wait_ready(layout, child.pid, child, begin), fresh=True, child=child)
+    kept.start(layout, "nexus", layout.nexus, told.words_of(flags), {}, settings)
+    return Running(_wait(layout, begin, fresh=True), fresh=True, changed=changed)
 
 
-def _wait_ready(layout: Layout, pid: int, child: "subprocess.Popen[bytes] | None", begin: int) -> Ready:
-    deadline = time.monotonic() + READY_S
-    while True:
+def _wait(layout: Layout, begin: int, *, fresh: bool) -> Ready:
+    def serves(pid: int) -> Ready | None:
         ready = layout.ready()
-        if ready is not None and ready.pid == pid:
-            return ready
-        if child is not None and child.poll() is not None:
-            said = processes.tail(layout.nexus_log, begin) or f"it ended with code {child.returncode} without a word"
-            raise Failure(f"Nexus did not start: {said}", f"its log: {layout.nexus_log}")
-        if time.monotonic() > deadline:
-            hint = f"its log: {layout.nexus_log}"
-            raise Failure(f"Nexus (process {pid}) does not serve after {READY_S:.0f} s", hint)
-        time.sleep(processes.POLL_S)
+        return ready if ready is not None and ready.pid == pid else None
+
+    return kept.wait_until(layout, "nexus", serves, READY_S, begin, fresh=fresh)
 
 
-def remember(layout: Layout, ready: Ready, *places: object) -> Profile:
+def remember(layout: Layout, ready: Ready, *places: Path) -> Profile:
     """Write the profiles by which later commands find the fabric without being told."""
-    from pathlib import Path
-
     profile = Profile(
         url=ready.url, ca_file=str(layout.ca_file), token_file=str(layout.token_file), fabric_id=ready.fabric_id
     )
     for place in places:
-        write_profile(Path(str(place)), profile)
+        write_profile(place, profile)
     return profile

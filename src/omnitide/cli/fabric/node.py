@@ -1,19 +1,14 @@
-"""The node proxy on this machine: give it an identity, start it, wait until Nexus hears from it, stop it."""
+"""The node proxy on this machine: given an identity, started, kept, waited for until Nexus hears from it."""
 
 import asyncio
 import platform
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import psutil
-from msgspec.structs import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from omnitide.cli.exits import Exit, Failure
-from omnitide.cli.fabric import processes
+from omnitide.cli.fabric import kept, processes, told
 from omnitide.cli.fabric.layout import Layout
 
 if TYPE_CHECKING:
@@ -22,12 +17,7 @@ if TYPE_CHECKING:
     from omnitide.security.join_contract import Hop
 
 LIVE_S = 20.0
-STOP_S = 10.0
-
-
-def find_node(layout: Layout) -> psutil.Process | None:
-    """The node proxy that runs on the folder."""
-    return processes.find(processes.NODE, layout.node, processes.read_records(layout).node, layout.node_pid())
+READY_S = 20.0
 
 
 def identity_of(layout: Layout) -> tuple[str, str]:
@@ -48,13 +38,13 @@ def identity_of(layout: Layout) -> tuple[str, str]:
 def facts(name: str) -> dict[str, object]:
     from omnitide import __version__
 
-    told: dict[str, object] = {
+    found: dict[str, object] = {
         "host": socket.gethostname(),
         "os": platform.system().lower(),
         "arch": platform.machine(),
         "software": __version__,
     }
-    return {**told, "name": name} if name else told
+    return {**found, "name": name} if name else found
 
 
 def join_fabric(
@@ -73,27 +63,64 @@ def join_fabric(
     return asyncio.run(join(url, token, facts(name), layout.identity, on_hop=on_hop, replace=replace_identity))
 
 
-def told_last(layout: Layout) -> dict[str, str]:
-    """The variables with which the proxy was started the last time."""
-    record = processes.read_records(layout).node
-    return record.environment if record is not None else {}
+class Started(NamedTuple):
+    pid: int
+    fresh: bool
+    """It was started just now."""
+    changed: tuple[str, ...] = ()
+    """Why it was started again."""
 
 
-def start_node(layout: Layout, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
-    """Detached. `environment` None: as it was started last."""
-    records = processes.read_records(layout)
-    told = dict(environment) if environment is not None else told_last(layout)
-    # Nexus here may have other ports than when this machine joined.
+def ensure_node(
+    layout: Layout, config: str, environment: Mapping[str, str] | None = None, *, anew: bool = False
+) -> Started:
+    """The node proxy of the folder, started now if there is none, or if what it was told is not so any more.
+
+    Returns when it serves its instances; that Nexus hears of it is another matter. `environment`: what it is told
+    besides its folder; None: as it was told last. `anew`: nothing counts that an earlier one was told. Raises Failure.
+    """
+    kept.supervise(layout)
+    found = kept.find(layout, "node")
+    if found is not None and found.folder != layout.node:
+        raise Failure(
+            f"the node proxy runs on {found.folder}, and node.data_dir is {layout.node} now",
+            "omnitide down --keep-agents",
+            Exit.CONFLICT,
+        )
+    if found is not None and found.unit:
+        return Started(found.pid, fresh=False)
+    if found is not None:
+        kept.hold(layout, "node", found)
+    before = kept.Kept() if anew else kept.kept(layout, "node")
+    flags = told.flags_of(before.arguments)
+    if config:
+        flags["--config"] = (config,)
     ready = layout.ready()
-    arguments = ["--endpoint", ready.node_endpoint] if ready is not None and ready.node_endpoint else []
-    child = processes.start(processes.NODE, layout.node, arguments, layout.node_log, told, detached=True)
-    processes.write_records(layout, replace(records, node=processes.recorded(child, told)))
-    return child
+    if ready is not None and ready.node_endpoint:
+        # Nexus here may have other ports than when this machine joined.
+        flags["--endpoint"] = (ready.node_endpoint,)
+    settings = told.settings_of("node", flags)
+    variables = {**before.told, **environment} if environment is not None else before.told
+    changed: tuple[str, ...] = ()
+    if found is not None:
+        changed = (*told.changes(before.settings, settings), *_other_endpoint(before.arguments, flags))
+        if not changed:
+            return Started(found.pid, fresh=False)
+        kept.stop(layout, "node")
+    begin = processes.size_of(layout.node_log)
+    kept.start(layout, "node", layout.node, told.words_of(flags), variables, settings)
+    pid = kept.wait_until(
+        layout, "node", lambda pid: pid if layout.node_pid() == pid else None, READY_S, begin, fresh=True
+    )
+    return Started(pid, fresh=True, changed=changed)
 
 
-def wait_live(
-    layout: Layout, client: "Client", node_id: str, child: "subprocess.Popen[bytes] | None", begin: int
-) -> str:
+def _other_endpoint(arguments: list[str], flags: told.Flags) -> list[str]:
+    before, now = (given.get("--endpoint", ("",))[-1] for given in (told.flags_of(arguments), flags))
+    return [f"endpoint of Nexus {before or '(as learned)'} -> {now}"] if now not in ("", before) else []
+
+
+def wait_live(layout: Layout, client: "Client", node_id: str, begin: int) -> str:
     """Until Nexus shows the node live; its name. Raises Failure."""
     from omnitide.sdk.errors import FabricError, NotFound
 
@@ -110,32 +137,11 @@ def wait_live(
             pass
         except FabricError as error:
             status = error.detail
-        watch_child(layout, child, begin)
+        gave_up = kept.kept(layout, "node").gave_up
+        if gave_up:
+            said = processes.tail(layout.node_log, begin) or gave_up
+            raise Failure(f"the node proxy does not stay: {said}", f"its log: {layout.node_log}")
         if time.monotonic() > deadline:
             hint = f"its log: {layout.node_log}"
             raise Failure(f"the node is {status} after {LIVE_S:.0f} s", hint, Exit.TIMEOUT)
         time.sleep(processes.POLL_S)
-
-
-def watch_child(layout: Layout, child: "subprocess.Popen[bytes] | None", begin: int) -> None:
-    """Raises Failure with its last words if it has ended."""
-    if child is None or child.poll() is None:
-        return
-    said = processes.tail(layout.node_log, begin) or f"it ended with code {child.returncode} without a word"
-    raise Failure(f"the node proxy did not start: {said}", f"its log: {layout.node_log}")
-
-
-def stop_instances(folder: Path, grace_ms: int | None) -> int:
-    """End a keeper with all that it runs; how many that were. Raises Failure."""
-    from omnitide.node.keeper.launch import KeeperUnavailable, Talk, stop_keeper
-    from omnitide.node.keeper.protocol import Refused
-
-    try:
-        with Talk(str(folder)) as talk:
-            live = talk.ask("info").get("live", 0)
-        stop_keeper(str(folder), stop_runs=True, grace_ms=grace_ms, timeout_s=660.0)
-    except KeeperUnavailable:
-        return 0
-    except Refused as error:
-        raise Failure(f"the keeper of {folder} does not stop: {error}") from None
-    return live if isinstance(live, int) else 0

@@ -1,123 +1,97 @@
-"""Processes of a local fabric: started in sessions of their own, found again by who they are, never by a bare number.
+"""Processes of a local fabric: found by who they are, never by a bare number; ended; and what their logs say.
 
 A process is ours if it runs our module on our data folder. Its number alone proves nothing: numbers are used again.
 """
 
 import contextlib
 import os
+import select
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator
 from pathlib import Path
-from typing import Final
-
-import msgspec
-import psutil
+from typing import Final, NamedTuple
 
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.fabric.layout import Layout
+from omnitide.supervisor import identity
 
 NEXUS: Final = "omnitide.api"
 NODE: Final = "omnitide.node"
 POLL_S: Final = 0.01
-MAX_LOG_BYTES: Final = 16 << 20
-"""A log that is larger when its process is started is set aside, in place of the one set aside before."""
+KILLED_S: Final = 5.0
+"""For a killed process to be gone."""
+FOLDER_MODE: Final = 0o711
+"""Others may pass through, to a Nexus that runs as a user of its own; what lies within is private file by file."""
+TAIL_BYTES: Final = 16_384
 
 
-class Started(msgspec.Struct, frozen=True):
-    """A process that was started here."""
+class Found(NamedTuple):
+    """A process that runs one of our modules."""
 
     pid: int
-    created: float
-    """When, by the kernel: with the number it is unique."""
-    environment: dict[str, str] = {}
-    """What it was told besides its folder; told again at the next start."""
+    folder: Path
+    """Its data."""
+    unit: str = ""
+    """Of systemd, if that keeps it."""
+
+    @property
+    def arguments(self) -> list[str]:
+        return identity.arguments(self.pid)
 
 
-class Records(msgspec.Struct, frozen=True):
-    nexus: Started | None = None
-    node: Started | None = None
+def running(module: str, folder: Path, pid: int) -> Found | None:
+    """The process of a number, if it runs the module on the folder."""
+    if pid <= 0 or not identity.started(pid):
+        return None
+    words = identity.arguments(pid)
+    return Found(pid, folder, unit_of(pid)) if module in words and str(folder) in words else None
 
 
-def read_records(layout: Layout) -> Records:
+def unit_of(pid: int) -> str:
+    """The unit of systemd that a process belongs to, if that is one of ours; else it is empty."""
     try:
-        return msgspec.json.decode(layout.records.read_bytes(), type=Records)
-    except (OSError, msgspec.MsgspecError):
-        return Records()
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return ""
+    for part in groups.replace("\n", "/").split("/"):
+        if part.startswith("omnitide-") and part.endswith(".service"):
+            return part
+    return ""
 
 
-def write_records(layout: Layout, records: Records) -> None:
-    beside = layout.records.with_suffix(".next")
-    beside.write_bytes(msgspec.json.encode(records))
-    beside.chmod(0o600)
-    beside.replace(layout.records)
-
-
-def find(module: str, folder: Path, record: Started | None, hint_pid: int = 0) -> psutil.Process | None:
-    """The process that runs `module` on `folder`: the one on record, or the one that the hint names."""
-    for pid in filter(None, (record.pid if record else 0, hint_pid)):
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(pid)
-            words = process.cmdline()
-            ours = module in words and str(folder) in words and process.status() != psutil.STATUS_ZOMBIE
-            if ours and (record is None or pid != record.pid or abs(process.create_time() - record.created) < 1.0):
-                return process
-    return None
-
-
-def start(
-    module: str, folder: Path, arguments: Sequence[str], log: Path, environment: Mapping[str, str], *, detached: bool
-) -> "subprocess.Popen[bytes]":
-    """Start a module on a folder, with its output in a file. Detached: it outlives us and our terminal."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > MAX_LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def wait_gone(pid: int, seconds: float) -> bool:
+    """Whether a process has ended within the time; a dead one that its parent has not waited for has."""
     try:
-        # -P: a folder that happens to be the current one must not put its modules before ours.
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", module, "--data", str(folder), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            cwd="/" if os.name == "posix" else None,
-            env={**os.environ, **environment},
-            start_new_session=detached,
-        )
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
     finally:
         os.close(descriptor)
 
 
-def recorded(process: "subprocess.Popen[bytes]", environment: Mapping[str, str]) -> Started:
-    return Started(process.pid, psutil.Process(process.pid).create_time(), dict(environment))
-
-
-def stop(process: psutil.Process, seconds: float) -> bool:
+def stop(found: Found, seconds: float) -> bool:
     """SIGTERM, and SIGKILL after `seconds`. False if it had to be killed."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
-            process.kill()
-            with contextlib.suppress(psutil.TimeoutExpired):
-                process.wait(5.0)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
+        if not wait_gone(found.pid, seconds):
+            os.kill(found.pid, signal.SIGKILL)
+            wait_gone(found.pid, KILLED_S)
             return False
     return True
 
 
 def tail(log: Path, begin: int, lines: int = 8) -> str:
-    """The last lines that were written to a log since it had `begin` bytes."""
+    """The last lines that were written to a log since it had `begin` bytes; errors alone, if it tells some."""
     try:
         with log.open("rb") as file:
-            file.seek(begin)
-            written = file.read()[-16_384:].decode("utf-8", "replace").splitlines()
+            file.seek(max(begin, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            written = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
-    told = [line for line in written if line.startswith("error: ")]
+    told = dict.fromkeys(line for line in written if line.startswith("error: "))
     return "\n       ".join(told or written[-lines:]).removeprefix("error: ")
 
 
@@ -134,7 +108,7 @@ def locked(layout: Layout) -> Generator[None]:
     import fcntl
 
     try:
-        layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        layout.data.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Failure(

@@ -8,18 +8,61 @@ from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 
 if TYPE_CHECKING:
+    from omnitide.cli.fabric.kept import Record
     from omnitide.model.inventory import FabricStatus
     from omnitide.sdk.client import Client
 
 
 def status(context: typer.Context, watch: WatchOption = False) -> None:
     """Show the fabric at a glance: nodes, instances, room, and what wants an eye."""
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.sdk.errors import FabricError
+
     session = session_of(context)
-    show(session, _read, _lines, watch=watch)
+    try:
+        show(session, _read, _lines, watch=watch)
+    except FabricError as error:
+        gave_up = _given_up(session) if error.code == "unreachable" else ""
+        if not gave_up:
+            raise
+        raise Failure(
+            f"Nexus is not started again: {gave_up}", "mend that, then: omnitide up", Exit.UNAVAILABLE
+        ) from None
 
 
 def _read(client: "Client") -> "FabricStatus":
     return client.get_fabric()
+
+
+def _record(session: Session) -> "Record":
+    """What the supervisor of this machine keeps, if that is of the fabric that is meant."""
+    from omnitide.cli.fabric.kept import Record, read_record
+    from omnitide.cli.fabric.layout import layout_of
+
+    if session.options.url or not session.target.local:
+        return Record()
+    return read_record(layout_of(session))
+
+
+def _given_up(session: Session) -> str:
+    nexus = _record(session).children.get("nexus")
+    return f"{nexus.gave_up} (its log: {nexus.log})" if nexus is not None and nexus.gave_up else ""
+
+
+def _kept(session: Session) -> list[str]:
+    """One line a process that this machine keeps."""
+    from omnitide.cli.show.words import ago, plural
+
+    found: list[str] = []
+    for name, kept in sorted(_record(session).children.items()):
+        title = "Nexus" if name == "nexus" else "node proxy"
+        if kept.gave_up:
+            found.append(f"{title}: not started again: {kept.gave_up}; its log: {kept.log}")
+        elif kept.wanted:
+            how = f"process {kept.pid}" if kept.alive else "being started again"
+            last = f", the last {ago(kept.last_end_ms)} ago: {kept.last_end}" if kept.restarts else ""
+            found.append(f"{title}: {how}, {plural(kept.restarts, 'restart')}{last}")
+    return found
 
 
 def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[str]:
@@ -49,6 +92,7 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
         ("instances", ", ".join(states) or "none"),
         ("reserved", f"cpu {cpu}   memory {memory}"),
         ("revision", str(found.revision)),
+        *(("here" if number == 0 else "", text) for number, text in enumerate(_kept(session))),
     ]
     lines = [f"{paint(f'{title:<10}', 'bold', session.color)} {text}" for title, text in rows]
     if found.concerns:

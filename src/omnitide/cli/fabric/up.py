@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -11,7 +11,15 @@ from omnitide.cli.session import Session, session_of
 if TYPE_CHECKING:
     from omnitide.cli.fabric.layout import Layout
     from omnitide.cli.fabric.nexus import Running
+    from omnitide.cli.fabric.told import Flags
     from omnitide.sdk.target import Target
+
+
+class _NodeUp(NamedTuple):
+    name: str
+    fresh: bool
+    changed: tuple[str, ...]
+
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 
@@ -34,53 +42,59 @@ def up(
 ) -> None:
     """Start a fabric here: Nexus, and this machine as its first node.
 
-    Done already: says so. The data folder is --data, OMNITIDE_DATA, or /var/lib/omnitide for root.
+    They go on in the background, and what dies is started again by a small supervisor. Done already: says so; other
+    settings than before: restarts what they concern, and agents go on. `config show` says where the data folders are.
     """
     from omnitide.cli.exits import Exit, Failure
-    from omnitide.cli.fabric.layout import Layout
+    from omnitide.cli.fabric import kept
+    from omnitide.cli.fabric.layout import layout_of
     from omnitide.cli.fabric.processes import locked
 
     if nexus_only and node_only:
         raise Failure("--nexus-only and --node-only exclude each other", code=Exit.USAGE)
     session = session_of(context)
-    layout = Layout(session.data)
+    layout = layout_of(session)
     began = time.monotonic()
-    arguments = _arguments(session, listen, api_port, node_port, grpc_port, public_name or [])
+    flags = _flags(session, listen, api_port, node_port, grpc_port, public_name or [])
     with locked(layout):
-        nexus = None if node_only else _nexus(session, layout, arguments)
-        node, fresh = ("", False) if nexus_only else _node(layout, nexus, name)
-    seconds = time.monotonic() - began
-    _tell(session, layout, nexus, node, fresh=fresh, seconds=seconds)
+        kept.supervise(layout)
+        nexus = None if node_only else _nexus(session, layout, flags)
+        node = None if nexus_only else _node(session, layout, nexus, name)
+    _tell(session, layout, nexus, node, seconds=time.monotonic() - began)
     if foreground:
         from omnitide.cli.fabric.foreground import stay
 
-        stay(session, layout, arguments, with_nexus=not node_only, with_node=not nexus_only)
+        stay(session, layout, [part for part, out in (("nexus", node_only), ("node", nexus_only)) if not out])
 
 
-def _arguments(
+def _flags(
     session: Session,
     listen: str | None,
     api_port: int | None,
     node_port: int | None,
     grpc_port: int | None,
     public_names: list[str],
-) -> list[str]:
+) -> "Flags":
     given: dict[str, str | int | None] = {
         "--listen": listen,
         "--api-port": api_port,
         "--node-port": node_port,
         "--grpc-port": grpc_port,
-        "--config": str(Path(session.options.config).expanduser().absolute()) if session.options.config else None,
+        "--config": _config(session),
     }
-    words = [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
-    return [*words, *(word for public in public_names for word in ("--public-name", public))]
+    flags = {flag: (str(value),) for flag, value in given.items() if value not in (None, "")}
+    return {**flags, "--public-name": tuple(public_names)} if public_names else flags
 
 
-def _nexus(session: Session, layout: "Layout", arguments: list[str]) -> "Running":
+def _config(session: Session) -> str:
+    return str(Path(session.options.config).expanduser().absolute()) if session.options.config else ""
+
+
+def _nexus(session: Session, layout: "Layout", flags: "Flags") -> "Running":
     from omnitide.cli.fabric.nexus import ensure_nexus, remember
     from omnitide.sdk.target import PROFILE_NAME
 
-    running = ensure_nexus(layout, arguments, detached=True)
+    running = ensure_nexus(layout, flags)
     remember(layout, running.ready, *{layout.data / PROFILE_NAME, session.profile_path})
     return running
 
@@ -91,24 +105,20 @@ def _local(layout: "Layout") -> "Target":
     return find_target(environ={}, profile=layout.data / PROFILE_NAME)
 
 
-def _node(layout: "Layout", nexus: "Running | None", name: str) -> tuple[str, bool]:
-    """Name of the node, and whether its proxy was started now. Raises Failure."""
+def _node(session: Session, layout: "Layout", nexus: "Running | None", name: str) -> _NodeUp:
+    """Raises Failure."""
     from omnitide.cli.exits import Failure
     from omnitide.cli.fabric import node as nodes
     from omnitide.cli.fabric.processes import size_of
     from omnitide.sdk.client import Client
 
     fabric_id, node_id = nodes.identity_of(layout)
+    config = _config(session)
     if nexus is None:
         if not node_id:
             raise Failure("this machine has not joined a fabric", "omnitide join URL --token T")
-        if nodes.find_node(layout) is not None:
-            return node_id, False
-        begin = size_of(layout.node_log)
-        child = nodes.start_node(layout)
-        time.sleep(0.3)  # a proxy that cannot start ends at once; without Nexus here there is nobody to ask
-        nodes.watch_child(layout, child, begin)
-        return node_id, True
+        started = nodes.ensure_node(layout, config)
+        return _NodeUp(node_id, started.fresh, started.changed)
     if node_id and fabric_id != nexus.ready.fabric_id:
         raise Failure(
             f"this machine is a node of fabric {fabric_id}, and {layout.nexus} is fabric {nexus.ready.fabric_id}",
@@ -118,13 +128,11 @@ def _node(layout: "Layout", nexus: "Running | None", name: str) -> tuple[str, bo
         if not node_id:
             token = client.create_token("join", ttl="10m", uses=1, note="omnitide up").text
             node_id = _join(layout, nexus.ready.url, token, name)
-        child, begin = None, size_of(layout.node_log)
-        fresh = nodes.find_node(layout) is None
-        if fresh:
-            # Nexus has the last word on names; instances are to see the one that everybody else sees.
-            told = {**nodes.told_last(layout), "OMNITIDE_NODE_NAME": client.get_node(node_id).name}
-            child = nodes.start_node(layout, told)
-        return nodes.wait_live(layout, client, node_id, child, begin), fresh
+        begin = size_of(layout.node_log)
+        # Nexus has the last word on names; instances are to see the one that everybody else sees.
+        told = {"OMNITIDE_NODE_NAME": client.get_node(node_id).name}
+        started = nodes.ensure_node(layout, config, told)
+        return _NodeUp(nodes.wait_live(layout, client, node_id, begin), started.fresh, started.changed)
 
 
 def _join(layout: "Layout", url: str, token: str, name: str) -> str:
@@ -138,33 +146,37 @@ def _join(layout: "Layout", url: str, token: str, name: str) -> str:
         raise Failure(f"this machine cannot join its own fabric: {error}") from None
 
 
-def _tell(
-    session: Session, layout: "Layout", nexus: "Running | None", node: str, *, fresh: bool, seconds: float
-) -> None:
+def _tell(session: Session, layout: "Layout", nexus: "Running | None", node: _NodeUp | None, *, seconds: float) -> None:
     from omnitide.cli.show.table import paint
 
-    started = fresh or (nexus is not None and nexus.fresh)
+    fresh = (node is not None and node.fresh) or (nexus is not None and nexus.fresh)
+    changed = [*(nexus.changed if nexus else ()), *(node.changed if node else ())]
     if session.plain:
-        ready = nexus.ready if nexus is not None else None
+        served = nexus.ready if nexus is not None else None
         session.emit(
             {
-                "fabric_id": ready.fabric_id if ready else "",
-                "url": ready.url if ready else "",
-                "node": node,
-                "started": started,
+                "fabric_id": served.fabric_id if served else "",
+                "url": served.url if served else "",
+                "node": node.name if node else "",
+                "started": fresh,
+                "changed": changed,
                 "seconds": round(seconds, 3),
                 "data": str(layout.data),
             }
         )
         return
-    parts = " and ".join(filter(None, ("Nexus" if nexus else "", f"node {node}" if node else "")))
-    ready = f"{parts} ready in {seconds:.1f} s" if started else f"{parts} already up"
+    parts = " and ".join(filter(None, ("Nexus" if nexus else "", f"node {node.name}" if node else "")))
+    ready = f"{parts} ready in {seconds:.1f} s" if fresh else f"{parts} already up"
 
     def line(title: str, text: str) -> None:
         session.say(f"  {paint(f'{title:<9}', 'bold', session.color)} {text}")
 
     fabric = f'fabric "{nexus.ready.fabric_id}"   ' if nexus is not None else ""
     line("Omnitide", f"{fabric}{ready}")
+    for change in changed:
+        line("Changed", change)
+    if nexus is not None and nexus.unit:
+        line("Kept by", f"systemd: {nexus.unit}")
     if nexus is None:
         line("Log", str(layout.node_log))
         return

@@ -10,6 +10,7 @@ import typer
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
+    from omnitide.cli.fabric.layout import Layout
     from omnitide.security.join_contract import Hop
 
 _HOPS: Final = {
@@ -44,19 +45,19 @@ def join(
     Each hop is told as it is passed; a join that fails names the first broken one.
     """
     from omnitide.cli.exits import Exit, Failure
+    from omnitide.cli.fabric import kept, processes
     from omnitide.cli.fabric import node as nodes
-    from omnitide.cli.fabric import processes
-    from omnitide.cli.fabric.layout import Layout
+    from omnitide.cli.fabric.layout import layout_of
     from omnitide.security.errors import SecurityError
     from omnitide.security.join import JoinFailed
 
     session = session_of(context)
-    layout = Layout(session.data)
+    layout = layout_of(session)
     environment = _environment(name, label or ())
     text = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - the dash of standard input
     hops = _Hops(session)
     with processes.locked(layout):
-        if nodes.find_node(layout) is not None and not replace:
+        if kept.find(layout, "node") is not None and not replace:
             fabric, node = nodes.identity_of(layout)
             raise Failure(f"this machine is node {node} of fabric {fabric}, and up", "omnitide leave", Exit.CONFLICT)
         try:
@@ -70,7 +71,7 @@ def join(
         hops.done()
         for warning in result.warnings:
             session.note(f"  warning: {warning}")
-        running = None if no_start else _start(layout, environment)
+        running = None if no_start else _start(session, layout, environment)
     identity = result.identity
     if session.plain:
         session.emit({"node_id": identity.node_id, "fabric_id": identity.fabric_id, "started": not no_start})
@@ -80,26 +81,20 @@ def join(
     if foreground and not no_start:
         from omnitide.cli.fabric.foreground import stay
 
-        stay(session, layout, [], with_nexus=False, with_node=True)
+        stay(session, layout, ["node"])
 
 
-def _start(layout: object, environment: dict[str, str]) -> int:
-    """Process id of the node proxy. Raises Failure if it ends at once."""
+def _start(session: Session, layout: "Layout", environment: dict[str, str]) -> int:
+    """Process id of the node proxy, once it serves its instances. Raises Failure if it cannot."""
+    from pathlib import Path
+
+    from omnitide.cli.fabric import kept
     from omnitide.cli.fabric import node as nodes
-    from omnitide.cli.fabric import processes
-    from omnitide.cli.fabric.layout import Layout
 
-    assert isinstance(layout, Layout)
-    old = nodes.find_node(layout)
-    if old is not None:
-        processes.stop(old, nodes.STOP_S)
-    begin = processes.size_of(layout.node_log)
-    child = nodes.start_node(layout, environment)
-    deadline = time.monotonic() + 0.5
-    while time.monotonic() < deadline:
-        nodes.watch_child(layout, child, begin)
-        time.sleep(0.02)
-    return child.pid
+    config = session.options.config
+    kept.stop(layout, "node")
+    file = str(Path(config).expanduser().absolute()) if config else ""
+    return nodes.ensure_node(layout, file, environment, anew=True).pid
 
 
 def _environment(name: str, labels: "list[str] | tuple[str, ...]") -> dict[str, str]:

@@ -10,6 +10,9 @@ from omnitide.cli.session import session_of
 def leave(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    grace: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time for instances to end, instead of their own.")
+    ] = None,
 ) -> None:
     """Stop this machine's instances and node proxy, and forget its identity.
 
@@ -19,13 +22,20 @@ def leave(
 
     from omnitide.cli.exits import Exit, Failure
     from omnitide.cli.fabric import node as nodes
+    from omnitide.cli.fabric.ending import stop_instances
     from omnitide.cli.fabric.foreground import end_processes
-    from omnitide.cli.fabric.layout import Layout
+    from omnitide.cli.fabric.layout import layout_of
     from omnitide.cli.fabric.processes import locked
+    from omnitide.cli.show.words import plural
+    from omnitide.model.quantity import QuantityError, parse_duration
     from omnitide.security.identity import IdentityStore
 
     session = session_of(context)
-    layout = Layout(session.data)
+    layout = layout_of(session)
+    try:
+        grace_ms = parse_duration(grace) if grace is not None else None
+    except QuantityError as error:
+        raise Failure(str(error), code=Exit.USAGE) from None
     if not layout.identity.is_dir() or not IdentityStore(layout.identity).exists():
         raise Failure("this machine is no node", f"there is no identity in {layout.identity}", Exit.NOT_FOUND)
     if not yes:
@@ -34,10 +44,10 @@ def leave(
         typer.confirm("  stop all instances here and forget this node's identity?", abort=True)
     fabric, node = nodes.identity_of(layout)
     with locked(layout):
-        end_processes(layout, node=True, nexus=False)
-        stopped = sum(nodes.stop_instances(keeper, None) for keeper in layout.keepers())
+        end_processes(layout, "node")
+        stopped = stop_instances(session, layout.keepers(), grace_ms)
         IdentityStore(layout.identity).remove()
     if session.plain:
         session.emit({"fabric_id": fabric, "node_id": node, "instances_stopped": stopped})
     else:
-        session.say(f"  left fabric {fabric}; stopped {stopped} instances. There: omnitide nodes rm {node}")
+        session.say(f"  left fabric {fabric}; stopped {plural(stopped, 'instance')}. There: omnitide nodes rm {node}")

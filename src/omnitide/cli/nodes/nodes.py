@@ -131,10 +131,12 @@ def drain(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is empty.")] = True,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait.")] = "10m",
 ) -> None:
-    """Move everything off a node, and place nothing new there."""
+    """Move everything off a node, and place nothing new there. Says what it waits for.
+
+    The tasks of jobs run to their end. What fits nowhere else stays, as far as its agent wants replicas to run.
+    """
     from omnitide.cli.agents.deploy import seconds_of
-    from omnitide.cli.exits import Exit, Failure
-    from omnitide.sdk.errors import Unavailable
+    from omnitide.cli.nodes.draining import wait_until_empty
 
     session = session_of(context)
     limit_s = seconds_of(timeout)
@@ -144,19 +146,7 @@ def drain(
         if not wait:
             _tell(session, node, changed)
             return
-        found = client.get_node(node)
-        while found.instances:
-            if time.monotonic() - began > limit_s:
-                raise Failure(
-                    f"{found.name} still runs {found.instances} instances", f"omnitide ps --node {node}", Exit.TIMEOUT
-                )
-            news = client.seen + 1
-            try:
-                client.get_fabric(min_revision=news)
-            except Unavailable as error:
-                if error.code != "behind":
-                    raise
-            found = client.get_node(node)
+        found = wait_until_empty(session, client, node, limit_s)
         if session.plain:
             session.emit(found)
         else:

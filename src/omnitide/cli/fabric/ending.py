@@ -1,0 +1,78 @@
+"""Ending what a machine's keepers run, and saying what that waits for."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.show.words import plural
+
+if TYPE_CHECKING:
+    from omnitide.cli.session import Session
+    from omnitide.node.keeper.launch import Talk
+
+QUIET_S: Final = 0.5
+"""What ends within it needs no words."""
+AGAIN_S: Final = 5.0
+LONGEST_S: Final = 660.0
+"""No grace is longer than ten minutes."""
+NAMED: Final = 5
+
+
+def stop_instances(session: "Session", keepers: Iterable[Path], grace_ms: int | None) -> int:
+    """End the keepers with all that they run; how many instances that were. Raises Failure."""
+    return sum(_stop(session, folder, grace_ms) for folder in keepers)
+
+
+def _stop(session: "Session", folder: Path, grace_ms: int | None) -> int:
+    from omnitide.node.keeper.launch import KeeperUnavailable, Talk
+    from omnitide.node.keeper.protocol import Refused
+
+    try:
+        with Talk(str(folder)) as talk, Talk(str(folder)) as asking:
+            live = _live(asking)
+            talk.ask("shutdown", stop_runs=True, **({} if grace_ms is None else {"grace_ms": grace_ms}))
+            _wait(session, talk, asking, folder)
+            return len(live)
+    except KeeperUnavailable:
+        return 0
+    except Refused as error:
+        raise Failure(f"the keeper of {folder} does not stop: {error}") from None
+
+
+def _wait(session: "Session", talk: "Talk", asking: "Talk", folder: Path) -> None:
+    from omnitide.node.keeper.launch import KeeperUnavailable
+
+    began = time.monotonic()
+    told, due = "", 0.0
+    while not talk.wait_for_hangup(QUIET_S):
+        waited = time.monotonic() - began
+        if waited > LONGEST_S:
+            raise Failure(f"the keeper of {folder} still waits after {waited:.0f} s", code=Exit.TIMEOUT)
+        try:
+            live = _live(asking)
+        except KeeperUnavailable:
+            continue  # it has just ended
+        text = _words(live)
+        if live and (text != told or waited >= due):
+            told, due = text, waited + AGAIN_S
+            session.note(f"  waiting for {text}; {waited:.0f} s so far (at once: --grace 0s)")
+
+
+def _words(live: list[str]) -> str:
+    more = f" and {len(live) - NAMED} more" if len(live) > NAMED else ""
+    return f"{plural(len(live), 'instance')} to end: {', '.join(live[:NAMED])}{more}"
+
+
+def _live(asking: "Talk") -> list[str]:
+    """Names of what runs. Raises KeeperUnavailable."""
+    found: list[str] = []
+    after: dict[str, object] = {}
+    while True:
+        page = asking.ask("list", **after)
+        runs = cast("list[dict[str, object]]", page.get("runs", []))
+        found += [str(run.get("name") or run.get("instance")) for run in runs if run.get("exit") is None]
+        if not page.get("more") or not runs:
+            return found
+        after = {"instance": runs[-1]["instance"], "attempt": runs[-1]["attempt"]}

@@ -1,0 +1,71 @@
+"""What Nexus and node proxy are told when they are started, and whether a restart would change anything."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from omnitide.cli.session import load_settings
+
+if TYPE_CHECKING:
+    from omnitide.cli.fabric.layout import Ready
+
+Flags = dict[str, tuple[str, ...]]
+"""By flag, with its values: `--listen`, `--public-name`."""
+
+_KEYS: Final = {
+    "--listen": "nexus.listen",
+    "--api-port": "nexus.api_port",
+    "--node-port": "nexus.node_port",
+    "--grpc-port": "nexus.grpc_port",
+    "--public-name": "nexus.public_names",
+}
+_SECTIONS: Final = {
+    "nexus": ("nexus", "lease", "log", "limits", "snapshots"),
+    "node": ("node", "log", "limits"),
+}
+_PLACES: Final = {"nexus.api_port": "url", "nexus.node_port": "node_endpoint", "nexus.grpc_port": "grpc_endpoint"}
+"""Which of the addresses of a running Nexus tells which port it got."""
+
+
+def flags_of(arguments: Sequence[str]) -> Flags:
+    """Pairs of flag and value, as words of a command line."""
+    found: Flags = {}
+    for flag, value in zip(arguments[::2], arguments[1::2], strict=False):
+        found[flag] = (*found.get(flag, ()), value)
+    return found
+
+
+def words_of(flags: Flags) -> list[str]:
+    return [word for flag, values in flags.items() for value in values for word in (flag, value)]
+
+
+def settings_of(name: str, flags: Flags) -> dict[str, str]:
+    """The settings that a start with these flags would bring into force for good, as text. Raises Failure."""
+    from omnitide.config.fields import catalogue
+
+    given: dict[str, object] = {
+        _KEYS[flag]: values if flag == "--public-name" else values[-1]
+        for flag, values in flags.items()
+        if flag in _KEYS
+    }
+    loaded = load_settings(flags.get("--config", ("",))[-1], flags=given)
+    return {
+        key: str(getattr(getattr(loaded.settings, field.section), field.name))
+        for key, field in catalogue().items()
+        # Folders are the caller's affair, and what is live is taken over without a restart.
+        if field.section in _SECTIONS[name] and not field.live and field.name != "data_dir"
+    }
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str], ready: "Ready | None" = None) -> list[str]:
+    """What a restart would change, in words. Any port at all (0) is also the one that Nexus has."""
+    found: list[str] = []
+    for key, wanted in after.items():
+        had = before.get(key)
+        if key in _PLACES and ready is not None:
+            got = getattr(ready, _PLACES[key]).rpartition(":")[2]
+            if wanted in ("0", got):
+                continue
+            had = got
+        if had is not None and had != wanted:
+            found.append(f"{key} {had or '(none)'} -> {wanted or '(none)'}")
+    return found

@@ -1,0 +1,159 @@
+"""One process that is kept: what it is, how it is, and starting it."""
+
+import os
+import signal
+
+from omnitide.supervisor import identity
+from omnitide.supervisor.loop import Timer, now_ms
+from omnitide.supervisor.shapes import Json, texts, words
+
+MAX_LOG_BYTES = 16 << 20
+"""A log that is larger when its process is started is set aside, in place of the one set aside before."""
+
+
+class Spec:
+    """What is to run."""
+
+    __slots__ = ("argv", "folder", "log", "settings", "told")
+
+    def __init__(self, argv: list[str], folder: str, log: str, told: dict[str, str], settings: dict[str, str]) -> None:
+        self.argv = argv
+        self.folder = folder
+        """Its data: what makes it the one that is meant."""
+        self.log = log
+        self.told = told
+        """Variables that it is given besides the environment of whoever asked for it."""
+        self.settings = settings
+        """The settings it was started with, for whoever wants to know whether a restart would change anything."""
+
+
+class Child:
+    __slots__ = (
+        "began_ms",
+        "environment",
+        "failures",
+        "gave_up",
+        "last_end",
+        "last_end_ms",
+        "mark",
+        "name",
+        "ours",
+        "pid",
+        "pidfd",
+        "restarts",
+        "spec",
+        "timer",
+        "wanted",
+    )
+
+    def __init__(self, name: str, spec: Spec) -> None:
+        self.name = name
+        self.spec = spec
+        self.environment = dict(os.environ)
+        """Never written down: it may hold secrets."""
+        self.wanted = False
+        self.pid = 0
+        """0: it does not run."""
+        self.mark = ""
+        self.pidfd = -1
+        self.ours = False
+        """It is a child of this process, so its exit code will be known."""
+        self.began_ms = 0
+        self.failures = 0
+        self.restarts = 0
+        self.last_end = ""
+        self.last_end_ms = 0
+        self.gave_up = ""
+        """Why it is not started again though it is wanted."""
+        self.timer: Timer | None = None
+        """Until the next start, or until it is killed."""
+
+    @property
+    def running(self) -> bool:
+        return self.pid > 0
+
+    def start(self) -> None:
+        """In a session of its own: it outlives this process. Raises OSError."""
+        _turn(self.spec.log)
+        os.makedirs(self.spec.folder, mode=0o700, exist_ok=True)
+        output = os.open(self.spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            pid = os.posix_spawn(
+                self.spec.argv[0],
+                self.spec.argv,
+                {**self.environment, **self.spec.told},
+                file_actions=(
+                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, output, 1),
+                    (os.POSIX_SPAWN_DUP2, output, 2),
+                ),
+                setsid=True,
+                setsigmask=(),
+                setsigdef=(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE),
+            )
+        finally:
+            os.close(output)
+        self._hold(pid, ours=True)
+
+    def adopt(self, pid: int) -> None:
+        """Take over one that somebody else started. Raises OSError."""
+        self._hold(pid, ours=False)
+
+    def _hold(self, pid: int, *, ours: bool) -> None:
+        self.pidfd = os.pidfd_open(pid)
+        self.pid, self.mark, self.ours, self.began_ms = pid, identity.mark(pid), ours, now_ms()
+
+    def signal(self, number: int) -> None:
+        if self.running:
+            try:
+                signal.pidfd_send_signal(self.pidfd, number)
+            except ProcessLookupError:
+                pass
+
+    def reap(self) -> "tuple[str, int | None]":
+        """How it ended, in words, and its exit code if it had one. Call it when the descriptor says that it did."""
+        code: int | None = None
+        if self.ours:
+            _, status = os.waitpid(self.pid, 0)
+            given = os.waitstatus_to_exitcode(status)
+            if given >= 0:
+                code, how = given, f"exit code {given}"
+            else:
+                how = f"killed by {signal.Signals(-given).name}"
+        else:
+            how = "ended, nobody knows how: it was started by a supervisor before this one"
+        os.close(self.pidfd)
+        self.pid, self.pidfd, self.mark = 0, -1, ""
+        return how, code
+
+    def public(self) -> Json:
+        return {
+            "argv": self.spec.argv,
+            "folder": self.spec.folder,
+            "log": self.spec.log,
+            "told": self.spec.told,
+            "settings": self.spec.settings,
+            "wanted": self.wanted,
+            "pid": self.pid,
+            "mark": self.mark,
+            "restarts": self.restarts,
+            "last_end": self.last_end,
+            "last_end_ms": self.last_end_ms,
+            "gave_up": self.gave_up,
+        }
+
+
+def read_spec(given: Json) -> Spec:
+    """Raises ValueError."""
+    argv, folder, log = words(given.get("argv")), given.get("folder"), given.get("log")
+    if not argv or not isinstance(folder, str) or not isinstance(log, str):
+        raise ValueError("a process needs argv, folder and log")
+    return Spec(argv, folder, log, texts(given.get("told")), texts(given.get("settings")))
+
+
+def _turn(log: str) -> None:
+    try:
+        if os.stat(log).st_size > MAX_LOG_BYTES:
+            os.replace(log, f"{log}.1")
+    except OSError:
+        pass
