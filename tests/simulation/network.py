@@ -7,10 +7,11 @@ copies do not happen within a TCP stream: they stand for what happens across str
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 from omnitide.nexus.sessions import Peer, Sessions
+from omnitide.nexus.tunnels import Tunnels
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
 from simulation.processes import Process
@@ -36,9 +37,11 @@ class Weather(NamedTuple):
 class Wire:
     """One direction of a stream."""
 
-    def __init__(self, network: "Network", node: str, parse: Callable[[bytes], Any]) -> None:
+    def __init__(self, network: "Network", node: str, parse: Callable[[bytes], Any], stream: int = 0) -> None:
+        """`stream`: number of the node's session, for what goes to the node."""
         self._network = network
         self._node = node
+        self._stream = stream
         self._parse = parse
         self._queue: deque[tuple[float, bytes]] = deque()
         self._last = 0.0
@@ -59,6 +62,15 @@ class Wire:
             await self._wait(None)
         if self.broken:
             raise LinkClosed(self.broken)
+        network = self._network
+        if network.meddle is not None and self._stream:
+            changed = pb.NexusMessage.FromString(message.SerializeToString())
+            for other in network.meddle(self._node, self._stream, changed):
+                self._put(other)
+        else:
+            self._put(message)
+
+    def _put(self, message: Any) -> None:
         network, rng = self._network, self._network.rng
         raw = message.SerializeToString()
         self._push(raw, network.delay())
@@ -143,7 +155,9 @@ class Network:
         self.weather = Weather()
         self._cut: dict[str, None] = {}
         self._streams: dict[_Stream, None] = {}
-        self._nexus: tuple[Sessions, Process] | None = None
+        self._nexus: tuple[Sessions, Tunnels, Process] | None = None
+        self.meddle: Callable[[str, int, pb.NexusMessage], list[pb.NexusMessage]] | None = None
+        """What a node (by a session's number) is told instead of a message from Nexus."""
         self.dials = 0
 
     def delay(self) -> float:
@@ -155,8 +169,8 @@ class Network:
     def is_cut(self, node: str) -> bool:
         return node in self._cut
 
-    def nexus_listens(self, sessions: Sessions, process: Process) -> None:
-        self._nexus = (sessions, process)
+    def nexus_listens(self, sessions: Sessions, tunnels: Tunnels, process: Process) -> None:
+        self._nexus = (sessions, tunnels, process)
 
     def nexus_dies(self) -> None:
         """Its machine answers every stream with a reset."""
@@ -197,23 +211,36 @@ class Network:
 
     async def dial(self, node: str, key_digest: str) -> End:
         self.dials += 1
+        sessions, _, process = await self._reach(node)
+        up = Wire(self, node, pb.NodeMessage.FromString)
+        down = Wire(self, node, pb.NexusMessage.FromString, self.dials)
+        stream = _Stream(node, End(up, down), End(down, up))
+        peer = Peer(node, key_digest, "simulated")
+        self._streams[stream] = None
+        process.spawn(self._serve(stream, lambda: sessions.serve(stream.nexus_end, peer)), f"session {node}")
+        return stream.node_end
+
+    async def open_tunnel(self, node: str) -> End:
+        _, tunnels, process = await self._reach(node)
+        up = Wire(self, node, pb.TunnelFrame.FromString)
+        down = Wire(self, node, pb.TunnelFrame.FromString)
+        stream = _Stream(node, End(up, down), End(down, up))
+        self._streams[stream] = None
+        process.spawn(self._serve(stream, lambda: tunnels.accept(stream.nexus_end, node)), f"tunnel {node}")
+        return stream.node_end
+
+    async def _reach(self, node: str) -> tuple[Sessions, Tunnels, Process]:
         await asyncio.sleep(self.delay())
         if self.is_cut(node):
             await asyncio.sleep(self.rng.uniform(*KEEPALIVE_S))
             raise LinkClosed("no route")
         if self._nexus is None:
             raise LinkClosed("connection refused")
-        sessions, process = self._nexus
-        up = Wire(self, node, pb.NodeMessage.FromString)
-        down = Wire(self, node, pb.NexusMessage.FromString)
-        stream = _Stream(node, End(up, down), End(down, up))
-        self._streams[stream] = None
-        process.spawn(self._serve(sessions, stream, key_digest), f"session {node}")
-        return stream.node_end
+        return self._nexus
 
-    async def _serve(self, sessions: Sessions, stream: _Stream, key_digest: str) -> None:
+    async def _serve(self, stream: _Stream, service: Callable[[], Awaitable[None]]) -> None:
         try:
-            await sessions.serve(stream.nexus_end, Peer(stream.node, key_digest, "simulated"))
+            await service()
         finally:
             self._streams.pop(stream, None)
 
@@ -230,4 +257,4 @@ class Dialer:
         return await self._network.dial(self._node, self._key_digest)
 
     async def open_tunnel(self, endpoint: str) -> End:
-        raise LinkClosed("no tunnels in the simulation")
+        return await self._network.open_tunnel(self._node)

@@ -7,10 +7,12 @@ from typing import Final, NamedTuple
 
 from omnitide.drivers.protocol import Exit
 from omnitide.fabric import commands as cm
-from omnitide.fabric.events import decode_entry, kind_of
+from omnitide.fabric.events import InstanceEnded, decode_entry, kind_of
 from omnitide.fabric.invariants import violations
+from omnitide.fabric.rules.failing import gave_up, halted_by
 from omnitide.fabric.state import (
     ENDED,
+    Agent,
     InstanceStatus,
     JobStatus,
     NodeStatus,
@@ -22,11 +24,14 @@ from omnitide.scheduler.table import NodeTable
 from omnitide.scheduler.waiting import derive_asks
 from omnitide.store.memory import AppendFault
 from simulation.network import Weather
+from simulation.oddities import Oddities
 from simulation.virtual_loop import run
 from simulation.world import World
 from support.fake_driver import NO_FAULTS, Faults
 
 AGENTS: Final = ("blue", "red", "green", "gold")
+PICKY: Final = ("refuse", "needs")
+"""Programs that some nodes, or all, say at once that they can never start."""
 STEADY: Final = ("run", "stubborn")
 CONVERGE_S: Final = 400.0
 
@@ -51,11 +56,17 @@ async def _live(seed: int, verbose: bool) -> World:
     nodes = [rng.choice((2_000, 4_000, 8_000)) for _ in range(rng.randrange(1, 6))]
     world = World(seed, nodes)
     await world.start_nexus()
+    for number, node in enumerate(world.nodes):
+        node.runtime.lacks = ("gpu",) if number % 3 else ()
     await world.join_all()
     life = _Life(world, rng, verbose)
+    oddities = Oddities(world, seed, life.dead, life.say)
+    oddities.begin()
     await life.turbulence(rng.uniform(20, 90))
+    await oddities.end()
     await life.calm()
     await life.converge()
+    oddities.verify()
     return world
 
 
@@ -85,6 +96,8 @@ def census(seeds: range) -> dict[str, int]:
         for record in world.storage.records(world.storage.first - 1, 10**9, 10**12):
             for event in decode_entry(record.payload).events:
                 seen[kind_of(event)] = seen.get(kind_of(event), 0) + 1
+                if isinstance(event, InstanceEnded) and event.exit is not None and event.exit.permanent:
+                    seen["permanent failures"] = seen.get("permanent failures", 0) + 1
         seen["nexus restarts"] = seen.get("nexus restarts", 0) + world.nexus_starts - 1
         seen["sessions"] = seen.get("sessions", 0) + world.network.dials
 
@@ -182,7 +195,10 @@ class _Life:
 
     def _spec(self) -> AgentSpec:
         rng = self.rng
-        command = rng.choice((("run",), ("run",), ("run",), ("stubborn",), ("exit", "1", "700"), ("exit", "0", "2500")))
+        steady = (("run",), ("run",), ("run",), ("stubborn",))
+        command = rng.choice(
+            (*steady, ("exit", "1", "700"), ("exit", "0", "2500"), ("needs", "gpu"), ("refuse", "user"))
+        )
         return AgentSpec(
             command=command,
             resources=Resources(cpu=rng.choice((100, 500, 1500)), memory=1 << 20),
@@ -329,8 +345,11 @@ class _Life:
                     continue
                 if not agent.wants(slot):
                     found.append(f"{label} has slot {slot}, which nobody wants")
-                # A replica that fits nowhere uses up the update's budget: the old version rightly stays.
-                waits = agent.counts.pending > 0
+                # A replica that fits nowhere, or that nobody can know anything of, uses up the update's budget: the old
+                # version rightly stays.
+                # So it does once the new one has failed for good somewhere: nothing more is taken for it.
+                halted = halted_by(state, agent) is not None
+                waits = agent.counts.pending > 0 or self._unknown(agent) or halted
                 if current.version != agent.version and current.status is not InstanceStatus.PENDING and not waits:
                     found.append(f"{label} runs version {current.version} of {agent.version} in slot {slot}")
                 steady = agent.spec.command[0] in STEADY
@@ -339,9 +358,20 @@ class _Life:
                     finished = agent.spec.restart.policy == "never" and current.status is InstanceStatus.FAILED
                     if not finished:
                         found.append(f"{label} slot {slot} is {current.status.value}")
+                elif agent.spec.command[0] in PICKY and current.version == agent.version:
+                    # Either it has found a node that can, or everyone has stopped trying.
+                    rests = current.status in (InstanceStatus.RUNNING, InstanceStatus.PENDING)
+                    once = agent.spec.restart.policy == "never" and current.status is InstanceStatus.FAILED
+                    if not rests and not once and not gave_up(current, place_, agent.spec.restart):
+                        found.append(f"{label} slot {slot} is {current.status.value}, and cannot start")
                 elif current.status is InstanceStatus.STOPPING and not done:
                     found.append(f"{label} slot {slot} is stopping")
         return found
+
+    def _unknown(self, agent: Agent) -> bool:
+        """Whether replicas of it stay on a node that is gone for good."""
+        current = [self.world.state().instances[slot.current] for slot in agent.slots.values()]
+        return any(instance.node in self.dead and instance.status not in ENDED for instance in current)
 
     def _jobs(self) -> list[str]:
         state = self.world.state()

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from omnitide.fabric import decide as deciding
 from omnitide.fabric.commands import PlaceInstances, ReportInstances
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.rules import nodes, placing, reports, returning, settle
+from omnitide.fabric.rules import failing, nodes, placing, reports, returning, settle
 from omnitide.nexus import engine as engines
 from omnitide.nexus.watching import Watcher
 from omnitide.node import reconciler as reconcilers
@@ -33,6 +33,16 @@ def same_generation_again(patch: pytest.MonkeyPatch) -> None:
 def stale_generation_kept(patch: pytest.MonkeyPatch) -> None:
     """A node that comes back keeps whatever it ran, also where the slot has moved on."""
     patch.setattr(returning, "_may_merge", lambda draft, instance: True)
+
+
+def restarted_run_interrupts(patch: pytest.MonkeyPatch) -> None:
+    """A node that comes back gets its slots back also for what it has just started anew."""
+    patch.setattr(returning, "_is_replaced", lambda draft, instance: False)
+
+
+def permanent_causes_tried_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """What can start nowhere is tried again and again."""
+    patch.setattr(failing, "gave_up", lambda instance, slot, restart: False)
 
 
 def reports_taken_again(patch: pytest.MonkeyPatch) -> None:
@@ -100,6 +110,8 @@ def removed_instances_run_on(patch: pytest.MonkeyPatch) -> None:
 MUTATIONS: tuple[Mutation, ...] = (
     same_generation_again,
     stale_generation_kept,
+    restarted_run_interrupts,
+    permanent_causes_tried_for_ever,
     reports_taken_again,
     acknowledged_before_the_sync,
     watchers_without_a_bound,

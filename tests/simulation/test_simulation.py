@@ -83,6 +83,7 @@ def test_a_life_is_eventful_enough_to_prove_something() -> None:
         "node.drained.v1",
         "node.port-refused.v1",
         "job.finished.v1",
+        "permanent failures",
         "nexus restarts",
         "sessions",
     } - {kind for kind, count in seen.items() if count > 0}

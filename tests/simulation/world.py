@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from omnitide.config.settings import Settings
 from omnitide.fabric.commands import Command, Header, IssueToken, JoinNode
@@ -19,8 +21,9 @@ from omnitide.nexus.watching import Committed
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.facts import Facts, HostUse
 from omnitide.node.launching import NodeContext
-from omnitide.node.outbox import Outbox, memory_connection
+from omnitide.node.outbox import DEFAULT_LIMITS, Outbox, memory_connection
 from omnitide.node.proxy import Parts, Proxy
+from omnitide.node.retention import Retention
 from omnitide.node.session import Who
 from omnitide.operations.runtime import NotServing, Trimmed, WatchLagged
 from omnitide.security.certificates import from_ms
@@ -33,8 +36,11 @@ from simulation.processes import Process, install
 from support.fake_driver import FakeDriver, FakeRuntime, Faults
 
 EPOCH_MS: Final = 1_800_000_000_000
-LIMITS: Final = EngineLimits(snapshot_every=60, keep_entries=120, watcher_entries=12, recent_entries=50)
+LIMITS: Final = EngineLimits(inbox=100, snapshot_every=60, keep_entries=120, watcher_entries=12, recent_entries=50)
 ENDPOINT: Final = "nexus:7401"
+STOP_BACK_MS: Final = 30_000
+STOP_S: Final = 30.0
+LINGER_S: Final = 1.0
 
 _keyrings: list[Keyring] = []
 
@@ -72,6 +78,9 @@ class SimHost:
         )
         self.busy: set[int] = set()
 
+    def relabel(self, labels: dict[str, str]) -> None:
+        self._facts = replace(self._facts, labels=labels)
+
     def facts(self) -> Facts:
         return self._facts
 
@@ -93,11 +102,18 @@ class SimNode:
         self.clock = WorldClock(world.rng.randrange(-2000, 2000))
         self.host = SimHost(self.name, cpu_milli, {"zone": "ab"[number % 2]})
         self.runtime = FakeRuntime(now_ms=self.clock.now_ms, rng=world.rng)
-        self._disk = memory_connection()
+        self.disk = memory_connection()
+        self.outbox_limits = DEFAULT_LIMITS
+        self.retention = Retention()
+        self.spare_driver = False
+        """A second driver, for which there is never anything to do."""
+        self._spare_runtime = FakeRuntime(now_ms=self.clock.now_ms, rng=world.rng)
         self._boots = 0
         self._outboxes = 0
         self.process: Process | None = None
         self.proxy: Proxy | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._told_to_stop = False
 
     def _new_outbox_id(self) -> str:
         self._outboxes += 1
@@ -105,22 +121,25 @@ class SimNode:
 
     def start(self) -> None:
         assert self.process is None
+        self._told_to_stop = False
         boot = f"{self.id}-boot{self._boots}"
+        drivers = (FakeDriver(self.runtime), *([FakeDriver(self._spare_runtime, "spare")] if self.spare_driver else []))
         self.process = Process(self.name)
         self.proxy = Proxy(
             Parts(
                 who=Who(node_id=self.id, boot_id=boot, software="omnitide/sim"),
                 context=NodeContext(node_name=self.name),
-                drivers=(FakeDriver(self.runtime),),
+                drivers=drivers,
                 host=self.host,
-                outbox=Outbox(self._disk, boot_id=boot, new_id=self._new_outbox_id),
+                outbox=Outbox(self.disk, boot_id=boot, new_id=self._new_outbox_id, limits=self.outbox_limits),
                 dialer=Dialer(self.world.network, self.id, self.key_digest),
                 endpoints=Endpoints((), (ENDPOINT,)),
                 clock=self.clock,
                 rng=self.world.rng,
+                retention=self.retention,
             )
         )
-        self.process.spawn(self._run(self.proxy), self.name)
+        self._running = self.process.spawn(self._run(self.proxy), self.name)
 
     async def _run(self, proxy: Proxy) -> None:
         try:
@@ -135,6 +154,25 @@ class SimNode:
             process, self.process, self.proxy = self.process, None, None
             self.world.network.node_dies(self.id)
             await process.kill()
+
+    async def stop_proxy(self) -> None:
+        """SIGTERM: it takes its leave and ends; what runs goes on."""
+        process, proxy, running = self.process, self.proxy, self._running
+        if process is None or proxy is None or running is None:
+            return
+        self._told_to_stop = True
+        proxy.stop("the node proxy stops", STOP_BACK_MS)
+        await asyncio.wait({running}, timeout=STOP_S)
+        if not running.done():
+            self.world.faults_found.append(f"the proxy of {self.name} does not stop")
+        await asyncio.sleep(LINGER_S)  # what it said last is under way, and arrives without it
+        if self.process is process:
+            await self.kill_proxy()
+
+    @property
+    def ending(self) -> bool:
+        """Its proxy was told to end, or has ended by itself."""
+        return self._told_to_stop or (self._running is not None and self._running.done())
 
     async def kill_machine(self) -> None:
         """Power loss: all that ran is gone. The disk keeps what it had."""
@@ -162,6 +200,7 @@ class World:
         self._ids = 0
         self._log: MemoryLog | None = None
         self._process: Process | None = None
+        self._stopping: Process | None = None
         self.nexus: Nexus | None = None
         self.nexus_starts = 0
         self.checked = 0
@@ -179,12 +218,13 @@ class World:
         return f"{self._ids:04d}{self.rng.randrange(16**4):04x}"
 
     async def start_nexus(self) -> None:
-        assert self.nexus is None
+        if self._process is not None:
+            return  # somebody else has just started it
         if self._log is None:
             self._log = MemoryLog(self.storage, self._before_durable)
         self.nexus_starts += 1
-        self._process = Process(f"nexus{self.nexus_starts}")
-        starting = self._process.spawn(
+        process = self._process = Process(f"nexus{self.nexus_starts}")
+        starting = process.spawn(
             Nexus.start(
                 self._log,
                 _keyring(),
@@ -194,11 +234,43 @@ class World:
                 limits=LIMITS,
             )
         )
-        self.nexus = await starting
+        await asyncio.wait({starting})
+        if starting.cancelled():
+            return  # killed while it started
+        self.nexus = starting.result()
         self.nexus.engine.subscribe(self._check)
-        self._process.spawn(self._watch(self.nexus), "watcher")
+        process.spawn(self._watch(self.nexus), "watcher")
         self._verify_promises()
-        self.network.nexus_listens(self.nexus.sessions, self._process)
+        self.network.nexus_listens(self.nexus.sessions, self.nexus.tunnels, process)
+
+    async def stop_nexus(self) -> None:
+        """SIGTERM: what was asked before is answered, and it ends."""
+        nexus, process = self.nexus, self._process
+        if nexus is None or process is None:
+            return
+        self._stopping = process
+        closing = process.spawn(nexus.close())
+        await asyncio.wait({closing}, timeout=STOP_S)
+        if not closing.done():
+            self.faults_found.append("Nexus does not stop")
+        if self._process is process:
+            await self.kill_nexus()
+
+    @property
+    def nexus_stops(self) -> bool:
+        """It takes nothing more, and has not ended yet."""
+        return self._process is not None and self._stopping is self._process
+
+    @property
+    def log(self) -> MemoryLog | None:
+        return self._log
+
+    def spawn_in_nexus(self, work: Coroutine[Any, Any, None]) -> None:
+        """Something that somebody asks of this Nexus, and that ends with it."""
+        if self._process is None:
+            work.close()
+        else:
+            self._process.spawn(work)
 
     async def kill_nexus(self) -> None:
         """kill -9, or the power: what was not synced may be gone."""
@@ -271,6 +343,8 @@ class World:
         if nexus is None or process is None:
             return None
         asking = process.spawn(nexus.submit(command, Header(principal=principal)))
+        # Whoever asked may be gone when the answer comes.
+        asking.add_done_callback(lambda done: None if done.cancelled() else done.exception() and None)
         try:
             await asyncio.wait({asking})
             answer = asking.result()

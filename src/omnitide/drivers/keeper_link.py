@@ -11,6 +11,7 @@ import msgspec
 from omnitide.drivers.protocol import DriverError
 from omnitide.node.keeper import protocol
 from omnitide.node.keeper.launch import KeeperUnavailable, connect, ensure_keeper
+from omnitide.node.keeper.protocol import Json
 
 MAX_IN_FLIGHT = 4096
 """Requests without answer at a time; more wait their turn."""
@@ -229,5 +230,10 @@ async def open_link(
 
 def _connect(options: KeeperOptions) -> socket.socket:
     """Raises KeeperUnavailable, Refused, OSError."""
-    ensure_keeper(options.directory, cgroup=options.cgroup, max_runs=options.max_runs, leaf_pid=os.getpid())
+    start_keeper(options)
     return connect(options.directory)
+
+
+def start_keeper(options: KeeperOptions) -> Json:
+    """What the directory's keeper says of itself, started now if there is none; blocks. Raises as `ensure_keeper`."""
+    return ensure_keeper(options.directory, cgroup=options.cgroup, max_runs=options.max_runs, leaf_pid=os.getpid())

@@ -14,7 +14,8 @@ import msgspec
 
 from omnitide.drivers import process_usage, process_user
 from omnitide.drivers.keeper_link import KeeperLink, KeeperOptions, WireRun, open_link, unavailable
-from omnitide.drivers.process_logs import LogState, read_logs
+from omnitide.drivers.keeper_upgrade import bring_up_to_date
+from omnitide.drivers.process_logs import Beginning, LogState, read_logs
 from omnitide.drivers.process_watch import ProcessWatch
 from omnitide.drivers.protocol import (
     DriverError,
@@ -94,6 +95,8 @@ class ProcessDriver:
         self._options = KeeperOptions(directory, cgroup, max_runs)
         self._link: KeeperLink | None = None
         self._connecting = asyncio.Lock()
+        self._outdated: str | None = None
+        """Why the keeper is another program than this one's; None until that has been looked at, once in a process."""
         self._watches: WeakSet[ProcessWatch] = WeakSet()
         self._known: dict[RunKey, WireRun] = {}
         """The runs that have not ended, as last heard."""
@@ -116,6 +119,8 @@ class ProcessDriver:
                 raise unavailable("this driver has been closed")
             if self._link is not None and not self._link.closed:
                 return self._link
+            if self._outdated is None:
+                self._outdated = await asyncio.to_thread(bring_up_to_date, self._options)
             link = await open_link(self._options, self._pushed, self._lost)
             try:
                 await link.ask("hello", _Hello, {"protocol": protocol.VERSION})
@@ -181,7 +186,7 @@ class ProcessDriver:
             name=self.name,
             version=f"keeper {protocol.VERSION}+{info.code}",
             healthy=True,
-            detail="; ".join(info.problems),
+            detail="; ".join([*info.problems, *([self._outdated] if self._outdated else [])]),
             enforces=tuple(info.enforces),
         )
 
@@ -239,7 +244,13 @@ class ProcessDriver:
         return await asyncio.to_thread(process_usage.measure, running)
 
     def logs(
-        self, instance: str, *, tail_lines: int | None = None, since_ms: int = 0, follow: bool = False
+        self,
+        instance: str,
+        *,
+        tail_lines: int | None = None,
+        since_ms: int = 0,
+        after: str = "",
+        follow: bool = False,
     ) -> AsyncIterator[LogChunk]:
         wait: Callable[[LogState], Awaitable[LogState]] | None = None
         if follow:
@@ -249,7 +260,8 @@ class ProcessDriver:
                 return await self._ask("follow", LogState, fields, patient=True)
 
             wait = wait_for_more
-        return read_logs(self._options.directory, instance, tail_lines=tail_lines, since_ms=since_ms, wait=wait)
+        begin = Beginning(tail_lines, since_ms, after)
+        return read_logs(self._options.directory, instance, begin, wait=wait)
 
     async def close(self) -> None:
         self._closed = True

@@ -118,6 +118,10 @@ class LogChunk(msgspec.Struct, frozen=True):
     data: bytes
     """At most 64 KiB."""
     attempt: int
+    position: str = ""
+    """Where it ends, as the driver calls it; given back as `after`. Letters, digits, `.`, `:` and `-`, 60 at most."""
+    gap: bool = False
+    """Output between the chunk before and this one is not kept any more."""
 
 
 class DriverInfo(msgspec.Struct, frozen=True):
@@ -193,10 +197,20 @@ class Driver(Protocol):
         ...
 
     def logs(
-        self, instance: str, *, tail_lines: int | None = None, since_ms: int = 0, follow: bool = False
+        self,
+        instance: str,
+        *,
+        tail_lines: int | None = None,
+        since_ms: int = 0,
+        after: str = "",
+        follow: bool = False,
     ) -> AsyncIterator[LogChunk]:
         """Kept output of all attempts in order, oldest first; with `follow`, what comes too, until the instance is
-        removed, or its last run has ended and the reader has all of it. Raises DriverError where there are no logs."""
+        removed, or its last run has ended and the reader has all of it. Raises DriverError where there are no logs.
+
+        `since_ms`: from the first output on that is not older. `after`: from a chunk's position on, and then neither of
+        the others counts. With `follow` the first chunk is empty: its position is where the output begins.
+        """
         ...
 
     async def close(self) -> None:

@@ -290,7 +290,7 @@ class Engine:
                 _log.error("a command could not be decided", command=type(command).__name__, exc_info=error)
                 answer.set_exception(error)
                 continue
-            if isinstance(outcome, Decision) and outcome.entry.events:
+            if isinstance(outcome, Decision) and outcome.payload:
                 decided.payloads.append(outcome.payload)
                 decided.bytes += len(outcome.payload)
                 decided.entries.append(Committed(outcome.revision, outcome.entry))

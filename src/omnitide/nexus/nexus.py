@@ -206,13 +206,17 @@ class Nexus:
             use=_host_use(sample) if sample else None,
         )
 
-    def logs(self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int) -> AsyncIterator[LogPiece]:
+    def logs(
+        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
+    ) -> AsyncIterator[LogPiece]:
         known = self.engine.committed().instances.get(instance_id)
         if known is None:
             raise LogsUnavailable(f"instance {instance_id} is not known any more")
         if not known.node:
             raise LogsUnavailable(f"{known.name} has not been placed on a node yet")
-        return self.tunnels.logs(known.node, instance_id, follow=follow, tail_lines=tail_lines, since_ms=since_ms)
+        return self.tunnels.logs(
+            known.node, instance_id, follow=follow, tail_lines=tail_lines, since_ms=since_ms, after=after
+        )
 
     def readiness(self) -> list[Check]:
         refusing = self.engine.refusing

@@ -28,6 +28,11 @@ _log = logs.get(__name__)
 
 MAX_MESSAGE_BYTES: Final = 4 << 20
 MAX_SESSIONS: Final = 20_000
+"""Control streams, those included that have not said hello yet."""
+MAX_TUNNELS: Final = 4_000
+"""Streams for tunnels, those included that nobody waits for: each of them ends within seconds."""
+MAX_CALLS: Final = MAX_SESSIONS + MAX_TUNNELS + 1_000
+"""The rest are renewals. gRPC itself refuses what is above."""
 
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")
@@ -81,6 +86,7 @@ class NodeServicer(pb_grpc.NodeServiceServicer):
         self._authority = authority
         self._bundle = bundle
         self._now = now
+        self._open_sessions = self._open_tunnels = 0
 
     async def _peer(self, context: "grpc.aio.ServicerContext[Any, Any]") -> Peer:
         """The node at the other end, by its certificate; ends the call otherwise."""
@@ -99,10 +105,14 @@ class NodeServicer(pb_grpc.NodeServiceServicer):
         context: "grpc.aio.ServicerContext[Any, Any]",
     ) -> None:
         peer = await self._peer(context)
-        if len(self._sessions) >= MAX_SESSIONS:
+        if self._open_sessions >= MAX_SESSIONS:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_SESSIONS} nodes are connected already")
         link: ServerLink[pb.NexusMessage, pb.NodeMessage] = ServerLink(request_iterator, context)
-        await _until_closed(self._sessions.serve(link, peer), link.closed)
+        self._open_sessions += 1
+        try:
+            await _until_closed(self._sessions.serve(link, peer), link.closed)
+        finally:
+            self._open_sessions -= 1
 
     async def Tunnel(  # noqa: N802 # pyright: ignore[reportIncompatibleMethodOverride] writes, yields nothing
         self,
@@ -110,8 +120,14 @@ class NodeServicer(pb_grpc.NodeServiceServicer):
         context: "grpc.aio.ServicerContext[Any, Any]",
     ) -> None:
         peer = await self._peer(context)
+        if self._open_tunnels >= MAX_TUNNELS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_TUNNELS} tunnels are open already")
         link: ServerLink[pb.TunnelFrame, pb.TunnelFrame] = ServerLink(request_iterator, context)
-        await _until_closed(self._tunnels.accept(link, peer.node), link.closed)
+        self._open_tunnels += 1
+        try:
+            await _until_closed(self._tunnels.accept(link, peer.node), link.closed)
+        finally:
+            self._open_tunnels -= 1
 
     async def Renew(  # noqa: N802 the protocol's name
         self, request: pb.RenewRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -207,7 +223,9 @@ async def start_node_server(
     Raises OSError where the address cannot be bound.
     """
     server = grpc.aio.server(
-        options=server_options(keepalive_ms, keepalive_timeout_ms), compression=grpc.Compression.Gzip
+        options=server_options(keepalive_ms, keepalive_timeout_ms),
+        compression=grpc.Compression.Gzip,
+        maximum_concurrent_rpcs=MAX_CALLS,
     )
     pb_grpc.add_NodeServiceServicer_to_server(servicer, server)
     credentials = server_credentials(material, require_client_auth=True)

@@ -36,6 +36,7 @@ class Placer:
         self._waiting = Waiting(engine.committed())
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._fruitless = False
         self._look_s = 0.0
         engine.subscribe(self._on_commit)
@@ -54,6 +55,7 @@ class Placer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._wake_after(None)
 
     def _on_commit(self, before: FabricState, after: FabricState, _entries: list[Committed]) -> None:
         if after.pending and (after.pending is not before.pending or after.nodes is not before.nodes):
@@ -67,11 +69,18 @@ class Placer:
             pause_s: float | None = 0.0
             while pause_s == 0.0:
                 pause_s = await self._plan_once()
-            if pause_s is not None:
-                asyncio.get_running_loop().call_later(pause_s, self._wake.set)
+            self._wake_after(pause_s)
             if self._fruitless:
                 # Never more than a third of the time on plans that place nothing, however much waits in vain.
                 await asyncio.sleep(max(FRUITLESS_PAUSE_S, 2 * self._look_s))
+
+    def _wake_after(self, pause_s: float | None) -> None:
+        """Look again after a while: the one timer there is, however often something else has come first."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if pause_s is not None:
+            self._later = asyncio.get_running_loop().call_later(pause_s, self._wake.set)
 
     async def _plan_once(self) -> float | None:
         """One look. 0: look again at once; None: nothing to do until something changes; else: again after so long."""

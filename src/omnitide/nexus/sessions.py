@@ -34,6 +34,8 @@ ASSIGNMENTS_A_MESSAGE: Final = 200
 MAX_REPORTS: Final = 1000
 """Reports taken from one message; a longer message is a fault of the node's."""
 RETRY_S: Final = 0.25
+MAX_TUNNELS_WAITING: Final = 64
+"""Tunnels asked for that could not be told to the node yet; it opens 32 at a time."""
 
 NodeLink = Link[pb.NexusMessage, pb.NodeMessage]
 
@@ -59,12 +61,27 @@ class SessionSettings(NamedTuple):
     beat_ms: int
 
 
+class Kept(NamedTuple):
+    """A session whose number a proxy has on its disk."""
+
+    session: int
+    address: str
+
+
 class HostSample(NamedTuple):
     """A node's last answer to a beat."""
 
     at_ms: int
     keeper_alive: bool
     use: pb.HostUse
+
+
+class TunnelsFull(Exception):
+    """The node takes up tunnels more slowly than they are asked for."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"{MAX_TUNNELS_WAITING} streams wait to be told to node {node} already; try again later")
+        self.node = node
 
 
 class NodeSession:
@@ -79,13 +96,15 @@ class NodeSession:
         self.sample: HostSample | None = None
         self.stalled_since_ms = 0
         self._outbox = ""
-        self._hello = pb.Hello()
+        self._software = ""
+        self._boot = ""
         self._known: dict[str, int] = {}
         """What the node has been told: instance -> goal."""
         self._dirty = asyncio.Event()
         self._ack = 0
         self._acked = 0
-        self._tunnels: list[pb.OpenTunnel] = []
+        self._tunnels: dict[str, pb.OpenTunnel] = {}
+        """Those that the node has not been told of yet, by name."""
         self._beat = 0
         self._answered = 0
         self._settings_changed = False
@@ -93,7 +112,7 @@ class NodeSession:
     @property
     def memory(self) -> tuple[str, str]:
         """What tells two proxies with one identity apart: where they remember, and since when their machine runs."""
-        return self._hello.outbox_id, self._hello.boot_id
+        return self._outbox, self._boot
 
     # -- the life of a session ---------------------------------------------------------------------------------------
 
@@ -129,7 +148,7 @@ class NodeSession:
         await self._link.close()
 
     async def _refuse(self, reason: str, message: str, *, permanent: bool) -> None:
-        _log.warning("node refused", node=self.peer.node, reason=reason, detail=message)
+        _log.warning("node refused", node=self.peer.node, address=self.peer.address, reason=reason, detail=message)
         await self._link.send(pb.NexusMessage(refused=pb.Refused(reason=reason, message=message, permanent=permanent)))
 
     async def _handshake(self) -> bool:
@@ -140,7 +159,8 @@ class NodeSession:
         if first.WhichOneof("body") != "hello":
             await self._refuse("protocol", "the first message has to be a hello", permanent=True)
             return False
-        hello = self._hello = first.hello
+        hello = first.hello
+        self._outbox, self._boot, self._software = hello.outbox_id, hello.boot_id, hello.software
         if hello.node_id != self.peer.node:
             text = f"the certificate is of node {self.peer.node}, the hello of {hello.node_id}"
             await self._refuse("identity", text, permanent=True)
@@ -151,9 +171,14 @@ class NodeSession:
             text = f"the node speaks protocol {low} to {high}, Nexus {PROTOCOL_MIN} to {PROTOCOL_MAX}"
             await self._refuse("version", text, permanent=True)
             return False
-        if self._sessions.used_elsewhere(self.peer.node, hello):
-            text = "another proxy is connected with this identity: a copy, or the last connection is not over yet"
+        other = self._sessions.used_elsewhere(self)
+        if other is not None:
+            text = f"another proxy is connected with this identity, from {other}: a copy, or the last connection, dying"
             await self._refuse("in-use", text, permanent=False)
+            return False
+        kept = self._sessions.kept_elsewhere(self.peer.node, hello.last_session)
+        if kept is not None:
+            await self._refuse("copied", _copied(hello.last_session, kept), permanent=True)
             return False
         outcome = await self._connect(hello)
         if isinstance(outcome, Rejection):
@@ -162,7 +187,6 @@ class NodeSession:
             await self._refuse(reason, outcome.message, permanent=outcome.code in ("not-found", "forbidden"))
             return False
         self.epoch = int(outcome.result["session"])
-        self._outbox = hello.outbox_id
         self._ack = self._acked = int(outcome.result["sequence"])
         self._sessions.began(self)
         await self._link.send(pb.NexusMessage(welcome=self._welcome(protocol, hello)))
@@ -183,8 +207,8 @@ class NodeSession:
         state = self._engine.committed()
         return translate.facts_from(
             facts,
-            software=self._hello.software,
-            boot_id=self._hello.boot_id,
+            software=self._software,
+            boot_id=self._boot,
             join_labels=self._sessions.join_labels(state, self.peer.node),
         )
 
@@ -233,6 +257,9 @@ class NodeSession:
                 await self._reports(message.reports)
             elif body == "beat":
                 self._beat_answered(message.beat)
+            elif body == "kept":
+                if message.kept.session == self.epoch:
+                    self._sessions.kept(self)
             elif body == "facts":
                 facts = self._facts(message.facts)
                 self._require(
@@ -291,8 +318,15 @@ class NodeSession:
         self._dirty.set()
 
     def open_tunnel(self, request: pb.OpenTunnel) -> None:
-        self._tunnels.append(request)
+        """Ask the node to open a tunnel. Raises TunnelsFull."""
+        if len(self._tunnels) >= MAX_TUNNELS_WAITING:
+            raise TunnelsFull(self.peer.node)
+        self._tunnels[request.tunnel] = request
         self._dirty.set()
+
+    def withdraw_tunnel(self, tunnel: str) -> None:
+        """Nobody waits for it any more: if the node has not been told yet, it never is."""
+        self._tunnels.pop(tunnel, None)
 
     async def _send(self) -> None:
         await self._sync(full=True)
@@ -304,7 +338,8 @@ class NodeSession:
                 await self._link.send(pb.NexusMessage(ack=pb.Ack(outbox_id=self._outbox, sequence=self._acked)))
             await self._sync(full=False)
             while self._tunnels:
-                await self._link.send(pb.NexusMessage(open_tunnel=self._tunnels.pop(0)))
+                request = self._tunnels.pop(next(iter(self._tunnels)))
+                await self._link.send(pb.NexusMessage(open_tunnel=request))
             if self._settings_changed:
                 self._settings_changed = False
                 await self._link.send(pb.NexusMessage(settings=self._settings_message()))
@@ -359,6 +394,14 @@ class NodeSession:
             await self._link.send(pb.NexusMessage(beat=pb.Beat(number=self._beat)))
 
 
+def _copied(told: int, kept: Kept) -> str:
+    return (
+        f"this node remembers session {told}, and session {kept.session} was kept by a proxy with its identity at "
+        f"{kept.address}: this is a copy of it, or its disk was put back to an earlier day. Two nodes need two "
+        "identities (omnitide join); if this is the only one, delete outbox.db in its data directory and start it again"
+    )
+
+
 _NOTHING: Final = cm.InstanceReport(instance="", attempt=0, phase=Phase.NONE)
 
 
@@ -371,6 +414,9 @@ class Sessions:
         self.settings = settings
         self._leases = leases
         self._live: dict[str, NodeSession] = {}
+        self._kept: dict[str, Kept] = {}
+        """By node: as long as this process lives and the node is of the fabric. A new Nexus learns it with each node's
+        first session, and until then takes a node's word for who it is."""
         self._ending: set[asyncio.Task[None]] = set()
         self._closing = False
         engine.subscribe(self._on_commit)
@@ -414,11 +460,22 @@ class Sessions:
             if not self._closing:
                 self._leases.session_closed(session.peer.node, session.epoch)
 
-    def used_elsewhere(self, node: str, hello: pb.Hello) -> bool:
-        """Whether a session stands that is not this node's own from before: another outbox or another boot is another
-        place. One node has one memory, so the same of both takes over its last session."""
-        session = self._live.get(node)
-        return session is not None and session.memory != (hello.outbox_id, hello.boot_id)
+    def used_elsewhere(self, newer: NodeSession) -> str | None:
+        """From where, if a session stands that is not this node's own from before: another outbox or another boot is
+        another place. One node has one memory, so the same of both takes over its last session."""
+        session = self._live.get(newer.peer.node)
+        return session.peer.address if session is not None and session.memory != newer.memory else None
+
+    def kept(self, session: NodeSession) -> None:
+        """The proxy of a session has its number on its disk, and shows it from now on."""
+        self._kept[session.peer.node] = Kept(session.epoch, session.peer.address)
+
+    def kept_elsewhere(self, node: str, told: int) -> Kept | None:
+        """The session that this identity has kept since the one that a hello tells of: whoever tells less than what was
+        kept is not who kept it. A node that remembers nothing (0) may have lost its memory, and is taken at its word;
+        a welcome that was lost under way was never kept."""
+        kept = self._kept.get(node)
+        return kept if kept is not None and 0 < told < kept.session else None
 
     def join_labels(self, state: FabricState, node: str) -> dict[str, str]:
         """Labels that came with the token by which the node joined; they stay when the token is gone."""
@@ -426,11 +483,13 @@ class Sessions:
         return {} if known is None else known.join_labels
 
     def _on_commit(self, before: FabricState, _after: FabricState, entries: list[Committed]) -> None:
-        if not self._live:
+        if not self._live and not self._kept:
             return
         touched: dict[str, None] = {}
         for _, entry in entries:
             for event in entry.events:
+                if isinstance(event, ev.NodeRemoved):
+                    self._kept.pop(event.node, None)
                 touched.update(dict.fromkeys(_nodes_of(before, event)))
         for node in touched:
             session = self._live.get(node)

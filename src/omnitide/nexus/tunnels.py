@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from omnitide.nexus.sessions import Sessions
+from omnitide.nexus.sessions import Sessions, TunnelsFull
 from omnitide.operations.runtime import LogPiece, LogsUnavailable, NodeAway
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import Link, LinkClosed
@@ -54,18 +54,21 @@ class Tunnels:
             await link.close()
 
     async def logs(
-        self, node: str, instance: str, *, follow: bool, tail_lines: int | None, since_ms: int
+        self, node: str, instance: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str
     ) -> AsyncIterator[LogPiece]:
         """Output of an instance from its node. Raises NodeAway and LogsUnavailable, at once where the node is away."""
-        request = pb.LogsRequest(instance=instance, follow=follow, since_ms=since_ms)
+        request = pb.LogsRequest(instance=instance, follow=follow, since_ms=since_ms, after=after)
         if tail_lines is not None:
             request.tail_lines = tail_lines
         name = self._new_name()
         async for frame in self._frames(node, name, pb.OpenTunnel(tunnel=name, logs=request)):
             body = frame.WhichOneof("body")
             if body == "log":
-                stream = "stderr" if frame.log.stream == "stderr" else "stdout"
-                yield LogPiece(frame.log.at_ms, stream, frame.log.attempt, frame.log.data)
+                log = frame.log
+                if after and not log.position:
+                    raise LogsUnavailable("the node's software is too old to go on in the middle of its output")
+                stream = "stderr" if log.stream == "stderr" else "stdout"
+                yield LogPiece(log.at_ms, stream, log.attempt, log.data, log.position, log.gap)
             elif body == "error":
                 raise LogsUnavailable(f"{frame.error.message or frame.error.reason}")
             elif body == "end":
@@ -80,7 +83,10 @@ class Tunnels:
             raise LogsUnavailable(f"{MAX_TUNNELS} streams are open already")
         waiting = self._waiting[name] = _Waiting(node)
         try:
-            session.open_tunnel(request)
+            try:
+                session.open_tunnel(request)
+            except TunnelsFull as full:
+                raise LogsUnavailable(str(full)) from full
             try:
                 link = await asyncio.wait_for(waiting.link, OPEN_TIMEOUT_S)
             except TimeoutError:
@@ -91,5 +97,6 @@ class Tunnels:
                 except LinkClosed as closed:
                     raise LogsUnavailable(f"the stream from the node broke: {closed.reason}") from closed
         finally:
+            session.withdraw_tunnel(name)
             waiting.done.set()
             self._waiting.pop(name, None)

@@ -75,7 +75,7 @@ class Node:
         self._driver = ProcessDriver(str(data / KEEPER_DIRECTORY), cgroup=cgroup)
         self._name = settings.node.name or suggest_name(socket.gethostname()) or identity.node_id
         self._node_id = identity.node_id
-        known = Endpoints(self._outbox.endpoints, (*endpoints, *identity.endpoints))
+        known = Endpoints(self._outbox.endpoints, identity.endpoints, given=endpoints)
         if not known.known:
             raise IdentityUnusable("no Nexus endpoint is known; give one with --endpoint HOST:PORT")
         dialer = GrpcDialer(lambda: identities.shown)

@@ -9,15 +9,17 @@ MAX_REDIRECTS: Final = 4
 
 
 class Endpoints:
-    """The addresses in order of preference: the leader as last heard of first."""
+    """The addresses in order of preference: at first what was given, then the leader as last heard of."""
 
-    def __init__(self, learned: Iterable[str], configured: Iterable[str]) -> None:
-        """`configured`: from the join or the command line; never forgotten, whatever a Nexus says later."""
-        self._configured = tuple(configured)
+    def __init__(self, learned: Iterable[str], configured: Iterable[str], given: Iterable[str] = ()) -> None:
+        """`given`: on the command line, by someone who knows better than what was learned: tried first at the start.
+        `configured`: from the join. Neither is ever forgotten, whatever a Nexus says later."""
+        first = tuple(given)
+        self._configured = (*first, *configured)
         self._known: list[str] = []
         self._next = 0
         self._redirects = 0
-        self.learn(learned)
+        self.learn((*first, *learned))
 
     @property
     def known(self) -> tuple[str, ...]:

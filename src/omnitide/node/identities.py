@@ -21,6 +21,10 @@ class IdentityUnusable(Exception):
     """The stored identity cannot be used, or there is none. The message is for people."""
 
 
+class IdentityNotRead(IdentityUnusable):
+    """Reading it came to nothing, for a reason that is not the identity's own: another try may succeed."""
+
+
 Wanted = TypeVar("Wanted", bound=msgspec.Struct)
 
 
@@ -69,14 +73,14 @@ def _finish(process: "subprocess.Popen[bytes]", given: bytes, wanted: type[Wante
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        raise IdentityUnusable(f"reading the identity took longer than {TOOL_SECONDS:g} s") from None
+        raise IdentityNotRead(f"reading the identity took longer than {TOOL_SECONDS:g} s") from None
     try:
         failed = msgspec.json.decode(out, type=Answer).error
         if failed:
             raise IdentityUnusable(failed)
         return msgspec.json.decode(out, type=wanted)
     except msgspec.MsgspecError as error:
-        raise IdentityUnusable(f"the identity tool ended with code {process.returncode} and no answer") from error
+        raise IdentityNotRead(f"the identity tool ended with code {process.returncode} and no answer") from error
 
 
 class Identities:

@@ -11,7 +11,8 @@ Work = TypeVar("Work")
 class Lanes(Generic[Work]):
     """One queue and one task an instance, while it has work. Exceptions of the work end the task group.
 
-    A queue is as long as what the reconciler asks for one instance before the first of it is done: a handful.
+    A queue is as long as what the reconciler asks for one instance before the first of it is done, a handful: what is
+    asked for again while it still waits to be done is done once.
     """
 
     def __init__(self, group: asyncio.TaskGroup, run: Callable[[Work], Awaitable[None]]) -> None:
@@ -22,7 +23,8 @@ class Lanes(Generic[Work]):
     def put(self, instance: str, work: Work) -> None:
         queue = self._queues.get(instance)
         if queue is not None:
-            queue.append(work)
+            if not queue or queue[-1] != work:
+                queue.append(work)
             return
         self._queues[instance] = deque([work])
         self._group.create_task(self._drain(instance), name=f"lane-{instance}")

@@ -1,7 +1,8 @@
 """The node proxy process: `python -m omnitide.node --data DIR`, on a machine that has joined a fabric.
 
-Exit codes: 0 stopped in order, 1 cannot run (the reason is on standard error), 2 wrong arguments or configuration,
-4 removed from the fabric.
+Exit codes: 0 stopped in order, 1 cannot run now (the reason is on standard error), 2 wrong arguments or configuration,
+4 removed from the fabric, 5 its identity cannot be used, 6 another node proxy has the data directory. Starting it again
+can help after 1 only.
 """
 
 import argparse
@@ -14,18 +15,21 @@ from typing import Final
 
 from omnitide.config import ConfigError, load
 from omnitide.config.watch import ConfigWatcher
-from omnitide.node.identities import IdentityUnusable, IdentityVault
-from omnitide.node.lock import Locked, lock_directory
+from omnitide.node.identities import IdentityNotRead, IdentityUnusable, IdentityVault
+from omnitide.security.data_lock import DataInUse, lock_data
 from omnitide.security.errors import SecurityError
-from omnitide.security.private_files import ensure_private_directory
+from omnitide.security.private_files import PRIVATE_UMASK, ensure_private_directory
 from omnitide.telemetry import logs
 
 IDENTITY_DIRECTORY: Final = "identity"
+LOCK_FILE: Final = "node.lock"
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_REMOVED: Final = 4
 """Nexus says that this node is no longer of the fabric: starting it again cannot help."""
+EXIT_UNUSABLE: Final = 5
+EXIT_HELD: Final = 6
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,14 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {problem}", file=sys.stderr)
         return EXIT_USAGE
     logs.configure(watcher.settings.log.level, watcher.settings.log.format)
+    # What instances make is not under it: the keeper sets theirs.
+    os.umask(PRIVATE_UMASK)
     data = Path(watcher.settings.node.data_dir).expanduser().absolute()
     try:
         ensure_private_directory(data)
-        with lock_directory(data):
+        with lock_data(data, LOCK_FILE, "node proxy"):
             return _run(watcher, data, tuple(given.endpoint or ()), given.cgroup)
-    except (SecurityError, IdentityUnusable, Locked, OSError) as error:
+    except (SecurityError, IdentityUnusable, DataInUse, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        match error:
+            case DataInUse():
+                return EXIT_HELD
+            case OSError() | IdentityNotRead():
+                return EXIT_FAILED
+            case _:
+                return EXIT_UNUSABLE
 
 
 def _run(watcher: ConfigWatcher, data: Path, endpoints: tuple[str, ...], cgroup: str) -> int:
@@ -72,7 +84,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--label", action="append", metavar="KEY=VALUE", type=_label, help="label that placement may ask for"
     )
-    parser.add_argument("--endpoint", action="append", metavar="HOST:PORT", help="Nexus to dial besides those known")
+    parser.add_argument("--endpoint", action="append", metavar="HOST:PORT", help="Nexus to dial before those known")
     parser.add_argument("--cgroup", choices=("auto", "off"), default="auto", help="whether to use control groups")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--log-format", choices=("console", "json"))

@@ -1,8 +1,9 @@
 """What a node remembers: reports that Nexus has not acknowledged, the desired state, and every instance's record.
 
 SQLite in WAL mode, one transaction a pass of the reconciler. `synchronous=NORMAL`: the log is synced at checkpoints
-only, so a commit costs about 0.1 ms and survives the death of the process, whenever it is killed. A power loss may take
-the last commits, but then the instances that they told of died too; the change of boot id makes a new outbox id, lest
+only, so a commit costs about 0.1 ms and survives the death of the process, whenever it is killed; only the number of a
+session, of which there are few, is synced by itself. A power loss may take the last commits, but then the instances
+that they told of died too; the change of boot id makes a new outbox id, lest
 sequence numbers that Nexus has seen before be given out again. Calls block: a commit is far shorter than a hop to a
 thread and back under load, and gRPC's keepalives are answered by its own threads even while a slow disk syncs.
 
@@ -15,6 +16,7 @@ the outbox go on in memory, under a new id, until `return_to_disk` succeeds.
 """
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
@@ -119,6 +121,19 @@ class Outbox:
     def endpoints(self) -> tuple[str, ...]:
         """Where Nexus was said to be last."""
         return tuple(self._meta("endpoints").split())
+
+    @property
+    def session(self) -> int:
+        """The last session that was kept; 0: none that is remembered."""
+        return int(self._meta("session") or 0)
+
+    def save_session(self, session: int) -> bool:
+        """Remember a session, through a power loss too: synced at once, as Nexus will hold the node to it. False where
+        it does not outlive the process."""
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._write(lambda: self._set_meta("session", str(session)))
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        return not self.in_memory
 
     def set_limits(self, limits: OutboxLimits) -> None:
         """Other bounds, from the next report on."""
@@ -407,8 +422,19 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
+def _make_private(path: str) -> None:
+    """Commands may hold secrets. What SQLite puts beside the file gets the file's own mode."""
+    with contextlib.suppress(OSError):  # a disk that refuses is reported by SQLite, and dealt with there
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for name in (path, f"{path}-wal"):
+            if os.path.exists(name):
+                os.chmod(name, 0o600)
+
+
 def _connect(path: str) -> sqlite3.Connection:
     """Raises sqlite3.Error."""
+    if path != MEMORY:
+        _make_private(path)
     connection = sqlite3.connect(path, isolation_level=None, timeout=0.0)
     try:
         # Exclusive: one process alone uses the file, and the WAL needs no shared memory beside it.

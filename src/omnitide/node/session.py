@@ -39,6 +39,8 @@ MAX_IN_FLIGHT: Final = 512
 """Reports sent and not acknowledged; further ones wait in the outbox."""
 MAX_DESIRED_BYTES: Final = 64 << 20
 """Of a full desired state in all its parts."""
+MAX_COMPLAINTS: Final = 64
+"""Different ones in one session; a further one is not told."""
 REFUSED_WAIT: Final = (30.0, 60.0)
 """Seconds between tries when Nexus refused for good: somebody may put it right there."""
 
@@ -148,6 +150,8 @@ class Session:
         self._facts_sent: Facts | None = None
         self._sent = self._acknowledged = 0
         """Sequences, of this session."""
+        self._kept: int | None = None
+        """This session's number, while Nexus does not know yet that it is on disk."""
         self._beat_asked: int | None = None
         self._beat_wake = asyncio.Event()
         self._beat_answer: pb.Beat | None = None
@@ -251,6 +255,7 @@ class Session:
             instances=[report_message(report) for report in self._node.inventory()],
             log_id=self._node.log_id,
             desired_revision=self._node.revision,
+            last_session=self._outbox.session,
         )
 
     def _first_answer(self, message: pb.NexusMessage) -> pb.Welcome:
@@ -272,6 +277,8 @@ class Session:
         self._endpoints.welcomed(_addresses(welcome.endpoints), endpoint)
         self._outbox.save_endpoints(self._endpoints.known)
         self._on_welcome()
+        # Durable before anything is said in it: from then on this node is known by having had it.
+        kept = bool(welcome.session) and self._outbox.save_session(welcome.session)
         if outbox_id != self._outbox.id:
             return False  # the outbox changed between hello and welcome
         if welcome.acknowledged_sequence > self._outbox.last_sequence:
@@ -283,6 +290,7 @@ class Session:
         self._sent = self._acknowledged = welcome.acknowledged_sequence
         self._beat_asked = self._beat_answer = self._silence = None
         self._said.clear()
+        self._kept = welcome.session if kept else None
         self._take_settings(welcome.settings)
         log.info(
             "connected",
@@ -363,6 +371,9 @@ class Session:
                 return "goodbye"
             if self._resync is not None:
                 return self._resync
+            if self._kept is not None:
+                kept, self._kept = self._kept, None
+                await link.send(pb.NodeMessage(kept=pb.Kept(session=kept)))
             if self._beat_answer is not None:
                 answer, self._beat_answer = self._beat_answer, None
                 await link.send(pb.NodeMessage(beat=answer))
@@ -411,7 +422,7 @@ class Session:
         self._node.settings(settings)
 
     def _complain(self, what: str, message: str, endpoint: str) -> None:
-        if what not in self._said:
+        if what not in self._said and len(self._said) < MAX_COMPLAINTS:
             self._said.add(what)
             log.warning(message, endpoint=endpoint)
 

@@ -116,6 +116,7 @@ class Tunnels:
                 request.instance,
                 tail_lines=request.tail_lines if request.HasField("tail_lines") else None,
                 since_ms=request.since_ms,
+                after=request.after,
                 follow=request.follow,
             )
             try:
@@ -138,7 +139,14 @@ async def _until_closed(link: TunnelLink) -> None:
 
 def _log(chunk: LogChunk) -> pb.TunnelFrame:
     return pb.TunnelFrame(
-        log=pb.LogData(at_ms=chunk.at_ms, stream=chunk.stream, data=chunk.data, attempt=chunk.attempt)
+        log=pb.LogData(
+            at_ms=chunk.at_ms,
+            stream=chunk.stream,
+            data=chunk.data,
+            attempt=chunk.attempt,
+            position=chunk.position,
+            gap=chunk.gap,
+        )
     )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from omnitide.security.errors import SecurityError
 
 MAX_PRIVATE_BYTES = 1 << 20
+PRIVATE_UMASK = 0o077
+"""For a process all of whose files are its owner's alone, those that libraries make included."""
 
 _POSIX = os.name == "posix"
 _BINARY = getattr(os, "O_BINARY", 0)

@@ -15,6 +15,8 @@ from omnitide.node.keeper import log_format
 from omnitide.node.keeper.instance import MAX_FOLLOWERS
 
 SMALL = LogPolicy(max_file_bytes=128 << 10, max_files=3)
+MEASURED_S = 1.5
+"""How long what is to cost nothing is looked at."""
 
 
 def kept(home, instance: str) -> list[Path]:
@@ -167,16 +169,17 @@ class TestFollow:
         assert bytes(seen) == b"".join(b"%05d " % n + b"x" * 994 for n in range(2000))
         assert int(kept(home, "web-1")[-1].name[4:]) > 10  # files there have been
 
-    async def test_an_idle_follow_costs_nothing(self, one_home):
+    async def test_an_idle_follow_costs_nothing(self, one_home, wait_until):
         await one_home.shell("web-1", "echo ready; sleep 60")
         await one_home.says("web-1", b"ready")
         stream = one_home.driver.logs("web-1", follow=True)
-        await anext(stream)
+        assert [(await anext(stream)).data for _ in range(2)] == [b"", b"ready\n"]
         waiting = asyncio.create_task(anext(stream))
-        await asyncio.sleep(0.2)
+        await wait_until(lambda: one_home.ask("info")["followers"] == 1, "the follower's wait")
         pid = one_home.keeper_pid
         keeper, own = cpu_ticks(pid), time.process_time()
-        await asyncio.sleep(1.5)
+        told, _ = await asyncio.wait({waiting}, timeout=MEASURED_S)
+        assert not told
         assert cpu_ticks(pid) - keeper <= 1
         assert time.process_time() - own < 0.05
         waiting.cancel()
@@ -191,14 +194,16 @@ class TestFollow:
         first, second = await asyncio.wait_for(asyncio.gather(read(), read()), 30)
         assert first == second == b"1\n2\n3\n4\n5\n"
 
-    async def test_followers_that_have_left_are_not_counted(self, one_home):
+    async def test_followers_that_have_left_are_not_counted(self, one_home, wait_until):
         await one_home.shell("web-1", "echo ready; while [ ! -e go ]; do sleep 0.02; done; echo end")
         await one_home.says("web-1", b"ready")
+        count = MAX_FOLLOWERS - 10
         for _ in range(3):
-            streams = [one_home.driver.logs("web-1", follow=True) for _ in range(MAX_FOLLOWERS - 10)]
-            await asyncio.gather(*(anext(stream) for stream in streams))
+            streams = [one_home.driver.logs("web-1", follow=True) for _ in range(count)]
+            for _ in ("where it begins", "ready"):
+                await asyncio.gather(*(anext(stream) for stream in streams))
             waiting = [asyncio.create_task(anext(stream)) for stream in streams]
-            await asyncio.sleep(0.3)
+            await wait_until(lambda: one_home.ask("info")["followers"] == count, "that all wait")
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
@@ -208,6 +213,8 @@ class TestFollow:
     async def test_more_followers_than_the_bound_are_refused(self, one_home):
         await one_home.shell("web-1", "sleep 60")
         streams = [one_home.driver.logs("web-1", follow=True) for _ in range(MAX_FOLLOWERS + 1)]
+        for stream in streams:
+            await anext(stream)  # where it begins
         waiting = [asyncio.create_task(anext(stream)) for stream in streams]
         done, _ = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         with pytest.raises(DriverError, match="readers follow"):
@@ -219,7 +226,7 @@ class TestFollow:
     async def test_following_ends_when_the_instance_is_removed(self, one_home):
         await one_home.shell("web-1", "echo ready; sleep 60")
         stream = one_home.driver.logs("web-1", follow=True)
-        await anext(stream)
+        assert [(await anext(stream)).data for _ in range(2)] == [b"", b"ready\n"]
         rest = asyncio.create_task(anext(stream, None))
         await one_home.driver.stop(RunKey("web-1", 1), grace_ms=0)
         await one_home.end_of("web-1")
@@ -289,13 +296,16 @@ class TestReading:
         assert max(sizes) <= 64 << 10
 
     @pytest.mark.root
-    async def test_a_full_disk_loses_output_but_neither_the_run_nor_the_log(self, tiny_disk, homes):
+    async def test_a_full_disk_loses_output_but_neither_the_run_nor_the_log(self, tiny_disk, homes, wait_until):
         home = homes(tiny_disk.name + "/keeper")
         filler = tiny_disk / "filler"
         filler.write_bytes(bytes(300_000))
-        script = "head -c 3000000 /dev/zero; echo full; while [ ! -e go ]; do sleep 0.02; done; echo room; exit 7"
+        # Written, all but what the pipe holds: the keeper has taken it, and the disk has not.
+        written = tiny_disk.with_name("written")
+        script = f"head -c 3000000 /dev/zero; echo full; touch {written}; "
+        script += "while [ ! -e go ]; do sleep 0.02; done; echo room; exit 7"
         await home.shell("web-1", script, log_policy=LogPolicy(max_file_bytes=10 << 20, max_files=2))
-        await asyncio.wait_for(until_stuck(home), 30)
+        await wait_until(written.exists, "that all is written")
         filler.unlink()
         home.tell("web-1")
         run = await home.end_of("web-1")
@@ -313,11 +323,3 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     assert libc.mount(b"tmpfs", str(place).encode(), b"tmpfs", 0, b"size=1m") == 0, os.strerror(ctypes.get_errno())
     yield place
     assert libc.umount2(str(place).encode(), 2) == 0
-
-
-async def until_stuck(home) -> None:
-    """Until the log no longer grows although it is written to: the disk is full."""
-    sizes = [-1, 0]
-    while sizes[-1] != sizes[-2] or sizes[-1] < 300_000:
-        await asyncio.sleep(0.3)
-        sizes.append(sum(file.stat().st_size for file in kept(home, "web-1")))

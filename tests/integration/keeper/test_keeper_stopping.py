@@ -226,8 +226,9 @@ class TestFence:
 
     async def test_runs_without_fence_are_not_concerned(self, one_home):
         await one_home.start("web-1", "/bin/sleep", "60")
-        await one_home.driver.fence([WEB, RunKey("nobody", 1)], within_ms=1)
-        await asyncio.sleep(0.1)
+        await one_home.start("web-2", "/bin/sleep", "60", fence_ms=3_600_000)
+        await one_home.driver.fence([WEB, RunKey("nobody", 1), RunKey("web-2", 1)], within_ms=1)
+        assert (await one_home.end_of("web-2")).exit.reason == "fenced"
         assert (await one_home.find("web-1")).state is RunState.RUNNING
 
     async def test_a_fenced_run_dies_with_its_keeper(self, one_home, is_running, wait_until):

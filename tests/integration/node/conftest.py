@@ -35,7 +35,7 @@ class NodeProcess:
         with (self.data / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "omnitide.node", "--data", str(self.data), "--log-format", "json", *arguments,
-                stdout=log, stderr=log,
+                stdout=log, stderr=log, umask=0,
             )  # fmt: skip
 
     async def kill(self) -> None:

@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from omnitide.model.spec import AgentSpec, JobSpec, Port, Restart, WorkloadSpec
+from omnitide.model.spec import AgentSpec, JobSpec, Logs, Port, Restart, WorkloadSpec
 from omnitide.node.host import MachineHost
+from omnitide.node.main import EXIT_HELD, EXIT_UNUSABLE
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
 from support.grpc_nexus import GrpcNexus, SessionEnd, TunnelEnd
@@ -26,6 +28,9 @@ def shell(script: str, **how: object) -> AgentSpec:
 
 
 SLEEPER = shell("exec sleep 1000")
+LOUD = 24_000_000
+GROWTH = 64 << 10
+"""Bytes in half a second: what a proxy reads beside its tunnels is less."""
 
 
 async def gone(pid: int) -> None:
@@ -33,6 +38,25 @@ async def gone(pid: int) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 await asyncio.sleep(0.02)
+
+
+async def beat(link: SessionEnd, number: int) -> pb.Beat:
+    """The node's answer to a beat."""
+    await link.send(pb.NexusMessage(beat=pb.Beat(number=number)))
+    async with asyncio.timeout(DEADLINE_S):
+        while (message := await link.receive()).WhichOneof("body") != "beat" or message.beat.number != number:
+            pass
+    return message.beat
+
+
+async def stands_still(value: Callable[[], int]) -> int:
+    """A number that grows, once it has grown little for a while."""
+    seen = [-GROWTH, value()]
+    async with asyncio.timeout(DEADLINE_S):
+        while seen[-1] - seen[-2] >= GROWTH:
+            await asyncio.sleep(0.5)
+            seen.append(value())
+    return seen[-1] - seen[1]
 
 
 async def read_log(node: NodeProcess, link: SessionEnd, request: pb.LogsRequest) -> tuple[bytes, str]:
@@ -166,7 +190,8 @@ async def test_the_proxy_dies_and_returns(node: NodeProcess) -> None:
     assert end == "end"
     assert data == b"0123456789abcde\n" * (size // 16), "every byte is there"
     await node.desire(link, **specs)
-    await asyncio.sleep(0.5)
+    # What it does about that is done by the time that a later beat is answered: each goes through the reconciler.
+    assert (await beat(link, 1)).host.instances_running == 1
     assert psutil.pid_exists(pids["lives"])
 
 
@@ -194,30 +219,45 @@ async def test_a_node_goes_on_alone_and_returns_when_nexus_does(node: NodeProces
 async def test_a_slow_reader_of_a_log_holds_up_nothing_else(node: NodeProcess) -> None:
     await node.start()
     link, _ = await node.welcomed()
-    await node.desire(link, loud=shell("yes 0123456789 | head -c 8000000; sleep 1000"), quiet=SLEEPER)
+    # By chance, as what can be compressed fits into any buffer.
+    copy = node.data / "copy"
+    script = f"head -c {LOUD} /dev/urandom | tee {copy}; sleep 1000"
+    await node.desire(link, loud=shell(script, logs=Logs(max_file=2 * LOUD)), quiet=SLEEPER)
     seen: set[str] = set()
     await node.reports(link, lambda r: bool(r.phase == pb.PHASE_RUNNING and seen.add(r.instance)) or len(seen) == 2)
     request = pb.LogsRequest(instance="loud", follow=True)
     await link.send(pb.NexusMessage(open_tunnel=pb.OpenTunnel(tunnel="slow", logs=request)))
     slow = await node.nexus.accept_tunnel()
     assert (await slow.receive()).tunnel == "slow"
-    await asyncio.sleep(1.0)
     assert node.process is not None
-    before = psutil.Process(node.process.pid).memory_info().rss
-    await link.send(pb.NexusMessage(beat=pb.Beat(number=4)))
-    async with asyncio.timeout(5):
-        while (message := await link.receive()).WhichOneof("body") != "beat":
-            pass
-    assert message.beat.keeper_alive
-    assert message.beat.host.instances_running == 2
-    await asyncio.sleep(1.0)
-    assert psutil.Process(node.process.pid).memory_info().rss - before < 4 << 20, "it reads no further than it can send"
+    proxy = psutil.Process(node.process.pid)
+    read = await stands_still(lambda: proxy.io_counters().read_chars)
+    assert read < LOUD // 2, "it reads no further than it can send"
+    answer = await beat(link, 4)
+    assert answer.keeper_alive
+    assert answer.host.instances_running == 2
     data = bytearray()
     async with asyncio.timeout(DEADLINE_S):
-        while len(data) < 8_000_000:
+        while len(data) < LOUD:
             data += (await slow.receive()).log.data
-    assert bytes(data[:22]) == b"0123456789\n0123456789\n"
+    assert bytes(data) == copy.read_bytes()
     await slow.close()
+
+
+async def test_all_that_it_keeps_is_the_owners_alone(node: NodeProcess) -> None:
+    """Whatever the umask (here none): specs, and so commands and environments, are in it."""
+    await node.start()
+    link, _ = await node.welcomed(session=3)
+    await node.desire(link, a=shell("echo said; touch made; exec sleep 1000"))
+    await node.reports(link, running("a"))
+    assert (await read_log(node, link, pb.LogsRequest(instance="a", tail_lines=1)))[1] == "end"
+    ours = [node.data, *(path for path in node.data.rglob("*") if path != node.data / "log")]
+    work = node.data / "keeper" / "work" / "a"
+    modes = {str(path): path.lstat().st_mode & 0o777 for path in ours if work not in path.parents}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+    assert str(node.data / "outbox.db") in modes
+    assert str(node.data / "outbox.db-wal") in modes
+    assert str(work) in modes
 
 
 async def test_two_proxies_on_one_directory_refuse(node: NodeProcess) -> None:
@@ -226,7 +266,7 @@ async def test_two_proxies_on_one_directory_refuse(node: NodeProcess) -> None:
     second = NodeProcess(node.data, node.nexus)
     await second.start()
     assert second.process is not None
-    assert await asyncio.wait_for(second.process.wait(), DEADLINE_S) == 1
+    assert await asyncio.wait_for(second.process.wait(), DEADLINE_S) == EXIT_HELD
     assert "is in use by the node proxy with process id" in node.log
 
 
@@ -234,7 +274,7 @@ async def test_a_machine_that_has_not_joined_says_so(tmp_path: Path, nexus: Grpc
     node = NodeProcess(tmp_path / "stranger", nexus)
     await node.start()
     assert node.process is not None
-    assert await asyncio.wait_for(node.process.wait(), DEADLINE_S) == 1
+    assert await asyncio.wait_for(node.process.wait(), DEADLINE_S) == EXIT_UNUSABLE
     assert "has not joined a fabric" in node.log
 
 

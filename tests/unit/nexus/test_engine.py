@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from omnitide.fabric.commands import CreateFabric, CreateNamespace, Header
+from omnitide.fabric.commands import CreateFabric, CreateNamespace, Header, IssueToken, RevokeToken
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import TokenPurpose
 from omnitide.nexus.engine import Engine, EngineLimits
 from omnitide.operations.runtime import NotServing, Trimmed, WatchLagged
 from omnitide.store.memory import AppendFault, MemoryLog, MemoryStorage
@@ -111,6 +112,22 @@ async def test_many_commands_share_one_sync(engine: Engine, disk: Disk) -> None:
     disk.open.set()
     await asyncio.gather(*asked)
     assert [len(batch.payloads) for batch in disk.batches[before:]] == [1, 100]
+
+
+async def test_the_answer_of_a_command_that_changed_nothing_is_durable_where_it_has_a_key(
+    engine: Engine, disk: Disk
+) -> None:
+    revoked = RevokeToken(id="t")
+    await engine.submit(IssueToken(id="t", purpose=TokenPurpose.API, digest="d"), ADMIN)
+    await engine.submit(revoked, ADMIN)
+    written = sum(len(batch.payloads) for batch in disk.batches)
+    await engine.submit(revoked, ADMIN)
+    assert sum(len(batch.payloads) for batch in disk.batches) == written
+    answer = await engine.submit(revoked, Header(principal="system:test", idempotency_key="k", fingerprint="1"))
+    assert isinstance(answer, Decision)
+    assert answer.entry.events == ()
+    assert sum(len(batch.payloads) for batch in disk.batches) == written + 1
+    assert engine.committed().revision == answer.revision
 
 
 async def test_a_command_without_events_is_answered_only_on_durable_state(engine: Engine, disk: Disk) -> None:

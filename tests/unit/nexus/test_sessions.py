@@ -21,7 +21,16 @@ from omnitide.model.spec import AgentSpec
 from omnitide.nexus.clock import SystemClock
 from omnitide.nexus.engine import Engine
 from omnitide.nexus.leases import Leases, LeaseTimes
-from omnitide.nexus.sessions import MAX_REPORTS, Peer, Sessions, SessionSettings
+from omnitide.nexus.sessions import (
+    MAX_REPORTS,
+    MAX_TUNNELS_WAITING,
+    Peer,
+    Sessions,
+    SessionSettings,
+    TunnelsFull,
+)
+from omnitide.nexus.tunnels import Tunnels
+from omnitide.operations.runtime import LogsUnavailable
 from omnitide.store.memory import MemoryLog, MemoryStorage
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
@@ -234,6 +243,114 @@ async def test_a_copied_identity_is_refused_while_the_node_is_connected(
     await first.close()
     await stand.until(lambda: len(stand.sessions) == 0)
     await stand.live(**changes)
+
+
+async def keeps(stand: Stand, pipe: Pipe, session: int) -> None:
+    """The node says that it has the session on its disk, and Nexus has heard it."""
+    await pipe.say(pb.NodeMessage(kept=pb.Kept(session=session)))
+    await stand.until(lambda: stand.sessions.kept_elsewhere("n1", 1) is not None)
+
+
+async def away(stand: Stand, pipe: Pipe) -> None:
+    await pipe.close()
+    await stand.until(lambda: len(stand.sessions) == 0)
+
+
+async def refusal(stand: Stand, **changes: object) -> pb.Refused:
+    pipe = stand.connect()
+    await pipe.say(pb.NodeMessage(hello=hello(**changes)))
+    return (await pipe.hear("refused")).refused
+
+
+async def test_a_copy_that_lags_behind_its_node_is_refused_while_the_node_is_away(stand: Stand) -> None:
+    first, one = await stand.live()
+    await away(stand, first)
+    second, two = await stand.live(last_session=one.session)
+    await keeps(stand, second, two.session)
+    await away(stand, second)
+    refused = await refusal(stand, last_session=one.session, outbox_id="o1")
+    assert (refused.reason, refused.permanent) == ("copied", True)
+    assert f"remembers session {one.session}, and session {two.session} was kept" in refused.message
+    assert "identity at test" in refused.message
+    await stand.live(last_session=two.session)
+
+
+async def test_when_a_copy_came_first_the_node_itself_is_refused_and_told_where_the_other_is(
+    stand: Stand,
+) -> None:
+    """Nobody can tell the two apart by what they show: the second is told of the first, and the log names both."""
+    node, one = await stand.live()
+    await keeps(stand, node, one.session)
+    await away(stand, node)
+    copy, stolen = await stand.live(last_session=one.session, boot_id="copy")
+    await keeps(stand, copy, stolen.session)
+    live = await refusal(stand, last_session=one.session)
+    assert (live.reason, live.permanent) == ("in-use", False)
+    assert "from test" in live.message
+    await away(stand, copy)
+    gone = await refusal(stand, last_session=one.session)
+    assert (gone.reason, gone.permanent) == ("copied", True)
+    await stand.live(last_session=stolen.session, boot_id="copy")
+
+
+async def test_a_welcome_that_was_lost_under_way_makes_no_copy_of_a_node(stand: Stand) -> None:
+    """The node died, or the link broke, before it had the session on its disk: it comes with the one before."""
+    first, one = await stand.live()
+    await keeps(stand, first, one.session)
+    for _ in range(3):
+        lost, _ = await stand.live(last_session=one.session)
+        await away(stand, lost)
+    await stand.live(last_session=one.session)
+
+
+async def test_a_node_that_has_lost_its_memory_is_taken_at_its_word(stand: Stand) -> None:
+    first, one = await stand.live()
+    await keeps(stand, first, one.session)
+    await away(stand, first)
+    await stand.live(outbox_id="o2", last_session=0)
+
+
+async def test_only_the_number_of_its_own_session_can_be_kept(stand: Stand) -> None:
+    pipe, one = await stand.live()
+    await pipe.say(pb.NodeMessage(kept=pb.Kept(session=one.session + 1000)))
+    await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=1, reports=[running("x.1.1")])))
+    await pipe.hear("ack")
+    assert stand.sessions.kept_elsewhere("n1", 1) is None
+
+
+async def test_what_was_kept_is_forgotten_with_the_node(stand: Stand) -> None:
+    pipe, one = await stand.live()
+    await keeps(stand, pipe, one.session)
+    await stand.engine.submit(RemoveNode(node="n1", force=True), ADMIN)
+    assert stand.sessions.kept_elsewhere("n1", 1) is None
+
+
+async def test_streams_that_a_node_does_not_take_up_are_bounded_and_withdrawn(stand: Stand) -> None:
+    pipe, _ = await stand.live()
+    await pipe.hear("desired")
+    session = stand.sessions.get("n1")
+    assert session is not None
+    # Without a turn of the loop the session cannot tell the node of any of them.
+    for number in range(MAX_TUNNELS_WAITING):
+        session.open_tunnel(pb.OpenTunnel(tunnel=f"t{number}"))
+    with pytest.raises(TunnelsFull, match=f"{MAX_TUNNELS_WAITING} streams wait to be told to node n1"):
+        session.open_tunnel(pb.OpenTunnel(tunnel="one too many"))
+    session.withdraw_tunnel("t0")
+    session.open_tunnel(pb.OpenTunnel(tunnel="last"))
+    told = [(await pipe.hear("open_tunnel")).open_tunnel.tunnel for _ in range(MAX_TUNNELS_WAITING)]
+    assert told == [*(f"t{number}" for number in range(1, MAX_TUNNELS_WAITING)), "last"]
+
+
+async def test_a_reader_of_a_node_with_too_many_waiting_is_told_so(stand: Stand) -> None:
+    pipe, _ = await stand.live()
+    await pipe.hear("desired")
+    session = stand.sessions.get("n1")
+    assert session is not None
+    tunnels = Tunnels(stand.sessions)
+    for number in range(MAX_TUNNELS_WAITING):
+        session.open_tunnel(pb.OpenTunnel(tunnel=f"t{number}"))
+    with pytest.raises(LogsUnavailable, match="streams wait"):
+        await anext(tunnels._frames("n1", "late", pb.OpenTunnel(tunnel="late")))
 
 
 async def test_desired_state_comes_whole_and_then_by_what_changed(stand: Stand) -> None:

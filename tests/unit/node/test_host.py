@@ -11,7 +11,6 @@ import pytest
 
 from omnitide.node.container import Ceiling, ceiling
 from omnitide.node.host import MachineHost, address_towards
-from omnitide.node.lock import Locked, lock_directory
 
 
 def host(tmp_path: Path, **how: object) -> MachineHost:
@@ -111,23 +110,6 @@ def test_what_cannot_be_read_limits_nothing(tmp_path: Path, text: str) -> None:
     own = tmp_path / "own"
     own.write_text(text)
     assert ceiling(tmp_path / "cgroup", own) == Ceiling(None, None)
-
-
-def test_one_proxy_on_one_directory_and_its_death_frees_it(tmp_path: Path) -> None:
-    program = "import sys; from pathlib import Path; from omnitide.node.lock import lock_directory\n"
-    program += "held = lock_directory(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(Locked, match=f"process id {holder.pid}"):
-            lock_directory(tmp_path)
-        holder.kill()
-    with lock_directory(tmp_path):
-        pass
-    with lock_directory(tmp_path):
-        pass
 
 
 def test_the_proxy_never_loads_the_cryptography_library() -> None:

@@ -116,6 +116,36 @@ def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     assert again.last_sequence == 1
 
 
+def test_a_session_is_remembered_and_synced(tmp_path: Path) -> None:
+    outbox = opened(tmp_path / "o.db")
+    assert outbox.session == 0
+    assert outbox.save_session(41)
+    assert outbox._connection.execute("PRAGMA synchronous").fetchone() == (1,), "only that one commit is synced"
+    outbox.close()
+    assert opened(tmp_path / "o.db", boot_id="another").session == 41
+
+
+def test_a_session_is_not_remembered_in_memory_alone(tmp_path: Path) -> None:
+    (tmp_path / "o.db").mkdir()
+    outbox = opened(tmp_path / "o.db")
+    assert outbox.in_memory
+    assert not outbox.save_session(41)
+    assert outbox.session == 41
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX notion")
+def test_all_its_files_are_the_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        (tmp_path / "o.db").touch(mode=0o644)
+        outbox = opened(tmp_path / "o.db")
+        outbox.commit(send(report("a")))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        assert modes == {"o.db": 0o600, "o.db-wal": 0o600}
+    finally:
+        os.umask(before)
+
+
 def test_the_desired_state_changes_by_differences() -> None:
     connection = memory_connection()
     outbox = Outbox(connection, boot_id="boot", new_id=ids())

@@ -149,6 +149,36 @@ def test_hello_says_who_what_and_what_runs() -> None:
     virtual(scenario)
 
 
+def test_a_session_is_kept_on_disk_before_anything_is_said_in_it() -> None:
+    """By its number Nexus tells this node from a copy of it."""
+
+    async def scenario(world: World) -> None:
+        world.report("a")
+        link, hello = await world.nexus.welcomed(session=7)
+        assert hello.last_session == 0
+        assert (await receive(link, "kept")).kept.session == 7
+        assert world.outbox.session == 7
+        await receive(link, "reports")
+        await link.close()
+        link, hello = await world.nexus.welcomed(session=9)
+        assert hello.last_session == 7
+        assert (await receive(link, "kept")).kept.session == 9
+
+    virtual(scenario)
+
+
+def test_a_session_that_cannot_be_kept_is_not_said_to_be() -> None:
+    """Nexus would hold the node to what it will have forgotten."""
+
+    async def scenario(world: World) -> None:
+        world.outbox.in_memory = True
+        world.report("a")
+        link, _ = await world.nexus.welcomed(session=7)
+        await receive(link, "reports")
+
+    virtual(scenario)
+
+
 def test_desired_state_comes_in() -> None:
     async def scenario(world: World) -> None:
         link, _ = await world.nexus.welcomed()

@@ -32,6 +32,8 @@ async def read(tunnel: TunnelEnd) -> tuple[list[str], str]:
     while True:
         frame = await asyncio.wait_for(tunnel.receive(), 60)
         match frame.WhichOneof("body"):
+            case "log" if not frame.log.data:
+                assert frame.log.position
             case "log":
                 found.append(f"{frame.log.stream} {frame.log.attempt} {frame.log.data.decode()}")
             case "error":
@@ -74,11 +76,27 @@ def test_following_goes_on_until_the_instance_has_ended() -> None:
     async def scenario(world: NodeWorld) -> None:
         link = await logging(world)
         tunnel = await ask(world, link, pb.LogsRequest(instance="a", follow=True))
+        begin = (await tunnel.receive()).log
+        assert (begin.data, begin.position) == (b"", "0")
         world.runtime.write("a", b"first")
         assert (await tunnel.receive()).log.data == b"first"
         world.runtime.write("a", b"last")
         await world.desire(link)
         assert await read(tunnel) == (["stdout 1 last"], "end")
+
+    virtual(scenario)
+
+
+def test_a_tunnel_goes_on_after_the_position_of_another() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        link = await logging(world)
+        for n in range(5):
+            world.runtime.write("a", str(n).encode())
+        tunnel = await ask(world, link, pb.LogsRequest(instance="a"))
+        positions = [(await tunnel.receive()).log.position for _ in range(3)]
+        await tunnel.close()
+        rest = await read(await ask(world, link, pb.LogsRequest(instance="a", after=positions[2]), "another"))
+        assert rest == (["stdout 1 3", "stdout 1 4"], "end")
 
     virtual(scenario)
 
@@ -135,6 +153,7 @@ def test_the_number_of_tunnels_is_bounded_and_the_next_one_is_told() -> None:
         await tunnels[0].close()
         await asyncio.sleep(1)
         again = await ask(world, link, request)
+        await again.receive()  # where it begins
         world.runtime.write("a", b"x")
         assert (await again.receive()).log.data == b"x"
 

@@ -222,7 +222,7 @@ class Keeper:
     def _upgrade(self, message: Json) -> None:
         """Check that the program on disk starts and understands our state; then become it. Raises Refused."""
         python = protocol.text(message, "python", sys.executable)
-        arguments = [python, *self._arguments]
+        arguments = [python, *_with_program(self._arguments, protocol.text(message, "program", ""))]
         fd = self._save_state()
         why = _try_out([*arguments, "--check-state", str(fd)])
         os.lseek(fd, 0, os.SEEK_SET)
@@ -244,11 +244,19 @@ class Keeper:
         # The next program takes them up where this one stops: until then, a SIGTERM would find nobody to hear it.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            os.execv(arguments[0], [*arguments, "--resume", str(fd)])  # noqa: S606 - the same user's own request  # noqa: S606 - the same user's own request
+            os.execv(arguments[0], [*arguments, "--resume", str(fd)])  # noqa: S606 - the same user's own request
         except OSError as error:
             note(f"upgrade: {arguments[0]}: {error.strerror}; this program goes on")
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             self._undo_state(fd)
+
+
+def _with_program(arguments: list[str], program: str) -> list[str]:
+    """The same start, with the program of another installation if one is named: this one's may be gone by now."""
+    if not program or "-c" not in arguments:
+        return arguments
+    place = arguments.index("-c") + 1
+    return [*arguments[:place], program, *arguments[place + 1 :]]
 
 
 def _ignore(number: int, frame: object) -> None:

@@ -110,12 +110,17 @@ class Talk:
         self.close()
 
 
-def command(directory: str, *, cgroup: str = "auto", max_runs: int = 2000, leaf_pid: int = 0) -> list[str]:
-    """How to start a keeper: the barest interpreter, as its memory is what each of its forks has to carry."""
+def program() -> str:
+    """What the interpreter is to run: the keeper as it is installed here, wherever that is."""
     source = os.path.abspath(__file__)
     for _ in range(4):  # up from omnitide/node/keeper/launch.py
         source = os.path.dirname(source)
-    arguments = [sys.executable, "-I", "-S", "-c", _PROGRAM.format(source=source), "--directory", directory]
+    return _PROGRAM.format(source=source)
+
+
+def command(directory: str, *, cgroup: str = "auto", max_runs: int = 2000, leaf_pid: int = 0) -> list[str]:
+    """How to start a keeper: the barest interpreter, as its memory is what each of its forks has to carry."""
+    arguments = [sys.executable, "-I", "-S", "-c", program(), "--directory", directory]
     arguments += ["--cgroup", cgroup, "--max-runs", str(max_runs)]
     if leaf_pid:
         arguments += ["--leaf-pid", str(leaf_pid)]
@@ -172,7 +177,7 @@ def _start(arguments: list[str]) -> None:
 def upgrade_keeper(directory: str, *, python: str = sys.executable) -> Json:
     """Let the keeper become the program installed now; returns its new hello. Raises Refused, KeeperUnavailable."""
     with Talk(directory) as talk:
-        talk.ask("upgrade", python=python)
+        talk.ask("upgrade", python=python, program=program())
         if not talk.wait_for_hangup(_START_S):
             raise KeeperUnavailable("the keeper did not change to its next program")
     with Talk(directory) as talk:

@@ -8,6 +8,7 @@ All little-endian. A crash may leave a cut frame, or zeros, at the end of a file
 """
 
 import os
+import re
 import struct
 from typing import NamedTuple
 
@@ -29,6 +30,31 @@ class Frame(NamedTuple):
     stream: int
     attempt: int
     data: bytes
+
+
+class Place(NamedTuple):
+    """Between two bytes of an instance's output, for as long as the file is kept. Before the first: (0, 0, 0)."""
+
+    sequence: int
+    offset: int
+    """Where a frame begins in that file."""
+    skip: int = 0
+    """Bytes of the frame's payload that lie before."""
+
+    def text(self) -> str:
+        """`3-4096`: opaque to whoever keeps it."""
+        return f"{self.sequence}-{self.offset}" + (f"-{self.skip}" if self.skip else "")
+
+
+_PLACE = re.compile(r"(\d{1,9})-(\d{1,18})(?:-(\d{1,5}))?", re.ASCII)
+
+
+def place_of(text: str) -> Place:
+    """Raises ValueError for what `Place.text` has not made."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:80]!r} is no place in a log")
+    return Place(int(found[1]), int(found[2]), int(found[3] or 0))
 
 
 def header(stream: int, length: int, at_ms: int, attempt: int) -> bytes:

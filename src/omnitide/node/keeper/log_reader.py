@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from omnitide.node.keeper import log_format
-from omnitide.node.keeper.log_format import Frame
+from omnitide.node.keeper.log_format import Frame, Place
 
 CHUNK = 1 << 20
 """Bytes read at once; holds 15 frames of the largest size."""
@@ -13,7 +13,7 @@ CHUNK = 1 << 20
 
 class LogReader:
     """A place in an instance's output, moved forward by `read`. Files that rotation took before they were read are left
-    out: what is kept of the output is bounded, and a reader that is slower than the writer meets the bound."""
+    out, and `gap` says so: what is kept is bounded, and a reader that is slower than the writer meets the bound."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
@@ -21,6 +21,37 @@ class LogReader:
         self._sequence = 0
         self._offset = 0
         self._skip = 0
+        self._resumed = False
+        self._missing = False
+        self.gap = False
+        """Before the frames that `read` just returned there may have been output that is not kept any more."""
+
+    def place(self) -> Place:
+        """Where the next `read` goes on."""
+        return Place(self._sequence, self._offset, self._skip)
+
+    def ends(self, frames: list[Frame]) -> list[Place]:
+        """The place behind each of the frames that `read` just returned."""
+        places: list[Place] = []
+        offset = self._offset
+        for frame in reversed(frames):
+            places.append(Place(self._sequence, offset))
+            offset -= log_format.HEADER.size + len(frame.data)
+        places.reverse()
+        return places
+
+    def go_to(self, place: Place) -> None:
+        """Go on at a place that an earlier reader came to. Raises ValueError if this log has never been so long."""
+        known = self._sequences()
+        if place.sequence > (known[-1] if known else 0):
+            raise ValueError("this place is not in this log")
+        self.close()
+        self._resumed = True
+        if place.sequence and not (place.sequence in known and self._open(place.sequence)):
+            # Whether that file went on behind the place, nobody can say.
+            self._sequence, self._missing = place.sequence, True
+            return
+        self._offset, self._skip = place.offset, place.skip
 
     def read(self) -> list[Frame]:
         """Frames that follow, about a mebibyte at most; empty at the end of what has been written so far."""
@@ -33,6 +64,7 @@ class LogReader:
             if frames:
                 rest = self._without_skipped(frames)
                 if rest:
+                    self.gap, self._missing = self._missing, False
                     return rest
                 continue
             if not complete:
@@ -49,7 +81,11 @@ class LogReader:
             return []
 
     def _open_next(self) -> bool:
-        return any(self._open(sequence) for sequence in self._sequences() if sequence > self._sequence)
+        before = self._sequence
+        opened = any(self._open(sequence) for sequence in self._sequences() if sequence > before)
+        if opened and self._sequence > before + 1 and (before or self._resumed):
+            self._missing = True
+        return opened
 
     def _open(self, sequence: int) -> bool:
         try:

@@ -131,6 +131,7 @@ class Service:
             "tracks": bool(self._cgroups and self._cgroups.tracks),
             "problems": self._cgroups.problems if self._cgroups else ["control groups are switched off"],
             "live": len(self._supervisor.live),
+            "followers": sum(len(instance.followers) for instance in self._supervisor.instances.values()),
         }
 
     def _run(self, message: Json) -> Run | None:

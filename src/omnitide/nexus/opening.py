@@ -1,0 +1,73 @@
+"""A Nexus on a data directory: lock, keys and event log are opened, and it runs until whoever opened it is done."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from omnitide.config.settings import Settings
+from omnitide.fabric.commands import Header, IssueToken
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import TokenPurpose
+from omnitide.nexus.clock import Clock
+from omnitide.nexus.identity import open_keyring
+from omnitide.nexus.nexus import Nexus
+from omnitide.security.data_lock import lock_data
+from omnitide.security.private_files import ensure_private_directory
+from omnitide.store.protocol import LogCorrupt, LogError, LogLocked
+from omnitide.store.rocksdb import open_rocksdb_log
+
+LOCK_FILE: Final = "nexus.lock"
+KEYS: Final = "keys"
+LOG: Final = "log"
+
+
+class DataUnusable(Exception):
+    """The event log cannot be opened or folded; the message says what to do."""
+
+    def __init__(self, error: LogError) -> None:
+        super().__init__(str(error))
+        self.why: Literal["held", "damaged", "trouble"] = "trouble"
+        """Another process has it open; it stays so by itself; or a disk that is full or away, which may pass."""
+        if isinstance(error, LogLocked):
+            self.why = "held"
+        elif isinstance(error, LogCorrupt):
+            self.why = "damaged"
+
+
+@contextlib.asynccontextmanager
+async def open_nexus(
+    data: Path, clock: Clock, settings: Callable[[], Settings], environment: Mapping[str, str]
+) -> AsyncGenerator[Nexus]:
+    """Start the Nexus of a data directory, made at the first start; at the end it is closed in order.
+
+    Raises DataInUse, DataUnusable, SecurityError, WrongFabric, OSError.
+    """
+    ensure_private_directory(data)
+    with lock_data(data, LOCK_FILE, "Nexus"):
+        keyring = open_keyring(data / KEYS, clock, environment)
+        try:
+            log = await open_rocksdb_log(data / LOG)
+        except LogError as error:
+            raise DataUnusable(error) from error
+        try:
+            try:
+                nexus = await Nexus.start(log, keyring, clock, settings)
+            except LogError as error:
+                raise DataUnusable(error) from error
+            try:
+                yield nexus
+            finally:
+                await nexus.close()
+        finally:
+            await log.close()
+
+
+async def issue_admin_token(nexus: Nexus) -> str:
+    """A new administrator's token, for whoever owns the data directory. Raises OSError if it cannot be made."""
+    token = nexus.new_token(TokenPurpose.API)
+    command = IssueToken(id=token.id, purpose=TokenPurpose.API, digest=token.digest, note="administrator")
+    outcome = await nexus.submit(command, Header(principal="system:bootstrap"))
+    if isinstance(outcome, Rejection):
+        raise OSError(f"the administrator's token could not be made: {outcome.message}")
+    return token.text
