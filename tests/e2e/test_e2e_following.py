@@ -103,8 +103,22 @@ def test_what_is_shown_is_also_json_and_yaml(fabric: Fabric, words: str) -> None
 
 
 def test_settings_show_their_source(fabric: Fabric) -> None:
-    shown = fabric.cli("config", "show").stdout
-    assert re.search(r"node\.port_range.*OMNITIDE_NODE_PORT_RANGE", shown), shown
+    """Of each kind one, with the value that this source gave it and no other source gives."""
+    file = fabric.folder / "settings.toml"
+    file.write_text('[lease]\nlost_after_ms = "7s"\nkeepalive_ms = 900\n[log]\nlevel = "debug"\n')
+    told = {"OMNITIDE_LEASE_LOST_AFTER_MS": "8s", "OMNITIDE_NODE_DATA_DIR": "/elsewhere"}
+    shown = fabric.cli("config", "show", "-o", "json", "--config", str(file), environment=told).stdout
+    rows = {row["key"]: (row["value"], row["source"]) for row in json.loads(shown)}
+    assert rows["nexus.data_dir"] == (str(fabric.data() / "nexus"), "flag --data")
+    assert rows["node.data_dir"] == (str(fabric.data() / "node"), "flag --data"), "stronger than the variable"
+    assert rows["lease.lost_after_ms"] == (8000, "environment OMNITIDE_LEASE_LOST_AFTER_MS"), "stronger than the file"
+    assert rows["lease.keepalive_ms"] == (900, f"{file}:3")
+    assert rows["log.level"] == ("debug", f"{file}:5")
+    assert rows["nexus.api_port"] == (7400, "default")
+    assert {source for _, source in rows.values()} > {"default", "flag --data"}
+    table = fabric.cli("config", "show", "--changed", "--config", str(file), environment=told).stdout
+    assert re.search(r"lease\.lost_after_ms +8.0 s +environment OMNITIDE_LEASE_LOST_AFTER_MS", table), table
+    assert "nexus.api_port" not in table
 
 
 def test_schema_and_completion(fabric: Fabric) -> None:

@@ -10,7 +10,7 @@ from support.fabric_processes import EXAMPLES, OMNITIDE, Fabric
 
 @pytest.mark.parametrize(
     ("script", "code"),
-    [("exit 0", 0), ("exit 1", 1), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$$$", 137), ("kill -TERM $$$$", 143)],
+    [("exit 0", 0), ("exit 1", 1), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137), ("kill -TERM $$", 143)],
 )
 def test_the_exit_code_is_the_tasks(fabric: Fabric, script: str, code: int) -> None:
     ran = fabric.cli("run", "--cpu", "0.05", "--memory", "16MiB", "--", "sh", "-c", script, code=code)

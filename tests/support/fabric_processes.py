@@ -84,6 +84,8 @@ class Fabric:
     """Words before the command on a data folder, such as `ip netns exec NAME`."""
     _clients: list[Client] = field(default_factory=list)
     _spares: int = 0
+    _numbers: dict[str, int] = field(default_factory=dict)
+    """Of the nodes, each of which has a range of ports of its own, the same at each of its starts."""
 
     def __enter__(self) -> "Fabric":
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +102,7 @@ class Fabric:
     def environment(self, name: str = "") -> dict[str, str]:
         told = {key: value for key, value in os.environ.items() if not key.startswith(("OMNITIDE_", "PYTHON", "XDG_"))}
         kept = {"PYTHONPYCACHEPREFIX": str(self.bytecode)} if self.bytecode else {}
-        number = sorted({self.main, name, *(path.name for path in self.folder.iterdir())}).index(name or self.main)
+        number = self._numbers.setdefault(name or self.main, len(self._numbers))
         first = 21000 + number * PORTS_EACH
         return {
             **told,
@@ -254,6 +256,33 @@ class Fabric:
     def nexus_pid(self) -> int:
         return int(self.ready()["pid"])
 
+    def supervisor_pid(self, name: str = "") -> int:
+        return json.loads((self.data(name) / "processes.json").read_text())["supervisor"]["pid"]
+
+    def new_nexus(self, before: int) -> int:
+        """The process of the next Nexus, once it serves; nobody but the supervisor starts it."""
+
+        def so() -> int | None:
+            with contextlib.suppress(OSError, ValueError):  # its file is being written, or is gone
+                pid = self.nexus_pid()
+                return pid if pid != before and alive(pid) and self.client.get_fabric() else None
+            return None
+
+        return until(so, "Nexus is back by itself")
+
+    def new_proxy(self, before: int, name: str = "") -> int:
+        """The process of the next node proxy, once its session stands; nobody but the supervisor starts it."""
+
+        def so() -> int | None:
+            with contextlib.suppress(OSError, ValueError):
+                pid = self.proxy_pid(name)
+                return pid if pid != before and alive(pid) else None
+            return None
+
+        found = until(so, "the node proxy is back by itself")
+        self.until_live(name)
+        return found
+
     def proxy_pid(self, name: str = "") -> int:
         return json.loads((self.data(name) / "node" / "node.json").read_text())["pid"]
 
@@ -278,9 +307,12 @@ class Fabric:
         return found
 
     def node_processes(self, name: str) -> list[int]:
-        """Proxy, keeper and instances of a node: what goes with a machine that is switched off."""
+        """Supervisor, proxy, keeper and instances of a node: what goes with a machine that is switched off, first the
+        one that would start others again."""
         nexus = self.nexus_pid() if name == self.main else 0
-        return [one.pid for one in self.processes(name) if one.pid != nexus]
+        first = self.supervisor_pid(name)
+        found = [one.pid for one in self.processes(name) if one.pid != nexus]
+        return sorted(found, key=lambda pid: pid != first)
 
     def close(self) -> None:
         """End everything, however it is; what had to be killed is no failure, what cannot be killed is."""

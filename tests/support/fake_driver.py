@@ -2,7 +2,8 @@
 
 `FakeRuntime` is what outlives a node proxy (the keeper and its processes); a `FakeDriver` is one proxy's view of it.
 What a program does is written in its command: `run` (until it is stopped), `exit CODE [AFTER_MS]`, `die SIGNAL
-[AFTER_MS]`, `refuse CAUSE` (a start that fails for good), `stubborn` (ends only when it is killed, after its grace).
+[AFTER_MS]`, `refuse CAUSE` (a start that fails for good), `needs THING` (the same, where that is lacking), `stubborn`
+(ends only when it is killed, after its grace).
 All chance comes from the one `random.Random` that is handed in.
 """
 
@@ -114,6 +115,8 @@ class FakeRuntime:
         self.rng = rng
         self.faults = faults
         self.available = True
+        self.lacks: tuple[str, ...] = ()
+        """What programs that `needs` it cannot be started without."""
         self.started: list[RunKey] = []
         """Every run that really began, in order."""
         self.violations: list[str] = []
@@ -168,7 +171,7 @@ class FakeRuntime:
         if known is not None:
             return known.run
         words = list(launch.command)
-        if words[0] == "refuse":
+        if words[0] == "refuse" or (words[0] == "needs" and words[1] in self.lacks):
             raise DriverError(f"{words[1]} by order", cause=words[1], permanent=True)
         if self.rng.random() < self.faults.start_fails:
             raise DriverError("no luck", cause="resources", permanent=False)
@@ -318,17 +321,29 @@ class FakeDriver:
         return {key: Usage(cpu_ms=0, memory_bytes=1 << 20, pids=1) for key in keys if key in live}
 
     async def logs(
-        self, instance: str, *, tail_lines: int | None = None, since_ms: int = 0, follow: bool = False
+        self,
+        instance: str,
+        *,
+        tail_lines: int | None = None,
+        since_ms: int = 0,
+        after: str = "",
+        follow: bool = False,
     ) -> AsyncIterator[LogChunk]:
+        """A chunk's position is its number, from 1; a chunk is a line."""
         logs = self.runtime.logs_of(instance)
-        kept = [chunk for chunk in logs.chunks if chunk.at_ms >= since_ms]
-        position = len(logs.chunks)
-        for chunk in kept[-tail_lines:] if tail_lines else kept if tail_lines is None else []:
-            yield chunk
-        while follow:
+        position = int(after or 0)
+        if tail_lines is not None and not after:
+            position = max(0, len(logs.chunks) - tail_lines)
+        while not after and position < len(logs.chunks) and logs.chunks[position].at_ms < since_ms:
+            position += 1
+        if follow:
+            yield LogChunk(at_ms=0, stream="stdout", data=b"", attempt=0, position=str(position))
+        while True:
             while position < len(logs.chunks):
                 position += 1
-                yield logs.chunks[position - 1]
+                yield replace(logs.chunks[position - 1], position=str(position))
+            if not follow:
+                return
             runs = [run for run in self.runtime.runs() if run.key.instance == instance]
             if not runs or runs[-1].state in ENDED:
                 return

@@ -73,6 +73,8 @@ class HonestNode:
     """Reports acknowledged."""
     unsent: list[cm.InstanceReport] = field(default_factory=list[cm.InstanceReport])
     runs: dict[str, Run] = field(default_factory=dict[str, Run])
+    lacks: tuple[str, ...] = ("gone",)
+    """Programs that are not on this machine. One is on none."""
     session: int = 0
     """Epoch of the session that it is in; 0 outside."""
 
@@ -139,15 +141,20 @@ class HonestNode:
                 del self.runs[name]
         for name, instance in wanted.items():
             if instance.status in WANTED:
-                self._want(name, instance)
+                self._want(name, instance, spec_of_instance(state, instance))
             elif instance.status is InstanceStatus.STOPPING:
                 self._unwant(name, instance)
 
-    def _want(self, name: str, instance: Instance) -> None:
+    def _want(self, name: str, instance: Instance, spec: WorkloadSpec) -> None:
         run = self.runs.get(name)
         if run is None:
             self.runs[name] = Run(attempt=instance.attempt + 1)
-            self._say(name)
+            program = spec.command[0]
+            if program in self.lacks:
+                message = f"there is no {program} here"
+                self.exit(name, spec, code=None, cause="command-not-found", message=message, permanent=True)
+            else:
+                self._say(name)
         elif run.phase is Phase.ENDED:
             self._say(name)
 
@@ -177,13 +184,26 @@ class HonestNode:
                 run.phase = Phase.STARTING
                 self._say(name)
 
-    def exit(self, name: str, spec: WorkloadSpec, *, code: int, cause: str = "", message: str = "") -> None:
-        """The process of a running instance ends by itself, and its restart policy follows."""
+    def exit(
+        self,
+        name: str,
+        spec: WorkloadSpec,
+        *,
+        code: int | None,
+        cause: str = "",
+        message: str = "",
+        permanent: bool = False,
+    ) -> None:
+        """The process of a running instance ends by itself, or could not be started; its restart policy follows."""
         run = self.runs[name]
         success = code == 0 and not cause
-        run.exit = ExitRecord(attempt=run.attempt, code=code, reason="exited", cause=cause, message=message)
+        reason = "start-failed" if code is None else "exited"
+        run.exit = ExitRecord(
+            attempt=run.attempt, code=code, reason=reason, cause=cause, message=message, permanent=permanent
+        )
         policy = spec.restart
-        final = cause == "port-busy" or policy.policy == "never" or (policy.policy == "on-failure" and success)
+        done = policy.policy == "on-failure" and success
+        final = permanent or cause == "port-busy" or policy.policy == "never" or done
         if run.stopping:
             self._end(name, run, "stopped", run.exit)
         elif final:

@@ -118,12 +118,16 @@ class HandNexus:
     async def accept_tunnel(self, seconds: float = 60.0) -> TunnelEnd:
         return await asyncio.wait_for(self._tunnels.get(), seconds)
 
-    async def welcomed(self, acknowledged: int = 0, **settings: int) -> "tuple[NexusEnd, pb.Hello]":
+    async def welcomed(self, acknowledged: int = 0, session: int = 0, **settings: int) -> "tuple[NexusEnd, pb.Hello]":
         """The next dial, its hello taken and answered with a welcome."""
         link = await self.accept()
         hello = (await link.receive()).hello
         welcome = pb.Welcome(
-            protocol=1, log_id="log", session=1, acknowledged_sequence=acknowledged, settings=pb.Settings(**settings)
+            protocol=1,
+            log_id="log",
+            session=session,
+            acknowledged_sequence=acknowledged,
+            settings=pb.Settings(**settings),
         )
         await link.send(pb.NexusMessage(welcome=welcome))
         return link, hello

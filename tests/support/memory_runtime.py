@@ -66,6 +66,8 @@ class MemoryRuntime:
         self.nodes: dict[str, HonestNode] = {}
         self.live: dict[str, NodeLive] = {}
         self.output: dict[str, Output] = {}
+        self.log_cut = asyncio.Event()
+        """While set, log streams break off when they have given what there is."""
         self.log_streams = 0
         """Log streams open now."""
         self.watch_bound = 10_000
@@ -178,7 +180,7 @@ class MemoryRuntime:
 
     def _commit(self, command: cm.Command, header: cm.Header) -> Decision | Rejection:
         outcome = decide(self.state, command, self._stamped(header))
-        if isinstance(outcome, Decision) and outcome.entry.events:
+        if isinstance(outcome, Decision) and outcome.payload:
             self.state = outcome.state
             self.log.append(outcome.entry)
             self._changed.set()
@@ -258,8 +260,9 @@ class MemoryRuntime:
         return self.live.get(node_id)
 
     async def logs(
-        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int
+        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
     ) -> AsyncIterator[LogPiece]:
+        """A piece's position is its number, from 1."""
         known = self.state.instances[instance_id]
         node = self.state.nodes.get(known.node)
         if node is None:
@@ -269,15 +272,20 @@ class MemoryRuntime:
         output = self.writes(instance_id)
         self.log_streams += 1
         try:
-            position = 0
+            position = int(after or 0)
+            if tail_lines is not None:
+                position = max(0, len(output.pieces) - tail_lines)
+            while position < len(output.pieces) and output.pieces[position].at_ms < since_ms:
+                position += 1
+            if follow:
+                yield LogPiece(0, "stdout", 0, b"", str(position))
             while True:
                 output.changed.clear()
-                pieces = [piece for piece in output.pieces[position:] if piece.at_ms >= since_ms]
-                if position == 0 and tail_lines is not None:
-                    pieces = pieces[len(pieces) - min(tail_lines, len(pieces)) :]
-                position = len(output.pieces)
-                for piece in pieces:
-                    yield piece
+                while position < len(output.pieces):
+                    position += 1
+                    yield output.pieces[position - 1]._replace(position=str(position))
+                if self.log_cut.is_set():
+                    raise LogsUnavailable("the stream from the node broke")
                 if not follow or output.ended:
                     return
                 await output.changed.wait()

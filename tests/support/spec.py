@@ -110,7 +110,7 @@ class Fabric:
         if isinstance(decision, Rejection):
             assert decision.message
             return Outcome(None, decision)
-        if decision.entry.events:
+        if decision.payload:
             self._accept(before, decision)
         return Outcome(decision, None)
 
@@ -217,14 +217,20 @@ class Fabric:
         )
         return self.when(command, by=f"node:{node.id}")
 
-    def exit(self, instance: str, *, code: int = 1, cause: str = "", message: str = "") -> Outcome:
+    def exit(
+        self, instance: str, *, code: int | None = 1, cause: str = "", message: str = "", permanent: bool = False
+    ) -> Outcome:
         """The process of a running instance ends; its node reports it."""
         known = self.instance(instance)
         name = self.state.nodes[known.node].name
         workload = self.state.agents.get(known.workload)
         what = workload.versions[known.version].spec if workload is not None else self.state.jobs[known.workload].spec
-        self.nodes[name].exit(instance, what, code=code, cause=cause, message=message)
+        self.nodes[name].exit(instance, what, code=code, cause=cause, message=message, permanent=permanent)
         return self.send(name)
+
+    def cannot_start(self, instance: str, cause: str = "user") -> Outcome:
+        """Its node lacks what the instance needs, and says that another try there cannot help."""
+        return self.exit(instance, code=None, cause=cause, message=f"no {cause} here", permanent=True)
 
     def send(self, name: str) -> Outcome:
         """What the node has not yet told."""

@@ -11,6 +11,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from omnitide.cli.commands import COMMANDS
+from omnitide.cli.examples import add_examples
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.globals import Globals, add_globals
 
@@ -51,6 +52,7 @@ def load(name: str) -> Any:
     command.name = name
     command.rich_help_panel = entry.panel
     add_globals(command)
+    add_examples(command, name)
     return command
 
 
@@ -70,7 +72,11 @@ def make_root() -> Any:
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name; tell errors; the exit code is the result."""
     state = Globals()
-    if "_OMNITIDE_COMPLETE" in os.environ:
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--no-color" in own:
+        os.environ["NO_COLOR"] = "1"  # for the help too, which is drawn before options are read
+    completing = "_OMNITIDE_COMPLETE" in os.environ
+    if completing:
         # Typer teaches its completion classes to whoever has its own options for it, which we have as commands.
         from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
 
@@ -78,8 +84,11 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = make_root().main(args=list(arguments), prog_name="omnitide", standalone_mode=False, obj=state)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has enough, such as `head`. Nothing may be written at exit either.
+    except (BrokenPipeError, SystemExit):
+        if completing:
+            raise
+        # Whoever read our output has enough, such as `head`. (Typer, which meets that first in a help, then exits by
+        # itself, and else only when it completes.) Nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, typer.Abort):

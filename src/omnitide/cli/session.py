@@ -12,6 +12,8 @@ from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.globals import Globals
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from omnitide.config import Loaded
     from omnitide.sdk.async_client import AsyncClient
     from omnitide.sdk.client import Client
@@ -56,18 +58,14 @@ class Session:
     @cached_property
     def loaded(self) -> "Loaded":
         """The settings. Raises Failure."""
-        return load_settings(self.options.config)
+        return load_settings(self.options.config, self.options.data)
 
     @cached_property
     def data(self) -> Path:
         """Data folder of the local fabric."""
-        if self.options.data:
-            return Path(self.options.data).expanduser().absolute()
-        if os.environ.get("OMNITIDE_DATA"):
-            return Path(os.environ["OMNITIDE_DATA"]).expanduser().absolute()
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            return Path("/var/lib/omnitide")
-        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "omnitide"
+        from omnitide.config.folders import root_of
+
+        return root_of(self.options.data, os.environ)
 
     @cached_property
     def profile_path(self) -> Path:
@@ -130,12 +128,12 @@ def session_of(context: typer.Context) -> Session:
     return Session(state)
 
 
-def load_settings(config: str) -> "Loaded":
+def load_settings(config: str, data: str = "", flags: "Mapping[str, object] | None" = None) -> "Loaded":
     """Raises Failure with every problem."""
     from omnitide.config import ConfigError, load
 
     try:
-        return load(config=config or None)
+        return load(flags, config=config or None, data=data)
     except ConfigError as error:
         text = "\n       ".join(str(problem) for problem in error.problems)
         raise Failure(text, "omnitide config schema says what there is", Exit.USAGE) from None

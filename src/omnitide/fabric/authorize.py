@@ -25,6 +25,7 @@ class Permission(NamedTuple):
 
 PERMISSIONS: Final[dict[type, Permission]] = {
     cm.CreateFabric: Permission("create", "fabric"),
+    cm.RaiseFeatureLevel: Permission("operate", "fabric"),
     cm.CreateNamespace: Permission("create", "namespace"),
     cm.DeleteNamespace: Permission("delete", "namespace"),
     cm.IssueToken: Permission("create", "token"),

@@ -34,6 +34,13 @@ class CreateFabric(_Command, frozen=True, kw_only=True):
     fabric_id: str
 
 
+class RaiseFeatureLevel(_Command, frozen=True, kw_only=True):
+    """Allow the events of a level. For who knows that every replica runs a release that knows them; there is no way
+    back."""
+
+    level: int
+
+
 class CreateNamespace(_Command, frozen=True, kw_only=True):
     name: str
 
@@ -247,6 +254,7 @@ class Forget(_Command, frozen=True, kw_only=True):
 
 Command = (
     CreateFabric
+    | RaiseFeatureLevel
     | CreateNamespace
     | DeleteNamespace
     | IssueToken

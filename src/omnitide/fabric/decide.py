@@ -20,18 +20,23 @@ __all__ = ["Decision", "decide"]
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What a command was decided into. Without events nothing is written and the state is as it was."""
+    """What a command was decided into. Without a payload nothing is written and the state is as it was.
+
+    An entry without events is written all the same where it has an idempotency key: it remembers the answer.
+    """
 
     entry: Entry
     state: FabricState
     result: dict[str, str | int]
     revision: int
-    """Of the entry; of the state, where there are no events; of the first answer, where this one is remembered."""
+    """Of the entry; of the state, where nothing is written; of the first answer, where this one is remembered."""
     replayed: bool = False
     payload: bytes = b""
-    """The entry as it goes into the log; empty without events."""
+    """The entry as it goes into the log; empty if none does."""
 
 
+UNCHANGED: Final = "unchanged"
+"""In the result of a command with a key that changed nothing: 1."""
 MAX_KEY: Final = 200
 """Longest idempotency key, in characters."""
 
@@ -40,6 +45,7 @@ Rule = Callable[[Draft, Any], None]
 
 _RULES: Final[dict[type, Rule]] = {
     cm.CreateFabric: access.create_fabric,
+    cm.RaiseFeatureLevel: access.raise_feature_level,
     cm.CreateNamespace: access.create_namespace,
     cm.DeleteNamespace: access.delete_namespace,
     cm.IssueToken: access.issue_token,
@@ -78,7 +84,9 @@ def decide(state: FabricState, command: cm.Command, header: cm.Header) -> Decisi
     """Authorize, look for a remembered answer, apply the rule, then let reactions follow. Never raises a refusal.
 
     Log time never goes back: a header that is behind the state is taken as of the state's time. An idempotency key is
-    remembered with the entry that it led to; a command that changed nothing is decided anew when it is repeated.
+    remembered with the entry that it led to, also where that has no events: a repetition that comes late, when what
+    changed nothing at first would change something, must not do so, and the key is not free for another request. What
+    was refused is decided anew.
     """
     if header.time_ms < state.time_ms:
         header = replace(header, time_ms=state.time_ms)
@@ -98,6 +106,8 @@ def decide(state: FabricState, command: cm.Command, header: cm.Header) -> Decisi
         react(draft)
     except Refuse as refused:
         return refused.rejection
+    if header.idempotency_key and not draft.events:
+        draft.result = {**draft.result, UNCHANGED: 1}
     entry = Entry(
         time_ms=header.time_ms,
         principal=header.principal,
@@ -108,7 +118,7 @@ def decide(state: FabricState, command: cm.Command, header: cm.Header) -> Decisi
         fingerprint=header.fingerprint,
         result=draft.result if header.idempotency_key else {},
     )
-    if not draft.events:
+    if not draft.events and not header.idempotency_key:
         return Decision(entry=entry, state=state, result=draft.result, revision=state.revision)
     try:
         payload = encode_entry(entry)

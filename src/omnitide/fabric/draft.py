@@ -3,6 +3,8 @@
 from omnitide.fabric.commands import Header
 from omnitide.fabric.events import Event
 from omnitide.fabric.evolve import Moment, evolve
+from omnitide.fabric.feature_levels import level_of
+from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.state import FabricState
 
 
@@ -23,6 +25,14 @@ class Draft:
         """Some instance has ended or was lost: a draining node may be empty now."""
 
     def emit(self, event: Event) -> None:
+        """Raises Refuse for an event that not every replica may know yet."""
+        level = level_of(event)
+        if level > self.state.feature_level:
+            raise Refuse(
+                "conflict",
+                f"this needs feature level {level}, and the log of this fabric is at {self.state.feature_level}",
+                hint="raise the level once every replica of the control plane runs this release",
+            )
         self.events.append(event)
         self.state = evolve(self.state, event, self.moment)
 

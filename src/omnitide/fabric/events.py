@@ -4,9 +4,9 @@ How events evolve (the rule, checked by tests/unit/fabric/golden):
 - A released (kind, version) is frozen: its fields, their defaults and what `evolve` makes of it never change.
 - A field may be added to a released event only with a default under which an old record means what it meant.
 - Anything else is a new version beside the old one (`agent.scaled.v2`); the old class and its `evolve` stay for ever.
-- A new kind, version or field is emitted only once the log's feature level allows it, so that a replica of the release
-  before never meets what it cannot fold; one that does stops with the name of what it does not know. To pass over an
-  unknown field would be to fold another state than the leader's.
+- A new kind, version or field is emitted only once the log's feature level allows it (`feature_levels`), so that a
+  replica of the release before never meets what it cannot fold; one that does stops with the name of what it does not
+  know. To pass over an unknown field would be to fold another state than the leader's.
 """
 
 from typing import Final, get_args
@@ -31,6 +31,12 @@ class _Event(
 
 class FabricCreated(_Event, frozen=True, kw_only=True, tag="fabric.created.v1"):
     fabric_id: str
+
+
+class FeatureLevelRaised(_Event, frozen=True, kw_only=True, tag="fabric.feature-level-raised.v1"):
+    """From here on the log may hold events of this level: every replica that is to follow it must know them."""
+
+    level: int
 
 
 class NamespaceCreated(_Event, frozen=True, kw_only=True, tag="namespace.created.v1"):
@@ -154,6 +160,8 @@ class NodeDrained(_Event, frozen=True, kw_only=True, tag="node.drained.v1"):
 
 class NodeRemoved(_Event, frozen=True, kw_only=True, tag="node.removed.v1"):
     node: str
+    name: str = ""
+    """For who reads it when the node is long gone, as in all such events. Empty in the oldest ones."""
 
 
 class AgentCreated(_Event, frozen=True, kw_only=True, tag="agent.created.v1"):
@@ -200,6 +208,8 @@ class AgentDeleted(_Event, frozen=True, kw_only=True, tag="agent.deleted.v1"):
 
 class AgentRemoved(_Event, frozen=True, kw_only=True, tag="agent.removed.v1"):
     agent: str
+    namespace: str = ""
+    name: str = ""
 
 
 class RolloutAdvanced(_Event, frozen=True, kw_only=True, tag="agent.rollout-advanced.v1"):
@@ -241,6 +251,8 @@ class JobDeleted(_Event, frozen=True, kw_only=True, tag="job.deleted.v1"):
 
 class JobsRemoved(_Event, frozen=True, kw_only=True, tag="job.removed.v1"):
     jobs: tuple[str, ...]
+    names: tuple[tuple[str, str], ...] = ()
+    """Namespace and name of each, in the same order."""
 
 
 class SlotGeneration(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -258,6 +270,9 @@ class InstancesCreated(_Event, frozen=True, kw_only=True, tag="instance.created.
     not_before_ms: int = 0
     avoid: str = ""
     reason: str = ""
+    """Empty, rescheduled, or restart: a finished slot that someone asked to try again."""
+    permanent_failures: int = 0
+    """Generations in a row before these that failed with a permanent cause."""
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -328,6 +343,7 @@ class InstanceRecovered(_Event, frozen=True, kw_only=True, tag="instance.recover
 
 Event = (
     FabricCreated
+    | FeatureLevelRaised
     | NamespaceCreated
     | NamespaceDeleted
     | TokenIssued

@@ -13,7 +13,7 @@ from typing import Final
 from omnitide.fabric.evolve import TURN_SIZE
 from omnitide.fabric.folds.instances import instance_id, is_attached
 from omnitide.fabric.folds.nodes import FOREIGN_PORT
-from omnitide.fabric.rules.settle import is_finished
+from omnitide.fabric.rules.failing import PERMANENT_TRIES, is_finished
 from omnitide.fabric.state import (
     DEFAULT_NAMESPACE,
     ENDED,
@@ -190,13 +190,15 @@ def _slot(agent: Agent, number: int, slot: Slot, current: Instance, label: str) 
         yield f"{here}: slots are numbered from 1"
     if not slot.first <= current.generation <= slot.generation:
         yield f"{here}: generation {current.generation} is current, of {slot.first} to {slot.generation}"
+    if slot.permanent_failures >= PERMANENT_TRIES:
+        yield f"{here}: tried again after {slot.permanent_failures} failures in a row with a permanent cause"
     if not agent.wants(number):
         if status is not InstanceStatus.STOPPING:
             yield f"{here}: not wanted, but its instance is {status}"
         return
     if status in _REPLACED:
         yield f"{here}: wanted, but its instance is {status} and was not replaced"
-    elif status in ENDED and (current.version != agent.version or not is_finished(current, agent.spec)):
+    elif status in ENDED and (current.version != agent.version or not is_finished(current, agent.spec, slot)):
         yield f"{here}: {status} (version {current.version}) and not finished, but not replaced"
     if status is InstanceStatus.PENDING and current.version != agent.version:
         yield f"{here}: waits for a node with version {current.version} of {agent.version}"
@@ -227,6 +229,8 @@ def job_violations(state: FabricState, job: Job, key: str) -> Iterator[str]:
         yield f"{label}: a stray is not there"
     if not job.slot.first <= current.generation <= job.slot.generation:
         yield f"{label}: generation {current.generation} is current, of {job.slot.first} to {job.slot.generation}"
+    if job.slot.permanent_failures >= PERMANENT_TRIES:
+        yield f"{label}: tried again after {job.slot.permanent_failures} failures in a row with a permanent cause"
     finished = job.status is not JobStatus.ACTIVE
     if finished != (job.finished_ms > 0):
         yield f"{label}: {job.status}, finished at {job.finished_ms}"

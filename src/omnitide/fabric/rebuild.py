@@ -180,6 +180,7 @@ class Builder:
                     first=slot.first,
                     current=instance.id,
                     failures=slot.failures,
+                    permanent_failures=slot.permanent_failures,
                     last_exit=slot.last_exit,
                     last_node=slot.last_node,
                 )

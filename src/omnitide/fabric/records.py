@@ -166,6 +166,7 @@ class SlotItem(_Item, frozen=True, kw_only=True):
     """Generation of the current instance; 0 where that is the highest."""
     first: int = 0
     failures: int = 0
+    permanent_failures: int = 0
     last_exit: ExitRecord | None = None
     last_node: str = ""
 
@@ -178,6 +179,7 @@ class SlotItem(_Item, frozen=True, kw_only=True):
             current=0 if newest else int(slot.current.rpartition(".")[2]),
             first=slot.first,
             failures=slot.failures,
+            permanent_failures=slot.permanent_failures,
             last_exit=slot.last_exit,
             last_node=slot.last_node,
         )

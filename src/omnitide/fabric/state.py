@@ -124,6 +124,8 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Instance id."""
     failures: int = 0
     """Generations in a row that ended by themselves, without a stable run in between."""
+    permanent_failures: int = 0
+    """Generations in a row before the current one that failed with a permanent cause, on whichever nodes."""
     last_exit: ExitRecord | None = None
     """How the last generation before the current one ended."""
     last_node: str = ""

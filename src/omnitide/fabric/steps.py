@@ -9,7 +9,20 @@ from collections.abc import Iterator
 from omnitide.fabric import events as ev
 from omnitide.fabric.folds.instances import instance_id
 from omnitide.fabric.invariants import agent_violations, instance_violations, job_violations, node_violations
-from omnitide.fabric.state import ENDED, Agent, FabricState, Instance, InstanceStatus, Job, JobStatus, Node
+from omnitide.fabric.rules.failing import gave_up, halted_by
+from omnitide.fabric.state import (
+    ENDED,
+    Agent,
+    FabricState,
+    Health,
+    Instance,
+    InstanceStatus,
+    Job,
+    JobStatus,
+    Node,
+    NodeStatus,
+    Slot,
+)
 
 Ids = dict[str, None]
 
@@ -100,6 +113,9 @@ def step_violations(before: FabricState, after: FabricState, entry: ev.Entry) ->
             found += node_violations(after, node, identifier)
             found += _node_step(was, node)
     found += _made_once(before, entry)
+    found += _given_up(before, entry)
+    found += _taken_back(before, after, entry)
+    found += _halted(before, after, entry)
     found += _sizes(before, after, touched)
     return found
 
@@ -196,6 +212,59 @@ def _made_once(before: FabricState, entry: ev.Entry) -> Iterator[str]:
             if made.generation <= known:
                 yield f"instance {event.workload}.{made.slot}.{made.generation}: made, after generation {known}"
             highest[key] = max(known, made.generation)
+
+
+def _slot_of(state: FabricState, kind: str, workload: str, number: int) -> Slot | None:
+    if kind == "job":
+        job = state.jobs.get(workload)
+        return job.slot if job is not None else None
+    agent = state.agents.get(workload)
+    return agent.slots.get(number) if agent is not None else None
+
+
+def _given_up(before: FabricState, entry: ev.Entry) -> Iterator[str]:
+    """What failed with a permanent cause on several nodes is not tried again unless someone asks, or changes it."""
+    for event in entry.events:
+        if not isinstance(event, ev.InstancesCreated) or event.reason == "restart":
+            continue
+        for made in event.slots:
+            slot = _slot_of(before, event.workload_kind, event.workload, made.slot)
+            current = before.instances.get(slot.current) if slot is not None else None
+            if slot is None or current is None or current.version != event.version or current.kind != "agent":
+                continue
+            restart = before.agents[event.workload].versions[event.version].spec.restart
+            if gave_up(current, slot, restart):
+                yield f"instance {current.id}: had failed for good and is tried again by itself"
+
+
+def _taken_back(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
+    """One that was started anew out of sight interrupts no other that runs in its place by then."""
+    for event in entry.events:
+        if not isinstance(event, ev.InstanceRecovered):
+            continue
+        old, now = before.instances.get(event.instance), after.instances.get(event.instance)
+        if old is None or now is None or now.status is not InstanceStatus.RUNNING or event.attempt == old.attempt:
+            continue
+        slot = _slot_of(before, old.kind, old.workload, old.slot)
+        other = before.instances.get(slot.current) if slot is not None else None
+        if other is None or other.id == old.id or other.status is not InstanceStatus.RUNNING:
+            continue
+        if other.health is not Health.UNHEALTHY and before.nodes[other.node].status is NodeStatus.LIVE:
+            yield f"instance {old.id}: started anew out of sight, and interrupts {other.id}, which runs in its place"
+
+
+def _halted(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
+    """A rollout whose new version has failed for good takes nothing more of the old one."""
+    for event in entry.events:
+        if not isinstance(event, ev.InstanceStopRequested) or event.reason != "update":
+            continue
+        instance = before.instances.get(event.instance)
+        old = before.agents.get(instance.workload) if instance is not None else None
+        new = after.agents.get(instance.workload) if instance is not None else None
+        if old is None or new is None or old.version != new.version:
+            continue
+        if halted_by(before, old) is not None and halted_by(after, new) is not None:
+            yield f"instance {event.instance}: stopped for an update that cannot go on"
 
 
 def _highest(state: FabricState, event: ev.InstancesCreated, number: int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from omnitide.model.faults import Fault, Path
+from omnitide.model.quantity import format_bytes, format_cpu
 from omnitide.model.spec import Constraint, WorkloadSpec
 
 _NO_NUL = "cannot contain the character NUL: no program can be given it"
@@ -15,7 +16,33 @@ def spec_faults(spec: WorkloadSpec) -> list[Fault]:
         message = _arity(constraint)
         if message:
             faults.append(Fault(("constraints", index, "values"), message))
+    faults += _ports(spec)
+    faults += _ceilings(spec)
+    if spec.command and not spec.command[0].strip():
+        faults.append(Fault(("command", 0), "names no program", "command[0] is the program"))
     return faults
+
+
+def _ports(spec: WorkloadSpec) -> Iterator[Fault]:
+    """Two ports of one instance with one number."""
+    names: dict[int, str] = {}
+    for name, port in spec.ports.items():
+        first = names.setdefault(port.port, name) if port.port else name
+        if first != name:
+            message = f"{port.port} is the number of the port {first!r} already"
+            yield Fault(("ports", name, "port"), message, "0, or none, takes any free port")
+
+
+def _ceilings(spec: WorkloadSpec) -> Iterator[Fault]:
+    """A limit below what is set aside."""
+    limits, wanted = spec.limits, spec.resources
+    hint = "a limit is at least what is set aside"
+    if 0 < limits.cpu < wanted.cpu:
+        message = f"{format_cpu(limits.cpu)} is below resources.cpu, {format_cpu(wanted.cpu)}"
+        yield Fault(("limits", "cpu"), message, hint)
+    if 0 < limits.memory < wanted.memory:
+        message = f"{format_bytes(limits.memory)} is below resources.memory, {format_bytes(wanted.memory)}"
+        yield Fault(("limits", "memory"), message, hint)
 
 
 def _texts(spec: WorkloadSpec) -> Iterator[tuple[Path, str]]:

@@ -201,7 +201,7 @@ def _choice(data: object, values: list[str]) -> tuple[str, str]:
         return "", ""
     near = difflib.get_close_matches(data, values, n=1) if isinstance(data, str) else []
     hint = f"did you mean {near[0]!r}?" if near else ""
-    return f"must be one of {', '.join(sorted(values))}, not {_quoted(data)}", hint
+    return f"must be one of {', '.join(sorted(filter(None, values)))}, not {_quoted(data)}", hint
 
 
 def _bounds(data: int, type_: mi.IntType) -> str:

@@ -57,3 +57,7 @@ class LogChunk(Object, frozen=True, kw_only=True):
     stream: Literal["stdout", "stderr"]
     attempt: int
     text: str
+    position: str = ""
+    """Where it ends; `after` goes on there. With `follow` the first chunk has no text: it says where output begins."""
+    gap: bool = False
+    """Before it there was output that its node does not keep any more."""

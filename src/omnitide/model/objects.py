@@ -150,6 +150,8 @@ class Rollout(Object, frozen=True, kw_only=True):
     asked: int
     """Replicas that have been looked at, of `replicas`: each has the version, or has been asked to make room for it."""
     replicas: int
+    halted: str = ""
+    """Why it goes no further by itself, and what would help; empty while it goes on."""
 
 
 class AgentSummary(Object, frozen=True, kw_only=True):

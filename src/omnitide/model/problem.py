@@ -43,6 +43,7 @@ KINDS: Final[dict[str, Kind]] = {
     "throttled": Kind(429, "Too many attempts", retryable=True),
     "busy": Kind(503, "Too many streams are open", retryable=True),
     "trimmed": Kind(410, "That far back nothing is kept"),
+    "unknown-revision": Kind(409, "No such revision here"),
     "lagged": Kind(503, "Too slow", retryable=True),
     "behind": Kind(503, "Not at that revision yet", retryable=True),
     "not-serving": Kind(503, "Changes are not taken now", retryable=True),
@@ -83,7 +84,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_revision: int = 0
     """trimmed: the oldest revision that is kept."""
     resume_revision: int = 0
-    """lagged: watch again after this."""
+    """lagged: watch again after this. unknown-revision: the newest that there is."""
     hop: str = ""
     """join: the step that failed."""
 

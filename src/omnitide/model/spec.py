@@ -107,7 +107,7 @@ class WorkloadSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     stop: Stop = Stop()
     logs: Logs = Logs()
     on_disconnect: Literal["replace", "keep"] = "replace"
-    """`replace`: lost and started elsewhere after `lost_after`; on return the older healthy one wins unless its slot
+    """`replace`: lost and started elsewhere after `lost_after`; on return the older healthy run wins unless its slot
     was updated. `keep`: never declared lost."""
     lost_after: DurationMs | None = None
     """From unreachable to lost; None takes the fabric's setting."""

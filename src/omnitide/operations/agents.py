@@ -1,6 +1,6 @@
 """Operations on agents."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -18,9 +18,8 @@ from omnitide.operations.changing import Made, change
 from omnitide.operations.explaining import explain_agent
 from omnitide.operations.failures import failed, invalid
 from omnitide.operations.inputs import NamespaceFilter, NamespaceName, NodeRows, PageRequest, Request
+from omnitide.operations.named import answer_of, page_by_name
 from omnitide.operations.operation import Answer, Context, Operation
-from omnitide.operations.ordering import after_name, names_from
-from omnitide.operations.paging import Key, page_of
 from omnitide.operations.planning import plan_of
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.silence import Hidden
@@ -103,22 +102,7 @@ def check_spec(runtime: Runtime, spec: WorkloadSpec) -> None:
 
 
 async def _list(runtime: Runtime, _: Context, asked: ListAgentsRequest) -> Answer[ob.AgentList]:
-    prefix = f"{asked.namespace}/" if asked.namespace else ""
-
-    def walk(state: FabricState, after: Key | None) -> Iterator[Agent | None]:
-        return (
-            state.agents[state.agent_names[key]] for key in names_from(state.agent_names, after_name(after), prefix)
-        )
-
-    page = await page_of(
-        runtime,
-        list_name=f"agents {asked.namespace}",
-        cursor=asked.cursor,
-        limit=asked.limit,
-        shape=(str,),
-        walk=walk,
-        key=lambda _, agent: (scoped(agent.namespace, agent.name),),
-    )
+    page = await page_by_name(runtime, asked, "agents", lambda state: (state.agent_names, state.agents))
     state, now_ms = page.state, runtime.now_ms()
     hidden = Hidden(state)
     items = tuple(show_agent_summary(state, agent, hidden, now_ms) for agent in page.items)
@@ -133,20 +117,15 @@ async def _get(runtime: Runtime, _: Context, asked: GetAgentRequest) -> Answer[o
 
 def _answer(runtime: Runtime, made: Made, change_name: str, plan: ob.Plan | None = None) -> Answer[ob.AgentChanged]:
     agent = made.state.agents.get(str(made.result.get("agent", "")))
-    return Answer(
-        ob.AgentChanged(
-            agent=show_agent(made.state, agent, runtime.now_ms()) if agent is not None else None,
-            change=change_name if made.changed else "unchanged",
-            plan=plan,
-            revision=made.revision,
-            dry_run=made.dry_run,
-            replayed=made.replayed,
-        ),
-        made.revision,
-        etag=agent.revision if agent is not None and not made.dry_run else None,
-        created=change_name == "created" and not made.dry_run,
+    value = ob.AgentChanged(
+        agent=show_agent(made.state, agent, runtime.now_ms()) if agent is not None else None,
+        change=change_name if made.changed else "unchanged",
+        plan=plan,
+        revision=made.revision,
+        dry_run=made.dry_run,
         replayed=made.replayed,
     )
+    return answer_of(made, value, agent, created=change_name == "created")
 
 
 async def _deploy(runtime: Runtime, context: Context, asked: DeployAgentRequest) -> Answer[ob.AgentChanged]:
@@ -178,24 +157,16 @@ async def _scale(runtime: Runtime, context: Context, asked: ScaleAgentRequest) -
     return _answer(runtime, made, "scaled")
 
 
-async def _restart(runtime: Runtime, context: Context, asked: RestartAgentRequest) -> Answer[ob.AgentChanged]:
-    command = cm.RestartAgent(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
-    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "restarted")
+def _changes(
+    command: type[cm.RestartAgent | cm.StopAgent | cm.StartAgent | cm.DeleteAgent], done: str
+) -> Callable[[Runtime, Context, AgentRequest], Awaitable[Answer[ob.AgentChanged]]]:
+    """The handler of a change that needs to know no more than which agent."""
 
+    async def handle(runtime: Runtime, context: Context, asked: AgentRequest) -> Answer[ob.AgentChanged]:
+        wanted = command(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
+        return _answer(runtime, await change(runtime, context, wanted, namespace=asked.namespace), done)
 
-async def _stop(runtime: Runtime, context: Context, asked: StopAgentRequest) -> Answer[ob.AgentChanged]:
-    command = cm.StopAgent(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
-    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "stopped")
-
-
-async def _start(runtime: Runtime, context: Context, asked: StartAgentRequest) -> Answer[ob.AgentChanged]:
-    command = cm.StartAgent(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
-    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "started")
-
-
-async def _delete(runtime: Runtime, context: Context, asked: DeleteAgentRequest) -> Answer[ob.AgentChanged]:
-    command = cm.DeleteAgent(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
-    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "deleted")
+    return handle
 
 
 async def _versions(runtime: Runtime, _: Context, asked: ListAgentVersionsRequest) -> Answer[ob.AgentVersionList]:
@@ -282,7 +253,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         output=ob.AgentChanged,
         permission=PERMISSIONS[cm.RestartAgent],
         failures=_FAILURES,
-        handler=_restart,
+        handler=_changes(cm.RestartAgent, "restarted"),
         writes=True,
         idempotent=False,
         destructive=True,
@@ -299,7 +270,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         output=ob.AgentChanged,
         permission=PERMISSIONS[cm.StopAgent],
         failures=_FAILURES,
-        handler=_stop,
+        handler=_changes(cm.StopAgent, "stopped"),
         writes=True,
         destructive=True,
         dry_run=True,
@@ -315,7 +286,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         output=ob.AgentChanged,
         permission=PERMISSIONS[cm.StartAgent],
         failures=(*_FAILURES, "limit"),
-        handler=_start,
+        handler=_changes(cm.StartAgent, "started"),
         writes=True,
         dry_run=True,
         conditional=True,
@@ -330,7 +301,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         output=ob.AgentChanged,
         permission=PERMISSIONS[cm.DeleteAgent],
         failures=_FAILURES,
-        handler=_delete,
+        handler=_changes(cm.DeleteAgent, "deleted"),
         writes=True,
         destructive=True,
         dry_run=True,

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from omnitide.fabric.commands import Command, Header
-from omnitide.fabric.decide import Decision
+from omnitide.fabric.decide import UNCHANGED, Decision
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import FabricState
 from omnitide.operations.failures import refused
@@ -48,16 +48,17 @@ async def change(runtime: Runtime, context: Context, command: Command, *, namesp
         return Made(outcome.result, outcome.state, runtime.committed().revision, wrote, False, True)
     if wrote:
         return Made(outcome.result, outcome.state, outcome.revision, True, False, False)
-    # Nothing was written: what it rests on may be newer than what is durable here only if the runtime broke its word.
+    # Nothing was changed: what it rests on may be newer than what is durable here only if the runtime broke its word.
     await runtime.wait_for(outcome.revision, 5.0)
-    return Made(outcome.result, runtime.committed(), outcome.revision, outcome.replayed, outcome.replayed, False)
+    changed = outcome.replayed and UNCHANGED not in outcome.result
+    return Made(outcome.result, runtime.committed(), outcome.revision, changed, outcome.replayed, False)
 
 
 def _precise(runtime: Runtime, context: Context, command: Command, header: Header, outcome: Rejection) -> str:
     """`precondition-failed` if the command would be decided otherwise without its `if_match`; else the core's code."""
     if context.if_match is None or outcome.code not in _PRECONDITION:
         return ""
-    unconditional = changed(command, if_match=None)
+    unconditional = replace(command, if_match=None)
     again = runtime.dry_run(unconditional, _without_key(header))
     if isinstance(again, Decision) or again.message != outcome.message:
         return "precondition-failed"
@@ -65,4 +66,4 @@ def _precise(runtime: Runtime, context: Context, command: Command, header: Heade
 
 
 def _without_key(header: Header) -> Header:
-    return changed(header, idempotency_key="", fingerprint="")
+    return replace(header, idempotency_key="", fingerprint="")

@@ -7,8 +7,9 @@ from msgspec import Meta
 
 from omnitide.fabric.authorize import Permission
 from omnitide.model.happenings import EventBatch, EventPage
+from omnitide.model.problem import problem
 from omnitide.operations.closing import closing
-from omnitide.operations.failures import failed
+from omnitide.operations.failures import Failed
 from omnitide.operations.happenings.filters import EventFilter, make_filter
 from omnitide.operations.happenings.frames import Frame
 from omnitide.operations.happenings.hub import hub_of
@@ -18,7 +19,8 @@ from omnitide.operations.operation import Answer, AnyDeclaration, Context, Opera
 from omnitide.operations.paging import PageSize
 from omnitide.operations.runtime import Runtime
 
-_FUTURE_WAIT_S: Final = 5.0
+_FUTURE_WAIT_S: Final = 2.0
+"""How long a revision that has not come yet is waited for: a replica may lag behind the one that told of it."""
 
 Kinds = Annotated[
     tuple[Annotated[str, Meta(min_length=1, max_length=80)], ...],
@@ -59,10 +61,25 @@ def filter_of(asked: ListEventsRequest | WatchEventsRequest) -> EventFilter:
     return make_filter(asked.kinds, asked.namespace, asked.subject)
 
 
+async def _known(runtime: Runtime, after: int) -> None:
+    """Raises Failed for a revision that this log has never had: what comes after it would be another log's."""
+    if not await runtime.wait_for(after, _FUTURE_WAIT_S):
+        at = runtime.committed().revision
+        hint = "a slip, or a revision from before a restore: they compare only within one log; read the state anew"
+        cause = problem(
+            "unknown-revision",
+            f"the fabric is at revision {at} and has never had revision {after}",
+            hint=hint,
+            resume_revision=at,
+        )
+        raise Failed(cause)
+
+
 async def _list(runtime: Runtime, _: Context, asked: ListEventsRequest) -> Answer[EventPage]:
     if asked.last:
         page = await last(runtime, filter_of(asked), asked.last)
     else:
+        await _known(runtime, asked.after)
         page = await page_after(runtime, filter_of(asked), asked.after, asked.skip, asked.limit)
     return Answer(page, page.revision)
 
@@ -70,13 +87,7 @@ async def _list(runtime: Runtime, _: Context, asked: ListEventsRequest) -> Answe
 async def watch_frames(runtime: Runtime, asked: WatchEventsRequest) -> AsyncIterator[Frame]:
     """The stream, in frames that all who watch the same share. Raises Failed, Trimmed, WatchLagged, StreamEnded."""
     after = runtime.committed().revision if asked.after is None else asked.after
-    if not await runtime.wait_for(after, _FUTURE_WAIT_S):
-        at = runtime.committed().revision
-        raise failed(
-            "behind",
-            f"the stream is to begin after revision {after}, and the log is at {at}",
-            hint="revisions compare only within one log; after a restore they begin anew",
-        )
+    await _known(runtime, after)
     async with closing(hub_of(runtime).watch(filter_of(asked), after)) as frames:
         async for frame in frames:
             yield frame
@@ -95,13 +106,16 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
         name="events.list",
         rpc="ListEvents",
         summary="List what happened, in order.",
-        description="Events are kept for a while. If those after `after` are gone, that is said: 410, `trimmed`.",
+        description=(
+            "Events are kept for a while. If those after `after` are gone, that is said: 410, `trimmed`. If there has "
+            "never been such a revision, too: 409, `unknown-revision`, with the newest in `resume_revision`."
+        ),
         method="GET",
         path="/v1/events",
         input=ListEventsRequest,
         output=EventPage,
         permission=_READ,
-        failures=("trimmed",),
+        failures=("trimmed", "unknown-revision"),
         handler=_list,
     ),
     Stream[Any, Any](
@@ -111,15 +125,15 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
         description=(
             "Over HTTP a WebSocket: each message is an array of CloudEvents in JSON. An event of type "
             "`omnitide.stream.bookmark.v1` says how far the stream has come. It closes with 4410 if the events after "
-            "`after` are gone, 4408 if the watcher is too slow; the reason is JSON with `resume`, the revision to go "
-            "on after."
+            "`after` are gone, 4409 if there has never been such a revision, 4408 if the watcher is too slow; the "
+            "reason is JSON with `resume`, the revision to go on after, or the newest that there is."
         ),
         method="GET",
         path="/v1/events/stream",
         input=WatchEventsRequest,
         output=EventBatch,
         permission=_READ,
-        failures=("trimmed", "busy", "behind", "upgrade-required"),
+        failures=("trimmed", "unknown-revision", "busy", "upgrade-required"),
         handler=_watch,
     ),
 )

@@ -6,7 +6,9 @@ from typing import Final
 
 import msgspec
 
-from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Phase
+from omnitide.fabric.folds.instances import slot_of
+from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up
+from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Phase, spec_of_instance
 from omnitide.model import explanations as ex
 from omnitide.model import objects as ob
 from omnitide.model.quantity import format_duration
@@ -20,6 +22,8 @@ OUTPUT_WAIT_S: Final = 2.0
 """How long a node has to give the last lines of what died."""
 MAX_OUTPUT_BYTES: Final = 64 << 10
 MAX_TROUBLES: Final = 10
+_LOOP: Final = 2
+"""Restarts in a row, on its node or as further generations, from which a replica that runs is still in trouble."""
 _WITH_OUTPUT: Final = 3
 """Troubles of an agent for which nodes are asked for output."""
 
@@ -38,7 +42,7 @@ async def explain_instance(
         output, missing = await _last_output(runtime, instance.id)
     return ex.InstanceExplanation(
         instance=shown,
-        text=_text(shown, instance, placement, now_ms),
+        text=_text(shown, instance, placement, now_ms) + _no_more(state, instance),
         placement=placement,
         last_output=output,
         last_output_missing=missing,
@@ -47,13 +51,14 @@ async def explain_instance(
 
 
 async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, nodes: int) -> ex.AgentExplanation:
-    shown = show_agent(state, agent, runtime.now_ms())
+    now_ms = runtime.now_ms()
+    shown = show_agent(state, agent, now_ms)
     examples: dict[tuple[str, ...], Instance] = {}
     numbers: dict[tuple[str, ...], int] = {}
     for count, instance in enumerate(_instances(state, agent), start=1):
         if count % 1000 == 0:
             await asyncio.sleep(0)
-        kind = _trouble(state, instance)
+        kind = _trouble(state, instance, now_ms)
         if kind:
             numbers[kind] = numbers.get(kind, 0) + 1
             if kind in examples or len(examples) < MAX_TROUBLES:
@@ -65,6 +70,8 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
     parts = [f"{shown.running} of {agent.replicas} replicas are known to run"]
     if not agent.active:
         parts = ["stopped by request"]
+    if shown.rollout is not None and shown.rollout.halted:
+        parts.append(f"the rollout of version {agent.version} is halted: {shown.rollout.halted}")
     for kind, trouble in zip(examples, troubles, strict=True):
         parts.append(f"{numbers[kind]} {trouble.instance.status}, such as {trouble.instance.name}: {trouble.text}")
     return ex.AgentExplanation(
@@ -84,10 +91,10 @@ def _instances(state: FabricState, agent: Agent) -> Iterator[Instance]:
         yield state.instances[identifier]
 
 
-def _trouble(state: FabricState, instance: Instance) -> tuple[str, ...]:
+def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, ...]:
     """What kind of trouble it is in, so that each kind is explained once; empty for none."""
     shown = show_instance(state, instance)
-    if shown.status == "running" and shown.health != "unhealthy":
+    if shown.status == "running" and shown.health != "unhealthy" and not _loops(state, shown, instance, now_ms):
         return ()
     cause = ""
     if shown.exit is not None:
@@ -95,6 +102,29 @@ def _trouble(state: FabricState, instance: Instance) -> tuple[str, ...]:
     elif shown.previous_exit is not None:
         cause = shown.previous_exit.cause or shown.previous_exit.text
     return shown.status, shown.stop_reason, cause
+
+
+def _loops(state: FabricState, shown: ob.Instance, instance: Instance, now_ms: int) -> bool:
+    """Whether it ended by itself not long ago, as often as it takes to be no accident, and may do so again."""
+    again = shown.failures + (shown.attempt - 1 if shown.exit is not None else 0)
+    reset_after = spec_of_instance(state, instance).restart.reset_after
+    return again >= _LOOP and now_ms - instance.started_ms < reset_after
+
+
+def _no_more(state: FabricState, instance: Instance) -> str:
+    """Why what has failed is not tried again, and what would help."""
+    slot = slot_of(state, instance)
+    if instance.status is not InstanceStatus.FAILED or instance.kind != "agent" or slot is None:
+        return ""
+    restart = spec_of_instance(state, instance).restart
+    name = state.agents[instance.workload].name
+    if gave_up(instance, slot, restart):
+        why = f"no other try can help: {PERMANENT_TRIES} in a row failed with a permanent cause"
+    elif restart.policy == "never":
+        why = "its restart policy is never"
+    else:
+        return ""
+    return f"; not tried again by itself, {why}. Deploy a changed spec, or: omnitide restart {name}"
 
 
 def _died(instance: Instance) -> bool:
@@ -141,14 +171,18 @@ def _text(shown: ob.Instance, instance: Instance, placement: ex.PlacementVerdict
     if shown.status == "unknown":
         return f"its node {shown.node} has not been heard from for {since}; it was {shown.last_status} then"
     if shown.status == "pending":
-        why = placement.text if placement is not None else "it is about to be placed"
+        if shown.not_before_ms > now_ms and shown.previous_exit is not None:
+            return f"pending for {since}: {_back_off_text(shown, placement, now_ms)}"
+        why = placement.text.removesuffix(".") if placement is not None else "it is about to be placed"
         return f"pending for {since}: {why}{before}"
     if shown.status == "placed":
         return f"placed{where} {since} ago; the node has not started it yet{before}"
     if instance.phase is Phase.WAITING and shown.exit is not None:
         wait = max(0, shown.next_attempt_ms - now_ms)
-        then = f"starts in {format_duration(wait)}" if wait else "is due"
-        return f"attempt {shown.attempt}{where} ended with {shown.exit.text}; the next one {then}"
+        then = f"in {format_duration(wait)}" if wait else "at any moment"
+        return (
+            f"waits to be restarted{where}: attempt {shown.attempt} ended with {shown.exit.text}; the next comes {then}"
+        )
     if shown.status == "starting":
         return f"starting{where} for {since}, attempt {shown.attempt}{before}"
     if shown.status == "running":
@@ -159,6 +193,17 @@ def _text(shown: ob.Instance, instance: Instance, placement: ex.PlacementVerdict
         return f"lost {since} ago: its node{where and ' ' + shown.node} was silent for too long"
     ended = f" with {shown.exit.text}" if shown.exit is not None else ""
     return f"{shown.status} {since} ago{where}{ended}"
+
+
+def _back_off_text(shown: ob.Instance, placement: ex.PlacementVerdict | None, now_ms: int) -> str:
+    """It ended by itself again and again: how often, how, when it is tried again, and whether it fits then."""
+    assert shown.previous_exit is not None
+    failures = "a failure" if shown.failures == 1 else f"{shown.failures} failures in a row"
+    wait = format_duration(shown.not_before_ms - now_ms)
+    text = f"waits for its back-off after {failures}, the last with {shown.previous_exit.text}; tried again in {wait}"
+    # What the scheduler says of the wait itself is its first sentence.
+    rest = placement.text.partition(". ")[2].removesuffix(".") if placement is not None else ""
+    return f"{text}. {rest}" if rest else text
 
 
 def _running_text(shown: ob.Instance, since: str, where: str, before: str) -> str:

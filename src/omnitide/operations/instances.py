@@ -1,6 +1,5 @@
 """Operations on instances."""
 
-import codecs
 import heapq
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Final, Literal
@@ -9,18 +8,20 @@ from msgspec import Meta
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import PERMISSIONS, Permission
-from omnitide.fabric.state import FabricState, Instance, InstanceStatus, JobStatus, find_node, scoped
+from omnitide.fabric.state import ENDED, FabricState, Instance, InstanceStatus, JobStatus, find_node, scoped
 from omnitide.model import objects as ob
 from omnitide.model.explanations import InstanceExplanation
+from omnitide.model.faults import Fault
 from omnitide.model.happenings import LogChunk
 from omnitide.model.quantity import DurationMs
 from omnitide.operations.changing import change
 from omnitide.operations.closing import closing
 from omnitide.operations.explaining import explain_instance
-from omnitide.operations.failures import failed
+from omnitide.operations.failures import failed, invalid
 from omnitide.operations.inputs import NamespaceFilter, NodeRows, PageRequest, Request
 from omnitide.operations.operation import Answer, AnyDeclaration, Context, Operation, Stream
 from omnitide.operations.ordering import in_order, workloads_from
+from omnitide.operations.output import OutputText
 from omnitide.operations.paging import Key, page_of
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.instances import show_instance
@@ -75,6 +76,10 @@ class ReadLogsRequest(Request, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=0, le=1_000_000)] | None, Meta(description="Only the last so many lines.")
     ] = None
     since: Annotated[DurationMs, Meta(description="Only what is not older than this; 0: everything.")] = 0
+    after: Annotated[
+        str,
+        Meta(max_length=80, description="Go on behind a chunk, by its `position`: every byte exactly once."),
+    ] = ""
 
 
 InstanceKey = tuple[str, int, int, str]
@@ -227,16 +232,25 @@ async def _explain(runtime: Runtime, _: Context, asked: ExplainInstanceRequest) 
 
 
 async def _logs(runtime: Runtime, _: Context, asked: ReadLogsRequest) -> AsyncIterator[LogChunk]:
-    """Text of both streams; a character that is cut between two pieces is put together again."""
     _require(runtime.committed(), asked.instance)
+    if asked.after and (asked.tail is not None or asked.since):
+        raise invalid([Fault(("after",), "says where to begin, and so do `tail` and `since`", "leave those out")])
+    try:
+        text = OutputText(asked.after)
+    except ValueError as error:
+        raise invalid([Fault(("after",), str(error), "take it from a chunk as it is")]) from None
     since_ms = runtime.now_ms() - asked.since if asked.since else 0
-    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in ("stdout", "stderr")}
-    source = runtime.logs(asked.instance, follow=asked.follow, tail_lines=asked.tail, since_ms=since_ms)
+    source = runtime.logs(
+        asked.instance, follow=asked.follow, tail_lines=asked.tail, since_ms=since_ms, after=text.node_position
+    )
     async with closing(source) as pieces:
         async for piece in pieces:
-            text = decoders[piece.stream].decode(piece.data)
-            if text:
-                yield LogChunk(at_ms=piece.at_ms, stream=piece.stream, attempt=piece.attempt, text=text)
+            for chunk in text.take(piece):
+                yield chunk
+    instance = runtime.committed().instances.get(asked.instance)
+    if asked.follow or instance is None or instance.status in ENDED:
+        for chunk in text.end():
+            yield chunk
 
 
 _READ: Final = Permission("read", "instance", namespaced=True)
@@ -299,7 +313,7 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
         summary="Read what an instance writes.",
         description=(
             "One JSON object a line, or the bare text with `Accept: text/plain`. If its node is away, that is said at "
-            "once, with since when."
+            "once, with since when. Each chunk names the position where it ends; after a break, `after` goes on there."
         ),
         method="GET",
         path="/v1/instances/{instance}/logs",

@@ -1,6 +1,6 @@
 """Operations on jobs."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
@@ -15,9 +15,8 @@ from omnitide.operations.agents import check_spec
 from omnitide.operations.changing import Made, change
 from omnitide.operations.failures import failed
 from omnitide.operations.inputs import NamespaceFilter, NamespaceName, PageRequest, Request
+from omnitide.operations.named import answer_of, page_by_name
 from omnitide.operations.operation import Answer, Context, Operation
-from omnitide.operations.ordering import after_name, names_from
-from omnitide.operations.paging import Key, page_of
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.workloads import show_job, show_job_summary
 
@@ -65,21 +64,12 @@ def _require(state: FabricState, namespace: str, name: str) -> Job:
 
 
 async def _list(runtime: Runtime, _: Context, asked: ListJobsRequest) -> Answer[ob.JobList]:
-    prefix = f"{asked.namespace}/" if asked.namespace else ""
-
-    def walk(state: FabricState, after: Key | None) -> Iterator[Job | None]:
-        for key in names_from(state.job_names, after_name(after), prefix):
-            job = state.jobs[state.job_names[key]]
-            yield job if asked.status in ("", job.status.value) else None
-
-    page = await page_of(
+    page = await page_by_name(
         runtime,
-        list_name=f"jobs {asked.namespace} {asked.status}",
-        cursor=asked.cursor,
-        limit=asked.limit,
-        shape=(str,),
-        walk=walk,
-        key=lambda _, job: (scoped(job.namespace, job.name),),
+        asked,
+        f"jobs {asked.status}",
+        lambda state: (state.job_names, state.jobs),
+        lambda job: asked.status in ("", job.status.value),
     )
     state = page.state
     items = tuple(show_job_summary(state, job) for job in page.items)
@@ -94,19 +84,14 @@ async def _get(runtime: Runtime, _: Context, asked: GetJobRequest) -> Answer[ob.
 
 def _answer(made: Made, change_name: str) -> Answer[ob.JobChanged]:
     job = made.state.jobs.get(str(made.result.get("job", "")))
-    return Answer(
-        ob.JobChanged(
-            job=show_job(made.state, job) if job is not None else None,
-            change=change_name if made.changed else "unchanged",
-            revision=made.revision,
-            dry_run=made.dry_run,
-            replayed=made.replayed,
-        ),
-        made.revision,
-        etag=job.revision if job is not None and not made.dry_run else None,
-        created=change_name == "created" and not made.dry_run,
+    value = ob.JobChanged(
+        job=show_job(made.state, job) if job is not None else None,
+        change=change_name if made.changed else "unchanged",
+        revision=made.revision,
+        dry_run=made.dry_run,
         replayed=made.replayed,
     )
+    return answer_of(made, value, job, created=change_name == "created")
 
 
 async def _run(runtime: Runtime, context: Context, asked: RunJobRequest) -> Answer[ob.JobChanged]:
@@ -120,14 +105,16 @@ async def _run(runtime: Runtime, context: Context, asked: RunJobRequest) -> Answ
     return _answer(await change(runtime, context, command, namespace=asked.namespace), "created")
 
 
-async def _cancel(runtime: Runtime, context: Context, asked: CancelJobRequest) -> Answer[ob.JobChanged]:
-    command = cm.CancelJob(namespace=asked.namespace, name=asked.name)
-    return _answer(await change(runtime, context, command, namespace=asked.namespace), "cancelled")
+def _changes(
+    command: type[cm.CancelJob | cm.DeleteJob], done: str
+) -> Callable[[Runtime, Context, JobRequest], Awaitable[Answer[ob.JobChanged]]]:
+    """The handler of a change that needs to know no more than which job."""
 
+    async def handle(runtime: Runtime, context: Context, asked: JobRequest) -> Answer[ob.JobChanged]:
+        wanted = command(namespace=asked.namespace, name=asked.name)
+        return _answer(await change(runtime, context, wanted, namespace=asked.namespace), done)
 
-async def _delete(runtime: Runtime, context: Context, asked: DeleteJobRequest) -> Answer[ob.JobChanged]:
-    command = cm.DeleteJob(namespace=asked.namespace, name=asked.name)
-    return _answer(await change(runtime, context, command, namespace=asked.namespace), "deleted")
+    return handle
 
 
 _JOB: Final = "/v1/namespaces/{namespace}/jobs/{name}"
@@ -181,7 +168,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         output=ob.JobChanged,
         permission=PERMISSIONS[cm.CancelJob],
         failures=("not-found", "conflict"),
-        handler=_cancel,
+        handler=_changes(cm.CancelJob, "cancelled"),
         writes=True,
         destructive=True,
         dry_run=True,
@@ -196,7 +183,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         output=ob.JobChanged,
         permission=PERMISSIONS[cm.DeleteJob],
         failures=("not-found",),
-        handler=_delete,
+        handler=_changes(cm.DeleteJob, "deleted"),
         writes=True,
         destructive=True,
         dry_run=True,

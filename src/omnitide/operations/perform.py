@@ -8,6 +8,7 @@ import msgspec
 from omnitide.fabric.authorize import authorize
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed, from_exception
+from omnitide.operations.nearest import with_nearest
 from omnitide.operations.operation import Answer, AnyDeclaration, AnyOperation, AnyStream, Context, Stream
 from omnitide.operations.runtime import Runtime
 
@@ -24,7 +25,10 @@ async def perform(operation: AnyOperation, runtime: Runtime, context: Context, v
         return await operation.handler(runtime, context, value)
     except Exception as error:
         failure = from_exception(error)
-        if failure is None or failure is error:
+        if failure is None:
+            raise
+        failure = with_nearest(failure, runtime.committed())
+        if failure is error:
             raise
         raise failure from error
 

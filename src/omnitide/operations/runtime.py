@@ -98,7 +98,11 @@ class LogPiece(NamedTuple):
     stream: Literal["stdout", "stderr"]
     attempt: int
     data: bytes
-    """64 KiB at most."""
+    """64 KiB at most; empty in the first of followed output, whose position is where it begins."""
+    position: str = ""
+    """Where it ends, as its node calls it: letters, digits, `.`, `:` and `-`."""
+    gap: bool = False
+    """Before it there was output that is not kept any more."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -182,9 +186,12 @@ class Runtime(Protocol):
         ...
 
     def logs(
-        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int
+        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
     ) -> "AsyncIterator[LogPiece]":
-        """An instance's output. Closing the iterator ends the stream. Raises NodeAway, LogsUnavailable."""
+        """An instance's output; with `after` from a piece's position on. Closing the iterator ends the stream.
+
+        Raises NodeAway, LogsUnavailable.
+        """
         ...
 
     async def explain(self, instance_id: str, node_limit: int) -> Explanation:

@@ -244,8 +244,8 @@ def explain_instance(identifier: str, nodes: int) -> Call[ex.InstanceExplanation
     return Call("GET", path, ex.InstanceExplanation, text_of(nodes=nodes))
 
 
-def read_logs(identifier: str, follow: bool, tail: int | None, since_ms: int) -> Call[hp.LogChunk]:
-    query = text_of(follow=follow, tail=tail)
+def read_logs(identifier: str, follow: bool, tail: int | None, since_ms: int, after: str) -> Call[hp.LogChunk]:
+    query = text_of(follow=follow, tail=tail, after=after or None)
     if since_ms:
         query["since"] = f"{since_ms}ms"
     return Call("GET", _path("instances", identifier, "logs"), hp.LogChunk, query)

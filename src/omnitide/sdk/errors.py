@@ -93,6 +93,14 @@ class Trimmed(Gone):
         return self.problem.first_revision
 
 
+class UnknownRevision(Conflict):
+    """The fabric has never had the revision that was named: a slip, or one from before a restore."""
+
+    @property
+    def newest_revision(self) -> int:
+        return self.problem.resume_revision
+
+
 class Unavailable(FabricError):
     """It cannot be done now; the same request may succeed later."""
 
@@ -132,6 +140,7 @@ _BY_CODE: Final[dict[str, type[FabricError]]] = {
     "throttled": Unavailable,
     "expired": Gone,
     "trimmed": Trimmed,
+    "unknown-revision": UnknownRevision,
     "node-away": NodeAway,
     "unreachable": Unreachable,
     "not-a-fabric": NotAFabric,

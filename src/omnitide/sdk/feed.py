@@ -8,7 +8,16 @@ import msgspec
 
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.problem import problem
-from omnitide.sdk.errors import FabricError, NotAFabric, Trimmed, Unauthorized, foreign, from_problem, unreachable
+from omnitide.sdk.errors import (
+    FabricError,
+    NotAFabric,
+    Trimmed,
+    Unauthorized,
+    UnknownRevision,
+    foreign,
+    from_problem,
+    unreachable,
+)
 from omnitide.sdk.exchange import Retries
 
 STREAM_PATH: Final = "/v1/events/stream"
@@ -19,7 +28,7 @@ RETRIES: Final = Retries(attempts=1_000_000, first_s=0.2, longest_s=5.0)
 MAX_FRAME: Final = 64 << 20
 """Largest message that is taken from Nexus."""
 
-_TRIMMED, _LAGGED, _UNAUTHENTICATED, _FORBIDDEN = 4410, 4408, 4401, 4403
+_TRIMMED, _LAGGED, _UNKNOWN, _UNAUTHENTICATED, _FORBIDDEN = 4410, 4408, 4409, 4401, 4403
 
 
 class _Reason(msgspec.Struct, frozen=True):
@@ -98,6 +107,10 @@ class Feed:
             raise Trimmed(
                 problem("trimmed", detail, hint="read the state anew and watch from there", first_revision=told.first)
             )
+        if code == _UNKNOWN:
+            detail = f"the fabric is at revision {told.resume} and has never had revision {self._after}"
+            hint = "a slip, or a revision from before a restore: read the state anew and watch from there"
+            raise UnknownRevision(problem("unknown-revision", detail, hint=hint, resume_revision=told.resume))
         if code in (_UNAUTHENTICATED, _FORBIDDEN):
             cause = problem(
                 "unauthenticated" if code == _UNAUTHENTICATED else "forbidden", "the token is not valid now"

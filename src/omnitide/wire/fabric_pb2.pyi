@@ -1051,6 +1051,7 @@ class ReadLogsRequest(_message.Message):
     FOLLOW_FIELD_NUMBER: _builtins.int
     TAIL_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     instance: _builtins.str
     follow: _builtins.bool
     """Go on with what it writes from now on."""
@@ -1058,6 +1059,8 @@ class ReadLogsRequest(_message.Message):
     """Only the last so many lines."""
     since_ms: _builtins.int
     """Only what is not older than this; 0: everything."""
+    after: _builtins.str
+    """Go on behind a chunk, by its `position`: every byte exactly once."""
     def __init__(
         self,
         *,
@@ -1065,10 +1068,11 @@ class ReadLogsRequest(_message.Message):
         follow: _builtins.bool = ...,
         tail: _builtins.int | None = ...,
         since_ms: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_tail", b"_tail", "tail", b"tail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tail", b"_tail", "follow", b"follow", "instance", b"instance", "since_ms", b"since_ms", "tail", b"tail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tail", b"_tail", "after", b"after", "follow", b"follow", "instance", b"instance", "since_ms", b"since_ms", "tail", b"tail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__tail: _TypeAlias = _typing.Literal["tail"]  # noqa: Y015
     _WhichOneofArgType__tail: _TypeAlias = _typing.Literal["_tail", b"_tail"]  # noqa: Y015
@@ -2627,20 +2631,24 @@ class Rollout(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     ASKED_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
+    HALTED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     asked: _builtins.int
     """Replicas that have been looked at, of `replicas`: each has the version, or has been asked to make room for it."""
     replicas: _builtins.int
+    halted: _builtins.str
+    """Why it goes no further by itself, and what would help; empty while it goes on."""
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         asked: _builtins.int = ...,
         replicas: _builtins.int = ...,
+        halted: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "replicas", b"replicas", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "halted", b"halted", "replicas", b"replicas", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3799,10 +3807,16 @@ class LogChunk(_message.Message):
     STREAM_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
     at_ms: _builtins.int
     stream: _builtins.str
     attempt: _builtins.int
     text: _builtins.str
+    position: _builtins.str
+    """Where it ends; `after` goes on from there. With `follow` the first chunk has no text and says where output begins."""
+    gap: _builtins.bool
+    """Before it there was output that its node does not keep any more."""
     def __init__(
         self,
         *,
@@ -3810,10 +3824,12 @@ class LogChunk(_message.Message):
         stream: _builtins.str = ...,
         attempt: _builtins.int = ...,
         text: _builtins.str = ...,
+        position: _builtins.str = ...,
+        gap: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "attempt", b"attempt", "stream", b"stream", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "attempt", b"attempt", "gap", b"gap", "position", b"position", "stream", b"stream", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -95,6 +95,7 @@ class NodeMessage(_message.Message):
     REPORTS_FIELD_NUMBER: _builtins.int
     BEAT_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """first, exactly once"""
@@ -111,6 +112,10 @@ class NodeMessage(_message.Message):
 
     @_builtins.property
     def goodbye(self) -> Global___Goodbye: ...
+    @_builtins.property
+    def kept(self) -> Global___Kept:
+        """the welcome's session number is on the node's disk"""
+
     def __init__(
         self,
         *,
@@ -119,12 +124,13 @@ class NodeMessage(_message.Message):
         reports: Global___Reports | None = ...,
         beat: Global___Beat | None = ...,
         goodbye: Global___Goodbye | None = ...,
+        kept: Global___Kept | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["beat", b"beat", "body", b"body", "facts", b"facts", "goodbye", b"goodbye", "hello", b"hello", "reports", b"reports"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beat", b"beat", "body", b"body", "facts", b"facts", "goodbye", b"goodbye", "hello", b"hello", "kept", b"kept", "reports", b"reports"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beat", b"beat", "body", b"body", "facts", b"facts", "goodbye", b"goodbye", "hello", b"hello", "reports", b"reports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beat", b"beat", "body", b"body", "facts", b"facts", "goodbye", b"goodbye", "hello", b"hello", "kept", b"kept", "reports", b"reports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "facts", "reports", "beat", "goodbye"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "facts", "reports", "beat", "goodbye", "kept"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -203,6 +209,7 @@ class Hello(_message.Message):
     INSTANCES_FIELD_NUMBER: _builtins.int
     LOG_ID_FIELD_NUMBER: _builtins.int
     DESIRED_REVISION_FIELD_NUMBER: _builtins.int
+    LAST_SESSION_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     protocol_max: _builtins.int
     software: _builtins.str
@@ -217,6 +224,8 @@ class Hello(_message.Message):
     """incarnation last seen; empty for a new node"""
     desired_revision: _builtins.int
     """last desired state applied, for diagnosis: a full sync follows anyway"""
+    last_session: _builtins.int
+    """highest session remembered on disk; 0 if none. Below what the node has said to"""
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -239,10 +248,11 @@ class Hello(_message.Message):
         instances: _abc.Iterable[Global___InstanceReport] | None = ...,
         log_id: _builtins.str = ...,
         desired_revision: _builtins.int = ...,
+        last_session: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "desired_revision", b"desired_revision", "facts", b"facts", "features", b"features", "instances", b"instances", "log_id", b"log_id", "node_id", b"node_id", "outbox_id", b"outbox_id", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "software", b"software"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "desired_revision", b"desired_revision", "facts", b"facts", "features", b"features", "instances", b"instances", "last_session", b"last_session", "log_id", b"log_id", "node_id", b"node_id", "outbox_id", b"outbox_id", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "software", b"software"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -580,6 +590,27 @@ class HostUse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HostUse: _TypeAlias = HostUse  # noqa: Y015
+
+@_typing.final
+class Kept(_message.Message):
+    """The node will say in its next hello that it has had this session. Sent once it is durable; never, where it cannot be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    session: _builtins.int
+    def __init__(
+        self,
+        *,
+        session: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Kept: _TypeAlias = Kept  # noqa: Y015
 
 @_typing.final
 class Goodbye(_message.Message):
@@ -965,10 +996,13 @@ class LogsRequest(_message.Message):
     FOLLOW_FIELD_NUMBER: _builtins.int
     TAIL_LINES_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     instance: _builtins.str
     follow: _builtins.bool
     tail_lines: _builtins.int
     since_ms: _builtins.int
+    after: _builtins.str
+    """a position of LogData: go on behind it; tail_lines and since_ms then do not count"""
     def __init__(
         self,
         *,
@@ -976,10 +1010,11 @@ class LogsRequest(_message.Message):
         follow: _builtins.bool = ...,
         tail_lines: _builtins.int | None = ...,
         since_ms: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines", "tail_lines", b"tail_lines"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines", "follow", b"follow", "instance", b"instance", "since_ms", b"since_ms", "tail_lines", b"tail_lines"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines", "after", b"after", "follow", b"follow", "instance", b"instance", "since_ms", b"since_ms", "tail_lines", b"tail_lines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__tail_lines: _TypeAlias = _typing.Literal["tail_lines"]  # noqa: Y015
     _WhichOneofArgType__tail_lines: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines"]  # noqa: Y015
@@ -1031,12 +1066,18 @@ class LogData(_message.Message):
     STREAM_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
     at_ms: _builtins.int
     stream: _builtins.str
     """stdout or stderr"""
     data: _builtins.bytes
-    """64 KiB at most"""
+    """64 KiB at most; empty in the first one of a followed log, which says where it begins"""
     attempt: _builtins.int
+    position: _builtins.str
+    """where it ends: opaque, of this node and instance"""
+    gap: _builtins.bool
+    """before it there was output that is not kept any more"""
     def __init__(
         self,
         *,
@@ -1044,10 +1085,12 @@ class LogData(_message.Message):
         stream: _builtins.str = ...,
         data: _builtins.bytes = ...,
         attempt: _builtins.int = ...,
+        position: _builtins.str = ...,
+        gap: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "attempt", b"attempt", "data", b"data", "stream", b"stream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "attempt", b"attempt", "data", b"data", "gap", b"gap", "position", b"position", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

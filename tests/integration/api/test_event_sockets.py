@@ -138,6 +138,21 @@ async def test_strangers_see_nothing(served: Served) -> None:
     assert (await refused(served, headers={"Authorization": "Bearer nonsense"}))[0] == 401
 
 
+@pytest.mark.parametrize("path", ["/v1/nothing", "/", "/v1/agents"])
+async def test_a_websocket_where_there_is_none_is_told_so(served: Served, path: str) -> None:
+    """404 with a problem, as over HTTP: 403 would send people to look for a better token."""
+    from websockets.asyncio.client import connect
+
+    with pytest.raises(InvalidStatus) as caught:
+        async with connect(served.server.url.replace("http", "ws") + path):
+            pass
+    response = caught.value.response
+    assert response.status_code == 404
+    problem = json.loads(response.body or b"{}")
+    assert (problem["code"], problem["instance"]) == ("no-route", path)
+    assert "/v1/events/stream" in problem["hint"]
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1", "null", "file://"])
 async def test_a_page_of_another_site_is_refused(served: Served, origin: str) -> None:
     status, problem = await refused(served, origin=origin)
@@ -183,7 +198,8 @@ async def test_a_revision_of_another_log_is_not_waited_for_for_ever(
 
     monkeypatch.setattr(operations, "_FUTURE_WAIT_S", 0.01)
     async with served.watch("?after=100000") as stream:
-        assert await closed(stream) == (4425, {"code": "behind"})
+        newest = served.runtime.state.revision
+        assert await closed(stream) == (4409, {"code": "unknown-revision", "resume": newest})
 
 
 async def test_a_slow_watcher_is_told_where_to_resume_and_the_writer_does_not_wait(served: Served) -> None:

@@ -19,6 +19,7 @@ from omnitide.api.grpc_server import GrpcServer
 from omnitide.api.server import PlaintextRefused
 from omnitide.fabric import commands as cm
 from omnitide.model.spec import AgentSpec
+from omnitide.operations import events
 from omnitide.operations.happenings.hub import hub_of
 from omnitide.operations.registry import REGISTRY, Registry
 from omnitide.operations.runtime import Check, Limits, NotServing
@@ -247,6 +248,15 @@ async def test_trimmed_events_and_a_full_disk(wired: Wired) -> None:
     code, problem = await wired.refused("CreateNamespace", pb.CreateNamespaceRequest(name="x"))
     assert (code, problem["code"], problem["retryable"]) == (grpc.StatusCode.UNAVAILABLE, "not-serving", True)
     assert (await wired.call("GetFabric", pb.GetFabricRequest())).fabric_id == "home"
+
+
+async def test_a_revision_that_has_never_been_is_out_of_range(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_FUTURE_WAIT_S", 0.01)
+    newest = wired.runtime.state.revision
+    code, problem = await wired.refused("ListEvents", pb.ListEventsRequest(after=newest + 900))
+    assert (code, problem["code"]) == (grpc.StatusCode.OUT_OF_RANGE, "unknown-revision")
+    code, problem = await stream_failure(wired.call("WatchEvents", pb.WatchEventsRequest(after=newest + 900)))
+    assert (code, problem["resume_revision"]) == (grpc.StatusCode.OUT_OF_RANGE, newest)
 
 
 async def test_a_fault_of_ours_tells_nothing_of_the_inside(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:

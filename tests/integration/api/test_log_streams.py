@@ -43,8 +43,15 @@ async def test_output_comes_as_one_object_a_line(served: Served, logs: str) -> N
     response = await served.client.get(logs)
     assert response.headers["content-type"] == "application/x-ndjson"
     assert lines(response) == [
-        {"at_ms": START_MS, "stream": "stdout", "attempt": 1, "text": "out\n"},
-        {"at_ms": START_MS + 5, "stream": "stderr", "attempt": 2, "text": "err\n"},
+        {"at_ms": START_MS, "stream": "stdout", "attempt": 1, "text": "out\n", "position": "1", "gap": False},
+        {
+            "at_ms": START_MS + 5,
+            "stream": "stderr",
+            "attempt": 2,
+            "text": "err\n",
+            "position": "2",
+            "gap": False,
+        },
     ]
 
 
@@ -66,6 +73,46 @@ async def test_characters_that_are_cut_between_pieces_are_whole_again(served: Se
     assert "".join(line["text"] for line in lines(await served.client.get(logs))) == "ä€𝄞\ufffd!"
 
 
+async def test_after_a_break_it_goes_on_with_the_next_byte_even_within_a_character(served: Served, logs: str) -> None:
+    """Whatever chunk was the last one seen, what follows it makes the text whole."""
+    output = served.runtime.writes(instance_of(served))
+    for number, byte in enumerate("aä€𝄞z".encode()):
+        output.write(bytes([byte]), stream="stderr" if number % 3 == 1 else "stdout")
+    whole = lines(await served.client.get(logs))
+    for seen in range(1, len(whole)):
+        response = await served.client.get(logs, params={"after": whole[seen - 1]["position"]})
+        for stream in ("stdout", "stderr"):
+            shown = [line["text"] for line in [*whole[:seen], *lines(response)] if line["stream"] == stream]
+            assert "".join(shown) == "".join(line["text"] for line in whole if line["stream"] == stream)
+
+
+async def test_tail_zero_that_broke_before_the_first_byte_goes_on_where_it_began(served: Served, logs: str) -> None:
+    output = served.runtime.writes(instance_of(served))
+    output.write("old\n")
+    async with served.client.stream("GET", logs + "?follow=true&tail=0") as response:
+        begin = json.loads(await anext(response.aiter_lines()))
+    output.write("while nobody read\n")
+    rest = lines(await served.client.get(logs, params={"after": begin["position"]}))
+    assert [line["text"] for line in rest] == ["while nobody read\n"]
+
+
+async def test_a_character_that_a_process_never_finished_is_shown_as_such(served: Served, logs: str) -> None:
+    """And what its successor writes is not taken for the rest of it."""
+    output = served.runtime.writes(instance_of(served))
+    output.write(b"a\xe2\x82")
+    output.write(b"\xac!", attempt=2)
+    output.write(b"\xc3", attempt=2)
+    output.ended = True
+    response = await served.client.get(logs + "?follow=true")
+    assert [line["text"] for line in lines(response)] == ["", "a", "\ufffd", "\ufffd!", "\ufffd"]
+
+
+@pytest.mark.parametrize("query", ["after=no+position", "after=1%2Bzz%2B", "after=1&tail=5", "after=1&since=5m"])
+async def test_a_place_to_go_on_from_that_means_nothing_is_refused(served: Served, logs: str, query: str) -> None:
+    problem = is_problem(await served.client.get(f"{logs}?{query}"), 422, "invalid")
+    assert problem["errors"][0]["field"] == "after"
+
+
 async def test_tail_and_since(served: Served, logs: str) -> None:
     output = served.runtime.writes(instance_of(served))
     for number in range(10):
@@ -83,6 +130,8 @@ async def test_following_goes_on_until_the_output_ends(served: Served, logs: str
     output.write("1\n")
     async with served.client.stream("GET", logs + "?follow=true") as response:
         stream = response.aiter_lines()
+        begin = json.loads(await anext(stream))
+        assert (begin["text"], begin["position"]) == ("", "0")
         assert json.loads(await anext(stream))["text"] == "1\n"
         output.write("2\n")
         assert json.loads(await anext(stream))["text"] == "2\n"

@@ -13,6 +13,7 @@ from tests.support.served_api import SPEC, Served, is_problem
 
 from omnitide.api import rest
 from omnitide.fabric.rejection import Rejection
+from omnitide.operations import events
 from omnitide.operations.runtime import Limits, NotServing
 
 AGENT = "/v1/namespaces/default/agents/hello"
@@ -238,6 +239,16 @@ async def test_trimmed_events(served: Served) -> None:
     served.runtime.trim(4)
     problem = is_problem(await served.client.get("/v1/events?after=1"), 410, "trimmed")
     assert problem["first_revision"] == 4
+
+
+async def test_events_after_a_revision_that_has_never_been(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not an empty page: whoever asks holds a revision of another log, or has made a slip."""
+    monkeypatch.setattr(events, "_FUTURE_WAIT_S", 0.01)
+    newest = served.runtime.state.revision
+    problem = is_problem(await served.client.get(f"/v1/events?after={newest + 900}"), 409, "unknown-revision")
+    assert problem["detail"] == f"the fabric is at revision {newest} and has never had revision {newest + 900}"
+    assert (problem["resume_revision"], problem.get("retryable", False)) == (newest, False)
+    assert (await served.client.get(f"/v1/events?after={newest}")).json()["items"] == []
 
 
 async def test_a_fault_of_ours_is_500_and_tells_nothing_of_the_inside(

@@ -9,6 +9,7 @@ from tests.support.spec import OPERATOR, Fabric, Outcome
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.decide import Decision, decide
+from omnitide.fabric.rules.failing import PERMANENT_TRIES
 from omnitide.fabric.snapshot import digest
 from omnitide.fabric.state import ExitRecord, JobStatus
 
@@ -30,7 +31,10 @@ class Chance:
         self.liars: set[str] = set()
         """Nodes that reported what is not so: they have to lose their memory before they can be believed."""
         self.sessions: dict[str, int] = {}
-        self.made: set[str] = set()
+        self.made: dict[str, int] = {}
+        """Every instance that ever was -> its version."""
+        self.hopeless: dict[tuple[str, int], int] = {}
+        """`<workload>.<slot>` and version -> failures with a permanent cause in a row, as the events alone tell."""
         self.finished: dict[str, tuple[JobStatus, ExitRecord | None]] = {}
         self.keyed: list[tuple[cm.Command, cm.Header, Decision]] = []
         self.accepted: dict[str, int] = {}
@@ -69,10 +73,10 @@ class Chance:
         if outcome.decision is None or not outcome.decision.replayed:
             counted = self.accepted if outcome.accepted else self.refused
             counted[kind] = counted.get(kind, 0) + 1
-        if not outcome.accepted or (outcome.decision is not None and not outcome.events):
+        if outcome.decision is None or not outcome.decision.payload:
             assert self.fabric.state is before
         assert not seen or digest(before) == seen, "a decision changed the state that it was made on"
-        if outcome.decision is not None and outcome.events and header.get("idempotency_key"):
+        if outcome.decision is not None and outcome.decision.payload and header.get("idempotency_key"):
             stamp = cm.Header(principal=principal, **header)
             self.keyed.append((command, stamp, outcome.decision))
             self._repeat(command, stamp, outcome.decision)
@@ -89,13 +93,33 @@ class Chance:
                 for slot in event.slots:
                     identifier = f"{event.workload}.{slot.slot}.{slot.generation}"
                     assert identifier not in self.made, f"{identifier} was made twice"
-                    self.made.add(identifier)
+                    self.made[identifier] = event.version
+                    if event.reason == "restart":
+                        self.hopeless.pop(self._life_of(identifier), None)
+                    failures = self.hopeless.get(self._life_of(identifier), 0)
+                    assert failures < PERMANENT_TRIES, f"{identifier} was made after {failures} permanent failures"
             elif isinstance(event, ev.JobFinished):
                 assert event.job not in self.finished, f"job {event.job} finished twice"
                 self.finished[event.job] = (JobStatus(event.outcome), event.exit)
+            self._count_hopeless(event)
         for job, end in self.finished.items():
             known = state.jobs.get(job)
             assert known is None or (known.status, known.exit) == end, f"job {job} did not stay finished"
+
+    def _count_hopeless(self, event: ev.Event) -> None:
+        """Whatever shows hope starts the count anew."""
+        if isinstance(event, ev.InstanceEnded) and event.status != "lost":
+            permanent = event.status == "failed" and event.exit is not None and event.exit.permanent
+            key = self._life_of(event.instance)
+            self.hopeless[key] = self.hopeless.get(key, 0) + 1 if permanent else 0
+        elif isinstance(event, ev.InstanceRunning | ev.InstanceRecovered):
+            self.hopeless.pop(self._life_of(event.instance), None)
+        elif isinstance(event, ev.SlotsRetired):
+            gone = {f"{event.agent}.{number}" for number in event.slots}
+            self.hopeless = {key: count for key, count in self.hopeless.items() if key[0] not in gone}
+
+    def _life_of(self, instance: str) -> tuple[str, int]:
+        return instance.rpartition(".")[0], self.made[instance]
 
     def _repeat(self, command: cm.Command, header: cm.Header, first: Decision) -> None:
         """The same request again: the stored answer, and nothing more."""

@@ -140,11 +140,18 @@ class Machines(Chance):
         instance = self.fabric.state.instances[name]
         what = spec_of_instance(self.fabric.state, instance)
         code, cause, message = self.pick(
-            ((0, "", ""), (1, "", "boom"), (1, "port-busy", "20000"), (1, "port-busy", "²"))
+            ((0, "", ""), (1, "", "boom"), (1, "port-busy", "20000"), (1, "port-busy", "²"), (None, "user", "no user"))
         )
-        node.exit(name, what, code=code, cause=cause, message=message)
+        node.exit(name, what, code=code, cause=cause, message=message, permanent=code is None)
         if node.session:
             self._send(node)
+
+    def lose_program(self) -> None:
+        """A machine, or each of them, no longer has a program that specs name, or has all again."""
+        lacks = self.pick((("gone", "serve"), ("gone", "once", "until", "work"), ("gone",)))
+        nodes = [node for _, node in sorted(self.fabric.nodes.items())]
+        for node in nodes if self.maybe(3) or not nodes else [self.pick(nodes)]:
+            node.lacks = lacks
 
     def health(self) -> None:
         node = self.connected()
@@ -159,7 +166,14 @@ class Machines(Chance):
             attempt=self.chance.randrange(4),
             phase=self.pick(tuple(Phase)),
             stopping=self.maybe(4),
-            exit=self.pick((None, ExitRecord(code=1), ExitRecord(cause="port-busy", message="20001 and 9" * 300))),
+            exit=self.pick(
+                (
+                    None,
+                    ExitRecord(code=1),
+                    ExitRecord(cause="port-busy", message="20001 and 9" * 300),
+                    ExitRecord(cause="user", permanent=True),
+                )
+            ),
             health=self.pick(tuple(Health)),
             outcome=self.pick(("", "succeeded", "failed", "stopped", "unheard-of")),
             handle="h" * 5000,

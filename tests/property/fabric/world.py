@@ -11,18 +11,20 @@ from tests.property.fabric.chance import NAMES, NAMESPACES
 from tests.property.fabric.machines import MACHINES, Machines
 from tests.property.fabric.workloads import Workloads
 from tests.support.honest import HonestNode, facts
-from tests.support.spec import FAR_MS
+from tests.support.spec import FAR_MS, spec
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric.rules.failing import gave_up, halted_by
 from omnitide.fabric.state import (
     ENDED,
     DriverFact,
     InstanceStatus,
     JobStatus,
     NodeStatus,
-    Scheduling,
     TokenPurpose,
+    spec_of_instance,
 )
+from omnitide.model.spec import Restart, Update
 
 
 class World(Workloads, Machines):
@@ -61,6 +63,8 @@ class World(Workloads, Machines):
             (4, self.declare_lost),
             (1, self.judge_old_session),
             (1, self.lose_disk),
+            (2, self.lose_program),
+            (2, self.broken_update),
             (1, self.cordon),
             (2, self.uncordon),
             (2, self.drain),
@@ -82,6 +86,20 @@ class World(Workloads, Machines):
         for _ in range(count):
             self.pick(self._operations)()
 
+    def broken_update(self) -> None:
+        """An agent is given a version that can run nowhere, and nobody looks for a while."""
+        agents = sorted((agent.namespace, agent.name) for agent in self.fabric.state.agents.values())
+        if not agents:
+            return
+        namespace, name = self.pick(agents)
+        self.round()
+        update = Update(max_unavailable=self.pick((1, 2, 3)))
+        restart = Restart(policy=self.pick(("always", "always", "never")))
+        what = spec("gone", update=update, restart=restart)
+        self.do(cm.DeployAgent(agent=self.fresh("ag"), namespace=namespace, name=name, spec=what, replicas=4))
+        for _ in range(self.chance.randrange(8)):
+            self.round()
+
     def absence(self) -> None:
         """A node that runs something is away for long; others take over, things end unseen; mostly it returns."""
         there = [node for _, node in sorted(self.fabric.nodes.items()) if node.running() and self._hears(node)]
@@ -91,11 +109,24 @@ class World(Workloads, Machines):
         self.do(cm.SuspectNode(node=node.id, session=node.session), by="system:leases")
         node.cut()
         self.declare_lost(node)
+        taken_over = self.maybe(2)
+        if taken_over:
+            self.fabric.declare_lost(node.name)
+            others = [name for name, other in sorted(self.fabric.nodes.items()) if self._hears(other)]
+            for _ in range(2):
+                self.fabric.round(others)
         for _ in range(self.chance.randrange(4)):
             self.pick((self.round, self.place, self.exit, self.restart_instance, self.scale, self.drain))()
         running = [name for name in node.running() if name in self.fabric.state.instances]
         if running and self.maybe(2):
             self._exit(node, self.pick(running))
+        elif taken_over:
+            # All that ran died, and what waited for its restart runs again before the node can ask.
+            for name in running:
+                instance = self.fabric.state.instances[name]
+                node.exit(name, spec_of_instance(self.fabric.state, instance), code=1)
+            node.step()
+            node.step()
         if not self.maybe(4):
             self.connect(node)
 
@@ -104,6 +135,8 @@ class World(Workloads, Machines):
         self.do(cm.DeleteNamespace(name=name) if self.maybe(2) else cm.CreateNamespace(name=name))
         if self.maybe(10):
             self.do(cm.CreateFabric(fabric_id="another"), by="system:test")
+        if self.maybe(4):
+            self.do(cm.RaiseFeatureLevel(level=self.pick((0, 1, 2))))
 
     def token(self) -> None:
         identifier = self.pick(("t1", "t2", "t3"))
@@ -126,7 +159,8 @@ class World(Workloads, Machines):
     # The end of all trouble
 
     def come_to_rest(self) -> None:
-        """Every node is back and honest, there is room for everything, and tasks get done. Then all is as wanted."""
+        """Every node is back and honest, there is room for everything, and tasks get done. Then all is as wanted, but
+        for what needs a program that its nodes do not have: that has failed for good, and holds its rollout up."""
         fabric = self.fabric
         fabric.given(
             cm.IssueToken(id="last", purpose=TokenPurpose.JOIN, digest="d", expires_ms=10**15, uses=100),
@@ -147,7 +181,7 @@ class World(Workloads, Machines):
             if name in self.liars:
                 node.forget(self.fresh("o"))
             assert fabric.connect(name).accepted
-        bound = 20 + 3 * sum(agent.replicas for agent in fabric.state.agents.values()) + 3 * len(fabric.state.jobs)
+        bound = 20 + 9 * sum(agent.replicas for agent in fabric.state.agents.values()) + 3 * len(fabric.state.jobs)
         for _ in range(bound):
             # Longer than any back-off: what waits is due.
             fabric.pass_ms(3_600_000)
@@ -190,16 +224,21 @@ class World(Workloads, Machines):
     def check_rest(self) -> None:
         state = self.fabric.state
         assert not state.pending, f"never placed: {sorted(state.pending)}"
-        assert not state.draining, f"never drained: {sorted(state.draining)}"
+        for identifier in sorted(state.draining):
+            # Its budget is used up by replicas that can start nowhere else.
+            held = [state.agents[state.instances[name].workload] for name in state.nodes[identifier].instances]
+            assert held, f"never drained: {identifier}"
+            assert all(agent.counts.failed >= agent.spec.update.max_unavailable for agent in held), identifier
         for agent in state.agents.values():
             assert not agent.deleting, f"{agent.name} is never gone"
             assert not agent.strays, f"{agent.name} keeps strays: {sorted(agent.strays)}"
             assert len(agent.slots) == (agent.replicas if agent.active else 0)
             for slot in agent.slots.values():
                 current = state.instances[slot.current]
-                assert current.version == agent.version, f"{current.name} never became version {agent.version}"
+                halted = halted_by(state, agent) is not None
+                assert halted or current.version == agent.version, f"{current.name} never became {agent.version}"
                 assert current.status is InstanceStatus.RUNNING or current.status in ENDED
-                if current.status in ENDED:
+                if current.status in ENDED and not gave_up(current, slot, agent.spec.restart):
                     assert agent.spec.restart.policy != "always", f"{current.name} is {current.status}"
         for job in state.jobs.values():
             assert job.status is not JobStatus.ACTIVE, f"job {job.name} never finished"
@@ -208,6 +247,5 @@ class World(Workloads, Machines):
         machines = {node.id: node for node in self.fabric.nodes.values()}
         for node in state.nodes.values():
             assert node.status is NodeStatus.LIVE
-            assert node.scheduling is not Scheduling.DRAINING
             # What is, is what should be.
             assert set(node.instances) == set(machines[node.id].running()), node.name

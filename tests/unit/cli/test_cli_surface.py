@@ -1,6 +1,7 @@
 """Every command has help and the global options, errors have codes and next steps, and starting is light."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 
 from omnitide.cli.commands import COMMANDS
+from omnitide.cli.examples import EXAMPLES
 from omnitide.cli.exits import Exit, code_of
+from omnitide.cli.globals import Globals
 from omnitide.cli.main import main
-from omnitide.cli.root import load
+from omnitide.cli.root import load, make_root
 from omnitide.model.problem import KINDS, problem
 from omnitide.sdk.errors import from_problem
 
@@ -41,6 +44,27 @@ def test_every_command_has_help_with_the_global_options(
     told = capsys.readouterr().out
     assert "--output" in told
     assert "--token-file" in told
+
+
+@pytest.mark.parametrize("path", paths(), ids=" ".join)
+def test_every_command_shows_examples_that_its_own_parser_takes(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for example in EXAMPLES[" ".join(path)]:
+        assert example in told
+        program, *words = shlex.split(example)
+        assert program == "omnitide"
+        assert tuple(words[: len(path)]) == path or len(path) == 1
+        context = make_root().make_context("omnitide", list(words), obj=Globals())
+        while hasattr(context.command, "resolve_command"):
+            rest = [*context._protected_args, *context.args]
+            if not rest:
+                break
+            name, command, left = context.command.resolve_command(context, rest)
+            context = command.make_context(name, left, parent=context)
+        assert context.command_path.split()[1] == path[0]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

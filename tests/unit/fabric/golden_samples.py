@@ -95,6 +95,7 @@ Pair = tuple[ev.Event, ev.Event]
 
 SAMPLES: tuple[Pair, ...] = (
     (ev.FabricCreated(fabric_id="f2"), ev.FabricCreated(fabric_id="")),
+    (ev.FeatureLevelRaised(level=2), ev.FeatureLevelRaised(level=1)),
     (ev.NamespaceCreated(name="green"), ev.NamespaceCreated(name="")),
     (ev.NamespaceDeleted(name="blue"), ev.NamespaceDeleted(name="blue")),
     (

@@ -95,6 +95,33 @@ class TestIdempotency:
         assert isinstance(refused, Rejection)
         assert refused.code == "idempotency-mismatch"
 
+    def test_a_request_that_changes_nothing_is_remembered_too(self) -> None:
+        """Its repetition may come when it would change something, and its key may be used for something else."""
+        fabric = Fabric()
+        fabric.deploy()
+        fabric.given(cm.ScaleAgent(namespace="default", name="hello", replicas=3))
+        first = self.key(fabric, 3)
+        assert isinstance(first, Decision)
+        assert first.entry.events == ()
+        assert first.revision == fabric.state.revision
+        fabric.given(cm.ScaleAgent(namespace="default", name="hello", replicas=5))
+        again = self.key(fabric, 3)
+        assert isinstance(again, Decision)
+        assert (again.replayed, again.result, again.revision) == (True, first.result, first.revision)
+        assert fabric.agent().replicas == 5
+        other = self.key(fabric, 9, fingerprint="g")
+        assert isinstance(other, Rejection)
+        assert other.code == "idempotency-mismatch"
+
+    def test_without_a_key_nothing_is_written_for_a_request_that_changes_nothing(self) -> None:
+        fabric = Fabric()
+        fabric.deploy()
+        command = cm.ScaleAgent(namespace="default", name="hello", replicas=3)
+        fabric.given(command)
+        before = fabric.state
+        fabric.given(command)
+        assert fabric.state is before
+
     def test_a_key_is_its_principals_own(self) -> None:
         fabric = Fabric()
         fabric.given(cm.IssueToken(id="other", purpose=TokenPurpose.API, digest="d"))

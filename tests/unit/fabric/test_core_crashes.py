@@ -5,7 +5,7 @@ from tests.support.honest import facts
 from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric.rules.settle import reschedule_delay
+from omnitide.fabric.rules.failing import reschedule_delay
 from omnitide.fabric.state import ExitRecord, Phase
 from omnitide.model.spec import AgentSpec, Port, Restart
 
@@ -110,19 +110,6 @@ def test_a_loss_is_no_failure_and_proves_no_stability() -> None:
     fabric.lose(fabric.state.nodes[fabric.instance("hello.1.2").node].name)
     assert fabric.agent().slots[1].failures == 1
     assert fabric.instance("hello.1.3").not_before_ms == 0
-
-
-def test_a_permanent_cause_is_rescheduled_like_any_other_failure() -> None:
-    fabric = running(spec(restart=QUICK))
-    exit_record = ExitRecord(reason="start-failed", cause="command-not-found", permanent=True, message="no serve here")
-    fabric.report(
-        "alpha",
-        cm.InstanceReport(instance="hello.1.1", attempt=1, phase=Phase.ENDED, outcome="failed", exit=exit_record),
-    )
-    last = fabric.agent().slots[1].last_exit
-    assert last is not None
-    assert (last.cause, last.permanent, last.message) == ("command-not-found", True, "no serve here")
-    assert fabric.instance("hello.1.2").avoid == "n-alpha"
 
 
 class TestPolicies:

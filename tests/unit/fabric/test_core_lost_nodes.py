@@ -20,6 +20,16 @@ def two(what: AgentSpec | None = None, **fields: object) -> Fabric:
     return fabric
 
 
+def restarted(fabric: Fabric) -> None:
+    """`hello-1.1` dies on alpha while that is cut off, and runs again as its attempt 2."""
+    node = fabric.nodes["alpha"]
+    node.exit("hello.1.1", fabric.agent().spec, code=1)
+    node.step()
+    node.step()
+    assert node.running() == ["hello.1.1"]
+    assert node.runs["hello.1.1"].attempt == 2
+
+
 def replaced(what: AgentSpec | None = None, **fields: object) -> Fabric:
     """As `two`; then alpha is lost, and `hello-1.2` runs on beta."""
     fabric = two(what, **fields)
@@ -265,8 +275,67 @@ class TestReturn:
         assert fabric.statuses() == {"hello.1.1": "succeeded"}
         assert fabric.nodes["beta"].runs == {}
 
-    def test_what_changed_meanwhile_is_taken_with_it(self) -> None:
+    def test_one_that_was_started_anew_out_of_sight_loses_to_a_replacement_that_runs(self) -> None:
+        """Its run is the newer one: as after its machine was switched off and on again."""
         fabric = replaced()
+        restarted(fabric)
+        assert "instance.recovered" not in fabric.connect("alpha").kinds
+        assert fabric.statuses() == {"hello.1.2": "running"}
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.2": "running"}
+        assert fabric.nodes["alpha"].runs == {}
+        assert fabric.nodes["beta"].runs["hello.1.2"].attempt == 1, "it was not interrupted"
+
+    def test_one_that_was_started_anew_wins_where_no_replacement_runs_yet(self) -> None:
+        fabric = two()
+        fabric.lose("alpha")
+        fabric.place(hello_1_2="beta")
+        restarted(fabric)
+        fabric.connect("alpha")
+        assert fabric.statuses() == {"hello.1.1": "running", "hello.1.2": "stopping"}
+
+    def test_one_that_was_started_anew_wins_over_a_replacement_that_is_unhealthy(self) -> None:
+        fabric = replaced()
+        fabric.nodes["beta"].set_health("hello.1.2", Health.UNHEALTHY)
+        fabric.send("beta")
+        restarted(fabric)
+        fabric.connect("alpha")
+        assert fabric.statuses() == {"hello.1.1": "running", "hello.1.2": "stopping"}
+
+    def test_one_that_was_started_anew_wins_over_a_replacement_of_which_nothing_is_known(self) -> None:
+        fabric = replaced()
+        fabric.silence("beta")
+        restarted(fabric)
+        fabric.connect("alpha")
+        assert fabric.statuses() == {"hello.1.1": "running", "hello.1.2": "stopping"}
+
+    def test_one_that_had_never_been_seen_to_run_loses_to_a_replacement_that_runs(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha", "beta")
+        fabric.deploy()
+        fabric.place(hello_1_1="alpha")
+        alpha = fabric.nodes["alpha"]
+        alpha.desire(fabric.state)
+        alpha.step()
+        fabric.lose("alpha")
+        fabric.settle()
+        fabric.connect("alpha")
+        assert fabric.statuses() == {"hello.1.2": "running"}
+
+    def test_one_that_runs_wins_over_a_replacement_that_can_start_nowhere(self) -> None:
+        fabric = two()
+        fabric.lose("alpha")
+        for generation in (2, 3, 4):
+            fabric.round()
+            fabric.cannot_start(f"hello.1.{generation}")
+        assert fabric.statuses() == {"hello.1.1": "lost", "hello.1.4": "failed"}
+        fabric.connect("alpha")
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.1": "running"}
+
+    def test_what_changed_meanwhile_is_taken_with_it(self) -> None:
+        fabric = two()
+        fabric.lose("alpha")
         node = fabric.nodes["alpha"]
         node.exit("hello.1.1", fabric.agent().spec, code=1)
         node.step()
@@ -315,10 +384,17 @@ class TestRemoval:
         fabric = two()
         outcome = fabric.when(cm.RemoveNode(node="alpha"))
         assert outcome.code == "conflict"
-        assert "is live and runs 1 instances" in outcome.message
+        assert outcome.message == "node 'alpha' is live and holds 1 instance"
         fabric.given(cm.RemoveNode(node="alpha", force=True))
         assert fabric.statuses() == {"hello.1.2": "pending"}
         assert "n-alpha" not in fabric.state.nodes
+
+    def test_a_live_node_that_holds_nothing_is_not_said_to_run_anything(self) -> None:
+        fabric = two()
+        outcome = fabric.when(cm.RemoveNode(node="beta"))
+        assert outcome.message == "node 'beta' is live and would be cut off, though it holds nothing"
+        assert outcome.rejection is not None
+        assert "drain" not in outcome.rejection.hint
 
     def test_an_unreachable_node_may_be_removed_and_its_work_goes_elsewhere_at_once(self) -> None:
         fabric = two()

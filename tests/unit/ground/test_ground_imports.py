@@ -3,9 +3,34 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = sorted(path.parent.name for path in (ROOT / "src/omnitide").glob("*/__init__.py"))
+MAY_IMPORT: dict[str, set[str]] = {
+    "model": set(),
+    "wire": set(),
+    "telemetry": set(),
+    "supervisor": set(),
+    "fabric": {"model"},
+    "scheduler": {"fabric", "model"},
+    "store": {"fabric", "model"},
+    "security": {"fabric", "model"},
+    "config": {"model", "telemetry"},
+    "operations": {"fabric", "model", "scheduler", "security", "telemetry"},
+    "nexus": {"config", "fabric", "model", "operations", "scheduler", "security", "store", "telemetry", "wire"},
+    "drivers": {"model"},
+    "node": {"config", "drivers", "model", "security", "telemetry", "wire"},
+    "sdk": {"model"},
+    "api": {"config", "model", "nexus", "operations", "security", "telemetry", "wire"},
+    "cli": {"config", "model", "sdk", "security", "supervisor"},
+}
+"""DESIGN, "Layout and import direction"; the few modules that are excepted stand in the contracts by name."""
 
 LOAD_ALL = """
 import importlib, json, pkgutil, sys
@@ -32,6 +57,16 @@ def test_the_import_contracts_hold() -> None:
     checker = Path(sys.executable).with_name("lint-imports")
     ran = subprocess.run([checker], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_has_a_contract_that_forbids_all_that_it_may_not_import(package: str) -> None:
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    (contract,) = [one for one in contracts if one["source_modules"] == [f"omnitide.{package}"]]
+    forbidden = {
+        name.removeprefix("omnitide.") for name in contract["forbidden_modules"] if name.startswith("omnitide.")
+    }
+    assert forbidden == set(PACKAGES) - MAY_IMPORT[package] - {package}
 
 
 def test_a_node_loads_nothing_that_a_small_machine_need_not_hold() -> None:

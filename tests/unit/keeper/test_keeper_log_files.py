@@ -184,6 +184,65 @@ def test_a_reader_goes_on_where_it_was(directory):
     reader.close()
 
 
+@given(what=frames, max_bytes=st.sampled_from([66_000, 1 << 20]), lines=st.none() | st.integers(0, 40), data=st.data())
+def test_another_reader_goes_on_at_the_place_of_any_frame_with_every_byte_once(scratch, what, max_bytes, lines, data):
+    """Over rotation, and also where the tail began within a frame: nothing twice, nothing lost."""
+    directory = fresh(scratch)
+    write(writer(directory, max_bytes=max_bytes, max_files=100), what)
+    first = LogReader(str(directory))
+    if lines is not None:
+        first.skip_to_tail(lines)
+    places = [first.place()]
+    shown: list[Frame] = []
+    while part := first.read():
+        places += first.ends(part)
+        shown += part
+    first.close()
+    assert len(places) == len(shown) + 1
+    taken = data.draw(st.integers(0, len(shown)))
+    place = log_format.place_of(places[taken].text())
+    second = LogReader(str(directory))
+    second.go_to(place)
+    rest: list[Frame] = []
+    while part := second.read():
+        assert not second.gap
+        rest += part
+    second.close()
+    assert shown[:taken] + rest == shown
+
+
+def test_output_that_was_rotated_away_before_it_was_read_is_a_gap(directory):
+    log = writer(directory, max_bytes=65_600, max_files=2)
+    reader = LogReader(str(directory))
+    log.write(1, b"first", 1, 1)
+    assert reader.read()
+    (end,) = reader.ends([Frame(1, 1, 1, b"first")])
+    reader.close()
+    for _ in range(4):
+        log.write(1, b"x" * 65_536, 1, 1)  # each a file of its own
+    later = LogReader(str(directory))
+    later.go_to(end)
+    assert later.read()
+    assert later.gap
+    assert later.read()
+    assert not later.gap
+    later.close()
+
+
+@pytest.mark.parametrize("text", ["", "x", "1", "1-", "-1-2", "1-2-3-4", "1-2 ", "9999999999-1", "²-1"])
+def test_what_is_no_place_is_refused(text):
+    with pytest.raises(ValueError, match="no place"):
+        log_format.place_of(text)
+
+
+def test_a_place_that_this_log_has_never_come_to_is_refused(directory):
+    writer(directory).write(1, b"one", 1, 1)
+    reader = LogReader(str(directory))
+    with pytest.raises(ValueError, match="not in this log"):
+        reader.go_to(log_format.Place(2, 0))
+    reader.close()
+
+
 def test_a_reader_of_a_file_that_rotation_deleted_reads_it_to_its_end(directory):
     log = writer(directory, max_bytes=65_600, max_files=1)
     log.write(1, b"first", 1, 1)

@@ -86,6 +86,59 @@ def test_an_alias_is_as_good_as_what_it_stands_for() -> None:
     assert found.manifest.environment == {"A": "one", "B": "one"}
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[ports.http]\nport = 8080\n[ports.admin]\nport = 8080\n",
+            "a.toml:6: ports.admin.port: 8080 is the number of the port 'http' already",
+        ),
+        (
+            "[limits]\ncpu = 0.5\n[resources]\ncpu = 1\n",
+            "a.toml:4: limits.cpu: 0.5 is below resources.cpu, 1",
+        ),
+        (
+            '[limits]\nmemory = "16MiB"\n[resources]\nmemory = "32MiB"\n',
+            "a.toml:4: limits.memory: 16 MiB is below resources.memory, 32 MiB",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused_with_its_line_and_field(text: str, told: str) -> None:
+    (fault,) = faults(GOOD.decode() + text)
+    assert fault.startswith(told)
+
+
+def test_ports_that_may_be_any_do_not_contradict_each_other() -> None:
+    assert read_manifests([Source("a.toml", GOOD + b"[ports.http]\n[ports.admin]\nport = 0\n", "toml")])
+
+
+def test_a_command_without_a_program_is_refused_with_its_field() -> None:
+    (fault,) = faults('name = "a"\ncommand = [" "]\n')
+    assert fault.startswith("a.toml:2: command[0]: names no program")
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ('name = "hello\\n"', "name"),
+        ('namespace = "blue\\n"', "namespace"),
+        ('driver = "process\\n"', "driver"),
+        ('labels = {"team\\n" = "blue"}', "labels"),
+        ('labels = {team = "blue\\n"}', "labels"),
+        ('environment = {"A\\n" = "1"}', "environment"),
+        ('ports = {"http\\n" = {}}', "ports"),
+        ('constraints = [{label = "zone\\n", operator = "exists"}]', "constraints"),
+        ('constraints = [{label = "zone", values = ["z1\\n"]}]', "constraints"),
+    ],
+)
+def test_a_line_break_at_the_end_is_no_part_of_a_name_or_label(line: str, field: str) -> None:
+    """`$` in a pattern stands before one, too."""
+    text = GOOD.decode() if not line.startswith("name =") else 'command = ["true"]\n'
+    (fault,) = faults(text + line + "\n")
+    assert "cannot be used here" in fault
+    assert f" {field}" in fault
+
+
 def test_what_only_yaml_1_1_takes_for_something_else_is_text() -> None:
     text = "name: 'on'\ncommand: [yes, no, 'off', 1_000, 12:30:45, 2020-01-01]\n"
     (found,) = read_manifests([Source("a.yaml", text.encode(), "yaml")])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitide.sdk.errors import Forbidden, Trimmed, Unauthorized, Unreachable
+from omnitide.sdk.errors import Conflict, Forbidden, Trimmed, Unauthorized, UnknownRevision, Unreachable
 from omnitide.sdk.feed import BOOKMARK, Feed
 
 Event = dict[str, object]
@@ -104,3 +104,14 @@ def test_each_event_is_shown_once_and_in_order_whatever_breaks(data: st.DataObje
     rest = [one for one in log if int(str(one["revision"])) > int(watch.address("http://127.0.0.1").rpartition("=")[2])]
     shown += [one.id for one in watch.take(frame(*rest))]
     assert shown == [one["id"] for one in log]
+
+
+def test_a_revision_that_the_fabric_has_never_had_ends_the_watch_and_names_both() -> None:
+    """To try again would be to try for ever: of another log, or a slip."""
+    watch = feed(after=5000)
+    with pytest.raises(UnknownRevision) as caught:
+        watch.closed(4409, '{"code":"unknown-revision","resume":41}')
+    assert caught.value.newest_revision == 41
+    assert caught.value.detail == "the fabric is at revision 41 and has never had revision 5000"
+    assert isinstance(caught.value, Conflict)
+    assert not caught.value.retryable

@@ -1,14 +1,16 @@
-"""Both clients have every operation of the registry, and the same signatures."""
+"""Both clients have every operation of the registry; one is made from the other, and is up to date."""
 
 import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from omnitide.operations.registry import REGISTRY
 from omnitide.sdk.async_client import AsyncClient, AsyncEventWatch
 from omnitide.sdk.client import Client, EventWatch
 
+ROOT = Path(__file__).parents[3]
 WITHOUT_RPC = {"health.live": "check_live", "health.ready": "check_ready", "join.ca": "get_ca"}
 NOT_FOR_CLIENTS = {"join.node"}
 """A node joins through `omnitide.security.join`, which checks who it talks to before it sends its token."""
@@ -51,6 +53,18 @@ def test_every_method_asks_for_a_path_that_an_operation_answers() -> None:
         call = function(**arguments)
         path = call.path.replace("%2A", "*")
         assert (call.method, path) in known, f"{name} asks for {call.method} {path}"
+
+
+def test_the_client_without_an_event_loop_is_what_the_other_one_makes_today(tmp_path: Path) -> None:
+    (tmp_path / "gone.py").write_text("")
+    subprocess.run([sys.executable, "scripts/unasync.py", str(tmp_path)], cwd=ROOT, check=True, timeout=100)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    kept = {path.name: path.read_text() for path in (ROOT / "src/omnitide/sdk/synchronous").glob("*.py")}
+    assert sorted(made) == sorted(kept)
+    stale = [name for name, text in made.items() if text != kept[name]]
+    assert stale == [], "run python scripts/unasync.py"
+    waiting = [name for name, text in made.items() if re.search(r"^ *async |await \w", text, re.MULTILINE)]
+    assert waiting == []
 
 
 def test_the_two_flavours_have_the_same_methods() -> None:

@@ -30,10 +30,14 @@ def agents(context: typer.Context, watch: WatchOption = False) -> None:
     """List the agents."""
     session = session_of(context)
 
+    from omnitide.cli.instances.resolve import require_namespace
+
     def read(client: "Client") -> "AgentList":
         from omnitide.model.objects import AgentList
 
         items = tuple(client.agents(namespace=session.options.namespace))
+        if not items:
+            require_namespace(session, client)
         return AgentList(items=items, revision=client.seen)
 
     show(session, read, _lines, watch=watch)
@@ -52,7 +56,8 @@ def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]
         note = [f"{counts.unknown} unknown"] if counts.unknown else []
         note += [f"{getattr(counts, kind)} {kind}" for kind in ("pending", "failed") if getattr(counts, kind)]
         if agent.rollout is not None:
-            note.append(f"rolling out: {agent.rollout.asked}/{agent.rollout.replicas}")
+            word = "rollout halted" if agent.rollout.halted else "rolling out"
+            note.append(f"{word}: {agent.rollout.asked}/{agent.rollout.replicas}")
         rows.append(
             [
                 agent.namespace,

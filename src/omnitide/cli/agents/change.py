@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnitide.cli.agents.deploy import Timeout, finish_unwaited, report, seconds_of
+from omnitide.cli.agents.deploy import Timeout, finish_unwaited, one_document, report, seconds_of
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is s
 def scale(
     context: typer.Context,
     name: AgentName,
-    replicas: Annotated[int, typer.Argument(min=0, max=100_000, help="How many shall run.")],
+    replicas: Annotated[int, typer.Argument(metavar="REPLICAS", min=0, max=100_000, help="How many shall run.")],
     wait: Wait = True,
     timeout: Timeout = "5m",
 ) -> None:
@@ -68,8 +68,10 @@ def stop(context: typer.Context, name: AgentName, wait: Wait = True, timeout: Ti
         began = time.monotonic()
         changed = client.stop_agent(agent, namespace=namespace)
         if wait:
-            _until_ended(client, namespace, agent, began + limit_s, gone=False)
-        _told(session, changed, agent, "stopped", began)
+            until_ended(client, namespace, agent, began + limit_s, gone=False)
+        tell(session, changed, agent, "stopped", began)
+        if session.plain:
+            session.emit(changed)
 
 
 def start(context: typer.Context, name: AgentName, wait: Wait = True, timeout: Timeout = "5m") -> None:
@@ -94,7 +96,7 @@ def rm(
 
     session = session_of(context)
     limit_s = seconds_of(timeout)
-    with session.client() as client:
+    with session.client() as client, one_document(session) as done:
         for name in names:
             began = time.monotonic()
             namespace, agent = session.name(name)
@@ -105,34 +107,31 @@ def rm(
                     job = client.delete_job(agent, namespace=namespace)
                 except NotFound:
                     raise unknown from None
-                if session.plain:
-                    session.emit(job)
-                else:
-                    session.say(f"  job {agent} removed")
+                session.say(f"  job {agent} removed")
+                done.append(job)
                 continue
             if wait:
-                _until_ended(client, namespace, agent, began + limit_s, gone=True)
-            _told(session, changed, agent, "removed", began)
+                until_ended(client, namespace, agent, began + limit_s, gone=True)
+            tell(session, changed, agent, "removed", began)
+            done.append(changed)
 
 
 def _finish(
     session: Session, client: "Client", changed: "AgentChanged", began: float, timeout_s: float, *, wait: bool
 ) -> None:
-    if wait and changed.agent is not None and changed.agent.status != "stopped":
-        report(session, client, changed, began, timeout_s)
-    else:
-        finish_unwaited(session, changed)
+    with one_document(session) as done:
+        if wait and changed.agent is not None and changed.agent.status != "stopped":
+            done.append(report(session, client, changed, began, timeout_s))
+        else:
+            done.append(finish_unwaited(session, changed))
 
 
-def _told(session: Session, changed: "AgentChanged", name: str, verb: str, began: float) -> None:
-    if session.plain:
-        session.emit(changed)
-    else:
-        already = " already" if changed.change == "unchanged" else ""
-        session.say(f"  {name}{already} {verb} in {time.monotonic() - began:.2f} s")
+def tell(session: Session, changed: "AgentChanged", name: str, verb: str, began: float) -> None:
+    already = " already" if changed.change == "unchanged" else ""
+    session.say(f"  {name}{already} {verb} in {time.monotonic() - began:.2f} s")
 
 
-def _until_ended(client: "Client", namespace: str, name: str, deadline: float, *, gone: bool) -> None:
+def until_ended(client: "Client", namespace: str, name: str, deadline: float, *, gone: bool) -> None:
     """Until none of its instances is on a node any more, and with `gone` until the agent is not there either."""
     from omnitide.cli.exits import Exit, Failure
     from omnitide.sdk.errors import NotFound, Unavailable

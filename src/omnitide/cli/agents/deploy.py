@@ -1,6 +1,8 @@
 """`omnitide deploy`: one file, its plan, its progress, and one line that says what came of it."""
 
+import contextlib
 import time
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +10,7 @@ import typer
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from omnitide.model.objects import AgentChanged
+    from omnitide.model.objects import Agent, AgentChanged
     from omnitide.model.spec import AgentManifest
     from omnitide.sdk.client import Client
 
@@ -41,21 +43,20 @@ def deploy(
     for one in manifests(session, [file]):
         manifest = with_changes(one.manifest, changes or ())
         todo.append((namespace_of(session, manifest), manifest, manifest.replicas if replicas is None else replicas))
-    with session.client() as client:
+    with session.client() as client, one_document(session) as done:
         for namespace, manifest, count in todo:
             take = take_over or replicas is not None
             planned = put(client, namespace, manifest, count, take_over=take, dry_run=True)
             _show_plan(session, namespace, manifest.name, planned)
             if dry_run:
-                if session.plain:
-                    session.emit(planned)
+                done.append(planned)
                 continue
             began = time.monotonic()
             changed = put(client, namespace, manifest, count, take_over=take, dry_run=False)
             if not wait or changed.agent is None:
-                finish_unwaited(session, changed)
+                done.append(finish_unwaited(session, changed))
                 continue
-            report(session, client, changed, began, limit_s)
+            done.append(report(session, client, changed, began, limit_s))
 
 
 def put(
@@ -88,27 +89,38 @@ def _show_plan(session: Session, namespace: str, name: str, planned: "AgentChang
         session.say(f"  {line}")
 
 
-def finish_unwaited(session: Session, changed: "AgentChanged") -> None:
-    if session.plain:
-        session.emit(changed)
-    elif changed.agent is not None:
+@contextlib.contextmanager
+def one_document(session: Session, *, several: bool = False) -> "Generator[list[object]]":
+    """What is put into the list is written for programs in one piece, also if something goes wrong on the way.
+
+    `several`: a list also of one.
+    """
+    done: list[object] = []
+    try:
+        yield done
+    finally:
+        if session.plain and done:
+            session.emit(done if several or len(done) > 1 else done[0])
+
+
+def finish_unwaited(session: Session, changed: "AgentChanged") -> "AgentChanged":
+    if changed.agent is not None:
         session.say(f"  {changed.agent.name} {changed.change} at revision {changed.revision}; not waited for")
+    return changed
 
 
-def report(session: Session, client: "Client", changed: "AgentChanged", began: float, timeout_s: float) -> None:
-    """Follow a change and say how it ended. Raises Failure."""
+def report(session: Session, client: "Client", changed: "AgentChanged", began: float, timeout_s: float) -> "Agent":
+    """Follow a change and say how it ended; the agent as it then is. Raises Failure."""
     from omnitide.cli.agents.follow import follow
 
     assert changed.agent is not None
     settled = follow(session, client, changed.agent, began, timeout_s)
-    if session.plain:
-        session.emit(settled.agent)
-        return
     agent = settled.agent
     took = f"in {settled.seconds:.2f} s" if changed.change != "unchanged" else "already"
     urls = "".join(f"  {url}" for url in settled.urls)
     state = "running" if agent.replicas else "with no replicas"
     session.say(f"  {agent.name} {agent.running}/{agent.replicas} {state} {took} {urls}".rstrip())
+    return agent
 
 
 def seconds_of(text: str) -> float:

@@ -87,7 +87,7 @@ def _check_hope(explanation: "AgentExplanation") -> None:
         last = instance.exit or instance.previous_exit
         if last is None or instance.status == "running":
             continue
-        if last.permanent or instance.status == "failed":
+        if instance.status == "failed":
             raise _hopeless(explanation, trouble, f"{instance.name} {last.text}")
         if instance.attempt >= HOPELESS_ATTEMPTS or instance.failures >= HOPELESS_ATTEMPTS:
             times = max(instance.attempt, instance.failures)

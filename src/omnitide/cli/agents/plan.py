@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from omnitide.cli.show.table import paint
 
 if TYPE_CHECKING:
-    from omnitide.model.objects import AgentChanged
+    from omnitide.model.objects import AgentChanged, AgentSummary
 
 _SIGNS: Final = {"created": ("+", "green"), "unchanged": ("=", "dim")}
 _CHANGED: Final = ("~", "yellow")
@@ -37,6 +37,13 @@ def plan_lines(namespace: str, name: str, changed: "AgentChanged", color: bool) 
     if plan.note:
         lines.append(f"    {plan.note}")
     return lines
+
+
+def removal_line(agent: "AgentSummary", color: bool) -> str:
+    """`- agent default/old   removed, 3 replicas stopped`."""
+    noun = "replica" if agent.replicas == 1 else "replicas"
+    head = paint(f"- agent {agent.namespace}/{agent.name}", "red", color)
+    return f"{head}   removed, {agent.replicas} {noun} stopped"
 
 
 def _replicas(before: int, after: int, *, new: bool) -> str:

@@ -32,7 +32,10 @@ def events(
         if after is None:
             asked = min(1000, max(1, number * (3 if hide else 1)))
             page = client.list_events(last=asked, kinds=chosen, namespace=namespace, subject=subject)
-            _print(session, _shown(page.items, hide=hide)[-number:] if number else ())
+            shown = _shown(page.items, hide=hide)[-number:] if number else ()
+            _print(session, shown)
+            if number and not shown:
+                session.note("no such events" if chosen or subject or namespace else "no events")
             start = page.revision
         elif not follow:
             skip, start, more = 0, after, True
@@ -44,14 +47,11 @@ def events(
                 start, skip, more = page.next_after, page.next_skip, page.more
         if not follow:
             return
-        try:
-            with client.watch_events(
-                after=start, kinds=chosen, namespace=namespace, subject=subject, patience_s=float("inf")
-            ) as watch:
-                for batch in watch.batches():
-                    _print(session, _shown(batch, hide=hide))
-        except KeyboardInterrupt:
-            return
+        with client.watch_events(
+            after=start, kinds=chosen, namespace=namespace, subject=subject, patience_s=float("inf")
+        ) as watch:
+            for batch in watch.batches():
+                _print(session, _shown(batch, hide=hide))
 
 
 def _shown(found: "Sequence[CloudEvent]", *, hide: bool) -> "Sequence[CloudEvent]":

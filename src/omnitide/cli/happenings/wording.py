@@ -102,6 +102,7 @@ BOOKKEEPING: Final = frozenset({"node.reported", "node.facts-changed", "agent.ro
 _KNOWN_FROM_SUBJECT: Final = frozenset({"instance", "agent", "job", "node", "name", "namespace", "node_name"})
 _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "fabric.created": "created",
+    "fabric.feature-level-raised": lambda data: f"feature level raised to {data.get('level')}",
     "namespace.created": "created",
     "namespace.deleted": "deleted",
     "token.issued": lambda data: _with(f"issued to {data.get('purpose', '')}", str(data.get("note", ""))),

@@ -58,6 +58,8 @@ def _tell_agent(session: Session, found: "AgentExplanation") -> None:
         print(f"  {agent.name}  {found.text}. Nothing stands in the way.")
         return
     print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run")
+    if agent.rollout is not None and agent.rollout.halted:
+        print(f"  the rollout of version {agent.version} is halted: {agent.rollout.halted}")
     for trouble in found.troubles:
         print(f"  {trouble.instance.name}  {trouble.text}")
         _details(trouble, "    ")

@@ -15,13 +15,16 @@ from omnitide.cli.session import Session, session_of
 if TYPE_CHECKING:
     from omnitide.model.happenings import LogChunk
     from omnitide.model.objects import Instance
-    from omnitide.sdk.client import Client
+    from omnitide.sdk.client import Client, EventWatch
 
 MAX_STREAMS: Final = 100
 """Instances that are read at once."""
 MAX_QUEUED: Final = 1000
 """Chunks that wait to be printed; the readers then wait too."""
 AGAIN_S: Final = 1.0
+WAKE_S: Final = 0.5
+MAX_FAILURES: Final = 30
+"""Answers in a row that there is no output, after which an instance is given up: its node has forgotten it."""
 
 _ENDED: Final = ("stopped", "succeeded", "failed", "lost")
 _READABLE: Final = ("starting", "running", "stopping", "stopped", "succeeded", "failed", "unknown", "lost")
@@ -98,7 +101,7 @@ def _print_all(
             failures.append(error)
 
     for _, _, _, instance, chunk in heapq.merge(*(read(one, place) for place, one in enumerate(found))):
-        if stream in ("both", chunk.stream):
+        if chunk.text and stream in ("both", chunk.stream):
             printer.print(instance, chunk)
     if failures:
         # What could be read has been; that something is missing must not look like success.
@@ -123,93 +126,118 @@ class _Following:
         self._stream = stream
         self._tail = tail
         self._since_ms = since_ms
-        self._queue: queue.Queue[tuple[Instance, LogChunk] | Exception | None] = queue.Queue(MAX_QUEUED)
+        self._queue: queue.Queue[tuple[Instance, LogChunk] | Exception | int] = queue.Queue(MAX_QUEUED)
+        """What was written, what went wrong, and by how much the number of what more can come from has changed."""
         self._known: set[str] = set()
         self._open = 0
 
     def run(self, kind: str, name: str, found: "list[Instance]") -> None:
-        """Until Ctrl-C; of an instance or a job, until it has ended. Raises FabricError."""
+        """Until Ctrl-C; of an instance or a job, until it has ended. Raises FabricError, KeyboardInterrupt."""
         namespace, plain = self._session.name(name)
+        if kind == "instance":
+            self._open += self._begin(found[0], self._tail, self._since_ms)
+            self._print_all()
+            return
+        # From the revision of the list on: what has begun since is an event.
         with self._client.watch_events(
-            kinds=["instance"],
+            after=self._client.seen,
+            kinds=["instance", "job"],
             namespace=namespace,
-            subject=f"{kind}/{namespace}/{plain}" if kind != "instance" else f"instance/{namespace}/{found[0].name}",
+            subject=f"{kind}/{namespace}/{plain}",
             patience_s=float("inf"),
         ) as watch:
-            if kind == "agent":
-                watch.open()
-                threading.Thread(target=self._watch, args=(watch,), daemon=True).start()
             for one in found:
-                self._begin(one, self._tail, self._since_ms)
-            if kind != "agent" and not found:
-                self._session.note(f"  {name} has written nothing yet")
-                return
+                self._open += self._begin(one, self._tail, self._since_ms)
+            if kind == "agent" or self._client.get_job(plain, namespace=namespace).status == "active":
+                self._open += 1
+                threading.Thread(target=self._watch, args=(watch,), daemon=True).start()
+            else:
+                for one in self._client.instances(namespace=namespace, job=plain, ended=True):
+                    self._open += self._begin(one, self._tail, self._since_ms)
+            self._print_all()
+
+    def _print_all(self) -> None:
+        while self._open:
             try:
-                while kind == "agent" or self._open:
-                    self._print(self._queue.get())
-            except KeyboardInterrupt:
-                return
+                # A Ctrl-C just before this begins to wait is seen only when the wait ends.
+                item = self._queue.get(timeout=WAKE_S)
+            except queue.Empty:
+                continue
+            if isinstance(item, int):
+                self._open += item
+            elif isinstance(item, Exception):
+                raise item
+            else:
+                self._print(*item)
 
-    def _print(self, item: "tuple[Instance, LogChunk] | Exception | None") -> None:
-        if item is None:
-            self._open -= 1
-        elif isinstance(item, Exception):
-            raise item
-        elif self._stream in ("both", item[1].stream):
-            self._printer.print(*item)
+    def _print(self, instance: "Instance", chunk: "LogChunk") -> None:
+        if chunk.gap:
+            self._session.note(f"  {instance.name}: some output was rotated away before it could be read")
+        if chunk.text and self._stream in ("both", chunk.stream):
+            self._printer.print(instance, chunk)
 
-    def _begin(self, instance: "Instance", tail: int | None, since_ms: int) -> None:
+    def _begin(self, instance: "Instance", tail: int | None, since_ms: int) -> int:
+        """How many readers that makes: 1, or 0 for one that is known."""
         if instance.id in self._known or len(self._known) >= 10 * MAX_STREAMS:
-            return
+            return 0
         self._known.add(instance.id)
-        self._open += 1
         threading.Thread(target=self._read, args=(instance, tail, since_ms), daemon=True).start()
+        return 1
 
-    def _watch(self, watch: object) -> None:
-        """Begin with each instance that starts to run."""
-        from omnitide.sdk.client import EventWatch
+    def _watch(self, watch: "EventWatch") -> None:
+        """Begin with each instance that starts to run. Ends with the job, if it is one."""
         from omnitide.sdk.errors import FabricError, NotFound
 
-        assert isinstance(watch, EventWatch)
         try:
             for event in watch:
+                if event.type.startswith(("omnitide.job.finished.", "omnitide.job.removed.")):
+                    break
                 identifier = str(event.data.get("instance", ""))
                 if event.type.startswith("omnitide.instance.running.") and identifier not in self._known:
                     try:
-                        self._begin(self._client.get_instance(identifier), None, 0)
+                        self._queue.put(self._begin(self._client.get_instance(identifier), None, 0))
                     except NotFound:
                         continue
         except FabricError as error:
             self._queue.put(error)
+        self._queue.put(-1)
 
     def _read(self, instance: "Instance", tail: int | None, since_ms: int) -> None:
-        """All that one instance writes, through restarts and broken connections: by the time of the last chunk, each
-        once. Between two attempts the node has no more to give, and the stream ends although the instance goes on."""
+        """All that one instance writes, each byte once, through restarts of it, of its node and of Nexus.
+
+        Between two attempts the node has no more to give, and the stream ends although the instance goes on.
+        """
         from omnitide.sdk.errors import FabricError, NotFound, Unavailable
 
-        last_ms = 0
-        told = False
+        began = time.monotonic()
+        position, trouble, failures = "", "", 0
+        ended = False
         while True:
             try:
-                for chunk in self._client.read_logs(instance.id, follow=True, tail=tail, since_ms=since_ms):
-                    told = False
-                    if chunk.at_ms >= last_ms:
-                        last_ms = max(last_ms, chunk.at_ms)
-                        self._queue.put((instance, chunk))
-                if self._client.get_instance(instance.id).status in _ENDED:
+                if position:
+                    chunks = self._client.read_logs(instance.id, follow=True, after=position)
+                else:
+                    # Nothing has come yet, not even where it begins: what was new at first still is.
+                    since = since_ms + int(1000 * (time.monotonic() - began)) if since_ms else 0
+                    chunks = self._client.read_logs(instance.id, follow=True, tail=tail, since_ms=since)
+                for chunk in chunks:
+                    trouble, failures = "", 0
+                    self._queue.put((instance, chunk))
+                    position = chunk.position
+                if ended:
                     break
-            except NotFound:
-                break
-            except Unavailable as error:
-                if not told:
-                    self._session.note(f"  {instance.name}: {error.detail}; waiting for it")
-                told = True
+                ended = self._client.get_instance(instance.id).status in _ENDED
+                if ended:
+                    continue  # what it wrote between the two answers
+            except (NotFound, Unavailable) as error:
+                failures += 1
+                if isinstance(error, NotFound) and (error.code != "logs-unavailable" or failures > MAX_FAILURES):
+                    break
+                if error.detail != trouble:
+                    trouble = error.detail
+                    self._session.note(f"  {instance.name}: {trouble}; waiting for it")
             except FabricError as error:
                 self._queue.put(error)
                 break
             time.sleep(AGAIN_S)
-            if last_ms:
-                tail = None
-                last_ms += 1
-                since_ms = max(1, time.time_ns() // 1_000_000 - last_ms)
-        self._queue.put(None)
+        self._queue.put(-1)

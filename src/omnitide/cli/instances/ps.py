@@ -36,6 +36,8 @@ def ps(
     """List the instances: what runs where."""
     session = session_of(context)
 
+    from omnitide.cli.instances.resolve import require_namespace, require_workload
+
     def read(client: "Client") -> "InstanceList":
         from omnitide.model.objects import InstanceList
 
@@ -43,6 +45,12 @@ def ps(
         found = list(client.instances(namespace=namespace, agent=workload, node=node, status=status, ended=ended))
         if workload and not found:
             found = list(client.instances(namespace=namespace, job=workload, node=node, status=status, ended=ended))
+        if not found:
+            if workload:
+                require_workload(session, client, name)
+            if node:
+                client.get_node(node)
+            require_namespace(session, client)
         return InstanceList(items=tuple(found), revision=client.seen)
 
     show(session, read, _lines, watch=watch)
@@ -58,7 +66,7 @@ def _lines(session: Session, found: "InstanceList", width: int | None) -> list[s
         [
             one.namespace,
             one.name,
-            state(one.status, one.unknown_since_ms) if one.health != "unhealthy" else state("unhealthy"),
+            state(_status(one), one.unknown_since_ms),
             ago(one.since_ms),
             one.node or "-",
             str(one.attempt) if one.attempt else "-",
@@ -71,13 +79,22 @@ def _lines(session: Session, found: "InstanceList", width: int | None) -> list[s
     return table(_COLUMNS, rows, color=session.color, width=width)
 
 
+def _status(one: "Instance") -> str:
+    """Its status, or what says more: `waiting` for its next attempt, `unhealthy`."""
+    if one.health == "unhealthy":
+        return "unhealthy"
+    return "waiting" if one.status == "starting" and one.next_attempt_ms else one.status
+
+
 def _note(one: "Instance") -> str:
     parts: list[str] = []
     if one.status == "unknown":
         parts.append(f"was {one.last_status}")
     if one.stop_reason:
         parts.append(one.stop_reason)
-    if one.exit is not None and one.status != "running":
+    if one.exit is not None and _status(one) == "waiting":
+        parts.append(f"restarts; attempt {one.exit.attempt}: {one.exit.text}")
+    elif one.exit is not None and one.status != "running":
         parts.append(one.exit.text)
     elif one.exit is not None and one.attempt > 1:
         parts.append(f"before: {one.exit.text}")

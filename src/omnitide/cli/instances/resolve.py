@@ -33,11 +33,8 @@ def find_instance(session: Session, client: "Client", reference: str) -> "Instan
     return None
 
 
-def instances_of(session: Session, client: "Client", reference: str) -> "tuple[str, list[Instance]]":
-    """What a name is (`instance`, `agent` or `job`), and its instances. Raises NotFound."""
-    instance = find_instance(session, client, reference)
-    if instance is not None:
-        return "instance", [instance]
+def require_workload(session: Session, client: "Client", reference: str) -> str:
+    """`agent` or `job`, whichever has the name. Raises NotFound."""
     from omnitide.sdk.errors import NotFound
 
     namespace, name = session.name(reference)
@@ -48,5 +45,32 @@ def instances_of(session: Session, client: "Client", reference: str) -> "tuple[s
             client.get_job(name, namespace=namespace)
         except NotFound:
             raise unknown from None
+        return "job"
+    return "agent"
+
+
+def require_namespace(session: Session, client: "Client") -> None:
+    """Raises Failure if --namespace names one that there is not: a list of nothing would look like an answer."""
+    import difflib
+
+    from omnitide.cli.exits import Exit, Failure
+
+    given = session.options.namespace
+    if not given:
+        return
+    known = [one.name for one in client.namespaces()]
+    if given not in known:
+        near = difflib.get_close_matches(given, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "omnitide namespace list"
+        raise Failure(f"there is no namespace {given!r}", hint, Exit.NOT_FOUND)
+
+
+def instances_of(session: Session, client: "Client", reference: str) -> "tuple[str, list[Instance]]":
+    """What a name is (`instance`, `agent` or `job`), and its instances. Raises NotFound."""
+    instance = find_instance(session, client, reference)
+    if instance is not None:
+        return "instance", [instance]
+    namespace, name = session.name(reference)
+    if require_workload(session, client, reference) == "job":
         return "job", list(client.instances(namespace=namespace, job=name, ended=True))
     return "agent", list(client.instances(namespace=namespace, agent=name, ended=True))

@@ -31,10 +31,14 @@ def jobs(
     """List the jobs."""
     session = session_of(context)
 
+    from omnitide.cli.instances.resolve import require_namespace
+
     def read(client: "Client") -> "JobList":
         from omnitide.model.objects import JobList
 
         items = tuple(client.jobs(namespace=session.options.namespace, status=status))
+        if not items:
+            require_namespace(session, client)
         return JobList(items=items, revision=client.seen)
 
     show(session, read, _lines, watch=watch)

@@ -1,8 +1,11 @@
 """`omnitide run`: a command somewhere in the fabric as if it ran here: its output, its exit code, Ctrl-C."""
 
+import contextlib
+import signal
 import sys
 import threading
 import time
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -11,6 +14,7 @@ from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
+    from omnitide.model.happenings import LogChunk
     from omnitide.model.objects import Job
     from omnitide.model.spec import JobSpec
     from omnitide.sdk.client import Client
@@ -18,6 +22,10 @@ if TYPE_CHECKING:
 REASON_AFTER_S: Final = 1.0
 """A task that waits longer than this is told why."""
 AGAIN_S: Final = 0.5
+LEAST_S: Final = 0.1
+"""Between two looks at the output of an instance that has more to come."""
+PATIENCE_S: Final = 60.0
+"""How long a Nexus that does not answer is waited for, and then the output of a task that has ended."""
 
 
 def run(
@@ -84,7 +92,8 @@ def _spec(
 
     resources = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value is not None}
     data: dict[str, object] = {
-        "command": command,
+        # Word for word: what a manifest would replace, `${NAME}`, is here the business of whatever is run.
+        "command": [word.replace("$", "$$") for word in command],
         "resources": resources,
         "environment": dict(_pair("--env", text) for text in env),
         "constraints": [{"label": key, "values": [value]} for key, value in (_pair("--where", one) for one in where)],
@@ -114,7 +123,11 @@ class _Following:
         self._session = session
         self._client = client
         self._job = job
-        self._read: set[str] = set()
+        self._places: dict[str, str] = {}
+        """By instance: where its output has been shown up to."""
+        self._looked: dict[str, float] = {}
+        self._said = ""
+        self._interrupted = False
         self._cancelled = False
         self._timed_out = False
         self._timer: threading.Timer | None = None
@@ -126,98 +139,148 @@ class _Following:
     def run(self) -> int:
         """The exit code. A second Ctrl-C does not wait for the task to end."""
         try:
-            while True:
-                try:
-                    return self._code(self._follow())
-                except KeyboardInterrupt:
-                    if self._cancelled:
-                        self._session.note(f"  not waiting any more; {self._job.name} is being cancelled")
-                        return Exit.INTERRUPTED
-                    self._session.note(f"  cancelling {self._job.name} ...")
-                    self._cancel()
+            with self._interrupts():
+                return self._code(self._follow())
+        except KeyboardInterrupt:
+            self._session.note(f"  not waiting any more; {self._job.name} is being cancelled")
+            return Exit.INTERRUPTED
         finally:
             if self._timer is not None:
                 self._timer.cancel()
 
-    def _cancel(self) -> None:
-        from omnitide.sdk.errors import Conflict, NotFound
+    @contextlib.contextmanager
+    def _interrupts(self) -> Generator[None]:
+        """Ctrl-C cancels beside what goes on here, and breaks nothing off: the task may have more to say."""
 
-        self._cancelled = True
+        def handle(_number: int, _frame: object) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            self._interrupted = True
+            threading.Thread(target=self._cancel_for_ctrl_c, daemon=True).start()
+
+        try:
+            before = signal.signal(signal.SIGINT, handle)
+        except ValueError:  # not the main thread: no Ctrl-C comes here
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _cancel_for_ctrl_c(self) -> None:
+        self._session.note(f"  cancelling {self._job.name} ...")
+        self._interrupted = self._cancel()
+
+    def _time_is_up(self) -> None:
+        self._timed_out = True
+        self._cancel()
+
+    def _cancel(self) -> bool:
+        """Whether it could be asked for."""
+        from omnitide.sdk.errors import Conflict, FabricError, NotFound
+
         try:
             self._client.cancel_job(self._job.name, namespace=self._job.namespace)
         except (Conflict, NotFound):
             pass  # it has ended in the meantime
-
-    def _time_is_up(self) -> None:
-        from omnitide.sdk.errors import FabricError
-
-        self._timed_out = True
-        try:
-            self._cancel()
         except FabricError as error:
             self._session.note(f"  {self._job.name} cannot be cancelled: {error.detail}")
+            return False
+        self._cancelled = True
+        return True
 
     def _follow(self) -> "Job":
         """Until the job has ended, with the output of each of its instances."""
-        from omnitide.sdk.errors import NotFound
-
         began = time.monotonic()
         explained = ""
         job = self._job
         while True:
             started = job.instance_status not in (None, "pending", "placed")
-            if job.instance and started and job.instance not in self._read:
-                self._output(job.instance)
+            if job.instance and (started or job.instance in self._looked):
+                self._output(job)
             if job.status != "active":
                 return job
             if job.instance_status == "pending" and time.monotonic() - began > REASON_AFTER_S:
-                try:
-                    text = self._client.explain_instance(job.instance).placement
-                except NotFound:
-                    text = None
-                if text is not None and text.text != explained:
-                    explained = text.text
-                    self._session.note(f"  {job.name} waits: {explained}")
+                explained = self._explain(job, explained)
             job = self._next(job)
 
-    def _next(self, job: "Job") -> "Job":
-        from omnitide.sdk.errors import Unavailable
-
-        try:
-            return self._client.get_job(job.name, namespace=job.namespace, min_revision=self._client.seen + 1)
-        except Unavailable as error:
-            if error.code != "behind":
-                raise
-            return self._client.get_job(job.name, namespace=job.namespace)
-
-    def _output(self, identifier: str) -> None:
-        """All that an instance writes, until it ends. What cannot be read is said, and does not fail the task."""
+    def _explain(self, job: "Job", told: str) -> str:
+        """Say why it waits, if that is not what was told last."""
         from omnitide.sdk.errors import NotFound, Unavailable
 
-        last_ms = since_ms = 0
+        try:
+            reason = self._client.explain_instance(job.instance).placement
+        except (NotFound, Unavailable):
+            return told
+        if reason is not None and reason.text != told:
+            self._session.note(f"  {job.name} waits: {reason.text}")
+            return reason.text
+        return told
+
+    def _next(self, job: "Job") -> "Job":
+        """The job once anything has happened in the fabric, or some time has passed. Nexus may be away for a while."""
+        from omnitide.sdk.errors import Unavailable
+
+        news: int | None = self._client.seen + 1
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                for chunk in self._client.read_logs(identifier, follow=True, since_ms=since_ms):
-                    if chunk.at_ms < last_ms:
-                        continue
-                    last_ms = chunk.at_ms
-                    to = sys.stderr if chunk.stream == "stderr" else sys.stdout
-                    to.write(chunk.text)
-                    to.flush()
-                break
-            except NotFound as error:
-                self._session.note(f"  no output: {error.detail}")
-                break
+                return self._client.get_job(job.name, namespace=job.namespace, min_revision=news)
             except Unavailable as error:
-                self._session.note(f"  output broke off: {error.detail}")
-                job = self._client.get_job(self._job.name, namespace=self._job.namespace)
-                if job.status != "active" or job.instance != identifier:
-                    break
+                news = None
+                if error.code == "behind":
+                    continue
+                if time.monotonic() > deadline:
+                    raise
+                self._tell(error.detail)
                 time.sleep(AGAIN_S)
-                if last_ms:
-                    last_ms += 1
-                    since_ms = max(1, time.time_ns() // 1_000_000 - last_ms)
-        self._read.add(identifier)
+
+    def _tell(self, trouble: str) -> None:
+        """Once, however often it is met in a row."""
+        if trouble != self._said:
+            self._said = trouble
+            self._session.note(f"  {trouble}; waiting for it")
+
+    def _output(self, job: "Job") -> None:
+        """What an instance writes, each byte once, from where it was left off until it has no more to give.
+
+        Between two attempts that is not the end. What cannot be read is said, and does not fail the task.
+        """
+        from omnitide.sdk.errors import NotFound, Unavailable
+
+        identifier = job.instance
+        ended = job.status != "active"
+        if not ended:
+            time.sleep(max(0.0, self._looked.get(identifier, 0.0) + LEAST_S - time.monotonic()))
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                for chunk in self._client.read_logs(identifier, follow=True, after=self._places.get(identifier, "")):
+                    self._show(chunk)
+                    self._places[identifier] = chunk.position
+                    deadline = time.monotonic() + PATIENCE_S
+                break
+            except (NotFound, Unavailable) as error:
+                if not ended:
+                    if isinstance(error, Unavailable):
+                        self._tell(error.detail)
+                    break  # tried again with the next news of the job
+                if isinstance(error, NotFound) or time.monotonic() > deadline:
+                    self._session.note(f"  output is missing: {error.detail}")
+                    break
+                self._tell(error.detail)
+                time.sleep(AGAIN_S)
+        self._looked[identifier] = time.monotonic()
+
+    def _show(self, chunk: "LogChunk") -> None:
+        self._said = ""
+        if chunk.gap:
+            self._session.note("  some output was rotated away before it could be read")
+        if chunk.text:
+            to = sys.stderr if chunk.stream == "stderr" else sys.stdout
+            to.write(chunk.text)
+            to.flush()
 
     def _code(self, job: "Job") -> int:
         session = self._session

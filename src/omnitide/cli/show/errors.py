@@ -67,7 +67,7 @@ def tell_fabric_error(error: "FabricError", state: Globals) -> int:
         sys.stderr.write(as_text(error.problem, state.output))
         return code
     say(error.detail, error.hint)
-    for fault in error.problem.errors:
+    for fault in error.problem.errors if len(error.problem.errors) > 1 else ():
         place = f"{fault.field}: " if fault.field else ""
         print(f"       {place}{fault.message}{f' ({fault.hint})' if fault.hint else ''}", file=sys.stderr)
     if code == Exit.FAILED and error.correlation:

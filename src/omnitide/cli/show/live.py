@@ -28,7 +28,7 @@ def show(
     *,
     watch: bool = False,
 ) -> None:
-    """Read and show. With `watch` until Ctrl-C, which is an orderly end; for programs then one object a line."""
+    """Read and show. With `watch` until Ctrl-C; for programs then one object a line. Raises KeyboardInterrupt."""
     with session.client() as client:
         if not watch:
             found = read(client)
@@ -51,25 +51,40 @@ def _watch(
     read: Callable[[], T],
     lines: Callable[[Session, T, int | None], list[str]],
 ) -> None:
+    from omnitide.sdk.errors import Trimmed, UnknownRevision
+
+    screen = _Screen() if sys.stdout.isatty() and not session.plain else None
+    try:
+        while True:
+            try:
+                _watch_one_log(session, client, read, lines, screen)
+            except (Trimmed, UnknownRevision):
+                # Away for too long, or the fabric was restored: each picture is whole, so begin anew with the next.
+                time.sleep(QUIET_S)
+    finally:
+        if screen is not None:
+            screen.close()
+
+
+def _watch_one_log(
+    session: Session,
+    client: "Client",
+    read: Callable[[], T],
+    lines: Callable[[Session, T, int | None], list[str]],
+    screen: "_Screen | None",
+) -> None:
     # Connected before the first picture: what happens after it is seen.
     with client.watch_events(patience_s=float("inf")).open() as watch:
-        screen = _Screen() if sys.stdout.isatty() and not session.plain else None
-        try:
+        _picture(session, read(), lines, screen)
+        drawn = time.monotonic()
+        for events in watch.batches():
+            if not events:
+                continue
+            wait = QUIET_S - (time.monotonic() - drawn)
+            if wait > 0:
+                time.sleep(wait)
             _picture(session, read(), lines, screen)
             drawn = time.monotonic()
-            for events in watch.batches():
-                if not events:
-                    continue
-                wait = QUIET_S - (time.monotonic() - drawn)
-                if wait > 0:
-                    time.sleep(wait)
-                _picture(session, read(), lines, screen)
-                drawn = time.monotonic()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            if screen is not None:
-                screen.close()
 
 
 def _picture(

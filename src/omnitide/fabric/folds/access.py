@@ -13,6 +13,10 @@ def fabric_created(state: FabricState, event: ev.FabricCreated, at: Moment) -> F
     return replace(state, fabric_id=event.fabric_id)
 
 
+def feature_level_raised(state: FabricState, event: ev.FeatureLevelRaised, at: Moment) -> FabricState:
+    return replace(state, feature_level=event.level)
+
+
 def namespace_created(state: FabricState, event: ev.NamespaceCreated, at: Moment) -> FabricState:
     namespace = Namespace(name=event.name, created_ms=at.time_ms, revision=at.revision)
     return replace(state, namespaces=state.namespaces.set(event.name, namespace))
@@ -65,6 +69,7 @@ def tokens_forgotten(state: FabricState, event: ev.TokensForgotten, at: Moment) 
 
 FOLDS: Final[dict[type, Fold]] = {
     ev.FabricCreated: fabric_created,
+    ev.FeatureLevelRaised: feature_level_raised,
     ev.NamespaceCreated: namespace_created,
     ev.NamespaceDeleted: namespace_deleted,
     ev.TokenIssued: token_issued,

@@ -170,14 +170,15 @@ def failures_after(slot: Slot, before: Instance | None, version: int, reset_afte
 
 
 def _next_slot(
-    state: FabricState, old: Slot, identifier: str, generation: int, version: int, reset_after_ms: int | None
+    state: FabricState, old: Slot, identifier: str, generation: int, event: ev.InstancesCreated, reset_after: int | None
 ) -> Slot:
     before = state.instances.get(old.current)
     return Slot(
         generation=generation,
         first=old.first or generation,
         current=identifier,
-        failures=failures_after(old, before, version, reset_after_ms),
+        failures=failures_after(old, before, event.version, reset_after),
+        permanent_failures=event.permanent_failures,
         last_exit=before.exit or old.last_exit if before is not None else old.last_exit,
         last_node=before.node or old.last_node if before is not None else old.last_node,
     )
@@ -200,7 +201,7 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
     for number, generation in ((item.slot, item.generation) for item in event.slots):
         identifier = instance_id(event.workload, number, generation)
         old = (agent.slots.get(number) if agent is not None else state.jobs[event.workload].slot) or Slot()
-        slots.append((number, _next_slot(state, old, identifier, generation, event.version, reset_after)))
+        slots.append((number, _next_slot(state, old, identifier, generation, event, reset_after)))
         before = state.instances.get(old.current)
         if before is not None:
             previous.append(before.id)

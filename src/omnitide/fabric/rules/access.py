@@ -2,8 +2,10 @@
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
+from omnitide.fabric import feature_levels
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
+from omnitide.fabric.rules.settle import jobs_removed
 from omnitide.fabric.state import DEFAULT_NAMESPACE, SYSTEM_NAMESPACES, TokenPurpose
 from omnitide.model.names import is_name, suggest_name
 from omnitide.model.quantity import MAX_QUANTITY
@@ -42,6 +44,21 @@ def create_fabric(draft: Draft, command: cm.CreateFabric) -> None:
     draft.emit(ev.FabricCreated(fabric_id=command.fabric_id))
     if DEFAULT_NAMESPACE not in draft.state.namespaces:
         draft.emit(ev.NamespaceCreated(name=DEFAULT_NAMESPACE))
+
+
+def raise_feature_level(draft: Draft, command: cm.RaiseFeatureLevel) -> None:
+    now = draft.state.feature_level
+    if command.level < now:
+        raise Refuse("conflict", f"the log is at feature level {now}: replicas that do not know it are gone for good")
+    if command.level > feature_levels.NEWEST:
+        raise Refuse(
+            "impossible",
+            f"this release knows feature levels up to {feature_levels.NEWEST}, not {command.level}",
+            hint="upgrade every replica of the control plane first",
+        )
+    draft.result = {"level": command.level}
+    if command.level > now:
+        draft.emit(ev.FeatureLevelRaised(level=command.level))
 
 
 def create_namespace(draft: Draft, command: cm.CreateNamespace) -> None:
@@ -114,7 +131,7 @@ def forget(draft: Draft, command: cm.Forget) -> None:
         if finished_ms < command.finished_before_ms or index < excess
     ]
     for start in range(0, min(len(gone), 5000), 500):
-        draft.emit(ev.JobsRemoved(jobs=tuple(gone[start : start + 500])))
+        draft.emit(jobs_removed(draft, tuple(gone[start : start + 500])))
     dead = sorted(
         token.id
         for token in state.tokens.values()

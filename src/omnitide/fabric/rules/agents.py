@@ -7,8 +7,8 @@ from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
 from omnitide.fabric.rules.bounds import require_spec
 from omnitide.fabric.rules.feasible import require_feasible
-from omnitide.fabric.rules.settle import request_stop, settle_agent, settle_slots
-from omnitide.fabric.state import ENDED, Agent, find_agent, find_job, scoped
+from omnitide.fabric.rules.settle import request_stop, retry_slot, settle_agent, settle_slots
+from omnitide.fabric.state import ENDED, Agent, InstanceStatus, find_agent, find_job, scoped
 from omnitide.model.spec import MAX_REPLICAS, AgentSpec
 
 MAX_INSTANCES = 250_000
@@ -202,9 +202,14 @@ def restart_instance(draft: Draft, command: cm.RestartInstance) -> None:
         raise Refuse("not-found", f"there is no instance {command.instance}", hint="omnitide ps")
     if instance.kind != "agent":
         raise Refuse("conflict", f"{instance.name} is a task of a job; it runs once", hint="run the job again")
-    if instance.status in ENDED:
-        raise Refuse("conflict", f"{instance.name} has ended already ({instance.status.value})")
+    agent = draft.state.agents[instance.workload]
     draft.touch(instance.workload)
-    request_stop(draft, instance, "restart")
-    settle_slots(draft, instance.workload, [instance.slot], reason="restart")
+    # One that has failed and is still there has failed for good: what it lacked may be there by now.
+    if instance.status is InstanceStatus.FAILED and agent.wants(instance.slot):
+        retry_slot(draft, instance.workload, instance.slot)
+    elif instance.status in ENDED:
+        raise Refuse("conflict", f"{instance.name} has ended already ({instance.status.value})")
+    else:
+        request_stop(draft, instance, "restart")
+        settle_slots(draft, instance.workload, [instance.slot], reason="restart")
     draft.result = {"agent": instance.workload, "instance": instance.id}

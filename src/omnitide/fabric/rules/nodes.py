@@ -190,15 +190,20 @@ def drain_node(draft: Draft, command: cm.DrainNode) -> None:
 def remove_node(draft: Draft, command: cm.RemoveNode) -> None:
     node = node_by_name(draft, command.node)
     if node.status is NodeStatus.LIVE and not command.force:
+        held = len(node.instances)
+        holds = (
+            f"holds {held} instance{'' if held == 1 else 's'}" if held else "would be cut off, though it holds nothing"
+        )
+        first = f"omnitide drain {node.name}, then stop" if held else "stop"
         raise Refuse(
             "conflict",
-            f"node {node.name!r} is live and runs {len(node.instances)} instances",
-            hint=f"omnitide drain {node.name}, stop its node proxy, then remove it; or use --force",
+            f"node {node.name!r} is live and {holds}",
+            hint=f"{first} its node proxy, wait until it is unreachable, and remove it; or use --force",
             subject=f"node {node.name}",
         )
     instances = [draft.state.instances[identifier] for identifier in sorted(node.instances)]
     for instance in instances:
         draft.emit(ev.InstanceEnded(instance=instance.id, status="lost"))
-    draft.emit(ev.NodeRemoved(node=node.id))
+    draft.emit(ev.NodeRemoved(node=node.id, name=node.name))
     settle_instances(draft, instances)
     draft.result = {"node": node.id}

@@ -9,8 +9,9 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.folds.instances import is_current
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.bounds import bounded_exit
+from omnitide.fabric.rules.failing import PORT_BUSY
 from omnitide.fabric.rules.returning import adopt, came_to_run
-from omnitide.fabric.rules.settle import PORT_BUSY, settle_instance
+from omnitide.fabric.rules.settle import settle_instance
 from omnitide.fabric.state import ENDED, ExitRecord, Instance, InstanceStatus, JobStatus, Node, Phase
 
 _NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{1,5}(?![0-9])")

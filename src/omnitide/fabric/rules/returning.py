@@ -1,20 +1,23 @@
 """What becomes of instances that were given up as lost when their node is back: who wins, the old one or the new.
 
-The older healthy one wins unless its slot was updated; what has done its work meanwhile has done it, and is not done
-again (promises 4 and 11).
+What is protected is the older *run*: the one that its users may have been talking to all the while. It wins if it is
+healthy and its slot was not updated. One that was started anew out of sight has no such history: where a replacement
+runs by then, that stays. What has done its work meanwhile has done it, and is not done again (promises 4 and 11).
 """
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rules.bounds import MAX_TEXT, MAX_UNENFORCED, bounded_text
-from omnitide.fabric.rules.settle import is_finished, may_retry, request_stop
+from omnitide.fabric.rules.failing import failed_permanently, is_finished, may_retry
+from omnitide.fabric.rules.settle import request_stop
 from omnitide.fabric.state import (
     ENDED,
     Health,
     Instance,
     InstanceStatus,
     JobStatus,
+    NodeStatus,
     Phase,
     Scheduling,
     spec_of_instance,
@@ -66,12 +69,22 @@ def _wins(draft: Draft, instance: Instance, report: cm.InstanceReport) -> bool:
     if report.attempt < instance.attempt or not _may_merge(draft, instance):
         return False
     if report.phase is Phase.RUNNING:
-        return not report.stopping and report.health is not Health.UNHEALTHY and _may_stay(draft, instance)
+        fit = not report.stopping and report.health is not Health.UNHEALTHY and _may_stay(draft, instance)
+        return fit and (report.attempt == instance.attempt or not _is_replaced(draft, instance))
     if report.phase is not Phase.ENDED:
         return False
     if report.outcome == "succeeded":
         return True
     return report.outcome == "failed" and _failed_for_good(draft, instance, report)
+
+
+def _is_replaced(draft: Draft, instance: Instance) -> bool:
+    """Whether another runs in its place, as far as that can be known: one on a silent node may not."""
+    replacement = _replacement(draft, instance)
+    if replacement is None or replacement.status is not InstanceStatus.RUNNING:
+        return False
+    live = draft.state.nodes[replacement.node].status is NodeStatus.LIVE
+    return live and replacement.health is not Health.UNHEALTHY
 
 
 def _failed_for_good(draft: Draft, instance: Instance, report: cm.InstanceReport) -> bool:
@@ -110,7 +123,9 @@ def _may_merge(draft: Draft, instance: Instance) -> bool:
     current = draft.state.instances.get(slot.current)
     if current is None or current.id == instance.id:
         return True
-    if current.status in ENDED and is_finished(current, spec_of_instance(draft.state, current)):
+    finished = current.status in ENDED and is_finished(current, spec_of_instance(draft.state, current), slot)
+    if finished and not failed_permanently(current):
+        # What has done its work is not done again. One that cannot start anywhere is no better than one that runs.
         return False
     # Of two lost ones of a slot the older wins, whichever comes back first.
     return current.generation > instance.generation

@@ -5,15 +5,20 @@ wanted slot always has a current instance, an unwanted one never keeps a pending
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.folds.instances import ended_by_itself, failures_after
+from omnitide.fabric.rules.failing import (
+    halted_by,
+    is_finished,
+    may_retry,
+    next_try,
+    permanent_failures_after,
+)
 from omnitide.fabric.state import (
     ENDED,
     Agent,
-    ExitRecord,
     Instance,
     InstanceStatus,
     Job,
@@ -21,21 +26,8 @@ from omnitide.fabric.state import (
     Scheduling,
     Slot,
 )
-from omnitide.model.spec import Restart, WorkloadSpec
 
 _REPLACEABLE = frozenset({InstanceStatus.STOPPED, InstanceStatus.LOST})
-
-PORT_BUSY: Final = "port-busy"
-"""Cause of an exit: a host port was taken by something else. The fabric's to mend, with other ports."""
-PORT_TRIES: Final = 10
-"""Generations in a row of a task that may end so."""
-
-
-def reschedule_delay(restart: Restart, failures: int) -> int:
-    """Milliseconds before the generation after `failures` failed ones in a row: 0, backoff, 2 x backoff, ... capped."""
-    if failures <= 0:
-        return 0
-    return min(restart.backoff_max, restart.backoff << min(failures - 1, 30))
 
 
 def request_stop(draft: Draft, instance: Instance, reason: str) -> None:
@@ -48,20 +40,13 @@ def request_stop(draft: Draft, instance: Instance, reason: str) -> None:
         draft.emit(ev.InstanceStopRequested(instance=instance.id, reason=reason))
 
 
-def is_finished(instance: Instance, spec: WorkloadSpec) -> bool:
-    """Ended for good: it did what it was for, or its policy forbids another try."""
-    if instance.status is InstanceStatus.SUCCEEDED:
-        return spec.restart.policy != "always"
-    return instance.status is InstanceStatus.FAILED and spec.restart.policy == "never"
-
-
 def _needs_generation(agent: Agent, slot: Slot | None, current: Instance | None) -> bool:
     if slot is None or current is None:
         return True
     if current.status in _REPLACEABLE:
         return True
     if current.status in ENDED:
-        return current.version != agent.version or not is_finished(current, agent.spec)
+        return current.version != agent.version or not is_finished(current, agent.spec, slot)
     return False
 
 
@@ -72,12 +57,16 @@ def _create(draft: Draft, agent: Agent, numbers: list[int]) -> None:
         slot = agent.slots.get(number) or Slot(generation=agent.generation_floor)
         current = draft.state.instances.get(slot.current)
         following = ev.SlotGeneration(number, slot.generation + 1)
-        if current is None or current.version != agent.version or not ended_by_itself(current):
+        restart = agent.spec.restart
+        permanent = permanent_failures_after(slot, current, agent.version, restart.reset_after)
+        failed = current is not None and current.version == agent.version and ended_by_itself(current)
+        if not failed and not permanent:
             plain.append(following)
             continue
-        restart = agent.spec.restart
-        failures = failures_after(slot, current, agent.version, restart.reset_after)
-        not_before_ms, avoid = _after_failure(draft, restart, current, failures)
+        not_before_ms, avoid = 0, ""
+        if current is not None and failed:
+            failures = failures_after(slot, current, agent.version, restart.reset_after)
+            not_before_ms, avoid = next_try(draft.header.time_ms, restart, current, failures)
         draft.emit(
             ev.InstancesCreated(
                 workload_kind="agent",
@@ -87,22 +76,13 @@ def _create(draft: Draft, agent: Agent, numbers: list[int]) -> None:
                 not_before_ms=not_before_ms,
                 avoid=avoid,
                 reason="rescheduled",
+                permanent_failures=permanent,
             )
         )
     if plain:
         draft.emit(
             ev.InstancesCreated(workload_kind="agent", workload=agent.id, version=agent.version, slots=tuple(plain))
         )
-
-
-def _after_failure(draft: Draft, restart: Restart, failed: Instance, failures: int) -> tuple[int, str]:
-    """Log time before which the next generation is not placed (0: any), and the node that it avoids.
-
-    After a taken port it is tried at once, and there too: with other ports it may well run.
-    """
-    port_busy = failed.exit is not None and failed.exit.cause == PORT_BUSY
-    delay = reschedule_delay(restart, failures - 1 if port_busy else failures)
-    return draft.header.time_ms + delay if delay else 0, "" if port_busy else failed.node
 
 
 def settle_agent(draft: Draft, identifier: str, *, reason: str) -> None:
@@ -147,19 +127,39 @@ def _finish_removal(draft: Draft, identifier: str) -> None:
     for stray in agent.strays:
         if draft.state.instances[stray].status is not InstanceStatus.LOST:
             return
-    draft.emit(ev.AgentRemoved(agent=identifier))
+    draft.emit(ev.AgentRemoved(agent=identifier, namespace=agent.namespace, name=agent.name))
+
+
+def retry_slot(draft: Draft, identifier: str, number: int) -> None:
+    """The next generation of a slot whose current instance has failed for good, because somebody asks for it."""
+    slot = draft.state.agents[identifier].slots[number]
+    draft.emit(
+        ev.InstancesCreated(
+            workload_kind="agent",
+            workload=identifier,
+            version=draft.state.agents[identifier].version,
+            slots=(ev.SlotGeneration(number, slot.generation + 1),),
+            reason="restart",
+        )
+    )
 
 
 def _unavailable(agent: Agent) -> int:
-    """Replicas that neither run nor have ended for good; only such stay ended."""
+    """Replicas that should run and do not: not those that have done their work, or that their policy gave one try."""
     counts = agent.counts
-    return max(0, agent.replicas - counts.running - counts.succeeded - counts.failed)
+    done = counts.succeeded + (counts.failed if agent.spec.restart.policy == "never" else 0)
+    return max(0, agent.replicas - counts.running - done)
 
 
 def advance_rollout(draft: Draft, identifier: str) -> None:
-    """Stop old versions, never more at once than `update.max_unavailable`; what does not run anyway goes at once."""
+    """Stop old versions, never more at once than `update.max_unavailable`; what does not run anyway goes at once.
+
+    Nothing more is stopped once a replica of the new version has failed for good (see `halted_by`).
+    """
     agent = draft.state.agents.get(identifier)
     if agent is None or agent.rollout_cursor == 0 or not agent.active or agent.deleting:
+        return
+    if halted_by(draft.state, agent) is not None:
         return
     cursor = agent.rollout_cursor
     reason = "restart" if agent.versions[agent.version].reason == "restarted" else "update"
@@ -225,18 +225,11 @@ def _task_ended(draft: Draft, job: Job, current: Instance) -> None:
         _next_task(draft, job, current)
 
 
-def may_retry(job: Job, exit_record: ExitRecord | None) -> bool:
-    """Whether a task that failed so is tried again: a taken port always, else as often as the policy allows."""
-    if exit_record is not None and exit_record.cause == PORT_BUSY:
-        return job.slot.failures < PORT_TRIES
-    return job.spec.restart.policy != "never" and job.slot.failures < job.spec.restart.attempts
-
-
 def _next_task(draft: Draft, job: Job, current: Instance | None) -> None:
     not_before_ms, avoid = 0, ""
     if current is not None and ended_by_itself(current):
         failures = failures_after(job.slot, current, 1, None)
-        not_before_ms, avoid = _after_failure(draft, job.spec.restart, current, failures)
+        not_before_ms, avoid = next_try(draft.header.time_ms, job.spec.restart, current, failures)
     draft.emit(
         ev.InstancesCreated(
             workload_kind="job",
@@ -246,6 +239,7 @@ def _next_task(draft: Draft, job: Job, current: Instance | None) -> None:
             not_before_ms=not_before_ms,
             avoid=avoid,
             reason="rescheduled" if current is not None else "",
+            permanent_failures=permanent_failures_after(job.slot, current, 1, None),
         )
     )
 
@@ -256,7 +250,13 @@ def _remove_job_if_asked(draft: Draft, job: Job) -> None:
     for stray in job.strays:
         if draft.state.instances[stray].status is not InstanceStatus.LOST:
             return
-    draft.emit(ev.JobsRemoved(jobs=(job.id,)))
+    draft.emit(jobs_removed(draft, (job.id,)))
+
+
+def jobs_removed(draft: Draft, jobs: tuple[str, ...]) -> ev.JobsRemoved:
+    """The event of their removal, with their names."""
+    known = [draft.state.jobs[identifier] for identifier in jobs]
+    return ev.JobsRemoved(jobs=jobs, names=tuple((job.namespace, job.name) for job in known))
 
 
 def settle_instance(draft: Draft, instance: Instance) -> None:

@@ -244,6 +244,7 @@ class _Old:
             await asyncio.sleep(TICK_S)  # durable already, and handed out at the next tick
             return []
         self._names.move_to(self._runtime.committed())
+        self._translator.look_ahead(entries)
         happenings = [one for committed in entries for one in self._translator.translate(committed)]
         self.position = entries[-1][0]
         return list(frames_of((one for one in happenings if self._wanted.admits(one)), self.position))

@@ -15,7 +15,8 @@ Scoped = tuple[str, str]
 
 
 class KnownNames:
-    """Looks an id up in the newest state, then in the state before, then in what was learned from events on the way.
+    """Looks an id up in the newest state, then in the state before, then in what was learned from events on the way:
+    those of a beginning name it, and those of a removal.
 
     What was gone before anyone looked is called by its id, in the namespace `-`.
     """
@@ -31,12 +32,16 @@ class KnownNames:
             self._before, self._state = self._state, state
 
     def learn(self, entry: Entry) -> None:
+        """Also of entries that come later: what was removed there had its name before."""
         for event in entry.events:
-            if isinstance(event, ev.AgentCreated):
+            if isinstance(event, ev.AgentCreated) or (isinstance(event, ev.AgentRemoved) and event.name):
                 self._remember(event.agent, (event.namespace, event.name))
             elif isinstance(event, ev.JobCreated):
                 self._remember(event.job, (event.namespace, event.name))
-            elif isinstance(event, ev.NodeJoined):
+            elif isinstance(event, ev.JobsRemoved):
+                for job, (namespace, name) in zip(event.jobs, event.names, strict=False):
+                    self._remember(job, (namespace, name))
+            elif isinstance(event, ev.NodeJoined) or (isinstance(event, ev.NodeRemoved) and event.name):
                 self._remember(event.node, ("", event.name))
 
     def _remember(self, identifier: str, name: Scoped) -> None:

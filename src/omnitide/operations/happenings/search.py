@@ -26,6 +26,7 @@ async def page_after(runtime: Runtime, wanted: EventFilter, after: int, skip: in
         entries = await runtime.entries(position, _CHUNK)
         if not entries:
             break
+        translator.look_ahead(entries)
         for committed in entries:
             taken = 0
             for index, happening in enumerate(translator.translate(committed)):
@@ -59,6 +60,7 @@ async def last(runtime: Runtime, wanted: EventFilter, limit: int) -> EventPage:
         entries = await _between(runtime, start, end)
         if not entries:
             break
+        translator.look_ahead(entries)
         events = [
             happening.event
             for committed in entries

@@ -5,7 +5,7 @@ sees all of it and nothing else. Ids are made of revision and index: the same fa
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple, cast
 
@@ -55,8 +55,14 @@ class Translator:
 
     def __init__(self, log_id: str, fabric_id: str, names: KnownNames) -> None:
         self._log_id = log_id
+        self._fabric_id = fabric_id
         self._source = f"/fabrics/{fabric_id}"
         self._names = names
+
+    def look_ahead(self, entries: Sequence[Committed]) -> None:
+        """Entries that are translated next: what is removed in one of them is called by its name in those before."""
+        for _, entry in entries:
+            self._names.learn(entry)
 
     def translate(self, committed: Committed) -> Iterator[Happening]:
         """The CloudEvents of one entry, in order."""
@@ -92,6 +98,8 @@ class Translator:
         match event:
             case ev.FabricCreated():
                 yield _Part(f"fabric/{event.fabric_id}", _data(event))
+            case ev.FeatureLevelRaised():
+                yield _Part("fabric/" + self._fabric_id, _data(event))
             case ev.NamespaceCreated() | ev.NamespaceDeleted():
                 yield _Part(f"namespace/{event.name}", _data(event), event.name)
             case ev.TokenIssued() | ev.TokenUsed() | ev.TokenRevoked():

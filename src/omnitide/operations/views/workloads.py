@@ -3,6 +3,7 @@
 from itertools import islice
 from typing import Final
 
+from omnitide.fabric.rules.failing import halted_by
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
 from omnitide.model import objects as ob
 from omnitide.operations.views.instances import show_exit
@@ -54,7 +55,12 @@ def _summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> d
     spec = agent.spec
     rollout = None
     if agent.rollout_cursor:
-        rollout = ob.Rollout(version=agent.version, asked=agent.rollout_cursor - 1, replicas=agent.replicas)
+        rollout = ob.Rollout(
+            version=agent.version,
+            asked=agent.rollout_cursor - 1,
+            replicas=agent.replicas,
+            halted=_halted(state, agent),
+        )
     return {
         "id": agent.id,
         "namespace": agent.namespace,
@@ -73,6 +79,18 @@ def _summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> d
         "created_ms": agent.created_ms,
         "revision": agent.revision,
     }
+
+
+def _halted(state: FabricState, agent: Agent) -> str:
+    failed = halted_by(state, agent)
+    if failed is None:
+        return ""
+    ending = show_exit(failed.exit)
+    why = f" ({ending.text})" if ending is not None else ""
+    return (
+        f"{failed.name} has failed for good{why}; what still runs of the version before stays. "
+        f"Deploy a version that can run, or mend the nodes and try again: omnitide restart {agent.name}"
+    )
 
 
 def show_agent_summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> ob.AgentSummary:

@@ -1,0 +1,48 @@
+"""Namespaces and tokens."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Literal
+
+import omnitide.sdk.calls as calls
+from omnitide.model import inventory as inv
+from omnitide.sdk.asynchronous.connection import AsyncConnection
+from omnitide.sdk.defaults import PAGE
+
+
+class AccessCalls(AsyncConnection):
+    """Who and where: namespaces, tokens."""
+
+    async def list_namespaces(self, *, cursor: str = "", limit: int = PAGE) -> inv.NamespaceList:
+        return await self._do(calls.list_namespaces(cursor, limit))
+
+    def namespaces(self) -> AsyncIterator[inv.Namespace]:
+        """All of them, page by page; so do the other methods without a verb."""
+        return self._all(lambda cursor: self.list_namespaces(cursor=cursor))
+
+    async def create_namespace(self, name: str, *, dry_run: bool = False) -> inv.NamespaceChanged:
+        return await self._do(calls.create_namespace(name, dry_run))
+
+    async def delete_namespace(self, name: str, *, dry_run: bool = False) -> inv.NamespaceChanged:
+        return await self._do(calls.delete_namespace(name, dry_run))
+
+    async def list_tokens(self, *, purpose: str = "", cursor: str = "", limit: int = PAGE) -> inv.TokenList:
+        return await self._do(calls.list_tokens(cursor, limit, purpose))
+
+    def tokens(self, *, purpose: str = "") -> AsyncIterator[inv.Token]:
+        return self._all(lambda cursor: self.list_tokens(purpose=purpose, cursor=cursor))
+
+    async def create_token(
+        self,
+        purpose: Literal["join", "api"] = "join",
+        *,
+        ttl: str | int | None = None,
+        uses: int = 1,
+        note: str = "",
+        labels: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> inv.TokenCreated:
+        """`ttl`: "1h" or milliseconds. The token's text is in this answer and nowhere else."""
+        return await self._do(calls.create_token(purpose, ttl, uses, note, labels, dry_run))
+
+    async def revoke_token(self, identifier: str, *, dry_run: bool = False) -> inv.TokenRevoked:
+        return await self._do(calls.revoke_token(identifier, dry_run))

@@ -1,0 +1,45 @@
+"""Events."""
+
+from collections.abc import Sequence
+
+import omnitide.sdk.calls as calls
+from omnitide.model import happenings as hp
+from omnitide.sdk.asynchronous.connection import AsyncConnection
+from omnitide.sdk.asynchronous.watch import AsyncEventWatch
+from omnitide.sdk.defaults import PAGE, PATIENCE_S
+from omnitide.sdk.feed import Feed
+
+
+class EventCalls(AsyncConnection):
+    """What happened, and what happens."""
+
+    async def list_events(
+        self,
+        *,
+        after: int = 0,
+        skip: int = 0,
+        last: int = 0,
+        kinds: Sequence[str] = (),
+        namespace: str = "",
+        subject: str = "",
+        limit: int = PAGE,
+    ) -> hp.EventPage:
+        """`last`: instead of those after a revision, the newest so many."""
+        return await self._do(calls.list_events(after, skip, last, kinds, namespace, subject, limit))
+
+    def watch_events(
+        self,
+        *,
+        after: int | None = None,
+        kinds: Sequence[str] = (),
+        namespace: str = "",
+        subject: str = "",
+        patience_s: float = PATIENCE_S,
+    ) -> "AsyncEventWatch":
+        """Events from a revision (None: now) on, each once, through broken connections and restarts of Nexus.
+
+        Raises Trimmed where what comes next is not kept any more, UnknownRevision where `after` has never been,
+        Unreachable after `patience_s` without a Nexus.
+        """
+        feed = Feed(after, calls.watch_query(kinds, namespace, subject), self._rng, patience_s)
+        return AsyncEventWatch(self.target, self._context, feed, self._sleep)

@@ -1,0 +1,27 @@
+"""The fabric as a whole."""
+
+import omnitide.sdk.calls as calls
+from omnitide.model import inventory as inv
+from omnitide.sdk.asynchronous.connection import AsyncConnection
+
+
+class FabricCalls(AsyncConnection):
+    """Status, version, health and CA."""
+
+    async def get_fabric(self, *, min_revision: int | None = None) -> inv.FabricStatus:
+        """The whole at a glance."""
+        return await self._do(calls.get_fabric(min_revision))
+
+    async def get_version(self) -> inv.VersionInfo:
+        return await self._do(calls.get_version())
+
+    async def check_live(self) -> inv.Health:
+        """Whether Nexus answers at all."""
+        return await self._do(calls.check_live())
+
+    async def check_ready(self) -> inv.Health:
+        """Whether Nexus serves, with each thing that it depends on."""
+        return await self._do(calls.check_ready())
+
+    async def get_ca(self) -> calls.CaBundle:
+        return await self._do(calls.get_ca())

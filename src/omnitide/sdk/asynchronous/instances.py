@@ -1,0 +1,83 @@
+"""Instances and what they write."""
+
+from collections.abc import AsyncIterator
+
+import omnitide.sdk.calls as calls
+from omnitide.model import explanations as ex
+from omnitide.model import happenings as hp
+from omnitide.model import objects as ob
+from omnitide.sdk.asynchronous.connection import AsyncConnection
+from omnitide.sdk.defaults import ANSWER_S, CONNECT_S, PAGE
+from omnitide.sdk.errors import from_answer
+from omnitide.sdk.exchange import Exchange, Retries
+from omnitide.sdk.http import httpx
+from omnitide.sdk.log_lines import chunk_of
+
+
+class InstanceCalls(AsyncConnection):
+    """Instances: which there are, why they are so, what they write."""
+
+    async def list_instances(
+        self,
+        *,
+        namespace: str = "",
+        agent: str = "",
+        job: str = "",
+        node: str = "",
+        name: str = "",
+        status: str = "",
+        ended: bool = False,
+        cursor: str = "",
+        limit: int = PAGE,
+    ) -> ob.InstanceList:
+        """`ended`: also those that came to an end as they should."""
+        filters = {"namespace": namespace, "agent": agent, "job": job, "node": node, "name": name, "status": status}
+        return await self._do(calls.list_instances(cursor, limit, {**filters, "all": ended}))
+
+    def instances(
+        self,
+        *,
+        namespace: str = "",
+        agent: str = "",
+        job: str = "",
+        node: str = "",
+        name: str = "",
+        status: str = "",
+        ended: bool = False,
+    ) -> AsyncIterator[ob.Instance]:
+        filters = {"namespace": namespace, "agent": agent, "job": job, "node": node, "name": name, "status": status}
+        return self._all(lambda cursor: self._do(calls.list_instances(cursor, PAGE, {**filters, "all": ended})))
+
+    async def get_instance(self, identifier: str) -> ob.Instance:
+        """By id."""
+        return await self._do(calls.get_instance(identifier))
+
+    async def restart_instance(self, identifier: str, *, dry_run: bool = False) -> ob.InstanceChanged:
+        return await self._do(calls.restart_instance(identifier, dry_run))
+
+    async def explain_instance(self, identifier: str, *, nodes: int = 0) -> ex.InstanceExplanation:
+        return await self._do(calls.explain_instance(identifier, nodes))
+
+    async def read_logs(
+        self, identifier: str, *, follow: bool = False, tail: int | None = None, since_ms: int = 0, after: str = ""
+    ) -> AsyncIterator[hp.LogChunk]:
+        """What an instance writes, from the first line, the last `tail` lines or the last `since_ms` milliseconds on.
+
+        `follow`: until the instance ends; the first chunk then has no text. Breaks with Unreachable if the connection
+        does: the same call with the last chunk's position as `after`, and without the others, goes on exactly there.
+        """
+        call = calls.read_logs(identifier, follow, tail, since_ms, after)
+        headers = {"accept": "application/x-ndjson"}
+        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, read=None if follow else ANSWER_S)
+        exchange = Exchange(call, self._memory, Retries(attempts=1), self.target.url, self._rng)
+        try:
+            async with self._http.stream(
+                "GET", call.path, params=call.query, headers=headers, timeout=timeout
+            ) as answer:
+                if answer.status_code != 200:
+                    raise from_answer(answer.status_code, await answer.aread())
+                async for line in answer.aiter_lines():
+                    if line:
+                        yield chunk_of(line)
+        except httpx.TransportError as error:
+            exchange.broke(str(error) or type(error).__name__)

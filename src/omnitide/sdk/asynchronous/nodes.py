@@ -1,0 +1,38 @@
+"""Nodes."""
+
+from collections.abc import AsyncIterator
+
+import omnitide.sdk.calls as calls
+from omnitide.model import inventory as inv
+from omnitide.sdk.asynchronous.connection import AsyncConnection
+from omnitide.sdk.defaults import PAGE
+
+
+class NodeCalls(AsyncConnection):
+    """Nodes, and what is placed there."""
+
+    async def list_nodes(
+        self, *, status: str = "", scheduling: str = "", cursor: str = "", limit: int = PAGE
+    ) -> inv.NodeList:
+        return await self._do(calls.list_nodes(cursor, limit, status, scheduling))
+
+    def nodes(self, *, status: str = "", scheduling: str = "") -> AsyncIterator[inv.Node]:
+        return self._all(lambda cursor: self.list_nodes(status=status, scheduling=scheduling, cursor=cursor))
+
+    async def get_node(self, node: str) -> inv.Node:
+        """By name or id."""
+        return await self._do(calls.get_node(node))
+
+    async def cordon_node(self, node: str, *, dry_run: bool = False) -> inv.NodeChanged:
+        """Nothing new is placed there."""
+        return await self._do(calls.change_node(node, "cordon", dry_run))
+
+    async def uncordon_node(self, node: str, *, dry_run: bool = False) -> inv.NodeChanged:
+        return await self._do(calls.change_node(node, "uncordon", dry_run))
+
+    async def drain_node(self, node: str, *, dry_run: bool = False) -> inv.NodeChanged:
+        """Cordon it, and move what runs there."""
+        return await self._do(calls.change_node(node, "drain", dry_run))
+
+    async def remove_node(self, node: str, *, force: bool = False, dry_run: bool = False) -> inv.NodeChanged:
+        return await self._do(calls.remove_node(node, force, dry_run))

@@ -1,0 +1,109 @@
+# Made by scripts/unasync.py from `omnitide.sdk.asynchronous.connection`; change that.
+"""A client's connection: one call from its first attempt to its answer, and lists page by page."""
+
+import random
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from omnitide.sdk.defaults import ANSWER_S, CONNECT_S
+from omnitide.sdk.exchange import Call, Exchange, Memory, Retries, Wait, tls_hint
+from omnitide.sdk.http import httpx
+from omnitide.sdk.target import Target, find_target
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Shown_co = TypeVar("Shown_co", covariant=True)
+
+
+class Page(Protocol[Shown_co]):
+    """A page of a list."""
+
+    @property
+    def items(self) -> tuple[Shown_co, ...]: ...
+    @property
+    def next_cursor(self) -> str: ...
+
+
+class Connection:
+    """HTTP to one Nexus, with what a client remembers from call to call. The groups of calls stand on it."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        retries: Retries = Retries(),  # noqa: B008 - frozen
+        timeout_s: float = ANSWER_S,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.target = target
+        self._retries = retries
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+        self._memory = Memory()
+        self._context: ssl.SSLContext | None = target.context()
+        self._http = httpx.Client(
+            base_url=target.url,
+            verify=self._context if self._context is not None else True,
+            headers={"authorization": f"Bearer {target.token}"} if target.token else {},
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
+            transport=transport,
+            trust_env=not target.local,
+        )
+
+    @classmethod
+    def find(cls, url: str = "", *, token: str = "", token_file: str = "", ca_file: str = "") -> Self:
+        """A client of what is given, else of the environment (OMNITIDE_CLIENT_URL, ...), else of the local fabric."""
+        return cls(find_target(url=url, token=token, token_file=token_file, ca_file=ca_file))
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def written(self) -> int:
+        """The newest revision that this client made."""
+        return self._memory.written
+
+    @property
+    def seen(self) -> int:
+        """The newest revision that any answer named. A read with a `min_revision` one above waits for news."""
+        return self._memory.seen
+
+    def _do(self, call: Call[T]) -> T:
+        exchange = Exchange(call, self._memory, self._retries, self.target.url, self._rng)
+        while True:
+            try:
+                answer = self._http.request(
+                    call.method, call.path, params=exchange.query(), headers=exchange.headers(), content=call.body
+                )
+            except httpx.TransportError as error:
+                reason = str(error) or type(error).__name__
+                hint = tls_hint(reason)
+                outcome = exchange.broke(reason, hint=hint, final=bool(hint))
+            else:
+                outcome = exchange.answered(answer.status_code, answer.headers, answer.content)
+            if not isinstance(outcome, Wait):
+                return outcome
+            self._sleep(outcome.seconds)
+
+    def _all(self, read: Callable[[str], Page[Item]]) -> Iterator[Item]:
+        """The items of every page; `read` gives the page of a cursor."""
+        cursor = ""
+        while True:
+            page = read(cursor)
+            yield from page.items
+            cursor = page.next_cursor
+            if not cursor:
+                return

@@ -1,0 +1,28 @@
+# Made by scripts/unasync.py from `omnitide.sdk.asynchronous.fabric`; change that.
+"""The fabric as a whole."""
+
+import omnitide.sdk.calls as calls
+from omnitide.model import inventory as inv
+from omnitide.sdk.synchronous.connection import Connection
+
+
+class FabricCalls(Connection):
+    """Status, version, health and CA."""
+
+    def get_fabric(self, *, min_revision: int | None = None) -> inv.FabricStatus:
+        """The whole at a glance."""
+        return self._do(calls.get_fabric(min_revision))
+
+    def get_version(self) -> inv.VersionInfo:
+        return self._do(calls.get_version())
+
+    def check_live(self) -> inv.Health:
+        """Whether Nexus answers at all."""
+        return self._do(calls.check_live())
+
+    def check_ready(self) -> inv.Health:
+        """Whether Nexus serves, with each thing that it depends on."""
+        return self._do(calls.check_ready())
+
+    def get_ca(self) -> calls.CaBundle:
+        return self._do(calls.get_ca())
