@@ -154,7 +154,9 @@ def test_a_cut_off_node_works_on_is_replaced_and_merges(lone: Fabric, island: st
     replaced(fabric, 4, "beta", began)
     assert all(alive(int(pid)) for pid in inside.values()), "it works alone"
     killed = next(iter(inside.values()))
+    known = {one.pid for one in fabric.processes() if one.name() == "sleep"}
     os.kill(int(killed), signal.SIGKILL)
+    until(lambda: {one.pid for one in fabric.processes() if one.name() == "sleep"} - known, "it is started anew there")
     ip("link", "set", island, "up")
     fabric.until_live("beta")
     after = fabric.running("spread", 4)

@@ -88,15 +88,25 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     loop = VirtualLoop()
     try:
         asyncio.set_event_loop(loop)
-        result = loop.run_until_complete(main)
-        pending = asyncio.all_tasks(loop)
-        for task in pending:
-            task.cancel()
-        if pending:
-            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        try:
+            result = loop.run_until_complete(main)
+        finally:
+            # Also after a failure: what is left would complain when it is collected, in the middle of another test.
+            _end(loop)
         if loop.unhandled:
             raise AssertionError("errors that nobody handled: " + "; ".join(loop.unhandled))
         return result
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    for _ in range(100):
+        pending = asyncio.all_tasks(loop)
+        if not pending:
+            return
+        for task in pending:
+            task.cancel()
+        loop.call_soon(loop.stop)
+        loop.run_forever()

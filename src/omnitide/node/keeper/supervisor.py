@@ -162,8 +162,9 @@ class Supervisor:
     def _executed(self, run: Run) -> None:
         """The run's program has begun."""
         run.state = RUNNING
-        self._answer(run, run)
+        # In this order: whoever has the answer may ask about the run at once, and has heard of it.
         self._changed(run)
+        self._answer(run, run)
         if run.wanted_stop_ms is not None:
             self.stopper.stop(run, run.wanted_stop_ms)
 
