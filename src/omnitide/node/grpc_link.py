@@ -131,6 +131,11 @@ class GrpcDialer:
 
     async def dial(self, endpoint: str) -> ClientLink[pb.NodeMessage, pb.NexusMessage]:
         channel = self._channel(endpoint, self._identity())
+        try:
+            await _connected(channel)
+        except BaseException:
+            await channel.close()
+            raise
         call = pb_grpc.NodeServiceStub(channel).Session()
         return ClientLink(cast("Any", call), channel.close)
 
@@ -186,6 +191,17 @@ class GrpcDialer:
             ],
             compression=grpc.Compression.Gzip,
         )
+
+
+async def _connected(channel: grpc.aio.Channel) -> None:
+    """Until there is a connection, or the first try has failed, which the call then tells in full.
+
+    A call takes messages before that and keeps them: a hello would be as old as the way was long.
+    """
+    state = channel.get_state(try_to_connect=True)
+    while state in (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING):
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
 
 
 def _seen(task: "asyncio.Task[object]") -> None:

@@ -156,7 +156,9 @@ async def test_the_log_is_read_once_for_all_watchers_and_not_without_any() -> No
     await close(again)
 
 
-async def test_events_within_a_tick_leave_in_one_frame() -> None:
+async def test_events_within_a_tick_leave_in_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "SHORT_TICK_S", 0.5)  # long, so that a busy machine cannot end it in between
+    monkeypatch.setattr(hub_module, "TICK_S", 0.5)
     runtime = MemoryRuntime()
     stream = watch(runtime)
     await anext(stream)
