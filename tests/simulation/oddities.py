@@ -41,8 +41,10 @@ class Oddities:
         self.say = say
         self._dead = dead
         self._removed: SimNode | None = None
-        self._old_disks: dict[str, tuple[Connection, int]] = {}
-        """And how many runs had been started by then."""
+        self._asked: SimNode | None = None
+        """The node whose removal was asked for, whether or not an answer came."""
+        self._old_disks: dict[str, tuple[Connection, int, dict[str, int]]] = {}
+        """And which runs had been started by then."""
         self._backups: dict[str, Connection] = {}
         """Disks that were put back, while their nodes have them."""
         self._damaged = False
@@ -84,6 +86,9 @@ class Oddities:
 
     def verify(self) -> None:
         """What holds in the end of what was odd."""
+        for gone in (node for node in self.world.nodes if node.id not in self.world.state().nodes):
+            if gone is not self._asked:
+                self.world.faults_found.append(f"{gone.name} is gone, and nobody asked for that")
         node = self._removed
         if node is not None and node.process is not None and node.runtime.live():
             self.world.faults_found.append(f"{node.name} was removed and still runs {node.runtime.live()}")
@@ -142,20 +147,22 @@ class Oddities:
         if node.process is not None and self.rng.random() < 0.5:
             await node.kill_proxy()
             node.disk = memory_connection()
+            node.runtime.forget()
 
     async def _old_disk(self, node: SimNode) -> None:
         """A machine that lost its power comes back with the disk of a while ago, which is also its runtime's."""
         if node.id not in self._old_disks:
             copy = memory_connection()
             node.disk.backup(copy)
-            self._old_disks[node.id] = (copy, len(node.runtime.started))
+            self._old_disks[node.id] = (copy, len(node.runtime.started), dict(node.runtime.latest))
         else:
-            copy, started = self._old_disks.pop(node.id)
+            copy, started, latest = self._old_disks.pop(node.id)
             await node.kill_machine()
             node.disk = copy
             for key in node.runtime.started[started:]:
                 node.runtime.remove(key)
             del node.runtime.started[started:]
+            node.runtime.latest = latest
             self._backups[node.id] = copy
             await asyncio.sleep(self.rng.uniform(1, 30))
             await self._forget_backup(node)
@@ -166,11 +173,13 @@ class Oddities:
         if self._backups.pop(node.id, None) is node.disk:
             await node.kill_proxy()
             node.disk = memory_connection()
+            node.runtime.forget()
 
     async def _remove(self) -> None:
         node = self.world.nodes[-1]
         if self._removed is not None or len(self.world.nodes) == 1 or self.rng.random() > 0.2:
             return
+        self._asked = node
         if await self.world.submit(cm.RemoveNode(node=node.id, force=True)) is not None:
             self._removed = node
             self._dead[node.id] = None

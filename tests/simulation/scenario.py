@@ -19,6 +19,7 @@ from omnitide.fabric.state import (
     Scheduling,
 )
 from omnitide.model.spec import AgentSpec, JobSpec, Port, Resources, Restart, Stop, Update
+from omnitide.scheduler.moving import plan_moves
 from omnitide.scheduler.place import place
 from omnitide.scheduler.table import NodeTable
 from omnitide.scheduler.waiting import derive_asks
@@ -114,6 +115,8 @@ class _Life:
         self.ids = 0
         self.dead: dict[str, None] = {}
         """Nodes that never come back."""
+        self.emptied = ""
+        """A node that is drained at the end: what can leave it has to, and what cannot has to stay."""
 
     def say(self, text: str) -> None:
         if self.verbose:
@@ -155,7 +158,10 @@ class _Life:
         """Something that a person asks for."""
         rng = self.rng
         name = rng.choice(AGENTS)
-        choice = rng.randrange(20)
+        choice = rng.randrange(41) // 2
+        if choice == 20:
+            await self.broken_update(name)
+            return
         command: cm.Command
         if choice < 7:
             self.ids += 1
@@ -192,6 +198,34 @@ class _Life:
         self.say(f"wish {command}")
         answer = await self.world.submit(command)
         self.say(f"  -> {getattr(answer, 'result', answer)}")
+
+    async def broken_update(self, name: str) -> None:
+        """What runs well is given a version that can start nowhere, or on some nodes alone, and for a while nobody but
+        the faults interferes."""
+        rng = self.rng
+        update = Update(max_unavailable=rng.choice((1, 2, 3)))
+        restart = Restart(policy=rng.choice(("always", "never")), attempts=2, backoff=100, backoff_max=2000)
+        for command in (("run",), rng.choice((("refuse", "user"), ("needs", "gpu")))):
+            self.ids += 1
+            spec = AgentSpec(
+                command=command, update=update, restart=restart, lost_after=2000, resources=Resources(cpu=100)
+            )
+            deployed = cm.DeployAgent(
+                agent=f"a{self.ids}",
+                namespace="default",
+                name=name,
+                spec=spec,
+                replicas=rng.choice((3, 5)),
+                take_over_replicas=True,
+            )
+            self.say(f"wish {deployed}")
+            await self.world.submit(deployed)
+            await asyncio.sleep(rng.uniform(2, 6))
+            if rng.random() < 0.5:
+                await self.mishap()
+                await asyncio.sleep(rng.uniform(2, 6))
+        if rng.random() < 0.5:
+            await self.world.submit(cm.ScaleAgent(namespace="default", name=name, replicas=rng.choice((4, 6))))
 
     def _spec(self) -> AgentSpec:
         rng = self.rng
@@ -265,7 +299,7 @@ class _Life:
 
     async def calm(self) -> None:
         """Every fault ends: machines are up, the network carries, disks have room, all nodes are open. In some lives
-        one machine has died for good, and what can run elsewhere has to."""
+        one machine has died for good, and what can run elsewhere has to; in some one is drained."""
         world = self.world
         if len(world.nodes) > 1 and self.rng.random() < 0.4:
             last = world.nodes[-1]
@@ -293,6 +327,13 @@ class _Life:
                 if await world.submit(cm.UncordonNode(node=node.id)) is not None:
                     break
                 await asyncio.sleep(1)
+        if len(world.nodes) > 1 and self.rng.random() < 0.4:
+            self.emptied = world.nodes[0].id
+            self.say(f"{world.nodes[0].name} is to be emptied")
+            for _ in range(20):
+                if await world.submit(cm.DrainNode(node=self.emptied)) is not None:
+                    break
+                await asyncio.sleep(1)
 
     async def converge(self) -> None:
         """Wait until nothing is wrong any more; what is still wrong at the end is a fault of the fabric's."""
@@ -316,11 +357,13 @@ class _Life:
                 continue
             if node.status is not NodeStatus.LIVE:
                 found.append(f"node {node.name} is {node.status.value}")
-            if node.scheduling is not Scheduling.OPEN:
+            if node.scheduling is not Scheduling.OPEN and node.id != self.emptied:
                 found.append(f"node {node.name} is {node.scheduling.value}")
         asks = derive_asks(state, world.clock.now_ms())
         if place(NodeTable(state), asks.ready).choices:
             found.append("something that fits is pending")
+        if plan_moves(state, NodeTable(state)).choices:
+            found.append("something that could leave a draining node is still there")
         found += self._agents()
         found += self._jobs()
         found += self._reality()
@@ -386,7 +429,7 @@ class _Life:
         found: list[str] = []
         state = self.world.state()
         for node in self.world.nodes:
-            if node.id in self.dead:
+            if node.id in self.dead or node.id not in state.nodes:
                 continue
             runs = {key.instance for key in node.runtime.live()}
             believed = {

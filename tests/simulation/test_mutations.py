@@ -13,10 +13,12 @@ from msgspec.structs import replace
 from omnitide.fabric import decide as deciding
 from omnitide.fabric.commands import PlaceInstances, ReportInstances
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.rules import failing, nodes, placing, reports, returning, settle
+from omnitide.fabric.rules import failing, moving, nodes, placing, reports, returning, settle
 from omnitide.nexus import engine as engines
+from omnitide.nexus import placer as placers
 from omnitide.nexus.watching import Watcher
 from omnitide.node import reconciler as reconcilers
+from omnitide.scheduler import moving as plans
 from simulation.scenario import simulate
 from simulation.virtual_loop import Livelock
 
@@ -43,6 +45,32 @@ def restarted_run_interrupts(patch: pytest.MonkeyPatch) -> None:
 def permanent_causes_tried_for_ever(patch: pytest.MonkeyPatch) -> None:
     """What can start nowhere is tried again and again."""
     patch.setattr(failing, "gave_up", lambda instance, slot, restart: False)
+
+
+def broken_rollouts_go_on(patch: pytest.MonkeyPatch) -> None:
+    """A new version that cannot run takes the old one with it."""
+    patch.setattr(settle, "halted_by", lambda state, agent, besides=0: None)
+
+
+def broken_versions_made_anew(patch: pytest.MonkeyPatch) -> None:
+    """While a rollout is halted, what is lost of the old version is replaced in the new one."""
+    patch.setattr(failing.Wanted, "version", lambda self, number: self._agent.version)
+
+
+def drains_without_a_target(patch: pytest.MonkeyPatch) -> None:
+    """A drain stops what runs, whether it can run elsewhere or not."""
+    patch.setattr(moving, "promise", lambda room, spec: True)
+    patch.setattr(plans._Moves, "take", lambda self, one: self._table.nodes[0].id)
+
+
+def drains_that_look_once(patch: pytest.MonkeyPatch) -> None:
+    """Nobody looks again whether what is to leave a node can do so now."""
+
+    def mutated(self: placers.Placer, before: Any, after: Any, _entries: Any) -> None:
+        if after.pending and (after.pending is not before.pending or after.nodes is not before.nodes):
+            self._wake.set()
+
+    patch.setattr(placers.Placer, "_on_commit", mutated)
 
 
 def reports_taken_again(patch: pytest.MonkeyPatch) -> None:
@@ -112,6 +140,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     stale_generation_kept,
     restarted_run_interrupts,
     permanent_causes_tried_for_ever,
+    broken_rollouts_go_on,
+    broken_versions_made_anew,
+    drains_without_a_target,
+    drains_that_look_once,
     reports_taken_again,
     acknowledged_before_the_sync,
     watchers_without_a_bound,

@@ -68,7 +68,7 @@ def test_a_life_is_eventful_enough_to_prove_something() -> None:
 
     logging.disable(logging.CRITICAL)
     try:
-        seen = census(range(30))
+        seen = census(range(60))
     finally:
         logging.disable(logging.NOTSET)
     missing = {

@@ -119,6 +119,8 @@ class FakeRuntime:
         """What programs that `needs` it cannot be started without."""
         self.started: list[RunKey] = []
         """Every run that really began, in order."""
+        self.latest: dict[str, int] = {}
+        """The last attempt of each instance that somebody remembers."""
         self.violations: list[str] = []
         """What must never happen, and did."""
         self._entries: dict[RunKey, _Entry] = {}
@@ -153,6 +155,10 @@ class FakeRuntime:
                 entry.run = replace(entry.run, state=RunState.UNKNOWN, exit=None)
         self.break_watches()
 
+    def forget(self) -> None:
+        """The node has lost its memory: only the runs that are still known here are remembered."""
+        self.latest = {key.instance: key.attempt for key in sorted(self._entries)}
+
     def break_watches(self) -> None:
         for watch in self._watches:
             watch.end(DriverError("the runtime went away", cause="driver-unavailable", permanent=False))
@@ -178,7 +184,7 @@ class FakeRuntime:
         for key in self.live():
             if key.instance == launch.key.instance:
                 self.violations.append(f"{launch.key} started while {key} is live")
-        if any(key.instance == launch.key.instance and key.attempt >= launch.key.attempt for key in self.started):
+        if self.latest.get(launch.key.instance, 0) >= launch.key.attempt:
             self.violations.append(f"{launch.key} started after a later attempt")
         self._pids += 1
         run = Run(
@@ -190,6 +196,7 @@ class FakeRuntime:
         )
         entry = self._entries[launch.key] = _Entry(launch, run)
         self.started.append(launch.key)
+        self.latest[launch.key.instance] = launch.key.attempt
         self._change(entry, run)
         if words[0] in ("exit", "die"):
             value = int(words[1])

@@ -242,7 +242,7 @@ def first_fit(state: FabricState, time_ms: int) -> cm.PlaceInstances:
         spec = spec_of_instance(state, instance)
         if instance.not_before_ms > time_ms:
             continue
-        for node_id in sorted(state.nodes, key=lambda candidate: (candidate == instance.avoid, candidate)):
+        for node_id in sorted(state.nodes, key=lambda candidate: (candidate in instance.avoids, candidate)):
             node = state.nodes[node_id]
             driver = node.facts.driver(spec.driver)
             fits = spec.resources.cpu <= cpu[node_id] and spec.resources.memory <= memory[node_id]
@@ -257,6 +257,17 @@ def first_fit(state: FabricState, time_ms: int) -> cm.PlaceInstances:
             choices.append(cm.PlaceChoice(identifier, node_id, ports))
             break
     return cm.PlaceInstances(seen_revision=state.revision, choices=tuple(choices))
+
+
+def first_moves(state: FabricState) -> cm.MoveInstances:
+    """Whatever is on a draining node goes to each node in turn: which of these hold is for the core to say."""
+    choices = [
+        cm.MoveChoice(instance, target)
+        for node in sorted(state.draining)
+        for instance in sorted(state.nodes[node].instances)
+        for target in sorted(state.nodes)
+    ]
+    return cm.MoveInstances(seen_revision=state.revision, choices=tuple(choices))
 
 
 def _ports(spec: WorkloadSpec, facts: NodeFacts, taken: set[int]) -> tuple[tuple[str, int], ...] | None:

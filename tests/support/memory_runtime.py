@@ -2,10 +2,10 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.support.honest import HonestNode, facts, first_fit
+from tests.support.honest import HonestNode, facts, first_fit, first_moves
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.decide import Decision, decide
@@ -43,10 +43,25 @@ class Output:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: bool = False
 
-    def write(self, text: str | bytes, *, stream: str = "stdout", at_ms: int = START_MS, attempt: int = 1) -> None:
+    def write(
+        self,
+        text: str | bytes,
+        *,
+        stream: str = "stdout",
+        at_ms: int = START_MS,
+        attempt: int = 1,
+        gap: bool = False,
+    ) -> None:
         data = text.encode() if isinstance(text, str) else text
-        self.pieces.append(LogPiece(at_ms, stream, attempt, data))  # type: ignore[arg-type]
+        self.pieces.append(LogPiece(at_ms, stream, attempt, data, gap=gap))  # type: ignore[arg-type]
         self.changed.set()
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
+    """Wait until it holds. Raises TimeoutError."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 class MemoryRuntime:
@@ -61,6 +76,10 @@ class MemoryRuntime:
         self.refusing: NotServing | None = None
         self.held: asyncio.Event | None = None
         """While set and not fired, submits wait here before they are decided: for races."""
+        self.submits_held = 0
+        """Submits that wait there now."""
+        self.reads_waiting = 0
+        """Reads that wait for a revision now."""
         self.bounds = Limits()
         self.checks = [Check("engine", True), Check("event-log", True)]
         self.nodes: dict[str, HonestNode] = {}
@@ -70,6 +89,10 @@ class MemoryRuntime:
         """While set, log streams break off when they have given what there is."""
         self.log_streams = 0
         """Log streams open now."""
+        self.log_streams_most = 1000
+        """A further one is told that its node is busy."""
+        self.log_streams_seen = 0
+        """The most that were open at a time."""
         self.watch_bound = 10_000
         self.joined: list[tuple[str, str, Mapping[str, object], str]] = []
         self.join_outcome: JoinAnswer | Rejection | None = None
@@ -135,13 +158,16 @@ class MemoryRuntime:
         self.live.pop(node.id, None)
 
     def settle(self) -> None:
-        """Place what waits, and let the nodes that are connected do and report what they should, until all is quiet."""
+        """Place what waits, move what is to leave its node, and let the nodes that are connected do and report what
+        they should, until all is quiet."""
         for _ in range(100):
             before = self.state.revision
             if self.state.pending:
                 plan = first_fit(self.state, max(self.clock_ms, self.state.time_ms))
                 if plan.choices:
                     self.apply(plan)
+            if self.state.draining:
+                self.apply(first_moves(self.state))
             for node in self.nodes.values():
                 if node.session:
                     self._work(node)
@@ -157,7 +183,7 @@ class MemoryRuntime:
             self.apply(reports, principal=node.principal)
             node.acknowledged(node.sent + len(node.unsent))
 
-    def exit(self, instance: str, *, code: int, cause: str = "", message: str = "") -> None:
+    def exit(self, instance: str, *, code: int | None, cause: str = "", message: str = "") -> None:
         """A running instance ends by itself, and its node says so."""
         known = self.state.instances[instance]
         node = next(one for one in self.nodes.values() if one.id == known.node)
@@ -201,7 +227,11 @@ class MemoryRuntime:
         if self.refusing is not None:
             raise self.refusing
         if self.held is not None:
-            await self.held.wait()
+            self.submits_held += 1
+            try:
+                await self.held.wait()
+            finally:
+                self.submits_held -= 1
         await asyncio.sleep(0)
         return self._commit(command, header)
 
@@ -209,12 +239,15 @@ class MemoryRuntime:
         return decide(self.state, command, self._stamped(header))
 
     async def wait_for(self, revision: int, timeout_s: float) -> bool:
+        self.reads_waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
                 while self.state.revision < revision:
                     await self._changed.wait()
         except TimeoutError:
             return False
+        finally:
+            self.reads_waiting -= 1
         return True
 
     async def entries(self, after: int, limit: int) -> list[tuple[int, Entry]]:
@@ -269,8 +302,11 @@ class MemoryRuntime:
             raise LogsUnavailable(f"{known.name} has not been placed on a node yet")
         if node.id not in self.live:
             raise NodeAway(node.name, node.since_ms)
+        if self.log_streams >= self.log_streams_most:
+            raise LogsUnavailable(f"this node has {self.log_streams_most} tunnels open; close one first", busy=True)
         output = self.writes(instance_id)
         self.log_streams += 1
+        self.log_streams_seen = max(self.log_streams_seen, self.log_streams)
         try:
             position = int(after or 0)
             if tail_lines is not None:

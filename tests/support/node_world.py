@@ -85,7 +85,7 @@ class NodeWorld:
         await self.driver.close()
 
     async def stop(self) -> End:
-        self.proxy.stop("test")
+        self.proxy.stop("test", 5_000)
         return await asyncio.wait_for(self.task, 60)
 
     def _new_id(self) -> str:

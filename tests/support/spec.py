@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
-from tests.support.honest import HonestNode, facts, first_fit
+from tests.support.honest import HonestNode, facts, first_fit, first_moves
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
@@ -266,10 +266,20 @@ class Fabric:
             )
         return self.given(plan, by="system:placer")[0]
 
+    def drain(self, name: str) -> Outcome:
+        """Begin to empty a node, and move what can go at once."""
+        self.given(cm.DrainNode(node=name))
+        return self.move()
+
+    def move(self) -> Outcome:
+        """What is on draining nodes leaves them, as far as it has somewhere to go."""
+        return self.given(first_moves(self.state), by="system:placer")[0]
+
     # Rounds
 
     def round(self, names: Iterable[str] | None = None) -> bool:
-        """One round of a fabric at work: what is pending is placed, every connected node acts and reports.
+        """One round of a fabric at work: what is pending is placed, what is to leave its node and can does so, every
+        connected node acts and reports.
 
         Returns whether anything changed.
         """
@@ -277,6 +287,8 @@ class Fabric:
         plan = first_fit(self.state, self.time_ms + 1)
         if plan.choices:
             self.given(plan, by="system:placer")
+        if self.state.draining:
+            self.move()
         for name in sorted(self.nodes if names is None else names):
             node = self.nodes[name]
             if not node.session:

@@ -53,6 +53,7 @@ PERMISSIONS: Final[dict[type, Permission]] = {
     cm.CancelJob: Permission("operate", "job", namespaced=True),
     cm.DeleteJob: Permission("delete", "job", namespaced=True),
     cm.PlaceInstances: Permission("place", "instance"),
+    cm.MoveInstances: Permission("place", "instance"),
     cm.Forget: Permission("forget", "fabric"),
 }
 

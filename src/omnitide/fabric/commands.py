@@ -245,6 +245,20 @@ class PlaceInstances(_Command, frozen=True, kw_only=True):
     choices: tuple[PlaceChoice, ...]
 
 
+class MoveChoice(NamedTuple):
+    instance: str
+    node: str
+    """One that could take its replacement."""
+
+
+class MoveInstances(_Command, frozen=True, kw_only=True):
+    """The scheduler's finding which instances on draining nodes have somewhere to go. What no longer holds is left
+    out."""
+
+    seen_revision: int
+    choices: tuple[MoveChoice, ...]
+
+
 class Forget(_Command, frozen=True, kw_only=True):
     """Drop what is finished and no longer interesting: bounded state (law 10)."""
 
@@ -282,6 +296,7 @@ Command = (
     | CancelJob
     | DeleteJob
     | PlaceInstances
+    | MoveInstances
     | Forget
 )
 

@@ -12,7 +12,7 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.events import Entry, encode_entry
 from omnitide.fabric.evolve import close_entry, remembered_key
 from omnitide.fabric.rejection import Refuse, Rejection
-from omnitide.fabric.rules import access, agents, jobs, nodes, placing, reports
+from omnitide.fabric.rules import access, agents, jobs, moving, nodes, placing, reports
 from omnitide.fabric.rules.settle import react
 from omnitide.fabric.state import FabricState
 
@@ -74,6 +74,7 @@ _RULES: Final[dict[type, Rule]] = {
     cm.CancelJob: jobs.cancel_job,
     cm.DeleteJob: jobs.delete_job,
     cm.PlaceInstances: placing.place_instances,
+    cm.MoveInstances: moving.move_instances,
 }
 
 if set(_RULES) != set(cm.COMMAND_TYPES):

@@ -11,9 +11,11 @@ from omnitide.fabric.state import FabricState
 class Draft:
     """Mutable within one call of `decide` and never seen outside: rules emit events and read the state after them."""
 
-    __slots__ = ("agents", "ended", "events", "header", "moment", "result", "state")
+    __slots__ = ("agents", "before", "ended", "events", "header", "moment", "result", "state")
 
     def __init__(self, state: FabricState, header: Header) -> None:
+        self.before = state
+        """As the decision found it."""
         self.state = state
         self.header = header
         self.moment = Moment(state.revision + 1, header.time_ms, header.principal, header.correlation)

@@ -273,6 +273,8 @@ class InstancesCreated(_Event, frozen=True, kw_only=True, tag="instance.created.
     """Empty, rescheduled, or restart: a finished slot that someone asked to try again."""
     permanent_failures: int = 0
     """Generations in a row before these that failed with a permanent cause."""
+    avoid_also: tuple[str, ...] = ()
+    """Nodes, besides `avoid`, on which those failed."""
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

@@ -13,7 +13,7 @@ from typing import Final
 from omnitide.fabric.evolve import TURN_SIZE
 from omnitide.fabric.folds.instances import instance_id, is_attached
 from omnitide.fabric.folds.nodes import FOREIGN_PORT
-from omnitide.fabric.rules.failing import PERMANENT_TRIES, is_finished
+from omnitide.fabric.rules.failing import PERMANENT_TRIES, Wanted, is_finished
 from omnitide.fabric.state import (
     DEFAULT_NAMESPACE,
     ENDED,
@@ -156,6 +156,7 @@ def agent_violations(state: FabricState, agent: Agent, key: str) -> Iterator[str
     if not 0 <= agent.replicas <= MAX_REPLICAS:
         yield f"{label}: {agent.replicas} replicas"
     members: list[Instance] = []
+    wanted = Wanted(state, agent)
     for number in sorted(agent.slots):
         slot = agent.slots[number]
         current = state.instances.get(slot.current)
@@ -163,7 +164,7 @@ def agent_violations(state: FabricState, agent: Agent, key: str) -> Iterator[str
             yield f"{label} slot {number}: its current instance {slot.current or '(none)'} is not there"
             continue
         members.append(current)
-        yield from _slot(agent, number, slot, current, label)
+        yield from _slot(agent, number, slot, current, wanted.version(number), label)
     if agent.active and not agent.deleting:
         # Slots are numbered from 1, those that are not wanted come after: the number tells whether one is missing.
         present = sum(1 for number in agent.slots if agent.wants(number))
@@ -183,7 +184,8 @@ def agent_violations(state: FabricState, agent: Agent, key: str) -> Iterator[str
         yield f"{label}: being removed, with nothing left to wait for"
 
 
-def _slot(agent: Agent, number: int, slot: Slot, current: Instance, label: str) -> Iterator[str]:
+def _slot(agent: Agent, number: int, slot: Slot, current: Instance, version: int, label: str) -> Iterator[str]:
+    """`version`: of the slot's next generation."""
     here = f"{label} slot {number}"
     status = current.status
     if number < 1:
@@ -198,10 +200,12 @@ def _slot(agent: Agent, number: int, slot: Slot, current: Instance, label: str) 
         return
     if status in _REPLACED:
         yield f"{here}: wanted, but its instance is {status} and was not replaced"
-    elif status in ENDED and (current.version != agent.version or not is_finished(current, agent.spec, slot)):
+    elif status in ENDED and (
+        current.version != version or not is_finished(current, agent.versions[version].spec, slot)
+    ):
         yield f"{here}: {status} (version {current.version}) and not finished, but not replaced"
-    if status is InstanceStatus.PENDING and current.version != agent.version:
-        yield f"{here}: waits for a node with version {current.version} of {agent.version}"
+    if status is InstanceStatus.PENDING and current.version != version:
+        yield f"{here}: waits for a node with version {current.version} of {version}"
     old = current.version != agent.version and status in ON_NODE and status is not InstanceStatus.STOPPING
     cursor = agent.rollout_cursor
     if old and not 1 <= cursor <= number:

@@ -221,6 +221,7 @@ class Builder:
             item.handle,
             item.unenforced,
             item.correlation,
+            item.avoid_also,
         )
 
     def _attach(self, instance: Instance) -> None:

@@ -250,6 +250,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
     handle: str = ""
     unenforced: tuple[str, ...] = ()
     correlation: str = ""
+    avoid_also: tuple[str, ...] = ()
 
     @staticmethod
     def of(instance: Instance, *, attached: bool) -> "InstanceItem":
@@ -278,6 +279,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
             handle=instance.handle,
             unenforced=instance.unenforced,
             correlation=instance.correlation,
+            avoid_also=instance.avoid_also,
         )
 
 

@@ -110,6 +110,14 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     unenforced: tuple[str, ...] = ()
     correlation: str = ""
     """Of the request that led here, or to the generation before."""
+    avoid_also: tuple[str, ...] = ()
+    """Further nodes that are taken only if nothing else fits: on which generations before failed for a permanent cause
+    that this one is another try of."""
+
+    @property
+    def avoids(self) -> tuple[str, ...]:
+        """Every node that is taken only if nothing else fits."""
+        return (self.avoid, *self.avoid_also) if self.avoid else self.avoid_also
 
 
 class Slot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -10,6 +10,8 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.folds.instances import instance_id
 from omnitide.fabric.invariants import agent_violations, instance_violations, job_violations, node_violations
 from omnitide.fabric.rules.failing import gave_up, halted_by
+from omnitide.fabric.rules.moving import next_version
+from omnitide.fabric.rules.room import Room, promise
 from omnitide.fabric.state import (
     ENDED,
     Agent,
@@ -116,6 +118,8 @@ def step_violations(before: FabricState, after: FabricState, entry: ev.Entry) ->
     found += _given_up(before, entry)
     found += _taken_back(before, after, entry)
     found += _halted(before, after, entry)
+    found += _made_to_fail(before, after, entry)
+    found += _driven_out(before, entry)
     found += _sizes(before, after, touched)
     return found
 
@@ -265,6 +269,36 @@ def _halted(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterato
             continue
         if halted_by(before, old) is not None and halted_by(after, new) is not None:
             yield f"instance {event.instance}: stopped for an update that cannot go on"
+
+
+def _made_to_fail(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
+    """While a rollout is halted, nothing that the old version still did is made anew in the one that cannot run."""
+    for event in entry.events:
+        if not isinstance(event, ev.InstancesCreated) or event.reason == "restart":
+            continue
+        old, new = before.agents.get(event.workload), after.agents.get(event.workload)
+        if old is None or new is None or not old.version == new.version == event.version:
+            continue
+        if halted_by(before, old) is None or halted_by(after, new) is None:
+            continue
+        for made in event.slots:
+            slot = old.slots.get(made.slot)
+            current = before.instances.get(slot.current) if slot is not None else None
+            was = current.version if current is not None else 0
+            if made.slot >= old.rollout_cursor and was != event.version:
+                yield f"agent {event.workload} slot {made.slot}: made in version {event.version}, which cannot run"
+
+
+def _driven_out(before: FabricState, entry: ev.Entry) -> Iterator[str]:
+    """A drain stops only what another node could have taken at that time."""
+    for event in entry.events:
+        if not isinstance(event, ev.InstanceStopRequested) or event.reason != "drain":
+            continue
+        instance = before.instances[event.instance]
+        agent = before.agents[instance.workload]
+        spec = agent.versions[next_version(before, agent, instance)].spec
+        if not any(promise(Room(node), spec) for node in before.nodes.values()):
+            yield f"instance {event.instance}: stopped by a drain with nowhere else to go"
 
 
 def _highest(state: FabricState, event: ev.InstancesCreated, number: int) -> int:

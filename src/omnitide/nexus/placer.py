@@ -1,4 +1,5 @@
-"""The placer: whenever something waits and something may have changed, ask the scheduler and submit its plan.
+"""The placer: whenever something waits, or is to leave its node, and something may have changed, ask the scheduler and
+submit its plan.
 
 Level-triggered: it looks at the committed state, never at what woke it, so freed room is always tried (promise 2).
 """
@@ -6,14 +7,15 @@ Level-triggered: it looks at the committed state, never at what woke it, so free
 import asyncio
 from typing import Final
 
-from omnitide.fabric.commands import Header, PlaceInstances
+from omnitide.fabric.commands import Header, MoveInstances, PlaceInstances
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.state import FabricState
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.engine import Engine
 from omnitide.nexus.watching import Committed
 from omnitide.operations.runtime import NotServing
-from omnitide.scheduler.place import MAX_PLACEMENTS, Plan, place
+from omnitide.scheduler.moving import plan_moves
+from omnitide.scheduler.place import MAX_PLACEMENTS, place
 from omnitide.scheduler.table import NodeTable
 from omnitide.scheduler.waiting import Waiting
 from omnitide.telemetry import logs
@@ -58,7 +60,10 @@ class Placer:
         self._wake_after(None)
 
     def _on_commit(self, before: FabricState, after: FabricState, _entries: list[Committed]) -> None:
-        if after.pending and (after.pending is not before.pending or after.nodes is not before.nodes):
+        waits = after.pending and (after.pending is not before.pending or after.nodes is not before.nodes)
+        # What is to leave its node may do so when there is room elsewhere, or when another of its agent runs.
+        leaves = after.draining and (after.nodes is not before.nodes or after.agents is not before.agents)
+        if waits or leaves:
             self._wake.set()
 
     async def _run(self) -> None:
@@ -89,18 +94,22 @@ class Placer:
         self._waiting.refresh(state)
         now_ms = max(self._clock.now_ms(), state.time_ms)
         asks = self._waiting.asks(now_ms, MAX_PLACEMENTS)
-        if not asks.ready:
-            return None if asks.next_due_ms is None else max(0.001, (asks.next_due_ms - now_ms) / 1000)
+        pause_s = None if asks.next_due_ms is None else max(0.001, (asks.next_due_ms - now_ms) / 1000)
+        if not asks.ready and not state.draining:
+            return pause_s
         began = self._clock.monotonic()
         plan = place(self._table, asks.ready)
+        # What waits comes first: room that it takes is not there for what could stay where it is.
+        moves = plan_moves(state, self._table) if state.draining and not plan.choices else None
         self._look_s = self._clock.monotonic() - began
         if plan.choices:
-            return await self._submit(plan)
+            return await self._submit(PlaceInstances(seen_revision=plan.seen_revision, choices=plan.choices))
+        if moves is not None and moves.choices:
+            return await self._submit(moves)
         self._fruitless = True
-        return None if asks.next_due_ms is None else max(0.001, (asks.next_due_ms - now_ms) / 1000)
+        return pause_s
 
-    async def _submit(self, plan: Plan) -> float:
-        command = PlaceInstances(seen_revision=plan.seen_revision, choices=plan.choices)
+    async def _submit(self, command: PlaceInstances | MoveInstances) -> float:
         try:
             outcome = await self._engine.submit(command, Header(principal=PRINCIPAL))
         except NotServing:
@@ -109,4 +118,4 @@ class Placer:
             _log.error("a plan was refused", reason=outcome.message)
             return RETRY_S
         # A plan of which nothing was taken was made on a view that has changed since: look again, after a moment.
-        return 0.0 if outcome.result.get("placed") else FRUITLESS_PAUSE_S
+        return 0.0 if outcome.result.get("placed") or outcome.result.get("moved") else FRUITLESS_PAUSE_S

@@ -66,7 +66,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     waiters: Sequence[Waiter]
     """In slot order; the first of `total`."""
     total: int
-    avoid: str = ""
-    """Node id: taken only if nothing else fits."""
+    avoid: tuple[str, ...] = ()
+    """Node ids: taken only if nothing else fits."""
     since_ms: int = 0
     """Since when the first of them waits."""

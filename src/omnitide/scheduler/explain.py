@@ -56,7 +56,7 @@ def explain(
     need: Requirements,
     *,
     workload: str = "",
-    avoid: str = "",
+    avoid: tuple[str, ...] = (),
     now_ms: int = 0,
     not_before_ms: int = 0,
     node_limit: int = 0,
@@ -79,7 +79,7 @@ def explain(
         changes = tuple(least_change(table, rule, row) for rule in rules if rule.blocked[row])
         nearest = _way(table.nodes[row], changes, f"on {table.nodes[row].name} ")
         for row in _nearest(table, rules, possible, MAX_WAYS):
-            changes = tuple(change_to_wait_for(table, rule, row) for rule in rules if rule.blocked[row])
+            changes = tuple(change_to_wait_for(table, rule, row, now_ms) for rule in rules if rule.blocked[row])
             when += (_way(table.nodes[row], changes),)
     waits = not_before_ms > now_ms
     if waits:
@@ -111,7 +111,7 @@ def explain_instance(
         table,
         requirements_of(spec_of_instance(state, instance)),
         workload=instance.workload,
-        avoid=instance.avoid,
+        avoid=instance.avoids,
         now_ms=now_ms,
         not_before_ms=instance.not_before_ms,
         node_limit=node_limit,

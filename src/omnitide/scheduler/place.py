@@ -42,7 +42,7 @@ class Unplaced(msgspec.Struct, frozen=True, kw_only=True):
 
     workload: str
     version: int
-    avoid: str
+    avoid: tuple[str, ...]
     count: int
     reasons: tuple[Reason, ...]
     """Ranked. Empty beyond MAX_EXPLAINED, see there."""
@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def place(table: NodeTable, asks: Sequence[Ask], *, max_placements: int = MAX_PLACEMENTS) -> Plan:
     """Place all that fits, `max_placements` instances at most. Changes neither `table` nor `asks`."""
-    planner = _Planner(table)
+    planner = Planner(table)
     queue = deque((lot, 0, _FIRST_ROUND) for lot in _lots(table, asks))
     left = max_placements
     stuck: list[tuple[Ask, int]] = []
@@ -83,9 +83,9 @@ def place(table: NodeTable, asks: Sequence[Ask], *, max_placements: int = MAX_PL
     )
 
 
-def first_choice(table: NodeTable, need: Requirements, workload: str = "", avoid: str = "") -> int | None:
+def first_choice(table: NodeTable, need: Requirements, workload: str = "", avoid: tuple[str, ...] = ()) -> int | None:
     """Row of the node that a lone instance would be placed on; None if it fits nowhere."""
-    rows = _Planner(table).choose(need, workload, avoid, 1)
+    rows = Planner(table).choose(need, workload, avoid, 1)
     return rows[0] if rows else None
 
 
@@ -130,8 +130,8 @@ def _lots(table: NodeTable, asks: Sequence[Ask]) -> list[_Lot]:
     return [_Lot(together) for together in lots]
 
 
-class _Planner:
-    """The scratch of one plan: what is left as placements are made."""
+class Planner:
+    """The scratch of one plan: what is left as placements are made, or room is promised."""
 
     def __init__(self, table: NodeTable) -> None:
         self.choices: list[PlaceChoice] = []
@@ -150,7 +150,37 @@ class _Planner:
             self._assign(lot, start, rows)
         return len(rows)
 
-    def choose(self, need: Requirements, workload: str, avoid: str, wanted: int) -> list[int]:
+    def reserve(
+        self, need: Requirements, workload: str, avoid: tuple[str, ...] = (), *, among: Flags | None = None
+    ) -> int | None:
+        """Take what one instance needs, its ports not chosen yet, and say on which row; None if it fits nowhere.
+
+        `among`: on these rows alone.
+        """
+        rows = self.choose(need, workload, avoid, 1, among=among)
+        if not rows:
+            return None
+        row, table, room = rows[0], self._table, self._room
+        planned = self._planned.setdefault(workload, {})
+        planned[row] = planned.get(row, 0) + 1
+        for _, port in need.static_ports:
+            room.taken.setdefault(port, set()).add(row)
+            room.ports[row] -= int(table.port_first[row]) <= port <= int(table.port_last[row])
+        room.ports[row] -= len(need.allocated_ports)
+        room.cpu[row] -= need.cpu_milli
+        room.memory[row] -= need.memory_bytes
+        room.instances[row] += 1
+        return row
+
+    def choose(
+        self,
+        need: Requirements,
+        workload: str,
+        avoid: tuple[str, ...],
+        wanted: int,
+        *,
+        among: Flags | None = None,
+    ) -> list[int]:
         """A row for each of `wanted` instances, or for as many as fit. Takes nothing.
 
         They are of one workload, or, with `workload` empty, each of a workload of its own that runs nowhere yet.
@@ -158,17 +188,19 @@ class _Planner:
         if not wanted or need in self._full:
             return []
         fits = self._standing_for(need) & passes(self._table, room_rules(self._table, self._room, need))
-        avoided = self._table.rows.get(avoid)
-        spare = avoided is not None and bool(fits[avoided])
-        if spare:
-            fits[avoided] = False
+        if among is not None:
+            fits &= among
+        avoided = [self._table.rows[node] for node in avoid if node in self._table.rows]
+        spare = [row for row in dict.fromkeys(avoided) if fits[row]]
+        fits[spare] = False
         candidates = np.flatnonzero(fits)
         order = self._pack if need.strategy == "pack" else self._spread
         rows = order(need, workload, candidates, wanted) if len(candidates) else []
-        if spare and avoided is not None and len(rows) < wanted:
-            more = room_for(self._room, need, np.array([avoided]), wanted - len(rows))
-            rows += [avoided] * int(more[0])
-        if len(rows) < wanted:
+        for row in spare:
+            if len(rows) < wanted:
+                more = room_for(self._room, need, np.array([row]), wanted - len(rows))
+                rows += [row] * int(more[0])
+        if len(rows) < wanted and among is None:
             self._full.add(need)
         return rows
 

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from omnitide.fabric.rules.room import label_of
 from omnitide.fabric.state import FabricState, Node, NodeStatus
 from omnitide.model.quantity import MAX_QUANTITY
 
@@ -21,8 +22,6 @@ PRESENT: Final = 1
 HEALTHY: Final = 2
 ENFORCES: Final = {"cpu": 4, "memory": 8, "pids": 16}
 """Bits of a driver column."""
-
-PLATFORM_LABELS: Final = frozenset({"os", "arch", "host"})
 
 MAX_COLUMNS: Final = 256
 """Columns kept for labels, drivers and ports; past it the one asked for longest ago is dropped (and made again if asked
@@ -39,21 +38,6 @@ _NUMBERS: Final = (
     "instances",
 )
 _CPU_TOTAL, _MEMORY_TOTAL, _CPU_FREE, _MEMORY_FREE, _PORT_FIRST, _PORT_LAST, _PORTS_FREE, _INSTANCES = range(8)
-
-
-def label_of(node: Node, key: str) -> str | None:
-    """A node's label. `node` is its name; `os`, `arch` and `host` are what the machine declares, where it does.
-
-    What came with the join token goes before what the node says of itself.
-    """
-    if key == "node":
-        return node.name
-    if key in PLATFORM_LABELS:
-        declared = node.facts.platform.get(key)
-        if declared:
-            return declared
-    given = node.join_labels.get(key)
-    return node.facts.labels.get(key) if given is None else given
 
 
 def driver_bits(node: Node, name: str) -> int:

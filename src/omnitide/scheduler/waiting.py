@@ -19,7 +19,7 @@ class _Group:
 
     __slots__ = ("_asked", "key", "members", "need", "order", "since", "tidy")
 
-    def __init__(self, key: tuple[str, int, str], need: Requirements) -> None:
+    def __init__(self, key: tuple[str, int, tuple[str, ...]], need: Requirements) -> None:
         self.key = key
         self.need = need
         self.members = 0
@@ -82,8 +82,8 @@ class Waiting:
     """Who waits, by the committed state. One owner. Time is log time and never goes back."""
 
     def __init__(self, state: FabricState) -> None:
-        self._groups: dict[tuple[str, int, str], _Group] = {}
-        """By workload, version and node to avoid."""
+        self._groups: dict[tuple[str, int, tuple[str, ...]], _Group] = {}
+        """By workload, version and nodes to avoid."""
         self._group_of: dict[str, _Group] = {}
         """Every instance that waits, due or not -> its group."""
         self._later: list[tuple[int, str]] = []
@@ -118,7 +118,7 @@ class Waiting:
         return Asks(ready=tuple(ready), next_due_ms=self._later[0][0] if self._later else None)
 
     def _enter(self, state: FabricState, instance: Instance) -> None:
-        key = (instance.workload, instance.version, instance.avoid)
+        key = (instance.workload, instance.version, instance.avoids)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(key, requirements_of(spec_of_instance(state, instance)))

@@ -44,23 +44,33 @@ def least_change(table: NodeTable, rule: Rule, row: int) -> Change:
             return _spec_change(rule, f"without {rule.subject}")
 
 
-def change_to_wait_for(table: NodeTable, rule: Rule, row: int) -> Change:
-    """What has to happen on this node for the rule to pass; it can, as the rule is not lasting there."""
+def change_to_wait_for(table: NodeTable, rule: Rule, row: int, now_ms: int) -> Change:
+    """What has to happen on this node for the rule to pass; it can, as the rule is not lasting there. `now_ms`: log
+    time."""
     node = table.nodes[row]
     if rule.have is not None:
         missing = format_amount(rule.kind, rule.need - int(rule.have[row]))
         return _freed(rule, row, f"{missing} {_unit(rule)} is freed on {node.name}")
     match rule.kind:
         case "offline":
-            back = f" (expected within {format_duration(node.back_within_ms)})" if node.back_within_ms else ""
             verb = "connects" if node.status is NodeStatus.JOINED else "returns"
-            return _node_change(rule, f"{node.name} {verb}{back}")
+            return _node_change(rule, f"{node.name} {verb}{_expected(node, now_ms)}")
         case "closed":
             return _node_change(rule, f"{node.name} is uncordoned")
         case "driver-unhealthy":
             return _node_change(rule, f"the driver {rule.subject} works again on {node.name}")
         case _:
             return _node_change(rule, f"host port {rule.subject} is freed on {node.name}")
+
+
+def _expected(node: Node, now_ms: int) -> str:
+    """What a node that took its leave said of its return, and what has become of that."""
+    if not node.back_within_ms:
+        return ""
+    left = node.since_ms + node.back_within_ms - now_ms
+    if left > 0:
+        return f" (expected within {format_duration(min(left, node.back_within_ms))})"
+    return f" (it was expected back {format_duration(-left)} ago)"
 
 
 def need_and_have(node: Node, rule: Rule, row: int) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 from tests.property.fabric.chance import NAMES, NAMESPACES, Chance
-from tests.support.honest import GIB, first_fit
+from tests.support.honest import GIB, first_fit, first_moves
 from tests.support.spec import spec, task
 
 from omnitide.fabric import commands as cm
@@ -122,6 +122,13 @@ class Workloads(Chance):
         plan = first_fit(self.fabric.state, self.fabric.time_ms + 1)
         choices = tuple(choice for choice in plan.choices if not self.maybe(3))
         self.do(replace(plan, choices=choices), by="system:placer")
+
+    def move(self) -> None:
+        """What may leave draining nodes, and what may not."""
+        choices = [choice for choice in first_moves(self.fabric.state).choices if not self.maybe(3)]
+        nonsense = range(self.chance.randrange(3))
+        choices += [cm.MoveChoice(self.any_instance(), f"n-{self.pick((*NAMES, 'x'))}") for _ in nonsense]
+        self.do(cm.MoveInstances(seen_revision=0, choices=tuple(choices)), by="system:placer")
 
     def place_nonsense(self) -> None:
         """A plan made on another state, or on none: much more than there is room for, and everything twice."""

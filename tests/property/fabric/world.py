@@ -14,7 +14,8 @@ from tests.support.honest import HonestNode, facts
 from tests.support.spec import FAR_MS, spec
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric.rules.failing import gave_up, halted_by
+from omnitide.fabric.rules.failing import gave_up, halted_by, proven_nodes
+from omnitide.fabric.rules.moving import next_version
 from omnitide.fabric.state import (
     ENDED,
     DriverFact,
@@ -46,6 +47,7 @@ class World(Workloads, Machines):
             (1, self.delete_job),
             (6, self.place),
             (4, self.place_nonsense),
+            (3, self.move),
             (4, self.join),
             (10, self.connect),
             (2, self.connect_nonsense),
@@ -225,10 +227,12 @@ class World(Workloads, Machines):
         state = self.fabric.state
         assert not state.pending, f"never placed: {sorted(state.pending)}"
         for identifier in sorted(state.draining):
-            # Its budget is used up by replicas that can start nowhere else.
-            held = [state.agents[state.instances[name].workload] for name in state.nodes[identifier].instances]
+            # There is room for all; what stays is of a version that others of its agent could start nowhere.
+            held = [state.instances[name] for name in state.nodes[identifier].instances]
             assert held, f"never drained: {identifier}"
-            assert all(agent.counts.failed >= agent.spec.update.max_unavailable for agent in held), identifier
+            for instance in held:
+                agent = state.agents[instance.workload]
+                assert proven_nodes(state, agent, next_version(state, agent, instance)) is not None, instance.name
         for agent in state.agents.values():
             assert not agent.deleting, f"{agent.name} is never gone"
             assert not agent.strays, f"{agent.name} keeps strays: {sorted(agent.strays)}"

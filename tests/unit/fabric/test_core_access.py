@@ -12,7 +12,7 @@ from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.rules import access
 from omnitide.fabric.state import TokenPurpose, empty_state
 
-SYSTEM_ONLY = {cm.SuspectNode, cm.DeclareLost, cm.PlaceInstances, cm.Forget}
+SYSTEM_ONLY = {cm.SuspectNode, cm.DeclareLost, cm.PlaceInstances, cm.MoveInstances, cm.Forget}
 NODE_ONLY = {cm.ConnectNode, cm.OfferKey, cm.ChangeNodeFacts, cm.ReportInstances, cm.DepartNode}
 
 
@@ -179,7 +179,7 @@ class TestNamespaces:
         fabric.given(cm.DeployAgent(agent="a", namespace="blue", name="a", spec=spec()))
         fabric.given(cm.RunJob(job="j", namespace="blue", name="j", spec=task()))
         outcome = fabric.when(cm.DeleteNamespace(name="blue"))
-        assert outcome.message == "namespace 'blue' still holds 1 agents and 1 jobs"
+        assert outcome.message == "namespace 'blue' still holds 1 agent and 1 job"
         fabric.given(cm.DeleteAgent(namespace="blue", name="a"), cm.DeleteJob(namespace="blue", name="j"))
         fabric.given(cm.DeleteNamespace(name="blue"))
         assert "blue" not in fabric.state.namespaces

@@ -1,10 +1,12 @@
-"""Emptying a node: its agents move within their budget, its tasks run to their end."""
+"""Emptying a node: its agents move within their budget where there is room for them, its tasks run to their end."""
 
+import pytest
+from tests.support.honest import facts
 from tests.support.spec import Fabric, spec, task
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric.state import Scheduling
-from omnitide.model.spec import Restart, Update
+from omnitide.fabric.state import DriverFact, NodeFacts, Scheduling
+from omnitide.model.spec import Constraint, Limits, Port, Resources, Restart, Update
 
 
 def two(replicas: int = 3, **fields: object) -> Fabric:
@@ -20,8 +22,8 @@ def two(replicas: int = 3, **fields: object) -> Fabric:
 
 def test_one_instance_leaves_at_a_time() -> None:
     fabric = two(3)
-    outcome = fabric.when(cm.DrainNode(node="alpha"))
-    assert outcome.kinds == ["node.drain-started", "instance.stop-requested"]
+    assert fabric.when(cm.DrainNode(node="alpha")).kinds == ["node.drain-started"]
+    assert fabric.move().kinds == ["instance.stop-requested"]
     lowest = 3
     for _ in range(20):
         fabric.round()
@@ -34,17 +36,17 @@ def test_one_instance_leaves_at_a_time() -> None:
 
 def test_as_many_as_the_agent_allows() -> None:
     fabric = two(4, update=Update(max_unavailable=4))
-    fabric.given(cm.DrainNode(node="alpha"))
+    fabric.drain("alpha")
     assert list(fabric.statuses().values()) == ["stopping"] * 4
     assert fabric.instance("hello.1.1").stop_reason == "drain"
 
 
 def test_what_does_not_run_leaves_at_once() -> None:
     fabric = Fabric()
-    fabric.join("alpha")
+    fabric.join("alpha", "beta")
     fabric.deploy(replicas=3)
-    fabric.place()
-    fabric.given(cm.DrainNode(node="alpha"))
+    fabric.place(hello_1_1="alpha", hello_2_1="alpha", hello_3_1="alpha")
+    fabric.drain("alpha")
     assert list(fabric.statuses().values()) == ["stopping"] * 3
 
 
@@ -55,12 +57,129 @@ def test_an_empty_node_is_drained_at_once() -> None:
     assert fabric.when(cm.DrainNode(node="alpha")).kinds == []
 
 
-def test_with_nowhere_to_go_the_rest_stays_and_runs() -> None:
-    fabric = two(3)
-    fabric.given(cm.CordonNode(node="beta"), cm.DrainNode(node="alpha"))
-    fabric.settle()
-    assert sorted(fabric.statuses().values()) == ["pending", "running", "running"]
-    assert fabric.node("alpha").scheduling is Scheduling.DRAINING
+class TestNowhereToGo:
+    """A drain never takes down what it cannot bring up elsewhere."""
+
+    def test_all_of_it_stays_and_runs(self) -> None:
+        fabric = two(3, update=Update(max_unavailable=3))
+        fabric.given(cm.CordonNode(node="beta"))
+        fabric.drain("alpha")
+        fabric.settle()
+        assert list(fabric.statuses().values()) == ["running"] * 3
+        assert fabric.node("alpha").scheduling is Scheduling.DRAINING
+
+    def test_the_only_node_keeps_what_runs_and_what_is_about_to(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha")
+        fabric.deploy(replicas=2)
+        fabric.place(hello_1_1="alpha")
+        fabric.nodes["alpha"].desire(fabric.state)
+        fabric.drain("alpha")
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.1": "running", "hello.2.1": "pending"}
+
+    @pytest.mark.parametrize("room", ["a node joins", "a node is opened", "something else ends"])
+    def test_it_moves_when_there_is_room(self, room: str) -> None:
+        fabric = Fabric()
+        fabric.join("alpha")
+        fabric.deploy(spec(resources=Resources(cpu=1000)))
+        fabric.settle()
+        if room == "a node is opened":
+            fabric.join("beta")
+            fabric.given(cm.CordonNode(node="beta"))
+        elif room == "something else ends":
+            fabric.join("beta", node_facts=facts(cpu=1000))
+            fabric.deploy(spec(resources=Resources(cpu=1000)), name="other")
+            fabric.place(other_1_1="beta")
+            fabric.settle()
+        fabric.drain("alpha")
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.1": "running"}
+        if room == "a node joins":
+            fabric.join("beta")
+        elif room == "a node is opened":
+            fabric.given(cm.UncordonNode(node="beta"))
+        else:
+            fabric.given(cm.StopAgent(namespace="default", name="other"))
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.2": "running"}
+        assert fabric.node("alpha").scheduling is Scheduling.DRAINED
+
+    @pytest.mark.parametrize(
+        ("fields", "other"),
+        [
+            ({"resources": Resources(cpu=1000)}, facts(cpu=999)),
+            ({"resources": Resources(memory=1 << 30)}, facts(memory=1 << 29)),
+            ({"ports": {"http": Port(port=80)}}, facts()),
+            ({"ports": {"a": Port(), "b": Port()}}, facts(ports=(20000, 20000))),
+            ({"constraints": (Constraint(label="zone", operator="=", values=("eu",)),)}, facts(labels={"zone": "us"})),
+            ({"constraints": (Constraint(label="gpu", operator="exists"),)}, facts()),
+            ({}, facts(drivers=(DriverFact(name="docker"),))),
+            ({}, facts(drivers=(DriverFact(name="process", healthy=False),))),
+            (
+                {"limits": Limits(memory=1 << 30, enforcement="required")},
+                facts(drivers=(DriverFact(name="process"),)),
+            ),
+        ],
+        ids=["cpu", "memory", "port", "ports", "label", "no label", "driver", "driver that works", "limit"],
+    )
+    def test_what_the_other_node_lacks_keeps_it(self, fields: dict[str, object], other: NodeFacts) -> None:
+        fabric = Fabric()
+        enforcing = DriverFact(name="process", enforces=("cpu", "memory", "pids"))
+        labels = {"zone": "eu", "gpu": "1"}
+        fabric.join("alpha", node_facts=facts(labels=labels, drivers=(enforcing,)))
+        fabric.deploy(spec(**fields))
+        fabric.settle()
+        assert fabric.running() == 1
+        fabric.join("beta", node_facts=other)
+        if "ports" in fields:
+            fabric.deploy(spec(ports={"http": Port(port=80)}), name="other")
+            fabric.settle()
+        fabric.drain("alpha")
+        assert fabric.instance("hello.1.1").status.value == "running"
+
+    def test_room_for_one_is_not_promised_to_two(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha")
+        fabric.deploy(spec(resources=Resources(cpu=1000), update=Update(max_unavailable=3)), replicas=3)
+        fabric.settle()
+        fabric.join("beta", node_facts=facts(cpu=1500))
+        assert fabric.drain("alpha").result["moved"] == 1
+
+
+class TestFailedForGood:
+    def test_it_does_not_hold_up_what_can_run_elsewhere(self) -> None:
+        """One replica of a new version has failed for good: the old ones move all the same."""
+        fabric = Fabric()
+        fabric.join("alpha", "beta")
+        fabric.deploy(spec("1"), replicas=3)
+        fabric.place(hello_1_1="alpha", hello_2_1="alpha", hello_3_1="alpha")
+        fabric.settle()
+        for node in fabric.nodes.values():
+            node.lacks = ("2",)
+        fabric.deploy(spec("2"))
+        fabric.settle()
+        assert fabric.agent().counts.failed == 1
+        fabric.drain("alpha")
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.4": "failed", "hello.2.2": "running", "hello.3.2": "running"}
+        assert {fabric.instance(name).version for name in ("hello.2.2", "hello.3.2")} == {1}
+        assert fabric.node("alpha").scheduling is Scheduling.DRAINED
+
+    def test_one_of_the_same_version_leaves_it_to_nodes_that_are_known_to_run_it(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha", "beta", "gamma")
+        fabric.nodes["beta"].lacks = ("serve",)
+        fabric.deploy(replicas=3)
+        fabric.place(hello_1_1="alpha", hello_2_1="alpha", hello_3_1="gamma")
+        fabric.settle()
+        fabric.given(cm.CordonNode(node="gamma"))
+        fabric.drain("alpha")
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.4": "failed", "hello.2.1": "running", "hello.3.1": "running"}
+        fabric.given(cm.UncordonNode(node="gamma"), cm.CordonNode(node="beta"))
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.4": "failed", "hello.2.2": "running", "hello.3.1": "running"}
 
 
 def test_nothing_new_is_placed_on_it() -> None:
@@ -133,7 +252,7 @@ def test_a_drain_and_a_rollout_share_the_budget() -> None:
 def test_work_that_was_done_before_the_stop_arrived_is_done() -> None:
     fabric = two(1, restart=Restart(policy="on-failure"))
     fabric.nodes["alpha"].exit("hello.1.1", fabric.agent().spec, code=0)
-    fabric.given(cm.DrainNode(node="alpha"))
+    fabric.drain("alpha")
     assert fabric.statuses() == {"hello.1.1": "stopping"}
     fabric.send("alpha")
     assert fabric.statuses() == {"hello.1.1": "succeeded"}

@@ -6,7 +6,7 @@ from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.state import Health, NodeStatus, Phase
-from omnitide.model.spec import AgentSpec, Restart
+from omnitide.model.spec import AgentSpec, JobSpec, Restart
 
 
 def two(what: AgentSpec | None = None, **fields: object) -> Fabric:
@@ -236,6 +236,24 @@ class TestReturn:
         fabric.settle()
         assert fabric.statuses() == {"hello.1.2": "running"}
 
+    def test_one_that_is_behind_loses_also_where_nothing_runs_in_its_place(self) -> None:
+        """The attempt that was known is not the one that it tells of: whether that ran on, nobody can say."""
+        fabric = two()
+        fabric.report("alpha", cm.InstanceReport(instance="hello.1.1", attempt=4, phase=Phase.RUNNING))
+        fabric.lose("alpha")
+        assert fabric.statuses() == {"hello.1.1": "lost", "hello.1.2": "pending"}
+        assert "instance.recovered" not in fabric.connect("alpha").kinds
+        assert fabric.statuses() == {"hello.1.2": "pending"}
+
+    def test_an_end_that_is_behind_what_was_known_counts_for_nothing(self) -> None:
+        """An attempt after it was seen to run, so that was not the end."""
+        fabric = two(restart=Restart(policy="on-failure"))
+        fabric.report("alpha", cm.InstanceReport(instance="hello.1.1", attempt=4, phase=Phase.RUNNING))
+        fabric.lose("alpha")
+        fabric.nodes["alpha"].exit("hello.1.1", fabric.agent().spec, code=0)
+        assert "instance.recovered" not in fabric.connect("alpha").kinds
+        assert fabric.statuses() == {"hello.1.2": "pending"}
+
     def test_one_that_comes_back_stopping_loses(self) -> None:
         fabric = replaced()
         fabric.nodes["alpha"].runs["hello.1.1"].stopping = True
@@ -438,3 +456,64 @@ def test_a_node_that_says_goodbye_takes_nothing_new_until_it_is_back() -> None:
     fabric.connect("beta")
     assert fabric.node("beta").departing == ""
     assert fabric.when(replace(plan), by="system:placer").result["placed"] == 1
+
+
+class TestGoodbyeForGood:
+    """`back_within_ms` 0: what the node ran has ended, and it does not come back by itself."""
+
+    @staticmethod
+    def leave(fabric: Fabric, name: str = "alpha") -> cm.DepartNode:
+        return cm.DepartNode(node=f"n-{name}", session=fabric.node(name).session, reason="shut down")
+
+    def test_it_is_lost_at_once_and_what_it_ran_is_replaced_in_the_same_entry(self) -> None:
+        fabric = two()
+        outcome = fabric.when(self.leave(fabric), by="node:n-alpha")
+        assert outcome.kinds == [
+            "node.departing", "node.unreachable", "node.lost", "instance.lost", "instance.created",
+        ]  # fmt: skip
+        fabric.given(self.leave(fabric), by="node:n-alpha")
+        assert fabric.node("alpha").status is NodeStatus.LOST
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.1": "lost", "hello.1.2": "running"}
+        assert fabric.instance("hello.1.2").node == "n-beta"
+
+    def test_it_can_be_removed_at_once(self) -> None:
+        fabric = two()
+        fabric.given(self.leave(fabric), by="node:n-alpha")
+        fabric.given(cm.RemoveNode(node="alpha"))
+        assert fabric.statuses() == {"hello.1.2": "pending"}
+
+    def test_said_again_it_changes_nothing(self) -> None:
+        fabric = two()
+        fabric.given(self.leave(fabric), by="node:n-alpha")
+        assert fabric.when(self.leave(fabric), by="node:n-alpha").events == ()
+
+    def test_no_patience_of_an_agent_is_waited_for(self) -> None:
+        fabric = two(lost_after=3_600_000)
+        fabric.given(self.leave(fabric), by="node:n-alpha")
+        assert fabric.statuses() == {"hello.1.1": "lost", "hello.1.2": "pending"}
+
+    def test_what_is_to_stay_with_its_node_waits_for_it(self) -> None:
+        fabric = two(on_disconnect="keep")
+        fabric.given(self.leave(fabric), by="node:n-alpha")
+        assert fabric.node("alpha").status is NodeStatus.LOST
+        assert list(fabric.statuses()) == ["hello.1.1"]
+
+    def test_a_task_is_done_elsewhere_and_has_not_failed(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha", "beta")
+        fabric.run(JobSpec(command=("work",), restart=Restart(policy="never")))
+        fabric.settle()
+        (task,) = fabric.state.instances.values()
+        name = fabric.state.nodes[task.node].name
+        fabric.given(self.leave(fabric, name), by=f"node:{task.node}")
+        fabric.settle()
+        again = [one for one in fabric.state.instances.values() if one.id != task.id]
+        assert [(one.generation, one.status.value) for one in again] == [(2, "running")]
+
+    def test_a_node_that_is_back_is_a_node_again(self) -> None:
+        fabric = two()
+        fabric.given(self.leave(fabric), by="node:n-alpha")
+        fabric.connect("alpha")
+        assert fabric.node("alpha").status is NodeStatus.LIVE
+        assert fabric.node("alpha").departing == ""

@@ -1,13 +1,14 @@
 """Causes that another try cannot mend: a few tries elsewhere, at once, then failed until somebody changes something."""
 
 import pytest
+from msgspec.structs import replace
 from tests.support.spec import Fabric, spec, task
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
-from omnitide.fabric.rules.failing import PERMANENT_TRIES
+from omnitide.fabric.rules.failing import PERMANENT_TRIES, halted_by
 from omnitide.fabric.snapshot import dump, load
-from omnitide.fabric.state import Instance, JobStatus
+from omnitide.fabric.state import Instance, InstanceStatus, JobStatus
 from omnitide.model.spec import AgentSpec, Restart, Update
 
 HELLO = {"namespace": "default", "name": "hello"}
@@ -50,6 +51,48 @@ class TestTries:
         assert fabric.instance("hello.1.2").node != first
         fabric.cannot_start("hello.1.2")
         assert fabric.instance("hello.1.3").not_before_ms == 0
+
+    def test_every_try_is_on_a_node_that_has_not_failed_yet(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha", "beta", "gamma", "omega")
+        for node in ("alpha", "beta"):
+            fabric.nodes[node].lacks = ("serve",)
+        fabric.deploy()
+        fabric.settle()
+        tried = [(made.avoid, made.avoid_also) for made in self.made(fabric)]
+        assert tried == [("", ()), ("n-alpha", ()), ("n-beta", ("n-alpha",))]
+        assert fabric.statuses() == {"hello.1.3": "running"}
+        assert fabric.instance("hello.1.3").node == "n-gamma"
+
+    def test_with_every_node_tried_it_has_failed_after_as_many_tries(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha", "beta")
+        lacking(fabric, "serve")
+        fabric.deploy()
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.3": "failed"}
+
+    def test_a_try_that_was_lost_is_made_where_none_has_failed(self) -> None:
+        fabric = placed(None, "alpha", "beta", "gamma", "omega")
+        fabric.cannot_start("hello.1.1")
+        fabric.round()
+        fabric.cannot_start("hello.1.2")
+        fabric.place()
+        assert fabric.instance("hello.1.3").node == "n-gamma"
+        fabric.lose("gamma")
+        assert fabric.instance("hello.1.4").avoids == ("n-beta", "n-alpha")
+
+    def test_the_nodes_of_an_earlier_cause_are_not_avoided(self) -> None:
+        """A crash on alpha says nothing of whether it has what the program needs."""
+        fabric = placed(spec(restart=Restart(attempts=0)), "alpha", "beta", "gamma")
+        fabric.exit("hello.1.1")
+        fabric.pass_ms(3_600_000)
+        fabric.round()
+        fabric.cannot_start("hello.1.2")
+        assert fabric.instance("hello.1.3").avoids == ("n-beta",)
+
+    def made(self, fabric: Fabric) -> list[ev.InstancesCreated]:
+        return [event for entry in fabric.log for event in entry.events if isinstance(event, ev.InstancesCreated)]
 
     def test_where_another_node_has_what_it_needs_it_runs_there(self) -> None:
         fabric = placed()
@@ -112,6 +155,9 @@ class TestTries:
         fabric.cannot_start("hello.1.1")
         (made,) = [one for one in fabric.log[-1].events if isinstance(one, ev.InstancesCreated)]
         assert made.permanent_failures == 1
+        fabric.round()
+        fabric.cannot_start("hello.1.2")
+        assert fabric.instance("hello.1.3").avoid_also
         assert load(dump(fabric.state)) == fabric.state
 
     def test_the_policy_never_is_one_try(self) -> None:
@@ -226,6 +272,129 @@ class TestRollout:
         fabric.deploy(spec("2", restart=once))
         fabric.settle()
         assert fabric.statuses() == {"hello.1.2": "failed", "hello.2.1": "running", "hello.3.1": "running"}
+
+    def halted(self) -> Fabric:
+        """Four replicas on their way to version 2, which can run nowhere: slot 1 has failed, the others are at 1."""
+        fabric = Fabric()
+        fabric.join("alpha", "beta", "gamma")
+        fabric.deploy(spec("1", lost_after=1_000), replicas=4)
+        fabric.place(hello_1_1="alpha", hello_2_1="alpha", hello_3_1="beta", hello_4_1="gamma")
+        fabric.settle()
+        lacking(fabric, "2")
+        fabric.deploy(spec("2", lost_after=1_000))
+        fabric.settle()
+        assert self.versions(fabric) == {1: ("failed", 2), 2: ("running", 1), 3: ("running", 1), 4: ("running", 1)}
+        return fabric
+
+    def versions(self, fabric: Fabric) -> dict[int, tuple[str, int]]:
+        currents = {number: fabric.instance(slot.current) for number, slot in sorted(fabric.agent().slots.items())}
+        return {number: (current.status.value, current.version) for number, current in currents.items()}
+
+    def test_while_it_is_halted_what_is_lost_is_replaced_in_the_version_that_works(self) -> None:
+        fabric = self.halted()
+        fabric.lose("gamma")
+        fabric.settle()
+        assert self.versions(fabric) == {1: ("failed", 2), 2: ("running", 1), 3: ("running", 1), 4: ("running", 1)}
+        fabric.connect("gamma")
+        fabric.settle()
+        assert fabric.instance("hello.4.1").status.value == "running", "the older run wins, as ever"
+        assert self.old(fabric) == 3
+
+    def test_while_it_is_halted_new_replicas_have_the_version_that_works(self) -> None:
+        fabric = self.halted()
+        fabric.given(cm.ScaleAgent(replicas=6, **HELLO))
+        fabric.settle()
+        assert [version for _, version in self.versions(fabric).values()] == [2, 1, 1, 1, 1, 1]
+        assert fabric.running() == 5
+
+    def test_while_it_is_halted_a_restarted_replica_keeps_its_version(self) -> None:
+        fabric = self.halted()
+        fabric.given(cm.RestartInstance(instance="hello.3.1"))
+        fabric.settle()
+        assert self.versions(fabric)[3] == ("running", 1)
+
+    def test_a_replica_that_crashes_while_it_is_halted_is_started_in_its_own_version(self) -> None:
+        fabric = self.halted()
+        for _ in range(10):
+            current = fabric.agent().slots[2].current
+            if fabric.instance(current).generation > 1:
+                break
+            fabric.exit(current)
+            fabric.settle()
+        assert self.versions(fabric)[2] == ("running", 1)
+        assert fabric.instance(fabric.agent().slots[2].current).generation > 1
+
+    def test_a_healthy_run_that_returns_takes_its_place_back_from_a_version_that_cannot_run(self) -> None:
+        """It was lost before the new version came, whose replica in its place has failed."""
+        fabric = Fabric()
+        fabric.join("alpha", "beta", "gamma")
+        fabric.deploy(spec("1", lost_after=1_000, update=Update(max_unavailable=2)), replicas=4)
+        fabric.place(hello_1_1="alpha", hello_2_1="alpha", hello_3_1="beta", hello_4_1="gamma")
+        fabric.settle()
+        lacking(fabric, "2")
+        fabric.silence("gamma")
+        fabric.deploy(spec("2", lost_after=1_000, update=Update(max_unavailable=2)))
+        fabric.lose("gamma")
+        fabric.settle()
+        assert self.versions(fabric)[4] == ("failed", 2)
+        assert self.versions(fabric)[1] == ("failed", 2)
+        fabric.connect("gamma")
+        fabric.settle()
+        assert fabric.instance("hello.4.1").status.value == "running"
+        assert self.versions(fabric)[1] == ("failed", 2)
+
+    def test_what_was_made_meanwhile_is_wanted_in_the_new_version_once_it_goes_on(self) -> None:
+        fabric = self.halted()
+        for node in fabric.nodes:
+            fabric.given(cm.CordonNode(node=node))
+        fabric.given(cm.ScaleAgent(replicas=5, **HELLO))
+        assert self.versions(fabric)[5] == ("pending", 1)
+        lacking(fabric)
+        fabric.given(cm.RestartInstance(instance="hello.1.4"))
+        assert self.versions(fabric)[5] == ("pending", 2)
+        for node in fabric.nodes:
+            fabric.given(cm.UncordonNode(node=node))
+        fabric.settle()
+        assert set(self.versions(fabric).values()) == {("running", 2)}
+
+    def test_the_version_that_works_is_the_one_that_runs_and_not_another_that_failed(self) -> None:
+        fabric = self.halted()
+        lacking(fabric, "2", "3")
+        fabric.deploy(spec("3", lost_after=1_000))
+        fabric.settle()
+        fabric.given(cm.ScaleAgent(replicas=5, **HELLO))
+        fabric.settle()
+        assert self.versions(fabric)[5] == ("running", 1)
+
+    def test_its_spec_is_kept_however_many_versions_come(self) -> None:
+        fabric = self.halted()
+        broken = [str(number) for number in range(2, 40)]
+        lacking(fabric, *broken)
+        for number in broken[1:]:
+            fabric.deploy(spec(number, lost_after=1_000))
+            fabric.settle()
+        fabric.lose("gamma")
+        fabric.settle()
+        assert self.versions(fabric)[4] == ("running", 1)
+        assert fabric.agent().versions[1].spec.command == ("1",)
+
+    def test_a_failure_of_an_older_version_halts_nothing(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha")
+        fabric.deploy(spec("1"), replicas=2)
+        fabric.settle()
+        lacking(fabric, "2")
+        fabric.deploy(spec("2"))
+        fabric.settle()
+        for node in fabric.nodes:
+            fabric.given(cm.CordonNode(node=node))
+        fabric.deploy(spec("3"))
+        failed = replace(fabric.instance("hello.1.5"), status=InstanceStatus.FAILED, version=2)
+        state = replace(fabric.state, instances=fabric.state.instances.set(failed.id, failed))
+        agent = replace(fabric.agent(), counts=replace(fabric.agent().counts, failed=1))
+        assert agent.rollout_cursor
+        assert halted_by(state, agent) is None
+        assert halted_by(state, replace(agent, version=2)) == failed
 
     def test_a_drain_takes_no_more_than_the_budget_of_what_it_cannot_start_elsewhere(self) -> None:
         fabric = Fabric()

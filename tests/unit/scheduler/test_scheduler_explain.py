@@ -87,6 +87,14 @@ def test_a_node_that_said_goodbye_says_when_it_is_back() -> None:
     world.emit(ev.NodeDeparting(node="n-alpha", session=1, reason="restart", back_within_ms=120_000))
     world.silent("alpha")
     assert [way.text for way in why(world, spec()).when] == ["alpha returns (expected within 2 m)"]
+    since = world.state.nodes["n-alpha"].since_ms
+
+    def after(milliseconds: int) -> list[str]:
+        told = explain(NodeTable(world.state), requirements_of(spec()), now_ms=since + milliseconds)
+        return [way.text for way in told.when]
+
+    assert after(90_000) == ["alpha returns (expected within 30 s)"]
+    assert after(420_000) == ["alpha returns (it was expected back 5 m ago)"]
 
 
 def test_a_missing_driver_is_never_and_a_broken_one_may_come_back() -> None:

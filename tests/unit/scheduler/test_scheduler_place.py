@@ -6,7 +6,8 @@ from tests.unit.scheduler.world import GIB, PROCESS, World, spec, where
 
 from omnitide.fabric.state import DriverFact
 from omnitide.model.spec import AgentSpec, Limits
-from omnitide.scheduler.place import Plan, place
+from omnitide.scheduler.ask import requirements_of
+from omnitide.scheduler.place import Plan, first_choice, place
 from omnitide.scheduler.table import NodeTable
 from omnitide.scheduler.waiting import Waiting
 
@@ -214,6 +215,18 @@ def test_pack_takes_the_tightest_of_the_empty_nodes() -> None:
     world.node("a", world.facts(cpu=8000))
     world.node("b", world.facts(cpu=2000))
     assert where_it_goes(world, spec(cpu=1500, placement="pack")) == "b"
+
+
+def test_of_several_nodes_to_avoid_none_is_taken_while_another_fits() -> None:
+    world = World()
+    for name in ("a", "b", "c"):
+        world.node(name)
+    world.agent("hello", spec(), 1)
+    table = NodeTable(world.state)
+    need = requirements_of(spec())
+    rows = [first_choice(table, need, "hello", avoid) for avoid in (("n-a", "n-b"), ("n-c", "n-a", "n-c"))]
+    assert [table.nodes[row].id for row in rows if row is not None] == ["n-c", "n-b"]
+    assert first_choice(table, need, "hello", ("n-b", "n-c", "n-a")) == table.rows["n-b"], "all of them: in their order"
 
 
 def test_the_node_to_avoid_is_taken_only_if_nothing_else_fits() -> None:

@@ -35,7 +35,7 @@ def test_those_that_avoid_a_node_are_an_ask_of_their_own() -> None:
     world = World()
     world.agent("hello", spec(), 2)
     world.want("hello", 3, avoid="alpha")
-    assert [(ask.avoid, ask.total) for ask in world.asks().ready] == [("", 2), ("n-alpha", 1)]
+    assert [(ask.avoid, ask.total) for ask in world.asks().ready] == [((), 2), (("n-alpha",), 1)]
 
 
 def test_what_is_in_its_back_off_is_not_asked_for_before_its_time() -> None:

@@ -222,6 +222,7 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
                 not_before_ms=event.not_before_ms,
                 avoid=event.avoid,
                 correlation=at.correlation or (before.correlation if before is not None else ""),
+                avoid_also=event.avoid_also,
             )
         )
     for identifier in previous:

@@ -71,14 +71,21 @@ def create_namespace(draft: Draft, command: cm.CreateNamespace) -> None:
 
 
 def delete_namespace(draft: Draft, command: cm.DeleteNamespace) -> None:
-    require_namespace(draft, command.name)
+    if command.name not in draft.state.namespaces:
+        raise Refuse(
+            "not-found",
+            f"there is no namespace {command.name!r}",
+            hint="omnitide namespace list",
+            subject=f"namespace {command.name}",
+        )
     namespace = draft.state.namespaces[command.name]
     if command.name in SYSTEM_NAMESPACES:
         raise Refuse("conflict", f"namespace {command.name!r} belongs to the fabric and stays")
     if namespace.agents or namespace.jobs:
         raise Refuse(
             "conflict",
-            f"namespace {command.name!r} still holds {namespace.agents} agents and {namespace.jobs} jobs",
+            f"namespace {command.name!r} still holds {namespace.agents} agent{'' if namespace.agents == 1 else 's'} "
+            f"and {namespace.jobs} job{'' if namespace.jobs == 1 else 's'}",
             hint="remove them first",
             subject=f"namespace {command.name}",
         )

@@ -5,7 +5,7 @@ a program that others have), so that a few further generations are tried, at onc
 the spec's, and the slot or job has failed until somebody changes something.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from omnitide.fabric.state import Agent, ExitRecord, FabricState, Instance, InstanceStatus, Job, Slot
 from omnitide.model.spec import Restart, WorkloadSpec
@@ -70,23 +70,40 @@ def may_retry(job: Job, exit_record: ExitRecord | None) -> bool:
     return job.spec.restart.policy != "never" and job.slot.failures < job.spec.restart.attempts
 
 
-def next_try(time_ms: int, restart: Restart, failed: Instance, failures: int) -> tuple[int, str]:
-    """Log time before which the generation after `failed` is not placed (0: any), and the node that it avoids.
+class NextTry(NamedTuple):
+    """When and where a generation after a failed one is placed."""
+
+    not_before_ms: int = 0
+    """Log time; 0: at once."""
+    avoid: str = ""
+    avoid_also: tuple[str, ...] = ()
+
+
+def next_try(time_ms: int, restart: Restart, failed: Instance, failures: int, permanent: int) -> NextTry:
+    """What the generation after `failed` waits for, and the nodes that it avoids.
 
     After a taken port it is tried at once, and there too: with other ports it may well run. After a permanent cause at
-    once and elsewhere: to wait cannot help, and there are only a few such tries.
+    once and elsewhere: to wait cannot help, and there are only a few such tries, so that none is spent on a node that
+    has shown already that it cannot. `permanent`: how many generations in a row have failed so by now.
     """
     if failed.exit is not None and failed.exit.cause == PORT_BUSY:
         delay, avoid = reschedule_delay(restart, failures - 1), ""
     elif failed_permanently(failed):
-        delay, avoid = 0, failed.node
+        before = failed.avoids if permanent > 1 else ()
+        return NextTry(avoid=failed.node, avoid_also=tuple(node for node in before if node != failed.node))
     else:
         delay, avoid = reschedule_delay(restart, failures), failed.node
-    return time_ms + delay if delay else 0, avoid
+    return NextTry(time_ms + delay if delay else 0, avoid)
 
 
-def halted_by(state: FabricState, agent: Agent) -> Instance | None:
-    """The replica of the new version whose failure for good holds a rollout up; None if none does.
+def try_again(before: Instance) -> NextTry:
+    """The try of `before` once more, which was lost before it could prove anything."""
+    return NextTry(avoid=before.avoid, avoid_also=before.avoid_also)
+
+
+def halted_by(state: FabricState, agent: Agent, *, besides: int = 0) -> Instance | None:
+    """The replica of the new version whose failure for good holds a rollout up; None if none does. `besides`: a slot
+    that does not count.
 
     A new version that cannot run must not take more of the old one with it. What has not been replaced stays, until
     the spec is changed or somebody asks for another try.
@@ -94,7 +111,59 @@ def halted_by(state: FabricState, agent: Agent) -> Instance | None:
     if not agent.rollout_cursor or not agent.counts.failed:
         return None
     for number in sorted(agent.slots):
+        if number == besides:
+            continue
         current = state.instances.get(agent.slots[number].current)
         if current is not None and current.status is InstanceStatus.FAILED and current.version == agent.version:
             return current
     return None
+
+
+class Wanted:
+    """Which version each slot's next generation has: the newest. While a rollout is halted, that is known not to run,
+    and nothing that it has not reached is made anew in it: a slot keeps its version, a new one has the one that works.
+    """
+
+    __slots__ = ("_agent", "_halted", "_state", "_working")
+
+    def __init__(self, state: FabricState, agent: Agent) -> None:
+        self._state = state
+        self._agent = agent
+        self._halted = halted_by(state, agent) is not None
+        self._working = 0
+
+    def version(self, number: int) -> int:
+        agent = self._agent
+        if not self._halted or number < agent.rollout_cursor:
+            return agent.version
+        slot = agent.slots.get(number)
+        current = self._state.instances.get(slot.current) if slot is not None else None
+        if current is not None:
+            return current.version
+        self._working = self._working or version_that_works(self._state, agent)
+        return self._working
+
+
+def version_that_works(state: FabricState, agent: Agent) -> int:
+    """The newest version besides the halted one that a replica runs; if none does, the one before it."""
+    currents = [state.instances.get(slot.current) for slot in agent.slots.values()]
+    runs = [
+        current.version
+        for current in currents
+        if current is not None and current.status is InstanceStatus.RUNNING and current.version != agent.version
+    ]
+    return max(runs or [number for number in agent.versions if number < agent.version], default=agent.version)
+
+
+def proven_nodes(state: FabricState, agent: Agent, version: int) -> frozenset[str] | None:
+    """The nodes that are known to have what a version needs, where some are known not to; None: any may have it.
+
+    They are those where a replica of it runs, once another has failed for good with a permanent cause.
+    """
+    if not agent.counts.failed:
+        return None
+    currents = [state.instances.get(slot.current) for slot in agent.slots.values()]
+    same = [current for current in currents if current is not None and current.version == version]
+    if not any(failed_permanently(current) for current in same):
+        return None
+    return frozenset(current.node for current in same if current.status is InstanceStatus.RUNNING)

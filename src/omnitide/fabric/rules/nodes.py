@@ -1,5 +1,7 @@
 """Rules of nodes: joining, sessions, silence, and what operators do with them."""
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from omnitide.fabric import commands as cm
@@ -125,6 +127,11 @@ def change_facts(draft: Draft, command: cm.ChangeNodeFacts) -> None:
 
 
 def depart_node(draft: Draft, command: cm.DepartNode) -> None:
+    """A goodbye: for a while, with its instances going on, or (0) for good, all that it ran having ended.
+
+    The latter is known, and nothing has to run out first: its instances are lost at once, whatever they would wait for
+    a silent node. Those that are to stay with their node (`keep`) wait for it.
+    """
     node = in_session(draft, command.node, command.session)
     reason = bounded_text(command.reason, MAX_TEXT) or "left"
     if (node.departing, node.back_within_ms) != (reason, command.back_within_ms):
@@ -136,6 +143,28 @@ def depart_node(draft: Draft, command: cm.DepartNode) -> None:
                 back_within_ms=command.back_within_ms,
             )
         )
+    if command.back_within_ms:
+        return
+    if node.status is NodeStatus.LIVE:
+        draft.emit(ev.NodeUnreachable(node=node.id, session=command.session))
+    if node.status is not NodeStatus.LOST:
+        draft.emit(ev.NodeLost(node=node.id, session=command.session))
+    _give_up(draft, node, lambda _: True)
+
+
+def _give_up(draft: Draft, node: Node, due: Callable[[int | None], bool]) -> None:
+    """Count the node's instances as lost for which it is time, by their own `lost_after`, and may be."""
+    gone: list[Instance] = []
+    for identifier in sorted(node.instances):
+        instance = draft.state.instances[identifier]
+        if instance.status in ENDED:
+            continue
+        spec = spec_of_instance(draft.state, instance)
+        if spec.on_disconnect != "keep" and due(spec.lost_after):
+            gone.append(instance)
+    if gone:
+        draft.emit(ev.InstancesLost(node=node.id, instances=tuple(instance.id for instance in gone)))
+        settle_instances(draft, gone)
 
 
 def suspect_node(draft: Draft, command: cm.SuspectNode) -> None:
@@ -150,18 +179,8 @@ def declare_lost(draft: Draft, command: cm.DeclareLost) -> None:
         return
     if node.status is NodeStatus.UNREACHABLE and command.silent_ms >= command.default_lost_after_ms:
         draft.emit(ev.NodeLost(node=node.id, session=command.session))
-    gone: list[Instance] = []
-    for identifier in sorted(node.instances):
-        instance = draft.state.instances[identifier]
-        if instance.status in ENDED:
-            continue
-        spec = spec_of_instance(draft.state, instance)
-        lost_after = command.default_lost_after_ms if spec.lost_after is None else spec.lost_after
-        if spec.on_disconnect != "keep" and command.silent_ms >= lost_after:
-            gone.append(instance)
-    if gone:
-        draft.emit(ev.InstancesLost(node=node.id, instances=tuple(instance.id for instance in gone)))
-        settle_instances(draft, gone)
+    default_ms = command.default_lost_after_ms
+    _give_up(draft, node, lambda lost_after: command.silent_ms >= (default_ms if lost_after is None else lost_after))
 
 
 def cordon_node(draft: Draft, command: cm.CordonNode) -> None:
@@ -184,6 +203,7 @@ def drain_node(draft: Draft, command: cm.DrainNode) -> None:
     if node.scheduling in (Scheduling.DRAINING, Scheduling.DRAINED):
         return
     draft.emit(ev.NodeDrainStarted(node=node.id))
+    # What is there leaves by `moving.move_instances`, as soon as the scheduler has seen where it could go.
     advance_drain(draft, node.id)
 
 

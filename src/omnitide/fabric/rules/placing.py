@@ -3,25 +3,13 @@
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.state import DriverFact, Instance, InstanceStatus, Node, spec_of_instance
+from omnitide.fabric.rules.room import Room, may_run_on
+from omnitide.fabric.state import Instance, InstanceStatus, spec_of_instance
 from omnitide.model.spec import WorkloadSpec
 
 
-class _Room:
-    """What a node still has while the plan is being taken."""
-
-    __slots__ = ("cpu", "memory", "node", "placements", "ports")
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.cpu = node.facts.cpu_milli - node.used_cpu_milli
-        self.memory = node.facts.memory_bytes - node.used_memory_bytes
-        self.ports: set[int] = set()
-        self.placements: list[ev.Placement] = []
-
-
 def place_instances(draft: Draft, command: cm.PlaceInstances) -> None:
-    rooms: dict[str, _Room] = {}
+    rooms: dict[str, Room] = {}
     seen: set[str] = set()
     for choice in command.choices:
         instance = draft.state.instances.get(choice.instance)
@@ -30,7 +18,7 @@ def place_instances(draft: Draft, command: cm.PlaceInstances) -> None:
             continue
         room = rooms.get(node.id)
         if room is None:
-            room = rooms[node.id] = _Room(node)
+            room = rooms[node.id] = Room(node)
         if _take(draft, instance, room, choice):
             seen.add(instance.id)
     for identifier in sorted(rooms):
@@ -40,15 +28,12 @@ def place_instances(draft: Draft, command: cm.PlaceInstances) -> None:
     draft.result = {"placed": len(seen), "left_out": len(command.choices) - len(seen)}
 
 
-def _take(draft: Draft, instance: Instance, room: _Room, choice: cm.PlaceChoice) -> bool:
+def _take(draft: Draft, instance: Instance, room: Room, choice: cm.PlaceChoice) -> bool:
     node = room.node
     if instance.status is not InstanceStatus.PENDING or instance.not_before_ms > draft.header.time_ms:
         return False
-    if not node.schedulable:
-        return False
     spec = spec_of_instance(draft.state, instance)
-    driver = node.facts.driver(spec.driver)
-    if driver is None or not driver.healthy or not _enforces(driver, spec):
+    if not may_run_on(node, spec):
         return False
     if spec.resources.cpu > room.cpu or spec.resources.memory > room.memory:
         return False
@@ -61,16 +46,7 @@ def _take(draft: Draft, instance: Instance, room: _Room, choice: cm.PlaceChoice)
     return True
 
 
-def _enforces(driver: DriverFact, spec: WorkloadSpec) -> bool:
-    """What is required never lands where it cannot be enforced, even if the node has changed since the plan."""
-    limits = spec.limits
-    if limits.enforcement != "required":
-        return True
-    demanded = (("cpu", limits.cpu), ("memory", limits.memory), ("pids", limits.pids))
-    return all(name in driver.enforces for name, limit in demanded if limit)
-
-
-def _ports_hold(room: _Room, spec: WorkloadSpec, chosen: tuple[tuple[str, int], ...]) -> bool:
+def _ports_hold(room: Room, spec: WorkloadSpec, chosen: tuple[tuple[str, int], ...]) -> bool:
     """Every port of the spec once: the number that it names, or a free one of the node's range."""
     if not chosen and not spec.ports:
         return True

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from msgspec.structs import replace
+
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
@@ -102,6 +104,7 @@ def _ended(draft: Draft, instance: Instance, report: cm.InstanceReport) -> None:
     if exit_record is not None and exit_record.cause == PORT_BUSY:
         for port in _refused_ports(instance, exit_record.message):
             draft.emit(ev.NodePortRefused(node=instance.node, port=port))
+        exit_record = _in_words(exit_record)
     status = _outcome(instance, report)
     if status is InstanceStatus.SUCCEEDED and _finishes_its_job(draft, instance):
         adopt(draft, instance, max(report.attempt, instance.attempt))
@@ -115,6 +118,13 @@ def _finishes_its_job(draft: Draft, instance: Instance) -> bool:
         return False
     job = draft.state.jobs[instance.workload]
     return job.status is JobStatus.ACTIVE
+
+
+def _in_words(record: ExitRecord) -> ExitRecord:
+    """A node may say no more than the number of the port."""
+    if not record.message.isdecimal():
+        return record
+    return replace(record, message=f"host port {record.message} is taken by something else")
 
 
 def _refused_ports(instance: Instance, message: str) -> list[int]:

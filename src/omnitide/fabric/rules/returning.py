@@ -9,10 +9,11 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rules.bounds import MAX_TEXT, MAX_UNENFORCED, bounded_text
-from omnitide.fabric.rules.failing import failed_permanently, is_finished, may_retry
+from omnitide.fabric.rules.failing import failed_permanently, halted_by, is_finished, may_retry, version_that_works
 from omnitide.fabric.rules.settle import request_stop
 from omnitide.fabric.state import (
     ENDED,
+    Agent,
     Health,
     Instance,
     InstanceStatus,
@@ -114,7 +115,7 @@ def _may_merge(draft: Draft, instance: Instance) -> bool:
     else:
         agent = draft.state.agents[instance.workload]
         wanted = agent.slots.get(instance.slot)
-        if wanted is None or not agent.wants(instance.slot) or instance.version != agent.version:
+        if wanted is None or not agent.wants(instance.slot) or not _version_may_return(draft, agent, instance):
             return False
         slot = wanted
     if instance.generation < slot.first:
@@ -124,11 +125,25 @@ def _may_merge(draft: Draft, instance: Instance) -> bool:
     if current is None or current.id == instance.id:
         return True
     finished = current.status in ENDED and is_finished(current, spec_of_instance(draft.state, current), slot)
-    if finished and not failed_permanently(current):
-        # What has done its work is not done again. One that cannot start anywhere is no better than one that runs.
+    if finished and not failed_permanently(current) and current.version == instance.version:
+        # What has done its work is not done again. One that cannot start anywhere is no better than one that runs, nor
+        # is a newer version that has failed.
         return False
     # Of two lost ones of a slot the older wins, whichever comes back first.
     return current.generation > instance.generation
+
+
+def _version_may_return(draft: Draft, agent: Agent, instance: Instance) -> bool:
+    """The newest version; and while a rollout is halted, by another slot than this, the one that this slot is to keep:
+    what is known not to run does not take the place of what does."""
+    if instance.version == agent.version:
+        return True
+    if instance.slot < agent.rollout_cursor or halted_by(draft.state, agent, besides=instance.slot) is None:
+        return False
+    current = draft.state.instances.get(agent.slots[instance.slot].current)
+    if current is None or (current.version == agent.version and current.status is InstanceStatus.FAILED):
+        return instance.version == version_that_works(draft.state, agent)
+    return instance.version == current.version
 
 
 def _replacement(draft: Draft, instance: Instance) -> Instance | None:

@@ -10,11 +10,14 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.folds.instances import ended_by_itself, failures_after
 from omnitide.fabric.rules.failing import (
+    NextTry,
+    Wanted,
     halted_by,
     is_finished,
     may_retry,
     next_try,
     permanent_failures_after,
+    try_again,
 )
 from omnitide.fabric.state import (
     ENDED,
@@ -40,48 +43,52 @@ def request_stop(draft: Draft, instance: Instance, reason: str) -> None:
         draft.emit(ev.InstanceStopRequested(instance=instance.id, reason=reason))
 
 
-def _needs_generation(agent: Agent, slot: Slot | None, current: Instance | None) -> bool:
+def _needs_generation(agent: Agent, version: int, slot: Slot | None, current: Instance | None) -> bool:
+    """Whether a slot that is wanted, with its next generation of this version, has none that will do."""
     if slot is None or current is None:
         return True
     if current.status in _REPLACEABLE:
         return True
     if current.status in ENDED:
-        return current.version != agent.version or not is_finished(current, agent.spec, slot)
+        return current.version != version or not is_finished(current, agent.versions[version].spec, slot)
     return False
 
 
-def _create(draft: Draft, agent: Agent, numbers: list[int]) -> None:
-    """Next generations for slots: those that need not wait in one event, the others each with its delay."""
-    plain: list[ev.SlotGeneration] = []
-    for number in numbers:
+def _create(draft: Draft, agent: Agent, versions: dict[int, int]) -> None:
+    """Next generations for slots, each of a version: those that need not wait together, the others each with its
+    delay."""
+    plain: dict[int, list[ev.SlotGeneration]] = {}
+    for number, version in versions.items():
         slot = agent.slots.get(number) or Slot(generation=agent.generation_floor)
         current = draft.state.instances.get(slot.current)
         following = ev.SlotGeneration(number, slot.generation + 1)
-        restart = agent.spec.restart
-        permanent = permanent_failures_after(slot, current, agent.version, restart.reset_after)
-        failed = current is not None and current.version == agent.version and ended_by_itself(current)
-        if not failed and not permanent:
-            plain.append(following)
+        restart = agent.versions[version].spec.restart
+        permanent = permanent_failures_after(slot, current, version, restart.reset_after)
+        failed = current is not None and current.version == version and ended_by_itself(current)
+        if current is None or not (failed or permanent):
+            plain.setdefault(version, []).append(following)
             continue
-        not_before_ms, avoid = 0, ""
-        if current is not None and failed:
-            failures = failures_after(slot, current, agent.version, restart.reset_after)
-            not_before_ms, avoid = next_try(draft.header.time_ms, restart, current, failures)
+        if failed:
+            failures = failures_after(slot, current, version, restart.reset_after)
+            then = next_try(draft.header.time_ms, restart, current, failures, permanent)
+        else:
+            then = try_again(current)
         draft.emit(
             ev.InstancesCreated(
                 workload_kind="agent",
                 workload=agent.id,
-                version=agent.version,
+                version=version,
                 slots=(following,),
-                not_before_ms=not_before_ms,
-                avoid=avoid,
+                not_before_ms=then.not_before_ms,
+                avoid=then.avoid,
                 reason="rescheduled",
                 permanent_failures=permanent,
+                avoid_also=then.avoid_also,
             )
         )
-    if plain:
+    for version, following in plain.items():
         draft.emit(
-            ev.InstancesCreated(workload_kind="agent", workload=agent.id, version=agent.version, slots=tuple(plain))
+            ev.InstancesCreated(workload_kind="agent", workload=agent.id, version=version, slots=tuple(following))
         )
 
 
@@ -96,17 +103,19 @@ def settle_agent(draft: Draft, identifier: str, *, reason: str) -> None:
 def settle_slots(draft: Draft, identifier: str, numbers: list[int], *, reason: str) -> None:
     """Some slots of an agent."""
     agent = draft.state.agents[identifier]
-    create: list[int] = []
+    wanted = Wanted(draft.state, agent)
+    create: dict[int, int] = {}
     retire: list[int] = []
     for number in numbers:
         slot = agent.slots.get(number)
         current = draft.state.instances.get(slot.current) if slot is not None else None
         if agent.wants(number):
-            if current is not None and current.status is InstanceStatus.PENDING and current.version != agent.version:
+            version = wanted.version(number)
+            if current is not None and current.status is InstanceStatus.PENDING and current.version != version:
                 draft.emit(ev.InstanceEnded(instance=current.id, status="stopped"))
-                create.append(number)
-            elif _needs_generation(agent, slot, current):
-                create.append(number)
+                create[number] = version
+            elif _needs_generation(agent, version, slot, current):
+                create[number] = version
         elif slot is not None:
             if current is not None and current.status not in ENDED:
                 request_stop(draft, current, reason)
@@ -132,19 +141,20 @@ def _finish_removal(draft: Draft, identifier: str) -> None:
 
 def retry_slot(draft: Draft, identifier: str, number: int) -> None:
     """The next generation of a slot whose current instance has failed for good, because somebody asks for it."""
-    slot = draft.state.agents[identifier].slots[number]
+    agent = draft.state.agents[identifier]
+    slot = agent.slots[number]
     draft.emit(
         ev.InstancesCreated(
             workload_kind="agent",
             workload=identifier,
-            version=draft.state.agents[identifier].version,
+            version=Wanted(draft.state, agent).version(number),
             slots=(ev.SlotGeneration(number, slot.generation + 1),),
             reason="restart",
         )
     )
 
 
-def _unavailable(agent: Agent) -> int:
+def unavailable(agent: Agent) -> int:
     """Replicas that should run and do not: not those that have done their work, or that their policy gave one try."""
     counts = agent.counts
     done = counts.succeeded + (counts.failed if agent.spec.restart.policy == "never" else 0)
@@ -161,9 +171,14 @@ def advance_rollout(draft: Draft, identifier: str) -> None:
         return
     if halted_by(draft.state, agent) is not None:
         return
+    before = draft.before.agents.get(identifier)
+    if before is not None and halted_by(draft.before, before) is not None:
+        # It goes on: what waits in an older version, made while it was halted, is wanted in the new one again.
+        settle_agent(draft, identifier, reason="update")
+        agent = draft.state.agents[identifier]
     cursor = agent.rollout_cursor
     reason = "restart" if agent.versions[agent.version].reason == "restarted" else "update"
-    budget = agent.spec.update.max_unavailable - _unavailable(agent)
+    budget = agent.spec.update.max_unavailable - unavailable(agent)
     while cursor <= agent.replicas:
         slot = agent.slots.get(cursor)
         current = draft.state.instances.get(slot.current) if slot is not None else None
@@ -181,23 +196,11 @@ def advance_rollout(draft: Draft, identifier: str) -> None:
 
 
 def advance_drain(draft: Draft, node: str) -> None:
-    """Move agents' instances off a draining node within their update budget; jobs run to their end there."""
+    """A draining node on which nothing is left is drained. What is there leaves by `moving`, tasks when they end."""
     drained = draft.state.nodes[node]
     if drained.scheduling is not Scheduling.DRAINING:
         return
-    left = 0
-    for identifier in sorted(drained.instances):
-        instance = draft.state.instances[identifier]
-        if instance.status is InstanceStatus.LOST:
-            continue
-        left += 1
-        if instance.kind != "agent" or instance.status in (InstanceStatus.STOPPING, *ENDED):
-            continue
-        agent = draft.state.agents[instance.workload]
-        runs = instance.status is InstanceStatus.RUNNING
-        if not runs or _unavailable(agent) < agent.spec.update.max_unavailable:
-            request_stop(draft, instance, "drain")
-    if left == 0:
+    if all(draft.state.instances[identifier].status is InstanceStatus.LOST for identifier in drained.instances):
         draft.emit(ev.NodeDrained(node=node))
 
 
@@ -226,20 +229,24 @@ def _task_ended(draft: Draft, job: Job, current: Instance) -> None:
 
 
 def _next_task(draft: Draft, job: Job, current: Instance | None) -> None:
-    not_before_ms, avoid = 0, ""
+    then = NextTry()
+    permanent = permanent_failures_after(job.slot, current, 1, None)
     if current is not None and ended_by_itself(current):
         failures = failures_after(job.slot, current, 1, None)
-        not_before_ms, avoid = next_try(draft.header.time_ms, job.spec.restart, current, failures)
+        then = next_try(draft.header.time_ms, job.spec.restart, current, failures, permanent)
+    elif current is not None and permanent:
+        then = try_again(current)
     draft.emit(
         ev.InstancesCreated(
             workload_kind="job",
             workload=job.id,
             version=1,
             slots=(ev.SlotGeneration(1, job.slot.generation + 1),),
-            not_before_ms=not_before_ms,
-            avoid=avoid,
+            not_before_ms=then.not_before_ms,
+            avoid=then.avoid,
             reason="rescheduled" if current is not None else "",
-            permanent_failures=permanent_failures_after(job.slot, current, 1, None),
+            permanent_failures=permanent,
+            avoid_also=then.avoid_also,
         )
     )
 

@@ -1,0 +1,86 @@
+"""What a node still has while a plan is being taken, and whether it can take an instance now."""
+
+from typing import Final
+
+from omnitide.fabric import events as ev
+from omnitide.fabric.state import DriverFact, Node
+from omnitide.model.spec import Constraint, WorkloadSpec
+
+PLATFORM_LABELS: Final = frozenset({"os", "arch", "host"})
+
+
+class Room:
+    """The scratch of one plan on one node: what it takes is not seen by the state yet."""
+
+    __slots__ = ("cpu", "memory", "node", "placements", "ports", "unnamed")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.cpu = node.facts.cpu_milli - node.used_cpu_milli
+        self.memory = node.facts.memory_bytes - node.used_memory_bytes
+        self.ports: set[int] = set()
+        self.unnamed = 0
+        """Ports of the node's range that are promised without a number yet."""
+        self.placements: list[ev.Placement] = []
+
+
+def label_of(node: Node, key: str) -> str | None:
+    """A node's label. `node` is its name; `os`, `arch` and `host` are what the machine declares, where it does.
+
+    What came with the join token goes before what the node says of itself.
+    """
+    if key == "node":
+        return node.name
+    if key in PLATFORM_LABELS:
+        declared = node.facts.platform.get(key)
+        if declared:
+            return declared
+    given = node.join_labels.get(key)
+    return node.facts.labels.get(key) if given is None else given
+
+
+def enforces(driver: DriverFact, spec: WorkloadSpec) -> bool:
+    """What is required never lands where it cannot be enforced, even if the node has changed since the plan."""
+    limits = spec.limits
+    if limits.enforcement != "required":
+        return True
+    demanded = (("cpu", limits.cpu), ("memory", limits.memory), ("pids", limits.pids))
+    return all(name in driver.enforces for name, limit in demanded if limit)
+
+
+def may_run_on(node: Node, spec: WorkloadSpec) -> bool:
+    """Whether the node takes instances at all, with a driver that works and enforces what is required."""
+    driver = node.facts.driver(spec.driver)
+    return node.schedulable and driver is not None and driver.healthy and enforces(driver, spec)
+
+
+def promise(room: Room, spec: WorkloadSpec) -> bool:
+    """Set aside what one instance needs, its ports not chosen yet, if the node could take it now: else nothing."""
+    if not may_run_on(room.node, spec) or not all(_meets(room.node, constraint) for constraint in spec.constraints):
+        return False
+    if spec.resources.cpu > room.cpu or spec.resources.memory > room.memory:
+        return False
+    facts, taken = room.node.facts, room.node.ports
+    static = [port.port for port in spec.ports.values() if port.port]
+    if any(port in taken or port in room.ports for port in static):
+        return False
+    unnamed = room.unnamed + len(spec.ports) - len(static)
+    if unnamed > room.unnamed:
+        used = {*taken, *room.ports, *static}
+        free = facts.port_last - facts.port_first + 1 if facts.port_first else 0
+        if free - sum(facts.port_first <= port <= facts.port_last for port in used) < unnamed:
+            return False
+    room.cpu -= spec.resources.cpu
+    room.memory -= spec.resources.memory
+    room.ports.update(static)
+    room.unnamed = unnamed
+    return True
+
+
+def _meets(node: Node, constraint: Constraint) -> bool:
+    """A node without the label meets `!=`, `not-in` and `absent`."""
+    value = label_of(node, constraint.label)
+    if constraint.operator in ("exists", "absent"):
+        return (value is not None) == (constraint.operator == "exists")
+    hit = value is not None and value in constraint.values
+    return not hit if constraint.operator in ("!=", "not-in") else hit
