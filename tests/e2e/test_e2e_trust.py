@@ -3,6 +3,7 @@
 import json
 import shutil
 import ssl
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -102,3 +103,24 @@ def test_a_copied_identity_runs_nothing_twice(lone: Fabric) -> None:
     lone.cli("down", name="copy")
     lone.until_live()
     assert {one.id: one.handle for one in lone.running("worker", 2)} == before
+
+
+def test_a_copied_data_folder_ends_nothing_and_runs_nothing_twice(lone: Fabric) -> None:
+    """On the same machine, beside the original: its node does not start, and says why and what to do."""
+    lone.up()
+    lone.cli("deploy", WORKER, "--replicas", "2")
+    before = {one.id: one.handle for one in lone.running("worker", 2)}
+    keeper, proxy = lone.keeper_pid(), lone.proxy_pid()
+    subprocess.run(["cp", "-a", str(lone.data()), str(lone.data("copy"))], check=True)
+    (lone.data("copy") / "nexus" / "nexus.json").unlink()  # as for a copy that was made while nothing ran
+    start = lone.client.get_fabric().revision
+    ports = [word for kind in ("api", "node", "grpc") for word in (f"--{kind}-port", "0")]
+    ran = lone.cli("up", *ports, name="copy", code=None)
+    assert ran.returncode != 0
+    assert f"is a copy of {lone.data()}/node, which is still there" in ran.stderr
+    assert "omnitide join" in ran.stderr
+    assert not [one for one in lone.processes("copy") if one.name() == "sh"], "the copy runs what the node runs"
+    lone.cli("down", name="copy")
+    assert (lone.keeper_pid(), lone.proxy_pid()) == (keeper, proxy)
+    assert {one.id: one.handle for one in lone.running("worker", 2)} == before
+    assert not lone.events("node.connected", "instance.exited", after=start)

@@ -212,6 +212,8 @@ class KeeperOptions(msgspec.Struct, frozen=True):
     directory: str
     cgroup: str = "auto"
     max_runs: int = 2000
+    start: bool = True
+    """False: only one that is there is worked with."""
 
 
 async def open_link(
@@ -230,7 +232,8 @@ async def open_link(
 
 def _connect(options: KeeperOptions) -> socket.socket:
     """Raises KeeperUnavailable, Refused, OSError."""
-    start_keeper(options)
+    if options.start:
+        start_keeper(options)
     return connect(options.directory)
 
 

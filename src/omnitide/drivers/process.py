@@ -5,7 +5,10 @@ started when it is first needed and outlives this process; when it is gone, it i
 """
 
 import asyncio
+import contextlib
+import os
 import signal
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 from weakref import WeakSet
@@ -31,6 +34,8 @@ from omnitide.drivers.protocol import (
 from omnitide.node.keeper import protocol
 
 T = TypeVar("T")
+
+_PASS = 0o011
 
 
 class _Hello(msgspec.Struct, frozen=True):
@@ -90,8 +95,12 @@ def signal_number(name: str) -> int:
 class ProcessDriver:
     """The driver `process`: see `drivers.protocol.Driver`."""
 
-    def __init__(self, directory: str, *, cgroup: str = "auto", max_runs: int = 2000) -> None:
-        """`directory`: the keeper's, private to this user. `cgroup`: `auto`, or `off` to do without control groups."""
+    def __init__(
+        self, directory: str, *, cgroup: str = "auto", max_runs: int = 2000, passage: Sequence[str] = ()
+    ) -> None:
+        """`directory`: the keeper's, private to this user. `cgroup`: `auto`, or `off` to do without control groups.
+        `passage`: directories of ours above it, which a run of another user has to pass through on the way to its own:
+        opened for that (never to be listed) before the first such run."""
         self._options = KeeperOptions(directory, cgroup, max_runs)
         self._link: KeeperLink | None = None
         self._connecting = asyncio.Lock()
@@ -103,6 +112,7 @@ class ProcessDriver:
         self._heard: set[RunKey] | None = None
         """Runs heard of since `_learn` began; None when it is not under way."""
         self._closed = False
+        self._passage = tuple(passage)
 
     @property
     def name(self) -> str:
@@ -119,7 +129,7 @@ class ProcessDriver:
                 raise unavailable("this driver has been closed")
             if self._link is not None and not self._link.closed:
                 return self._link
-            if self._outdated is None:
+            if self._outdated is None and self._options.start:
                 self._outdated = await asyncio.to_thread(bring_up_to_date, self._options)
             link = await open_link(self._options, self._pushed, self._lost)
             try:
@@ -194,6 +204,7 @@ class ProcessDriver:
         identity = None
         if launch.user:
             identity = await asyncio.to_thread(process_user.resolve, launch.user)
+            self._open_passage()
         request: dict[str, object] = {
             "instance": launch.key.instance,
             "attempt": launch.key.attempt,
@@ -212,6 +223,18 @@ class ProcessDriver:
         }
         wire = await self._ask("start", WireRun, {"launch": request})
         return to_run(wire)
+
+    def _open_passage(self) -> None:
+        """A folder that cannot be opened only keeps a run from reaching its directory by path: it starts within it."""
+        for folder in self._passage:
+            with contextlib.suppress(OSError):
+                mode = stat.S_IMODE(os.stat(folder).st_mode)
+                if mode & _PASS != _PASS:
+                    os.chmod(folder, mode | _PASS)
+
+    def retire(self) -> None:
+        """Start no keeper from now on: one that ends is not followed by another."""
+        self._options = msgspec.structs.replace(self._options, start=False)
 
     async def stop(self, key: RunKey, *, grace_ms: int | None = None) -> None:
         await self._ask("stop", _Nothing, {**_fields(key), "grace_ms": grace_ms})

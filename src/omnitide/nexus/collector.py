@@ -30,6 +30,13 @@ class CollectorLimits(NamedTuple):
     """So is a growth of the resident memory by this much: few objects may hold large buffers."""
     full_every_s: float = 3600.0
     """How often, in a quiet moment, what had outlived an earlier collection is looked at again."""
+    busy_in_a_row: int = 10
+    """After so many collections while it was busy, the next looks at everything too: what was in use at one of them and
+    is garbage since would else stay for as long as it is never quiet."""
+    most_growth_since_full_bytes: int = 256 << 20
+    """And so does one when the resident memory has grown by this much since everything was looked at."""
+    full_share: float = 0.1
+    """Of the time, collections of everything take no more while it is busy: with a large state each is a long pause."""
 
 
 class Collector:
@@ -44,6 +51,10 @@ class Collector:
         self._process = psutil.Process()
         self._last_work = -1
         self._resident = self._process.memory_info().rss
+        self._resident_at_full = self._resident
+        self._busy = 0
+        """Collections while it was busy since everything was looked at."""
+        self._full_not_before = 0.0
         self._full_at = time.monotonic() + self._limits.full_every_s
 
     async def run(self) -> None:
@@ -63,16 +74,22 @@ class Collector:
         work = self._work()
         quiet, self._last_work = work == self._last_work, work
         objects = gc.get_count()[0]
-        if objects >= self._limits.most_objects or self._grown():
-            self._collect(everything=False)
+        resident = self._process.memory_info().rss
+        if objects >= self._limits.most_objects or resident - self._resident > self._limits.most_growth_bytes:
+            self._collect(everything=self._must_be_full(resident))
         elif not quiet or objects < self._limits.quiet_objects:
             return False
         else:
             self._collect(everything=time.monotonic() >= self._full_at)
         return True
 
-    def _grown(self) -> bool:
-        return self._process.memory_info().rss - self._resident > self._limits.most_growth_bytes
+    def _must_be_full(self, resident: int) -> bool:
+        """Whether one that is forced while it is busy looks at everything."""
+        self._busy += 1
+        if time.monotonic() < self._full_not_before:
+            return False
+        grown = resident - self._resident_at_full
+        return self._busy > self._limits.busy_in_a_row or grown > self._limits.most_growth_since_full_bytes
 
     def _collect(self, *, everything: bool) -> None:
         """What stays is frozen: the next collection does not walk over it again, unless it looks at everything."""
@@ -83,4 +100,8 @@ class Collector:
         found = gc.collect()
         gc.freeze()
         self._resident = self._process.memory_info().rss
-        _log.debug("collected", found=found, everything=everything, took_ms=(time.perf_counter() - began) * 1000)
+        took_s = time.perf_counter() - began
+        if everything:
+            self._resident_at_full, self._busy = self._resident, 0
+            self._full_not_before = time.monotonic() + took_s / self._limits.full_share
+        _log.debug("collected", found=found, everything=everything, took_ms=took_s * 1000)

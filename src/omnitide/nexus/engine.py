@@ -22,6 +22,7 @@ from omnitide.fabric.snapshot import SnapshotDamaged, dump, load
 from omnitide.fabric.state import FabricState, empty_state
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.watching import Committed, Watchers
+from omnitide.operations.happenings.translate import count
 from omnitide.operations.runtime import NotServing
 from omnitide.operations.runtime import Trimmed as RevisionTrimmed
 from omnitide.store.protocol import (
@@ -52,7 +53,8 @@ class EngineLimits(NamedTuple):
     watcher_entries: int = 10_000
     recent_entries: int = 20_000
     snapshot_every: int = 100_000
-    """Entries between snapshots."""
+    """Events between snapshots, each instance of one that is about many counted: they are what a start has to fold. One
+    entry may hold tens of thousands."""
     keep_entries: int = 1_000_000
     """Entries kept for watches and history behind the newest; older ones are trimmed when snapshots allow it."""
     readers: int = 10_000
@@ -115,7 +117,8 @@ class Engine:
         self._retry_at = 0.0
         self._batch_number = 0
         self._closing = False
-        self._snapshot_position = 0
+        self._since_snapshot = 0
+        """Events of the entries behind the newest snapshot."""
         self._snapshot_task: asyncio.Task[None] | None = None
         self._runner: asyncio.Task[None] | None = None
         self.failed: asyncio.Future[EngineFailed] = asyncio.get_running_loop().create_future()
@@ -128,18 +131,20 @@ class Engine:
 
         Raises LogCorrupt, SnapshotDamaged or UnknownEvent where the log cannot be folded.
         """
-        state, snapshot_position = await _newest_snapshot(log)
-        position = state.revision
+        state = await _newest_snapshot(log)
+        position, events = state.revision, 0
         while records := await log.read(position, limit=5000, limit_bytes=16 << 20):
             for record in records:
-                state = apply(state, decode_entry(record.payload))
+                entry = decode_entry(record.payload)
+                state = apply(state, entry)
+                events += count(entry)
             position = records[-1].position
             await asyncio.sleep(0)
         # Collections of a full heap would cost tens of milliseconds each; what was loaded is not garbage.
         gc.collect()
         gc.freeze()
         engine = cls(log, state, clock, limits or EngineLimits())
-        engine._snapshot_position = snapshot_position
+        engine._since_snapshot = events
         engine._runner = asyncio.get_running_loop().create_task(engine._run(), name="engine")
         return engine
 
@@ -364,7 +369,8 @@ class Engine:
             callback(before, self._committed, decided.entries)
         if self._readers:
             self._wake_readers()
-        if self._committed.revision - self._snapshot_position >= self._limits.snapshot_every:
+        self._since_snapshot += sum(count(committed.entry) for committed in decided.entries)
+        if self._since_snapshot >= self._limits.snapshot_every:
             self._begin_snapshot()
 
     def _wake_readers(self) -> None:
@@ -405,12 +411,12 @@ class Engine:
     def _begin_snapshot(self) -> None:
         if self._snapshot_task is not None and not self._snapshot_task.done():
             return
-        self._snapshot_position = self._committed.revision
+        self._since_snapshot = 0
         self._snapshot_task = asyncio.get_running_loop().create_task(self._snapshot(self._committed), name="snapshot")
 
     async def snapshot(self) -> None:
         """Save a snapshot of the committed state now."""
-        self._snapshot_position = self._committed.revision
+        self._since_snapshot = 0
         await self._snapshot(self._committed)
 
     async def _snapshot(self, state: FabricState) -> None:
@@ -429,8 +435,8 @@ class Engine:
             _log.error("snapshot failed", revision=state.revision, error=str(error))
 
 
-async def _newest_snapshot(log: EventLog) -> tuple[FabricState, int]:
-    """The state of the newest snapshot that can be read, and its position. A damaged one is passed over, loudly: the
+async def _newest_snapshot(log: EventLog) -> FabricState:
+    """The state of the newest snapshot that can be read. A damaged one is passed over, loudly: the
     log keeps everything behind the two newest. Without any, the empty state, if the log still begins at its beginning.
 
     Raises LogCorrupt if no snapshot can be read and the entries before them are gone.
@@ -443,10 +449,10 @@ async def _newest_snapshot(log: EventLog) -> tuple[FabricState, int]:
             _log.error("a snapshot is damaged; an older one is tried", revision=info.position, error=str(error))
             damaged = error
             continue
-        return state, info.position
+        return state
     if await log.first_position() > 1:
         raise damaged or LogCorrupt(1, "the log has been trimmed and there is no snapshot of what it held")
-    return empty_state(), 0
+    return empty_state()
 
 
 def _resolve(waiters: list[_Waiter]) -> None:

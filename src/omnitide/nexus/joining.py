@@ -79,7 +79,13 @@ class Joining:
             trust_bundle_pem=self._keyring.authority.trust_bundle().pem.decode(),
             endpoints=list(self._endpoints()),
             server_time_ms=self._clock.now_ms(),
+            name=self._known_name(identifier) or command.name,
         )
+
+    def _known_name(self, identifier: str) -> str:
+        """A join that is repeated changes no name."""
+        node = self._engine.committed().nodes.get(identifier)
+        return node.name if node is not None else ""
 
     def _name(self, facts: Mapping[str, object], identifier: str) -> str:
         """The name asked for as it is; the host's made to fit the grammar, and told apart where it is taken."""

@@ -70,7 +70,8 @@ class Tunnels:
                 stream = "stderr" if log.stream == "stderr" else "stdout"
                 yield LogPiece(log.at_ms, stream, log.attempt, log.data, log.position, log.gap)
             elif body == "error":
-                raise LogsUnavailable(f"{frame.error.message or frame.error.reason}")
+                busy = frame.error.reason == "busy"
+                raise LogsUnavailable(f"{frame.error.message or frame.error.reason}", busy=busy)
             elif body == "end":
                 return
 
@@ -80,13 +81,13 @@ class Tunnels:
             known = self._sessions.engine.committed().nodes.get(node)
             raise NodeAway(known.name if known else node, known.since_ms if known else 0)
         if len(self._waiting) >= MAX_TUNNELS:
-            raise LogsUnavailable(f"{MAX_TUNNELS} streams are open already")
+            raise LogsUnavailable(f"{MAX_TUNNELS} streams are open already", busy=True)
         waiting = self._waiting[name] = _Waiting(node)
         try:
             try:
                 session.open_tunnel(request)
             except TunnelsFull as full:
-                raise LogsUnavailable(str(full)) from full
+                raise LogsUnavailable(str(full), busy=True) from full
             try:
                 link = await asyncio.wait_for(waiting.link, OPEN_TIMEOUT_S)
             except TimeoutError:

@@ -18,6 +18,8 @@ MAX_STARTS: Final = 16
 """Starts under way at once; further ones wait their turn."""
 START_DEADLINE: Final = 30.0
 CALL_DEADLINE: Final = 10.0
+MAX_COMPLAINTS: Final = 1000
+"""That are remembered, so as not to be told again."""
 DRIVER_UNAVAILABLE: Final = "driver-unavailable"
 """Cause of errors that do not tell whether what was asked has been done."""
 
@@ -44,6 +46,8 @@ class Actions:
         self._feed = feed
         self._host = host
         self._clock = clock
+        self._complained: dict[tuple[str, str], str] = {}
+        """What could not be done, to which instance, and why."""
         self._starts = asyncio.Semaphore(MAX_STARTS)
         self._lanes = Lanes[DriverAction](group, self._run)
 
@@ -62,12 +66,12 @@ class Actions:
                         # Only now: a list that came before the answer would have been taken to be too early.
                         self._watching[driver.name].relist()
                 case StopRun(key=key, grace_ms=grace_ms):
-                    if not await self._call("stop", driver.stop(key, grace_ms=grace_ms)):
+                    if not await self._call("stop", key.instance, driver.stop(key, grace_ms=grace_ms)):
                         await self._feed(StopFailed(at_ms=self._clock.now_ms(), key=key))
                 case RemoveRun(key=key):
-                    await self._call("remove a run", driver.remove(key))
+                    await self._call("remove a run", key.instance, driver.remove(key))
                 case RemoveInstance(instance=instance):
-                    done = await self._call("remove an instance", driver.remove_instance(instance))
+                    done = await self._call("remove an instance", instance, driver.remove_instance(instance))
                     await self._feed(InstanceRemoved(at_ms=self._clock.now_ms(), instance=instance, done=done))
 
     async def _start(self, driver: Driver, action: StartRun) -> Stimulus:
@@ -96,13 +100,20 @@ class Actions:
             return Started(at_ms=self._clock.now_ms(), driver=driver.name, run=run)
         return StartUnknown(at_ms=self._clock.now_ms(), key=key)
 
-    async def _call(self, what: str, call: Awaitable[None]) -> bool:
+    async def _call(self, what: str, instance: str, call: Awaitable[None]) -> bool:
         try:
             async with asyncio.timeout(CALL_DEADLINE):
                 await call
         except (DriverError, TimeoutError) as error:
-            log.warning(f"could not {what}", error=str(error) or f"no answer within {CALL_DEADLINE:g} s")
+            said = str(error) or f"no answer within {CALL_DEADLINE:g} s"
+            if self._complained.get((what, instance)) != said:
+                if len(self._complained) >= MAX_COMPLAINTS:
+                    self._complained.clear()
+                # Once, not at each try.
+                self._complained[what, instance] = said
+                log.warning(f"could not {what}", error=said)
             return False
+        self._complained.pop((what, instance), None)
         return True
 
 

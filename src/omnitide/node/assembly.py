@@ -1,8 +1,8 @@
 """The parts of a node proxy as they are on a real machine, put together and run until a signal ends them."""
 
 import asyncio
+import contextlib
 import gc
-import json
 import os
 import random
 import secrets
@@ -16,6 +16,7 @@ from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
 from omnitide.drivers.process import ProcessDriver
 from omnitide.model.names import suggest_name
+from omnitide.node.claim import claim
 from omnitide.node.clock import WallClock
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.grpc_link import GrpcDialer
@@ -27,16 +28,22 @@ from omnitide.node.outbox import OutboxLimits, OutboxUnusable, open_outbox
 from omnitide.node.proxy import Parts, Proxy
 from omnitide.node.renewal import Renewal
 from omnitide.node.session import End, Who
-from omnitide.security.private_files import ensure_private_directory, write_private
+from omnitide.node.telling import Telling
+from omnitide.security.private_files import ensure_private_directory
 from omnitide.telemetry import logs
 
 __all__ = ["End", "Node"]
 
 KEEPER_DIRECTORY: Final = "keeper"
 OUTBOX_FILE: Final = "outbox.db"
-READY_FILE: Final = "node.json"
 BACK_WITHIN_MS: Final = 30_000
 """Announced with an orderly end: a restart of the proxy, for which nothing is to be replaced."""
+LEAVING_MOST_S: Final = 900.0
+"""For instances to end that somebody said he would end; a grace may be ten minutes."""
+LEAVING_LINGER_S: Final = 10.0
+"""After that, for this process to be ended by whom it may concern. One that nobody ends does so itself, and is started
+again where somebody wants it."""
+LEAVING_POLL_S: Final = 0.2
 
 log = logs.get(__name__)
 
@@ -54,8 +61,9 @@ class Node:
         endpoints: tuple[str, ...],
         cgroup: str,
     ) -> None:
-        """Raises IdentityUnusable, OSError."""
+        """Raises IdentityUnusable, FolderCopied, OSError."""
         self._watcher = watcher
+        self._left = asyncio.Event()
         self._data = data
         settings = watcher.settings
         identities = Identities(shown)
@@ -71,14 +79,22 @@ class Node:
             )
         except OutboxUnusable as error:
             raise OSError(str(error)) from error
-        ensure_private_directory(data / KEEPER_DIRECTORY)
-        self._driver = ProcessDriver(str(data / KEEPER_DIRECTORY), cgroup=cgroup)
+        keeper = data / KEEPER_DIRECTORY
+        claim(self._outbox, data, keeper)
+        ensure_private_directory(keeper, passable=True)
+        self._driver = ProcessDriver(str(keeper), cgroup=cgroup, passage=(str(data),))
         self._name = settings.node.name or suggest_name(socket.gethostname()) or identity.node_id
         self._node_id = identity.node_id
         known = Endpoints(self._outbox.endpoints, identity.endpoints, given=endpoints)
         if not known.known:
             raise IdentityUnusable("no Nexus endpoint is known; give one with --endpoint HOST:PORT")
         dialer = GrpcDialer(lambda: identities.shown)
+        self._telling = Telling(data, identity.node_id, self._name, lambda: known.current)
+
+        def welcomed() -> None:
+            identities.welcomed()
+            self._telling.welcomed()
+
         self._proxy = Proxy(
             Parts(
                 who=Who(node_id=identity.node_id, boot_id=boot_id, software=f"omnitide/{__version__}"),
@@ -90,7 +106,7 @@ class Node:
                 endpoints=known,
                 clock=clock,
                 rng=rng,
-                on_welcome=identities.welcomed,
+                on_welcome=welcomed,
                 on_failure=identities.failed,
                 on_settings=dialer.settings,
             )
@@ -106,13 +122,17 @@ class Node:
         )
 
     async def run(self) -> End:
-        """Until SIGTERM or SIGINT, which leave the instances running, or until Nexus has removed this node."""
+        """Until SIGTERM or SIGINT, or until Nexus has removed this node.
+
+        They leave the instances running; Nexus is told to wait for this node. SIGUSR1 before them says that its sender
+        is going to end all instances, and that the node goes; `leaving` in node.json answers that it was heard.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._proxy.stop, "the node proxy stops", BACK_WITHIN_MS)
+        loop.add_signal_handler(signal.SIGUSR1, self._leave)
         self._watcher.subscribe(self._reload)
-        document = {"pid": os.getpid(), "node_id": self._node_id, "name": self._name}
-        write_private(self._data / READY_FILE, json.dumps(document).encode())
+        self._telling.begin()
         # What is loaded by now stays for good: the collector need not look at it again, for ever.
         gc.collect()
         gc.freeze()
@@ -122,6 +142,8 @@ class Node:
                 beside = [
                     group.create_task(self._watcher.run(), name="settings"),
                     group.create_task(self._renewal.run(), name="renewal"),
+                    group.create_task(self._telling.run(lambda: self._proxy.connected_now), name="telling"),
+                    group.create_task(self._end_when_left(), name="leaving"),
                 ]
                 end = await self._proxy.run()
                 for task in beside:
@@ -129,9 +151,25 @@ class Node:
         finally:
             await self._driver.close()
             self._outbox.close()
-            (self._data / READY_FILE).unlink(missing_ok=True)
+            self._telling.end()
         log.info("node proxy ends", why=end.value, instances_left_running=self._proxy.live())
         return end
+
+    def _leave(self) -> None:
+        log.info("this node is shut down: its instances are ended, and Nexus has them run elsewhere")
+        self._driver.retire()
+        self._proxy.leave()
+        self._telling.leaving()
+        self._left.set()
+
+    async def _end_when_left(self) -> None:
+        await self._left.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVING_MOST_S):
+                while self._proxy.live():
+                    await asyncio.sleep(LEAVING_POLL_S)
+        await asyncio.sleep(LEAVING_LINGER_S)
+        self._proxy.stop("this node was shut down", 0)
 
     def _reload(self, _old: Settings, new: Settings) -> None:
         logs.set_level(new.log.level)

@@ -1,8 +1,8 @@
 """The node proxy process: `python -m omnitide.node --data DIR`, on a machine that has joined a fabric.
 
 Exit codes: 0 stopped in order, 1 cannot run now (the reason is on standard error), 2 wrong arguments or configuration,
-4 removed from the fabric, 5 its identity cannot be used, 6 another node proxy has the data directory. Starting it again
-can help after 1 only.
+4 removed from the fabric, 5 its identity cannot be used or its data directory is a copy, 6 another node proxy has the
+data directory. Starting it again can help after 1 only.
 """
 
 import argparse
@@ -14,12 +14,18 @@ from pathlib import Path
 from typing import Final
 
 from omnitide.config import ConfigError, load
+from omnitide.config.descriptors import raise_open_files
+from omnitide.config.disks import words_of
+from omnitide.config.folders import settled
 from omnitide.config.watch import ConfigWatcher
+from omnitide.node.claim import FolderCopied
 from omnitide.node.identities import IdentityNotRead, IdentityUnusable, IdentityVault
+from omnitide.node.keeper.launch import give_open_files
 from omnitide.security.data_lock import DataInUse, lock_data
 from omnitide.security.errors import SecurityError
 from omnitide.security.private_files import PRIVATE_UMASK, ensure_private_directory
 from omnitide.telemetry import logs
+from omnitide.telemetry.log_file import LogFile
 
 IDENTITY_DIRECTORY: Final = "identity"
 LOCK_FILE: Final = "node.lock"
@@ -47,16 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return EXIT_USAGE
-    logs.configure(watcher.settings.log.level, watcher.settings.log.format)
     # What instances make is not under it: the keeper sets theirs.
     os.umask(PRIVATE_UMASK)
-    data = Path(watcher.settings.node.data_dir).expanduser().absolute()
+    data = settled(watcher.settings.node.data_dir)
     try:
-        ensure_private_directory(data)
+        log = watcher.settings.log
+        file = LogFile(given.log_file, log.max_bytes, log.keep) if given.log_file else None
+        logs.configure(log.level, log.format, file=file)
+        # Instances keep what this process was given: not every program can deal with more.
+        give_open_files(*raise_open_files())
+        # Others may pass through to the directories of instances that run as them; every file here is private itself.
+        ensure_private_directory(data, passable=True)
         with lock_data(data, LOCK_FILE, "node proxy"):
             return _run(watcher, data, tuple(given.endpoint or ()), given.cgroup)
-    except (SecurityError, IdentityUnusable, DataInUse, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (SecurityError, IdentityUnusable, FolderCopied, DataInUse, OSError) as error:
+        logs.last_words("the node proxy cannot go on", words_of(error, data))
         match error:
             case DataInUse():
                 return EXIT_HELD
@@ -86,6 +97,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--endpoint", action="append", metavar="HOST:PORT", help="Nexus to dial before those known")
     parser.add_argument("--cgroup", choices=("auto", "off"), default="auto", help="whether to use control groups")
+    parser.add_argument("--log-file", help="file to log to, which is then bounded (default: standard error)")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--log-format", choices=("console", "json"))
     return parser.parse_args(arguments)

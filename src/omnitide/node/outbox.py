@@ -143,6 +143,32 @@ class Outbox:
         if tuple(endpoints) != self.endpoints:
             self._write(lambda: self._set_meta("endpoints", " ".join(endpoints)))
 
+    @property
+    def folder(self) -> str:
+        """Which folder this is the outbox of, in the words of whoever claimed it; empty if nobody has."""
+        return self._meta("folder")
+
+    def save_folder(self, folder: str) -> None:
+        if folder != self.folder:
+            self._write(lambda: self._set_meta("folder", folder))
+
+    def forget_desired(self) -> None:
+        """What should run is for Nexus to say anew: whoever opens this outbox next starts nothing by himself. What is
+        known of instances stays, and is told."""
+
+        def forget() -> None:
+            self._connection.execute("DELETE FROM assignments")
+            self._connection.execute("DELETE FROM specs")
+            self._set_meta("revision", "0")
+
+        self._write(forget)
+        self._restored = msgspec.structs.replace(self._restored, revision=0, assignments=(), specs={})
+
+    def begin_elsewhere(self) -> None:
+        """Go on as the memory of another folder than the one that wrote this."""
+        self.forget_desired()
+        self.renew_id()
+
     def restored(self, at_ms: int) -> Restored:
         """What was remembered when the outbox was opened, once."""
         restored, self._restored = self._restored, Restored(at_ms=at_ms, log_id="", revision=0)

@@ -11,7 +11,7 @@ Everything here runs in one task group. Cancelling `run` is the death of the pro
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -38,7 +38,7 @@ from omnitide.node.reconciler import Reconciler
 from omnitide.node.records import Phase, Report
 from omnitide.node.retention import Retention
 from omnitide.node.session import Dialer, End, Session, Who
-from omnitide.node.stimuli import Connected, DesiredReceived, DriverLost, Recovered, Stimulus, TimerFired
+from omnitide.node.stimuli import Connected, DesiredReceived, DriverLost, Leaving, Recovered, Stimulus, TimerFired
 from omnitide.node.timers import Timers
 from omnitide.node.tunnels import Tunnels
 from omnitide.node.watching import Watching
@@ -55,6 +55,7 @@ STOP_DEADLINE: Final = 2.0
 EMPTYING_DEADLINE: Final = 600.0
 """For instances to end on a node that was removed from the fabric; a grace may be as long."""
 EMPTYING_POLL: Final = 0.2
+SHUT_DOWN: Final = "this node is being shut down"
 
 log = logs.get(__name__)
 
@@ -98,6 +99,7 @@ class Proxy:
         self._facts = parts.host.facts()
         self._survey_wake = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._leaving = False
         self._session = Session(
             who=parts.who,
             dialer=parts.dialer,
@@ -133,8 +135,23 @@ class Proxy:
                         done.cancel()
         return end
 
-    def stop(self, reason: str, back_within_ms: int = 0) -> None:
-        """End in order: say goodbye, leave the instances as they are."""
+    def leave(self) -> None:
+        """All instances here are about to be ended, by whoever says so: start none, count no such end as a failure,
+        tell Nexus of them. `stop` is then a goodbye for good: Nexus has them run elsewhere at once, and if this node is
+        started again, nothing starts before Nexus has said what should run."""
+        if not self._leaving:
+            self._leaving = True
+            # Told before any end: what takes the place of those that end must not be placed here.
+            self._facts = replace(self._facts, drivers=self._offered(self._facts.drivers))
+            self._session.changed()
+            self._inbox.append((Leaving(at_ms=self._clock.now_ms()), None))
+            self._wake.set()
+
+    def stop(self, reason: str, back_within_ms: int) -> None:
+        """End in order: say goodbye, leave the instances as they are. `back_within_ms`: when Nexus may expect this node
+        again, with its instances; 0, or whatever is given after `leave`: not by itself, and without them."""
+        if self._leaving:
+            reason, back_within_ms = SHUT_DOWN, 0
         self._session.stop(reason, back_within_ms)
         self._stopped.set()
 
@@ -228,6 +245,8 @@ class Proxy:
         if not session.done():
             await asyncio.wait((session,), timeout=STOP_DEADLINE)
         end = session.result() if session.done() else End.STOPPED
+        if self._leaving and self._session.said_goodbye:
+            self._outbox.forget_desired()
         if end is End.REMOVED:
             await self._empty()
         return end
@@ -289,12 +308,18 @@ class Proxy:
     async def _survey(self) -> bool:
         """Look at host and drivers; what has changed is told to Nexus. True if all is well."""
         infos = await self._probe()
-        facts = replace(self._parts.host.facts(), drivers=tuple(infos))
+        facts = replace(self._parts.host.facts(), drivers=self._offered(infos))
         if facts != self._facts:
             self._facts = facts
             self._session.changed()
         on_disk = not self._outbox.in_memory or self._outbox.return_to_disk()
         return on_disk and all(info.healthy for info in infos)
+
+    def _offered(self, infos: Iterable[DriverInfo]) -> tuple[DriverInfo, ...]:
+        """The drivers as Nexus may count on them."""
+        if not self._leaving:
+            return tuple(infos)
+        return tuple(replace(info, healthy=False, detail=SHUT_DOWN) for info in infos)
 
     async def _survey_forever(self) -> None:
         while True:

@@ -49,6 +49,7 @@ from omnitide.node.stimuli import (
     DesiredReceived,
     DriverLost,
     InstanceRemoved,
+    Leaving,
     Recovered,
     Restored,
     RunChanged,
@@ -84,6 +85,7 @@ class Reconciler:
         self._instances: dict[str, Instance] = {}
         self._retained = Retained(retention or Retention())
         """Those that have ended and are no longer wanted."""
+        self._leaving = False
         self._out: list[Instruction] = []
 
     def handle(self, stimulus: Stimulus) -> list[Instruction]:
@@ -117,6 +119,8 @@ class Reconciler:
                 self._recovered.discard(driver)
             case Restored():
                 self._on_restored(stimulus, now)
+            case Leaving():
+                self._leaving = True
             case _:
                 raise TypeError(f"the reconciler does not know the stimulus {type(stimulus).__name__}")
         return self._out
@@ -332,7 +336,8 @@ class Reconciler:
         if not self._ready(instance):
             return
         if instance.wanted:
-            if instance.phase is None or (instance.phase is Phase.WAITING and instance.due):
+            begins = instance.phase is None or (instance.phase is Phase.WAITING and instance.due)
+            if begins and not self._leaving:
                 self._begin(instance, now)
         elif instance.unwanted:
             if instance.phase in (Phase.STARTING, Phase.RUNNING):
@@ -382,7 +387,7 @@ class Reconciler:
 
     def _missing(self, instance: Instance, now: int) -> None:
         """The driver has no run for a live attempt."""
-        if instance.phase is Phase.STARTING and instance.wanted:
+        if instance.phase is Phase.STARTING and instance.wanted and not self._leaving:
             self._start(instance, now)
             return
         message = "the driver has no trace of the run"
@@ -391,7 +396,13 @@ class Reconciler:
     def _attempt_ended(self, instance: Instance, ending: Ending, now: int) -> None:
         """The current attempt is over, or could not start: decide what follows."""
         instance.ending = ending
-        if instance.phase is Phase.STOPPING or instance.unwanted:
+        left = self._leaving and ending.asked_for and instance.wanted
+        if left and self._stays(instance):
+            # It waits for this node, and is due as soon as that is one again.
+            instance.next_attempt_at_ms, instance.due = now, True
+            self._mark(instance, Phase.WAITING, now)
+            return
+        if left or instance.phase is Phase.STOPPING or instance.unwanted:
             self._end(instance, Outcome.STOPPED, now)
             return
         if instance.assignment is None or instance.assignment.goal is not Goal.RUN:
@@ -416,6 +427,13 @@ class Reconciler:
             self._out.append(SetTimer(key=(RESTART, instance.id), delay_ms=step.delay_ms))
         else:
             self._converge(instance, now)
+
+    def _stays(self, instance: Instance) -> bool:
+        """Whether it is to run on this node or not at all."""
+        try:
+            return instance.assignment is not None and self._desired.spec(instance.assignment).on_disconnect == "keep"
+        except SpecUnreadable:
+            return False
 
     def _end(self, instance: Instance, outcome: Outcome, now: int) -> None:
         if instance.phase is Phase.WAITING:

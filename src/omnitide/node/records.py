@@ -73,6 +73,11 @@ class Ending(msgspec.Struct, frozen=True):
     """Trying again on this node cannot help."""
 
     @property
+    def asked_for(self) -> bool:
+        """Somebody ended it; whether it would have gone on, or how it would have ended, is not known."""
+        return self.reason in ("stopped", "killed", "unknown")
+
+    @property
     def success(self) -> bool:
         return self.code == 0 and self.signal is None
 

@@ -144,6 +144,8 @@ class Session:
         self._on_failure = on_failure
         self._stopping = asyncio.Event()
         self._goodbye = pb.Goodbye()
+        self.said_goodbye = False
+        """It was sent: Nexus knows, unless the connection broke at the same time."""
         self._stands = False
         self._wake = asyncio.Event()
         """Something is to be sent."""
@@ -176,8 +178,9 @@ class Session:
             self._resync = self._resync or reason
             self._wake.set()
 
-    def stop(self, reason: str, back_within_ms: int = 0) -> None:
-        """Say goodbye and end; `run` returns soon after."""
+    def stop(self, reason: str, back_within_ms: int) -> None:
+        """Say what there is to say, then goodbye, and end; `run` returns soon after. `back_within_ms` 0: not by itself,
+        and nothing runs here any more."""
         self._goodbye = pb.Goodbye(reason=reason, back_within_ms=back_within_ms)
         self._stopping.set()
         self._wake.set()
@@ -367,7 +370,9 @@ class Session:
             if self._stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GOODBYE_DEADLINE):
+                        await self._send_reports(link)
                         await link.send(pb.NodeMessage(goodbye=self._goodbye))
+                        self.said_goodbye = True
                 return "goodbye"
             if self._resync is not None:
                 return self._resync

@@ -88,6 +88,11 @@ class TimerFired(Stimulus, frozen=True, kw_only=True):
     """As given in SetTimer."""
 
 
+class Leaving(Stimulus, frozen=True, kw_only=True):
+    """All that runs here is about to be ended by somebody else, and this node to go: nothing is started any more, and
+    what is stopped now has been stopped, as if it had been asked for here: it has not failed."""
+
+
 class Connected(Stimulus, frozen=True, kw_only=True):
     """A session has begun: revisions before it mean nothing, the next Desired is a full one."""
 

@@ -28,6 +28,8 @@ class Watching:
         self._clock = clock
         self.listed = asyncio.Event()
         """Set once the runs have been listed for the first time."""
+        self._complained = ""
+        """Why it is not available, as told last; empty while it is."""
         self._relist = asyncio.Event()
         self._unsure: set[RunKey] | None = None
         """While a list is being made: runs started meanwhile."""
@@ -60,13 +62,22 @@ class Watching:
                     async for stimulus in changes:
                         await self._feed(stimulus)
                         self.listed.set()
+                        self._well()
                 reason = "its watch ended"
             except (DriverError, TimeoutError) as error:
                 reason = str(error) or "no answer in time"
-            log.warning("the driver is not available", driver=self._driver.name, reason=reason)
+            if reason != self._complained:
+                # Once, not at each try: it may be away for days.
+                self._complained = reason
+                log.warning("the driver is not available", driver=self._driver.name, reason=reason)
             await self._feed(DriverLost(at_ms=self._clock.now_ms(), driver=self._driver.name))
             wait = RETRY[0] if loop.time() - began > RETRY[1] else min(wait * 2, RETRY[1])
             await asyncio.sleep(wait)
+
+    def _well(self) -> None:
+        if self._complained:
+            self._complained = ""
+            log.info("the driver is available again", driver=self._driver.name)
 
     async def _changes(self) -> AsyncGenerator[Stimulus]:
         """The list of runs, then every change; a list again whenever it is asked for.

@@ -73,6 +73,8 @@ class JoinResult:
     """A join that succeeded; the identity is stored."""
 
     identity: NodeIdentity
+    name: str
+    """By which the fabric calls this node."""
     clock_skew_ms: int
     """Nexus's clock minus ours, to within a second or so."""
     warnings: tuple[str, ...]
@@ -101,8 +103,8 @@ async def join(
     """Join the fabric whose Nexus is at `url` and store the identity in `directory`.
 
     The private key is made here, stored with mode 0600, and never sent; a join that is repeated with the same directory
-    uses the same key. `on_hop` is called with each hop before it is taken (`route` stands for all up to the first
-    answer). With `replace`, an identity that is there is
+    uses the same key. `on_hop` is called with each hop before it is taken, when the one before it has
+    been passed (`route` stands for all up to the first connection). With `replace`, an identity that is there is
     replaced once the join has succeeded. Raises JoinFailed; InsecureFile or OSError if the directory cannot be used.
     """
     store = IdentityStore(directory)
@@ -117,8 +119,7 @@ async def join(
     candidates = await resolve(address, timeouts)
     _tell(on_hop, Hop.ROUTE)
     async with open_tls(address, candidates, first_contact_context(), timeouts) as connection:
-        _tell(on_hop, Hop.FINGERPRINT)
-        contact = await _first_contact(connection, parsed, clock, timeouts)
+        contact = await _first_contact(connection, parsed, clock, timeouts, on_hop)
     _tell(on_hop, Hop.CLOCK)
     _check_clock(contact.skew, clock())
 
@@ -131,8 +132,8 @@ async def join(
         return await request(connection, "POST", JOIN_PATH, Hop.TOKEN, timeouts, msgspec.json.encode(join_request))
 
     response = await _with_nexus(address, candidates, contact, clock, timeouts, ask)
-    _tell(on_hop, Hop.IDENTITY)
     answer = _join_answer(response)
+    _tell(on_hop, Hop.IDENTITY)
     now = clock()
     identity = NodeIdentity(
         fabric_id=answer.fabric_id,
@@ -146,7 +147,7 @@ async def join(
     _check_identity(identity, contact.bundle, skew, now)
     await asyncio.to_thread(store.finish_join, identity)
     warnings = (_skew_text(skew) + ". " + _CLOCK_HINT,) if abs(skew) > MAX_SKEW else ()
-    return JoinResult(identity, round(skew.total_seconds() * 1000), warnings)
+    return JoinResult(identity, answer.name or answer.node_id, round(skew.total_seconds() * 1000), warnings)
 
 
 def _tell(on_hop: Callable[[Hop], None] | None, hop: Hop) -> None:
@@ -173,8 +174,11 @@ def _parse_token(token: str) -> JoinToken:
         raise JoinFailed(Hop.TOKEN, str(error), hint) from error
 
 
-async def _first_contact(connection: Connection, token: JoinToken, clock: Clock, timeouts: Timeouts) -> _Contact:
+async def _first_contact(
+    connection: Connection, token: JoinToken, clock: Clock, timeouts: Timeouts, on_hop: Callable[[Hop], None] | None
+) -> _Contact:
     """Ask an unknown peer for its CA, and believe it only if the token's fingerprint says so."""
+    _tell(on_hop, Hop.PORT)
     asked = clock()
     response = await request(connection, "GET", CA_PATH, Hop.PORT, timeouts)
     answered = clock()
@@ -183,6 +187,7 @@ async def _first_contact(connection: Connection, token: JoinToken, clock: Clock,
         detail = f"what listens on {where} answered {CA_PATH} with status {response.status}: it is no Nexus, or not yet"
         hint = "Check host and port; the default port of Nexus is 7400."
         raise JoinFailed(Hop.PORT, detail, hint, retryable=response.status >= 500)
+    _tell(on_hop, Hop.FINGERPRINT)
     try:
         bundle = TrustBundle.parse(_bundle_pem(response.body))
     except (BadTrustBundle, *_NOT_JSON) as error:

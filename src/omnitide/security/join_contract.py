@@ -83,6 +83,8 @@ class JoinAnswer(msgspec.Struct, frozen=True):
     trust_bundle_pem: str
     endpoints: list[str]
     server_time_ms: TimeMs
+    name: str = ""
+    """By which the fabric calls this node."""
 
 
 class JoinProblem(msgspec.Struct, frozen=True):

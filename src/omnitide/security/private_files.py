@@ -14,6 +14,8 @@ MAX_PRIVATE_BYTES = 1 << 20
 PRIVATE_UMASK = 0o077
 """For a process all of whose files are its owner's alone, those that libraries make included."""
 
+_OTHERS = 0o077
+_OTHERS_SEE = 0o066
 _POSIX = os.name == "posix"
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -28,20 +30,28 @@ class InsecureFile(SecurityError):
         self.hint = hint
 
 
-def ensure_private_directory(path: Path) -> None:
-    """Make a directory of mode 0700 (with its parents) or check that it is one. Raises InsecureFile or OSError."""
+def ensure_private_directory(path: Path, *, passable: bool = False) -> None:
+    """Make a directory of mode 0700 (with its parents) or check that it is one. Raises InsecureFile or OSError.
+
+    `passable`: others may pass through to what they know by name (0711), for a directory whose files are all private
+    themselves and below which lies something that belongs to another user. They still cannot list it or write to it.
+    """
     try:
         path.mkdir(mode=0o700, parents=True)
     except FileExistsError:
-        check_private_directory(path)
+        check_private_directory(path, passable=passable)
         return
     if _POSIX:
         path.chmod(0o700)  # against an unusual umask
 
 
-def check_private_directory(path: Path) -> None:
-    """Raises InsecureFile unless the directory is the owner's alone; FileNotFoundError if there is none."""
-    _check_private(path, path.stat(), "a directory with secrets", "chmod 700")
+def check_private_directory(path: Path, *, passable: bool = False) -> None:
+    """Raises InsecureFile unless the directory is the owner's alone; FileNotFoundError if there is none.
+
+    `passable`: as for `ensure_private_directory`.
+    """
+    command, forbidden = ("chmod go-rw", _OTHERS_SEE) if passable else ("chmod 700", _OTHERS)
+    _check_private(path, path.stat(), "a directory with secrets", command, forbidden)
 
 
 def read_private(path: Path) -> bytes:
@@ -60,13 +70,14 @@ def read_private(path: Path) -> bytes:
     return data
 
 
-def write_private(path: Path, data: bytes, *, exclusive: bool = False) -> None:
+def write_private(path: Path, data: bytes, *, exclusive: bool = False, passable: bool = False) -> None:
     """Write a file of mode 0600 durably and atomically: readers see the old content or the new, also after a crash.
 
-    The directory is made if absent. With `exclusive`, an existing file is left alone and FileExistsError raised, even
-    if two processes try at once. Raises InsecureFile or OSError (a full disk leaves the old content).
+    The directory is made if absent (`passable`: as for `ensure_private_directory`). With `exclusive`, an existing file
+    is left alone and FileExistsError raised, even if two processes try at once. Raises InsecureFile or OSError (a full
+    disk leaves the old content).
     """
-    ensure_private_directory(path.parent)
+    ensure_private_directory(path.parent, passable=passable)
     # The process id keeps two processes apart; what a crash leaves behind is overwritten by the next with that id.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -110,13 +121,13 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _check_private(path: Path, status: os.stat_result, what: str, command: str) -> None:
+def _check_private(path: Path, status: os.stat_result, what: str, command: str, forbidden: int = _OTHERS) -> None:
     if not _POSIX:
         return
     if status.st_uid not in (os.geteuid(), 0):
         hint = "Files with secrets must belong to the user that runs omnitide, or to root."
         raise InsecureFile(path, f"{what} belongs to user {status.st_uid}, not to {os.geteuid()}", hint)
     mode = stat.S_IMODE(status.st_mode)
-    if mode & 0o077:
+    if mode & forbidden:
         problem = f"{what} is open to others (mode {mode:04o})"
         raise InsecureFile(path, problem, f"If nobody else has read it: {command} {path}")

@@ -174,7 +174,7 @@ def _fields(text: str, prefix: str, kind: str, sizes: tuple[int, ...]) -> list[b
         )
     for character in "".join(parts):
         if character not in _VALUES:
-            raise MalformedToken("character", f"a {kind} never has the character {character!r}{_advice(character)}")
+            raise MalformedToken("character", f"{_one(kind)} never has the character {character!r}{_advice(character)}")
     lengths = [_chars(size) for size in sizes]
     lengths[-1] += _chars(_CHECKSUM_BYTES)
     if [len(part) for part in parts] != lengths:
@@ -193,13 +193,17 @@ def _check_kind(text: str, prefix: str, kind: str) -> None:
     if not text:
         raise MalformedToken("empty", f"the {kind} is empty")
     if len(text) > MAX_TOKEN_CHARS:
-        raise MalformedToken("length", f"{len(text)} characters are too many for a {kind}")
+        raise MalformedToken("length", f"{len(text)} characters are too many for {_one(kind)}")
     if text.startswith(prefix + "_"):
         return
     other = {JOIN_PREFIX: "a join token", API_PREFIX: "an API token"}.get(text.partition("_")[0])
     if other:
-        raise MalformedToken("kind", f"this is {other}; here a {kind} is needed ({prefix}_...)")
-    raise MalformedToken("kind", f"a {kind} begins with {prefix}_")
+        raise MalformedToken("kind", f"this is {other}; here {_one(kind)} is needed ({prefix}_...)")
+    raise MalformedToken("kind", f"{_one(kind)} begins with {prefix}_")
+
+
+def _one(kind: str) -> str:
+    return f"{'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
 
 
 def _advice(character: str) -> str:

@@ -302,3 +302,37 @@ async def test_a_removed_node_stops_all_and_exits_with_4(node: NodeProcess) -> N
     assert node.process is not None
     assert await asyncio.wait_for(node.process.wait(), DEADLINE_S) == 4
     assert not psutil.pid_exists(pid)
+
+
+def open_the_way(place: Path) -> None:
+    """Let others pass through the folders above, as they may on a machine with its data in /var/lib."""
+    for parent in place.parents:
+        status = parent.stat()
+        if status.st_uid == os.geteuid() and parent != Path("/") and status.st_mode & 0o011 != 0o011:
+            parent.chmod(status.st_mode | 0o011)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs instances as others")
+async def test_an_instance_of_another_user_reaches_its_directory_and_survives_a_restart_of_the_proxy(
+    node: NodeProcess,
+) -> None:
+    """Its way is open, what lies beside it is not, and the proxy starts again on folders that let it through."""
+    open_the_way(node.data)
+    script = (
+        'exec 2>/dev/null; echo kept > "$PWD/file" && cat "$PWD/file"; '
+        f"ls {node.data} {node.data}/keeper {node.data}/keeper/work; cat {node.data}/outbox.db {node.data}/node.json; "
+        "id -un; exec sleep 1000"
+    )
+    await node.start()
+    link, _ = await node.welcomed()
+    await node.desire(link, web=shell(script, user="nobody"))
+    (handle,) = {report.handle for report in await node.reports(link, running("web")) if report.handle}
+    async with asyncio.timeout(DEADLINE_S):
+        while b"nobody" not in (said := (await read_log(node, link, pb.LogsRequest(instance="web")))[0]):
+            await asyncio.sleep(0.05)
+    assert said == b"kept\nnobody\n"
+    assert await node.terminate() == 0
+
+    await node.start()
+    _, hello = await node.welcomed()
+    assert [(report.instance, report.handle) for report in hello.instances] == [("web", handle)]

@@ -49,6 +49,6 @@ def test_programs_are_looked_up_as_a_shell_does(tmp_path):
     (tmp_path / "tool").touch()
     found = spawn.existing_programs("tool", ("/no/tool", "./tool"), str(tmp_path))
     assert found == ("./tool",)
-    with pytest.raises(Refused, match="/no/tool") as caught:
+    with pytest.raises(Refused, match=r"^tool: not on the node's PATH$") as caught:
         spawn.existing_programs("tool", ("/no/tool",), str(tmp_path))
     assert caught.value.cause == "command-not-found"

@@ -272,6 +272,38 @@ def test_an_orderly_stop_leaves_the_instances_alone() -> None:
     virtual(scenario)
 
 
+def test_a_node_that_is_left_says_goodbye_for_good_and_starts_nothing_before_nexus_has_spoken() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        wanted = world.assignment("a"), world.assignment("b", spec=AgentSpec(command=("run",), on_disconnect="keep"))
+        link, _ = await world.nexus.welcomed()
+        await world.desire(link, *wanted)
+        await until(lambda: all_running(world, 2))
+        world.proxy.leave()
+        async with asyncio.timeout(60):
+            while (message := await link.receive()).WhichOneof("body") != "facts":
+                pass
+        assert [driver.healthy for driver in message.facts.drivers] == [False], "nothing more is to be placed here"
+        for name in ("a", "b"):
+            world.runtime.finish(RunKey(name, 1), Exit(code=None, signal=15, reason="stopped"))
+        seen = await world.reports(link, lambda r: r.instance == "b" and r.phase == pb.PHASE_WAITING)
+        assert "a ended 1 stopped" in seen
+        assert await world.stop() is End.STOPPED
+        while (message := await link.receive()).WhichOneof("body") != "goodbye":
+            pass
+        assert (message.goodbye.reason, message.goodbye.back_within_ms) == ("this node is being shut down", 0)
+
+        await world.driver.close()
+        world.start()
+        link, hello = await world.nexus.welcomed()
+        assert [short(r) for r in hello.instances] == ["a ended 1 stopped", "b waiting 1"]
+        assert world.runtime.live() == []
+        await world.desire(link, wanted[1])
+        await world.reports(link, running("b", 2))
+        assert world.runtime.live() == [RunKey("b", 2)]
+
+    virtual(scenario)
+
+
 def test_a_stop_does_not_wait_for_a_nexus_that_does_not_answer() -> None:
     async def scenario(world: NodeWorld) -> None:
         await world.nexus.accept()

@@ -28,6 +28,7 @@ from omnitide.node.stimuli import (
     DesiredReceived,
     DriverLost,
     InstanceRemoved,
+    Leaving,
     Recovered,
     RunChanged,
     Started,
@@ -640,3 +641,82 @@ def test_every_change_is_remembered_and_reported_once() -> None:
         saved = [i.record.report for i in out if isinstance(i, SaveRecord)]
         assert saved == reports(out)
         assert saved
+
+
+# A node that goes
+
+
+def stops(node: Node, name: str = "a", reason: str = "stopped", code: int | None = None) -> list[Instruction]:
+    """The end of a run that somebody has stopped."""
+    exit_ = Exit(code=code, signal=None if code is not None else 15, reason=reason, ended_at_ms=node.now)
+    ended = replace(run(name, 1, at_ms=node.now), state=RunState.EXITED, exit=exit_)
+    return node.handle(RunChanged(at_ms=node.now, driver="process", run=ended))
+
+
+STAYS = replace(AGENT, on_disconnect="keep", restart=Restart(attempts=0))
+
+
+def test_on_a_node_that_is_left_nothing_starts_and_what_is_stopped_has_been_stopped() -> None:
+    """Nexus has it run elsewhere at once; nothing of it counts as a failure."""
+    node = Node()
+    node.running("a", replace(AGENT, restart=Restart(attempts=0)))
+    node.running("b", JOB)
+    node.handle(Leaving(at_ms=node.now))
+    assert actions(node.desire(node.assign("c"))) == []
+    out = stops(node, "a") + stops(node, "b", "killed")
+    assert told(out) == [("ended", 1, Outcome.STOPPED)] * 2
+    assert actions(out) == []
+    assert [report.ending.reason for report in reports(out) if report.ending] == ["stopped", "killed"]
+
+
+def test_what_is_to_stay_with_its_node_waits_for_that_node_to_be_one_again() -> None:
+    node = Node()
+    node.running("a", STAYS)
+    node.handle(Leaving(at_ms=node.now))
+    stopping = replace(run("a", 1, at_ms=node.now), state=RunState.STOPPING)
+    node.handle(RunChanged(at_ms=node.now, driver="process", run=stopping))
+    out = stops(node, "a")
+    assert told(out) == [("waiting", 1, None)]
+    assert actions(out) == []
+    (record,) = node.reconciler.snapshot(node.now).records
+    assert record.restarts == 0
+
+
+def test_what_ends_by_itself_on_a_node_that_is_left_has_ended() -> None:
+    node = Node()
+    node.running("a", JOB)
+    node.running("b")
+    node.handle(Leaving(at_ms=node.now))
+    assert told(node.exits(0, "a")) == [("ended", 1, Outcome.SUCCEEDED)]
+    out = node.exits(1, "b")
+    assert told(out) == [("waiting", 1, None)]
+    assert actions(out) == [], "nothing is started again"
+
+
+def test_after_it_was_left_a_node_starts_what_it_still_remembers_at_once() -> None:
+    """As when it could not say goodbye: it is a node that was cut off."""
+    node = Node()
+    node.running("a", STAYS)
+    node.handle(Leaving(at_ms=node.now))
+    stops(node)
+    later = Node(recovered=False, connected=False)
+    later.now += 60_000
+    out = later.handle(node.reconciler.snapshot(later.now))
+    assert actions(out) == [("restart", "a", 0)]
+    later.recover()
+    assert actions(later.fires("restart")) == [("start", "a", 2)]
+
+
+def test_what_a_node_no_longer_knows_to_be_wanted_waits_for_what_nexus_says() -> None:
+    """As after a goodbye for good."""
+    node = Node()
+    assignment = node.running("a", STAYS)
+    node.handle(Leaving(at_ms=node.now))
+    stops(node)
+    remembered = node.reconciler.snapshot(node.now)
+    later = Node(recovered=False, connected=False)
+    later.specs = node.specs
+    later.handle(replace(remembered, assignments=(), specs={}, revision=0))
+    later.recover()
+    assert actions(later.fires("restart")) == []
+    assert actions(later.connect("log", assignment)) == [("start", "a", 2)]

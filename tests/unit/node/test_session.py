@@ -111,7 +111,7 @@ def virtual(test: Callable[[World], Awaitable[None]], endpoints: tuple[str, ...]
         task = asyncio.create_task(world.session.run())
         await test(world)
         assert not task.done(), task
-        world.session.stop("the test is over")
+        world.session.stop("the test is over", 5_000)
         assert await asyncio.wait_for(task, 60) is End.STOPPED
 
     run_virtual(main())
@@ -595,5 +595,20 @@ def test_cancelling_a_session_leaves_no_task_behind() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
         with pytest.raises(LinkClosed):
             await link.receive()
+
+    run_virtual(main())
+
+
+def test_what_there_is_to_report_is_told_before_the_goodbye() -> None:
+    async def main() -> None:
+        world = World()
+        task = asyncio.create_task(world.session.run())
+        link, _ = await world.nexus.welcomed()
+        world.report("a", "b")
+        world.session.stop("shut down", 0)
+        assert [report.instance for report in (await receive(link, "reports")).reports.reports] == ["a", "b"]
+        assert (await receive(link, "goodbye")).goodbye.back_within_ms == 0
+        assert await task is End.STOPPED
+        assert world.session.said_goodbye
 
     run_virtual(main())

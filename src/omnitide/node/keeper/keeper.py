@@ -9,7 +9,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from omnitide.node.keeper import linux, protocol, recovery, starting, upgrade
+from omnitide.node.keeper import linux, place, protocol, recovery, starting, upgrade
 from omnitide.node.keeper.cgroup import Cgroups
 from omnitide.node.keeper.cgroup_mounts import discover_here
 from omnitide.node.keeper.journal import Journal
@@ -43,6 +43,22 @@ class Options(NamedTuple):
 
 class AlreadyRunning(Exception):
     """Another keeper has this directory."""
+
+
+def _claim(paths: Paths, now: place.Place, *, resumed: bool) -> str:
+    """Write into the directory that it is this keeper's; where it was copied from, if it was. Raises OSError.
+
+    A copy has the id of the original's keeper by which its processes and control groups are found: it gets another one.
+    """
+    then = place.read(paths.place)
+    copied_from = ""
+    if then is not None and not resumed and not place.is_same(then, now):
+        copied_from = then.directory
+        note(f"this directory is a copy of {then.directory}: what its journal tells of ran there, and is left alone")
+        if os.path.lexists(paths.identity):
+            os.unlink(paths.identity)
+    place.write(paths.place, now)
+    return copied_from
 
 
 def _keeper_id(paths: Paths) -> str:
@@ -94,6 +110,8 @@ class Keeper:
         state = upgrade.load(options.resume) if options.resume >= 0 else None
         self._upgrades = protocol.number(state, "upgrades") if state else 0
         self._lock = protocol.number(state, "lock") if state else self._take_lock()
+        self._place = place.here(self._paths.directory)
+        copied_from = _claim(self._paths, self._place, resumed=state is not None)
         keeper_id = _keeper_id(self._paths)
         self._open_files = _open_files(state) if state else starting.raise_open_files()
         self._cgroups = (
@@ -123,7 +141,10 @@ class Keeper:
             self._listener = socket.socket(fileno=protocol.number(state, "listener"))
             upgrade.restore(self._supervisor, state)
         else:
-            recovery.recover(self._paths, self._supervisor, journal, self._cgroups, keeper_id)
+            if copied_from:
+                recovery.take_copied(self._paths, self._supervisor, journal, copied_from)
+            else:
+                recovery.recover(self._paths, self._supervisor, journal, self._cgroups, keeper_id)
             self._listener = _listen(self._paths)
         self._listener.setblocking(False)
         self._supervisor.trash.empty()
@@ -207,7 +228,7 @@ class Keeper:
 
     def _close(self) -> None:
         """Clients hear the end as the last of all: then the directory is free for another keeper."""
-        if os.path.lexists(self._paths.socket):
+        if self._in_place() and os.path.lexists(self._paths.socket):
             os.unlink(self._paths.socket)
         self._listener.close()
         if self._cgroups is not None:
@@ -216,6 +237,13 @@ class Keeper:
         if self._service is not None:
             self._service.close()
         self._loop.close()
+
+    def _in_place(self) -> bool:
+        """Whether the directory is where it was: by then another's may stand there, with a keeper of its own."""
+        try:
+            return place.is_same(self._place, place.here(self._paths.directory))
+        except OSError:
+            return False
 
     # -- upgrade ---------------------------------------------------------------------------------------------------
 

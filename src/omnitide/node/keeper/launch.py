@@ -1,11 +1,14 @@
 """For the keeper's clients: make sure that a directory has a keeper, and talk to it without an event loop."""
 
+import contextlib
 import fcntl
 import os
+import resource
 import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Generator
 from types import TracebackType
 from typing import cast
 
@@ -17,6 +20,8 @@ from omnitide.node.keeper.protocol import Decoder, Json, Refused
 _PROGRAM = "import sys; sys.path.insert(0, {source!r}); from omnitide.node.keeper.__main__ import main; main()"
 _ANSWER_S = 30.0
 _START_S = 30.0
+_open_files: list[tuple[int, int]] = []
+"""One at most."""
 
 
 class KeeperUnavailable(Exception):
@@ -158,20 +163,45 @@ def ensure_keeper(directory: str, *, cgroup: str = "auto", max_runs: int = 2000,
 def _start(arguments: list[str]) -> None:
     """Raises KeeperUnavailable."""
     try:
-        done = subprocess.run(
-            [*arguments, "--daemon"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            timeout=_START_S,
-            check=False,
-            env={},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        with _usual_open_files():
+            starting = subprocess.Popen(
+                [*arguments, "--daemon"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env={},
+            )
+    except OSError as error:
         raise KeeperUnavailable(f"the keeper cannot be started: {error}") from None
-    if done.returncode != 0:
-        raise KeeperUnavailable(f"the keeper did not start: {done.stderr.decode(errors='replace').strip()}")
+    with starting:
+        try:
+            _, said = starting.communicate(timeout=_START_S)
+        except subprocess.TimeoutExpired as error:
+            starting.kill()
+            raise KeeperUnavailable(f"the keeper cannot be started: {error}") from None
+    if starting.returncode != 0:
+        raise KeeperUnavailable(f"the keeper did not start: {said.decode(errors='replace').strip()}")
+
+
+def give_open_files(soft: int, hard: int) -> None:
+    """The limits that keepers get which are started from here, and their instances from them: those of whoever started
+    this process, before it raised its own."""
+    _open_files[:] = [(soft, hard)]
+
+
+@contextlib.contextmanager
+def _usual_open_files() -> Generator[None]:
+    """A child has the limits that its parent has when it begins."""
+    if not _open_files:
+        yield
+        return
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, _open_files[0])
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, own)
 
 
 def upgrade_keeper(directory: str, *, python: str = sys.executable) -> Json:

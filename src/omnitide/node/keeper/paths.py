@@ -2,6 +2,7 @@
 
 In the keeper's directory:
     keeper.sock, keeper.lock, start.lock, keeper.id, keeper.log
+    keeper.place    which directory this is, and whose: in a copy, another
     runs.journal    what is remembered of runs
     work/ID/        private working directories
     logs/ID/        output
@@ -26,7 +27,19 @@ def is_instance(text: str) -> bool:
 class Paths:
     """The files of one keeper directory."""
 
-    __slots__ = ("directory", "identity", "journal", "lock", "log", "logs", "socket", "start_lock", "trash", "work")
+    __slots__ = (
+        "directory",
+        "identity",
+        "journal",
+        "lock",
+        "log",
+        "logs",
+        "place",
+        "socket",
+        "start_lock",
+        "trash",
+        "work",
+    )
 
     def __init__(self, directory: str) -> None:
         self.directory = os.path.realpath(directory)
@@ -34,6 +47,7 @@ class Paths:
         self.lock = f"{self.directory}/keeper.lock"
         self.start_lock = f"{self.directory}/start.lock"
         self.identity = f"{self.directory}/keeper.id"
+        self.place = f"{self.directory}/keeper.place"
         self.log = f"{self.directory}/keeper.log"
         self.journal = f"{self.directory}/runs.journal"
         self.work = f"{self.directory}/work"

@@ -13,7 +13,7 @@ from omnitide.node.keeper.cgroup_files import Groups
 from omnitide.node.keeper.journal import Journal, read
 from omnitide.node.keeper.notes import note
 from omnitide.node.keeper.paths import Paths
-from omnitide.node.keeper.run import EXITED, UNKNOWN
+from omnitide.node.keeper.run import EXITED, UNKNOWN, Run
 from omnitide.node.keeper.supervisor import Supervisor
 
 _PATIENCE_MS = 10_000
@@ -29,12 +29,30 @@ def recover(paths: Paths, supervisor: Supervisor, journal: Journal, cgroups: Cgr
     remaining = _kill_leftovers(keeper_id, sessions, groups)
     for run in lost:
         run.exit = ending.unknown(_explain(run.boot == boot, remaining), linux.wall_ms())
+    _adopt(runs, supervisor, journal)
+    if lost:
+        note(f"{len(lost)} runs were live when the keeper before this one ended; how they ended is unknown")
+
+
+def take_copied(paths: Paths, supervisor: Supervisor, journal: Journal, original: str) -> None:
+    """Take the runs of a copied journal into the table, all of them as ended: here none of them ever ran.
+
+    What still runs of them is another keeper's, and is neither looked for nor touched.
+    """
+    runs = list(read(paths.journal).values())
+    for run in runs:
+        run.groups = {}
+        if run.exit is None:
+            message = f"it ran for {original}, of which this directory is a copy"
+            run.exit = ending.unknown(message, linux.wall_ms())
+    _adopt(runs, supervisor, journal)
+
+
+def _adopt(runs: list[Run], supervisor: Supervisor, journal: Journal) -> None:
     for run in runs:
         run.state = UNKNOWN if run.exit is None or run.exit.reason == ending.UNKNOWN else EXITED
         supervisor.adopt(run, supervisor.instance(run.instance))
     journal.rewrite(supervisor.runs())
-    if lost:
-        note(f"{len(lost)} runs were live when the keeper before this one ended; how they ended is unknown")
 
 
 def _explain(same_boot: bool, remaining: list[int]) -> str:

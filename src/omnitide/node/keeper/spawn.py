@@ -153,8 +153,9 @@ def existing_programs(command: str, programs: tuple[str, ...], directory: str) -
     else:
         found = tuple(path for path in programs if os.path.isfile(os.path.join(directory, path)))
     if not found:
-        places = ", ".join(os.path.join(directory, path) for path in programs)
-        raise Refused(f"{command}: there is no {places}", cause="command-not-found", permanent=True)
+        # Not the folders of PATH: there are many, and this text is in every list.
+        why = f"there is no {os.path.join(directory, command)}" if "/" in command else "not on the node's PATH"
+        raise Refused(f"{command}: {why}", cause="command-not-found", permanent=True)
     return found
 
 
