@@ -12,11 +12,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from omnitide.api.answering import problem_response
 from omnitide.api.reading import read_request
-from omnitide.api.rest import Desk
+from omnitide.api.rest import Desk, recognised
 from omnitide.fabric.authorize import authorize
 from omnitide.model.problem import Problem, problem
 from omnitide.operations.closing import closing
-from omnitide.operations.events import WatchEventsRequest, watch_frames
+from omnitide.operations.events import WatchEventsRequest, filter_of, watch_frames
 from omnitide.operations.failures import Failed, failed, from_exception
 from omnitide.operations.happenings.frames import Frame
 from omnitide.operations.happenings.translate import TYPE_PREFIX
@@ -91,13 +91,16 @@ class EventSockets:
         self._authorize(principal)
         if not isinstance(question.value, WatchEventsRequest):
             raise TypeError("the declaration of events.watch has another input")
+        filter_of(question.value)  # refused while there is still an answer that says why
         return principal, question.value
 
     def _principal(self, request: Request, peer: str) -> str:
         offered = [one for one in request.scope.get("subprotocols", []) if one.startswith(TOKEN_SUBPROTOCOL)]
         if offered and "authorization" not in request.headers:
-            return self._desk.authenticator.token(offered[0].removeprefix(TOKEN_SUBPROTOCOL), peer)
-        return self._desk.authenticator.bearer(request.headers.get("authorization"), peer)
+            principal = self._desk.authenticator.token(offered[0].removeprefix(TOKEN_SUBPROTOCOL), peer)
+        else:
+            principal = self._desk.authenticator.bearer(request.headers.get("authorization"), peer)
+        return recognised(request, principal)
 
     def _authorize(self, principal: str) -> None:
         runtime = self._desk.runtime

@@ -159,4 +159,5 @@ def _as_json(item: Any) -> bytes:
 def _as_text(item: Any) -> bytes:
     if isinstance(item, Failed):
         return f"\n--- omnitide: {item.problem.detail}\n".encode()
-    return item.text.encode()
+    gap = "\n--- omnitide: output that was here is not kept any more\n" if item.gap else ""
+    return (gap + item.text).encode()

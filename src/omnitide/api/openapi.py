@@ -9,6 +9,7 @@ from omnitide.operations.registry import Registry
 
 _REF: Final = "#/components/schemas/{name}"
 
+_SECURITY: Final[list[Schema]] = [{"token": []}]
 _COMMON_FAILURES: Final = ("malformed", "invalid", "internal", "busy")
 _AUTHENTICATED_FAILURES: Final = ("unauthenticated", "throttled", "forbidden")
 _WRITE_FAILURES: Final = ("not-serving", "idempotency-mismatch")
@@ -57,7 +58,7 @@ def openapi_document(registry: Registry, version: str) -> Schema:
         },
         "jsonSchemaDialect": DIALECT,
         "servers": [{"url": "/"}],
-        "security": [{"token": []}],
+        "security": _SECURITY,
         "tags": [{"name": noun} for noun in dict.fromkeys(one.name.split(".")[0] for one in declarations)],
         "paths": paths,
         "components": {
@@ -92,7 +93,7 @@ def _operation(declaration: AnyDeclaration, body: Schema, output: Schema, shared
     if declaration.description:
         described["description"] = declaration.description
     if declaration.open:
-        described["security"] = []
+        described["security"] = [{}, *_SECURITY] if declaration.more_with_token else []
     if isinstance(declaration, Operation):
         described["x-omnitide-idempotent"] = declaration.idempotent
         described["x-omnitide-destructive"] = declaration.destructive
@@ -207,7 +208,7 @@ def _stream_responses(declaration: AnyDeclaration, output: Schema) -> Schema:
 def _failures(declaration: AnyDeclaration) -> dict[str, list[str]]:
     """Codes by status."""
     codes: list[str] = [*_COMMON_FAILURES, *declaration.failures]
-    if not declaration.open:
+    if not declaration.open or declaration.more_with_token:
         codes += _AUTHENTICATED_FAILURES
     if declaration.has_body:
         codes += _BODY_FAILURES

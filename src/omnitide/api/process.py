@@ -14,8 +14,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from omnitide import __version__
@@ -24,6 +23,9 @@ from omnitide.api.grpc_server import GrpcServer
 from omnitide.api.ports import Ports as OwnPorts
 from omnitide.api.server import ApiServer
 from omnitide.config import ConfigError, load
+from omnitide.config.descriptors import raise_open_files
+from omnitide.config.disks import words_of
+from omnitide.config.folders import settled
 from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
 from omnitide.model.addresses import bracketed, host_port
@@ -34,10 +36,12 @@ from omnitide.nexus.identity import NexusIdentity, now_of
 from omnitide.nexus.nexus import Nexus, Ports, WrongFabric
 from omnitide.nexus.node_service import NodeServicer, server_credentials, start_node_server
 from omnitide.nexus.opening import DataUnusable, issue_admin_token, open_nexus
+from omnitide.operations.runtime import NotServing
 from omnitide.security.data_lock import DataInUse
 from omnitide.security.errors import SecurityError
 from omnitide.security.private_files import PRIVATE_UMASK, write_private
 from omnitide.telemetry import logs
+from omnitide.telemetry.log_file import LogFile
 
 _log = logs.get(__name__)
 
@@ -73,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--api-port", type=int)
     parser.add_argument("--node-port", type=int)
     parser.add_argument("--grpc-port", type=int)
+    parser.add_argument("--log-file", help="file to log to, which is then bounded (default: standard error)")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--log-format", choices=("console", "json"))
     given = parser.parse_args(arguments)
@@ -93,16 +98,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {problem}", file=sys.stderr)
         return EXIT_USAGE
     settings = watcher.settings
-    logs.configure(settings.log.level, settings.log.format)
+    data = settled(settings.nexus.data_dir)
     os.umask(PRIVATE_UMASK)
+    raise_open_files()
     try:
+        log = settings.log
+        file = LogFile(given.log_file, log.max_bytes, log.keep) if given.log_file else None
+        logs.configure(log.level, log.format, file=file)
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(NexusProcess(watcher).run())
-    except (SecurityError, DataUnusable, WrongFabric, DataInUse, OSError) as error:
-        _log.error("Nexus cannot start", reason=str(error))
-        print(f"error: {error}", file=sys.stderr)
+    except (SecurityError, DataUnusable, WrongFabric, DataInUse, NotServing, OSError) as error:
+        logs.last_words("Nexus cannot start", words_of(error, data))
         # A log that cannot be opened may have met a full disk or one that comes back; a damaged one stays so.
         match error:
             case DataInUse() | DataUnusable(why="held"):
@@ -119,7 +127,7 @@ class NexusProcess:
     def __init__(self, watcher: ConfigWatcher, environment: Mapping[str, str] = os.environ) -> None:
         self._watcher = watcher
         self._environment = environment
-        self._data = Path(watcher.settings.nexus.data_dir).expanduser().absolute()
+        self._data = settled(watcher.settings.nexus.data_dir)
         self._stop = asyncio.Event()
 
     @property
@@ -129,6 +137,11 @@ class NexusProcess:
     async def run(self) -> int:
         """Until a signal asks it to end or the engine fails. Raises what keeps it from starting."""
         clock = SystemClock()
+        settings = self._settings.nexus
+        # Before anything else is done, as it is the likeliest of all that can be wrong.
+        OwnPorts(self._data, settings.listen).check(
+            node=settings.node_port, grpc=settings.grpc_port, api=settings.api_port
+        )
         async with open_nexus(self._data, clock, lambda: self._settings, self._environment) as nexus:
             identity = NexusIdentity(nexus.keyring, self._settings.nexus.public_names, clock)
             return await self._serve(nexus, identity)
@@ -143,7 +156,7 @@ class NexusProcess:
             lambda: now_of(nexus.clock),
         )
         lease = self._settings.lease
-        ports = OwnPorts(self._data)
+        ports = OwnPorts(self._data, settings.listen)
         node_server, node_port = await ports.listen(
             "node",
             settings.node_port,
@@ -156,10 +169,13 @@ class NexusProcess:
             ),
         )
         nexus.ports = Ports(tuple(f"{host}:{node_port}" for host in self._public_hosts()))
-        credentials = server_credentials(lambda: identity.material, require_client_auth=False)
-        grpc_server = await ports.listen(
-            "grpc", settings.grpc_port, lambda port: GrpcServer.start(nexus, settings.listen, port, credentials)
-        )
+
+        def start_grpc(port: int) -> Awaitable[GrpcServer]:
+            # Credentials of its own for each try: gRPC cannot use those of a port that could not be had once more.
+            credentials = server_credentials(lambda: identity.material, require_client_auth=False)
+            return GrpcServer.start(nexus, settings.listen, port, credentials)
+
+        grpc_server = await ports.listen("grpc", settings.grpc_port, start_grpc)
         app = make_app(nexus)
         api = await ports.listen(
             "api", settings.api_port, lambda port: ApiServer.start(app, settings.listen, port, identity.ssl_context)

@@ -11,10 +11,12 @@ from starlette.routing import BaseRoute, Route
 from omnitide.api import correlation as correlations
 from omnitide.api.answering import answer_response, problem_response
 from omnitide.api.authenticate import Authenticator
+from omnitide.api.connections import SCOPE_KEY, Connection
 from omnitide.api.reading import Question, read_request
+from omnitide.api.seldom import Seldom, shortened
 from omnitide.model.problem import problem
 from omnitide.operations.failures import Failed, failed
-from omnitide.operations.operation import AnyDeclaration, AnyOperation, Context
+from omnitide.operations.operation import NOBODY, AnyDeclaration, AnyOperation, Context
 from omnitide.operations.perform import perform
 from omnitide.operations.registry import Registry
 from omnitide.operations.runtime import Runtime
@@ -25,6 +27,7 @@ MAX_IN_FLIGHT: Final = 4096
 """Requests that are answered at once; one more is told to come again."""
 
 _SMALL_BODY: Final = 64 << 10
+_PRINCIPAL: Final = "omnitide.principal"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -38,6 +41,7 @@ class Desk:
         self.runtime = runtime
         self.authenticator = Authenticator(runtime)
         self._in_flight = 0
+        self._refusals = Seldom()
 
     def correlation(self, request: Request) -> str:
         known: str | None = request.scope.get("omnitide.correlation")
@@ -48,9 +52,10 @@ class Desk:
 
     def principal(self, request: Request, operation: AnyDeclaration) -> str:
         """Raises Failed."""
-        if operation.open:
-            return "nobody:open"
-        return self.authenticator.bearer(request.headers.get("authorization"), peer_of(request))
+        shown = operation.more_with_token and "authorization" in request.headers
+        if operation.open and not shown:
+            return NOBODY
+        return recognised(request, self.authenticator.bearer(request.headers.get("authorization"), peer_of(request)))
 
     def context(self, request: Request, principal: str, question: Question) -> Context:
         conditions = question.conditions
@@ -80,17 +85,29 @@ class Desk:
                 return response
         finally:
             self._in_flight -= 1
-            milliseconds = round((time.perf_counter() - began) * 1000, 1)
-            write = _log.debug if request.method == "GET" and status < 500 else _log.info
-            write(
-                "request",
-                method=request.method,
-                path=request.url.path,
-                status=status,
-                ms=milliseconds,
-                peer=peer_of(request),
-                correlation=correlation,
-            )
+            self._tell(request, status, round((time.perf_counter() - began) * 1000, 1), correlation)
+
+    def _tell(self, request: Request, status: int, milliseconds: float, correlation: str) -> None:
+        """A line for each request; of the refusals of strangers, who may send any number of them, for some."""
+        more: dict[str, object] = {}
+        quiet = request.method == "GET" and status < 500
+        if not quiet and status >= 400 and _PRINCIPAL not in request.scope:
+            left_out = self._refusals.passes()
+            if left_out is None:
+                return
+            if left_out:
+                more["refusals_left_out"] = left_out
+        write = _log.debug if quiet else _log.info
+        write(
+            "request",
+            method=shortened(request.method, 20),
+            path=shortened(request.url.path),
+            status=status,
+            ms=milliseconds,
+            peer=peer_of(request),
+            correlation=correlation,
+            **more,
+        )
 
     async def _guarded(self, request: Request, handler: Handler) -> Response:
         try:
@@ -98,7 +115,7 @@ class Desk:
         except Failed as failure:
             return self.refusal(request, failure)
         except Exception:
-            _log.exception("a request could not be answered", method=request.method, path=request.url.path)
+            _log.exception("a request could not be answered", method=request.method, path=shortened(request.url.path))
             detail = "something went wrong in the control plane; its log says more under this correlation id"
             return self.refusal(request, Failed(problem("internal", detail)))
 
@@ -108,6 +125,15 @@ class Desk:
         more = {"Connection": "close"} if _has_body(request) else {}
         path = request.url.path
         return problem_response(failure.problem, self.correlation(request), path, revision=revision, more=more)
+
+
+def recognised(request: Request, principal: str) -> str:
+    """The principal whose token was shown: its connection is no stranger's, and neither is what is logged of it."""
+    request.scope[_PRINCIPAL] = principal
+    connection: Connection | None = request.scope.get(SCOPE_KEY)
+    if connection is not None:
+        connection.known()
+    return principal
 
 
 def _has_body(request: Request) -> bool:

@@ -10,15 +10,22 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from omnitide.api.connections import Connections, bound_of_process
+from omnitide.api.protocols import HttpProtocol, WebSocketProtocol
+from omnitide.api.seldom import Seldom
 from omnitide.model.addresses import host_port
 from omnitide.telemetry import logs
 
 BACKLOG: Final = 1024
-MAX_CONNECTIONS: Final = 8192
+ACCEPTED_AT_ONCE: Final = 64
+"""Then whatever else waits in the loop has its turn."""
+NO_FILES_WAIT_S: Final = 0.5
+HANDSHAKE_S: Final = 10.0
+"""For TLS, from the acceptance of a connection on."""
+FAREWELL_OF_TLS_S: Final = 5.0
 KEEP_ALIVE_S: Final = 30
+"""For the next request after an answer."""
 PING_S: Final = 20.0
 MAX_SOCKET_MESSAGE: Final = 16 << 10
 """Watchers have nothing to say."""
@@ -37,11 +44,81 @@ class PlaintextRefused(Exception):
 
 
 class _Server(uvicorn.Server):
-    """Runs as a task among others: signals are the process's own business."""
+    """Runs as a task among others: signals are the process's own business.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    It accepts connections itself, so that their number has a bound before anything is read from them.
+    """
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
         self._stopping = asyncio.Event()
+        self._admitted = connections
+        self._accepting: list[asyncio.Task[None]] = []
+        self._greeting: set[asyncio.Task[None]] = set()
+        self._seldom = Seldom(burst=1)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Instead of uvicorn's servers, each of which would take whatever comes. There is no lifespan."""
+        self.servers: list[asyncio.Server] = []
+        for listener in sockets or []:
+            self._accepting.append(asyncio.get_running_loop().create_task(self._accept(listener), name="api-accept"))
+        self.started = True
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        at_once = 0
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listener)
+            except OSError as error:
+                # No file is left for it, or it was gone before it could be taken.
+                left_out = self._seldom.passes()
+                if left_out is not None:
+                    _log.error("a connection could not be taken", error=str(error), left_out=left_out)
+                await asyncio.sleep(NO_FILES_WAIT_S)
+                continue
+            self._take(accepted, str(address[0]))
+            at_once += 1
+            if at_once % ACCEPTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _take(self, accepted: socket.socket, address: str) -> None:
+        def cut() -> None:
+            # Whatever it waits for ends with it: the handshake, a request, an answer.
+            with contextlib.suppress(OSError):
+                accepted.shutdown(socket.SHUT_RDWR)
+
+        connection = self._admitted.admit(address, cut)
+        if connection is None:
+            accepted.close()
+            return
+        protocol = HttpProtocol(self.config, self.server_state, {}, connection)
+        greeting = asyncio.get_running_loop().create_task(self._greet(accepted, protocol), name="api-greet")
+        self._greeting.add(greeting)
+        greeting.add_done_callback(self._greeting.discard)
+
+    async def _greet(self, accepted: socket.socket, protocol: HttpProtocol) -> None:
+        context = self.config.ssl
+        try:
+            accepted.setblocking(False)
+            if context is None:
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, accepted)
+            else:
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: protocol,
+                    accepted,
+                    ssl=context,
+                    ssl_handshake_timeout=HANDSHAKE_S,
+                    ssl_shutdown_timeout=FAREWELL_OF_TLS_S,
+                )
+        except (OSError, ssl.SSLError, TimeoutError):
+            # Bytes that are no TLS, a certificate that the client does not trust, silence: nothing that we can mend.
+            protocol.connection.closed()
+            accepted.close()
+        except BaseException:
+            protocol.connection.closed()
+            accepted.close()
+            raise
 
     def stop(self) -> None:
         self.should_exit = True
@@ -53,6 +130,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Requests have their time; who only keeps a connection open does not hold up the end."""
+        for task in (*self._accepting, *self._greeting):
+            task.cancel()
+        await asyncio.gather(*self._accepting, *self._greeting, return_exceptions=True)
         cutting = asyncio.get_running_loop().create_task(self._cut_closed())
         try:
             await super().shutdown(sockets)
@@ -74,15 +154,6 @@ class _Server(uvicorn.Server):
                     await self._stopping.wait()
 
 
-class _Sockets(WebSocketsSansIOProtocol):
-    """uvicorn's, which takes a refusal with a body for an unfinished handshake and complains of it in the log."""
-
-    async def send(self, message: ASGISendEvent) -> None:
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True
-
-
 class ApiServer:
     """Listens from `start` until `close`."""
 
@@ -97,8 +168,12 @@ class ApiServer:
         return f"{'https' if self.tls else 'http'}://{host_port(self.host, self.port)}"
 
     @classmethod
-    async def start(cls, app: ASGIApp, host: str, port: int, context: ssl.SSLContext | None) -> "ApiServer":
+    async def start(
+        cls, app: ASGIApp, host: str, port: int, context: ssl.SSLContext | None, *, connections: int | None = None
+    ) -> "ApiServer":
         """Listen on an IP address; port 0 takes a free one. Without a TLS context on loopback only.
+
+        `connections`: how many may be open at once, if it is not what the process has room for.
 
         Raises PlaintextRefused, OSError if the port cannot be had.
         """
@@ -108,7 +183,7 @@ class ApiServer:
         config = uvicorn.Config(
             app,
             http="h11",
-            ws=_Sockets,
+            ws=WebSocketProtocol,
             loop="none",
             lifespan="off",
             interface="asgi3",
@@ -117,7 +192,6 @@ class ApiServer:
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(STOP_S),
             ws_max_size=MAX_SOCKET_MESSAGE,
@@ -128,7 +202,7 @@ class ApiServer:
             h11_max_incomplete_event_size=MAX_HEADERS,
             ssl_context_factory=None if context is None else lambda _, __: context,
         )
-        server = _Server(config)
+        server = _Server(config, Connections(bound_of_process() if connections is None else connections))
         task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]), name="api-server")
         while not server.started:
             if task.done():

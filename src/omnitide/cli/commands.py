@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "start": Entry("agents.change:start", "Agents"),
     "rm": Entry("agents.change:rm", "Agents"),
     "run": Entry("jobs.run:run", "Jobs", foreign_options=True),
-    "jobs": Entry("jobs.jobs:jobs", "Jobs"),
+    "jobs": Entry("jobs.jobs:app", "Jobs"),
     "cancel": Entry("jobs.jobs:cancel", "Jobs"),
     "ps": Entry("instances.ps:ps", "What happens"),
     "logs": Entry("instances.logs:logs", "What happens"),

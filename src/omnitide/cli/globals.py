@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from omnitide.cli.access.names import namespaces
+
 OUTPUTS = ("table", "json", "yaml")
 
 
@@ -40,7 +42,10 @@ def _options(
         typer.Option("--output", "-o", metavar="FORM", help="table, json or yaml.", rich_help_panel=_PANEL),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace.", rich_help_panel=_PANEL)
+        str | None,
+        typer.Option(
+            "--namespace", "-n", metavar="NAME", help="Namespace.", rich_help_panel=_PANEL, autocompletion=namespaces
+        ),
     ] = None,
     url: Annotated[
         str | None,

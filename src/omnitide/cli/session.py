@@ -115,6 +115,10 @@ class Session:
         if not self.options.quiet:
             print(text, file=sys.stderr, flush=True)
 
+    def warn(self, text: str) -> None:
+        """What must not be missed, however quiet it shall be."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
     def emit(self, value: object) -> None:
         """An object for programs, in the form that they asked for."""
         from omnitide.cli.show.forms import write

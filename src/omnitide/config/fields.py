@@ -85,7 +85,22 @@ def read_value(field: Field, raw: object, base: Path, *, from_text: bool) -> obj
     try:
         return msgspec.convert(value, field.type, strict=not from_text)
     except msgspec.ValidationError as error:
+        choices = _choices(field.type)
+        if choices and isinstance(value, str):
+            import difflib  # only where there is something to say
+
+            near = difflib.get_close_matches(value, choices, n=1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"must be one of {', '.join(choices)}, not {value!r}{guess}") from None
         raise ValueError(_plain(str(error))) from None
+
+
+def _choices(type_: object) -> tuple[str, ...]:
+    """Of a setting that has only a few values."""
+    inner = typing.get_args(type_)[0]
+    if typing.get_origin(inner) is not typing.Literal:
+        return ()
+    return tuple(str(choice) for choice in typing.get_args(inner))
 
 
 def _path(raw: str, base: Path) -> str:

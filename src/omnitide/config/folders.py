@@ -27,7 +27,12 @@ def default_root(environ: Mapping[str, str]) -> Path:
 def root_of(given: str, environ: Mapping[str, str]) -> Path:
     """The root: what is given, else the variable, else the default. Holds logs, records and the lock of `up`."""
     named = given or environ.get(DATA_VARIABLE, "")
-    return Path(named).expanduser().absolute() if named else default_root(environ)
+    return settled(named) if named else settled(default_root(environ))
+
+
+def settled(folder: str | Path) -> Path:
+    """The one name of a folder, whatever links lead to it: two spellings of it must not be two fabrics."""
+    return Path(os.path.realpath(Path(folder).expanduser()))
 
 
 def parts_below(root: str) -> dict[str, str]:

@@ -112,6 +112,12 @@ class LeaseSettings(Section, frozen=True, kw_only=True):
 class LogSettings(Section, frozen=True, kw_only=True):
     level: Annotated[Literal["debug", "info", "warning", "error"], _about("Least level written.", live=True)] = "info"
     format: Annotated[Literal["console", "json"], _about("Columns for people or JSON for programs.")] = "console"
+    max_bytes: Annotated[
+        int,
+        Meta(ge=64 << 10, le=64 << 20),
+        _bytes("Size at which nexus.log or node.log is set aside and begun anew, while the process runs."),
+    ] = 16 << 20
+    keep: Annotated[int, Meta(ge=0, le=100), _about("Logs set aside that are kept: nexus.log.1, .2 and so on.")] = 3
 
 
 class LimitsSettings(Section, frozen=True, kw_only=True):

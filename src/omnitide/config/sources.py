@@ -80,9 +80,14 @@ def load(
     """
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     variables = dict(os.environ if environ is None else environ)
-    named = str(config) if config is not None else variables.get(CONFIG_VARIABLE, "")
-    files = (str(Path(named).expanduser().absolute()),) if named else default_files(variables)
-    return _load(Request(given, variables, files, bool(named), Path.cwd(), data))
+    named = bool(variables.get(CONFIG_VARIABLE) if config is None else str(config))
+    return _load(Request(given, variables, files_of(config, variables), named, Path.cwd(), data))
+
+
+def files_of(config: str | Path | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The files that are read where this one is named, or none; they need not be there."""
+    named = str(config) if config is not None else environ.get(CONFIG_VARIABLE, "")
+    return (str(Path(named).expanduser().absolute()),) if named else default_files(environ)
 
 
 def default_files(environ: Mapping[str, str]) -> tuple[str, ...]:

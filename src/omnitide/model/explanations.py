@@ -86,7 +86,7 @@ class InstanceExplanation(Object, frozen=True, kw_only=True):
     text: str
     """In a sentence or two."""
     placement: PlacementVerdict | None = None
-    """If it is pending."""
+    """If it is pending, or is to leave its node."""
     last_output: tuple[str, ...] = ()
     """The last lines that it wrote, 50 at most, if it died and its node could be asked in time."""
     last_output_missing: str = ""

@@ -190,7 +190,10 @@ class FabricStatus(Object, frozen=True, kw_only=True):
     agents: int
     jobs: int
     jobs_active: int
+    jobs_failed: int = 0
+    """Finished so, of those that are still kept."""
     instances: InstanceCounts
+    """Of agents, and of jobs that are active."""
     cpu_milli: int
     """Of the live nodes together, as are the other three."""
     memory_bytes: int
@@ -206,6 +209,15 @@ class VersionInfo(Object, frozen=True, kw_only=True):
     """`v1`."""
     feature_level: int
     python: str
+
+
+class FeatureLevelChanged(Object, frozen=True, kw_only=True):
+    feature_level: int
+    """Of the log, now."""
+    change: Literal["raised", "unchanged"]
+    revision: Revision
+    dry_run: bool = False
+    replayed: bool = False
 
 
 class HealthCheck(Object, frozen=True, kw_only=True):

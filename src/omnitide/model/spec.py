@@ -62,7 +62,8 @@ class Restart(_Part, frozen=True, kw_only=True):
 
     policy: Literal["always", "on-failure", "never"] = "always"
     attempts: Annotated[int, Meta(ge=0, le=1_000_000)] = 5
-    """Restarts in a row on one node before the instance counts as failed and is rescheduled."""
+    """Restarts in a row on one node before the instance counts as failed and is rescheduled: it is started once more
+    often than that. 0: once."""
     backoff: DurationMs = 500
     """Wait before the second restart in a row (the first comes at once); doubles up to `backoff_max`."""
     backoff_max: DurationMs = 30_000

@@ -9,8 +9,8 @@ from omnitide.fabric.authorize import Permission
 from omnitide.model.happenings import EventBatch, EventPage
 from omnitide.model.problem import problem
 from omnitide.operations.closing import closing
-from omnitide.operations.failures import Failed
-from omnitide.operations.happenings.filters import EventFilter, make_filter
+from omnitide.operations.failures import Failed, invalid
+from omnitide.operations.happenings.filters import EventFilter, make_filter, unknown_kinds
 from omnitide.operations.happenings.frames import Frame
 from omnitide.operations.happenings.hub import hub_of
 from omnitide.operations.happenings.search import last, page_after
@@ -33,11 +33,19 @@ Subject = Annotated[
         description="Only about this: `agent/default/hello` with its instances, `node/alpha` with what comes there.",
     ),
 ]
+Log = Annotated[
+    str,
+    Meta(
+        max_length=100,
+        description="The log that `after` is a revision of, as ids of its events begin; of another it is refused.",
+    ),
+]
 After = Annotated[int, Meta(ge=0, le=2**53, description="Only events after this revision.")]
 
 
 class ListEventsRequest(Request, frozen=True, kw_only=True):
     after: After = 0
+    log: Log = ""
     skip: Annotated[
         int, Meta(ge=0, le=2**53, description="Of the revision after `after`, leave out the first so many.")
     ] = 0
@@ -52,17 +60,33 @@ class ListEventsRequest(Request, frozen=True, kw_only=True):
 
 class WatchEventsRequest(Request, frozen=True, kw_only=True):
     after: Annotated[After | None, Meta(description="Left out: from now on.")] = None
+    log: Log = ""
     kinds: Kinds = ()
     namespace: NamespaceFilter = ""
     subject: Subject = ""
 
 
 def filter_of(asked: ListEventsRequest | WatchEventsRequest) -> EventFilter:
+    """Raises Failed for a kind that there is not."""
+    faults = unknown_kinds(asked.kinds)
+    if faults:
+        raise invalid(faults)
     return make_filter(asked.kinds, asked.namespace, asked.subject)
 
 
-async def _known(runtime: Runtime, after: int) -> None:
-    """Raises Failed for a revision that this log has never had: what comes after it would be another log's."""
+async def _known(runtime: Runtime, after: int, log: str) -> None:
+    """Raises Failed for a revision that this log has never had: what comes after it would be another log's.
+
+    A log that was restored may have come further than the one before had: then only its id tells them apart.
+    """
+    if log and log != runtime.log_id():
+        cause = problem(
+            "unknown-revision",
+            f"revision {after} is of another log, {log}; this one is {runtime.log_id()}",
+            hint="the fabric was restored since: read the state anew and go on from there",
+            resume_revision=runtime.committed().revision,
+        )
+        raise Failed(cause)
     if not await runtime.wait_for(after, _FUTURE_WAIT_S):
         at = runtime.committed().revision
         hint = "a slip, or a revision from before a restore: they compare only within one log; read the state anew"
@@ -76,19 +100,21 @@ async def _known(runtime: Runtime, after: int) -> None:
 
 
 async def _list(runtime: Runtime, _: Context, asked: ListEventsRequest) -> Answer[EventPage]:
+    wanted = filter_of(asked)
     if asked.last:
-        page = await last(runtime, filter_of(asked), asked.last)
+        page = await last(runtime, wanted, asked.last)
     else:
-        await _known(runtime, asked.after)
-        page = await page_after(runtime, filter_of(asked), asked.after, asked.skip, asked.limit)
+        await _known(runtime, asked.after, asked.log)
+        page = await page_after(runtime, wanted, asked.after, asked.skip, asked.limit)
     return Answer(page, page.revision)
 
 
 async def watch_frames(runtime: Runtime, asked: WatchEventsRequest) -> AsyncIterator[Frame]:
     """The stream, in frames that all who watch the same share. Raises Failed, Trimmed, WatchLagged, StreamEnded."""
+    wanted = filter_of(asked)
     after = runtime.committed().revision if asked.after is None else asked.after
-    await _known(runtime, after)
-    async with closing(hub_of(runtime).watch(filter_of(asked), after)) as frames:
+    await _known(runtime, after, asked.log if asked.after is not None else "")
+    async with closing(hub_of(runtime).watch(wanted, after)) as frames:
         async for frame in frames:
             yield frame
 

@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from omnitide.fabric.folds.instances import slot_of
-from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up
+from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up, proven_nodes
+from omnitide.fabric.rules.moving import is_leaving, next_version, to_spare
 from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Phase, spec_of_instance
 from omnitide.model import explanations as ex
 from omnitide.model import objects as ob
 from omnitide.model.quantity import format_duration
 from omnitide.operations.closing import closing
 from omnitide.operations.runtime import LogsUnavailable, NodeAway, Runtime
-from omnitide.operations.views.instances import show_instance
+from omnitide.operations.views.instances import show_exit, show_instance
 from omnitide.operations.views.workloads import show_agent
 
 LAST_LINES: Final = 50
@@ -24,6 +26,8 @@ MAX_OUTPUT_BYTES: Final = 64 << 10
 MAX_TROUBLES: Final = 10
 _LOOP: Final = 2
 """Restarts in a row, on its node or as further generations, from which a replica that runs is still in trouble."""
+_LOOKED_AT: Final = 1000
+"""Replicas of an agent that are looked through for how one of them ended before."""
 _WITH_OUTPUT: Final = 3
 """Troubles of an agent for which nodes are asked for output."""
 
@@ -34,7 +38,8 @@ async def explain_instance(
     shown = show_instance(state, instance)
     now_ms = runtime.now_ms()
     placement = None
-    if shown.status == "pending":
+    leaves = shown.status != "unknown" and is_leaving(state, instance)
+    if shown.status == "pending" or leaves:
         placement = await _placement(runtime, instance, nodes)
     output: tuple[str, ...] = ()
     missing = ""
@@ -42,7 +47,9 @@ async def explain_instance(
         output, missing = await _last_output(runtime, instance.id)
     return ex.InstanceExplanation(
         instance=shown,
-        text=_text(shown, instance, placement, now_ms) + _no_more(state, instance),
+        text=_text(shown, instance, placement, now_ms)
+        + _no_more(state, instance)
+        + (_leaving(state, instance, shown.node, placement) if leaves else ""),
         placement=placement,
         last_output=output,
         last_output_missing=missing,
@@ -69,11 +76,16 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
     ]
     parts = [f"{shown.running} of {agent.replicas} replicas are known to run"]
     if not agent.active:
-        parts = ["stopped by request"]
+        parts = [f"stopped by request; to start it again: omnitide start {agent.name}"]
+    elif not agent.replicas and not agent.deleting:
+        parts = [f"no replicas are wanted; to have one: omnitide scale {agent.name} 1"]
     if shown.rollout is not None and shown.rollout.halted:
         parts.append(f"the rollout of version {agent.version} is halted: {shown.rollout.halted}")
     for kind, trouble in zip(examples, troubles, strict=True):
         parts.append(f"{numbers[kind]} {trouble.instance.status}, such as {trouble.instance.name}: {trouble.text}")
+    before = _ended_before(state, agent, {trouble.instance.id for trouble in troubles}, now_ms)
+    if before:
+        parts.append(before)
     return ex.AgentExplanation(
         agent=shown,
         text="; ".join(parts),
@@ -94,8 +106,10 @@ def _instances(state: FabricState, agent: Agent) -> Iterator[Instance]:
 def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, ...]:
     """What kind of trouble it is in, so that each kind is explained once; empty for none."""
     shown = show_instance(state, instance)
-    if shown.status == "running" and shown.health != "unhealthy" and not _loops(state, shown, instance, now_ms):
-        return ()
+    leaves = shown.status == "running" and is_leaving(state, instance)
+    well = shown.status == "running" and shown.health != "unhealthy" and not _loops(state, shown, instance, now_ms)
+    if well:
+        return (shown.status, "drain", shown.node) if leaves else ()
     cause = ""
     if shown.exit is not None:
         cause = shown.exit.cause or shown.exit.text
@@ -109,6 +123,42 @@ def _loops(state: FabricState, shown: ob.Instance, instance: Instance, now_ms: i
     again = shown.failures + (shown.attempt - 1 if shown.exit is not None else 0)
     reset_after = spec_of_instance(state, instance).restart.reset_after
     return again >= _LOOP and now_ms - instance.started_ms < reset_after
+
+
+def _leaving(state: FabricState, instance: Instance, node: str, placement: ex.PlacementVerdict | None) -> str:
+    """Why it is still on a node that is to be emptied."""
+    agent = state.agents[instance.workload]
+    began = f"; {node} is being drained, and it stays"
+    if placement is None:
+        return began
+    if placement.verdict != "fits-now":
+        return f"{began} as it fits nowhere else: {placement.text.removesuffix('.')}"
+    if instance.status is InstanceStatus.RUNNING and to_spare(agent) <= 0:
+        unavailable = agent.spec.update.max_unavailable
+        return (
+            f"{began} until more of {agent.name} runs: {agent.counts.running} of {agent.replicas} do, "
+            f"and its update lets {unavailable} be away at once"
+        )
+    if proven_nodes(state, agent, next_version(state, agent, instance)) is not None:
+        return f"{began} as no other node is known to have what it needs: another replica could start on none"
+    return f"; {node} is being drained, and it is about to leave"
+
+
+def _ended_before(state: FabricState, agent: Agent, told: set[str], now_ms: int) -> str:
+    """The last time that a replica which runs now ended by itself, of those that nothing else tells of."""
+    last: tuple[int, str] | None = None
+    for instance in islice(_instances(state, agent), _LOOKED_AT):
+        slot = slot_of(state, instance)
+        if instance.id in told or instance.status is not InstanceStatus.RUNNING or slot is None:
+            continue
+        earlier = slot.last_exit if slot.failures and instance.id == slot.current else None
+        for record, name in ((instance.exit, instance.name), (earlier, f"the one before {instance.name}")):
+            ending = show_exit(record)
+            # What runs now was started soon after it, should the node not have said when it was.
+            at_ms = ending.ended_ms or instance.started_ms if ending is not None else 0
+            if ending is not None and (last is None or at_ms > last[0]):
+                last = at_ms, f"{name} ended with {ending.text}"
+    return "" if last is None else f"{last[1]} {format_duration(max(0, now_ms - last[0]))} ago and was started again"
 
 
 def _no_more(state: FabricState, instance: Instance) -> str:

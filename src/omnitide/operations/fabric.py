@@ -2,23 +2,24 @@
 
 import asyncio
 import platform
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
 
 from omnitide import __version__
-from omnitide.fabric.authorize import Permission
-from omnitide.fabric.state import FabricState, InstanceStatus, JobStatus, NodeStatus, Scheduling, scoped
+from omnitide.fabric import commands as cm
+from omnitide.fabric.authorize import PERMISSIONS, Permission, authorize
+from omnitide.fabric.state import FabricState, InstanceStatus, JobStatus, NodeStatus, Scheduling
 from omnitide.model import inventory as inv
 from omnitide.model.objects import InstanceCounts
-from omnitide.model.quantity import format_duration
+from omnitide.operations.changing import change
+from omnitide.operations.concerns import concerns
 from omnitide.operations.inputs import Request
-from omnitide.operations.operation import OPEN, Answer, Context, Operation
+from omnitide.operations.operation import NOBODY, OPEN, Answer, Context, Operation
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.inventory import node_status
-from omnitide.operations.views.silence import SILENT, Hidden
-from omnitide.operations.views.workloads import LONG_PENDING_MS
+from omnitide.operations.views.silence import Hidden
 
-MAX_CONCERNS: Final = 20
 _AT_ONCE: Final = 2000
 
 
@@ -28,6 +29,10 @@ class GetFabricRequest(Request, frozen=True, kw_only=True):
 
 class GetVersionRequest(Request, frozen=True, kw_only=True):
     pass
+
+
+class RaiseFeatureLevelRequest(Request, frozen=True, kw_only=True):
+    level: Annotated[int, Meta(ge=1, le=1_000_000, description="Of the log: which events may be in it.")]
 
 
 class CheckLiveRequest(Request, frozen=True, kw_only=True):
@@ -56,12 +61,13 @@ async def _status(runtime: Runtime, _: Context, __: GetFabricRequest) -> Answer[
         agents=len(state.agents),
         jobs=len(state.jobs),
         jobs_active=sum(1 for job in state.jobs.values() if job.status is JobStatus.ACTIVE),
+        jobs_failed=sum(1 for job in state.jobs.values() if job.status is JobStatus.FAILED),
         instances=counts,
         cpu_milli=capacity[0],
         memory_bytes=capacity[1],
         reserved_cpu_milli=capacity[2],
         reserved_memory_bytes=capacity[3],
-        concerns=tuple(_concerns(runtime, state, now_ms)),
+        concerns=await concerns(runtime, state, now_ms),
     )
     return Answer(status, state.revision)
 
@@ -81,7 +87,8 @@ def _nodes(runtime: Runtime, state: FabricState) -> tuple[inv.NodeCounts, tuple[
 
 
 async def _instances(state: FabricState) -> InstanceCounts:
-    """From the counters of agents, which do not grow with their instances, and from the tasks of jobs."""
+    """From the counters of agents, which do not grow with their instances, and from the tasks of jobs that are active:
+    what old ones came to is no state of the fabric."""
     statuses = [status.value for status in InstanceStatus]
     counts = dict.fromkeys(statuses, 0)
     for number, agent in enumerate(state.agents.values(), start=1):
@@ -92,6 +99,8 @@ async def _instances(state: FabricState) -> InstanceCounts:
     for number, job in enumerate(state.jobs.values(), start=1):
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
+        if job.status is not JobStatus.ACTIVE:
+            continue
         for identifier in (job.slot.current, *job.strays):
             instance = state.instances.get(identifier)
             if instance is not None:
@@ -102,47 +111,6 @@ async def _instances(state: FabricState) -> InstanceCounts:
     return InstanceCounts(**counts, unknown=sum(hidden.values()))
 
 
-def _concerns(runtime: Runtime, state: FabricState, now_ms: int) -> list[inv.Concern]:
-    """Silent and stalled nodes, drivers that do not work, then what has waited longest for a node."""
-    found = [*_node_concerns(runtime, state, now_ms), *_pending_concerns(state, now_ms)]
-    return found[:MAX_CONCERNS]
-
-
-def _node_concerns(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv.Concern]:
-    for name in sorted(state.node_names):
-        node = state.nodes[state.node_names[name]]
-        live = runtime.node_live(node.id)
-        if node.status in SILENT:
-            text = f"not heard from for {format_duration(max(0, now_ms - node.since_ms))}"
-            yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.since_ms, hint=f"omnitide nodes {name}")
-        elif live is not None and live.stalled_since_ms:
-            text = "connected, but its beats are not answered"
-            yield inv.Concern(subject=f"node {name}", text=text, since_ms=live.stalled_since_ms)
-        for driver in node.facts.drivers:
-            if not driver.healthy:
-                text = f"the driver {driver.name} does not work: {driver.detail or 'no detail given'}"
-                yield inv.Concern(subject=f"node {name}", text=text)
-
-
-def _pending_concerns(state: FabricState, now_ms: int) -> Iterator[inv.Concern]:
-    waiting: dict[str, tuple[int, int]] = {}
-    for identifier in state.pending:
-        instance = state.instances[identifier]
-        if now_ms - instance.since_ms > LONG_PENDING_MS:
-            number, since = waiting.get(instance.workload, (0, instance.since_ms))
-            waiting[instance.workload] = (number + 1, min(since, instance.since_ms))
-    for since, workload, number in sorted((since, workload, number) for workload, (number, since) in waiting.items()):
-        agent = state.agents.get(workload)
-        owner = agent or state.jobs[workload]
-        kind = "agent" if agent is not None else "job"
-        yield inv.Concern(
-            subject=f"{kind} {scoped(owner.namespace, owner.name)}",
-            text=f"{number} pending for {format_duration(max(0, now_ms - since))}",
-            hint=f"omnitide explain {owner.name}",
-            since_ms=since,
-        )
-
-
 async def _version(runtime: Runtime, _: Context, __: GetVersionRequest) -> Answer[inv.VersionInfo]:
     state = runtime.committed()
     version = inv.VersionInfo(
@@ -151,14 +119,32 @@ async def _version(runtime: Runtime, _: Context, __: GetVersionRequest) -> Answe
     return Answer(version, state.revision)
 
 
+async def _raise(
+    runtime: Runtime, context: Context, asked: RaiseFeatureLevelRequest
+) -> Answer[inv.FeatureLevelChanged]:
+    made = await change(runtime, context, cm.RaiseFeatureLevel(level=asked.level))
+    changed = inv.FeatureLevelChanged(
+        feature_level=made.state.feature_level,
+        change="raised" if made.changed else "unchanged",
+        revision=made.revision,
+        dry_run=made.dry_run,
+        replayed=made.replayed,
+    )
+    return Answer(changed, made.revision, replayed=made.replayed)
+
+
 async def _live(runtime: Runtime, _: Context, __: CheckLiveRequest) -> Answer[inv.Health]:
     return Answer(inv.Health(ok=True), runtime.committed().revision)
 
 
-async def _ready(runtime: Runtime, _: Context, __: CheckReadyRequest) -> Answer[inv.Health]:
-    checks = tuple(inv.HealthCheck(name=check.name, ok=check.ok, detail=check.detail) for check in runtime.readiness())
-    health = inv.Health(ok=all(check.ok for check in checks), checks=checks)
-    return Answer(health, runtime.committed().revision, unavailable=not health.ok)
+async def _ready(runtime: Runtime, context: Context, _: CheckReadyRequest) -> Answer[inv.Health]:
+    """The verdict for load balancers and supervisors, which have no token; what lies behind it for who may read it."""
+    found = runtime.readiness()
+    state = runtime.committed()
+    told = context.principal != NOBODY and not authorize(state, context.principal, _READ, runtime.now_ms())
+    checks = tuple(inv.HealthCheck(name=check.name, ok=check.ok, detail=check.detail) for check in found if told)
+    health = inv.Health(ok=all(check.ok for check in found), checks=checks)
+    return Answer(health, state.revision, unavailable=not health.ok)
 
 
 _READ: Final = Permission("read", "fabric")
@@ -187,6 +173,25 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         handler=_version,
     ),
     Operation(
+        name="fabric.raise",
+        rpc="RaiseFeatureLevel",
+        summary="Allow the events of a newer release in the log.",
+        description=(
+            "A release that adds to the events of the log goes on writing what there was before until this is done. "
+            "For who knows that every replica of the control plane runs a release that knows the level: there is no "
+            "way back, and an older release does not open the log any more. `fabric.version` shows the level."
+        ),
+        method="POST",
+        path="/v1/fabric/feature-level",
+        input=RaiseFeatureLevelRequest,
+        output=inv.FeatureLevelChanged,
+        permission=PERMISSIONS[cm.RaiseFeatureLevel],
+        failures=("conflict", "impossible"),
+        handler=_raise,
+        writes=True,
+        dry_run=True,
+    ),
+    Operation(
         name="health.live",
         summary="Whether the process answers at all.",
         method="GET",
@@ -198,12 +203,17 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
     ),
     Operation(
         name="health.ready",
-        summary="Whether it can do its work, with each thing that it depends on; 503 if not.",
+        summary="Whether it can do its work; 503 if not.",
+        description=(
+            "Anybody is told whether. Whoever shows a token, which must then be a valid one, is also told of each "
+            "thing that it depends on."
+        ),
         method="GET",
         path="/health/ready",
         input=CheckReadyRequest,
         output=inv.Health,
-        permission=_READ,
+        permission=OPEN,
+        more_with_token=True,
         handler=_ready,
     ),
 )

@@ -1,6 +1,8 @@
 """How an operation fails: always with a problem, whatever went wrong below."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from omnitide.fabric.rejection import Rejection
 from omnitide.model.faults import Fault, field_of, pointer_of
@@ -62,9 +64,17 @@ def from_exception(error: Exception) -> Failed | None:
     if isinstance(error, StreamEnded):
         return Failed(problem("not-serving", "the control plane is stopping", retry_after_s=1))
     if isinstance(error, NodeAway):
-        detail = f"node {error.node} cannot be asked: nothing has been heard of it"
-        detail += " yet" if not error.since_ms else " since the time in since_ms"
+        heard = f"since {_utc(error.since_ms)}" if error.since_ms else "yet"
+        detail = f"node {error.node} cannot be asked: nothing has been heard of it {heard}"
         return Failed(problem("node-away", detail, subject=f"node {error.node}", since_ms=error.since_ms))
     if isinstance(error, LogsUnavailable):
-        return Failed(problem("logs-unavailable", error.reason))
+        return Failed(problem("busy" if error.busy else "logs-unavailable", error.reason))
     return None
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _utc(milliseconds: int) -> str:
+    """`2026-11-25 17:40:02 UTC`."""
+    return (_EPOCH + timedelta(milliseconds=milliseconds)).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -15,6 +15,8 @@ Out = TypeVar("Out")
 
 Method = Literal["GET", "PUT", "POST", "DELETE"]
 
+NOBODY: Final = "nobody:open"
+"""The principal of who calls an open operation and has shown no token."""
 OPEN: Final = Permission("none", "nothing")
 """For the few operations that anybody may call: liveness, and what a node needs before it has an identity."""
 
@@ -67,6 +69,8 @@ class Declaration(Generic[In, Out]):
     output: type[Out]
     """Of one item, for a stream."""
     permission: Permission
+    more_with_token: bool = False
+    """It is open and says more to whoever shows a token, which then has to be a valid one."""
     rpc: str = ""
     """Its gRPC method, `ScaleAgent`; empty for what belongs to HTTP or is needed before gRPC can be used.
 
@@ -85,6 +89,8 @@ class Declaration(Generic[In, Out]):
             raise ValueError(f"{self.name}: the input of {self.rpc} must be called {self.rpc}Request")
         if not self.permission.verb or not self.permission.resource:
             raise ValueError(f"{self.name}: no permission is declared")
+        if self.more_with_token and not self.open:
+            raise ValueError(f"{self.name}: only what is open can say more to who shows a token")
 
     @property
     def parameters(self) -> tuple[str, ...]:

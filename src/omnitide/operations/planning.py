@@ -31,8 +31,8 @@ def plan_of(before: Agent | None, after: Agent, change: str, asked_replicas: int
     note = ""
     if asked_replicas is not None and asked_replicas != after.replicas:
         note = (
-            f"replicas stay at {after.replicas}: `scale` set them last; "
-            f"take_over_replicas makes them {asked_replicas} and lets the manifest own them again"
+            f"replicas stay at {after.replicas}: `scale` set them last; --take-over-replicas (take_over_replicas) "
+            f"makes them {asked_replicas} and lets the manifest own them again"
         )
     return ob.Plan(
         change=cast("ob.PlanChange", change),

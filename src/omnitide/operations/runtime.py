@@ -59,9 +59,11 @@ class NodeAway(Exception):
 class LogsUnavailable(Exception):
     """The node is there and has no logs of the instance to give: never started, removed, or its files are damaged."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, busy: bool = False) -> None:
+        """`busy`: it has, and gives as many already as it can at a time."""
         super().__init__(reason)
         self.reason = reason
+        self.busy = busy
 
 
 class HostUse(msgspec.Struct, frozen=True):

@@ -71,6 +71,13 @@ def get_version() -> Call[inv.VersionInfo]:
     return Call("GET", _path("version"), inv.VersionInfo)
 
 
+def raise_feature_level(level: int, dry_run: bool) -> Call[inv.FeatureLevelChanged]:
+    query = text_of(dry_run=dry_run)
+    return Call(
+        "POST", _path("fabric", "feature-level"), inv.FeatureLevelChanged, query, _body({"level": level}), writes=True
+    )
+
+
 def check_live() -> Call[inv.Health]:
     return Call("GET", "/health/live", inv.Health, unready_is_answer=True)
 
@@ -147,8 +154,8 @@ def list_agents(cursor: str, limit: int, namespace: str) -> Call[ob.AgentList]:
     return Call("GET", _path("agents"), ob.AgentList, _page(cursor, limit, namespace=namespace))
 
 
-def get_agent(namespace: str, name: str, min_revision: int | None) -> Call[ob.Agent]:
-    return Call("GET", _agent(namespace, name), ob.Agent, text_of(min_revision=min_revision))
+def get_agent(namespace: str, name: str, min_revision: int | None, within_s: float | None) -> Call[ob.Agent]:
+    return Call("GET", _agent(namespace, name), ob.Agent, text_of(min_revision=min_revision), within_s=within_s)
 
 
 def deploy_agent(
@@ -194,8 +201,9 @@ def list_agent_versions(namespace: str, name: str) -> Call[ob.AgentVersionList]:
     return Call("GET", _agent(namespace, name, "versions"), ob.AgentVersionList)
 
 
-def explain_agent(namespace: str, name: str, nodes: int) -> Call[ex.AgentExplanation]:
-    return Call("GET", _agent(namespace, name, "explain"), ex.AgentExplanation, text_of(nodes=nodes))
+def explain_agent(namespace: str, name: str, nodes: int, within_s: float | None) -> Call[ex.AgentExplanation]:
+    path = _agent(namespace, name, "explain")
+    return Call("GET", path, ex.AgentExplanation, text_of(nodes=nodes), within_s=within_s)
 
 
 # -- jobs ------------------------------------------------------------------------------------------------------------
@@ -205,8 +213,8 @@ def list_jobs(cursor: str, limit: int, namespace: str, status: str) -> Call[ob.J
     return Call("GET", _path("jobs"), ob.JobList, _page(cursor, limit, namespace=namespace, status=status))
 
 
-def get_job(namespace: str, name: str, min_revision: int | None) -> Call[ob.Job]:
-    return Call("GET", _job(namespace, name), ob.Job, text_of(min_revision=min_revision))
+def get_job(namespace: str, name: str, min_revision: int | None, within_s: float | None) -> Call[ob.Job]:
+    return Call("GET", _job(namespace, name), ob.Job, text_of(min_revision=min_revision), within_s=within_s)
 
 
 def run_job(namespace: str, spec: JobSpec, name: str | None, dry_run: bool) -> Call[ob.JobChanged]:

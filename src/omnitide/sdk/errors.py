@@ -16,7 +16,7 @@ class FabricError(Exception):
 
     @property
     def code(self) -> str:
-        """For programs: one of `model.problem.KINDS`, or `unreachable`."""
+        """For programs: one of `model.problem.KINDS`, or `unreachable`, `late`, `not-a-fabric`."""
         return self.problem.code
 
     @property
@@ -121,6 +121,10 @@ class Unreachable(Unavailable):
     """No Nexus answered at all."""
 
 
+class Late(Unavailable):
+    """No answer within the time that the call gave for it."""
+
+
 class NotAFabric(FabricError):
     """Something answered, and it does not speak like a Nexus."""
 
@@ -143,6 +147,7 @@ _BY_CODE: Final[dict[str, type[FabricError]]] = {
     "unknown-revision": UnknownRevision,
     "node-away": NodeAway,
     "unreachable": Unreachable,
+    "late": Late,
     "not-a-fabric": NotAFabric,
 }
 _BY_STATUS: Final[dict[int, type[FabricError]]] = {
@@ -203,6 +208,24 @@ def unreachable(url: str, reason: str, hint: str = "") -> Unreachable:
             retryable=True,
         )
     )
+
+
+def late(url: str, seconds: float) -> Late:
+    """Somebody may yet answer, but not in time."""
+    return Late(
+        Problem(
+            type="about:blank",
+            title="No answer in time",
+            status=0,
+            code="late",
+            detail=f"{url} gave no answer within {seconds:.3g} s",
+            retryable=True,
+        )
+    )
+
+
+NO_NEWS: Final = ("behind", "late")
+"""Codes of a read that waited for a later revision in vain."""
 
 
 def refused_here(detail: str, hint: str = "") -> Invalid:

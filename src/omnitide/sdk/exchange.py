@@ -14,7 +14,7 @@ import msgspec
 
 from omnitide.model.normalise import Invalid as Unreadable
 from omnitide.model.normalise import has_quantities, read
-from omnitide.sdk.errors import FabricError, NotAFabric, Unavailable, foreign, from_answer, unreachable
+from omnitide.sdk.errors import FabricError, NotAFabric, Unavailable, foreign, from_answer, late, unreachable
 
 T = TypeVar("T")
 
@@ -48,6 +48,8 @@ class Call(Generic[T]):
     writes: bool = False
     if_match: int | None = None
     """Refuse unless the object's own last revision is this; 0: unless there is none."""
+    within_s: float | None = None
+    """How long its answer may take, with all its waiting for news; then it raises Late. None: as the client says."""
     unready_is_answer: bool = False
     """Status 503 with the operation's own answer, as of readiness."""
 
@@ -60,6 +62,8 @@ class Memory:
     """Newest revision that a write of this client made: its reads show at least this."""
     seen: int = 0
     """Newest revision that any answer named."""
+    shown: int = 0
+    """Revision that the last answer named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Exchange(Generic[T]):
             value = decode(body, self.call.output)
             revision = headers.get(REVISION_HEADER, "")
             if revision.isdecimal():
+                self._memory.shown = int(revision)
                 self._memory.seen = max(self._memory.seen, int(revision))
                 if self.call.writes and "dry_run" not in self.call.query:
                     self._memory.written = max(self._memory.written, int(revision))
@@ -113,16 +118,20 @@ class Exchange(Generic[T]):
         error = from_answer(status, body)
         if error.code == "behind" and self._asks and "min_revision" not in self.call.query:
             # Revisions compare within one log only. After a restore ours is of another: what was written is gone.
-            self._memory.written = self._memory.seen = 0
+            self._memory.written = self._memory.seen = self._memory.shown = 0
             self._asks = ""
             return self._again(error, 0.0)
         if isinstance(error, Unavailable) and error.retryable and error.code != "behind":
             return self._again(error, float(error.retry_after_s))
         raise error
 
+    def late(self) -> FabricError:
+        """No answer came within the call's own bound."""
+        return late(self._url, self.call.within_s or 0.0)
+
     def broke(self, reason: str, *, hint: str = "", final: bool = False) -> Wait:
         """No answer came. Raises Unreachable after the last attempt, or at once if it is `final`."""
-        error = unreachable(self._url, reason, hint)
+        error = unreachable(self._url, reason, hint or plaintext_hint(self._url, reason))
         if final:
             raise error
         return self._again(error, 0.0)
@@ -146,6 +155,13 @@ def decode(body: bytes, output: type[T]) -> T:
         raise NotAFabric(
             msgspec.structs.replace(cause, hint="client and Nexus may have versions that do not fit")
         ) from error
+
+
+def plaintext_hint(url: str, reason: str) -> str:
+    """The next step where something listens at an http address, and hangs up when it is spoken to."""
+    if not url.startswith("http://") or not any(sign in reason for sign in ("disconnected", "reset by peer")):
+        return ""
+    return f"if that is the HTTPS port of Nexus, as its own always is: --url https{url.removeprefix('http')}"
 
 
 def tls_hint(reason: str) -> str:

@@ -48,6 +48,9 @@ class Feed:
         self._seen: set[str] = set()
         """Ids of the newest revision's events: after a break it is asked for again, for it may have been cut."""
         self._revision = after if after is not None else 0
+        self._log = ""
+        """The log that the revisions are of, from the ids of what it has sent: one that was restored is another, and
+        may have come further than this one had."""
         self._rng = rng
         self._failures = 0
         self._patience_s = patience_s
@@ -64,6 +67,8 @@ class Feed:
         query = dict(self._query)
         if self._after is not None:
             query["after"] = str(self._after)
+            if self._log:
+                query["log"] = self._log
         return urlunsplit((scheme, parts.netloc, STREAM_PATH, urlencode(query), ""))
 
     def opened(self) -> None:
@@ -79,6 +84,7 @@ class Feed:
         self._failing_s = 0.0
         fresh: list[CloudEvent] = []
         for event in events:
+            self._log = event.id.rpartition("/")[0] or self._log
             if event.type == BOOKMARK:
                 self._come_to(event.revision, complete=True)
                 continue
@@ -109,6 +115,8 @@ class Feed:
             )
         if code == _UNKNOWN:
             detail = f"the fabric is at revision {told.resume} and has never had revision {self._after}"
+            if told.resume >= (self._after or 0):
+                detail = f"the fabric was restored: its revision {self._after} is not the one that was seen before"
             hint = "a slip, or a revision from before a restore: read the state anew and watch from there"
             raise UnknownRevision(problem("unknown-revision", detail, hint=hint, resume_revision=told.resume))
         if code in (_UNAUTHENTICATED, _FORBIDDEN):

@@ -65,6 +65,9 @@ def _source(file: Path | None, faults: list[ManifestFault]) -> Source | None:
     if file is None:
         return Source("standard input", sys.stdin.buffer.read(MAX_MANIFEST_BYTES + 1), "yaml")
     kind = FORMATS.get(file.suffix)
+    if kind is None and not file.exists():
+        faults.append(ManifestFault(str(file), 0, "", "there is no such file or folder"))
+        return None
     if kind is None:
         hint = f"its name must end in {', '.join(FORMATS)}"
         faults.append(ManifestFault(str(file), 0, "", "is of no format that is known here", hint))
@@ -74,7 +77,9 @@ def _source(file: Path | None, faults: list[ManifestFault]) -> Source | None:
             return Source(str(file), opened.read(MAX_MANIFEST_BYTES + 1), kind)
     except OSError as error:
         message = (
-            "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+            "there is no such file or folder"
+            if isinstance(error, FileNotFoundError)
+            else f"cannot be read: {error.strerror}"
         )
         faults.append(ManifestFault(str(file), 0, "", message))
         return None

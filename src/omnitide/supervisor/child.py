@@ -3,20 +3,31 @@
 import os
 import signal
 
-from omnitide.supervisor import identity
+from omnitide.supervisor import files, identity
 from omnitide.supervisor.loop import Timer, now_ms
 from omnitide.supervisor.shapes import Json, texts, words
 
-MAX_LOG_BYTES = 16 << 20
-"""A log that is larger when its process is started is set aside, in place of the one set aside before."""
+MAX_LOG_BYTES = 64 << 20
+"""A log that is larger when its process is started is set aside, in place of the one set aside before. The process
+itself bounds it while it runs, to less; this is for one that dies before it comes so far, again and again."""
+MAX_WORDS = 1000
+"""Arguments, and variables, of one process."""
 
 
 class Spec:
     """What is to run."""
 
-    __slots__ = ("argv", "folder", "log", "settings", "told")
+    __slots__ = ("argv", "files", "folder", "log", "settings", "told")
 
-    def __init__(self, argv: list[str], folder: str, log: str, told: dict[str, str], settings: dict[str, str]) -> None:
+    def __init__(
+        self,
+        argv: list[str],
+        folder: str,
+        log: str,
+        told: dict[str, str],
+        settings: dict[str, str],
+        files: "list[str] | None" = None,
+    ) -> None:
         self.argv = argv
         self.folder = folder
         """Its data: what makes it the one that is meant."""
@@ -25,6 +36,8 @@ class Spec:
         """Variables that it is given besides the environment of whoever asked for it."""
         self.settings = settings
         """The settings it was started with, for whoever wants to know whether a restart would change anything."""
+        self.files = files or []
+        """Of its configuration: one that ended because that is wrong is started again when one of them changes."""
 
 
 class Child:
@@ -41,6 +54,7 @@ class Child:
         "pid",
         "pidfd",
         "restarts",
+        "seen",
         "spec",
         "timer",
         "wanted",
@@ -66,14 +80,17 @@ class Child:
         self.gave_up = ""
         """Why it is not started again though it is wanted."""
         self.timer: Timer | None = None
-        """Until the next start, or until it is killed."""
+        """Until the next start, or until it is killed, or until its files are looked at again."""
+        self.seen: list[tuple[int, int, int, int]] = []
+        """How its files were when it was started."""
 
     @property
     def running(self) -> bool:
         return self.pid > 0
 
     def start(self) -> None:
-        """In a session of its own: it outlives this process. Raises OSError."""
+        """In a session of its own: it outlives this process. Raises OSError, ValueError."""
+        self.seen = files.signature(self.spec.files)
         _turn(self.spec.log)
         os.makedirs(self.spec.folder, mode=0o700, exist_ok=True)
         output = os.open(self.spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -133,6 +150,7 @@ class Child:
             "log": self.spec.log,
             "told": self.spec.told,
             "settings": self.spec.settings,
+            "files": self.spec.files,
             "wanted": self.wanted,
             "pid": self.pid,
             "mark": self.mark,
@@ -144,11 +162,34 @@ class Child:
 
 
 def read_spec(given: Json) -> Spec:
-    """Raises ValueError."""
+    """Raises ValueError for what no process could be started with."""
     argv, folder, log = words(given.get("argv")), given.get("folder"), given.get("log")
     if not argv or not isinstance(folder, str) or not isinstance(log, str):
         raise ValueError("a process needs argv, folder and log")
-    return Spec(argv, folder, log, texts(given.get("told")), texts(given.get("settings")))
+    kept = words(given.get("files"))
+    if not folder.startswith("/") or not log.startswith("/"):
+        raise ValueError("folder and log of a process are absolute paths")
+    if len(argv) > MAX_WORDS or len(kept) > files.MOST_FILES:
+        raise ValueError(f"a process has {MAX_WORDS} arguments and {files.MOST_FILES} files at most")
+    for word in (*argv, *kept, folder, log):
+        _check(word)
+    return Spec(argv, folder, log, variables(given.get("told")), texts(given.get("settings")), kept)
+
+
+def variables(given: object) -> dict[str, str]:
+    """Of an environment. Raises ValueError for what cannot be in one."""
+    found = texts(given)
+    for key, value in found.items():
+        if not key or "=" in key:
+            raise ValueError("a variable has a name, without =")
+        _check(key)
+        _check(value)
+    return found
+
+
+def _check(word: str) -> None:
+    if b"\0" in os.fsencode(word):
+        raise ValueError("a zero character cannot be given to a process")
 
 
 def _turn(log: str) -> None:

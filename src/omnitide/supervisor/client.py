@@ -15,6 +15,8 @@ from omnitide.supervisor.places import Places
 Json = dict[str, object]
 
 _PROGRAM = "import sys; sys.path.insert(0, {source!r}); from omnitide.supervisor.__main__ import main; sys.exit(main())"
+NOT_FOR_KEEPS = frozenset({"OMNITIDE_JOIN_TOKEN", "OMNITIDE_CLIENT_TOKEN"})
+"""Secrets of the command that asks: nothing that goes on after it has a use for them."""
 _START_S = 10.0
 _ANSWER_S = 30.0
 
@@ -139,6 +141,7 @@ def _start(directory: str) -> Json:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            env={key: value for key, value in os.environ.items() if key not in NOT_FOR_KEEPS},
             cwd="/",
             start_new_session=True,
         )

@@ -18,7 +18,7 @@ class Journal:
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
-                os.write(file, f"{stamp} {text}\n".encode())
+                os.write(file, f"{stamp} {text}\n".encode("utf-8", "backslashreplace"))
                 full = os.fstat(file).st_size > MAX_BYTES
             finally:
                 os.close(file)

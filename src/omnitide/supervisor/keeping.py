@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from omnitide.supervisor import identity, policy
+from omnitide.supervisor import files, identity, policy, record
 from omnitide.supervisor.child import Child, Spec, read_spec
 from omnitide.supervisor.journal import Journal
 from omnitide.supervisor.loop import Loop, now_ms
@@ -18,6 +18,8 @@ Ended = Callable[[bool], None]
 ORDER = ("node", "nexus")
 """In which they are ended: the node says goodbye to Nexus."""
 STOP_S = 15.0
+MAX_CHILDREN = 16
+"""There are two."""
 
 
 class Keeping:
@@ -44,14 +46,14 @@ class Keeping:
         """Go on where the last supervisor left off: what still runs is taken over, what is wanted is started."""
         try:
             with open(self._places.record, "rb") as file:
-                record = cast("Json", json.load(file))
+                kept = cast("Json", json.load(file))
             # A data directory that was copied must not start what belongs to the one that it was copied from.
-            if record["directory"] == self._places.directory:
-                for name, told in cast("dict[str, Json]", record["children"]).items():
+            if self._places.same(str(kept["directory"])):
+                for name, told in cast("dict[str, Json]", kept["children"]).items():
                     self._remember(name, told)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             self._journal.write(f"what the last supervisor kept cannot be read: {error!r}")
 
     def _remember(self, name: str, told: Json) -> None:
@@ -69,16 +71,19 @@ class Keeping:
                 pass
         if child.running and not child.wanted:
             self.stop(name, STOP_S, lambda orderly: None)  # noqa: ARG005 (nobody waits for it)
-        elif child.wanted and not child.running and not child.gave_up:
+        elif child.wanted and not child.running and child.gave_up:
+            child.seen = files.signature(spec.files)
+            self._look_again(child)
+        elif child.wanted and not child.running:
             self._start(child, "it was wanted")
 
     # -- on request --------------------------------------------------------------------------------------------------
 
     def start(self, name: str, spec: Spec, environment: dict[str, str]) -> None:
-        """As asked from now on. One that runs is left as it is."""
+        """As asked from now on. One that runs is left as it is. Raises ValueError where there are too many."""
         child = self._children.get(name)
         if child is None:
-            child = self._children[name] = Child(name, spec)
+            child = self._new(name, spec)
         child.environment = environment
         child.wanted = True
         if child.running:
@@ -92,13 +97,29 @@ class Keeping:
         self._start(child, "as asked")
 
     def adopt(self, name: str, spec: Spec, environment: dict[str, str], pid: int) -> None:
-        """Keep from now on one that runs already. Raises OSError if it does not."""
-        child = self._children.get(name)
-        if child is not None and child.running:
+        """Keep from now on one that runs already. Raises OSError if it does not, ValueError if there are too many."""
+        before = self._children.get(name)
+        if before is not None and before.running:
             return
-        child = self._children[name] = Child(name, spec)
+        if not identity.mark(pid):
+            raise OSError(f"no process {pid} runs")
+        child = self._new(name, spec)
         child.environment, child.wanted = environment, True
-        self._adopt(child, pid)
+        try:
+            self._adopt(child, pid)
+        except OSError:
+            del self._children[name]
+            if before is not None:
+                self._children[name] = before
+            raise
+        if before is not None:
+            self._loop.cancel(before.timer)
+
+    def _new(self, name: str, spec: Spec) -> Child:
+        if name not in self._children and len(self._children) >= MAX_CHILDREN:
+            raise ValueError(f"no more than {MAX_CHILDREN} processes are kept")
+        child = self._children[name] = Child(name, spec)
+        return child
 
     def stop(self, name: str, seconds: float, ended: Ended) -> None:
         """End one, which is not started again. `ended` is called when it is gone, at once if it does not run."""
@@ -139,12 +160,13 @@ class Keeping:
     # -- what happens ------------------------------------------------------------------------------------------------
 
     def _start(self, child: Child, why: str) -> None:
-        child.timer = None
+        child.timer, child.gave_up = None, ""
         try:
             child.start()
-        except OSError as error:
-            self._say(f"{child.name}: cannot be started: {error.strerror}")
-            self._died(child, f"cannot be started: {error.strerror}", None, 0)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            self._say(f"{child.name}: cannot be started: {reason}")
+            self._died(child, f"cannot be started: {reason}", None, 0)
             return
         self._say(f"{child.name}: started as process {child.pid}, {why}")
         self._loop.watch(child.pidfd, lambda: self._ended(child))
@@ -185,8 +207,11 @@ class Keeping:
         reason = policy.why_permanent(code)
         if reason:
             child.gave_up = f"{how}: {reason}"
+            if code == policy.WRONG_USE and child.spec.files:
+                child.gave_up += ", until one of its files changes"
+                self._look_again(child)
             self._save()
-            self._say(f"{child.name}: not started again: {reason} (its log: {child.spec.log})")
+            self._say(f"{child.name}: not started again: {child.gave_up} (its log: {child.spec.log})")
             return
         child.failures = policy.failures_after(child.failures, lived_ms)
         child.restarts += 1
@@ -198,6 +223,19 @@ class Keeping:
         else:
             self._start(child, f"again, restart {child.restarts}")
 
+    def _look_again(self, child: Child) -> None:
+        """Wait for somebody to mend the configuration that ended it; where there are no files, for nothing."""
+        if child.spec.files:
+            child.timer = self._loop.after(files.EVERY_MS, lambda: self._look(child))
+
+    def _look(self, child: Child) -> None:
+        now = files.signature(child.spec.files)
+        if now == child.seen:
+            self._look_again(child)
+            return
+        child.restarts += 1
+        self._start(child, f"its configuration has changed, restart {child.restarts}")
+
     # -- memory ------------------------------------------------------------------------------------------------------
 
     def _say(self, text: str) -> None:
@@ -205,18 +243,12 @@ class Keeping:
         self._changed(text)
 
     def _save(self) -> None:
-        record = {
+        kept = {
             "directory": self._places.directory,
             "supervisor": {"pid": os.getpid(), "mark": identity.mark(os.getpid())},
             "children": self.public(),
         }
-        beside = f"{self._places.record}.next"
         try:
-            file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(file, json.dumps(record).encode())
-            finally:
-                os.close(file)
-            os.replace(beside, self._places.record)
+            record.write(self._places, json.dumps(kept))
         except OSError as error:
             self._journal.write(f"the record cannot be written: {error.strerror}")

@@ -5,8 +5,9 @@ HEALTHY_MS = 10_000
 FIRST_MS = 100
 MOST_MS = 30_000
 
+WRONG_USE = 2
 PERMANENT = {
-    2: "its arguments or its configuration are wrong",
+    WRONG_USE: "its arguments or its configuration are wrong",
     4: "this node was removed from its fabric",
     5: "its identity, its keys or its data cannot be used",
     6: "another process has its data directory",

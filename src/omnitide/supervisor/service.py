@@ -13,12 +13,12 @@ import sys
 import time
 
 from omnitide import __version__
-from omnitide.supervisor.child import read_spec
+from omnitide.supervisor.child import read_spec, variables
 from omnitide.supervisor.journal import Journal
 from omnitide.supervisor.keeping import STOP_S, Keeping
 from omnitide.supervisor.loop import Loop
 from omnitide.supervisor.places import Places
-from omnitide.supervisor.shapes import Json, cast, texts
+from omnitide.supervisor.shapes import Json, cast
 
 MAX_REQUEST = 4 << 20
 """Bytes; an environment is the largest part. A longer one ends the connection."""
@@ -26,6 +26,9 @@ MAX_CLIENTS = 64
 """Connections at once; a further one is closed."""
 FIRST_WORD_MS = 10_000
 """A supervisor that nobody has asked for anything by then ends."""
+MAX_STOP_S = 3600.0
+"""Longest time that a process may be given to end."""
+MAX_NAME = 64
 LOCK_S = 5.0
 """Longest wait for the supervisor before to end."""
 
@@ -131,7 +134,7 @@ class Supervisor:
         if not data or len(buffer) > MAX_REQUEST:
             self._hang_up(client)
             return
-        while (end := buffer.find(b"\n")) >= 0:
+        while client.fileno() in self._clients and (end := buffer.find(b"\n")) >= 0:
             line = bytes(buffer[:end])
             del buffer[: end + 1]
             self._serve(client, line)
@@ -170,27 +173,34 @@ class Supervisor:
             self._do(client, cast("Json", request))
         except (ValueError, OSError) as error:
             self._send(client, {"error": str(error)})
+        except Exception as error:
+            # Nothing that a client sends may end what keeps the fabric running: not depth, not size, not a defect here.
+            self._journal.write(f"a request could not be dealt with: {type(error).__name__}: {error}"[:500])
+            self._send(client, {"error": f"the request could not be dealt with: {type(error).__name__}"})
 
     def _do(self, client: socket.socket, request: Json) -> None:
-        operation, name = request.get("op"), str(request.get("name", ""))
+        operation, name = request.get("op"), request.get("name", "")
+        if not isinstance(name, str) or len(name) > MAX_NAME or not (name.isascii() and name.isprintable()):
+            raise ValueError("a name is a short text of plain characters")
         if self._closing and operation != "state":
             raise ValueError("the supervisor is ending")
         if operation in ("start", "adopt", "stop"):
             self._asked = True
         if operation == "stop":
-            given = request.get("seconds")
-            seconds = float(given) if isinstance(given, int | float) else STOP_S
+            seconds = _seconds(request.get("seconds", STOP_S))
             self._keeping.stop(name, seconds, lambda orderly: self._send(client, {"ok": {"orderly": orderly}}))
             return
         if operation in ("start", "adopt"):
-            spec, environment = read_spec(request), texts(request.get("environment"))
+            spec, environment = read_spec(request), variables(request.get("environment"))
             if not name:
                 raise ValueError("a process needs a name")
             if operation == "start":
                 self._keeping.start(name, spec, environment)
             else:
                 pid = request.get("pid")
-                self._keeping.adopt(name, spec, environment, pid if isinstance(pid, int) else 0)
+                if not isinstance(pid, int) or not 0 < pid < 1 << 22:
+                    raise ValueError("pid is the number of a process")
+                self._keeping.adopt(name, spec, environment, pid)
         elif operation == "follow":
             self._followers.add(client.fileno())
         elif operation == "release":
@@ -200,6 +210,13 @@ class Supervisor:
             raise ValueError(f"unknown operation {operation!r}")
         about = {"pid": os.getpid(), "version": __version__}
         self._send(client, {"ok": {**about, "children": self._keeping.public()}})
+
+
+def _seconds(given: object) -> float:
+    """Raises ValueError for what is no time to wait; infinity and NaN compare false."""
+    if not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given <= MAX_STOP_S:
+        raise ValueError(f"seconds is a number from 0 to {MAX_STOP_S:.0f}")
+    return float(given)
 
 
 def _noted(number: int, frame: object) -> None:

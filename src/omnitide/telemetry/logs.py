@@ -19,6 +19,8 @@ from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
 from typing import Final, Literal, TextIO, cast
 
+from omnitide.telemetry.log_file import LogFile
+from omnitide.telemetry.masking import mask_text
 from omnitide.telemetry.rendering import FIELDS, ConsoleFormatter, JsonFormatter
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -101,9 +103,10 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     lost = 0
 
-    def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
+    def __init__(self, stream: TextIO, formatter: logging.Formatter, file: LogFile | None) -> None:
         super().__init__(stream)
         self.setFormatter(formatter)
+        self._file = file
 
     def emit(self, record: logging.LogRecord) -> None:
         context = _context.get()
@@ -111,6 +114,8 @@ class _Handler(logging.StreamHandler[TextIO]):
             own = cast("Mapping[str, object]", record.__dict__.get(FIELDS, {}))
             record.__dict__[FIELDS] = {**context, **own}
         super().emit(record)
+        if self._file is not None:
+            self._file.turn_if_full()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 ARG002 (logging's own signature)
         _Handler.lost += 1
@@ -121,8 +126,15 @@ def lost() -> int:
     return _Handler.lost
 
 
-def configure(level: Level = "info", format: Format = "console", stream: TextIO | None = None) -> None:  # noqa: A002
+def configure(
+    level: Level = "info",
+    format: Format = "console",  # noqa: A002
+    stream: TextIO | None = None,
+    file: LogFile | None = None,
+) -> None:
     """Send the logs of this process, its libraries included, to `stream` (default: standard error). Repeatable.
+
+    `file`: what standard error is, to be kept within its bounds.
 
     Uvicorn must be started with `log_config=None`. gRPC's C core writes to standard error by itself, in no format; it
     is silenced unless GRPC_VERBOSITY says otherwise, which must happen before grpc is imported.
@@ -133,7 +145,7 @@ def configure(level: Level = "info", format: Format = "console", stream: TextIO 
     for old in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
         root.removeHandler(old)
     formatter = JsonFormatter() if format == "json" else ConsoleFormatter(colour=_wants_colour(target))
-    root.addHandler(_Handler(target, formatter))
+    root.addHandler(_Handler(target, formatter, file))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -148,6 +160,14 @@ def set_level(level: Level) -> None:
     """Change the level of our records at once. Libraries speak from `warning` up, or from `level` if that is higher."""
     logging.getLogger(ROOT).setLevel(_LEVELS[level])
     logging.getLogger().setLevel(max(_LEVELS[level], logging.WARNING))
+
+
+def last_words(event: str, reason: str) -> None:
+    """Why this process cannot go on: a record with the `reason`, and for people a line `error: ...` besides."""
+    get(ROOT).error(event, reason=reason)
+    formats = [handler.formatter for handler in logging.getLogger().handlers if isinstance(handler, _Handler)]
+    if not any(isinstance(formatter, JsonFormatter) for formatter in formats):
+        print(f"error: {mask_text(reason)}", file=sys.stderr, flush=True)
 
 
 def _wants_colour(stream: TextIO) -> bool:

@@ -128,6 +128,31 @@ class GetVersionRequest(_message.Message):
 Global___GetVersionRequest: _TypeAlias = GetVersionRequest  # noqa: Y015
 
 @_typing.final
+class RaiseFeatureLevelRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    level: _builtins.int
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        level: _builtins.int | None = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_level", b"_level", "level", b"level", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_level", b"_level", "level", b"level", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__level: _TypeAlias = _typing.Literal["level"]  # noqa: Y015
+    _WhichOneofArgType__level: _TypeAlias = _typing.Literal["_level", b"_level"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__level) -> _WhichOneofReturnType__level | None: ...
+
+Global___RaiseFeatureLevelRequest: _TypeAlias = RaiseFeatureLevelRequest  # noqa: Y015
+
+@_typing.final
 class ListNamespacesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1085,6 +1110,7 @@ class ListEventsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AFTER_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
@@ -1094,6 +1120,8 @@ class ListEventsRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     after: _builtins.int
     """Only events after this revision."""
+    log: _builtins.str
+    """The log that `after` is a revision of, as ids of its events begin; of another it is refused. Empty: not compared."""
     skip: _builtins.int
     """Of the revision after `after`, leave out the first so many."""
     last: _builtins.int
@@ -1112,6 +1140,7 @@ class ListEventsRequest(_message.Message):
         self,
         *,
         after: _builtins.int = ...,
+        log: _builtins.str = ...,
         skip: _builtins.int = ...,
         last: _builtins.int = ...,
         kinds: _abc.Iterable[_builtins.str] | None = ...,
@@ -1122,7 +1151,7 @@ class ListEventsRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "after", b"after", "kinds", b"kinds", "last", b"last", "limit", b"limit", "namespace", b"namespace", "options", b"options", "skip", b"skip", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "after", b"after", "kinds", b"kinds", "last", b"last", "limit", b"limit", "log", b"log", "namespace", b"namespace", "options", b"options", "skip", b"skip", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
@@ -1135,11 +1164,14 @@ class WatchEventsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AFTER_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     after: _builtins.int
     """Left out: from now on."""
+    log: _builtins.str
+    """The log that `after` is a revision of, as ids of its events begin; of another it is refused. Empty: not compared."""
     namespace: _builtins.str
     subject: _builtins.str
     """Only about this: `agent/default/hello` with its instances, `node/alpha` with what comes there."""
@@ -1151,13 +1183,14 @@ class WatchEventsRequest(_message.Message):
         self,
         *,
         after: _builtins.int | None = ...,
+        log: _builtins.str = ...,
         kinds: _abc.Iterable[_builtins.str] | None = ...,
         namespace: _builtins.str = ...,
         subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after", "kinds", b"kinds", "namespace", b"namespace", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after", "kinds", b"kinds", "log", b"log", "namespace", b"namespace", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
     _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015
@@ -1457,7 +1490,9 @@ class Restart(_message.Message):
     RESET_AFTER_MS_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     attempts: _builtins.int
-    """Restarts in a row on one node before the instance counts as failed and is rescheduled."""
+    """Restarts in a row on one node before the instance counts as failed and is rescheduled: it is started once more
+    often than that. 0: once.
+    """
     backoff_ms: _builtins.int
     """Wait before the second restart in a row (the first comes at once); doubles up to `backoff_max`."""
     backoff_max_ms: _builtins.int
@@ -1766,6 +1801,7 @@ class FabricStatus(_message.Message):
     RESERVED_CPU_MILLI_FIELD_NUMBER: _builtins.int
     RESERVED_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     CONCERNS_FIELD_NUMBER: _builtins.int
+    JOBS_FAILED_FIELD_NUMBER: _builtins.int
     fabric_id: _builtins.str
     log_id: _builtins.str
     revision: _builtins.int
@@ -1783,6 +1819,8 @@ class FabricStatus(_message.Message):
     memory_bytes: _builtins.int
     reserved_cpu_milli: _builtins.int
     reserved_memory_bytes: _builtins.int
+    jobs_failed: _builtins.int
+    """Finished so, of those that are still kept."""
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where nodes reach Nexus."""
@@ -1790,7 +1828,9 @@ class FabricStatus(_message.Message):
     @_builtins.property
     def nodes(self) -> Global___NodeCounts: ...
     @_builtins.property
-    def instances(self) -> Global___InstanceCounts: ...
+    def instances(self) -> Global___InstanceCounts:
+        """Of agents, and of jobs that are active."""
+
     @_builtins.property
     def concerns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Concern]:
         """The 20 most pressing."""
@@ -1816,10 +1856,11 @@ class FabricStatus(_message.Message):
         reserved_cpu_milli: _builtins.int = ...,
         reserved_memory_bytes: _builtins.int = ...,
         concerns: _abc.Iterable[Global___Concern] | None = ...,
+        jobs_failed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "nodes", b"nodes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1966,6 +2007,38 @@ class VersionInfo(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VersionInfo: _TypeAlias = VersionInfo  # noqa: Y015
+
+@_typing.final
+class FeatureLevelChanged(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    feature_level: _builtins.int
+    change: _builtins.str
+    """raised or unchanged."""
+    revision: _builtins.int
+    dry_run: _builtins.bool
+    replayed: _builtins.bool
+    def __init__(
+        self,
+        *,
+        feature_level: _builtins.int = ...,
+        change: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "dry_run", b"dry_run", "feature_level", b"feature_level", "replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureLevelChanged: _TypeAlias = FeatureLevelChanged  # noqa: Y015
 
 @_typing.final
 class NamespaceList(_message.Message):
@@ -2989,7 +3062,7 @@ class InstanceExplanation(_message.Message):
     def instance(self) -> Global___Instance: ...
     @_builtins.property
     def placement(self) -> Global___PlacementVerdict:
-        """If it is pending."""
+        """If it is pending, or is to leave its node."""
 
     @_builtins.property
     def last_output(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

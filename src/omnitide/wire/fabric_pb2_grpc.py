@@ -44,6 +44,11 @@ class FabricServiceStub:
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.GetVersionRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_fabric__pb2.VersionInfo.FromString,
                 _registered_method=True)
+        self.RaiseFeatureLevel = channel.unary_unary(
+                '/omnitide.v1.FabricService/RaiseFeatureLevel',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.RaiseFeatureLevelRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.FeatureLevelChanged.FromString,
+                _registered_method=True)
         self.ListNamespaces = channel.unary_unary(
                 '/omnitide.v1.FabricService/ListNamespaces',
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListNamespacesRequest.SerializeToString,
@@ -228,6 +233,13 @@ class FabricServiceServicer:
 
     def GetVersion(self, request, context):
         """Show which software answers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RaiseFeatureLevel(self, request, context):
+        """Allow the events of a newer release in the log. There is no way back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -484,6 +496,11 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.GetVersionRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_fabric__pb2.VersionInfo.SerializeToString,
             ),
+            'RaiseFeatureLevel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RaiseFeatureLevel,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RaiseFeatureLevelRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.FeatureLevelChanged.SerializeToString,
+            ),
             'ListNamespaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNamespaces,
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ListNamespacesRequest.FromString,
@@ -709,6 +726,33 @@ class FabricService:
             '/omnitide.v1.FabricService/GetVersion',
             omnitide_dot_v1_dot_fabric__pb2.GetVersionRequest.SerializeToString,
             omnitide_dot_v1_dot_fabric__pb2.VersionInfo.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RaiseFeatureLevel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/RaiseFeatureLevel',
+            omnitide_dot_v1_dot_fabric__pb2.RaiseFeatureLevelRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.FeatureLevelChanged.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,8 @@ class FabricServiceStub:
     """Show the whole fabric at a glance."""
     GetVersion: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetVersionRequest, _fabric_pb2.VersionInfo]
     """Show which software answers."""
+    RaiseFeatureLevel: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RaiseFeatureLevelRequest, _fabric_pb2.FeatureLevelChanged]
+    """Allow the events of a newer release in the log. There is no way back."""
     ListNamespaces: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListNamespacesRequest, _fabric_pb2.NamespaceList]
     """List the namespaces."""
     CreateNamespace: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.CreateNamespaceRequest, _fabric_pb2.NamespaceChanged]
@@ -125,6 +127,8 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """Show the whole fabric at a glance."""
     GetVersion: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetVersionRequest, _fabric_pb2.VersionInfo]  # type: ignore[assignment]
     """Show which software answers."""
+    RaiseFeatureLevel: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RaiseFeatureLevelRequest, _fabric_pb2.FeatureLevelChanged]  # type: ignore[assignment]
+    """Allow the events of a newer release in the log. There is no way back."""
     ListNamespaces: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListNamespacesRequest, _fabric_pb2.NamespaceList]  # type: ignore[assignment]
     """List the namespaces."""
     CreateNamespace: _aio.UnaryUnaryMultiCallable[_fabric_pb2.CreateNamespaceRequest, _fabric_pb2.NamespaceChanged]  # type: ignore[assignment]
@@ -210,6 +214,14 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.VersionInfo, _abc.Awaitable[_fabric_pb2.VersionInfo]]:
         """Show which software answers."""
+
+    @_abc_1.abstractmethod
+    def RaiseFeatureLevel(
+        self,
+        request: _fabric_pb2.RaiseFeatureLevelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.FeatureLevelChanged, _abc.Awaitable[_fabric_pb2.FeatureLevelChanged]]:
+        """Allow the events of a newer release in the log. There is no way back."""
 
     @_abc_1.abstractmethod
     def ListNamespaces(

@@ -622,7 +622,7 @@ class Goodbye(_message.Message):
     BACK_WITHIN_MS_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     back_within_ms: _builtins.int
-    """0: not coming back by itself"""
+    """0: not by itself, and what it ran has ended"""
     def __init__(
         self,
         *,

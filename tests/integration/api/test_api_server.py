@@ -9,7 +9,7 @@ import ssl
 
 import httpx
 import pytest
-from tests.support.memory_runtime import MemoryRuntime
+from tests.support.memory_runtime import MemoryRuntime, until
 from tests.support.served_api import Served
 from websockets.asyncio.client import connect
 
@@ -83,7 +83,7 @@ async def test_signals_are_left_to_the_process(served: Served) -> None:
 async def test_closing_ends_requests_that_do_not(served: Served) -> None:
     served.runtime.held = asyncio.Event()
     waiting = asyncio.ensure_future(served.client.post("/v1/namespaces", json={"name": "x"}))
-    await asyncio.sleep(0.05)
+    await until(lambda: served.runtime.submits_held == 1)
     async with asyncio.timeout(15):
         await served.server.close()
     waiting.cancel()

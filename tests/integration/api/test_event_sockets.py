@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import socket
 from typing import Any
 
@@ -12,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from omnitide.api import event_sockets
-from omnitide.api.server import STUCK_MS
+from omnitide.api.server import MAX_SOCKET_MESSAGE, STUCK_MS
 from omnitide.fabric import commands as cm
 from omnitide.model.spec import AgentSpec
 from omnitide.operations.happenings import hub as hub_module
@@ -167,6 +168,7 @@ async def test_a_page_of_another_site_is_refused(served: Served, origin: str) ->
         ("?nonsense=1", 422, "invalid"),
         ("?subject=" + "x" * 300, 422, "invalid"),
         ("?kinds=" + ",".join(f"k{n}" for n in range(50)), 422, "invalid"),
+        ("?kinds=zzz", 422, "invalid"),
     ],
 )
 async def test_questions_that_mean_nothing_are_refused_before_the_stream(
@@ -257,6 +259,36 @@ async def test_a_watcher_that_takes_nothing_at_all_is_left(served: Served, monke
                 written += 1
             await asyncio.sleep(0.05)
     stream.transport.abort()
+
+
+async def test_a_watcher_that_says_too_much_is_closed_for_it_and_no_fault_of_ours_is_logged(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def happen() -> None:
+        """So much that frames are on their way to it whenever its message is refused."""
+        while True:
+            served.runtime.apply(cm.CreateNamespace(name="noise"))
+            served.runtime.apply(cm.DeleteNamespace(name="noise"))
+            await asyncio.sleep(0)
+
+    happening = asyncio.ensure_future(happen())
+    try:
+        for number in range(40):
+            stream = await served.watch("?after=0", ping_interval=None)
+            if number % 2:
+                await stream.recv()
+            await stream.send("x" * (MAX_SOCKET_MESSAGE + 1 + 1000 * number))
+            with pytest.raises(ConnectionClosed) as caught:
+                async with asyncio.timeout(DEADLINE_S):
+                    while True:
+                        await stream.recv()
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 1009
+    finally:
+        happening.cancel()
+        await asyncio.gather(happening, return_exceptions=True)
+    await wait_until(lambda: hub_of(served.runtime).watchers == 0)
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 async def test_a_watcher_that_leaves_frees_its_place(served: Served) -> None:
@@ -351,3 +383,12 @@ async def test_a_hundred_watchers_share_frames(served: Served) -> None:
         event_sockets.EventSockets._encode = original  # type: ignore[method-assign]
     assert encoded == 1
     await asyncio.gather(*(stream.close() for stream in streams))
+
+
+async def test_a_watch_goes_on_in_the_log_that_it_has_seen_and_in_no_other(served: Served) -> None:
+    log = served.runtime.log_id()
+    async with served.watch(f"?after=1&log={log}") as stream:
+        await take_until(stream, served.runtime.state.revision)
+    async with served.watch("?after=1&log=log-before-the-restore") as stream:
+        code, told = await closed(stream)
+    assert (code, told["resume"]) == (4409, served.runtime.state.revision)

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.support.memory_runtime import MemoryRuntime
+from tests.support.memory_runtime import MemoryRuntime, until
 
 from omnitide.api import grpc_service
 from omnitide.api.grpc_server import GrpcServer
@@ -85,6 +85,7 @@ async def wired() -> AsyncGenerator[Wired]:
 CALLS: dict[str, dict[str, Any]] = {
     "GetFabric": {},
     "GetVersion": {},
+    "RaiseFeatureLevel": {"level": 1},
     "ListNamespaces": {"limit": 1},
     "CreateNamespace": {"name": "team"},
     "DeleteNamespace": {"name": "spare"},
@@ -285,7 +286,7 @@ async def test_a_dry_run_a_repetition_and_a_revision_to_wait_for(wired: Wired) -
     reading = asyncio.ensure_future(
         wired.call("ListAgents", pb.ListAgentsRequest(options=pb.ReadOptions(min_revision=wanted)))
     )
-    await asyncio.sleep(0.05)
+    await until(lambda: wired.runtime.reads_waiting == 1)
     assert not reading.done()
     await wired.deploy()
     assert (await reading).revision >= wanted
@@ -329,6 +330,14 @@ async def stream_failure(stream: Any) -> tuple[grpc.StatusCode, dict[str, Any]]:
             while await stream.read() is not grpc.aio.EOF:
                 pass
     return problem_of(caught.value)
+
+
+async def test_a_kind_of_event_that_there_is_not_is_refused(wired: Wired) -> None:
+    code, problem = await wired.refused("ListEvents", pb.ListEventsRequest(kinds=["instnace"]))
+    assert (code, problem["code"]) == (grpc.StatusCode.INVALID_ARGUMENT, "invalid")
+    assert "'instance'" in problem["hint"]
+    code, problem = await stream_failure(wired.call("WatchEvents", pb.WatchEventsRequest(kinds=["zzz"])))
+    assert (code, problem["errors"][0]["field"]) == (grpc.StatusCode.INVALID_ARGUMENT, "kinds[0]")
 
 
 async def test_streams_end_with_a_reason(wired: Wired) -> None:

@@ -61,6 +61,15 @@ async def test_output_comes_as_bare_text_if_that_is_asked_for(served: Served, lo
     assert (response.headers["content-type"], response.text) == ("text/plain; charset=utf-8", "grüße\n")
 
 
+async def test_a_gap_is_told_in_bare_text_too(served: Served, logs: str) -> None:
+    output = served.runtime.writes(instance_of(served))
+    output.write("early\n")
+    output.write("late\n", gap=True)
+    text = (await served.client.get(logs, headers={"Accept": "text/plain"})).text
+    assert text == "early\n\n--- omnitide: output that was here is not kept any more\nlate\n"
+    assert [line["gap"] for line in lines(await served.client.get(logs))] == [False, True]
+
+
 async def test_a_format_that_there_is_not(served: Served, logs: str) -> None:
     is_problem(await served.client.get(logs, headers={"Accept": "image/png"}), 406, "not-acceptable")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.support.memory_runtime import until
 from tests.support.served_api import SPEC, Served, is_problem
 
 AGENT = "/v1/namespaces/default/agents/hello"
@@ -17,7 +18,7 @@ async def test_of_many_who_change_what_they_read_one_wins_and_the_others_are_tol
         )
         for number in range(2, 10)
     ]
-    await asyncio.sleep(0.05)
+    await until(lambda: served.runtime.submits_held == len(racing))
     served.runtime.held.set()
     responses = await asyncio.gather(*racing)
     assert sorted(response.status_code for response in responses) == [200, *[412] * 7]

@@ -26,7 +26,7 @@ async def test_nothing_is_open_but_what_says_so(served: Served) -> None:
             address = path.replace("{", "").replace("}", "")
             for method, operation in methods.items():
                 response = await stranger.request(method, address, json={} if method in ("put", "post") else None)
-                if operation.get("security") == []:
+                if operation.get("security") == [] or {} in operation.get("security", []):
                     assert response.status_code != 401 or path == "/v1/join"
                 else:
                     is_problem(response, 401, "unauthenticated")

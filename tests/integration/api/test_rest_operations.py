@@ -1,10 +1,11 @@
 """Every operation over HTTP, with a real server and a real client."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
-from tests.support.memory_runtime import MemoryRuntime
+from tests.support.memory_runtime import MemoryRuntime, until
 from tests.support.served_api import SPEC, Served, is_problem
 
 from omnitide.api.documents import with_documents
@@ -23,6 +24,7 @@ def first_instance(runtime: MemoryRuntime) -> str:
 CALLS: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
     "fabric.status": ("GET", "/v1/fabric", None, 200),
     "fabric.version": ("GET", "/v1/version", None, 200),
+    "fabric.raise": ("POST", "/v1/fabric/feature-level", {"level": 1}, 200),
     "health.live": ("GET", "/health/live", None, 200),
     "health.ready": ("GET", "/health/ready", None, 200),
     "documents.openapi": ("GET", "/v1/openapi.json", None, 200),
@@ -125,11 +127,9 @@ async def test_a_head_is_a_get_without_its_body(served: Served) -> None:
 
 
 async def test_a_read_waits_for_the_revision_that_it_is_to_show(served: Served) -> None:
-    import asyncio
-
     wanted = served.runtime.state.revision + 1
     reading = asyncio.ensure_future(served.client.get(f"/v1/agents?min_revision={wanted}"))
-    await asyncio.sleep(0.05)
+    await until(lambda: served.runtime.reads_waiting == 1)
     assert not reading.done()
     await served.deploy()
     response = await reading
@@ -152,6 +152,19 @@ async def test_not_ready_is_503_with_each_dependency(served: Served) -> None:
     assert response.status_code == 503
     assert response.json()["checks"][1] == {"name": "event-log", "ok": False, "detail": "disk full"}
     assert (await served.client.get("/health/live")).status_code == 200
+
+
+async def test_whether_it_is_ready_is_told_to_anybody_and_why_not_to_who_has_a_token(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.server.url) as stranger:
+        ready = await stranger.get("/health/ready")
+        assert (ready.status_code, ready.json()) == (200, {"ok": True, "checks": []})
+        served.runtime.checks = [Check("engine", True), Check("event-log", False, "disk full at a path")]
+        unready = await stranger.get("/health/ready")
+        assert (unready.status_code, unready.json()) == (503, {"ok": False, "checks": []})
+        assert "path" not in unready.text
+        wrong = await stranger.get("/health/ready", headers={"Authorization": "Bearer oma_wrong"})
+        is_problem(wrong, 401, "unauthenticated")
+    assert len((await served.client.get("/health/ready")).json()["checks"]) == 2
 
 
 async def test_the_correlation_is_taken_from_the_caller_and_kept_with_the_events(served: Served) -> None:

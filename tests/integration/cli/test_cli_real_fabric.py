@@ -127,4 +127,4 @@ def test_a_port_that_is_taken_is_the_reason_given(first: Machine) -> None:
         port = str(taken.getsockname()[1])
         ran = first.cli("up", "--nexus-only", "--api-port", port, "--node-port", "0", "--grpc-port", "0", code=1)
     assert ran.stderr.startswith("error: Nexus did not start: ")
-    assert "in use" in ran.stderr
+    assert f"127.0.0.1:{port} is taken by process" in ran.stderr

@@ -112,7 +112,16 @@ class TestSuccess:
         hops: list[Hop] = []
         server = await start()
         await join(server.url, token.text, FACTS, home, on_hop=hops.append)
-        assert hops == [Hop.NAME, Hop.ROUTE, Hop.FINGERPRINT, Hop.CLOCK, Hop.TLS, Hop.TOKEN, Hop.IDENTITY]
+        assert hops == [
+            Hop.NAME,
+            Hop.ROUTE,
+            Hop.PORT,
+            Hop.FINGERPRINT,
+            Hop.CLOCK,
+            Hop.TLS,
+            Hop.TOKEN,
+            Hop.IDENTITY,
+        ]
 
     async def test_a_join_whose_answer_was_lost_is_repeated_with_the_same_key(
         self, start: Start, token: JoinToken, home: Path

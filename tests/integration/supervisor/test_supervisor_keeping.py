@@ -1,8 +1,10 @@
 """The supervisor as a process: it starts again what dies, remembers, gives up, ends. The children are shell scripts."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -11,7 +13,9 @@ import psutil
 import pytest
 
 from omnitide.supervisor import client, identity
+from omnitide.supervisor.child import MAX_LOG_BYTES
 from omnitide.supervisor.client import Connection, SupervisorRefused, SupervisorUnavailable
+from omnitide.supervisor.service import MAX_CLIENTS
 
 DEADLINE_S = 30.0
 MOST_BYTES = 12 << 20
@@ -36,7 +40,8 @@ class Home:
         self.seen: set[int] = set()
 
     def spec(self, script: str) -> dict[str, object]:
-        text = f"echo $$ >> {self.starts}; {script}"
+        # Its working directory tells whose it is, whatever it becomes.
+        text = f"cd {self.folder}; echo $$ >> {self.starts}; {script}"
         return {
             "name": "nexus",
             "argv": ["/bin/sh", "-c", text, "sh", str(self.folder / "data")],
@@ -47,10 +52,10 @@ class Home:
             "environment": {"PATH": os.environ["PATH"], "SECRET": "not-for-disk"},
         }
 
-    def start(self, script: str = "exec sleep 1000") -> int:
+    def start(self, script: str = "exec sleep 1000", **more: object) -> int:
         """Process id of the child."""
         client.ensure(self.place)
-        assert client.ask(self.place, "start", self.spec(script))
+        assert client.ask(self.place, "start", {**self.spec(script), **more})
         return self.pid
 
     def child(self) -> dict[str, object]:
@@ -81,14 +86,14 @@ class Home:
         return self.pid
 
     def end(self) -> None:
-        """Whatever still works here, found by the folder that only it can name."""
+        """Whatever still works here, found by the folder that only it can name or work in."""
         for process in psutil.process_iter():
             try:
-                words = process.cmdline()
-            except psutil.Error:
+                ours = process.cwd() == self.place or any(self.place in word for word in process.cmdline())
+                if ours and process.pid != os.getpid():
+                    process.kill()
+            except (psutil.Error, OSError):
                 continue
-            if process.pid != os.getpid() and any(self.place in word for word in words):
-                process.kill()
 
 
 @pytest.fixture
@@ -244,3 +249,182 @@ def test_a_request_without_end_is_cut_off(home: Home) -> None:
             connection._socket.sendall(b"x" * (1 << 16))  # pyright: ignore[reportPrivateUsage]
         connection._read()  # pyright: ignore[reportPrivateUsage]
     assert home.pid == pid
+
+
+# -- where it is, and who it is ----------------------------------------------------------------------------------------
+
+
+def test_a_link_to_its_directory_is_its_directory(home: Home, tmp_path: Path) -> None:
+    pid, supervisor = home.start(), home.supervisor
+    link = tmp_path / "link"
+    link.symlink_to(home.folder)
+    assert client.ensure(str(link))["pid"] == supervisor
+    os.kill(supervisor, signal.SIGKILL)
+    until(lambda: not identity.started(supervisor), "it is dead")
+    state = client.ensure(str(link))
+    assert state["pid"] != supervisor
+    assert home.pid == pid, "what the last one kept is known by whatever name"
+
+
+def test_a_number_that_is_another_process_by_now_is_left_alone(home: Home) -> None:
+    pid, supervisor = home.start(), home.supervisor
+    os.kill(supervisor, signal.SIGKILL)
+    until(lambda: not identity.started(supervisor), "it is dead")
+    path = home.folder / "processes.json"
+    record = json.loads(path.read_text())
+    record["children"]["nexus"]["mark"] += "1"
+    path.write_text(json.dumps(record))
+    client.ensure(home.place)
+    assert home.again(pid) != pid
+    assert identity.started(pid), "it is somebody else's"
+
+
+def test_one_of_another_version_makes_room_and_its_child_notices_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, supervisor = home.start(), home.supervisor
+    assert client.ensure(home.place)["pid"] == supervisor
+    monkeypatch.setattr(client, "__version__", "0.0.0.of-another-time")
+    assert client.ensure(home.place)["pid"] != supervisor
+    assert not identity.started(supervisor)
+    assert home.pid == pid
+    assert "released" in home.log()
+
+
+def test_the_node_is_ended_before_nexus(home: Home) -> None:
+    goodbye = f"trap 'sleep 0.3; echo $NAME >> {home.starts}; exit 0' TERM; while :; do sleep 0.02; done"
+    for name in ("nexus", "node"):
+        told = {"NAME": name}
+        home.start(goodbye, name=name, told=told)
+    until(lambda: len(home.told().split()) == 2, "both have begun")
+    supervisor = home.supervisor
+    os.kill(supervisor, signal.SIGTERM)
+    until(lambda: not identity.started(supervisor), "it has ended")
+    assert home.told().split()[2:] == ["node", "nexus"]
+
+
+# -- what is wrong and gets mended -------------------------------------------------------------------------------------
+
+
+def test_a_wrong_configuration_is_waited_for_until_somebody_changes_it(home: Home) -> None:
+    config = home.folder / "settings.toml"
+    config.write_text("good")
+    script = f"grep -q good {config} || exit 2; exec sleep 1000"
+    first = home.start(script, files=[str(config), str(home.folder / "not-there.toml")])
+    until(lambda: identity.arguments(first) == ["sleep", "1000"], "it has read its configuration")
+    config.write_text("wrong")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: home.child()["gave_up"], "it says why it is not started")
+    assert "configuration" in str(home.child()["gave_up"])
+    assert "until one of its files changes" in str(home.child()["gave_up"])
+    config.write_text("good once more")
+    between = home.again(first)
+    assert not home.child()["gave_up"]
+    until(lambda: identity.arguments(between) == ["sleep", "1000"], "it has read it too")
+    config.write_text("wrong again")
+    os.kill(between, signal.SIGKILL)
+    until(lambda: home.child()["gave_up"], "it waits again")
+    starts = len(home.told().split())
+    supervisor = home.supervisor
+    os.kill(supervisor, signal.SIGKILL)
+    until(lambda: not identity.started(supervisor), "it is dead")
+    client.ensure(home.place)
+    assert len(home.told().split()) == starts, "the next one waits as well"
+    config.write_text("good again")
+    second = home.again(between)
+    until(lambda: not home.child()["gave_up"], "all is well")
+    assert identity.started(second)
+
+
+def test_a_log_that_is_too_large_is_set_aside_when_its_process_is_started(home: Home) -> None:
+    log = home.folder / "nexus.log"
+    with log.open("wb") as file:
+        file.truncate(MAX_LOG_BYTES + 1)
+    home.start("echo hello; exec sleep 1000")
+    until(lambda: log.read_bytes() == b"hello\n", "a new one")
+    assert (home.folder / "nexus.log.1").stat().st_size == MAX_LOG_BYTES + 1
+
+
+# -- who may ask, and what ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"op": "stop", "name": "nexus", "seconds": 1e999}',
+        b'{"op": "stop", "name": "nexus", "seconds": NaN}',
+        b'{"op": "stop", "name": "nexus", "seconds": -1}',
+        b'{"op": "stop", "name": "nexus", "seconds": true}',
+        b'{"op": "stop", "name": "nexus", "seconds": ' + b"9" * 4000 + b"}",
+        b"[" * 200_000,
+        b'{"op": ' + b"[" * 200_000,
+        b'{"op": "start", "name": "x", "argv": ["/bin/sh", "a\\u0000b"], "folder": "/tmp/x", "log": "/tmp/x.log"}',
+        b'{"op": "start", "name": "x", "argv": ["/bin/sh"], "folder": "/tmp/\\u0000", "log": "/tmp/x.log"}',
+        b'{"op": "start", "name": "x", "argv": ["/bin/sh", "\\ud800"], "folder": "/tmp/x", "log": "/tmp/x.log"}',
+        b'{"op": "start", "name": "x", "argv": ["/bin/sh"], "folder": "/tmp/x", "log": "l"}',
+        b'{"op": "start", "name": "x", "argv": ["a"], "folder": "/x", "log": "/x", "environment": {"A=": "b"}}',
+        b'{"op": "start", "name": "x", "argv": ["a"], "folder": "/x", "log": "/x", "told": {"A": "\\u0000"}}',
+        b'{"op": "start", "name": "\\ud800", "argv": ["a"], "folder": "/x", "log": "/x"}',
+        b'{"op": "start", "name": [1], "argv": ["a"], "folder": "/x", "log": "/x"}',
+        b'{"op": "adopt", "name": "x", "argv": ["a"], "folder": "/x", "log": "/x", "pid": 1e999}',
+        b'{"op": "adopt", "name": "x", "argv": ["a"], "folder": "/x", "log": "/x", "pid": ' + b"9" * 40 + b"}",
+        b'{"op": "adopt", "name": "x", "argv": ["a"], "folder": "/x", "log": "/x", "pid": -1}',
+        b'{"op": "adopt", "name": "x", "argv": ["a"], "folder": "/x", "log": "/x", "pid": 4194303}',
+        b"\xff\xfe",
+    ],
+)
+def test_nothing_that_is_asked_ends_it(home: Home, line: bytes) -> None:
+    pid, supervisor = home.start(), home.supervisor
+    with Connection(home.place) as connection:
+        connection._socket.sendall(line + b"\n")  # pyright: ignore[reportPrivateUsage] (the client says no such thing)
+        assert "error" in connection._read()  # pyright: ignore[reportPrivateUsage]
+        state = connection.ask("state")
+    assert state["pid"] == supervisor
+    assert list(state["children"]) == ["nexus"]  # type: ignore[call-overload] # an object of JSON
+    assert home.pid == pid
+    assert identity.started(pid)
+    assert home.child()["wanted"] is True
+
+
+def test_a_further_client_than_it_has_room_for_is_sent_away_and_room_comes_back(home: Home) -> None:
+    home.start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_CLIENTS):
+            stack.enter_context(Connection(home.place)).ask("state")
+        with Connection(home.place) as further, pytest.raises(SupervisorUnavailable):
+            further.ask("state")
+    until(lambda: _answers(home), "room again")
+
+
+def _answers(home: Home) -> bool:
+    with contextlib.suppress(SupervisorUnavailable):
+        return client.ask(home.place, "state") is not None
+    return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_is_sent_away_even_where_the_socket_lets_it_in(home: Home) -> None:
+    home.start()
+    (home.folder / "supervisor.sock").chmod(0o666)
+    home.folder.chmod(0o711)
+    folder = os.open(home.folder, os.O_PATH | os.O_DIRECTORY)
+    asked, answered = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresuid(65534, 65534, 65534)
+            with socket.socket(socket.AF_UNIX) as mine:
+                mine.settimeout(DEADLINE_S)
+                mine.connect(f"/proc/self/fd/{folder}/supervisor.sock")
+                os.write(answered, b"connected:")
+                with contextlib.suppress(OSError):
+                    mine.sendall(b'{"op": "state"}\n')
+                    os.write(answered, mine.recv(100))
+        finally:
+            os._exit(0)
+    os.close(answered)
+    os.close(folder)
+    os.waitpid(child, 0)
+    with open(asked, "rb") as told:
+        assert told.read() == b"connected:", "let in by the file, and told nothing"
+    assert _answers(home)

@@ -282,3 +282,40 @@ async def test_a_page_looks_at_a_bounded_part_of_the_log_and_says_where_to_go_on
     runtime = lively()
     page = await listed(runtime, kinds=("job.finished",))
     assert (page.items, page.next_after, page.more) == ((), 3, True)
+
+
+@pytest.mark.parametrize(
+    "kind", ["instance", "agent.created", "agent.created.v1", "omnitide.node", "node.drain-started"]
+)
+async def test_a_kind_is_named_by_words_from_the_left(kind: str) -> None:
+    await listed(lively(), kinds=(kind,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("zzz", "there are agent, fabric, instance, job, namespace, node, token"),
+        ("instnace", "did you mean 'instance'?"),
+        ("agent.craeted", "did you mean 'agent.created'? there are agent.created, agent.deleted"),
+        ("agent.created.v99", "did you mean 'agent.created.v1'?"),
+        ("agen", "did you mean 'agent'?"),
+    ],
+)
+async def test_a_kind_that_there_is_not_is_refused_with_those_that_there_are(kind: str, hint: str) -> None:
+    """A filter for it would find nothing, for ever, and say nothing."""
+    with pytest.raises(Failed) as caught:
+        await listed(lively(), kinds=("agent", kind))
+    (fault,) = caught.value.problem.errors
+    assert (caught.value.problem.code, fault.field) == ("invalid", "kinds[1]")
+    assert hint in fault.hint
+
+
+async def test_a_revision_of_another_log_is_refused_though_this_one_has_come_further() -> None:
+    runtime = lively()
+    page = await listed(runtime, after=3, log=runtime.log_id(), limit=1)
+    log, _, _ = page.items[0].id.rpartition("/")
+    assert log == runtime.log_id()
+    with pytest.raises(Failed) as caught:
+        await listed(runtime, after=3, log="log-before-the-restore")
+    problem = caught.value.problem
+    assert (problem.code, problem.resume_revision) == ("unknown-revision", runtime.state.revision)

@@ -8,13 +8,15 @@ from tests.support.memory_runtime import MemoryRuntime
 from omnitide.fabric import commands as cm
 from omnitide.fabric.state import DriverFact, Health
 from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
-from omnitide.model.spec import AgentSpec, JobSpec, Limits, Resources, Restart
+from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart
 from omnitide.operations import explaining
 from omnitide.operations.explaining import explain_agent, explain_instance
+from omnitide.operations.failures import from_exception
 from omnitide.operations.operation import Context
 from omnitide.operations.perform import perform
 from omnitide.operations.registry import REGISTRY
-from omnitide.operations.runtime import LogsUnavailable, NodeLive
+from omnitide.operations.runtime import LogsUnavailable, NodeAway, NodeLive
+from omnitide.operations.views.instances import show_instance
 from omnitide.scheduler.explanation import Explanation
 
 WEB = "web.1.1"
@@ -280,7 +282,96 @@ async def test_a_stopped_agent_is_explained_as_such(runtime: MemoryRuntime) -> N
     runtime.apply(cm.StopAgent(namespace="default", name="web"))
     runtime.settle()
     shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
-    assert shown.text == "stopped by request"
+    assert shown.text == "stopped by request; to start it again: omnitide start web"
+
+
+async def test_an_agent_of_no_replicas_is_explained_as_such(runtime: MemoryRuntime) -> None:
+    deploy(runtime, replicas=0)
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert shown.text == "no replicas are wanted; to have one: omnitide scale web 1"
+
+
+async def test_an_agent_that_is_well_again_tells_of_its_last_crash(runtime: MemoryRuntime) -> None:
+    deploy(runtime, settle=False)
+    crash_and_run(runtime)
+    runtime.tick(180_000)
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert shown.troubles == ()
+    assert shown.text == (
+        "1 of 1 replicas are known to run; web-1.1 ended with exit code 2 3 m ago and was started again"
+    )
+
+
+class TestDraining:
+    """What is still on a node that is to be emptied, and why."""
+
+    async def test_it_fits_nowhere_else(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+        (trouble,) = shown.troubles
+        assert trouble.text.endswith(
+            "; alpha is being drained, and it stays as it fits nowhere else: 1 of 1 node is closed to new instances "
+            "(alpha: draining). Nothing else stands in the way. Fits when alpha is uncordoned"
+        )
+        assert trouble.placement is not None
+        assert trouble.placement.verdict == "fits-when"
+
+    async def test_its_agents_update_allows_no_more_to_be_away(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime, replicas=2)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.add_node("beta")
+        move = cm.MoveInstances(seen_revision=0, choices=(cm.MoveChoice(WEB, "n-beta"),))
+        assert runtime.apply(move)["moved"] == 1
+        assert (await explained(runtime, "web.2.1")).text.endswith(
+            "; alpha is being drained, and it stays until more of web runs: 1 of 2 do, and its update lets 1 be away "
+            "at once"
+        )
+
+    async def test_it_is_about_to_leave(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.add_node("beta")
+        assert (await explained(runtime)).text.endswith("; alpha is being drained, and it is about to leave")
+
+
+class TestShown:
+    """What a view says of an instance."""
+
+    def test_what_has_failed_has_no_endpoints(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime, AgentSpec(command=("x",), ports={"http": Port()}, restart=Restart(policy="never")))
+        assert show_instance(runtime.state, runtime.state.instances[WEB]).urls
+        runtime.exit(WEB, code=1)
+        shown = show_instance(runtime.state, runtime.state.instances[WEB])
+        assert (shown.status, shown.urls, shown.ports) == ("failed", {}, {})
+
+    def test_a_taken_port_is_told_in_words(self, runtime: MemoryRuntime) -> None:
+        port = {"http": Port(port=7400)}
+        deploy(runtime, AgentSpec(command=("x",), ports=port, restart=Restart(policy="never")))
+        runtime.exit(WEB, code=None, cause="port-busy", message="7400")
+        shown = show_instance(runtime.state, runtime.state.instances[WEB])
+        assert shown.exit is not None
+        assert shown.exit.text == "port-busy: host port 7400 is taken by something else"
+        assert runtime.state.nodes["n-alpha"].ports[7400] == "!"
+
+    def test_what_returns_with_its_node_has_run_all_the_while(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime)
+        started = show_instance(runtime.state, runtime.state.instances[WEB]).since_ms
+        runtime.tick(60_000)
+        node = runtime.nodes["alpha"]
+        session = node.session
+        runtime.silence("alpha")
+        runtime.apply(cm.DeclareLost(node="n-alpha", session=session, silent_ms=9000, default_lost_after_ms=1))
+        runtime.tick(60_000)
+        runtime.connect("alpha")
+        shown = show_instance(runtime.state, runtime.state.instances[WEB])
+        assert (shown.status, shown.since_ms) == ("running", started)
+
+
+def test_when_a_node_was_heard_last_is_told_as_a_time() -> None:
+    failed = from_exception(NodeAway("alpha", 1_700_000_000_000))
+    assert failed is not None
+    assert failed.problem.detail.endswith("nothing has been heard of it since 2023-11-14 22:13:20 UTC")
 
 
 async def test_an_agents_kinds_of_trouble_are_bounded(runtime: MemoryRuntime) -> None:

@@ -56,7 +56,8 @@ def test_each_operation_is_in_it_with_its_permission_fields_and_failures(declara
     operation = described(declaration)
     assert operation["operationId"] == declaration.name
     assert operation["x-omnitide-permission"]["verb"] == declaration.permission.verb
-    assert (operation.get("security") == []) is declaration.open
+    assert (operation.get("security") == []) is (declaration.open and not declaration.more_with_token)
+    assert ({} in operation.get("security", [])) is declaration.more_with_token
     named = {parameter["name"] for parameter in operation["parameters"]}
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     fields = set(declaration.input.__struct_fields__)

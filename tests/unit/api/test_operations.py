@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from tests.support.memory_runtime import START_MS, MemoryRuntime
 
+from omnitide.fabric import feature_levels
 from omnitide.fabric.state import TokenPurpose
 from omnitide.model.objects import Agent, AgentChanged
 from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources
@@ -503,3 +504,17 @@ async def test_limits_of_a_spec_are_compared_with_what_it_sets_aside(call: Calle
     spec = AgentSpec(command=("x",), limits=Limits(cpu=50))
     problem = (await call.refused("agents.deploy", namespace="default", name="x", spec=spec)).problem
     assert (problem.code, [fault.field for fault in problem.errors]) == ("invalid", ["spec.limits.cpu"])
+
+
+async def test_the_feature_level_is_raised_once_and_never_lowered(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = (await call.refused("fabric.raise", level=2)).problem
+    assert (problem.code, "feature levels up to 1" in problem.detail) == ("impossible", True)
+    monkeypatch.setattr(feature_levels, "NEWEST", 3)
+    same = await call("fabric.raise", level=1)
+    assert (same.feature_level, same.change) == (1, "unchanged")
+    raised = await call("fabric.raise", level=3)
+    assert (raised.feature_level, raised.change, raised.revision) == (3, "raised", call.runtime.state.revision)
+    assert (await call("fabric.version")).feature_level == 3
+    assert (await call.refused("fabric.raise", level=2)).problem.code == "conflict"

@@ -1,10 +1,13 @@
 """A Nexus that took any port takes the same at its next start."""
 
+import errno
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from omnitide.api.ports import PORTS_FILE, Ports
+from omnitide.api.ports import PORTS_FILE, Ports, PortUnavailable
 
 
 class Listener:
@@ -51,3 +54,33 @@ async def test_a_file_that_makes_no_sense_is_no_file(tmp_path: Path, text: str) 
     listener = Listener()
     await Ports(tmp_path).listen("api", 0, listener)
     assert listener.asked == [0]
+
+
+def test_one_that_is_taken_is_named_with_who_has_it_and_what_would_do(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ports = Ports(tmp_path)
+        with pytest.raises(PortUnavailable) as caught:
+            ports.check(api=0, node=port)
+    assert (caught.value.name, caught.value.port, caught.value.errno) == ("node", port, errno.EADDRINUSE)
+    text = str(caught.value)
+    assert f"127.0.0.1:{port} is taken by process {os.getpid()}" in text
+    assert "--node-port" in text
+    assert "nexus.node_port" in text
+    ports.check(api=0, node=port)
+
+
+async def test_what_gave_no_reason_is_asked_for_it(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PortUnavailable, match="is taken"):
+            await Ports(tmp_path).listen("grpc", port, Listener(port))
+
+
+def test_an_address_that_is_not_of_this_machine_is_no_taken_port(tmp_path: Path) -> None:
+    with pytest.raises(PortUnavailable, match=r"192\.0\.2\.1:5000 cannot be listened on"):
+        Ports(tmp_path, "192.0.2.1").check(api=5000)

@@ -12,6 +12,7 @@ from omnitide.operations.registry import REGISTRY, Registry
 from omnitide.operations.runtime import Runtime
 
 COMMANDS = {
+    "fabric.raise": cm.RaiseFeatureLevel,
     "namespaces.create": cm.CreateNamespace,
     "namespaces.delete": cm.DeleteNamespace,
     "tokens.create": cm.IssueToken,
@@ -73,8 +74,9 @@ def test_the_table_above_is_complete() -> None:
     assert writes == set(COMMANDS)
 
 
-def test_only_liveness_and_joining_are_open() -> None:
-    assert {one.name for one in REGISTRY if one.open} == {"health.live", "join.ca", "join.node"}
+def test_only_health_and_joining_are_open() -> None:
+    assert {one.name for one in REGISTRY if one.open} == {"health.live", "health.ready", "join.ca", "join.node"}
+    assert {one.name for one in REGISTRY if one.more_with_token} == {"health.ready"}
 
 
 def test_only_what_belongs_to_http_has_no_grpc_method() -> None:

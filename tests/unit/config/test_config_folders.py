@@ -67,3 +67,12 @@ def test_the_root_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert root_of("", {"HOME": "/home/x"}) == Path("/home/x/.local/state/omnitide")
     assert root_of("", {"HOME": "/home/x", "XDG_STATE_HOME": "/state"}) == Path("/state/omnitide")
+
+
+def test_every_spelling_of_a_root_is_the_same_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fabric").mkdir()
+    (tmp_path / "link").symlink_to("fabric")
+    monkeypatch.chdir(tmp_path)
+    for spelling in ("link", "fabric/", "./fabric", "link/../fabric", str(tmp_path / "link")):
+        assert root_of(spelling, {}) == tmp_path / "fabric"
+    assert root_of("", {"OMNITIDE_DATA": "link/not-there-yet"}) == tmp_path / "fabric" / "not-there-yet"

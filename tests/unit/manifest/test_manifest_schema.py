@@ -70,8 +70,10 @@ def test_a_folder_is_read_in_order_and_other_files_are_left_alone(tmp_path: Path
 def test_a_folder_without_manifests_and_a_file_that_is_not_there_are_faults(tmp_path: Path) -> None:
     from omnitide.model.manifest import ManifestError
 
+    (tmp_path / "x.ini").touch()
     with pytest.raises(ManifestError) as caught:
-        load_manifests([tmp_path, tmp_path / "none.toml", tmp_path / "x.ini"])
+        load_manifests([tmp_path, tmp_path / "none.toml", tmp_path / "none", tmp_path / "x.ini"])
     messages = [fault.message for fault in caught.value.faults]
     assert messages[0].startswith("holds no manifests")
-    assert messages[1:] == ["there is no such file", "is of no format that is known here"]
+    absent = "there is no such file or folder"
+    assert messages[1:] == [absent, absent, "is of no format that is known here"]

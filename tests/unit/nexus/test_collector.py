@@ -30,7 +30,7 @@ def dropped() -> weakref.ref[Ring]:
     return weakref.ref(Ring())
 
 
-PILE = CollectorLimits(quiet_objects=0, most_objects=10**9, most_growth_bytes=1 << 40)
+PILE = CollectorLimits(quiet_objects=0, most_objects=10**9, most_growth_bytes=1 << 40, full_share=1e9)
 
 
 def test_it_rests_while_work_is_done_and_collects_in_the_first_quiet_moment() -> None:
@@ -74,6 +74,57 @@ def test_what_was_in_use_at_one_collection_is_found_at_a_later_full_one() -> Non
     often = Collector(lambda: 1, PILE._replace(full_every_s=-1.0))
     often.look()
     assert often.look()
+    assert seen() is None
+
+
+def test_what_was_in_use_at_a_forced_collection_is_freed_while_it_stays_busy() -> None:
+    work = iter(range(1000))
+    collector = Collector(lambda: next(work), PILE._replace(most_objects=0, busy_in_a_row=3))
+    held = Ring()
+    seen = weakref.ref(held)
+    assert collector.look()
+    del held
+    assert collector.look()
+    assert collector.look()
+    assert seen() is not None, "most forced collections are short: what was in use before is not walked over"
+    assert collector.look()
+    assert seen() is None
+
+
+def test_full_collections_stay_rare_while_it_is_busy() -> None:
+    work = iter(range(1000))
+    collector = Collector(lambda: next(work), PILE._replace(most_objects=0, busy_in_a_row=3))
+    freed: list[int] = []
+    for look in range(1, 13):
+        held = Ring()
+        weakref.finalize(held, freed.append, look)
+        before = len(freed)
+        collector.look()
+        assert (len(freed) > before) == (look in (4, 8, 12))
+        del held
+
+
+def test_full_collections_take_a_small_share_of_the_time_however_much_is_made() -> None:
+    work = iter(range(1000))
+    collector = Collector(lambda: next(work), PILE._replace(most_objects=0, busy_in_a_row=0, full_share=1e-9))
+    assert collector.look(), "the first is full, and the next would be after years"
+    held = Ring()
+    seen = weakref.ref(held)
+    assert collector.look()
+    del held
+    assert collector.look()
+    assert seen() is not None
+
+
+def test_memory_that_has_grown_since_all_was_looked_at_makes_the_next_one_full() -> None:
+    work = iter(range(1000))
+    limits = PILE._replace(most_objects=0, busy_in_a_row=10**9, most_growth_since_full_bytes=-(1 << 40))
+    collector = Collector(lambda: next(work), limits)
+    held = Ring()
+    seen = weakref.ref(held)
+    assert collector.look()
+    del held
+    assert collector.look()
     assert seen() is None
 
 

@@ -5,10 +5,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from omnitide.fabric.commands import CreateFabric, CreateNamespace, Header, IssueToken, RevokeToken
+from omnitide.fabric.commands import (
+    CreateFabric,
+    CreateNamespace,
+    DeployAgent,
+    Header,
+    IssueToken,
+    RevokeToken,
+    ScaleAgent,
+)
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import TokenPurpose
+from omnitide.model.spec import AgentSpec
 from omnitide.nexus.engine import Engine, EngineLimits
 from omnitide.operations.runtime import NotServing, Trimmed, WatchLagged
 from omnitide.store.memory import AppendFault, MemoryLog, MemoryStorage
@@ -293,6 +302,29 @@ async def test_snapshots_are_taken_and_the_log_is_trimmed_behind_two(log: Memory
     await engine.close()
     again = await Engine.open(MemoryLog(log.storage), clock, limits)
     assert again.committed() == state
+    await again.close()
+
+
+async def test_snapshots_are_taken_by_what_happened_however_few_entries_hold_it(
+    log: MemoryLog, clock: ManualClock
+) -> None:
+    """A start folds events: one entry may hold fifty thousand."""
+    limits = EngineLimits(snapshot_every=100)
+    engine = await Engine.open(log, clock, limits)
+    await engine.submit(CreateFabric(fabric_id="f"), ADMIN)
+    spec = AgentSpec(command=("serve",))
+    await engine.submit(DeployAgent(agent="a", namespace="default", name="a", spec=spec, replicas=90), ADMIN)
+    await settle()
+    assert log.storage.snapshots == {}
+    await engine.close()
+    # What was written before this start counts too.
+    again = await Engine.open(MemoryLog(log.storage), clock, limits)
+    await again.submit(ScaleAgent(namespace="default", name="a", replicas=100), ADMIN)
+    await settle()
+    assert list(log.storage.snapshots) == [again.committed().revision]
+    await again.submit(CreateNamespace(name="x"), ADMIN)
+    await settle()
+    assert len(log.storage.snapshots) == 1
     await again.close()
 
 

@@ -459,6 +459,18 @@ async def test_a_goodbye_buys_the_time_that_it_announces(stand: Stand) -> None:
             await stand.until(lambda: stand.engine.committed().nodes["n1"].status is not NodeStatus.LIVE)
 
 
+async def test_after_a_goodbye_for_good_nothing_is_waited_for(stand: Stand) -> None:
+    stand.times.reconnect_grace_ms = stand.times.lost_after_ms = 3_600_000
+    await deploy(stand)
+    pipe, _ = await stand.live()
+    await pipe.say(pb.NodeMessage(goodbye=pb.Goodbye(reason="shut down")))
+    await stand.until(lambda: len(stand.sessions) == 0)
+    state = stand.engine.committed()
+    assert state.nodes["n1"].status is NodeStatus.LOST
+    assert state.instances["a.1.1"].status is InstanceStatus.LOST
+    assert "a.1.2" in state.pending
+
+
 async def test_a_new_leader_gives_every_node_a_full_lease(stand: Stand) -> None:
     await stand.live()
     stand.leases.start()

@@ -1,6 +1,7 @@
 """A watch shows each event once and in order, over any number of broken connections."""
 
 import random
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -33,6 +34,11 @@ def bookmark(revision: int) -> Event:
     return {"specversion": "1.0", "id": "b", "source": "", "type": BOOKMARK, "revision": revision}
 
 
+def asked_after(watch: Feed) -> int:
+    (after,) = parse_qs(urlsplit(watch.address("http://127.0.0.1")).query)["after"]
+    return int(after)
+
+
 def frame(*events: Event) -> bytes:
     return msgspec.json.encode(events)
 
@@ -45,7 +51,7 @@ def test_after_a_break_it_asks_for_the_last_revision_again_and_shows_only_what_i
     watch = feed()
     assert len(watch.take(frame(event(5, 1), event(5, 2)))) == 2
     watch.closed(1006, "")
-    assert watch.address("https://h:7400") == "wss://h:7400/v1/events/stream?after=4"
+    assert watch.address("https://h:7400") == "wss://h:7400/v1/events/stream?after=4&log=log"
     shown = watch.take(frame(event(5, 1), event(5, 2), event(5, 3), event(6, 1)))
     assert [one.id for one in shown] == ["log/5.3", "log/6.1"]
 
@@ -54,8 +60,17 @@ def test_after_a_bookmark_it_goes_on_behind_it() -> None:
     watch = feed()
     watch.take(frame(event(5)))
     assert watch.take(frame(bookmark(90))) == []
-    assert watch.address("http://127.0.0.1:1") == "ws://127.0.0.1:1/v1/events/stream?after=90"
+    assert watch.address("http://127.0.0.1:1") == "ws://127.0.0.1:1/v1/events/stream?after=90&log=log"
     assert watch.revision == 90
+
+
+def test_a_restored_log_that_has_come_further_is_another_one_and_ends_the_watch() -> None:
+    watch = feed()
+    watch.take(frame(event(5)))
+    with pytest.raises(UnknownRevision) as caught:
+        watch.closed(4409, '{"code": "unknown-revision", "resume": 900}')
+    assert "restored" in caught.value.detail
+    assert caught.value.problem.resume_revision == 900
 
 
 def test_a_watcher_that_was_too_slow_resumes_at_once_and_says_so() -> None:
@@ -94,14 +109,14 @@ def test_each_event_is_shown_once_and_in_order_whatever_breaks(data: st.DataObje
     watch = feed()
     shown: list[str] = []
     for _ in range(200):
-        after = int(watch.address("http://127.0.0.1").rpartition("=")[2])
+        after = asked_after(watch)
         rest = [one for one in log if int(str(one["revision"])) > after]
         cut = data.draw(st.integers(0, len(rest))) if rest else 0
         shown += [one.id for one in watch.take(frame(*rest[:cut]))]
         if cut == len(rest):
             break
         watch.closed(1006, "")
-    rest = [one for one in log if int(str(one["revision"])) > int(watch.address("http://127.0.0.1").rpartition("=")[2])]
+    rest = [one for one in log if int(str(one["revision"])) > asked_after(watch)]
     shown += [one.id for one in watch.take(frame(*rest))]
     assert shown == [one["id"] for one in log]
 

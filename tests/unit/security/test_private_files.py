@@ -60,6 +60,19 @@ def test_a_directory_open_to_others_is_refused_for_reading_and_writing(secret: P
 
 @pytest.mark.root
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only root can give files away")
+def test_a_passable_directory_lets_others_through_and_nothing_else(secret: Path) -> None:
+    secret.parent.chmod(0o711)
+    ensure_private_directory(secret.parent, passable=True)
+    write_private(secret, b"new", passable=True)
+    assert mode(secret) == 0o600
+    with pytest.raises(InsecureFile):
+        write_private(secret, b"newer")
+    for bits in (0o040, 0o020, 0o004, 0o002):
+        secret.parent.chmod(0o711 | bits)
+        with pytest.raises(InsecureFile, match="chmod go-rw"):
+            ensure_private_directory(secret.parent, passable=True)
+
+
 def test_a_file_of_another_user_is_refused(secret: Path) -> None:
     os.chown(secret, 12345, -1)
     with pytest.raises(InsecureFile, match="belongs to user 12345"):

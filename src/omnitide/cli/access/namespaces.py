@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli.access.names import namespaces
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Column
@@ -52,7 +53,7 @@ def _lines(session: Session, found: "NamespaceList", width: int | None) -> list[
 
 
 @app.command()
-def rm(context: typer.Context, name: NamespaceArgument) -> None:
+def rm(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=namespaces)]) -> None:
     """Remove a namespace, which must be empty."""
     session = session_of(context)
     with session.client() as client:

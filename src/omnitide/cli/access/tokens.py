@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli.access.names import tokens
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Cell, Column
@@ -32,7 +33,9 @@ def create(
     ttl: Annotated[
         str | None, typer.Option(metavar="TIME", help="Valid so long: 1h by default, for --api without end.")
     ] = None,
-    uses: Annotated[int, typer.Option(min=1, max=10_000, help="How many nodes may join by it.")] = 1,
+    uses: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="How many nodes may join by it; 1 by default.")
+    ] = None,
     note: Annotated[str, typer.Option(help="What it is for.")] = "",
     label: Annotated[
         list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="Put on nodes that join by it.")
@@ -45,6 +48,10 @@ def create(
     from omnitide.cli.exits import Exit, Failure
 
     session = session_of(context)
+    if api and (uses is not None or label):
+        flag = "--uses" if uses is not None else "--label"
+        raise Failure(f"{flag} is of join tokens; an API token opens until it is revoked or expires", code=Exit.USAGE)
+    uses = uses or 1
     labels: dict[str, str] = {}
     for text in label or ():
         key, equals, value = text.partition("=")
@@ -107,7 +114,7 @@ def _lines(session: Session, found: "TokenList", width: int | None) -> list[str]
 @app.command()
 def revoke(
     context: typer.Context,
-    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, as in the list.")],
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, as in the list.", autocompletion=tokens)],
 ) -> None:
     """Revoke a token: from now on it opens nothing. Nodes that joined by it stay."""
     session = session_of(context)

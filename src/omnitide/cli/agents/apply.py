@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnitide.cli.agents.deploy import Timeout, finish_unwaited, one_document, put, report, seconds_of
+from omnitide.cli.agents.deploy import (
+    Timeout,
+    finish_unwaited,
+    one_document,
+    put,
+    report,
+    revision_of,
+    seconds_of,
+)
+from omnitide.cli.agents.staying import DEFAULT, Settle
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
     from omnitide.cli.agents.prune import Removal
     from omnitide.model.objects import AgentChanged
     from omnitide.model.spec import AgentManifest
+    from omnitide.sdk.client import Client
 
 
 def apply(
@@ -30,24 +40,27 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until they run.")] = True,
     timeout: Timeout = "5m",
+    settle: Settle = DEFAULT,
 ) -> None:
     """Make agents as files say. The whole plan is shown first; on a terminal it is asked whether to go on.
 
     Files that contradict themselves or each other change nothing. Agents that no file names are left alone, unless
-    --prune says which belong to these files: by a label that each of the files then has to give.
+    --prune says which belong to these files: by a label that each of the files then has to give. An agent that somebody
+    else changes between the plan and its doing is not changed: exit code 4. Exit codes 7 and 8 as of deploy.
     """
     from omnitide.cli.agents.prune import no_longer_named, remove, selector_of
     from omnitide.cli.agents.written import manifests, namespace_of
 
     session = session_of(context)
-    limit_s = seconds_of(timeout)
+    limit_s, settle_s = seconds_of(timeout), seconds_of(settle, "--settle")
     found = manifests(session, files)
     selector = selector_of(prune, found) if prune else None
     todo = [(namespace_of(session, one.manifest), one.manifest) for one in found]
     with session.client() as client, one_document(session, several=True) as done:
+        seen = [revision_of(client, namespace, manifest.name) for namespace, manifest in todo]
         plans = [
-            put(client, namespace, manifest, manifest.replicas, take_over=False, dry_run=True)
-            for namespace, manifest in todo
+            put(client, namespace, manifest, manifest.replicas, take_over=False, seen=at, dry_run=True)
+            for (namespace, manifest), at in zip(todo, seen, strict=True)
         ]
         named = {(namespace, manifest.name) for namespace, manifest in todo}
         removals = no_longer_named(session, client, selector, named) if selector is not None else []
@@ -55,7 +68,7 @@ def apply(
         if dry_run:
             done.extend([*plans, *(removal.planned for removal in removals)])
             return
-        wanted = [one for one, plan in zip(todo, plans, strict=True) if plan.change != "unchanged"]
+        wanted = [(*one, at) for one, at, plan in zip(todo, seen, plans, strict=True) if plan.change != "unchanged"]
         if not wanted and not removals:
             if session.plain:
                 session.emit([])
@@ -63,18 +76,30 @@ def apply(
         if not yes and not session.plain and sys.stdin.isatty():
             typer.confirm("  go on?", abort=True)
         began = time.monotonic()
-        made = [
-            put(client, namespace, manifest, manifest.replicas, take_over=False, dry_run=False)
-            for namespace, manifest in wanted
-        ]
-        for changed in made:
-            if wait and changed.agent is not None:
-                done.append(report(session, client, changed, began, limit_s))
-            else:
-                done.append(finish_unwaited(session, changed))
+        made = _do(session, client, wanted)
+        if wait:
+            report(session, client, made, began, limit_s, done, settle_s)
+        else:
+            done.extend(finish_unwaited(session, changed) for changed in made)
         # Last, and not at all if what is new cannot come up.
         for removal in removals:
             done.append(remove(session, client, removal, began + limit_s if wait else None))
+
+
+def _do(session: Session, client: "Client", wanted: "list[tuple[str, AgentManifest, int]]") -> "list[AgentChanged]":
+    """As planned: what was changed since is left as it is, and ends it. Raises FabricError, with what was done said."""
+    from omnitide.sdk.errors import FabricError
+
+    made: list[AgentChanged] = []
+    for namespace, manifest, at in wanted:
+        try:
+            made.append(put(client, namespace, manifest, manifest.replicas, take_over=False, seen=at, dry_run=False))
+        except FabricError:
+            names = [one.name for _, one, _ in wanted]
+            before = f"done before: {', '.join(names[: len(made)])}; " if made else ""
+            session.note(f"  {before}not done: {', '.join(names[len(made) :])}")
+            raise
+    return made
 
 
 def _show(

@@ -1,41 +1,58 @@
 """`omnitide scale`, `restart`, `stop`, `start`, `rm`: changes of one agent, waited for."""
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli.access.names import agents, agents_and_instances, workloads
 from omnitide.cli.agents.deploy import Timeout, finish_unwaited, one_document, report, seconds_of
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from omnitide.model.objects import AgentChanged
+    from omnitide.model.objects import Agent, AgentChanged
     from omnitide.sdk.client import Client
 
-AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Name, or namespace/name.")]
+AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Name, or namespace/name.", autocompletion=agents)]
+MAX_REPLICAS: Final = 100_000
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is so.")]
 
 
 def scale(
     context: typer.Context,
     name: AgentName,
-    replicas: Annotated[int, typer.Argument(metavar="REPLICAS", min=0, max=100_000, help="How many shall run.")],
+    replicas: Annotated[str, typer.Argument(metavar="REPLICAS", help="How many shall run.")],
     wait: Wait = True,
     timeout: Timeout = "5m",
 ) -> None:
     """Set how many replicas of an agent run."""
+    number = _number(replicas)
     session = session_of(context)
     namespace, agent = session.name(name)
     limit_s = seconds_of(timeout)
     with session.client() as client:
         began = time.monotonic()
-        changed = client.scale_agent(agent, replicas, namespace=namespace)
+        changed = client.scale_agent(agent, number, namespace=namespace)
         _finish(session, client, changed, began, limit_s, wait=wait)
+
+
+def _number(text: str) -> int:
+    """Raises Failure."""
+    from omnitide.cli.exits import Exit, Failure
+
+    if not text.isdecimal() or int(text) > MAX_REPLICAS:
+        raise Failure(f"{text!r} is no number of replicas: 0 to {MAX_REPLICAS}", "omnitide scale hello 5", Exit.USAGE)
+    return int(text)
 
 
 def restart(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Agent, or instance such as hello-2.1.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Agent, or instance such as hello-2.1.", autocompletion=agents_and_instances
+        ),
+    ],
     wait: Wait = True,
     timeout: Timeout = "5m",
 ) -> None:
@@ -87,29 +104,28 @@ def start(context: typer.Context, name: AgentName, wait: Wait = True, timeout: T
 
 def rm(
     context: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="AGENT...", help="Names, or namespace/name.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="AGENT...", help="Names, or namespace/name.", autocompletion=workloads)
+    ],
     wait: Wait = True,
     timeout: Timeout = "5m",
 ) -> None:
-    """Remove agents, or jobs, with their instances."""
-    from omnitide.sdk.errors import NotFound
+    """Remove agents, or jobs, with their instances. If one of the names is not there, none is removed."""
+    from omnitide.cli.instances.resolve import require_workload
 
     session = session_of(context)
     limit_s = seconds_of(timeout)
     with session.client() as client, one_document(session) as done:
-        for name in names:
+        # All are looked for before the first is removed: a slip in one name removes nothing.
+        kinds = {name: require_workload(session, client, name) for name in names}
+        for name, kind in kinds.items():
             began = time.monotonic()
             namespace, agent = session.name(name)
-            try:
-                changed = client.delete_agent(agent, namespace=namespace)
-            except NotFound as unknown:
-                try:
-                    job = client.delete_job(agent, namespace=namespace)
-                except NotFound:
-                    raise unknown from None
+            if kind == "job":
+                done.append(client.delete_job(agent, namespace=namespace))
                 session.say(f"  job {agent} removed")
-                done.append(job)
                 continue
+            changed = client.delete_agent(agent, namespace=namespace)
             if wait:
                 until_ended(client, namespace, agent, began + limit_s, gone=True)
             tell(session, changed, agent, "removed", began)
@@ -121,7 +137,7 @@ def _finish(
 ) -> None:
     with one_document(session) as done:
         if wait and changed.agent is not None and changed.agent.status != "stopped":
-            done.append(report(session, client, changed, began, timeout_s))
+            report(session, client, [changed], began, timeout_s, done)
         else:
             done.append(finish_unwaited(session, changed))
 
@@ -133,26 +149,30 @@ def tell(session: Session, changed: "AgentChanged", name: str, verb: str, began:
 
 def until_ended(client: "Client", namespace: str, name: str, deadline: float, *, gone: bool) -> None:
     """Until none of its instances is on a node any more, and with `gone` until the agent is not there either."""
+    from omnitide.cli.agents.follow import LEAST_S, seen_anew
     from omnitide.cli.exits import Exit, Failure
-    from omnitide.sdk.errors import NotFound, Unavailable
+    from omnitide.cli.show.words import plural
+    from omnitide.sdk.errors import NotFound
 
-    news: int | None = None
+    agent: Agent | None = None
+    revision = 0
     while True:
+        looked = time.monotonic()
         try:
-            agent = client.get_agent(name, namespace=namespace, min_revision=news)
+            if agent is None:
+                agent = client.get_agent(name, namespace=namespace)
+            else:
+                agent = seen_anew(client, agent, revision + 1, deadline)
         except NotFound:
             return
-        except Unavailable as error:
-            if error.code != "behind":
-                raise
-            agent = client.get_agent(name, namespace=namespace)
+        revision = client.shown
         counts = agent.counts
         here = counts.placed + counts.starting + counts.running + counts.stopping + counts.unknown
         if not here and not gone:
             return
-        if time.monotonic() > deadline:
+        if looked > deadline:
             unknown = f", {counts.unknown} of them unknown" if counts.unknown else ""
             raise Failure(
-                f"{name}: {here} instances are still there{unknown}", f"omnitide explain {name}", Exit.TIMEOUT
+                f"{name}: {plural(here, 'instance')} still there{unknown}", f"omnitide explain {name}", Exit.TIMEOUT
             )
-        news = client.seen + 1
+        time.sleep(max(0.0, LEAST_S - (time.monotonic() - looked)))

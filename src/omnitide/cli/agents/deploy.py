@@ -2,15 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnitide.cli.agents.staying import DEFAULT, Settle
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from omnitide.model.objects import Agent, AgentChanged
+    from omnitide.model.objects import AgentChanged
     from omnitide.model.spec import AgentManifest
     from omnitide.sdk.client import Client
 
@@ -26,6 +27,7 @@ def deploy(
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it runs.")] = True,
     timeout: Timeout = "5m",
+    settle: Settle = DEFAULT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     take_over: Annotated[
         bool, typer.Option("--take-over-replicas", help="Let the file set the replicas that `scale` has set.")
@@ -33,12 +35,13 @@ def deploy(
 ) -> None:
     """Deploy the agent of a file: shows the plan, does it, and waits until it runs.
 
-    Exit code 0: every replica runs. 8: it cannot come up as written, with the cause. 7: not within --timeout.
+    Exit code 0: every replica runs, and went on running for --settle. 8: it cannot come up as written, or a replica
+    ended again, with the cause. 7: not within --timeout. The time that is told is the one until all run.
     """
     from omnitide.cli.agents.written import manifests, namespace_of, with_changes
 
     session = session_of(context)
-    limit_s = seconds_of(timeout)
+    limit_s, settle_s = seconds_of(timeout), seconds_of(settle, "--settle")
     todo: list[tuple[str, AgentManifest, int | None]] = []
     for one in manifests(session, [file]):
         manifest = with_changes(one.manifest, changes or ())
@@ -46,17 +49,28 @@ def deploy(
     with session.client() as client, one_document(session) as done:
         for namespace, manifest, count in todo:
             take = take_over or replicas is not None
-            planned = put(client, namespace, manifest, count, take_over=take, dry_run=True)
+            seen = revision_of(client, namespace, manifest.name)
+            planned = put(client, namespace, manifest, count, take_over=take, seen=seen, dry_run=True)
             _show_plan(session, namespace, manifest.name, planned)
             if dry_run:
                 done.append(planned)
                 continue
             began = time.monotonic()
-            changed = put(client, namespace, manifest, count, take_over=take, dry_run=False)
+            changed = put(client, namespace, manifest, count, take_over=take, seen=seen, dry_run=False)
             if not wait or changed.agent is None:
                 done.append(finish_unwaited(session, changed))
                 continue
-            done.append(report(session, client, changed, began, limit_s))
+            report(session, client, [changed], began, limit_s, done, settle_s)
+
+
+def revision_of(client: "Client", namespace: str, name: str) -> int:
+    """Of an agent as it is now, before anything is planned; 0 if there is none."""
+    from omnitide.sdk.errors import NotFound
+
+    try:
+        return client.get_agent(name, namespace=namespace).revision
+    except NotFound:
+        return 0
 
 
 def put(
@@ -66,8 +80,10 @@ def put(
     replicas: int | None,
     *,
     take_over: bool,
+    seen: int,
     dry_run: bool,
 ) -> "AgentChanged":
+    """Refused if the agent is not at the revision `seen` any more; 0: if there is one."""
     from omnitide.model.spec import spec_of
 
     return client.deploy_agent(
@@ -76,6 +92,7 @@ def put(
         namespace=namespace,
         replicas=replicas,
         take_over_replicas=take_over and replicas is not None,
+        if_match=seen,
         dry_run=dry_run,
     )
 
@@ -109,21 +126,36 @@ def finish_unwaited(session: Session, changed: "AgentChanged") -> "AgentChanged"
     return changed
 
 
-def report(session: Session, client: "Client", changed: "AgentChanged", began: float, timeout_s: float) -> "Agent":
-    """Follow a change and say how it ended; the agent as it then is. Raises Failure."""
-    from omnitide.cli.agents.follow import follow
+def report(
+    session: Session,
+    client: "Client",
+    changes: "Sequence[AgentChanged]",
+    began: float,
+    timeout_s: float,
+    done: list[object],
+    settle_s: float = 0.0,
+) -> None:
+    """Follow changes, say how each ended, and see whether it stays so; the agents as they then are go into `done`, in
+    the order of the changes. Raises Failure."""
+    from omnitide.cli.agents.follow import Settled, follow
+    from omnitide.cli.agents.staying import stay
 
-    assert changed.agent is not None
-    settled = follow(session, client, changed.agent, began, timeout_s)
-    agent = settled.agent
-    took = f"in {settled.seconds:.2f} s" if changed.change != "unchanged" else "already"
-    urls = "".join(f"  {url}" for url in settled.urls)
-    state = "running" if agent.replicas else "with no replicas"
-    session.say(f"  {agent.name} {agent.running}/{agent.replicas} {state} {took} {urls}".rstrip())
-    return agent
+    found: list[Settled] = []
+    try:
+        for settled in follow(session, client, changes, began, timeout_s):
+            found.append(settled)
+            agent = settled.agent
+            took = f"in {settled.seconds:.2f} s" if settled.changed.change != "unchanged" else "already"
+            urls = "".join(f"  {url}" for url in settled.urls)
+            state = "running" if agent.replicas else "with no replicas"
+            session.say(f"  {agent.name} {agent.running}/{agent.replicas} {state} {took} {urls}".rstrip())
+    finally:
+        found.sort(key=lambda one: changes.index(one.changed))
+        done.extend(one.agent for one in found)
+    stay(client, found, settle_s)
 
 
-def seconds_of(text: str) -> float:
+def seconds_of(text: str, flag: str = "--timeout") -> float:
     """Raises Failure."""
     from omnitide.cli.exits import Exit, Failure
     from omnitide.model.quantity import QuantityError, parse_duration
@@ -131,4 +163,4 @@ def seconds_of(text: str) -> float:
     try:
         return parse_duration(text) / 1000
     except QuantityError as error:
-        raise Failure(f"--timeout: {error}", code=Exit.USAGE) from None
+        raise Failure(f"{flag}: {error}", code=Exit.USAGE) from None

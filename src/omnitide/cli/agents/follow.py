@@ -1,7 +1,9 @@
-"""Waiting for an agent to be as it was asked to be, and saying why it cannot."""
+"""Waiting for agents to be as they were asked to be, and saying why they cannot."""
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from omnitide.cli.exits import Exit, Failure
@@ -9,12 +11,18 @@ from omnitide.cli.session import Session
 
 if TYPE_CHECKING:
     from omnitide.model.explanations import AgentExplanation, InstanceExplanation
-    from omnitide.model.objects import Agent
+    from omnitide.model.objects import Agent, AgentChanged
     from omnitide.sdk.client import Client
 
 EXPLAIN_EVERY_S: Final = 1.0
+FAILED_AGAIN_S: Final = 0.25
+"""So often where replicas have failed."""
+EXPLANATION_S: Final = 3.0
+"""How long an explanation may take: nodes are asked for the last output of what died."""
 LEAST_S: Final = 0.004
 """Between two looks: in a busy fabric each would come at once."""
+SHORTEST_S: Final = 0.05
+"""Least time that an answer gets, however near the deadline is."""
 HOPELESS_ATTEMPTS: Final = 3
 """A replica that ended so often in a row before it was up is taken for one that cannot run."""
 SHOWN_LINES: Final = 10
@@ -22,59 +30,115 @@ SHOWN_LINES: Final = 10
 
 class Settled(NamedTuple):
     agent: "Agent"
+    changed: "AgentChanged"
     seconds: float
     urls: tuple[str, ...]
+    revision: int
+    """At which all its replicas were seen running."""
+    at: float
+    """When that was, by time.monotonic."""
 
 
-def follow(session: Session, client: "Client", changed: "Agent", began: float, timeout_s: float) -> Settled:
-    """Until every replica wanted runs in this version or a later one. Raises Failure with the cause if it cannot."""
+@dataclass
+class _Awaited:
+    changed: "AgentChanged"
+    wanted: "Agent"
+    agent: "Agent"
+    """As it was last seen, at `revision`."""
+    revision: int
+
+
+def follow(
+    session: Session, client: "Client", changes: "Sequence[AgentChanged]", began: float, timeout_s: float
+) -> Iterator[Settled]:
+    """Each agent once every replica wanted runs in its version or a later one, in the order in which that comes about.
+
+    Raises Failure with the cause where it cannot, and when the time is up.
+    """
     deadline = began + timeout_s
+    awaited = [
+        _Awaited(one, one.agent, one.agent, one.revision)  # as it was when it was changed: much may have happened since
+        for one in changes
+        if one.agent is not None
+    ]
     progress = _Progress(session)
-    agent = changed
-    explained = time.monotonic()
+    explained, turn, last_text = time.monotonic(), 0, ""
     try:
-        while not _settled(agent, changed):
-            progress.show(agent)
+        while awaited:
+            for one in [one for one in awaited if _settled(one)]:
+                awaited.remove(one)
+                progress.clear()
+                at = time.monotonic()
+                yield Settled(one.agent, one.changed, at - began, _urls(client, one.agent), one.revision, at)
+            if not awaited:
+                return
+            progress.show(awaited)
             looked = time.monotonic()
-            if looked - explained > EXPLAIN_EVERY_S or agent.counts.failed:
-                explained = looked
-                explanation = client.explain_agent(agent.name, namespace=agent.namespace, nodes=3)
-                progress.reason(explanation)
-                _check_hope(explanation)
+            failed = [one for one in awaited if one.agent.counts.failed]
+            if looked - explained > (FAILED_AGAIN_S if failed else EXPLAIN_EVERY_S) or (failed and not last_text):
+                explained, turn = looked, turn + 1
+                about = (failed or awaited)[turn % len(failed or awaited)].agent
+                explanation = _explanation(client, about, deadline - looked)
+                if explanation is not None:
+                    last_text = f"{about.name} {about.running}/{about.replicas} after {timeout_s:.0f} s: "
+                    last_text += explanation.text
+                    progress.reason(explanation)
+                    _check_hope(explanation)
             if looked > deadline:
-                text = client.explain_agent(agent.name, namespace=agent.namespace).text
-                raise Failure(
-                    f"{agent.name} {agent.running}/{agent.replicas} after {timeout_s:.0f} s: {text}",
-                    f"omnitide explain {agent.name}; it goes on being tried",
-                    Exit.TIMEOUT,
-                )
-            agent = _next(client, agent, min(deadline, looked + EXPLAIN_EVERY_S))
+                raise _late(awaited, timeout_s, last_text)
+            _look(client, awaited, min(deadline, looked + EXPLAIN_EVERY_S))
             rest = LEAST_S - (time.monotonic() - looked)
             if rest > 0:
                 time.sleep(rest)
     finally:
         progress.clear()
-    seconds = time.monotonic() - began
-    return Settled(agent, seconds, _urls(client, agent) if agent.replicas and agent.spec.ports else ())
 
 
-def _settled(agent: "Agent", wanted: "Agent") -> bool:
+def _settled(one: _Awaited) -> bool:
+    agent, wanted = one.agent, one.wanted
     if agent.id != wanted.id or agent.status in ("stopped", "removing"):
         raise Failure(f"{wanted.name} was {agent.status} by someone else meanwhile", code=Exit.CONFLICT)
     return agent.version >= wanted.version and agent.status == "running"
 
 
-def _next(client: "Client", agent: "Agent", until: float) -> "Agent":
-    """The agent once anything has happened in the fabric, or some time has passed: Nexus holds the answer back."""
-    from omnitide.sdk.errors import Unavailable
+def _look(client: "Client", awaited: list[_Awaited], until: float) -> None:
+    """See all of them again once anything has happened since the first was seen, or the time has come."""
+    for place, one in enumerate(awaited):
+        news = one.revision + 1 if place == 0 else None
+        one.agent = seen_anew(client, one.agent, news, until)
+        one.revision = client.shown
 
-    del until
+
+def seen_anew(client: "Client", agent: "Agent", news: int | None, until: float) -> "Agent":
+    """The agent at the revision `news` or later, which Nexus holds the answer back for, but not after `until`."""
+    from omnitide.sdk.errors import NO_NEWS, Unavailable
+
+    if news is not None:
+        within_s = max(SHORTEST_S, until - time.monotonic())
+        try:
+            return client.get_agent(agent.name, namespace=agent.namespace, min_revision=news, within_s=within_s)
+        except Unavailable as error:
+            if error.code not in NO_NEWS:
+                raise
+    return client.get_agent(agent.name, namespace=agent.namespace)
+
+
+def _explanation(client: "Client", agent: "Agent", left_s: float) -> "AgentExplanation | None":
+    """None if there is none in time."""
+    from omnitide.sdk.errors import Late
+
+    within_s = max(SHORTEST_S, min(EXPLANATION_S, left_s))
     try:
-        return client.get_agent(agent.name, namespace=agent.namespace, min_revision=client.seen + 1)
-    except Unavailable as error:
-        if error.code != "behind":
-            raise
-        return client.get_agent(agent.name, namespace=agent.namespace)
+        return client.explain_agent(agent.name, namespace=agent.namespace, nodes=3, within_s=within_s)
+    except Late:
+        return None
+
+
+def _late(awaited: list[_Awaited], timeout_s: float, last_text: str) -> Failure:
+    agent = awaited[0].agent
+    text = last_text or f"{agent.name} {agent.running}/{agent.replicas} after {timeout_s:.0f} s: on its way"
+    others = f"; {len(awaited) - 1} more are not up either" if len(awaited) > 1 else ""
+    return Failure(text + others, f"omnitide explain {agent.name}; it goes on being tried", Exit.TIMEOUT)
 
 
 def _check_hope(explanation: "AgentExplanation") -> None:
@@ -99,12 +163,18 @@ def _hopeless(explanation: "AgentExplanation", trouble: "InstanceExplanation", w
     lines = "".join(f"\n       | {line}" for line in trouble.last_output[-SHOWN_LINES:])
     return Failure(
         f"{agent.name} {agent.running}/{agent.replicas} cannot come up: {why}{lines}",
-        f"omnitide explain {agent.name}; omnitide logs {agent.name}; it stays deployed",
+        ways_on(agent.name),
         Exit.ROLLOUT,
     )
 
 
+def ways_on(name: str) -> str:
+    return f"omnitide explain {name}; omnitide logs {name}; it stays deployed"
+
+
 def _urls(client: "Client", agent: "Agent") -> tuple[str, ...]:
+    if not (agent.replicas and agent.spec.ports):
+        return ()
     found = client.list_instances(namespace=agent.namespace, agent=agent.name, status="running", limit=20)
     return tuple(url for instance in found.items for url in instance.urls.values())
 
@@ -119,9 +189,10 @@ class _Progress:
         self._said: set[str] = set()
         self._began = time.monotonic()
 
-    def show(self, agent: "Agent") -> None:
+    def show(self, awaited: Sequence[_Awaited]) -> None:
         if not self._live or time.monotonic() - self._began < 0.15:
             return
+        agent = awaited[0].agent
         counts = agent.counts
         parts = [
             f"{getattr(counts, kind)} {kind}"
@@ -129,7 +200,8 @@ class _Progress:
             if getattr(counts, kind)
         ]
         rollout = f"   {agent.rollout.asked}/{agent.rollout.replicas} asked" if agent.rollout else ""
-        text = f"{agent.name} {agent.running}/{agent.replicas} running   {', '.join(parts)}{rollout}"
+        more = f"   and {len(awaited) - 1} more" if len(awaited) > 1 else ""
+        text = f"{agent.name} {agent.running}/{agent.replicas} running   {', '.join(parts)}{rollout}{more}"
         if text != self._shown:
             self.clear()
             sys.stderr.write(f"\r{text}")

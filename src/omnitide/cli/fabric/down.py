@@ -26,6 +26,7 @@ def down(
     from omnitide.cli.fabric.ending import stop_instances
     from omnitide.cli.fabric.foreground import end_processes
     from omnitide.cli.fabric.layout import layout_of
+    from omnitide.cli.fabric.leaving import begin_leaving
     from omnitide.cli.fabric.processes import locked
     from omnitide.model.quantity import QuantityError, format_duration, parse_duration
 
@@ -43,13 +44,15 @@ def down(
         # Where it runs, if the settings have changed since it was started.
         node = kept.find(layout, "node")
         folders = {layout.node, *([node.folder] if node else ())}
-        # The proxy before its instances: it would take their ends for crashes and start them again.
-        ended = end_processes(layout, "node")
+        # Where Nexus goes on elsewhere, it is told how the instances end. Where it ends too, or nobody can be told, the
+        # proxy ends before its instances: it would take their ends for crashes and start them again.
+        told = not keep_agents and kept.find(layout, "nexus") is None and begin_leaving(layout)
+        ended = [] if told else end_processes(layout, "node")
         stopped = 0
         if not keep_agents:
             keepers = [keeper for folder in folders for keeper in layout._replace(node=folder).keepers()]
             stopped = stop_instances(session, keepers, grace_ms)
-        ended += end_processes(layout, "nexus")
+        ended += end_processes(layout, *(("node", "nexus") if told else ("nexus",)))
         kept.wait_for_end(layout)
     took = format_duration(round((time.monotonic() - began) * 1000))
     if session.plain:

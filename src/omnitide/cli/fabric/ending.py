@@ -65,6 +65,21 @@ def _words(live: list[str]) -> str:
     return f"{plural(len(live), 'instance')} to end: {', '.join(live[:NAMED])}{more}"
 
 
+def running_here(keepers: Iterable[Path]) -> list[str]:
+    """Names of the instances that the keepers run. One that does not answer has nothing to tell."""
+    from omnitide.node.keeper.launch import KeeperUnavailable, Talk
+    from omnitide.node.keeper.protocol import Refused
+
+    found: list[str] = []
+    for folder in keepers:
+        try:
+            with Talk(str(folder)) as talk:
+                found += _live(talk)
+        except (KeeperUnavailable, Refused):
+            continue
+    return found
+
+
 def _live(asking: "Talk") -> list[str]:
     """Names of what runs. Raises KeeperUnavailable."""
     found: list[str] = []

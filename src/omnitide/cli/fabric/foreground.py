@@ -28,8 +28,9 @@ def stay(session: Session, layout: Layout, names: Sequence[str]) -> None:
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        session.say("  Ctrl-C ends Nexus and node proxy; agents go on, and are found again by the next up.")
-        while _follow(session, layout, names):
+        words = "  Ctrl-C ends Nexus and node proxy; agents go on, and are found again by the next up."
+        while _follow(session, layout, names, words):
+            words = ""
             # The supervisor was killed: what it kept goes on, and gets another one.
             session.note("the supervisor is gone; starting it again")
             with locked(layout):
@@ -45,11 +46,16 @@ def stay(session: Session, layout: Layout, names: Sequence[str]) -> None:
             signal.signal(number, handler)
 
 
-def _follow(session: Session, layout: Layout, names: Sequence[str]) -> bool:
-    """Tell what happens until the supervisor ends; whether it should not have. Raises Failure."""
+def _follow(session: Session, layout: Layout, names: Sequence[str], words: str) -> bool:
+    """Tell what happens until the supervisor ends; whether it should not have. Raises Failure.
+
+    `words` are said once nothing that happens is missed any more.
+    """
     try:
         with Connection(str(layout.data), None) as connection:
             connection.ask("follow")
+            if words:
+                session.say(words)
             for text in connection.happenings():
                 session.note(f"  {text}")
     except (SupervisorUnavailable, SupervisorRefused):

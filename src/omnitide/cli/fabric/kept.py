@@ -17,6 +17,7 @@ from omnitide.cli.fabric.processes import Found
 from omnitide.supervisor import client, identity
 from omnitide.supervisor.client import SupervisorRefused, SupervisorUnavailable
 from omnitide.supervisor.places import Places
+from omnitide.supervisor.record import write as write_record
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Kept(msgspec.Struct, frozen=True):
     log: str = ""
     told: dict[str, str] = {}
     settings: dict[str, str] = {}
+    files: tuple[str, ...] = ()
     wanted: bool = False
     pid: int = 0
     mark: str = ""
@@ -68,6 +70,12 @@ class Record(msgspec.Struct, frozen=True):
     supervisor: _Process = _Process()
     children: dict[str, Kept] = {}
 
+    @property
+    def forsaken(self) -> bool:
+        """Something is to run, and the supervisor that would start it again is gone."""
+        wanted = any(one.wanted and not one.gave_up for one in self.children.values())
+        return wanted and not identity.same(self.supervisor.pid, self.supervisor.mark)
+
 
 def read_record(layout: Layout) -> Record:
     """Empty if there is none, or one that was copied from elsewhere."""
@@ -76,7 +84,7 @@ def read_record(layout: Layout) -> Record:
         record = msgspec.json.decode(Path(places.record).read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError):
         return Record()
-    return record if record.directory == places.directory else Record()
+    return record if places.same(record.directory) else Record()
 
 
 def kept(layout: Layout, name: str) -> Kept:
@@ -94,9 +102,14 @@ def find(layout: Layout, name: str) -> Found | None:
     return processes.running(processes.NODE, layout.node, layout.node_pid())
 
 
-def argv_of(name: str, folder: Path, arguments: Sequence[str]) -> list[str]:
+def argv_of(name: str, layout: Layout, folder: Path, arguments: Sequence[str]) -> list[str]:
     # -P: a folder that happens to be the current one must not put its modules before ours.
-    return [sys.executable, "-P", "-m", MODULES[name], "--data", str(folder), *arguments]
+    log = str(log_of(layout, name))
+    return [sys.executable, "-P", "-m", MODULES[name], "--log-file", log, "--data", str(folder), *arguments]
+
+
+def log_of(layout: Layout, name: str) -> Path:
+    return layout.nexus_log if name == "nexus" else layout.node_log
 
 
 def _prefix(argv: Sequence[str]) -> int:
@@ -125,34 +138,42 @@ def start(
     settings: Mapping[str, str],
 ) -> None:
     """Have it run, and started again when it dies. Raises Failure."""
-    _request(layout, "start", name, _spec(layout, name, argv_of(name, folder, arguments), folder, told, settings))
+    _request(layout, "start", name, _spec(layout, name, arguments, folder, told, settings))
 
 
 def hold(layout: Layout, name: str, found: Found) -> None:
     """See to it that a process which runs already has a supervisor. Raises Failure."""
     known = kept(layout, name)
     mine = known if known.pid == found.pid else Kept(argv=tuple(found.arguments), told=known.told)
-    spec = _spec(layout, name, argv_of(name, found.folder, mine.arguments), found.folder, mine.told, mine.settings)
+    spec = _spec(layout, name, mine.arguments, found.folder, mine.told, mine.settings)
     _request(layout, "adopt", name, {**spec, "pid": found.pid})
 
 
 def _spec(
     layout: Layout,
     name: str,
-    argv: list[str],
+    arguments: Sequence[str],
     folder: Path,
     told: Mapping[str, str],
     settings: Mapping[str, str],
 ) -> dict[str, object]:
-    log = layout.nexus_log if name == "nexus" else layout.node_log
+    from omnitide.config.sources import files_of
+
+    config = told_config(arguments)
     return {
-        "argv": argv,
+        "argv": argv_of(name, layout, folder, arguments),
         "folder": str(folder),
-        "log": str(log),
+        "log": str(log_of(layout, name)),
         "told": dict(told),
         "settings": dict(settings),
-        "environment": dict(os.environ),
+        "files": list(files_of(config or None, os.environ)),
+        "environment": {key: value for key, value in os.environ.items() if key not in client.NOT_FOR_KEEPS},
     }
+
+
+def told_config(arguments: Sequence[str]) -> str:
+    """The configuration file that a process is told to read; empty if none."""
+    return arguments[arguments.index("--config") + 1] if "--config" in arguments[:-1] else ""
 
 
 def _request(layout: Layout, operation: str, name: str, fields: Mapping[str, object]) -> None:
@@ -202,11 +223,14 @@ def _forget(layout: Layout, name: str) -> None:
     if known is None or not known.wanted:
         return
     changed = replace(known, wanted=False, gave_up="")
-    path = Path(Places(str(layout.data)).record)
-    beside = path.with_suffix(".next")
-    beside.write_bytes(msgspec.json.encode(replace(record, children={**record.children, name: changed})))
-    beside.chmod(0o600)
-    beside.replace(path)
+    text = msgspec.json.encode(replace(record, children={**record.children, name: changed})).decode()
+    places = Places(str(layout.data))
+    try:
+        write_record(places, text)
+    except OSError as error:
+        raise Failure(
+            f"{places.record} cannot be written: {error.strerror}; the next up would start {TITLES[name]} again"
+        ) from None
 
 
 def wait_for_end(layout: Layout) -> None:
@@ -226,7 +250,7 @@ def wait_until(
     Raises Failure when the time is up or the process keeps ending, with its last words; a fresh one that ends before it
     came so far has no second chance.
     """
-    log = layout.nexus_log if name == "nexus" else layout.node_log
+    log = log_of(layout, name)
     most = 0 if fresh else kept(layout, name).restarts + _CHANCES
     deadline = time.monotonic() + seconds
     while True:

@@ -19,8 +19,19 @@ class Ready(msgspec.Struct, frozen=True):
     fabric_id: str = ""
 
 
-class _NodeReady(msgspec.Struct, frozen=True):
+class NodeReady(msgspec.Struct, frozen=True):
+    """What a node proxy says of itself when it runs (`node.json`)."""
+
     pid: int = 0
+    node_id: str = ""
+    name: str = ""
+    endpoint: str = ""
+    """The Nexus that it talks to or tries to."""
+    connected: bool = False
+    since_ms: int = 0
+    """When it was connected, or cut off, or began to try."""
+    leaving: bool | None = None
+    """It knows that its instances are going to be ended for good; None for one that cannot be told so."""
 
 
 class Layout(NamedTuple):
@@ -46,12 +57,21 @@ class Layout(NamedTuple):
         """Of the node."""
         return self.node / "identity"
 
-    def node_pid(self) -> int:
-        """What the node proxy says of itself when it runs; 0 if nothing."""
+    @property
+    def has_fabric(self) -> bool:
+        """A Nexus was started here once."""
+        return (self.nexus / "keys").is_dir()
+
+    def node_ready(self) -> NodeReady:
+        """What the node proxy says of itself when it runs; empty if nothing."""
         try:
-            return msgspec.json.decode((self.node / "node.json").read_bytes(), type=_NodeReady).pid
+            return msgspec.json.decode((self.node / "node.json").read_bytes(), type=NodeReady)
         except (OSError, msgspec.MsgspecError):
-            return 0
+            return NodeReady()
+
+    def node_pid(self) -> int:
+        """0 if it does not run."""
+        return self.node_ready().pid
 
     @property
     def nexus_log(self) -> Path:
@@ -80,5 +100,7 @@ class Layout(NamedTuple):
 
 def layout_of(session: "Session") -> Layout:
     """As the settings say. Raises Failure where they cannot be read."""
+    from omnitide.config.folders import settled
+
     settings = session.loaded.settings
-    return Layout(session.data, Path(settings.nexus.data_dir).absolute(), Path(settings.node.data_dir).absolute())
+    return Layout(session.data, settled(settings.nexus.data_dir), settled(settings.node.data_dir))

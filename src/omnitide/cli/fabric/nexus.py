@@ -44,7 +44,8 @@ def ensure_nexus(layout: Layout, given: Flags) -> Running:
     before = kept.kept(layout, "nexus")
     flags = {**told.flags_of(before.arguments), **given}
     settings = told.settings_of("nexus", flags)
-    changed = tuple(told.changes(before.settings, settings, ready))
+    other_file = told.config_of(flags) != kept.told_config(before.arguments)
+    changed = tuple(told.changes(before.settings, settings, ready, other_file=other_file))
     if not changed:
         return Running(ready, fresh=False)
     kept.stop(layout, "nexus")
@@ -52,10 +53,22 @@ def ensure_nexus(layout: Layout, given: Flags) -> Running:
 
 
 def _start(layout: Layout, flags: Flags, settings: dict[str, str], changed: tuple[str, ...]) -> Running:
-    layout.ready_file.unlink(missing_ok=True)  # left by one that was killed
+    _clear(layout)
     begin = processes.size_of(layout.nexus_log)
     kept.start(layout, "nexus", layout.nexus, told.words_of(flags), {}, settings)
     return Running(_wait(layout, begin, fresh=True), fresh=True, changed=changed)
+
+
+def _clear(layout: Layout) -> None:
+    """What a killed Nexus left. What a live one wrote is not ours to take away. Raises Failure."""
+    ready = layout.ready()
+    if ready is not None and processes.runs_module(processes.NEXUS, ready.pid):
+        raise Failure(
+            f"{layout.ready_file} is of process {ready.pid}, a Nexus that runs and is not known to be of this folder",
+            f"end it, or if it is another fabric's: rm {layout.ready_file}",
+            Exit.CONFLICT,
+        )
+    layout.ready_file.unlink(missing_ok=True)
 
 
 def _wait(layout: Layout, begin: int, *, fresh: bool) -> Ready:

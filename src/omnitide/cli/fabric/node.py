@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.fabric import kept, processes, told
-from omnitide.cli.fabric.layout import Layout
+from omnitide.cli.fabric.layout import Layout, NodeReady
+from omnitide.supervisor import policy
 
 if TYPE_CHECKING:
     from omnitide.sdk.client import Client
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LIVE_S = 20.0
 READY_S = 20.0
+WELCOME_S = 5.0
+"""After which a node that has not heard from Nexus is started all the same, and said to be alone."""
 
 
 def identity_of(layout: Layout) -> tuple[str, str]:
@@ -103,7 +106,9 @@ def ensure_node(
     variables = {**before.told, **environment} if environment is not None else before.told
     changed: tuple[str, ...] = ()
     if found is not None:
-        changed = (*told.changes(before.settings, settings), *_other_endpoint(before.arguments, flags))
+        other_file = told.config_of(flags) != kept.told_config(before.arguments)
+        differing = told.changes(before.settings, settings, other_file=other_file)
+        changed = (*differing, *_other_endpoint(before.arguments, flags))
         if not changed:
             return Started(found.pid, fresh=False)
         kept.stop(layout, "node")
@@ -118,6 +123,24 @@ def ensure_node(
 def _other_endpoint(arguments: list[str], flags: told.Flags) -> list[str]:
     before, now = (given.get("--endpoint", ("",))[-1] for given in (told.flags_of(arguments), flags))
     return [f"endpoint of Nexus {before or '(as learned)'} -> {now}"] if now not in ("", before) else []
+
+
+def wait_welcome(layout: Layout) -> NodeReady:
+    """What the proxy says of itself once Nexus has welcomed it, or when the time for that is up. Raises Failure if it
+    does not stay, as one that was removed from its fabric."""
+    deadline = time.monotonic() + WELCOME_S
+    while True:
+        said = layout.node_ready()
+        if said.connected:
+            return said
+        gave_up = kept.kept(layout, "node").gave_up
+        if gave_up:
+            removed = policy.PERMANENT[4] in gave_up
+            hint = "omnitide join URL --token - --replace" if removed else f"its log: {layout.node_log}"
+            raise Failure(f"the node proxy does not stay: {gave_up}", hint)
+        if time.monotonic() > deadline:
+            return said
+        time.sleep(processes.POLL_S)
 
 
 def wait_live(layout: Layout, client: "Client", node_id: str, begin: int) -> str:
@@ -142,6 +165,11 @@ def wait_live(layout: Layout, client: "Client", node_id: str, begin: int) -> str
             said = processes.tail(layout.node_log, begin) or gave_up
             raise Failure(f"the node proxy does not stay: {said}", f"its log: {layout.node_log}")
         if time.monotonic() > deadline:
-            hint = f"its log: {layout.node_log}"
-            raise Failure(f"the node is {status} after {LIVE_S:.0f} s", hint, Exit.TIMEOUT)
+            how = "has no session yet" if status == "live" else f"is {status}"
+            hint = f"its log: {layout.node_log}; Nexus's: {layout.nexus_log}"
+            raise Failure(
+                f"the node {how} after {LIVE_S:.0f} s{processes.full_disks(layout)}; it goes on trying",
+                hint,
+                Exit.TIMEOUT,
+            )
         time.sleep(processes.POLL_S)

@@ -12,6 +12,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.fabric.layout import Layout
 from omnitide.supervisor import identity
@@ -24,6 +26,11 @@ KILLED_S: Final = 5.0
 FOLDER_MODE: Final = 0o711
 """Others may pass through, to a Nexus that runs as a user of its own; what lies within is private file by file."""
 TAIL_BYTES: Final = 16_384
+
+
+class _Record(msgspec.Struct, frozen=True):
+    level: str = ""
+    reason: str = ""
 
 
 class Found(NamedTuple):
@@ -45,7 +52,22 @@ def running(module: str, folder: Path, pid: int) -> Found | None:
     if pid <= 0 or not identity.started(pid):
         return None
     words = identity.arguments(pid)
-    return Found(pid, folder, unit_of(pid)) if module in words and str(folder) in words else None
+    if module not in words or "--data" not in words[:-1]:
+        return None
+    # The folder may have been spelled otherwise where it was started.
+    return Found(pid, folder, unit_of(pid)) if _same(words[words.index("--data") + 1], folder) else None
+
+
+def runs_module(module: str, pid: int) -> bool:
+    """Whatever its folder."""
+    return pid > 0 and bool(identity.started(pid)) and module in identity.arguments(pid)
+
+
+def _same(named: str, folder: Path) -> bool:
+    try:
+        return named == str(folder) or os.path.samefile(named, folder)
+    except (OSError, ValueError):
+        return False
 
 
 def unit_of(pid: int) -> str:
@@ -84,15 +106,38 @@ def stop(found: Found, seconds: float) -> bool:
 
 
 def tail(log: Path, begin: int, lines: int = 8) -> str:
-    """The last lines that were written to a log since it had `begin` bytes; errors alone, if it tells some."""
+    """The last lines that were written to a log since it had `begin` bytes; errors alone, if it tells some.
+
+    One that is shorter now was begun anew meanwhile, and is read from its beginning.
+    """
     try:
         with log.open("rb") as file:
-            file.seek(max(begin, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(begin if begin <= size else 0, size - TAIL_BYTES))
             written = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
-    told = dict.fromkeys(line for line in written if line.startswith("error: "))
-    return "\n       ".join(told or written[-lines:]).removeprefix("error: ")
+    told = dict.fromkeys(line.removeprefix("error: ") for line in written if line.startswith("error: "))
+    told |= dict.fromkeys(reason for line in written if line.startswith("{") and (reason := _reason(line)))
+    return "\n       ".join(told or written[-lines:])
+
+
+def _reason(line: str) -> str:
+    """Of a record of a log in JSON, if it tells why a process cannot go on."""
+    try:
+        record = msgspec.json.decode(line, type=_Record)
+    except msgspec.MsgspecError:
+        return ""
+    return record.reason if record.level == "error" else ""
+
+
+def full_disks(layout: Layout) -> str:
+    """A remark on the disks of the fabric that have no room, or nothing."""
+    from omnitide.config.disks import free_bytes, full
+
+    folders = dict.fromkeys((layout.data, layout.nexus, layout.node))
+    found = [f"{folder} ({free_bytes(folder) >> 10} KiB free)" for folder in folders if full(folder)]
+    return f": no room on the disk of {found[0]}" if found else ""
 
 
 def size_of(log: Path) -> int:

@@ -1,6 +1,6 @@
 """`omnitide status`: the fabric at a glance."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -8,67 +8,84 @@ from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 
 if TYPE_CHECKING:
-    from omnitide.cli.fabric.kept import Record
-    from omnitide.model.inventory import FabricStatus
+    from collections.abc import Sequence
+
+    from omnitide.model.inventory import Concern, FabricStatus
     from omnitide.sdk.client import Client
 
 
+_WORDS: Final = {"starting": "starting or waiting to start again"}
+"""Where a count holds what `ps` tells apart."""
+
+
 def status(context: typer.Context, watch: WatchOption = False) -> None:
-    """Show the fabric at a glance: nodes, instances, room, and what wants an eye."""
+    """Show the fabric at a glance: nodes, instances, room, and what wants an eye.
+
+    On a machine that has only joined: its node, as the machine itself sees it.
+    """
     from omnitide.cli.exits import Exit, Failure
+    from omnitide.cli.fabric.here import concerns_of, given_up, record_of
     from omnitide.sdk.errors import FabricError
+    from omnitide.sdk.target import NoFabric
 
     session = session_of(context)
+
+    def read(client: "Client") -> "FabricStatus":
+        from msgspec.structs import replace
+
+        found = client.get_fabric()
+        return replace(found, concerns=(*concerns_of(record_of(session)), *found.concerns))
+
     try:
-        show(session, _read, _lines, watch=watch)
-    except FabricError as error:
-        gave_up = _given_up(session) if error.code == "unreachable" else ""
-        if not gave_up:
+        show(session, read, _lines, watch=watch)
+    except NoFabric:
+        if not _node(session, watch=watch):
             raise
+    except FabricError as error:
+        record = record_of(session) if error.code == "unreachable" else None
+        if record is None or not (record.forsaken or given_up(record, "nexus")):
+            raise
+        if record.forsaken:
+            raise Failure(
+                "Nexus does not answer, and the supervisor that would start it again is gone",
+                "omnitide up",
+                Exit.UNAVAILABLE,
+            ) from None
         raise Failure(
-            f"Nexus is not started again: {gave_up}", "mend that, then: omnitide up", Exit.UNAVAILABLE
+            f"Nexus is not started again: {given_up(record, 'nexus')}", "mend that, then: omnitide up", Exit.UNAVAILABLE
         ) from None
 
 
-def _read(client: "Client") -> "FabricStatus":
-    return client.get_fabric()
-
-
-def _record(session: Session) -> "Record":
-    """What the supervisor of this machine keeps, if that is of the fabric that is meant."""
-    from omnitide.cli.fabric.kept import Record, read_record
+def _node(session: Session, *, watch: bool) -> bool:
+    """Show the node of this machine; False if it is none."""
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.cli.fabric import kept
+    from omnitide.cli.fabric.here import concerns_of, local_node, node_lines
     from omnitide.cli.fabric.layout import layout_of
+    from omnitide.cli.show.table import paint
 
-    if session.options.url or not session.target.local:
-        return Record()
-    return read_record(layout_of(session))
-
-
-def _given_up(session: Session) -> str:
-    nexus = _record(session).children.get("nexus")
-    return f"{nexus.gave_up} (its log: {nexus.log})" if nexus is not None and nexus.gave_up else ""
-
-
-def _kept(session: Session) -> list[str]:
-    """One line a process that this machine keeps."""
-    from omnitide.cli.show.words import ago, plural
-
-    found: list[str] = []
-    for name, kept in sorted(_record(session).children.items()):
-        title = "Nexus" if name == "nexus" else "node proxy"
-        if kept.gave_up:
-            found.append(f"{title}: not started again: {kept.gave_up}; its log: {kept.log}")
-        elif kept.wanted:
-            how = f"process {kept.pid}" if kept.alive else "being started again"
-            last = f", the last {ago(kept.last_end_ms)} ago: {kept.last_end}" if kept.restarts else ""
-            found.append(f"{title}: {how}, {plural(kept.restarts, 'restart')}{last}")
-    return found
+    layout = layout_of(session)
+    node = local_node(layout)
+    if node is None:
+        return False
+    if watch:
+        raise Failure("--watch follows a fabric, and this machine is only a node of one", code=Exit.USAGE)
+    concerns = concerns_of(kept.read_record(layout))
+    if session.plain:
+        session.emit({"node": node, "concerns": concerns})
+        return True
+    for title, text in node_lines(node):
+        print(f"{paint(f'{title:<10}', 'bold', session.color)} {text}")
+    for line in _concern_lines(session, concerns):
+        print(line)
+    return True
 
 
 def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[str]:
     del width
+    from omnitide.cli.fabric.here import process_lines, record_of
     from omnitide.cli.show.table import paint
-    from omnitide.cli.show.words import ago, plural, share
+    from omnitide.cli.show.words import ago, share
 
     nodes, instances = found.nodes, found.instances
     away = [
@@ -76,9 +93,10 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
         for kind in ("joined", "stalled", "unreachable", "lost")
         if getattr(nodes, kind)
     ]
-    closed = [f"{nodes.closed} closed"] if nodes.closed else []
+    closed = f"   {nodes.closed} of them cordoned, draining or drained" if nodes.closed else ""
+    failed_jobs = f", {found.jobs_failed} failed" if found.jobs_failed else ""
     states = [
-        f"{getattr(instances, kind)} {kind}"
+        f"{getattr(instances, kind)} {_WORDS.get(kind, kind)}"
         for kind in ("running", "starting", "placed", "pending", "stopping", "failed", "lost", "unknown")
         if getattr(instances, kind)
     ]
@@ -86,19 +104,24 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
     memory = share(found.reserved_memory_bytes, found.memory_bytes, "bytes")
     rows = [
         ("fabric", f'"{found.fabric_id}"   Nexus {found.version}, up for {ago(found.started_ms, found.time_ms)}'),
-        ("nodes", ", ".join([f"{nodes.live} live", *away, *closed])),
+        ("nodes", ", ".join([f"{nodes.live} live", *away]) + closed),
         ("agents", str(found.agents)),
-        ("jobs", f"{found.jobs_active} active of {found.jobs}" if found.jobs else "0"),
+        ("jobs", f"{found.jobs_active} active of {found.jobs}{failed_jobs}" if found.jobs else "0"),
         ("instances", ", ".join(states) or "none"),
         ("reserved", f"cpu {cpu}   memory {memory}"),
         ("revision", str(found.revision)),
-        *(("here" if number == 0 else "", text) for number, text in enumerate(_kept(session))),
+        *(("here" if number == 0 else "", text) for number, text in enumerate(process_lines(record_of(session)))),
     ]
     lines = [f"{paint(f'{title:<10}', 'bold', session.color)} {text}" for title, text in rows]
-    if found.concerns:
-        lines.append("")
-        lines.append(f"{plural(len(found.concerns), 'concern')}:")
-    for concern in found.concerns:
+    return lines + _concern_lines(session, found.concerns)
+
+
+def _concern_lines(session: Session, concerns: "Sequence[Concern]") -> list[str]:
+    from omnitide.cli.show.table import paint
+    from omnitide.cli.show.words import plural
+
+    lines = ["", f"{plural(len(concerns), 'concern')}:"] if concerns else []
+    for concern in concerns:
         lines.append(f"  {paint(concern.subject, 'yellow', session.color)}: {concern.text}")
         if concern.hint:
             lines.append(f"    {concern.hint}")

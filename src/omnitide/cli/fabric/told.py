@@ -34,12 +34,16 @@ def flags_of(arguments: Sequence[str]) -> Flags:
     return found
 
 
+def config_of(flags: Flags) -> str:
+    return flags.get("--config", ("",))[-1]
+
+
 def words_of(flags: Flags) -> list[str]:
     return [word for flag, values in flags.items() for value in values for word in (flag, value)]
 
 
 def settings_of(name: str, flags: Flags) -> dict[str, str]:
-    """The settings that a start with these flags would bring into force for good, as text. Raises Failure."""
+    """The settings that a start with these flags would bring into force, as text. Raises Failure."""
     from omnitide.config.fields import catalogue
 
     given: dict[str, object] = {
@@ -47,20 +51,30 @@ def settings_of(name: str, flags: Flags) -> dict[str, str]:
         for flag, values in flags.items()
         if flag in _KEYS
     }
-    loaded = load_settings(flags.get("--config", ("",))[-1], flags=given)
+    loaded = load_settings(config_of(flags), flags=given)
     return {
         key: str(getattr(getattr(loaded.settings, field.section), field.name))
         for key, field in catalogue().items()
-        # Folders are the caller's affair, and what is live is taken over without a restart.
-        if field.section in _SECTIONS[name] and not field.live and field.name != "data_dir"
+        # Folders are the caller's affair.
+        if field.section in _SECTIONS[name] and field.name != "data_dir"
     }
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str], ready: "Ready | None" = None) -> list[str]:
-    """What a restart would change, in words. Any port at all (0) is also the one that Nexus has."""
+def changes(
+    before: Mapping[str, str], after: Mapping[str, str], ready: "Ready | None" = None, *, other_file: bool = False
+) -> list[str]:
+    """What a restart would change, in words. Any port at all (0) is also the one that Nexus has.
+
+    What is live is taken over from its file without a restart, but not from a file that the process does not know
+    (`other_file`).
+    """
+    from omnitide.config.fields import catalogue
+
     found: list[str] = []
     for key, wanted in after.items():
         had = before.get(key)
+        if catalogue()[key].live and not other_file:
+            continue
         if key in _PLACES and ready is not None:
             got = getattr(ready, _PLACES[key]).rpartition(":")[2]
             if wanted in ("0", got):

@@ -19,6 +19,8 @@ class _NodeUp(NamedTuple):
     name: str
     fresh: bool
     changed: tuple[str, ...]
+    alone: str = ""
+    """The endpoint of Nexus, where that has not been reached."""
 
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -40,7 +42,7 @@ def up(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of this node, else the host's.")] = "",
 ) -> None:
-    """Start a fabric here: Nexus, and this machine as its first node.
+    """Start a fabric here: Nexus, and this machine as its first node. On a node of another one: up --node-only.
 
     They go on in the background, and what dies is started again by a small supervisor. Done already: says so; other
     settings than before: restarts what they concern, and agents go on. `config show` says where the data folders are.
@@ -57,6 +59,8 @@ def up(
     began = time.monotonic()
     flags = _flags(session, listen, api_port, node_port, grpc_port, public_name or [])
     with locked(layout):
+        if not nexus_only and not node_only:
+            _no_second_fabric(layout)
         kept.supervise(layout)
         nexus = None if node_only else _nexus(session, layout, flags)
         node = None if nexus_only else _node(session, layout, nexus, name)
@@ -65,6 +69,22 @@ def up(
         from omnitide.cli.fabric.foreground import stay
 
         stay(session, layout, [part for part, out in (("nexus", node_only), ("node", nexus_only)) if not out])
+
+
+def _no_second_fabric(layout: "Layout") -> None:
+    """A machine that has joined a fabric is not to become another one unasked. Raises Failure."""
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.cli.fabric import node as nodes
+
+    if layout.has_fabric:
+        return
+    fabric_id, node_id = nodes.identity_of(layout)
+    if node_id:
+        raise Failure(
+            f"this machine is a node of fabric {fabric_id}: omnitide up --node-only",
+            "a fabric of its own besides: another folder, omnitide --data DIR up",
+            Exit.CONFLICT,
+        )
 
 
 def _flags(
@@ -116,9 +136,11 @@ def _node(session: Session, layout: "Layout", nexus: "Running | None", name: str
     config = _config(session)
     if nexus is None:
         if not node_id:
-            raise Failure("this machine has not joined a fabric", "omnitide join URL --token T")
+            raise Failure("this machine has not joined a fabric", "omnitide join URL --token -")
         started = nodes.ensure_node(layout, config)
-        return _NodeUp(node_id, started.fresh, started.changed)
+        said = nodes.wait_welcome(layout)
+        alone = "" if said.connected else said.endpoint or "an unknown place"
+        return _NodeUp(said.name or node_id, started.fresh, started.changed, alone)
     if node_id and fabric_id != nexus.ready.fabric_id:
         raise Failure(
             f"this machine is a node of fabric {fabric_id}, and {layout.nexus} is fabric {nexus.ready.fabric_id}",
@@ -150,7 +172,8 @@ def _tell(session: Session, layout: "Layout", nexus: "Running | None", node: _No
     from omnitide.cli.show.table import paint
 
     fresh = (node is not None and node.fresh) or (nexus is not None and nexus.fresh)
-    changed = [*(nexus.changed if nexus else ()), *(node.changed if node else ())]
+    # What concerns both is one change.
+    changed = list(dict.fromkeys([*(nexus.changed if nexus else ()), *(node.changed if node else ())]))
     if session.plain:
         served = nexus.ready if nexus is not None else None
         session.emit(
@@ -159,6 +182,7 @@ def _tell(session: Session, layout: "Layout", nexus: "Running | None", node: _No
                 "url": served.url if served else "",
                 "node": node.name if node else "",
                 "started": fresh,
+                "connected": node is not None and not node.alone,
                 "changed": changed,
                 "seconds": round(seconds, 3),
                 "data": str(layout.data),
@@ -167,6 +191,9 @@ def _tell(session: Session, layout: "Layout", nexus: "Running | None", node: _No
         return
     parts = " and ".join(filter(None, ("Nexus" if nexus else "", f"node {node.name}" if node else "")))
     ready = f"{parts} ready in {seconds:.1f} s" if fresh else f"{parts} already up"
+    if node is not None and node.alone:
+        how = "started" if fresh else "already up"
+        ready = f"{parts} {how}; Nexus not reached yet at {node.alone}, which goes on being tried"
 
     def line(title: str, text: str) -> None:
         session.say(f"  {paint(f'{title:<9}', 'bold', session.color)} {text}")

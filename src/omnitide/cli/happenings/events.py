@@ -1,8 +1,9 @@
 """`omnitide events`: what happened, and what happens."""
 
+import difflib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -10,12 +11,16 @@ from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
     from omnitide.model.happenings import CloudEvent
+    from omnitide.sdk.client import Client
 
 
 def events(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")] = False,
-    number: Annotated[int, typer.Option("--number", "-n", min=0, max=1000, help="The newest so many.")] = 20,
+    number: Annotated[
+        int,
+        typer.Option("--number", "-n", min=0, max=1000, help="The newest so many. (A namespace: --namespace in full.)"),
+    ] = 20,
     kinds: Annotated[
         list[str] | None, typer.Option("--kind", "-k", help="Only these: instance, agent.created; repeatable.")
     ] = None,
@@ -27,6 +32,7 @@ def events(
     session = session_of(context)
     chosen, namespace = tuple(kinds or ()), session.options.namespace
     hide = not (every or chosen or session.plain)
+    _check_subject(subject)
     with session.client() as client:
         start = after
         if after is None:
@@ -35,6 +41,7 @@ def events(
             shown = _shown(page.items, hide=hide)[-number:] if number else ()
             _print(session, shown)
             if number and not shown:
+                _require_subject(session, client, subject)
                 session.note("no such events" if chosen or subject or namespace else "no events")
             start = page.revision
         elif not follow:
@@ -52,6 +59,43 @@ def events(
         ) as watch:
             for batch in watch.batches():
                 _print(session, _shown(batch, hide=hide))
+
+
+_SUBJECTS: Final = ("agent", "fabric", "instance", "job", "namespace", "node", "token")
+
+
+def _check_subject(subject: str) -> None:
+    """Raises Failure for what can be the subject of no event."""
+    from omnitide.cli.exits import Exit, Failure
+
+    if not subject:
+        return
+    kind, _, rest = subject.partition("/")
+    if kind not in _SUBJECTS:
+        near = difflib.get_close_matches(kind, _SUBJECTS, n=1)
+        hint = f"did you mean {near[0]}/...? else: " if near and rest else ""
+        forms = "agent/NAMESPACE/NAME, job/..., instance/..., node/NAME, namespace/NAME, token/ID"
+        raise Failure(f"--subject {subject!r} is of no kind that events are about", f"{hint}{forms}", Exit.USAGE)
+    if not rest or (kind in ("agent", "instance", "job")) != ("/" in rest):
+        form = "NAMESPACE/NAME" if kind in ("agent", "instance", "job") else "NAME"
+        hint = f"{kind}/default/{rest or 'hello'}" if form != "NAME" else f"{kind}/alpha"
+        raise Failure(f"--subject {subject!r} is not {kind}/{form}", hint, Exit.USAGE)
+
+
+def _require_subject(session: Session, client: "Client", subject: str) -> None:
+    """Raises NotFound if nothing is told of it because there is no such thing."""
+    kind, _, rest = subject.partition("/")
+    namespace, _, name = rest.rpartition("/")
+    if kind == "agent":
+        client.get_agent(name, namespace=namespace)
+    elif kind == "job":
+        client.get_job(name, namespace=namespace)
+    elif kind == "node":
+        client.get_node(rest)
+    elif kind == "instance":
+        from omnitide.cli.instances.resolve import find_instance
+
+        find_instance(session, client, rest)
 
 
 def _shown(found: "Sequence[CloudEvent]", *, hide: bool) -> "Sequence[CloudEvent]":

@@ -4,6 +4,7 @@ by its kind and fields: a client older than its Nexus leaves nothing out."""
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from omnitide.cli.show.words import plural
 from omnitide.model.quantity import format_duration
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def text_of(event: "CloudEvent") -> str:
     return f"{subject_of(event)} {words(data) if callable(words) else words}"
 
 
-def _exit(data: Data) -> str:
+def exit_text(data: Data) -> str:
     """Of an exit record, which events carry as it is in the log."""
     record = cast("Data", data.get("exit") or {})
     signal, code = record.get("signal"), record.get("code")
@@ -67,11 +68,11 @@ def _with(text: str, more: str) -> str:
 
 
 def _exited(data: Data) -> str:
-    return _with("exited", _exit(data)) + "; starts again"
+    return _with("exited", exit_text(data)) + "; starts again"
 
 
 def _ended(data: Data) -> str:
-    return _with(str(data.get("status", "ended")), _exit(data))
+    return _with(str(data.get("status", "ended")), exit_text(data))
 
 
 def _running(data: Data) -> str:
@@ -124,7 +125,7 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "node.drain-started": "draining",
     "node.drained": "drained",
     "node.removed": "removed",
-    "agent.created": lambda data: f"created, {data.get('replicas')} replicas",
+    "agent.created": lambda data: f"created, {plural(int(data.get('replicas') or 0), 'replica')}",
     "agent.updated": lambda data: f"updated to version {data.get('version')}",
     "agent.restarted": lambda data: f"being restarted, version {data.get('version')}",
     "agent.scaled": lambda data: f"scaled to {data.get('replicas')} by {data.get('owner')}",
@@ -136,7 +137,7 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "agent.slots-retired": "slots retired",
     "job.created": "created",
     "job.cancelled": "being cancelled",
-    "job.finished": lambda data: _with(str(data.get("outcome", "finished")), _exit(data)),
+    "job.finished": lambda data: _with(str(data.get("outcome", "finished")), exit_text(data)),
     "job.deleted": "being removed",
     "job.removed": "removed",
     "instance.created": _created,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnitide.cli.access.names import everything
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
 
 def explain(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Agent, job, slot (hello-4) or instance (hello-4.1).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Agent, job, slot (hello-4) or instance (hello-4.1).", autocompletion=everything
+        ),
+    ],
     nodes: Annotated[int, typer.Option(min=0, max=1000, help="Explain so many nodes one by one.")] = 0,
 ) -> None:
     """Say why an agent, a job or an instance is as it is."""
@@ -55,7 +61,8 @@ def _tell_agent(session: Session, found: "AgentExplanation") -> None:
         return
     agent = found.agent
     if not found.troubles:
-        print(f"  {agent.name}  {found.text}. Nothing stands in the way.")
+        well = agent.status == "running" and agent.replicas > 0
+        print(f"  {agent.name}  {found.text}{'. Nothing stands in the way.' if well else ''}")
         return
     print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run")
     if agent.rollout is not None and agent.rollout.halted:
@@ -70,7 +77,8 @@ def _details(found: "InstanceExplanation", margin: str) -> None:
         for line in placement_lines(found.placement):
             print(margin + line)
     if found.last_output:
-        print(f"{margin}its last {len(found.last_output)} lines:")
+        number = len(found.last_output)
+        print(f"{margin}its last {'line' if number == 1 else f'{number} lines'}:")
         for line in found.last_output:
             print(f"{margin}| {line}")
     elif found.last_output_missing:
@@ -80,9 +88,12 @@ def _details(found: "InstanceExplanation", margin: str) -> None:
 def placement_lines(verdict: "PlacementVerdict") -> list[str]:
     """Every reason, what would do, and node by node if so asked."""
     lines = [f"- {reason.text}" for reason in verdict.reasons if reason.text not in verdict.text]
-    lines += [f"fits when: {way.text}" for way in verdict.when]
-    if verdict.nearest is not None and verdict.verdict != "fits-now":
-        lines.append(f"nearest: {verdict.nearest.text}")
+    lines += [f"fits when: {way.text}" for way in verdict.when if way.text not in verdict.text]
+    nearest = verdict.nearest if verdict.verdict != "fits-now" else None
+    # Where a node only has to come back or be opened, the lines above have said so.
+    further = nearest is not None and (not verdict.when or any(change.of == "spec" for change in nearest.changes))
+    if nearest is not None and further and nearest.text not in verdict.text:
+        lines.append(f"nearest: {nearest.text}")
     for node in verdict.table:
         failures = ", ".join(
             f"{failure.subject or failure.rule}: needs {failure.need}, has {failure.have}"

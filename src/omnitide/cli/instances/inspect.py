@@ -4,12 +4,15 @@ from typing import Annotated
 
 import typer
 
+from omnitide.cli.access.names import everything
 from omnitide.cli.session import session_of
 
 
 def inspect(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Agent, instance, job or node.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Agent, instance, job or node.", autocompletion=everything)
+    ],
 ) -> None:
     """Show everything about an agent, an instance, a job or a node (YAML unless told otherwise)."""
     from omnitide.cli.instances.resolve import find_instance

@@ -1,6 +1,7 @@
 """Output of instances on its way to the terminal: whole lines, each with the name of who wrote it."""
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from omnitide.cli.show.table import paint
@@ -17,8 +18,20 @@ MAX_PARTIAL: Final = 64 << 10
 class Printer:
     """Prints chunks of any number of instances. Without prefix the text goes out as it came."""
 
-    def __init__(self, *, prefix: bool, color: bool, times: bool = False, form: str = "table", split: bool = False):
-        """`split`: what was written to standard error goes to ours."""
+    def __init__(
+        self,
+        *,
+        prefix: bool,
+        color: bool,
+        times: bool = False,
+        form: str = "table",
+        split: bool = False,
+        stream: str = "both",
+        warn: Callable[[str], None] = lambda _: None,
+    ):
+        """`split`: what was written to standard error goes to ours. `stream`: only that one. `warn` is told of gaps."""
+        self._stream = stream
+        self._warn = warn
         self._prefix = prefix
         self._color = color
         self._times = times
@@ -36,8 +49,16 @@ class Printer:
             self._heads[instance.id] = paint(f"{instance.name:<{self._width}} |", style, self._color) + " "
 
     def print(self, instance: "Instance", chunk: "LogChunk") -> None:
+        if chunk.gap:
+            self._warn(f"{instance.name}: some output was rotated away before it could be read")
+        elif not chunk.text:
+            return
+        if self._stream not in ("both", chunk.stream):
+            return
         if self._form != "table":
             self._object(instance, chunk)
+            return
+        if not chunk.text:
             return
         if not self._prefix and not self._times:
             self._put(chunk.text, chunk.stream)

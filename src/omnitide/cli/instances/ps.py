@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli.access.names import nodes, workloads
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Cell, Column
@@ -13,23 +14,29 @@ if TYPE_CHECKING:
     from omnitide.sdk.client import Client
 
 _COLUMNS: Final = (
-    Column("NAMESPACE", rank=2),
+    Column("NAMESPACE", rank=5),
     Column("INSTANCE"),
     Column("STATUS"),
-    Column("FOR", right=True, rank=1),
+    Column("FOR", right=True, rank=2),
     Column("NODE"),
-    Column("ATTEMPT", right=True, rank=3),
-    Column("HANDLE", rank=5),
-    Column("ENDPOINTS", rank=4),
+    Column("ATTEMPT", right=True, rank=4),
+    Column("HANDLE", rank=1),
+    Column("ENDPOINTS", rank=3),
     Column("NOTE", rank=6, free=True),
 )
+_ASKED: Final = {"waiting": "starting", "unhealthy": "running"}
+"""What this list calls by a name of its own, and what the API has it under."""
 
 
 def ps(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[AGENT]", help="Only of this agent or job.")] = "",
-    node: Annotated[str, typer.Option(help="Only on this node.")] = "",
-    status: Annotated[str, typer.Option(help="Only of this status.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="[AGENT]", help="Only of this agent or job.", autocompletion=workloads)
+    ] = "",
+    node: Annotated[str, typer.Option(help="Only on this node.", autocompletion=nodes)] = "",
+    status: Annotated[
+        str, typer.Option(help="Only of this status, as this list shows it: also waiting (to start again), unhealthy.")
+    ] = "",
     ended: Annotated[bool, typer.Option("--all", "-a", help="Also those that have ended.")] = False,
     watch: WatchOption = False,
 ) -> None:
@@ -42,9 +49,12 @@ def ps(
         from omnitide.model.objects import InstanceList
 
         namespace, workload = session.name(name) if name else (session.options.namespace, "")
-        found = list(client.instances(namespace=namespace, agent=workload, node=node, status=status, ended=ended))
+        asked = _ASKED.get(status, status)
+        found = list(client.instances(namespace=namespace, agent=workload, node=node, status=asked, ended=ended))
         if workload and not found:
-            found = list(client.instances(namespace=namespace, job=workload, node=node, status=status, ended=ended))
+            found = list(client.instances(namespace=namespace, job=workload, node=node, status=asked, ended=ended))
+        if status:
+            found = [one for one in found if _status(one) == status]
         if not found:
             if workload:
                 require_workload(session, client, name)
@@ -98,7 +108,8 @@ def _note(one: "Instance") -> str:
         parts.append(one.exit.text)
     elif one.exit is not None and one.attempt > 1:
         parts.append(f"before: {one.exit.text}")
-    elif one.previous_exit is not None:
+    elif one.previous_exit is not None and one.previous_exit.reason != "stopped":
+        # The one before was not asked to end, as for a move or an update: then how it ended says nothing.
         parts.append(f"before: {one.previous_exit.text}")
     if one.unenforced:
         parts.append(f"limits not enforced: {', '.join(one.unenforced)}")

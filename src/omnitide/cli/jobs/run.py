@@ -46,7 +46,8 @@ def run(
 ) -> None:
     """Run a command to its end on some node; its output is shown and its exit code is ours.
 
-    Killed by signal n: 128 + n. Troubles of the fabric: 125. Ctrl-C cancels it.
+    Killed by signal n: 128 + n. Troubles of the fabric, a name that is taken too: 125, as of docker run. Ctrl-C cancels
+    it. With -o json or yaml standard output holds the job alone, and the task's output goes to standard error.
     """
     from omnitide.cli.agents.deploy import seconds_of
     from omnitide.sdk.errors import FabricError, Invalid
@@ -66,7 +67,7 @@ def run(
                 else:
                     print(job.name)
                 return
-            code = _Following(session, client, job, limit_s).run()
+            code = _Following(session, client, job, changed.revision, limit_s).run()
     except FabricError as error:
         from omnitide.cli.show.errors import tell_fabric_error
 
@@ -119,9 +120,11 @@ def _pair(flag: str, text: str) -> tuple[str, str]:
 class _Following:
     """One job from here to its end."""
 
-    def __init__(self, session: Session, client: "Client", job: "Job", limit_s: float | None) -> None:
+    def __init__(self, session: Session, client: "Client", job: "Job", revision: int, limit_s: float | None) -> None:
+        """`revision`: at which the job was so."""
         self._session = session
         self._client = client
+        self._revision = revision
         self._job = job
         self._places: dict[str, str] = {}
         """By instance: where its output has been shown up to."""
@@ -181,7 +184,9 @@ class _Following:
         from omnitide.sdk.errors import Conflict, FabricError, NotFound
 
         try:
-            self._client.cancel_job(self._job.name, namespace=self._job.namespace)
+            # By a client of its own: ours notes at which revision it last saw the job, and this is another thread.
+            with self._session.client() as client:
+                client.cancel_job(self._job.name, namespace=self._job.namespace)
         except (Conflict, NotFound):
             pass  # it has ended in the meantime
         except FabricError as error:
@@ -222,11 +227,13 @@ class _Following:
         """The job once anything has happened in the fabric, or some time has passed. Nexus may be away for a while."""
         from omnitide.sdk.errors import Unavailable
 
-        news: int | None = self._client.seen + 1
+        news: int | None = self._revision + 1
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return self._client.get_job(job.name, namespace=job.namespace, min_revision=news)
+                found = self._client.get_job(job.name, namespace=job.namespace, min_revision=news)
+                self._revision = self._client.shown
+                return found
             except Unavailable as error:
                 news = None
                 if error.code == "behind":
@@ -278,17 +285,15 @@ class _Following:
         if chunk.gap:
             self._session.note("  some output was rotated away before it could be read")
         if chunk.text:
-            to = sys.stderr if chunk.stream == "stderr" else sys.stdout
+            # For programs standard output holds the job and nothing else.
+            to = sys.stderr if chunk.stream == "stderr" or self._session.plain else sys.stdout
             to.write(chunk.text)
             to.flush()
 
     def _code(self, job: "Job") -> int:
         session = self._session
         if session.plain:
-            from omnitide.cli.show.forms import as_text
-
-            # The task's own output is on standard output.
-            sys.stderr.write(as_text(job, session.output))
+            session.emit(job)
         if self._timed_out:
             session.note(f"  {job.name} was cancelled: its time was up")
             return Exit.TIMED_OUT_TASK

@@ -31,7 +31,8 @@ def wait_until_empty(session: Session, client: "Client", name: str, limit_s: flo
             return node
         waited = time.monotonic() - began
         if waited > limit_s:
-            still = "".join(f"\n       {line}" for line in teller.lines(node.name))
+            # What it waits for is not told twice.
+            still = "" if teller.told(node.name) else "".join(f"\n       {line}" for line in teller.lines(node.name))
             raise Failure(
                 f"{node.name} still runs {plural(node.instances, 'instance')} after {waited:.0f} s{still}",
                 f"it goes on being drained; {_WAYS.format(node=node.name)}",
@@ -73,6 +74,10 @@ class _Teller:
             self._session.note(f"    what runs on has nowhere else to go: {_WAYS.format(node=node)};")
             self._session.note("    Ctrl-C or --no-wait: it goes on being drained, and moves when there is room")
 
+    def told(self, node: str) -> bool:
+        """What is on the node now is what was told last."""
+        return bool(self._told) and tuple((one.name, one.status) for one in self._on(node)) == self._told
+
     def lines(self, node: str) -> list[str]:
         return [line for line, _ in self._explained(self._on(node))]
 
@@ -91,21 +96,26 @@ class _Teller:
             else:
                 agent = (one.namespace, one.workload)
                 if agent not in reasons:
-                    reasons[agent] = self._reason(*agent)
+                    reasons[agent] = self._reason(*agent, one.node)
                 reason = reasons[agent]
                 told.append((f"{one.name} {one.status} for {_for(one)}{f': {reason}' if reason else ''}", bool(reason)))
         if len(found) > SHOWN:
             told.append((f"and {len(found) - SHOWN} more", False))
         return told
 
-    def _reason(self, namespace: str, agent: str) -> str:
-        """Why no further replica of an agent may be stopped: those that were wait for a place."""
+    def _reason(self, namespace: str, agent: str, node: str) -> str:
+        """Why no further replica of an agent may be stopped: it fits nowhere else, or those that were wait for a
+        place."""
         from omnitide.sdk.errors import NotFound
 
         try:
             explanation = self._client.explain_agent(agent, namespace=namespace)
         except NotFound:
             return ""
+        for trouble in explanation.troubles:
+            placement, instance = trouble.placement, trouble.instance
+            if placement is not None and instance.status != "pending" and instance.node == node:
+                return trouble.text.rpartition("being drained, and it ")[2]
         for trouble in explanation.troubles:
             if trouble.instance.status == "pending" and trouble.placement is not None:
                 return f"stays until {trouble.instance.name} runs elsewhere: {trouble.placement.text}"

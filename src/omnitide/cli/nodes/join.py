@@ -1,6 +1,5 @@
 """`omnitide join`: this machine becomes a node of a fabric, one hop after the other."""
 
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,12 +9,13 @@ import typer
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
+    from omnitide.cli.exits import Exit
     from omnitide.cli.fabric.layout import Layout
-    from omnitide.security.join_contract import Hop
+    from omnitide.security.join_contract import Hop, JoinFailed
 
 _HOPS: Final = {
     "name": "the name has an address",
-    "route": "a Nexus answers there",
+    "route": "it can be reached",
     "port": "a Nexus listens there",
     "tls": "it speaks TLS as a Nexus of this fabric",
     "fingerprint": "its CA is the one in the token",
@@ -63,21 +63,24 @@ def join(
         try:
             result = nodes.join_fabric(layout, url, text, name, replace_identity=replace, on_hop=hops.take)
         except JoinFailed as error:
-            hops.broke(error.hop, error.detail)
-            code = Exit.UNAVAILABLE if error.retryable else Exit.UNAUTHORIZED if error.hop == "token" else Exit.FAILED
+            hops.broke(error.hop)
+            code = _code(error, begun=hops.begun)
             raise Failure(f"join failed at {error.hop}: {error.detail}", error.hint, code) from None
         except (SecurityError, OSError) as error:
             raise Failure(f"join failed: {error}") from None
         hops.done()
         for warning in result.warnings:
             session.note(f"  warning: {warning}")
-        running = None if no_start else _start(session, layout, environment)
+        # Nexus has the last word on names; instances are to see the one that everybody else sees.
+        told = {**environment, "OMNITIDE_NODE_NAME": result.name}
+        running = None if no_start else _start(session, layout, told)
     identity = result.identity
     if session.plain:
-        session.emit({"node_id": identity.node_id, "fabric_id": identity.fabric_id, "started": not no_start})
+        about = {"node_id": identity.node_id, "name": result.name, "fabric_id": identity.fabric_id}
+        session.emit({**about, "started": not no_start})
     else:
         then = "start it: omnitide up --node-only" if no_start else f"running as process {running}"
-        session.say(f'  joined fabric "{identity.fabric_id}" as node {name or identity.node_id}; {then}')
+        session.say(f'  joined fabric "{identity.fabric_id}" as node {result.name} ({identity.node_id}); {then}')
     if foreground and not no_start:
         from omnitide.cli.fabric.foreground import stay
 
@@ -107,9 +110,17 @@ def _environment(name: str, labels: "list[str] | tuple[str, ...]") -> dict[str, 
     for label in labels:
         if "=" not in label or "," in label:
             raise Failure(f"--label {label!r} is not KEY=VALUE", code=Exit.USAGE)
-    host = suggest_name(socket.gethostname())
-    told = {"OMNITIDE_NODE_NAME": name or host, "OMNITIDE_NODE_LABELS": ",".join(labels)}
-    return {key: value for key, value in told.items() if value}
+    return {"OMNITIDE_NODE_LABELS": ",".join(labels)} if labels else {}
+
+
+def _code(error: "JoinFailed", *, begun: bool) -> "Exit":
+    from omnitide.cli.exits import Exit
+
+    if error.hop in ("name", "tls") and not begun:
+        return Exit.USAGE  # an address that cannot be one of a Nexus
+    if error.retryable:
+        return Exit.UNAVAILABLE
+    return Exit.UNAUTHORIZED if error.hop == "token" else Exit.FAILED
 
 
 class _Hops:
@@ -119,9 +130,11 @@ class _Hops:
         self._session = session
         self._open = ""
         self._began = time.monotonic()
+        self.begun = False
 
     def take(self, hop: "Hop") -> None:
         self.done()
+        self.begun = True
         self._open = str(hop)
         self._began = time.monotonic()
 
@@ -131,8 +144,10 @@ class _Hops:
             self._session.say(f"  ok    {self._open:<12} {_HOPS.get(self._open, ''):<42} {took} ms")
         self._open = ""
 
-    def broke(self, hop: "Hop", detail: str) -> None:
-        if self._open and self._open != str(hop) and self._open != "route":
+    def broke(self, hop: "Hop") -> None:
+        """The error that follows says how."""
+        order = [str(one) for one in type(hop)]
+        if self._open and order.index(self._open) < order.index(str(hop)):
             self.done()
         self._open = ""
-        self._session.say(f"  FAIL  {hop!s:<12} {detail}")
+        self._session.say(f"  FAIL  {hop}")

@@ -25,6 +25,7 @@ def leave(
     from omnitide.cli.fabric.ending import stop_instances
     from omnitide.cli.fabric.foreground import end_processes
     from omnitide.cli.fabric.layout import layout_of
+    from omnitide.cli.fabric.leaving import begin_leaving
     from omnitide.cli.fabric.processes import locked
     from omnitide.cli.show.words import plural
     from omnitide.model.quantity import QuantityError, parse_duration
@@ -44,8 +45,12 @@ def leave(
         typer.confirm("  stop all instances here and forget this node's identity?", abort=True)
     fabric, node = nodes.identity_of(layout)
     with locked(layout):
-        end_processes(layout, "node")
+        told = begin_leaving(layout)
+        if not told:
+            end_processes(layout, "node")
         stopped = stop_instances(session, layout.keepers(), grace_ms)
+        if told:
+            end_processes(layout, "node")
         IdentityStore(layout.identity).remove()
     if session.plain:
         session.emit({"fabric_id": fabric, "node_id": node, "instances_stopped": stopped})

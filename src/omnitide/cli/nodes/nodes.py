@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli.access import names
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Cell, Column
@@ -17,7 +18,7 @@ app = typer.Typer(
     add_completion=False, invoke_without_command=True, help="List the nodes; show, cordon, drain or remove one."
 )
 
-NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Name or id.")]
+NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Name or id.", autocompletion=names.nodes)]
 
 _COLUMNS: Final = (
     Column("NODE"),
@@ -133,7 +134,7 @@ def drain(
 ) -> None:
     """Move everything off a node, and place nothing new there. Says what it waits for.
 
-    The tasks of jobs run to their end. What fits nowhere else stays, as far as its agent wants replicas to run.
+    The tasks of jobs run to their end. What fits nowhere else stays and runs, and moves when there is room.
     """
     from omnitide.cli.agents.deploy import seconds_of
     from omnitide.cli.nodes.draining import wait_until_empty

@@ -7,14 +7,14 @@ bounded; one that overflows ends with the revision to resume from, and costs nei
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
 from omnitide.operations.happenings.filters import EventFilter, Selection
 from omnitide.operations.happenings.frames import Frame, frames_of
-from omnitide.operations.happenings.known import KnownNames
+from omnitide.operations.happenings.known import KnownNames, book_of
 from omnitide.operations.happenings.translate import Happening, Translator
 from omnitide.operations.runtime import Committed, Runtime, StreamEnded, Trimmed, WatchLagged
 from omnitide.telemetry import logs
@@ -32,6 +32,8 @@ MAX_TICK_S: Final = 0.25
 BOOKMARK_S: Final = 10.0
 """A watcher without events is told this often how far the stream has come."""
 CATCHUP_ENTRIES: Final = 500
+TURN_EVENTS: Final = 500
+"""Made at one go; then whatever else waits in the loop has its turn."""
 MAX_PENDING_ENTRIES: Final = 20_000
 """Entries that wait for the next tick; the reader waits beyond that, and its own buffer overflows if it must."""
 
@@ -80,7 +82,7 @@ class _Live:
         a look at all of it for each of a thousand watchers."""
         self.failure: Exception | None = None
         self._runtime = runtime
-        self._names = KnownNames(state)
+        self._names = KnownNames(state, book_of(runtime))
         self._translator = Translator(runtime.log_id(), state.fabric_id, self._names)
         self._pending: list[Committed] = []
         self._arrived = asyncio.Event()
@@ -160,8 +162,9 @@ class _Live:
         for committed in entries:
             for happening in self._translator.translate(committed):
                 happenings.append(happening)
-                if len(happenings) % 500 == 0:
+                if len(happenings) % TURN_EVENTS == 0:
                     await asyncio.sleep(0)
+        self._names.missed.clear()
         return happenings
 
     def _offer(self, happenings: list[Happening], position: int) -> int:
@@ -233,7 +236,7 @@ class _Old:
         self.position = after
         self._runtime = runtime
         self._wanted = wanted
-        self._names = KnownNames(runtime.committed())
+        self._names = KnownNames(runtime.committed(), book_of(runtime))
         self._translator = Translator(runtime.log_id(), runtime.committed().fabric_id, self._names)
 
     async def read(self, until: int) -> list[Frame]:
@@ -245,9 +248,27 @@ class _Old:
             return []
         self._names.move_to(self._runtime.committed())
         self._translator.look_ahead(entries)
-        happenings = [one for committed in entries for one in self._translator.translate(committed)]
+        happenings = await self._wanted_of(entries)
+        if self._names.missed:
+            # Of things that were removed later than these entries.
+            missed, self._names.missed = self._names.missed, set()
+            await book_of(self._runtime).look_ahead(self._runtime, self.position, missed)
+            happenings = await self._wanted_of(entries)
+            self._names.missed.clear()
         self.position = entries[-1][0]
-        return list(frames_of((one for one in happenings if self._wanted.admits(one)), self.position))
+        return list(frames_of(happenings, self.position))
+
+    async def _wanted_of(self, entries: Sequence[Committed]) -> list[Happening]:
+        happenings: list[Happening] = []
+        made = 0
+        for committed in entries:
+            for happening in self._translator.translate(committed):
+                if self._wanted.admits(happening):
+                    happenings.append(happening)
+                made += 1
+                if made % TURN_EVENTS == 0:
+                    await asyncio.sleep(0)
+        return happenings
 
 
 async def _queued(live: _Live, watcher: _Watcher, position: int) -> AsyncIterator[Frame]:

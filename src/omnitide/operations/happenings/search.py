@@ -1,16 +1,81 @@
 """Old events, a page at a time."""
 
-from typing import Final
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from omnitide.model.happenings import CloudEvent, EventPage
 from omnitide.operations.happenings.filters import EventFilter
-from omnitide.operations.happenings.known import KnownNames
-from omnitide.operations.happenings.translate import Translator
+from omnitide.operations.happenings.known import KnownNames, book_of
+from omnitide.operations.happenings.translate import Happening, Translator, count
 from omnitide.operations.runtime import Committed, Runtime, Trimmed
 
 SEARCHED_ENTRIES: Final = 5000
 """Entries that are looked at for one page; a page says where to go on."""
+SEARCHED_EVENTS: Final = 50_000
+"""Events that are looked at for one page: one entry may hold as many."""
 _CHUNK: Final = 500
+_FIRST_CHUNK: Final = 32
+"""Few pages need many entries; one that does reads more each time."""
+_SLICE: Final = 500
+"""Events of an entry that are made at once; then whatever else waits in the loop has its turn."""
+
+
+class _Place(NamedTuple):
+    """Where a page goes on: after a revision, without the first so many events of the one that follows."""
+
+    after: int
+    skip: int = 0
+
+
+class _Reader:
+    """What one page needs: the events of entries under their names, and how much was looked at."""
+
+    def __init__(self, runtime: Runtime, wanted: EventFilter) -> None:
+        state = runtime.committed()
+        self._runtime = runtime
+        self._wanted = wanted
+        self._book = book_of(runtime)
+        self._names = KnownNames(state, self._book)
+        self._translator = Translator(runtime.log_id(), state.fabric_id, self._names)
+        self._looked_after = 0
+        self.entries = 0
+        self.events = 0
+
+    @property
+    def enough(self) -> bool:
+        """So much was looked at that the rest is for another page."""
+        return self.entries >= SEARCHED_ENTRIES or self.events >= SEARCHED_EVENTS
+
+    @property
+    def filters(self) -> bool:
+        return self._wanted != EventFilter()
+
+    def learn(self, entries: Sequence[Committed]) -> None:
+        self._translator.look_ahead(entries)
+
+    async def events_of(self, committed: Committed, first: int, until: int) -> list[tuple[int, Happening]]:
+        """Those that are wanted of a part of an entry, each with its number in the entry."""
+        made = self._made(committed, first, until)
+        if self._names.missed and self._looked_after < committed[0]:
+            # Removed later than what has been read so far. Once for each entry is enough: what the log does not tell
+            # within the bound keeps its id.
+            self._looked_after = committed[0]
+            missed, self._names.missed = self._names.missed, set()
+            await self._book.look_ahead(self._runtime, committed[0], missed)
+            made = self._made(committed, first, until)
+        self._names.missed.clear()
+        self.events += until - first
+        await asyncio.sleep(0)
+        return made
+
+    def _made(self, committed: Committed, first: int, until: int) -> list[tuple[int, Happening]]:
+        made = enumerate(self._translator.translate(committed, first, until), first)
+        return [(number, happening) for number, happening in made if self._wanted.admits(happening)]
+
+
+def _page(found: list[CloudEvent], revision: int, place: _Place, *, more: bool) -> EventPage:
+    return EventPage(items=tuple(found), revision=revision, next_after=place.after, next_skip=place.skip, more=more)
 
 
 async def page_after(runtime: Runtime, wanted: EventFilter, after: int, skip: int, limit: int) -> EventPage:
@@ -18,67 +83,84 @@ async def page_after(runtime: Runtime, wanted: EventFilter, after: int, skip: in
 
     Raises Trimmed.
     """
-    state = runtime.committed()
-    translator = Translator(runtime.log_id(), state.fabric_id, KnownNames(state))
+    revision = runtime.committed().revision
+    reader = _Reader(runtime, wanted)
     found: list[CloudEvent] = []
-    position, searched = after, 0
-    while searched < SEARCHED_ENTRIES and position < state.revision:
-        entries = await runtime.entries(position, _CHUNK)
+    place = _Place(after, skip)
+    size = 1 if skip else _FIRST_CHUNK
+    while place.after < revision and not reader.enough:
+        entries = await runtime.entries(place.after, min(size, SEARCHED_ENTRIES - reader.entries))
         if not entries:
             break
-        translator.look_ahead(entries)
+        reader.learn(entries)
         for committed in entries:
-            taken = 0
-            for index, happening in enumerate(translator.translate(committed)):
-                if index < skip or not wanted.admits(happening):
-                    continue
-                if len(found) == limit:
-                    return EventPage(
-                        items=tuple(found),
-                        revision=state.revision,
-                        next_after=committed[0] - 1,
-                        next_skip=index if taken or skip else 0,
-                        more=True,
-                    )
-                found.append(happening.event)
-                taken += 1
-            skip = 0
-            position = committed[0]
-        searched += len(entries)
+            went_on = await _take(reader, committed, place.skip, limit, found)
+            if went_on is not None:
+                place = _Place(committed[0] - 1, went_on)
+                return _page(found, revision, place, more=True)
+            place = _Place(committed[0])
+        reader.entries += len(entries)
+        size = min(_CHUNK, 2 * size)
     newest = runtime.committed().revision
-    return EventPage(items=tuple(found), revision=newest, next_after=position, more=position < newest)
+    return _page(found, newest, place, more=place.after < newest)
+
+
+async def _take(reader: _Reader, committed: Committed, first: int, limit: int, found: list[CloudEvent]) -> int | None:
+    """The wanted events of one entry; the number of the first that is for another page, None if there is none."""
+    width = count(committed[1])
+    while first < width:
+        if reader.enough:
+            return first
+        # Where all are wanted, no more than there is room for and the one that tells that there are more.
+        size = _SLICE if reader.filters else min(_SLICE, limit - len(found) + 1)
+        until = min(width, first + size)
+        for number, happening in await reader.events_of(committed, first, until):
+            if len(found) == limit:
+                return number
+            found.append(happening.event)
+        first = until
+    return None
 
 
 async def last(runtime: Runtime, wanted: EventFilter, limit: int) -> EventPage:
     """The newest `limit` events, in order; `next_after` is the present."""
-    state = runtime.committed()
-    translator = Translator(runtime.log_id(), state.fabric_id, KnownNames(state))
-    found: list[CloudEvent] = []
-    end, searched = state.revision, 0
-    while end > 0 and len(found) < limit and searched < SEARCHED_ENTRIES:
-        start = max(0, end - _CHUNK)
-        entries = await _between(runtime, start, end)
+    revision = runtime.committed().revision
+    reader = _Reader(runtime, wanted)
+    newest_first: list[CloudEvent] = []
+    end, size = revision, _FIRST_CHUNK
+    while end > 0 and len(newest_first) < limit and not reader.enough:
+        entries = await _window(runtime, max(0, end - size), end)
+        if entries is None:
+            # Too large to be read at one go. What is nearest to the end is wanted, so the window becomes smaller.
+            size = max(1, size // 2)
+            continue
         if not entries:
             break
-        translator.look_ahead(entries)
-        events = [
-            happening.event
-            for committed in entries
-            for happening in translator.translate(committed)
-            if wanted.admits(happening)
-        ]
-        found = events[-(limit - len(found)) :] + found if events else found
-        searched += len(entries)
+        reader.learn(entries)
+        for committed in reversed(entries):
+            await _take_newest(reader, committed, limit, newest_first)
+        reader.entries += len(entries)
         end = entries[0][0] - 1
-    return EventPage(items=tuple(found), revision=state.revision, next_after=state.revision, more=False)
+        size = min(_CHUNK, 2 * size)
+    return _page(newest_first[::-1], revision, _Place(revision), more=False)
 
 
-async def _between(runtime: Runtime, after: int, until: int) -> list[Committed]:
-    """Entries after a revision up to another, as far as they are kept."""
+async def _take_newest(reader: _Reader, committed: Committed, limit: int, newest_first: list[CloudEvent]) -> None:
+    until = count(committed[1])
+    while until > 0 and len(newest_first) < limit and not reader.enough:
+        first = max(0, until - _SLICE)
+        events = await reader.events_of(committed, first, until)
+        newest_first.extend(happening.event for _, happening in reversed(events[-(limit - len(newest_first)) :]))
+        until = first
+
+
+async def _window(runtime: Runtime, after: int, until: int) -> Sequence[Committed] | None:
+    """The entries after a revision up to another, as far as they are kept; None if they are too large for one read."""
     try:
         entries = await runtime.entries(after, until - after)
     except Trimmed as trimmed:
         if trimmed.first > until:
             return []
-        entries = await runtime.entries(trimmed.first - 1, until - trimmed.first + 1)
-    return [committed for committed in entries if committed[0] <= until]
+        after = trimmed.first - 1
+        entries = await runtime.entries(after, until - after)
+    return entries if not entries or entries[-1][0] >= until else None

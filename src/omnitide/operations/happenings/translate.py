@@ -5,14 +5,14 @@ sees all of it and nothing else. Ids are made of revision and index: the same fa
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from omnitide.fabric import events as ev
-from omnitide.fabric.events import Event, kind_of
+from omnitide.fabric.events import Entry, Event, kind_of
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.names import instance_name
 from omnitide.model.normalise import present
@@ -64,21 +64,34 @@ class Translator:
         for _, entry in entries:
             self._names.learn(entry)
 
-    def translate(self, committed: Committed) -> Iterator[Happening]:
-        """The CloudEvents of one entry, in order."""
+    def translate(self, committed: Committed, first: int = 0, until: int | None = None) -> Iterator[Happening]:
+        """The CloudEvents of one entry, in order; those from number `first` on, before `until`.
+
+        What is left out is not made: who reads an entry of many events in parts reads each once.
+        """
         revision, entry = committed
-        self._names.learn(entry)
+        if not first:
+            self._names.learn(entry)
         time = dt.datetime.fromtimestamp(entry.time_ms / 1000, dt.UTC).isoformat(timespec="milliseconds")
         time = time.replace("+00:00", "Z")
         index = 0
         for event in entry.events:
+            if until is not None and index >= until:
+                return
+            width = _width(event) if type(event) in _MANY else 1
+            begin, end, before = first - index, width, index
+            index += width
+            if begin >= width:
+                continue
+            begin = max(0, begin)
+            if until is not None:
+                end = min(width, until - before)
             kind = kind_of(event)
-            for part in self._parts(event):
-                index += 1
+            for number, part in enumerate(self._parts(event, begin, end), before + begin + 1):
                 yield Happening(
                     CloudEvent(
                         specversion="1.0",
-                        id=f"{self._log_id}/{revision}.{index}",
+                        id=f"{self._log_id}/{revision}.{number}",
                         source=self._source,
                         type=TYPE_PREFIX + kind,
                         subject=part.subject,
@@ -94,7 +107,8 @@ class Translator:
                     (part.subject, *part.also),
                 )
 
-    def _parts(self, event: Event) -> Iterator[_Part]:
+    def _parts(self, event: Event, begin: int, end: int) -> Iterator[_Part]:
+        """Those of an event that is about many things from `begin` to before `end`; of another the one that it is."""
         match event:
             case ev.FabricCreated():
                 yield _Part(f"fabric/{event.fabric_id}", _data(event))
@@ -105,12 +119,12 @@ class Translator:
             case ev.TokenIssued() | ev.TokenUsed() | ev.TokenRevoked():
                 yield _Part(f"token/{event.id}", _data(event))
             case ev.TokensForgotten():
-                for identifier in event.ids:
+                for identifier in event.ids[begin:end]:
                     yield _Part(f"token/{identifier}", {"id": identifier})
             case ev.InstancesCreated() | ev.InstancesPlaced() | ev.InstancesLost():
-                yield from self._many(event)
+                yield from self._many(event, begin, end)
             case ev.JobsRemoved():
-                for identifier in event.jobs:
+                for identifier in event.jobs[begin:end]:
                     yield self._workload("job", identifier, {"job": identifier})
             case _:
                 yield self._one(event)
@@ -150,12 +164,14 @@ class Translator:
         data = {**data, "instance": identifier, "namespace": namespace, "name": instance}
         return _Part(f"instance/{namespace}/{instance}", data, namespace, also)
 
-    def _many(self, event: ev.InstancesCreated | ev.InstancesPlaced | ev.InstancesLost) -> Iterator[_Part]:
+    def _many(
+        self, event: ev.InstancesCreated | ev.InstancesPlaced | ev.InstancesLost, begin: int, end: int
+    ) -> Iterator[_Part]:
         if isinstance(event, ev.InstancesLost):
-            for identifier in event.instances:
+            for identifier in event.instances[begin:end]:
                 yield self._instance(identifier, {}, event.node)
         elif isinstance(event, ev.InstancesPlaced):
-            for placement in event.placements:
+            for placement in event.placements[begin:end]:
                 data: Data = {
                     "cpu_milli": placement.cpu_milli,
                     "memory_bytes": placement.memory_bytes,
@@ -163,7 +179,7 @@ class Translator:
                 }
                 yield self._instance(placement.instance, data, event.node)
         else:
-            for slot, generation in ((one.slot, one.generation) for one in event.slots):
+            for slot, generation in ((one.slot, one.generation) for one in event.slots[begin:end]):
                 made: Data = {"version": event.version, "slot": slot, "generation": generation}
                 if event.not_before_ms:
                     made["not_before_ms"] = event.not_before_ms
@@ -172,6 +188,25 @@ class Translator:
                 if event.avoid:
                     made["avoid"] = self._names.node(event.avoid)
                 yield self._instance(f"{event.workload}.{slot}.{generation}", made, kind=event.workload_kind)
+
+
+def count(entry: Entry) -> int:
+    """How many CloudEvents an entry makes."""
+    return sum(map(_width, entry.events))
+
+
+def _width(event: Event) -> int:
+    return len(_MANY[type(event)](event)) if type(event) in _MANY else 1
+
+
+_MANY: Final[dict[type, Callable[[Any], Sequence[object]]]] = {
+    ev.InstancesCreated: lambda event: event.slots,
+    ev.InstancesPlaced: lambda event: event.placements,
+    ev.InstancesLost: lambda event: event.instances,
+    ev.JobsRemoved: lambda event: event.jobs,
+    ev.TokensForgotten: lambda event: event.ids,
+}
+"""Events that are about many things, and those. `Any`: each function takes events of its own type."""
 
 
 def _parse(instance: str) -> tuple[str, int, int]:

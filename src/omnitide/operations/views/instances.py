@@ -3,9 +3,12 @@
 import signal
 from typing import Final
 
-from omnitide.fabric.state import ExitRecord, FabricState, Instance
+from omnitide.fabric.state import ExitRecord, FabricState, Instance, InstanceStatus
 from omnitide.model import objects as ob
 from omnitide.operations.views.silence import silent_since
+
+_GONE: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.SUCCEEDED, InstanceStatus.FAILED})
+"""Nothing of it runs anywhere: whatever answers at its ports is something else."""
 
 _SIGNAL_NAMES: Final = {number.value: number.name for number in signal.Signals}
 
@@ -45,7 +48,8 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
     silent = silent_since(state, instance)
     node = state.nodes.get(instance.node)
     address = node.facts.address if node is not None else ""
-    ports = dict(instance.ports)
+    gone = instance.status in _GONE
+    ports = {} if gone else dict(instance.ports)
     if instance.kind == "agent":
         agent = state.agents[instance.workload]
         workload, slot = agent.name, agent.slots.get(instance.slot)
@@ -65,14 +69,14 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
         generation=instance.generation,
         status="unknown" if silent else instance.status.value,
         last_status=instance.status.value,
-        since_ms=silent or instance.since_ms,
+        since_ms=silent or _since(instance),
         unknown_since_ms=silent,
         health="unknown" if silent else instance.health.value,
         node=node.name if node is not None else "",
         node_id=instance.node,
         address=address,
         ports=ports,
-        urls={name: url_of(address, port) for name, port in ports.items()} if address else {},
+        urls={name: url_of(address, port) for name, port in ports.items()} if address and not gone else {},
         attempt=instance.attempt,
         next_attempt_ms=instance.next_attempt_ms,
         not_before_ms=instance.not_before_ms,
@@ -89,6 +93,13 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
         correlation=instance.correlation,
         revision=instance.revision,
     )
+
+
+def _since(instance: Instance) -> int:
+    """Since when it is what it is. What came back with its node has run all the while, not only since that."""
+    if instance.status is InstanceStatus.RUNNING and instance.started_ms:
+        return min(instance.since_ms, instance.started_ms)
+    return instance.since_ms
 
 
 def url_of(address: str, port: int) -> str:

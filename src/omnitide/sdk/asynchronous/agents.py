@@ -19,9 +19,17 @@ class AgentCalls(AsyncConnection):
     def agents(self, *, namespace: str = "") -> AsyncIterator[ob.AgentSummary]:
         return self._all(lambda cursor: self.list_agents(namespace=namespace, cursor=cursor))
 
-    async def get_agent(self, name: str, *, namespace: str = DEFAULT, min_revision: int | None = None) -> ob.Agent:
-        """`min_revision`: as of this revision or later; Nexus waits some seconds for it, then raises `behind`."""
-        return await self._do(calls.get_agent(namespace, name, min_revision))
+    async def get_agent(
+        self,
+        name: str,
+        *,
+        namespace: str = DEFAULT,
+        min_revision: int | None = None,
+        within_s: float | None = None,
+    ) -> ob.Agent:
+        """`min_revision`: as of this revision or later; Nexus waits some seconds for it, then raises `behind`.
+        `within_s`: the answer is waited for no longer than this, then it raises `late`."""
+        return await self._do(calls.get_agent(namespace, name, min_revision, within_s))
 
     async def deploy_agent(
         self,
@@ -77,6 +85,8 @@ class AgentCalls(AsyncConnection):
     async def list_agent_versions(self, name: str, *, namespace: str = DEFAULT) -> ob.AgentVersionList:
         return await self._do(calls.list_agent_versions(namespace, name))
 
-    async def explain_agent(self, name: str, *, namespace: str = DEFAULT, nodes: int = 0) -> ex.AgentExplanation:
-        """Why it is as it is. `nodes`: explain so many nodes one by one."""
-        return await self._do(calls.explain_agent(namespace, name, nodes))
+    async def explain_agent(
+        self, name: str, *, namespace: str = DEFAULT, nodes: int = 0, within_s: float | None = None
+    ) -> ex.AgentExplanation:
+        """Why it is as it is. `nodes`: explain so many nodes one by one. `within_s` as of `get_agent`."""
+        return await self._do(calls.explain_agent(namespace, name, nodes, within_s))

@@ -45,11 +45,12 @@ class AsyncConnection:
         self._rng = rng or random.Random()
         self._memory = Memory()
         self._context: ssl.SSLContext | None = target.context()
+        self._timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
         self._http = httpx.AsyncClient(
             base_url=target.url,
             verify=self._context if self._context is not None else True,
             headers={"authorization": f"Bearer {target.token}"} if target.token else {},
-            timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
+            timeout=self._timeout,
             transport=transport,
             trust_env=not target.local,
         )
@@ -77,16 +78,35 @@ class AsyncConnection:
 
     @property
     def seen(self) -> int:
-        """The newest revision that any answer named. A read with a `min_revision` one above waits for news."""
+        """The newest revision that any answer named."""
         return self._memory.seen
+
+    @property
+    def shown(self) -> int:
+        """The revision that the last answer named. Read at once after an object was: the same read with a
+        `min_revision` one above waits for news of it. (`seen` may be of a later answer, about something else.)"""
+        return self._memory.shown
+
+    def _bound(self, call: Call[T]) -> httpx.Timeout:
+        within_s = call.within_s
+        return self._timeout if within_s is None else httpx.Timeout(within_s, connect=CONNECT_S)
 
     async def _do(self, call: Call[T]) -> T:
         exchange = Exchange(call, self._memory, self._retries, self.target.url, self._rng)
         while True:
             try:
                 answer = await self._http.request(
-                    call.method, call.path, params=exchange.query(), headers=exchange.headers(), content=call.body
+                    call.method,
+                    call.path,
+                    params=exchange.query(),
+                    headers=exchange.headers(),
+                    content=call.body,
+                    timeout=self._bound(call),
                 )
+            except httpx.ReadTimeout as error:
+                if call.within_s is not None:
+                    raise exchange.late() from error
+                outcome = exchange.broke(str(error) or type(error).__name__)
             except httpx.TransportError as error:
                 reason = str(error) or type(error).__name__
                 hint = tls_hint(reason)

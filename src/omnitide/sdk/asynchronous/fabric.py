@@ -15,6 +15,11 @@ class FabricCalls(AsyncConnection):
     async def get_version(self) -> inv.VersionInfo:
         return await self._do(calls.get_version())
 
+    async def raise_feature_level(self, level: int, *, dry_run: bool = False) -> inv.FeatureLevelChanged:
+        """Allow the events of a newer release in the log. For who knows that every replica runs such a release: there
+        is no way back."""
+        return await self._do(calls.raise_feature_level(level, dry_run))
+
     async def check_live(self) -> inv.Health:
         """Whether Nexus answers at all."""
         return await self._do(calls.check_live())

@@ -16,6 +16,11 @@ class FabricCalls(Connection):
     def get_version(self) -> inv.VersionInfo:
         return self._do(calls.get_version())
 
+    def raise_feature_level(self, level: int, *, dry_run: bool = False) -> inv.FeatureLevelChanged:
+        """Allow the events of a newer release in the log. For who knows that every replica runs such a release: there
+        is no way back."""
+        return self._do(calls.raise_feature_level(level, dry_run))
+
     def check_live(self) -> inv.Health:
         """Whether Nexus answers at all."""
         return self._do(calls.check_live())

@@ -19,8 +19,16 @@ class JobCalls(Connection):
     def jobs(self, *, namespace: str = "", status: str = "") -> Iterator[ob.JobSummary]:
         return self._all(lambda cursor: self.list_jobs(namespace=namespace, status=status, cursor=cursor))
 
-    def get_job(self, name: str, *, namespace: str = DEFAULT, min_revision: int | None = None) -> ob.Job:
-        return self._do(calls.get_job(namespace, name, min_revision))
+    def get_job(
+        self,
+        name: str,
+        *,
+        namespace: str = DEFAULT,
+        min_revision: int | None = None,
+        within_s: float | None = None,
+    ) -> ob.Job:
+        """`min_revision` and `within_s` as of `get_agent`."""
+        return self._do(calls.get_job(namespace, name, min_revision, within_s))
 
     def run_job(
         self, spec: JobSpec, *, name: str | None = None, namespace: str = DEFAULT, dry_run: bool = False

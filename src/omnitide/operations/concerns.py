@@ -1,0 +1,151 @@
+"""What of a fabric wants a person's eye: nodes first, then agents that do not come to run, then what waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Final
+
+from omnitide.fabric.rules.failing import halted_by
+from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Job, Phase, Slot, scoped
+from omnitide.model import inventory as inv
+from omnitide.model.quantity import format_duration
+from omnitide.operations.runtime import Runtime
+from omnitide.operations.views.instances import show_exit
+from omnitide.operations.views.silence import SILENT
+from omnitide.operations.views.workloads import LONG_PENDING_MS
+
+MAX_CONCERNS: Final = 20
+LOOP: Final = 2
+"""Ends, on a node or of generations before, from which a replica that ended not long ago is taken to loop."""
+EXAMINED_SLOTS: Final = 256
+"""Of an agent that does not run in full; of one that does, SAMPLED_SLOTS: one that loops runs now and then."""
+SAMPLED_SLOTS: Final = 32
+EXAMINED: Final = 20_000
+"""Replicas that are looked at for one answer."""
+_AT_ONCE: Final = 1000
+
+
+async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[inv.Concern, ...]:
+    """The most pressing."""
+    found = [
+        *_of_nodes(runtime, state, now_ms),
+        *[concern async for concern in _of_agents(state, now_ms)],
+        *_of_waiting(state, now_ms),
+    ]
+    return tuple(found[:MAX_CONCERNS])
+
+
+# -- nodes -------------------------------------------------------------------------------------------------------------
+
+
+def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv.Concern]:
+    for name in sorted(state.node_names):
+        node = state.nodes[state.node_names[name]]
+        live = runtime.node_live(node.id)
+        hint = f"omnitide nodes show {name}"
+        if node.status in SILENT:
+            text = f"not heard from for {format_duration(max(0, now_ms - node.since_ms))}"
+            yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.since_ms, hint=hint)
+        elif live is not None and live.stalled_since_ms:
+            text = "connected, but its beats are not answered"
+            yield inv.Concern(subject=f"node {name}", text=text, since_ms=live.stalled_since_ms, hint=hint)
+        for driver in node.facts.drivers:
+            if not driver.healthy:
+                text = f"the driver {driver.name} does not work: {driver.detail or 'no detail given'}"
+                yield inv.Concern(subject=f"node {name}", text=text, hint=hint)
+
+
+# -- agents ------------------------------------------------------------------------------------------------------------
+
+
+async def _of_agents(state: FabricState, now_ms: int) -> AsyncIterator[inv.Concern]:
+    left, examined = EXAMINED, 0
+    for number, key in enumerate(sorted(state.agent_names), start=1):
+        agent = state.agents[state.agent_names[key]]
+        if not agent.active or agent.deleting:
+            continue
+        whole = agent.counts.running >= agent.replicas and not agent.counts.failed
+        slots = list(islice(agent.slots.items(), min(left, SAMPLED_SLOTS if whole else EXAMINED_SLOTS)))
+        left -= len(slots)
+        examined += len(slots)
+        for concern in _of_agent(state, agent, slots, now_ms):
+            yield concern
+        if number % _AT_ONCE == 0 or examined >= _AT_ONCE:
+            examined = 0
+            await asyncio.sleep(0)
+
+
+def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], now_ms: int) -> Iterator[inv.Concern]:
+    halting = halted_by(state, agent)
+    if halting is not None:
+        yield _concern(
+            agent,
+            f"the rollout of version {agent.version} is halted: {halting.name} has failed for good{_how(halting)}",
+            halting.since_ms,
+        )
+    failed: list[Instance] = []
+    looping: list[tuple[int, Instance, Slot]] = []
+    for _, slot in slots:
+        instance = state.instances.get(slot.current)
+        if instance is None:
+            continue
+        if instance.status is InstanceStatus.FAILED:
+            failed.append(instance)
+        elif (times := _ends(instance, slot)) >= LOOP and _may_end_again(agent, instance, now_ms):
+            looping.append((times, instance, slot))
+    if failed and halting is None:
+        first = min(failed, key=lambda one: (one.since_ms, one.name))
+        text = f"{len(failed)} of {agent.replicas} failed for good, such as {first.name}{_how(first)}"
+        yield _concern(agent, text, first.since_ms)
+    if looping:
+        times, most, slot = max(looping, key=lambda one: (one[0], one[1].name))
+        text = f"{len(looping)} of {agent.replicas} end again and again, such as {most.name} ({times} times so far)"
+        yield _concern(agent, text + _how(most, slot), most.created_ms)
+
+
+def _ends(instance: Instance, slot: Slot) -> int:
+    """Attempts of an instance that ended, and those of the generation before, if that failed too."""
+    if instance.exit is not None:
+        return slot.failures + max(0, instance.attempt if instance.phase is Phase.WAITING else instance.attempt - 1)
+    before = slot.last_exit.attempt if slot.failures and slot.last_exit is not None else 0
+    return max(slot.failures, slot.failures - 1 + before)
+
+
+def _may_end_again(agent: Agent, instance: Instance, now_ms: int) -> bool:
+    """Not if it has run well for as long as its agent takes to forgive."""
+    running = instance.status is InstanceStatus.RUNNING
+    return not running or now_ms - instance.started_ms < agent.spec.restart.reset_after
+
+
+def _how(instance: Instance, slot: Slot | None = None) -> str:
+    last = show_exit(instance.exit or (slot.last_exit if slot is not None else None))
+    if last is None:
+        return ""
+    return f", the last with {last.text}" if slot is not None else f": {last.text}"
+
+
+def _concern(owner: Agent | Job, text: str, since_ms: int) -> inv.Concern:
+    kind = "agent" if isinstance(owner, Agent) else "job"
+    name = scoped(owner.namespace, owner.name)
+    return inv.Concern(
+        subject=f"{kind} {name}",
+        text=text,
+        hint=f"omnitide explain {name.removeprefix('default/')}",
+        since_ms=since_ms,
+    )
+
+
+# -- what waits --------------------------------------------------------------------------------------------------------
+
+
+def _of_waiting(state: FabricState, now_ms: int) -> Iterator[inv.Concern]:
+    """What has waited long for a node, the longest first. A back-off is not a wait for a node."""
+    waiting: dict[str, tuple[int, int]] = {}
+    for identifier in state.pending:
+        instance = state.instances[identifier]
+        if now_ms - instance.since_ms > LONG_PENDING_MS and instance.not_before_ms <= now_ms:
+            number, since = waiting.get(instance.workload, (0, instance.since_ms))
+            waiting[instance.workload] = (number + 1, min(since, instance.since_ms))
+    for since, workload, number in sorted((since, workload, number) for workload, (number, since) in waiting.items()):
+        text = f"{number} pending for {format_duration(max(0, now_ms - since))}"
+        yield _concern(state.agents.get(workload) or state.jobs[workload], text, since)

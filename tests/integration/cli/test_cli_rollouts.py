@@ -1,0 +1,224 @@
+"""`deploy` and `apply`: measured times, a look whether what came up stays up, and nobody's change overwritten."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.integration.cli.fabric import MemoryFabric
+from tests.support.memory_runtime import MemoryRuntime
+
+from omnitide.cli.agents import follow
+from omnitide.cli.agents.prune import Removal, Selector, no_longer_named, remove
+from omnitide.cli.exits import Exit
+from omnitide.cli.globals import Globals
+from omnitide.cli.session import Session
+from omnitide.model.spec import AgentSpec
+from omnitide.operations.perform import REVISION_WAIT_S
+from omnitide.sdk import Client, Target
+from omnitide.sdk.errors import PreconditionFailed
+
+DEADLINE_S = 20.0
+
+
+def write(fabric: MemoryFabric, *names: str, label: str = "", extra: str = "") -> str:
+    folder = fabric.folder / "agents"
+    folder.mkdir(exist_ok=True)
+    labels = f'[labels]\nset = "{label}"\n' if label else ""
+    for name in names:
+        (folder / f"{name}.toml").write_text(f'name = "{name}"\ncommand = ["x"]\n{extra}{labels}')
+    return str(folder)
+
+
+def until(fabric: MemoryFabric, look: Callable[[MemoryRuntime], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not fabric.call(look):
+        assert time.monotonic() < deadline, "it does not come about"
+        time.sleep(0.02)
+
+
+def client_of(fabric: MemoryFabric) -> Client:
+    return Client(Target(fabric.url, fabric.token.read_text()))
+
+
+# -- times -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_runs_already_when_it_is_looked_at_is_not_waited_for(
+    fabric: MemoryFabric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is quiet by then: a wait for news would last as long as Nexus holds an answer back, and be told as time."""
+    monkeypatch.setattr(follow, "EXPLAIN_EVERY_S", 60.0)
+    began = time.monotonic()
+    with client_of(fabric) as client:
+        spec = AgentSpec(command=("x",))
+        changes = [client.deploy_agent(name, spec) for name in ("one", "two", "three")]
+        until(fabric, lambda runtime: all(one.counts.running == 1 for one in runtime.state.agents.values()))
+        client.get_fabric()
+        settled = list(follow.follow(Session(Globals(quiet=True)), client, changes, began, 60.0))
+    assert [one.agent.name for one in settled] == ["one", "two", "three"]
+    assert time.monotonic() - began < REVISION_WAIT_S - 0.5
+
+
+def test_apply_of_several_tells_each(fabric: MemoryFabric) -> None:
+    folder = write(fabric, *(f"a{number}" for number in range(8)))
+    assert len(re.findall(r"a\d 1/1 running in \d+\.\d\d s", fabric.cli("apply", "-f", folder).stdout)) == 8
+
+
+def test_an_agent_is_told_when_it_runs_and_not_when_one_before_it_does(fabric: MemoryFabric) -> None:
+    folder = write(fabric, "first", extra="[resources]\ncpu = 3\n")
+    write(fabric, "second")
+    fabric.cli("deploy", folder + "/first.toml", "--replicas", "2")
+    fabric.cli("deploy", folder + "/first.toml", "--replicas", "3", "--no-wait")
+    write(fabric, "first", extra="replicas = 3\n[resources]\ncpu = 3\n[environment]\nNEW = '1'\n")
+    with fabric.process("apply", "-f", folder) as applying:
+        assert applying.stdout is not None
+        for line in applying.stdout:
+            if "running in" in line:
+                assert line.startswith("  second 1/1 running in")
+                break
+        else:
+            raise AssertionError("nothing was told")
+
+
+def test_the_time_that_is_waited_for_is_not_overrun(fabric: MemoryFabric) -> None:
+    """Nexus holds an answer back for up to 5 s."""
+    fabric.settling = False
+    began = time.monotonic()
+    ran = fabric.cli("deploy", write(fabric, "slow") + "/slow.toml", "--timeout", "1s", code=Exit.TIMEOUT)
+    assert "slow 0/1 after 1 s" in ran.stderr
+    assert time.monotonic() - began < 5.0
+
+
+# -- staying up --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["deploy", "apply"])
+def test_what_runs_for_a_moment_only_fails_the_deployment(fabric: MemoryFabric, command: str) -> None:
+    folder = write(fabric, "crasher")
+    words = ["deploy", folder + "/crasher.toml"] if command == "deploy" else ["apply", "-f", folder]
+    with fabric.process(*words, "--settle", "20s") as deploying:
+        assert deploying.stdout is not None
+        assert any("crasher 1/1 running in" in line for line in deploying.stdout), (
+            "told at once, before it is looked at"
+        )
+        (identifier,) = fabric.call(lambda runtime: list(runtime.state.instances))
+        fabric.call(lambda runtime: runtime.writes(identifier).write("Traceback: no such thing\n"))
+        fabric.call(lambda runtime: setattr(runtime.writes(identifier), "ended", True))
+        fabric.call(lambda runtime: runtime.exit(identifier, code=3))
+        _, err = deploying.communicate(timeout=30)
+    assert deploying.returncode == Exit.ROLLOUT, err
+    assert "crasher does not stay up: crasher-1.1 ended within 20 s, with exit code 3" in err
+    assert "Traceback: no such thing" in err
+
+
+def test_what_goes_on_running_is_seen_doing_so_for_the_time_that_was_asked(fabric: MemoryFabric) -> None:
+    path = write(fabric, "well") + "/well.toml"
+    began = time.monotonic()
+    ran = fabric.cli("deploy", path, "--settle", "1500ms")
+    assert time.monotonic() - began > 1.5
+    assert float(re.findall(r"running in (\d+\.\d\d) s", ran.stdout)[0]) < 1.5, "the time until it runs, no more"
+
+
+def test_what_others_do_meanwhile_does_not_fail_a_deployment(fabric: MemoryFabric) -> None:
+    """Another agent dies, and this one is scaled down: neither is a replica of this deployment that ended by itself."""
+    folder = write(fabric, "mine", "other")
+    fabric.cli("deploy", folder + "/other.toml")
+    other = fabric.call(lambda runtime: min(runtime.state.instances))
+    with fabric.process("deploy", folder + "/mine.toml", "--replicas", "2", "--settle", "2s") as deploying:
+        assert deploying.stdout is not None
+        assert any("mine 2/2 running in" in line for line in deploying.stdout)
+        fabric.call(lambda runtime: runtime.exit(other, code=3))
+        fabric.cli("scale", "mine", "1", "--no-wait")
+        _, err = deploying.communicate(timeout=30)
+    assert (deploying.returncode, err) == (0, "")
+
+
+# -- others' changes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["changed", "created"])
+def test_apply_does_not_overwrite_what_somebody_did_after_the_plan(fabric: MemoryFabric, there: bool) -> None:
+    import os
+    import pty
+
+    folder = write(fabric, "shared")
+    if there:
+        fabric.cli("deploy", folder + "/shared.toml")
+        write(fabric, "shared", extra="[environment]\nMINE = '1'\n")
+    master, slave = pty.openpty()
+    import subprocess
+
+    words = fabric.command("apply", "-f", folder)
+    applying = subprocess.Popen(words, stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert applying.stdout is not None
+        for line in applying.stdout:
+            if line.startswith("  plan:"):
+                break
+        theirs = fabric.folder / "theirs.toml"
+        theirs.write_text('name = "shared"\ncommand = ["x"]\n[environment]\nTHEIRS = "1"\n')
+        fabric.cli("deploy", str(theirs))
+        os.write(master, b"y\n")
+        _, err = applying.communicate(timeout=30)
+    finally:
+        applying.kill()
+        applying.wait()
+        os.close(master)
+        os.close(slave)
+    assert applying.returncode == Exit.CONFLICT, err
+    assert "not done: shared" in err
+    assert '"THEIRS": "1"' in fabric.cli("inspect", "shared", "-o", "json").stdout
+
+
+# -- prune -------------------------------------------------------------------------------------------------------------
+
+
+def removals(fabric: MemoryFabric, named: set[tuple[str, str]], namespace: str = "") -> list[Removal]:
+    session = Session(Globals(namespace=namespace))
+    with client_of(fabric) as client:
+        return no_longer_named(session, client, Selector("set", "shop"), named)
+
+
+def test_prune_compares_names_together_with_their_namespaces(fabric: MemoryFabric) -> None:
+    """An agent of the same name elsewhere keeps nothing."""
+    folder = write(fabric, "web", label="shop")
+    fabric.cli("namespace", "create", "team")
+    fabric.cli("deploy", folder + "/web.toml")
+    fabric.cli("deploy", folder + "/web.toml", "-n", "team")
+    found = removals(fabric, {("default", "web")})
+    assert [(one.agent.namespace, one.agent.name) for one in found] == [("team", "web")]
+    assert removals(fabric, {("default", "web"), ("team", "web")}) == []
+    assert removals(fabric, {("default", "web")}, namespace="default") == []
+
+
+def test_prune_leaves_what_is_being_removed_already(fabric: MemoryFabric) -> None:
+    folder = write(fabric, "going", label="shop")
+    fabric.cli("deploy", folder + "/going.toml")
+    fabric.settling = False
+    fabric.cli("rm", "going", "--no-wait")
+    assert '"status": "removing"' in fabric.cli("inspect", "going", "-o", "json").stdout
+    assert removals(fabric, set()) == []
+
+
+def test_prune_does_not_remove_what_was_changed_after_the_plan(fabric: MemoryFabric) -> None:
+    folder = write(fabric, "old", label="shop")
+    fabric.cli("deploy", folder + "/old.toml")
+    (planned,) = removals(fabric, set())
+    fabric.cli("scale", "old", "2")
+    with client_of(fabric) as client, pytest.raises(PreconditionFailed):
+        remove(Session(Globals(quiet=True)), client, planned, None)
+    assert '"replicas": 2' in fabric.cli("inspect", "old", "-o", "json").stdout
+    (planned,) = removals(fabric, set())
+    with client_of(fabric) as client:
+        assert remove(Session(Globals(quiet=True)), client, planned, None).change == "deleted"
+
+
+def test_rm_of_several_removes_none_if_one_is_not_there(fabric: MemoryFabric, tmp_path: Path) -> None:
+    folder = write(fabric, "one", "two")
+    fabric.cli("apply", "-f", folder)
+    fabric.cli("rm", "one", "tow", "two", code=Exit.NOT_FOUND)
+    assert fabric.cli("agents").stdout.count("running") == 2
+    fabric.cli("rm", "one", "two")
+    del tmp_path
