@@ -1,4 +1,4 @@
-"""When the process of an engine looks for cyclic garbage: in a quiet moment, or when much has piled up.
+"""When the process of an engine looks for cyclic garbage: in a quiet moment, or when its memory has grown.
 
 CPython's own collector counts allocations, so it stops the loop when there is most to do, for tens of milliseconds
 with a large state. Almost nothing here is cyclic: reference counts free nearly all of it.
@@ -20,29 +20,24 @@ PERIOD_S: Final = 1.0
 
 
 class CollectorLimits(NamedTuple):
-    """Objects are those allocated and not freed since the last collection; CPython counts them."""
+    """Objects are those allocated and not freed since the last look; CPython counts them."""
 
-    quiet_objects: int = 10_000
-    """Fewer are not worth a collection."""
-    most_objects: int = 500_000
-    """More are collected even when it is busy."""
-    most_growth_bytes: int = 128 << 20
-    """So is a growth of the resident memory by this much: few objects may hold large buffers."""
-    full_every_s: float = 3600.0
-    """How often, in a quiet moment, what had outlived an earlier collection is looked at again."""
-    busy_in_a_row: int = 10
-    """After so many collections while it was busy, the next looks at everything too: what was in use at one of them and
-    is garbage since would else stay for as long as it is never quiet."""
-    most_growth_since_full_bytes: int = 256 << 20
-    """And so does one when the resident memory has grown by this much since everything was looked at."""
+    objects: int = 10_000
+    """Fewer are not worth a look."""
+    full_every_s: float = 600.0
+    """How often, in a quiet moment, everything is looked at: also what had outlived an earlier collection."""
+    growth_bytes: int = 256 << 20
+    """When the resident memory has grown by so much since then, everything is looked at even while it is busy."""
     full_share: float = 0.1
-    """Of the time, collections of everything take no more while it is busy: with a large state each is a long pause."""
+    """Of the time, collections while it is busy take no more: with a large state each is a long pause."""
 
 
 class Collector:
     """Takes over from the automatic collector for as long as it runs.
 
-    `work` is any number that changes when something was done, the revision say: equal twice in a row means quiet.
+    `work` is any number that changes when something was done, the revision say: equal twice in a row means quiet. What
+    was made while it was busy is frozen unseen, which takes no time, so that the first quiet moment does not have to
+    walk over all of it at once; the next look at everything finds what of it is garbage.
     """
 
     def __init__(self, work: Callable[[], int], limits: CollectorLimits | None = None) -> None:
@@ -50,10 +45,7 @@ class Collector:
         self._limits = limits or CollectorLimits()
         self._process = psutil.Process()
         self._last_work = -1
-        self._resident = self._process.memory_info().rss
-        self._resident_at_full = self._resident
-        self._busy = 0
-        """Collections while it was busy since everything was looked at."""
+        self._resident_at_full = self._resident()
         self._full_not_before = 0.0
         self._full_at = time.monotonic() + self._limits.full_every_s
 
@@ -73,35 +65,32 @@ class Collector:
         """Collect if it is time to. Whether it was."""
         work = self._work()
         quiet, self._last_work = work == self._last_work, work
-        objects = gc.get_count()[0]
-        resident = self._process.memory_info().rss
-        if objects >= self._limits.most_objects or resident - self._resident > self._limits.most_growth_bytes:
-            self._collect(everything=self._must_be_full(resident))
-        elif not quiet or objects < self._limits.quiet_objects:
+        now = time.monotonic()
+        grown = self._resident() - self._resident_at_full > self._limits.growth_bytes
+        if grown and now >= self._full_not_before:
+            self._collect(everything=True)
+        elif gc.get_count()[0] < self._limits.objects:
             return False
+        elif quiet:
+            self._collect(everything=now >= self._full_at)
         else:
-            self._collect(everything=time.monotonic() >= self._full_at)
+            gc.freeze()
+            return False
         return True
 
-    def _must_be_full(self, resident: int) -> bool:
-        """Whether one that is forced while it is busy looks at everything."""
-        self._busy += 1
-        if time.monotonic() < self._full_not_before:
-            return False
-        grown = resident - self._resident_at_full
-        return self._busy > self._limits.busy_in_a_row or grown > self._limits.most_growth_since_full_bytes
+    def _resident(self) -> int:
+        return self._process.memory_info().rss
 
     def _collect(self, *, everything: bool) -> None:
         """What stays is frozen: the next collection does not walk over it again, unless it looks at everything."""
-        began = time.perf_counter()
+        began = time.monotonic()
         if everything:
             gc.unfreeze()
-            self._full_at = time.monotonic() + self._limits.full_every_s
         found = gc.collect()
         gc.freeze()
-        self._resident = self._process.memory_info().rss
-        took_s = time.perf_counter() - began
+        took_s = time.monotonic() - began
         if everything:
-            self._resident_at_full, self._busy = self._resident, 0
-            self._full_not_before = time.monotonic() + took_s / self._limits.full_share
+            self._resident_at_full = self._resident()
+            self._full_not_before = began + took_s + took_s / self._limits.full_share
+            self._full_at = began + self._limits.full_every_s
         _log.debug("collected", found=found, everything=everything, took_ms=took_s * 1000)
