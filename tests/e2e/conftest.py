@@ -5,38 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from support.fabric_processes import Fabric, until
+from support.fabric_fixtures import bytecode, fabric, lone
+from support.fabric_processes import Fabric
+
+__all__ = ["bytecode", "fabric", "lone"]
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, bytecode: Path) -> Generator[Fabric]:
-    with Fabric(tmp_path_factory.mktemp("fabric"), bytecode=bytecode) as fabric:
-        fabric.up()
-        fabric.join("beta")
-        yield fabric
-
-
-@pytest.fixture(scope="session")
-def bytecode() -> Path:
-    """Kept from run to run, as an installed package's is."""
-    return Path(__file__).parents[2] / ".pytest_cache" / "bytecode"
-
-
-@pytest.fixture
-def fabric(shared: Fabric) -> Generator[Fabric]:
-    """The fabric of all, with no agent before and after."""
-    yield shared
-    for node in shared.client.nodes():
-        shared.client.uncordon_node(node.name)
-    for agent in shared.client.agents():
-        shared.client.delete_agent(agent.name)
-    for job in shared.client.jobs():
-        shared.client.delete_job(job.name)
-    until(lambda: not list(shared.client.agents()), "no agent is left")
-
-
-@pytest.fixture
-def lone(tmp_path: Path, bytecode: Path) -> Generator[Fabric]:
-    """A fabric of one's own, not started yet."""
-    with Fabric(tmp_path / "fabric", bytecode=bytecode) as fabric:
-        yield fabric
+    with Fabric(tmp_path_factory.mktemp("fabric"), bytecode=bytecode) as made:
+        made.up()
+        made.join("beta")
+        yield made

@@ -1,0 +1,34 @@
+"""Fixtures of real fabrics for tests/e2e and tests/chaos, which each say how long a `shared` one lives."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from support.fabric_processes import Fabric, until
+
+
+@pytest.fixture(scope="session")
+def bytecode() -> Path:
+    """Kept from run to run, as an installed package's is."""
+    return Path(__file__).parents[2] / ".pytest_cache" / "bytecode"
+
+
+@pytest.fixture
+def fabric(shared: Fabric) -> Generator[Fabric]:
+    """The shared fabric, with no agent before and after."""
+    yield shared
+    for node in shared.client.nodes():
+        shared.client.uncordon_node(node.name)
+    for agent in shared.client.agents():
+        shared.client.delete_agent(agent.name)
+    for job in shared.client.jobs():
+        shared.client.delete_job(job.name)
+    until(lambda: not list(shared.client.agents()), "no agent is left")
+
+
+@pytest.fixture
+def lone(tmp_path: Path, bytecode: Path) -> Generator[Fabric]:
+    """A fabric of one's own, not started yet."""
+    with Fabric(tmp_path / "fabric", bytecode=bytecode) as fabric:
+        yield fabric
