@@ -18,6 +18,7 @@ from omnitide.security.peer import Identity, verify_peer
 from omnitide.security.tls import server_material
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire import node_pb2_grpc as pb_grpc
+from support.welcome import welcome
 
 SessionEnd = ServerLink[pb.NexusMessage, pb.NodeMessage]
 TunnelEnd = ServerLink[pb.TunnelFrame, pb.TunnelFrame]
@@ -101,13 +102,4 @@ class GrpcNexus(pb_grpc.NodeServiceServicer):
 
     async def welcomed(self, acknowledged: int = 0, session: int = 0, **settings: int) -> tuple[SessionEnd, pb.Hello]:
         link = await self.accept()
-        hello = (await link.receive()).hello
-        welcome = pb.Welcome(
-            protocol=1,
-            log_id="log",
-            session=session,
-            acknowledged_sequence=acknowledged,
-            settings=pb.Settings(**settings),
-        )
-        await link.send(pb.NexusMessage(welcome=welcome))
-        return link, hello
+        return link, await welcome(link, acknowledged, session, **settings)

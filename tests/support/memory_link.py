@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
+from support.welcome import welcome
 
 Out = TypeVar("Out")
 In = TypeVar("In")
@@ -121,16 +122,7 @@ class HandNexus:
     async def welcomed(self, acknowledged: int = 0, session: int = 0, **settings: int) -> "tuple[NexusEnd, pb.Hello]":
         """The next dial, its hello taken and answered with a welcome."""
         link = await self.accept()
-        hello = (await link.receive()).hello
-        welcome = pb.Welcome(
-            protocol=1,
-            log_id="log",
-            session=session,
-            acknowledged_sequence=acknowledged,
-            settings=pb.Settings(**settings),
-        )
-        await link.send(pb.NexusMessage(welcome=welcome))
-        return link, hello
+        return link, await welcome(link, acknowledged, session, **settings)
 
     def _check(self, endpoint: str) -> None:
         if "*" in self.down or endpoint in self.down:

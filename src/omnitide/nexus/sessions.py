@@ -16,7 +16,9 @@ from omnitide.fabric.state import FabricState, NodeFacts, Phase
 from omnitide.nexus import translate
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.engine import Engine
+from omnitide.nexus.kept import Kept, KeptSessions
 from omnitide.nexus.leases import Leases
+from omnitide.nexus.routing import nodes_of
 from omnitide.nexus.watching import Committed
 from omnitide.operations.runtime import NotServing
 from omnitide.telemetry import logs
@@ -59,13 +61,6 @@ class SessionSettings(NamedTuple):
     keepalive_timeout_ms: int
     lost_after_ms: int
     beat_ms: int
-
-
-class Kept(NamedTuple):
-    """A session whose number a proxy has on its disk."""
-
-    session: int
-    address: str
 
 
 class HostSample(NamedTuple):
@@ -176,9 +171,9 @@ class NodeSession:
             text = f"another proxy is connected with this identity, from {other}: a copy, or the last connection, dying"
             await self._refuse("in-use", text, permanent=False)
             return False
-        kept = self._sessions.kept_elsewhere(self.peer.node, hello.last_session)
-        if kept is not None:
-            await self._refuse("copied", _copied(hello.last_session, kept), permanent=True)
+        copied = self._sessions.kept.refusal(self.peer.node, hello.last_session)
+        if copied is not None:
+            await self._refuse("copied", copied, permanent=True)
             return False
         outcome = await self._connect(hello)
         if isinstance(outcome, Rejection):
@@ -259,7 +254,7 @@ class NodeSession:
                 self._beat_answered(message.beat)
             elif body == "kept":
                 if message.kept.session == self.epoch:
-                    self._sessions.kept(self)
+                    self._sessions.kept.add(self.peer.node, Kept(self.epoch, self.peer.address))
             elif body == "facts":
                 facts = self._facts(message.facts)
                 self._require(
@@ -394,14 +389,6 @@ class NodeSession:
             await self._link.send(pb.NexusMessage(beat=pb.Beat(number=self._beat)))
 
 
-def _copied(told: int, kept: Kept) -> str:
-    return (
-        f"this node remembers session {told}, and session {kept.session} was kept by a proxy with its identity at "
-        f"{kept.address}: this is a copy of it, or its disk was put back to an earlier day. Two nodes need two "
-        "identities (omnitide join); if this is the only one, delete outbox.db in its data directory and start it again"
-    )
-
-
 _NOTHING: Final = cm.InstanceReport(instance="", attempt=0, phase=Phase.NONE)
 
 
@@ -414,9 +401,7 @@ class Sessions:
         self.settings = settings
         self._leases = leases
         self._live: dict[str, NodeSession] = {}
-        self._kept: dict[str, Kept] = {}
-        """By node: as long as this process lives and the node is of the fabric. A new Nexus learns it with each node's
-        first session, and until then takes a node's word for who it is."""
+        self.kept = KeptSessions()
         self._ending: set[asyncio.Task[None]] = set()
         self._closing = False
         engine.subscribe(self._on_commit)
@@ -466,54 +451,21 @@ class Sessions:
         session = self._live.get(newer.peer.node)
         return session.peer.address if session is not None and session.memory != newer.memory else None
 
-    def kept(self, session: NodeSession) -> None:
-        """The proxy of a session has its number on its disk, and shows it from now on."""
-        self._kept[session.peer.node] = Kept(session.epoch, session.peer.address)
-
-    def kept_elsewhere(self, node: str, told: int) -> Kept | None:
-        """The session that this identity has kept since the one that a hello tells of: whoever tells less than what was
-        kept is not who kept it. A node that remembers nothing (0) may have lost its memory, and is taken at its word;
-        a welcome that was lost under way was never kept."""
-        kept = self._kept.get(node)
-        return kept if kept is not None and 0 < told < kept.session else None
-
     def join_labels(self, state: FabricState, node: str) -> dict[str, str]:
         """Labels that came with the token by which the node joined; they stay when the token is gone."""
         known = state.nodes.get(node)
         return {} if known is None else known.join_labels
 
     def _on_commit(self, before: FabricState, _after: FabricState, entries: list[Committed]) -> None:
-        if not self._live and not self._kept:
+        if not self._live and not self.kept:
             return
         touched: dict[str, None] = {}
         for _, entry in entries:
             for event in entry.events:
                 if isinstance(event, ev.NodeRemoved):
-                    self._kept.pop(event.node, None)
-                touched.update(dict.fromkeys(_nodes_of(before, event)))
+                    self.kept.forget(event.node)
+                touched.update(dict.fromkeys(nodes_of(before, event)))
         for node in touched:
             session = self._live.get(node)
             if session is not None:
                 session.mark_dirty()
-
-
-def _nodes_of(before: FabricState, event: ev.Event) -> tuple[str, ...]:
-    """Nodes whose desired state an event may change. `before` is the state before the batch that holds it."""
-    if isinstance(event, ev.InstancesPlaced | ev.NodeRemoved):
-        return (event.node,)
-    if isinstance(event, ev.InstanceStopRequested | ev.InstanceEnded | ev.InstanceRecovered):
-        instance = before.instances.get(event.instance)
-        # Unknown before the batch: placed within it, and that event names the node.
-        return (instance.node,) if instance is not None and instance.node else ()
-    if isinstance(event, ev.AgentRemoved):
-        agent = before.agents.get(event.agent)
-        strays = () if agent is None else tuple(agent.strays)
-        return tuple(before.instances[stray].node for stray in strays if stray in before.instances)
-    if isinstance(event, ev.JobsRemoved):
-        nodes: list[str] = []
-        for identifier in event.jobs:
-            job = before.jobs.get(identifier)
-            if job is not None:
-                nodes += [before.instances[stray].node for stray in job.strays if stray in before.instances]
-        return tuple(nodes)
-    return ()

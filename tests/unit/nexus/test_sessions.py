@@ -248,7 +248,7 @@ async def test_a_copied_identity_is_refused_while_the_node_is_connected(
 async def keeps(stand: Stand, pipe: Pipe, session: int) -> None:
     """The node says that it has the session on its disk, and Nexus has heard it."""
     await pipe.say(pb.NodeMessage(kept=pb.Kept(session=session)))
-    await stand.until(lambda: stand.sessions.kept_elsewhere("n1", 1) is not None)
+    await stand.until(lambda: stand.sessions.kept.refusal("n1", 1) is not None)
 
 
 async def away(stand: Stand, pipe: Pipe) -> None:
@@ -315,14 +315,14 @@ async def test_only_the_number_of_its_own_session_can_be_kept(stand: Stand) -> N
     await pipe.say(pb.NodeMessage(kept=pb.Kept(session=one.session + 1000)))
     await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=1, reports=[running("x.1.1")])))
     await pipe.hear("ack")
-    assert stand.sessions.kept_elsewhere("n1", 1) is None
+    assert stand.sessions.kept.refusal("n1", 1) is None
 
 
 async def test_what_was_kept_is_forgotten_with_the_node(stand: Stand) -> None:
     pipe, one = await stand.live()
     await keeps(stand, pipe, one.session)
     await stand.engine.submit(RemoveNode(node="n1", force=True), ADMIN)
-    assert stand.sessions.kept_elsewhere("n1", 1) is None
+    assert stand.sessions.kept.refusal("n1", 1) is None
 
 
 async def test_streams_that_a_node_does_not_take_up_are_bounded_and_withdrawn(stand: Stand) -> None:
