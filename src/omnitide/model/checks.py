@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from omnitide.model.faults import Fault, Path
+from omnitide.model.provisions import stays
 from omnitide.model.quantity import format_bytes, format_cpu
-from omnitide.model.spec import Constraint, WorkloadSpec
+from omnitide.model.runtime_checks import probe_faults, provision_faults, runtime_faults
+from omnitide.model.spec import AgentSpec, Constraint, WorkloadSpec
 
 _NO_NUL = "cannot contain the character NUL: no program can be given it"
 
@@ -18,6 +20,15 @@ def spec_faults(spec: WorkloadSpec) -> list[Fault]:
             faults.append(Fault(("constraints", index, "values"), message))
     faults += _ports(spec)
     faults += _ceilings(spec)
+    faults += runtime_faults(spec)
+    faults += probe_faults(spec)
+    faults += provision_faults(spec)
+    if isinstance(spec, AgentSpec) and not spec.update.max_unavailable and not spec.update.max_surge:
+        message = "with max_unavailable 0 and max_surge 0 no replica could ever be replaced"
+        faults.append(Fault(("update",), message, "let one of them be 1"))
+    elif isinstance(spec, AgentSpec) and not spec.update.max_unavailable and any(map(stays, spec.volumes.values())):
+        message = "is 1 at least with a volume that stays on its node: the old instance has to leave it to the new one"
+        faults.append(Fault(("update", "max_unavailable"), message, 'or on_move = "empty" for the volume'))
     if spec.command and not spec.command[0].strip():
         faults.append(Fault(("command", 0), "names no program", "command[0] is the program"))
     return faults
@@ -52,6 +63,11 @@ def _texts(spec: WorkloadSpec) -> Iterator[tuple[Path, str]]:
         yield ("environment", key), value
     yield ("working_directory",), spec.working_directory
     yield ("user",), spec.user
+    for index, argument in enumerate(spec.stop.pre_stop):
+        yield ("stop", "pre_stop", index), argument
+    container = spec.container
+    for index, argument in enumerate(container.entrypoint if container is not None else ()):
+        yield ("container", "entrypoint", index), argument
 
 
 def _arity(constraint: Constraint) -> str:

@@ -43,6 +43,23 @@ def collect(data: object, type_: mi.Type) -> list[Fault]:
     return list(itertools.islice(_walk(data, type_, ()), MAX_FAULTS))
 
 
+def unwritable(data: object, path: Path = ()) -> Iterator[Fault]:
+    """Texts that no message can hold: with half of a surrogate pair, which JSON and YAML can write as an escape."""
+    if len(path) > 100:
+        return
+    if isinstance(data, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in data):
+            yield Fault(path, "holds half of a surrogate pair, which is no Unicode text", "a wrong \\u escape?")
+    elif isinstance(data, Mapping):
+        for key, value in cast("Mapping[object, object]", data).items():
+            shown = str(key).encode(errors="backslashreplace").decode()
+            yield from unwritable(str(key), (*path, shown))
+            yield from unwritable(value, (*path, shown))
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(cast("list[object]", data)):
+            yield from unwritable(value, (*path, index))
+
+
 def quantity_kind(type_: mi.Type) -> str:
     """`cpu`, `bytes` or `duration` for the type of a quantity, or of one that may be None; else empty."""
     if isinstance(type_, mi.Metadata):

@@ -18,7 +18,9 @@ class Driver(Object, frozen=True, kw_only=True):
     healthy: bool = True
     detail: str = ""
     enforces: tuple[str, ...] = ()
-    """Of: cpu, memory, pids."""
+    """Of: cpu, memory, pids, sandbox."""
+    absent: bool = False
+    """Not healthy only because what it needs is not installed there, and nobody said that it should be."""
 
 
 class NodeUse(Object, frozen=True, kw_only=True):

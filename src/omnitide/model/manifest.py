@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from omnitide.model.checks import spec_faults
-from omnitide.model.faults import Fault, Path, field_of
+from omnitide.model.faults import Fault, Path, field_of, unwritable
 from omnitide.model.normalise import Invalid, read
+from omnitide.model.runtime_checks import lacking
 from omnitide.model.spec import AgentManifest, spec_of
 from omnitide.model.toml_lines import toml_lines
 from omnitide.model.yaml_documents import Document, DocumentError, read_json, read_yaml
@@ -156,11 +157,12 @@ def _toml(text: str) -> Document:
 
 
 def _manifest(file: str, document: Document) -> Found | list[ManifestFault]:
+    faults: Sequence[Fault] = tuple(unwritable(document.data))
     try:
         manifest = read(document.data, AgentManifest)
-        faults: Sequence[Fault] = spec_faults(spec_of(manifest))
+        faults = faults or spec_faults(spec_of(manifest))
     except Invalid as error:
-        faults = error.faults
+        faults = (*error.faults, *lacking(document.data))
     else:
         if not faults:
             return Found(manifest, file, document.lines.get(("name",), 1))

@@ -10,14 +10,15 @@ NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$(?!\n)"
 
 LABEL_KEY_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$(?!\n)"
 LABEL_VALUE_PATTERN = r"^[A-Za-z0-9._:/+@-]{0,128}$(?!\n)"
-ENVIRONMENT_KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)"
+ENVIRONMENT_KEY_PATTERN = r"^[A-Za-z_]([A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?$(?!\n)"
+"""Wider than what a shell takes: images are configured by `discovery.type`. `${NAME}` refers to none with . or -."""
 ID_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,79}$(?!\n)"
 
 RULES = {
     NAME_PATTERN: "lower-case letters, digits and inner hyphens, a letter first, 1 to 40 characters",
     LABEL_KEY_PATTERN: "letters, digits and inner _ . / -, 1 to 63 characters",
     LABEL_VALUE_PATTERN: "letters, digits and . _ : / + @ -, 128 characters at most",
-    ENVIRONMENT_KEY_PATTERN: "letters, digits and _, no digit first, 1 to 128 characters",
+    ENVIRONMENT_KEY_PATTERN: "letters, digits, _ and inner . -, no digit first, 1 to 128 characters",
     ID_PATTERN: "lower-case letters, digits, . and -, 1 to 80 characters",
 }
 """Each pattern in words, for error messages."""

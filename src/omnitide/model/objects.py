@@ -83,6 +83,9 @@ class Instance(Object, frozen=True, kw_only=True):
     """When it came into this status; for `unknown`, since when its node is silent."""
     unknown_since_ms: Millis = 0
     health: Literal["unknown", "healthy", "unhealthy"] = "unknown"
+    """What its probes say, if its spec has any."""
+    health_message: str = ""
+    """Why it is unhealthy."""
     node: str = ""
     """Name of its node."""
     node_id: str = ""
@@ -152,6 +155,39 @@ class Rollout(Object, frozen=True, kw_only=True):
     replicas: int
     halted: str = ""
     """Why it goes no further by itself, and what would help; empty while it goes on."""
+    paused: bool = False
+
+
+RolloutVerdict = Literal["progressing", "paused", "halted", "rolled-back", "stopped", "done"]
+"""halted: a replica failed for good, and nothing more is replaced. rolled-back: the version has the spec of an earlier
+one again. stopped: the agent is. done: every replica is available in this version."""
+
+
+class RolloutStatus(Object, frozen=True, kw_only=True):
+    """How far an agent's newest version has come."""
+
+    agent: str
+    """Its name."""
+    namespace: str
+    version: int
+    reason: str
+    """deployed, updated, restarted or rolled-back."""
+    source: int = 0
+    """Of one that was rolled back: the version whose spec it has again."""
+    verdict: RolloutVerdict
+    cause: str = ""
+    """Why it is halted, or was rolled back by the fabric itself."""
+    replicas: int
+    asked: int
+    """Replicas that have been looked at."""
+    updated: int
+    """Replicas that run in this version."""
+    available: int
+    """Replicas that are available, in whichever version."""
+    superseded: int = 0
+    """Instances that run on until the next generation of their slot is available."""
+    started_ms: Millis
+    revision: Revision
 
 
 class AgentSummary(Object, frozen=True, kw_only=True):
@@ -197,9 +233,15 @@ class AgentVersion(Object, frozen=True, kw_only=True):
     current: bool
     spec: AgentSpec
     reason: str
-    """deployed, updated or restarted."""
+    """deployed, updated, restarted or rolled-back."""
     principal: str
     created_ms: Millis
+    source: int = 0
+    """Of one that was rolled back: the version whose spec it has again."""
+    cause: str = ""
+    """Why the fabric rolled back by itself; empty where somebody asked."""
+    differences: tuple["Difference", ...] = ()
+    """From the version before it that is kept."""
 
 
 class AgentVersionList(Object, frozen=True, kw_only=True):
@@ -218,7 +260,7 @@ class Difference(Object, frozen=True, kw_only=True):
     after: str = ""
 
 
-PlanChange = Literal["created", "updated", "scaled", "started", "unchanged"]
+PlanChange = Literal["created", "updated", "scaled", "started", "rolled-back", "unchanged"]
 
 
 class Plan(Object, frozen=True, kw_only=True):
@@ -243,7 +285,7 @@ class AgentChanged(Object, frozen=True, kw_only=True):
     agent: Agent | None
     """As it is at `revision`; None if it is gone."""
     change: str
-    """created, updated, scaled, started, restarted, stopped, deleted or unchanged."""
+    """created, updated, scaled, started, restarted, rolled-back, paused, resumed, stopped, deleted or unchanged."""
     plan: Plan | None = None
     """Of a deployment."""
     revision: Revision
@@ -291,6 +333,22 @@ class JobChanged(Object, frozen=True, kw_only=True):
     job: Job | None
     change: str
     """created, cancelled, deleted or unchanged."""
+    revision: Revision
+    dry_run: bool = False
+    replayed: bool = False
+
+
+class InstanceMigrated(Object, frozen=True, kw_only=True):
+    """The answer to a request to move one replica."""
+
+    instance: Instance | None
+    """The one that is moved; it runs on for now."""
+    following: Instance | None
+    """Its next generation."""
+    node: str
+    """Name of the node that it goes to."""
+    change: str
+    """migrating or unchanged."""
     revision: Revision
     dry_run: bool = False
     replayed: bool = False

@@ -49,6 +49,11 @@ KINDS: Final[dict[str, Kind]] = {
     "not-serving": Kind(503, "Changes are not taken now", retryable=True),
     "node-away": Kind(503, "The node is away", retryable=True),
     "logs-unavailable": Kind(404, "No output to show"),
+    "digest-mismatch": Kind(422, "Not what was announced"),
+    "storage-full": Kind(507, "No room for it"),
+    "not-running": Kind(409, "It does not run"),
+    "no-such-file": Kind(404, "No such file in the instance"),
+    "reach-failed": Kind(502, "The instance could not be reached into"),
     "internal": Kind(500, "A fault of ours"),
 }
 

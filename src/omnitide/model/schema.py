@@ -8,6 +8,7 @@ from msgspec import inspect as mi
 
 from omnitide.model.faults import bare, quantity_kind
 from omnitide.model.normalise import info_of, present_as
+from omnitide.model.runtime_checks import DEFAULT_DRIVER, NEEDED_PARTS
 from omnitide.model.spec import AgentManifest
 
 Schema = dict[str, Any]
@@ -51,6 +52,19 @@ def _anything(type_: type) -> Schema:
 def agent_manifest_schema() -> Schema:
     """Of an agent as written in a file."""
     schemas, parts = components([AgentManifest], "#/$defs/{name}")
+    parts["AgentManifest"]["allOf"] = [
+        {
+            "if": {
+                "properties": {"driver": {"const": driver}},
+                **({} if driver == DEFAULT_DRIVER else {"required": ["driver"]}),
+            },
+            "then": {
+                "required": [part],
+                "properties": {part: {"minItems": 1} if part == "command" else {"type": "object"}},
+            },
+        }
+        for driver, part in NEEDED_PARTS.items()
+    ]
     return {
         "$schema": DIALECT,
         "$id": AGENT_SCHEMA_ID,

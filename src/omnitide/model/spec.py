@@ -9,7 +9,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from omnitide.model.container import Container, Sandbox, Wasm
 from omnitide.model.names import EnvironmentKey, LabelKey, LabelValue, Name
+from omnitide.model.part import Part, PathText, Text
+from omnitide.model.probes import Probes
+from omnitide.model.provisions import Artifact, ConfigUse, SecretUse, Volume
 from omnitide.model.quantity import Bytes, CpuMilli, DurationMs, quantity
 
 MAX_REPLICAS = 100_000
@@ -18,21 +22,16 @@ MAX_ENVIRONMENT = 512
 
 Replicas = Annotated[int, Meta(ge=0, le=MAX_REPLICAS)]
 PortNumber = Annotated[int, Meta(ge=0, le=65535)]
-Text = Annotated[str, Meta(max_length=32_768)]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A part of a spec: unknown fields are refused, defaults are not written."""
-
-
-class Resources(_Part, frozen=True, kw_only=True):
+class Resources(Part, frozen=True, kw_only=True):
     """What is set aside on the node for each instance: the scheduler never promises a node more than it has."""
 
     cpu: CpuMilli = 100
     memory: Bytes = 32 << 20
 
 
-class Limits(_Part, frozen=True, kw_only=True):
+class Limits(Part, frozen=True, kw_only=True):
     """Ceilings that an instance cannot pass. 0 means none."""
 
     cpu: CpuMilli = 0
@@ -42,14 +41,17 @@ class Limits(_Part, frozen=True, kw_only=True):
     """`required` is never placed on a node that cannot enforce it; `best-effort` runs there and is shown so."""
 
 
-class Port(_Part, frozen=True, kw_only=True):
+class Port(Part, frozen=True, kw_only=True):
     """A named port of an instance on its node; the number reaches it as PORT_<NAME>."""
 
     port: PortNumber = 0
     """0: any free port of the node's range. Otherwise this one, which then allows one such instance a node."""
+    target: PortNumber = 0
+    """The port inside a container; 0: the same as outside."""
+    protocol: Literal["tcp", "udp"] = "tcp"
 
 
-class Constraint(_Part, frozen=True, kw_only=True):
+class Constraint(Part, frozen=True, kw_only=True):
     """A condition on a node's labels. Built-in labels: `node`, `os`, `arch`, `host`."""
 
     label: LabelKey
@@ -57,7 +59,11 @@ class Constraint(_Part, frozen=True, kw_only=True):
     values: Annotated[tuple[LabelValue, ...], Meta(max_length=64)] = ()
 
 
-class Restart(_Part, frozen=True, kw_only=True):
+Need = Literal["started", "ready", "completed"]
+"""`started`: a replica runs. `ready`: a replica is ready. `completed`: it has succeeded."""
+
+
+class Restart(Part, frozen=True, kw_only=True):
     """What the node does when an instance ends by itself."""
 
     policy: Literal["always", "on-failure", "never"] = "always"
@@ -71,34 +77,65 @@ class Restart(_Part, frozen=True, kw_only=True):
     """An instance that ran so long starts counting anew."""
 
 
-class Stop(_Part, frozen=True, kw_only=True):
+class Stop(Part, frozen=True, kw_only=True):
     signal: Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"] = "SIGTERM"
     grace: DurationMs = 10_000
+    """From the beginning of the stop until everything left of the instance is killed; `pre_stop` is part of it."""
+    pre_stop: Annotated[tuple[Text, ...], Meta(max_length=MAX_COMMAND_ARGUMENTS)] = ()
+    """A command that is run inside the instance before the signal is sent."""
 
 
-class Logs(_Part, frozen=True, kw_only=True):
+class Logs(Part, frozen=True, kw_only=True):
     """What a node keeps of an instance's output."""
 
     max_file: Annotated[int, quantity("bytes", 4096)] = 10 << 20
     max_files: Annotated[int, Meta(ge=1, le=100)] = 3
+    max_age: DurationMs = 0
+    """Files whose newest output is older are removed; 0: never."""
 
 
-class Update(_Part, frozen=True, kw_only=True):
+class Update(Part, frozen=True, kw_only=True):
     """How a new version replaces the old one."""
 
-    max_unavailable: Annotated[int, Meta(ge=1, le=MAX_REPLICAS)] = 1
+    max_unavailable: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] = 1
     """Replicas that may be away at once while a new version rolls out."""
+    max_surge: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)] = 0
+    """Replicas that may run beyond the number wanted meanwhile: new ones are there before the old ones go."""
+    min_healthy: DurationMs = 1_000
+    """A new replica counts once it has been ready, or has run where nothing asks for readiness, for so long."""
+    on_failure: Literal["halt", "rollback"] = "halt"
+    """When a replica of a new version has failed for good. `halt`: what still runs of the version before stays, until
+    somebody acts. `rollback`: the version that works is rolled out again."""
 
 
 class WorkloadSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What runs, whether as an agent's replica or a job's task."""
 
     driver: Name = "process"
-    command: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=MAX_COMMAND_ARGUMENTS)]
-    """Program and arguments; `${NAME}` is replaced from the instance's environment, `$$` is a dollar."""
+    command: Annotated[tuple[Text, ...], Meta(max_length=MAX_COMMAND_ARGUMENTS)] = ()
+    """Program and arguments; `${NAME}` is replaced from the instance's environment, `$$` is a dollar. The driver
+    `process` needs it; of a container it takes the place of the image's own."""
     environment: Annotated[dict[EnvironmentKey, Text], Meta(max_length=MAX_ENVIRONMENT)] = {}
-    working_directory: Annotated[str, Meta(max_length=4096)] = ""
+    working_directory: PathText = ""
     user: Annotated[str, Meta(max_length=128)] = ""
+    container: Container | None = None
+    """For the driver `docker`."""
+    wasm: Wasm | None = None
+    """For the driver `wasm`."""
+    isolation: Literal["none", "sandbox"] = "none"
+    """What the driver `process` has to give; a node that cannot is not chosen."""
+    sandbox: Sandbox = Sandbox()
+    options: Annotated[dict[Name, Text], Meta(max_length=64)] = {}
+    """For drivers that others ship."""
+    artifacts: Annotated[tuple[Artifact, ...], Meta(max_length=64)] = ()
+    volumes: Annotated[dict[Name, Volume], Meta(max_length=64)] = {}
+    secrets: Annotated[dict[Name, SecretUse], Meta(max_length=64)] = {}
+    configs: Annotated[dict[Name, ConfigUse], Meta(max_length=64)] = {}
+    health: Probes = Probes()
+    needs: Annotated[dict[Name, Need], Meta(max_length=32)] = {}
+    """Agents and jobs of the same namespace that have to be so before an instance is placed."""
+    together: Name | None = None
+    """Instances of a namespace with the same word here are placed on one node."""
     resources: Resources = Resources()
     limits: Limits = Limits()
     ports: Annotated[dict[Name, Port], Meta(max_length=32)] = {}

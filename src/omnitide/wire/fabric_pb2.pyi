@@ -661,6 +661,114 @@ class RestartAgentRequest(_message.Message):
 Global___RestartAgentRequest: _TypeAlias = RestartAgentRequest  # noqa: Y015
 
 @_typing.final
+class RollBackAgentRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    version: _builtins.int
+    """0: the newest earlier one with another spec."""
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackAgentRequest: _TypeAlias = RollBackAgentRequest  # noqa: Y015
+
+@_typing.final
+class PauseRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRolloutRequest: _TypeAlias = PauseRolloutRequest  # noqa: Y015
+
+@_typing.final
+class ResumeRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRolloutRequest: _TypeAlias = ResumeRolloutRequest  # noqa: Y015
+
+@_typing.final
+class GetRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    @_builtins.property
+    def options(self) -> Global___ReadOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        options: Global___ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRolloutRequest: _TypeAlias = GetRolloutRequest  # noqa: Y015
+
+@_typing.final
 class StopAgentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1019,6 +1127,37 @@ class GetInstanceRequest(_message.Message):
 Global___GetInstanceRequest: _TypeAlias = GetInstanceRequest  # noqa: Y015
 
 @_typing.final
+class MigrateInstanceRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    LEAVE_VOLUMES_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    node: _builtins.str
+    """Name or id; empty: any other that can take it."""
+    leave_volumes: _builtins.bool
+    """Even if it leaves volumes behind that are to stay with it."""
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        node: _builtins.str = ...,
+        leave_volumes: _builtins.bool = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "leave_volumes", b"leave_volumes", "node", b"node", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrateInstanceRequest: _TypeAlias = MigrateInstanceRequest  # noqa: Y015
+
+@_typing.final
 class RestartInstanceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1265,6 +1404,109 @@ class AgentSpec(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OptionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class VolumesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Volume: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Volume | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SecretsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___SecretUse: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___SecretUse | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ConfigsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___ConfigUse: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___ConfigUse | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class NeedsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DRIVER_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
@@ -1282,6 +1524,18 @@ class AgentSpec(_message.Message):
     LOST_AFTER_MS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     UPDATE_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    WASM_FIELD_NUMBER: _builtins.int
+    ISOLATION_FIELD_NUMBER: _builtins.int
+    SANDBOX_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    ARTIFACTS_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    CONFIGS_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
+    TOGETHER_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
     """Lower-case letters, digits, inner hyphens; 1 to 40."""
     working_directory: _builtins.str
@@ -1293,6 +1547,10 @@ class AgentSpec(_message.Message):
     """
     lost_after_ms: _builtins.int
     """From unreachable to lost; left out: the fabric's setting."""
+    isolation: _builtins.str
+    """What the driver `process` has to give, none or sandbox; a node that cannot is not chosen."""
+    together: _builtins.str
+    """Instances of a namespace with the same word here are placed on one node."""
     @_builtins.property
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Program and arguments; `${NAME}` is replaced from the instance's environment, `$$` is a dollar."""
@@ -1317,6 +1575,34 @@ class AgentSpec(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
     def update(self) -> Global___Update: ...
+    @_builtins.property
+    def container(self) -> Global___Container:
+        """For the driver `docker`."""
+
+    @_builtins.property
+    def wasm(self) -> Global___Wasm:
+        """For the driver `wasm`."""
+
+    @_builtins.property
+    def sandbox(self) -> Global___Sandbox: ...
+    @_builtins.property
+    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For drivers that others ship."""
+
+    @_builtins.property
+    def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Artifact]: ...
+    @_builtins.property
+    def volumes(self) -> _containers.MessageMap[_builtins.str, Global___Volume]: ...
+    @_builtins.property
+    def secrets(self) -> _containers.MessageMap[_builtins.str, Global___SecretUse]: ...
+    @_builtins.property
+    def configs(self) -> _containers.MessageMap[_builtins.str, Global___ConfigUse]: ...
+    @_builtins.property
+    def health(self) -> Global___Probes: ...
+    @_builtins.property
+    def needs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Agents and jobs of the namespace that have to be so before an instance is placed: started, ready or completed."""
+
     def __init__(
         self,
         *,
@@ -1337,27 +1623,55 @@ class AgentSpec(_message.Message):
         lost_after_ms: _builtins.int | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         update: Global___Update | None = ...,
+        container: Global___Container | None = ...,
+        wasm: Global___Wasm | None = ...,
+        isolation: _builtins.str | None = ...,
+        sandbox: Global___Sandbox | None = ...,
+        options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        artifacts: _abc.Iterable[Global___Artifact] | None = ...,
+        volumes: _abc.Mapping[_builtins.str, Global___Volume] | None = ...,
+        secrets: _abc.Mapping[_builtins.str, Global___SecretUse] | None = ...,
+        configs: _abc.Mapping[_builtins.str, Global___ConfigUse] | None = ...,
+        health: Global___Probes | None = ...,
+        needs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        together: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_driver", b"_driver", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "driver", b"driver", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "on_disconnect", b"on_disconnect", "placement", b"placement", "resources", b"resources", "restart", b"restart", "stop", b"stop", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "container", b"container", "driver", b"driver", "health", b"health", "isolation", b"isolation", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "on_disconnect", b"on_disconnect", "placement", b"placement", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "stop", b"stop", "together", b"together", "update", b"update", "wasm", b"wasm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_driver", b"_driver", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "command", b"command", "constraints", b"constraints", "driver", b"driver", "environment", b"environment", "labels", b"labels", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "on_disconnect", b"on_disconnect", "placement", b"placement", "ports", b"ports", "resources", b"resources", "restart", b"restart", "stop", b"stop", "update", b"update", "user", b"user", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "artifacts", b"artifacts", "command", b"command", "configs", b"configs", "constraints", b"constraints", "container", b"container", "driver", b"driver", "environment", b"environment", "health", b"health", "isolation", b"isolation", "labels", b"labels", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "needs", b"needs", "on_disconnect", b"on_disconnect", "options", b"options", "placement", b"placement", "ports", b"ports", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "secrets", b"secrets", "stop", b"stop", "together", b"together", "update", b"update", "user", b"user", "volumes", b"volumes", "wasm", b"wasm", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__container: _TypeAlias = _typing.Literal["container"]  # noqa: Y015
+    _WhichOneofArgType__container: _TypeAlias = _typing.Literal["_container", b"_container"]  # noqa: Y015
     _WhichOneofReturnType__driver: _TypeAlias = _typing.Literal["driver"]  # noqa: Y015
     _WhichOneofArgType__driver: _TypeAlias = _typing.Literal["_driver", b"_driver"]  # noqa: Y015
+    _WhichOneofReturnType__isolation: _TypeAlias = _typing.Literal["isolation"]  # noqa: Y015
+    _WhichOneofArgType__isolation: _TypeAlias = _typing.Literal["_isolation", b"_isolation"]  # noqa: Y015
     _WhichOneofReturnType__lost_after_ms: _TypeAlias = _typing.Literal["lost_after_ms"]  # noqa: Y015
     _WhichOneofArgType__lost_after_ms: _TypeAlias = _typing.Literal["_lost_after_ms", b"_lost_after_ms"]  # noqa: Y015
     _WhichOneofReturnType__on_disconnect: _TypeAlias = _typing.Literal["on_disconnect"]  # noqa: Y015
     _WhichOneofArgType__on_disconnect: _TypeAlias = _typing.Literal["_on_disconnect", b"_on_disconnect"]  # noqa: Y015
     _WhichOneofReturnType__placement: _TypeAlias = _typing.Literal["placement"]  # noqa: Y015
     _WhichOneofArgType__placement: _TypeAlias = _typing.Literal["_placement", b"_placement"]  # noqa: Y015
+    _WhichOneofReturnType__together: _TypeAlias = _typing.Literal["together"]  # noqa: Y015
+    _WhichOneofArgType__together: _TypeAlias = _typing.Literal["_together", b"_together"]  # noqa: Y015
+    _WhichOneofReturnType__wasm: _TypeAlias = _typing.Literal["wasm"]  # noqa: Y015
+    _WhichOneofArgType__wasm: _TypeAlias = _typing.Literal["_wasm", b"_wasm"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__container) -> _WhichOneofReturnType__container | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__driver) -> _WhichOneofReturnType__driver | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__isolation) -> _WhichOneofReturnType__isolation | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lost_after_ms) -> _WhichOneofReturnType__lost_after_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__on_disconnect) -> _WhichOneofReturnType__on_disconnect | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__placement) -> _WhichOneofReturnType__placement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__together) -> _WhichOneofReturnType__together | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wasm) -> _WhichOneofReturnType__wasm | None: ...
 
 Global___AgentSpec: _TypeAlias = AgentSpec  # noqa: Y015
 
@@ -1432,18 +1746,28 @@ class Port(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PORT_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
     port: _builtins.int
     """0: any free port of the node's range. Otherwise this one, which then allows one such instance a node."""
+    target: _builtins.int
+    """The port inside a container; 0: the same as outside."""
+    protocol: _builtins.str
+    """tcp or udp."""
     def __init__(
         self,
         *,
         port: _builtins.int = ...,
+        target: _builtins.int = ...,
+        protocol: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_protocol", b"_protocol", "protocol", b"protocol"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["port", b"port"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_protocol", b"_protocol", "port", b"port", "protocol", b"protocol", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__protocol: _TypeAlias = _typing.Literal["protocol"]  # noqa: Y015
+    _WhichOneofArgType__protocol: _TypeAlias = _typing.Literal["_protocol", b"_protocol"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__protocol) -> _WhichOneofReturnType__protocol | None: ...
 
 Global___Port: _TypeAlias = Port  # noqa: Y015
 
@@ -1540,17 +1864,24 @@ class Stop(_message.Message):
 
     SIGNAL_FIELD_NUMBER: _builtins.int
     GRACE_MS_FIELD_NUMBER: _builtins.int
+    PRE_STOP_FIELD_NUMBER: _builtins.int
     signal: _builtins.str
     grace_ms: _builtins.int
+    """From the beginning of the stop until everything left of the instance is killed; `pre_stop` is part of it."""
+    @_builtins.property
+    def pre_stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A command that is run inside the instance before the signal is sent."""
+
     def __init__(
         self,
         *,
         signal: _builtins.str | None = ...,
         grace_ms: _builtins.int | None = ...,
+        pre_stop: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_grace_ms", b"_grace_ms", "_signal", b"_signal", "grace_ms", b"grace_ms", "signal", b"signal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grace_ms", b"_grace_ms", "_signal", b"_signal", "grace_ms", b"grace_ms", "signal", b"signal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grace_ms", b"_grace_ms", "_signal", b"_signal", "grace_ms", b"grace_ms", "pre_stop", b"pre_stop", "signal", b"signal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__grace_ms: _TypeAlias = _typing.Literal["grace_ms"]  # noqa: Y015
     _WhichOneofArgType__grace_ms: _TypeAlias = _typing.Literal["_grace_ms", b"_grace_ms"]  # noqa: Y015
@@ -1571,17 +1902,21 @@ class Logs(_message.Message):
 
     MAX_FILE_BYTES_FIELD_NUMBER: _builtins.int
     MAX_FILES_FIELD_NUMBER: _builtins.int
+    MAX_AGE_MS_FIELD_NUMBER: _builtins.int
     max_file_bytes: _builtins.int
     max_files: _builtins.int
+    max_age_ms: _builtins.int
+    """Files whose newest output is older are removed; 0: never."""
     def __init__(
         self,
         *,
         max_file_bytes: _builtins.int | None = ...,
         max_files: _builtins.int | None = ...,
+        max_age_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_file_bytes", b"_max_file_bytes", "_max_files", b"_max_files", "max_file_bytes", b"max_file_bytes", "max_files", b"max_files"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_file_bytes", b"_max_file_bytes", "_max_files", b"_max_files", "max_file_bytes", b"max_file_bytes", "max_files", b"max_files"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_file_bytes", b"_max_file_bytes", "_max_files", b"_max_files", "max_age_ms", b"max_age_ms", "max_file_bytes", b"max_file_bytes", "max_files", b"max_files"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_file_bytes: _TypeAlias = _typing.Literal["max_file_bytes"]  # noqa: Y015
     _WhichOneofArgType__max_file_bytes: _TypeAlias = _typing.Literal["_max_file_bytes", b"_max_file_bytes"]  # noqa: Y015
@@ -1601,22 +1936,594 @@ class Update(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_UNAVAILABLE_FIELD_NUMBER: _builtins.int
+    MAX_SURGE_FIELD_NUMBER: _builtins.int
+    MIN_HEALTHY_MS_FIELD_NUMBER: _builtins.int
+    ON_FAILURE_FIELD_NUMBER: _builtins.int
     max_unavailable: _builtins.int
     """Replicas that may be away at once while a new version rolls out."""
+    max_surge: _builtins.int
+    """Replicas that may run beyond the number wanted meanwhile: new ones are there before the old ones go."""
+    min_healthy_ms: _builtins.int
+    """A new replica counts once it has been ready, or has run where nothing asks for readiness, for so long."""
+    on_failure: _builtins.str
+    """halt or rollback: what follows when a replica of the new version has failed for good."""
     def __init__(
         self,
         *,
         max_unavailable: _builtins.int | None = ...,
+        max_surge: _builtins.int = ...,
+        min_healthy_ms: _builtins.int | None = ...,
+        on_failure: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable", "max_unavailable", b"max_unavailable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable", "_min_healthy_ms", b"_min_healthy_ms", "_on_failure", b"_on_failure", "max_unavailable", b"max_unavailable", "min_healthy_ms", b"min_healthy_ms", "on_failure", b"on_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable", "max_unavailable", b"max_unavailable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable", "_min_healthy_ms", b"_min_healthy_ms", "_on_failure", b"_on_failure", "max_surge", b"max_surge", "max_unavailable", b"max_unavailable", "min_healthy_ms", b"min_healthy_ms", "on_failure", b"on_failure"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_unavailable: _TypeAlias = _typing.Literal["max_unavailable"]  # noqa: Y015
     _WhichOneofArgType__max_unavailable: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable"]  # noqa: Y015
+    _WhichOneofReturnType__min_healthy_ms: _TypeAlias = _typing.Literal["min_healthy_ms"]  # noqa: Y015
+    _WhichOneofArgType__min_healthy_ms: _TypeAlias = _typing.Literal["_min_healthy_ms", b"_min_healthy_ms"]  # noqa: Y015
+    _WhichOneofReturnType__on_failure: _TypeAlias = _typing.Literal["on_failure"]  # noqa: Y015
+    _WhichOneofArgType__on_failure: _TypeAlias = _typing.Literal["_on_failure", b"_on_failure"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_unavailable) -> _WhichOneofReturnType__max_unavailable | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_healthy_ms) -> _WhichOneofReturnType__min_healthy_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_failure) -> _WhichOneofReturnType__on_failure | None: ...
 
 Global___Update: _TypeAlias = Update  # noqa: Y015
+
+@_typing.final
+class Container(_message.Message):
+    """What only containers have. The spec's `command` takes the place of the image's own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ExtraHostsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class TmpfsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SysctlsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class UlimitsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    ENTRYPOINT_FIELD_NUMBER: _builtins.int
+    PULL_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    NETWORK_FIELD_NUMBER: _builtins.int
+    HOSTNAME_FIELD_NUMBER: _builtins.int
+    EXTRA_HOSTS_FIELD_NUMBER: _builtins.int
+    DNS_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
+    READ_ONLY_FIELD_NUMBER: _builtins.int
+    TMPFS_FIELD_NUMBER: _builtins.int
+    SHM_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    SYSCTLS_FIELD_NUMBER: _builtins.int
+    ULIMITS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    INIT_FIELD_NUMBER: _builtins.int
+    TTY_FIELD_NUMBER: _builtins.int
+    image: _builtins.str
+    """name, name:tag or name@sha256:digest, registry first if not the default."""
+    pull: _builtins.str
+    """missing, always or never."""
+    credentials: _builtins.str
+    """The secret that holds `user:password` for the image's registry."""
+    network: _builtins.str
+    """bridge, host, none, or the name of a network of this namespace: its containers on one node reach each other by their
+    agents' names.
+    """
+    hostname: _builtins.str
+    read_only: _builtins.bool
+    """The container's root file system cannot be written to."""
+    shm_size_bytes: _builtins.int
+    init: _builtins.bool
+    """A small first process reaps what the program leaves behind."""
+    tty: _builtins.bool
+    @_builtins.property
+    def entrypoint(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Empty: the image's own. One empty text: none."""
+
+    @_builtins.property
+    def extra_hosts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def dns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All are dropped but these, without CAP_; `default` is the set that the engine gives by itself."""
+
+    @_builtins.property
+    def tmpfs(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Path in the container and most size (0: the engine's limit)."""
+
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the node, `/dev/x` or `/dev/x:/dev/y`."""
+
+    @_builtins.property
+    def sysctls(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def ulimits(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further groups of the user."""
+
+    def __init__(
+        self,
+        *,
+        image: _builtins.str = ...,
+        entrypoint: _abc.Iterable[_builtins.str] | None = ...,
+        pull: _builtins.str | None = ...,
+        credentials: _builtins.str | None = ...,
+        network: _builtins.str | None = ...,
+        hostname: _builtins.str = ...,
+        extra_hosts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        dns: _abc.Iterable[_builtins.str] | None = ...,
+        capabilities: _abc.Iterable[_builtins.str] | None = ...,
+        read_only: _builtins.bool = ...,
+        tmpfs: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        shm_size_bytes: _builtins.int = ...,
+        devices: _abc.Iterable[_builtins.str] | None = ...,
+        sysctls: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        ulimits: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        init: _builtins.bool | None = ...,
+        tty: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credentials", b"_credentials", "_init", b"_init", "_network", b"_network", "_pull", b"_pull", "credentials", b"credentials", "init", b"init", "network", b"network", "pull", b"pull"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credentials", b"_credentials", "_init", b"_init", "_network", b"_network", "_pull", b"_pull", "capabilities", b"capabilities", "credentials", b"credentials", "devices", b"devices", "dns", b"dns", "entrypoint", b"entrypoint", "extra_hosts", b"extra_hosts", "groups", b"groups", "hostname", b"hostname", "image", b"image", "init", b"init", "network", b"network", "pull", b"pull", "read_only", b"read_only", "shm_size_bytes", b"shm_size_bytes", "sysctls", b"sysctls", "tmpfs", b"tmpfs", "tty", b"tty", "ulimits", b"ulimits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__credentials: _TypeAlias = _typing.Literal["credentials"]  # noqa: Y015
+    _WhichOneofArgType__credentials: _TypeAlias = _typing.Literal["_credentials", b"_credentials"]  # noqa: Y015
+    _WhichOneofReturnType__init: _TypeAlias = _typing.Literal["init"]  # noqa: Y015
+    _WhichOneofArgType__init: _TypeAlias = _typing.Literal["_init", b"_init"]  # noqa: Y015
+    _WhichOneofReturnType__network: _TypeAlias = _typing.Literal["network"]  # noqa: Y015
+    _WhichOneofArgType__network: _TypeAlias = _typing.Literal["_network", b"_network"]  # noqa: Y015
+    _WhichOneofReturnType__pull: _TypeAlias = _typing.Literal["pull"]  # noqa: Y015
+    _WhichOneofArgType__pull: _TypeAlias = _typing.Literal["_pull", b"_pull"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credentials) -> _WhichOneofReturnType__credentials | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__init) -> _WhichOneofReturnType__init | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__network) -> _WhichOneofReturnType__network | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pull) -> _WhichOneofReturnType__pull | None: ...
+
+Global___Container: _TypeAlias = Container  # noqa: Y015
+
+@_typing.final
+class Wasm(_message.Message):
+    """For the driver `wasm`. The spec's `command` holds the module's arguments after its name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODULE_FIELD_NUMBER: _builtins.int
+    module: _builtins.str
+    """A file: in the instance's directory, where `artifacts` land, or an absolute path of the node."""
+    def __init__(
+        self,
+        *,
+        module: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["module", b"module"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Wasm: _TypeAlias = Wasm  # noqa: Y015
+
+@_typing.final
+class Sandbox(_message.Message):
+    """For the driver `process` with isolation `sandbox`: its own view of the machine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    WRITABLE_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    network: _builtins.bool
+    """False: no network but a loopback of its own."""
+    @_builtins.property
+    def writable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Absolute paths of the node that it may write to, besides its own directory and /tmp."""
+
+    @_builtins.property
+    def hidden(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Absolute paths that are empty to it, besides /root, /home and where the node keeps its own."""
+
+    def __init__(
+        self,
+        *,
+        network: _builtins.bool | None = ...,
+        writable: _abc.Iterable[_builtins.str] | None = ...,
+        hidden: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_network", b"_network", "network", b"network"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_network", b"_network", "hidden", b"hidden", "network", b"network", "writable", b"writable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__network: _TypeAlias = _typing.Literal["network"]  # noqa: Y015
+    _WhichOneofArgType__network: _TypeAlias = _typing.Literal["_network", b"_network"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__network) -> _WhichOneofReturnType__network | None: ...
+
+Global___Sandbox: _TypeAlias = Sandbox  # noqa: Y015
+
+@_typing.final
+class Artifact(_message.Message):
+    """A file or archive that is in the instance's directory before it starts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    UNPACK_FIELD_NUMBER: _builtins.int
+    EXECUTABLE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """A URL, or the digest of a blob of the fabric's own store."""
+    checksum: _builtins.str
+    """sha256:<64 hex digits>: what a URL must give."""
+    path: _builtins.str
+    unpack: _builtins.bool
+    """A tar archive (plain, gz, bz2, xz) or a zip."""
+    executable: _builtins.bool
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        checksum: _builtins.str | None = ...,
+        path: _builtins.str = ...,
+        unpack: _builtins.bool = ...,
+        executable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_checksum", b"_checksum", "checksum", b"checksum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checksum", b"_checksum", "checksum", b"checksum", "executable", b"executable", "path", b"path", "source", b"source", "unpack", b"unpack"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__checksum: _TypeAlias = _typing.Literal["checksum"]  # noqa: Y015
+    _WhichOneofArgType__checksum: _TypeAlias = _typing.Literal["_checksum", b"_checksum"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__checksum) -> _WhichOneofReturnType__checksum | None: ...
+
+Global___Artifact: _TypeAlias = Artifact  # noqa: Y015
+
+@_typing.final
+class Volume(_message.Message):
+    """A directory that outlives the instance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    READ_ONLY_FIELD_NUMBER: _builtins.int
+    ON_MOVE_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    source: _builtins.str
+    """An absolute path of the node; empty: a volume that the node keeps under `name`."""
+    name: _builtins.str
+    read_only: _builtins.bool
+    on_move: _builtins.str
+    """stay or empty; left out: stay for the node's own volumes, empty for paths."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        source: _builtins.str = ...,
+        name: _builtins.str | None = ...,
+        read_only: _builtins.bool = ...,
+        on_move: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_on_move", b"_on_move", "name", b"name", "on_move", b"on_move"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_on_move", b"_on_move", "name", b"name", "on_move", b"on_move", "read_only", b"read_only", "source", b"source", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__on_move: _TypeAlias = _typing.Literal["on_move"]  # noqa: Y015
+    _WhichOneofArgType__on_move: _TypeAlias = _typing.Literal["_on_move", b"_on_move"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_move) -> _WhichOneofReturnType__on_move | None: ...
+
+Global___Volume: _TypeAlias = Volume  # noqa: Y015
+
+@_typing.final
+class SecretUse(_message.Message):
+    """How an instance is given a secret: as a variable, as a file on tmpfs, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    ON_CHANGE_FIELD_NUMBER: _builtins.int
+    environment: _builtins.str
+    file: _builtins.str
+    mode: _builtins.str
+    on_change: _builtins.str
+    """keep, replace, restart, or a signal."""
+    def __init__(
+        self,
+        *,
+        environment: _builtins.str | None = ...,
+        file: _builtins.str = ...,
+        mode: _builtins.str | None = ...,
+        on_change: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_environment", b"_environment", "_mode", b"_mode", "_on_change", b"_on_change", "environment", b"environment", "mode", b"mode", "on_change", b"on_change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_environment", b"_environment", "_mode", b"_mode", "_on_change", b"_on_change", "environment", b"environment", "file", b"file", "mode", b"mode", "on_change", b"on_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__environment: _TypeAlias = _typing.Literal["environment"]  # noqa: Y015
+    _WhichOneofArgType__environment: _TypeAlias = _typing.Literal["_environment", b"_environment"]  # noqa: Y015
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
+    _WhichOneofReturnType__on_change: _TypeAlias = _typing.Literal["on_change"]  # noqa: Y015
+    _WhichOneofArgType__on_change: _TypeAlias = _typing.Literal["_on_change", b"_on_change"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__environment) -> _WhichOneofReturnType__environment | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_change) -> _WhichOneofReturnType__on_change | None: ...
+
+Global___SecretUse: _TypeAlias = SecretUse  # noqa: Y015
+
+@_typing.final
+class ConfigUse(_message.Message):
+    """How an instance is given a piece of configuration that the fabric holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    ON_CHANGE_FIELD_NUMBER: _builtins.int
+    environment: _builtins.str
+    file: _builtins.str
+    mode: _builtins.str
+    on_change: _builtins.str
+    def __init__(
+        self,
+        *,
+        environment: _builtins.str | None = ...,
+        file: _builtins.str = ...,
+        mode: _builtins.str | None = ...,
+        on_change: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_environment", b"_environment", "_mode", b"_mode", "_on_change", b"_on_change", "environment", b"environment", "mode", b"mode", "on_change", b"on_change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_environment", b"_environment", "_mode", b"_mode", "_on_change", b"_on_change", "environment", b"environment", "file", b"file", "mode", b"mode", "on_change", b"on_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__environment: _TypeAlias = _typing.Literal["environment"]  # noqa: Y015
+    _WhichOneofArgType__environment: _TypeAlias = _typing.Literal["_environment", b"_environment"]  # noqa: Y015
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
+    _WhichOneofReturnType__on_change: _TypeAlias = _typing.Literal["on_change"]  # noqa: Y015
+    _WhichOneofArgType__on_change: _TypeAlias = _typing.Literal["_on_change", b"_on_change"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__environment) -> _WhichOneofReturnType__environment | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_change) -> _WhichOneofReturnType__on_change | None: ...
+
+Global___ConfigUse: _TypeAlias = ConfigUse  # noqa: Y015
+
+@_typing.final
+class Probes(_message.Message):
+    """How a node finds out whether an instance is well."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STARTUP_FIELD_NUMBER: _builtins.int
+    READINESS_FIELD_NUMBER: _builtins.int
+    LIVENESS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def startup(self) -> Global___Probe: ...
+    @_builtins.property
+    def readiness(self) -> Global___Probe: ...
+    @_builtins.property
+    def liveness(self) -> Global___Probe: ...
+    def __init__(
+        self,
+        *,
+        startup: Global___Probe | None = ...,
+        readiness: Global___Probe | None = ...,
+        liveness: Global___Probe | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_liveness", b"_liveness", "_readiness", b"_readiness", "_startup", b"_startup", "liveness", b"liveness", "readiness", b"readiness", "startup", b"startup"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_liveness", b"_liveness", "_readiness", b"_readiness", "_startup", b"_startup", "liveness", b"liveness", "readiness", b"readiness", "startup", b"startup"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__liveness: _TypeAlias = _typing.Literal["liveness"]  # noqa: Y015
+    _WhichOneofArgType__liveness: _TypeAlias = _typing.Literal["_liveness", b"_liveness"]  # noqa: Y015
+    _WhichOneofReturnType__readiness: _TypeAlias = _typing.Literal["readiness"]  # noqa: Y015
+    _WhichOneofArgType__readiness: _TypeAlias = _typing.Literal["_readiness", b"_readiness"]  # noqa: Y015
+    _WhichOneofReturnType__startup: _TypeAlias = _typing.Literal["startup"]  # noqa: Y015
+    _WhichOneofArgType__startup: _TypeAlias = _typing.Literal["_startup", b"_startup"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__liveness) -> _WhichOneofReturnType__liveness | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__readiness) -> _WhichOneofReturnType__readiness | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__startup) -> _WhichOneofReturnType__startup | None: ...
+
+Global___Probes: _TypeAlias = Probes  # noqa: Y015
+
+@_typing.final
+class Probe(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    INITIAL_DELAY_MS_FIELD_NUMBER: _builtins.int
+    INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    FAILURE_THRESHOLD_FIELD_NUMBER: _builtins.int
+    SUCCESS_THRESHOLD_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """http, tcp, exec or grpc."""
+    port: _builtins.str
+    path: _builtins.str
+    service: _builtins.str
+    initial_delay_ms: _builtins.int
+    interval_ms: _builtins.int
+    timeout_ms: _builtins.int
+    failure_threshold: _builtins.int
+    success_threshold: _builtins.int
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        port: _builtins.str | None = ...,
+        path: _builtins.str | None = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        command: _abc.Iterable[_builtins.str] | None = ...,
+        service: _builtins.str = ...,
+        initial_delay_ms: _builtins.int = ...,
+        interval_ms: _builtins.int | None = ...,
+        timeout_ms: _builtins.int | None = ...,
+        failure_threshold: _builtins.int | None = ...,
+        success_threshold: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_threshold", b"_failure_threshold", "_interval_ms", b"_interval_ms", "_path", b"_path", "_port", b"_port", "_success_threshold", b"_success_threshold", "_timeout_ms", b"_timeout_ms", "failure_threshold", b"failure_threshold", "interval_ms", b"interval_ms", "path", b"path", "port", b"port", "success_threshold", b"success_threshold", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_threshold", b"_failure_threshold", "_interval_ms", b"_interval_ms", "_path", b"_path", "_port", b"_port", "_success_threshold", b"_success_threshold", "_timeout_ms", b"_timeout_ms", "command", b"command", "failure_threshold", b"failure_threshold", "headers", b"headers", "initial_delay_ms", b"initial_delay_ms", "interval_ms", b"interval_ms", "path", b"path", "port", b"port", "service", b"service", "success_threshold", b"success_threshold", "timeout_ms", b"timeout_ms", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__failure_threshold: _TypeAlias = _typing.Literal["failure_threshold"]  # noqa: Y015
+    _WhichOneofArgType__failure_threshold: _TypeAlias = _typing.Literal["_failure_threshold", b"_failure_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__interval_ms: _TypeAlias = _typing.Literal["interval_ms"]  # noqa: Y015
+    _WhichOneofArgType__interval_ms: _TypeAlias = _typing.Literal["_interval_ms", b"_interval_ms"]  # noqa: Y015
+    _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
+    _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015
+    _WhichOneofReturnType__port: _TypeAlias = _typing.Literal["port"]  # noqa: Y015
+    _WhichOneofArgType__port: _TypeAlias = _typing.Literal["_port", b"_port"]  # noqa: Y015
+    _WhichOneofReturnType__success_threshold: _TypeAlias = _typing.Literal["success_threshold"]  # noqa: Y015
+    _WhichOneofArgType__success_threshold: _TypeAlias = _typing.Literal["_success_threshold", b"_success_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__timeout_ms: _TypeAlias = _typing.Literal["timeout_ms"]  # noqa: Y015
+    _WhichOneofArgType__timeout_ms: _TypeAlias = _typing.Literal["_timeout_ms", b"_timeout_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_threshold) -> _WhichOneofReturnType__failure_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_ms) -> _WhichOneofReturnType__interval_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__path) -> _WhichOneofReturnType__path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__port) -> _WhichOneofReturnType__port | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__success_threshold) -> _WhichOneofReturnType__success_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout_ms) -> _WhichOneofReturnType__timeout_ms | None: ...
+
+Global___Probe: _TypeAlias = Probe  # noqa: Y015
 
 @_typing.final
 class JobSpec(_message.Message):
@@ -1685,6 +2592,109 @@ class JobSpec(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OptionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class VolumesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Volume: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Volume | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SecretsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___SecretUse: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___SecretUse | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ConfigsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___ConfigUse: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___ConfigUse | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class NeedsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DRIVER_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
@@ -1701,6 +2711,18 @@ class JobSpec(_message.Message):
     ON_DISCONNECT_FIELD_NUMBER: _builtins.int
     LOST_AFTER_MS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    WASM_FIELD_NUMBER: _builtins.int
+    ISOLATION_FIELD_NUMBER: _builtins.int
+    SANDBOX_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    ARTIFACTS_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    CONFIGS_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
+    TOGETHER_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
     """Lower-case letters, digits, inner hyphens; 1 to 40."""
     working_directory: _builtins.str
@@ -1712,6 +2734,10 @@ class JobSpec(_message.Message):
     """
     lost_after_ms: _builtins.int
     """From unreachable to lost; left out: the fabric's setting."""
+    isolation: _builtins.str
+    """What the driver `process` has to give, none or sandbox; a node that cannot is not chosen."""
+    together: _builtins.str
+    """Instances of a namespace with the same word here are placed on one node."""
     @_builtins.property
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Program and arguments; `${NAME}` is replaced from the instance's environment, `$$` is a dollar."""
@@ -1734,6 +2760,34 @@ class JobSpec(_message.Message):
     def logs(self) -> Global___Logs: ...
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def container(self) -> Global___Container:
+        """For the driver `docker`."""
+
+    @_builtins.property
+    def wasm(self) -> Global___Wasm:
+        """For the driver `wasm`."""
+
+    @_builtins.property
+    def sandbox(self) -> Global___Sandbox: ...
+    @_builtins.property
+    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For drivers that others ship."""
+
+    @_builtins.property
+    def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Artifact]: ...
+    @_builtins.property
+    def volumes(self) -> _containers.MessageMap[_builtins.str, Global___Volume]: ...
+    @_builtins.property
+    def secrets(self) -> _containers.MessageMap[_builtins.str, Global___SecretUse]: ...
+    @_builtins.property
+    def configs(self) -> _containers.MessageMap[_builtins.str, Global___ConfigUse]: ...
+    @_builtins.property
+    def health(self) -> Global___Probes: ...
+    @_builtins.property
+    def needs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Agents and jobs of the namespace that have to be so before an instance is placed: started, ready or completed."""
+
     def __init__(
         self,
         *,
@@ -1753,27 +2807,55 @@ class JobSpec(_message.Message):
         on_disconnect: _builtins.str | None = ...,
         lost_after_ms: _builtins.int | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        container: Global___Container | None = ...,
+        wasm: Global___Wasm | None = ...,
+        isolation: _builtins.str | None = ...,
+        sandbox: Global___Sandbox | None = ...,
+        options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        artifacts: _abc.Iterable[Global___Artifact] | None = ...,
+        volumes: _abc.Mapping[_builtins.str, Global___Volume] | None = ...,
+        secrets: _abc.Mapping[_builtins.str, Global___SecretUse] | None = ...,
+        configs: _abc.Mapping[_builtins.str, Global___ConfigUse] | None = ...,
+        health: Global___Probes | None = ...,
+        needs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        together: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_driver", b"_driver", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "driver", b"driver", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "on_disconnect", b"on_disconnect", "placement", b"placement", "resources", b"resources", "restart", b"restart", "stop", b"stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "container", b"container", "driver", b"driver", "health", b"health", "isolation", b"isolation", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "on_disconnect", b"on_disconnect", "placement", b"placement", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "stop", b"stop", "together", b"together", "wasm", b"wasm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_driver", b"_driver", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "command", b"command", "constraints", b"constraints", "driver", b"driver", "environment", b"environment", "labels", b"labels", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "on_disconnect", b"on_disconnect", "placement", b"placement", "ports", b"ports", "resources", b"resources", "restart", b"restart", "stop", b"stop", "user", b"user", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "artifacts", b"artifacts", "command", b"command", "configs", b"configs", "constraints", b"constraints", "container", b"container", "driver", b"driver", "environment", b"environment", "health", b"health", "isolation", b"isolation", "labels", b"labels", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "needs", b"needs", "on_disconnect", b"on_disconnect", "options", b"options", "placement", b"placement", "ports", b"ports", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "secrets", b"secrets", "stop", b"stop", "together", b"together", "user", b"user", "volumes", b"volumes", "wasm", b"wasm", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__container: _TypeAlias = _typing.Literal["container"]  # noqa: Y015
+    _WhichOneofArgType__container: _TypeAlias = _typing.Literal["_container", b"_container"]  # noqa: Y015
     _WhichOneofReturnType__driver: _TypeAlias = _typing.Literal["driver"]  # noqa: Y015
     _WhichOneofArgType__driver: _TypeAlias = _typing.Literal["_driver", b"_driver"]  # noqa: Y015
+    _WhichOneofReturnType__isolation: _TypeAlias = _typing.Literal["isolation"]  # noqa: Y015
+    _WhichOneofArgType__isolation: _TypeAlias = _typing.Literal["_isolation", b"_isolation"]  # noqa: Y015
     _WhichOneofReturnType__lost_after_ms: _TypeAlias = _typing.Literal["lost_after_ms"]  # noqa: Y015
     _WhichOneofArgType__lost_after_ms: _TypeAlias = _typing.Literal["_lost_after_ms", b"_lost_after_ms"]  # noqa: Y015
     _WhichOneofReturnType__on_disconnect: _TypeAlias = _typing.Literal["on_disconnect"]  # noqa: Y015
     _WhichOneofArgType__on_disconnect: _TypeAlias = _typing.Literal["_on_disconnect", b"_on_disconnect"]  # noqa: Y015
     _WhichOneofReturnType__placement: _TypeAlias = _typing.Literal["placement"]  # noqa: Y015
     _WhichOneofArgType__placement: _TypeAlias = _typing.Literal["_placement", b"_placement"]  # noqa: Y015
+    _WhichOneofReturnType__together: _TypeAlias = _typing.Literal["together"]  # noqa: Y015
+    _WhichOneofArgType__together: _TypeAlias = _typing.Literal["_together", b"_together"]  # noqa: Y015
+    _WhichOneofReturnType__wasm: _TypeAlias = _typing.Literal["wasm"]  # noqa: Y015
+    _WhichOneofArgType__wasm: _TypeAlias = _typing.Literal["_wasm", b"_wasm"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__container) -> _WhichOneofReturnType__container | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__driver) -> _WhichOneofReturnType__driver | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__isolation) -> _WhichOneofReturnType__isolation | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lost_after_ms) -> _WhichOneofReturnType__lost_after_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__on_disconnect) -> _WhichOneofReturnType__on_disconnect | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__placement) -> _WhichOneofReturnType__placement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__together) -> _WhichOneofReturnType__together | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wasm) -> _WhichOneofReturnType__wasm | None: ...
 
 Global___JobSpec: _TypeAlias = JobSpec  # noqa: Y015
 
@@ -2476,13 +3558,16 @@ class Driver(_message.Message):
     HEALTHY_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     ENFORCES_FIELD_NUMBER: _builtins.int
+    ABSENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     healthy: _builtins.bool
     detail: _builtins.str
+    absent: _builtins.bool
+    """Not healthy only because what it needs is not installed there, and nobody said that it should be."""
     @_builtins.property
     def enforces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Of: cpu, memory, pids."""
+        """Of: cpu, memory, pids, sandbox."""
 
     def __init__(
         self,
@@ -2492,10 +3577,11 @@ class Driver(_message.Message):
         healthy: _builtins.bool = ...,
         detail: _builtins.str = ...,
         enforces: _abc.Iterable[_builtins.str] | None = ...,
+        absent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "enforces", b"enforces", "healthy", b"healthy", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "detail", b"detail", "enforces", b"enforces", "healthy", b"healthy", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2705,12 +3791,14 @@ class Rollout(_message.Message):
     ASKED_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
     HALTED_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     asked: _builtins.int
     """Replicas that have been looked at, of `replicas`: each has the version, or has been asked to make room for it."""
     replicas: _builtins.int
     halted: _builtins.str
     """Why it goes no further by itself, and what would help; empty while it goes on."""
+    paused: _builtins.bool
     def __init__(
         self,
         *,
@@ -2718,14 +3806,83 @@ class Rollout(_message.Message):
         asked: _builtins.int = ...,
         replicas: _builtins.int = ...,
         halted: _builtins.str = ...,
+        paused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "halted", b"halted", "replicas", b"replicas", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "halted", b"halted", "paused", b"paused", "replicas", b"replicas", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rollout: _TypeAlias = Rollout  # noqa: Y015
+
+@_typing.final
+class RolloutStatus(_message.Message):
+    """How far an agent's newest version has come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    UPDATED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_FIELD_NUMBER: _builtins.int
+    STARTED_MS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    namespace: _builtins.str
+    version: _builtins.int
+    reason: _builtins.str
+    """deployed, updated, restarted or rolled-back."""
+    source: _builtins.int
+    """Of one that was rolled back: the version whose spec it has again."""
+    verdict: _builtins.str
+    """progressing, paused, halted, rolled-back, stopped or done."""
+    cause: _builtins.str
+    """Why it is halted, or was rolled back by the fabric itself."""
+    replicas: _builtins.int
+    asked: _builtins.int
+    """Replicas that have been looked at."""
+    updated: _builtins.int
+    """Replicas that run in this version."""
+    available: _builtins.int
+    """Replicas that are available, in whichever version."""
+    superseded: _builtins.int
+    """Instances that run on until the next generation of their slot is available."""
+    started_ms: _builtins.int
+    revision: _builtins.int
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        version: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        source: _builtins.int = ...,
+        verdict: _builtins.str = ...,
+        cause: _builtins.str = ...,
+        replicas: _builtins.int = ...,
+        asked: _builtins.int = ...,
+        updated: _builtins.int = ...,
+        available: _builtins.int = ...,
+        superseded: _builtins.int = ...,
+        started_ms: _builtins.int = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "asked", b"asked", "available", b"available", "cause", b"cause", "namespace", b"namespace", "reason", b"reason", "replicas", b"replicas", "revision", b"revision", "source", b"source", "started_ms", b"started_ms", "superseded", b"superseded", "updated", b"updated", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutStatus: _TypeAlias = RolloutStatus  # noqa: Y015
 
 @_typing.final
 class Agent(_message.Message):
@@ -2981,14 +4138,25 @@ class AgentVersion(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     CREATED_MS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     current: _builtins.bool
     reason: _builtins.str
-    """deployed, updated or restarted."""
+    """deployed, updated, restarted or rolled-back."""
     principal: _builtins.str
     created_ms: _builtins.int
+    source: _builtins.int
+    """Of one that was rolled back: the version whose spec it has again."""
+    cause: _builtins.str
+    """Why the fabric rolled back by itself; empty where somebody asked."""
     @_builtins.property
     def spec(self) -> Global___AgentSpec: ...
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
+        """From the version before it that is kept."""
+
     def __init__(
         self,
         *,
@@ -2998,10 +4166,13 @@ class AgentVersion(_message.Message):
         reason: _builtins.str = ...,
         principal: _builtins.str = ...,
         created_ms: _builtins.int = ...,
+        source: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        differences: _abc.Iterable[Global___Difference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_ms", b"created_ms", "current", b"current", "number", b"number", "principal", b"principal", "reason", b"reason", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "created_ms", b"created_ms", "current", b"current", "differences", b"differences", "number", b"number", "principal", b"principal", "reason", b"reason", "source", b"source", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3166,6 +4337,7 @@ class Instance(_message.Message):
     STARTED_MS_FIELD_NUMBER: _builtins.int
     CORRELATION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    HEALTH_MESSAGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -3207,6 +4379,8 @@ class Instance(_message.Message):
     """Of the request that led here."""
     revision: _builtins.int
     """Its own last."""
+    health_message: _builtins.str
+    """Why it is unhealthy."""
     @_builtins.property
     def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
@@ -3262,10 +4436,11 @@ class Instance(_message.Message):
         started_ms: _builtins.int = ...,
         correlation: _builtins.str = ...,
         revision: _builtins.int = ...,
+        health_message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "previous_exit", b"previous_exit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "exit", b"exit", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "id", b"id", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "exit", b"exit", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3871,6 +5046,52 @@ class InstanceChanged(_message.Message):
 Global___InstanceChanged: _TypeAlias = InstanceChanged  # noqa: Y015
 
 @_typing.final
+class InstanceMigrated(_message.Message):
+    """The answer to a request to move one replica."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    FOLLOWING_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Name of the node that it goes to."""
+    change: _builtins.str
+    revision: _builtins.int
+    dry_run: _builtins.bool
+    replayed: _builtins.bool
+    @_builtins.property
+    def instance(self) -> Global___Instance:
+        """The one that is moved; it runs on for now."""
+
+    @_builtins.property
+    def following(self) -> Global___Instance:
+        """Its next generation."""
+
+    def __init__(
+        self,
+        *,
+        instance: Global___Instance | None = ...,
+        following: Global___Instance | None = ...,
+        node: _builtins.str = ...,
+        change: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["following", b"following", "instance", b"instance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "dry_run", b"dry_run", "following", b"following", "instance", b"instance", "node", b"node", "replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstanceMigrated: _TypeAlias = InstanceMigrated  # noqa: Y015
+
+@_typing.final
 class LogChunk(_message.Message):
     """A piece of an instance's output. Bytes that are no UTF-8 are shown as U+FFFD."""
 
@@ -4029,3 +5250,439 @@ class EventBatch(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EventBatch: _TypeAlias = EventBatch  # noqa: Y015
+
+@_typing.final
+class ListSecretsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    limit: _builtins.int
+    namespace: _builtins.str
+    """Only of this namespace; empty: of all."""
+    @_builtins.property
+    def options(self) -> Global___ReadOptions: ...
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        limit: _builtins.int | None = ...,
+        namespace: _builtins.str = ...,
+        options: Global___ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "cursor", b"cursor", "limit", b"limit", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___ListSecretsRequest: _TypeAlias = ListSecretsRequest  # noqa: Y015
+
+@_typing.final
+class GetSecretRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    @_builtins.property
+    def options(self) -> Global___ReadOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        options: Global___ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSecretRequest: _TypeAlias = GetSecretRequest  # noqa: Y015
+
+@_typing.final
+class SetSecretRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    data: _builtins.str
+    """In base64."""
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        data: _builtins.str = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSecretRequest: _TypeAlias = SetSecretRequest  # noqa: Y015
+
+@_typing.final
+class RemoveSecretRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveSecretRequest: _TypeAlias = RemoveSecretRequest  # noqa: Y015
+
+@_typing.final
+class SecretList(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    next_cursor: _builtins.str
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Secret]: ...
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___Secret] | None = ...,
+        revision: _builtins.int = ...,
+        next_cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "next_cursor", b"next_cursor", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecretList: _TypeAlias = SecretList  # noqa: Y015
+
+@_typing.final
+class SecretChanged(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    change: _builtins.str
+    """created, updated, unchanged or deleted."""
+    revision: _builtins.int
+    dry_run: _builtins.bool
+    replayed: _builtins.bool
+    @_builtins.property
+    def secret(self) -> Global___Secret: ...
+    def __init__(
+        self,
+        *,
+        secret: Global___Secret | None = ...,
+        change: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "dry_run", b"dry_run", "replayed", b"replayed", "revision", b"revision", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecretChanged: _TypeAlias = SecretChanged  # noqa: Y015
+
+@_typing.final
+class Secret(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CREATED_MS_FIELD_NUMBER: _builtins.int
+    CHANGED_MS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    USED_BY_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    version: _builtins.int
+    size_bytes: _builtins.int
+    created_ms: _builtins.int
+    changed_ms: _builtins.int
+    revision: _builtins.int
+    @_builtins.property
+    def used_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Agents and jobs whose present specs name it."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        created_ms: _builtins.int = ...,
+        changed_ms: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        used_by: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_ms", b"changed_ms", "created_ms", b"created_ms", "name", b"name", "namespace", b"namespace", "revision", b"revision", "size_bytes", b"size_bytes", "used_by", b"used_by", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Secret: _TypeAlias = Secret  # noqa: Y015
+
+@_typing.final
+class ListConfigsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    limit: _builtins.int
+    namespace: _builtins.str
+    """Only of this namespace; empty: of all."""
+    @_builtins.property
+    def options(self) -> Global___ReadOptions: ...
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        limit: _builtins.int | None = ...,
+        namespace: _builtins.str = ...,
+        options: Global___ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "cursor", b"cursor", "limit", b"limit", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___ListConfigsRequest: _TypeAlias = ListConfigsRequest  # noqa: Y015
+
+@_typing.final
+class GetConfigRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    @_builtins.property
+    def options(self) -> Global___ReadOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        options: Global___ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConfigRequest: _TypeAlias = GetConfigRequest  # noqa: Y015
+
+@_typing.final
+class SetConfigRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    data: _builtins.str
+    """In base64."""
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        data: _builtins.str = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetConfigRequest: _TypeAlias = SetConfigRequest  # noqa: Y015
+
+@_typing.final
+class RemoveConfigRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveConfigRequest: _TypeAlias = RemoveConfigRequest  # noqa: Y015
+
+@_typing.final
+class ConfigList(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    next_cursor: _builtins.str
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Config]: ...
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___Config] | None = ...,
+        revision: _builtins.int = ...,
+        next_cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "next_cursor", b"next_cursor", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigList: _TypeAlias = ConfigList  # noqa: Y015
+
+@_typing.final
+class ConfigChanged(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    change: _builtins.str
+    """created, updated, unchanged or deleted."""
+    revision: _builtins.int
+    dry_run: _builtins.bool
+    replayed: _builtins.bool
+    @_builtins.property
+    def config(self) -> Global___Config: ...
+    def __init__(
+        self,
+        *,
+        config: Global___Config | None = ...,
+        change: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "config", b"config", "dry_run", b"dry_run", "replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigChanged: _TypeAlias = ConfigChanged  # noqa: Y015
+
+@_typing.final
+class Config(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CREATED_MS_FIELD_NUMBER: _builtins.int
+    CHANGED_MS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    USED_BY_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    version: _builtins.int
+    size_bytes: _builtins.int
+    created_ms: _builtins.int
+    changed_ms: _builtins.int
+    revision: _builtins.int
+    data: _builtins.str
+    """The value, in base64."""
+    @_builtins.property
+    def used_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Agents and jobs whose present specs name it."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        created_ms: _builtins.int = ...,
+        changed_ms: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        used_by: _abc.Iterable[_builtins.str] | None = ...,
+        data: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_ms", b"changed_ms", "created_ms", b"created_ms", "data", b"data", "name", b"name", "namespace", b"namespace", "revision", b"revision", "size_bytes", b"size_bytes", "used_by", b"used_by", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Config: _TypeAlias = Config  # noqa: Y015

@@ -79,6 +79,46 @@ class FabricServiceStub:
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_fabric__pb2.TokenRevoked.FromString,
                 _registered_method=True)
+        self.ListSecrets = channel.unary_unary(
+                '/omnitide.v1.FabricService/ListSecrets',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListSecretsRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.SecretList.FromString,
+                _registered_method=True)
+        self.GetSecret = channel.unary_unary(
+                '/omnitide.v1.FabricService/GetSecret',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.GetSecretRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.Secret.FromString,
+                _registered_method=True)
+        self.SetSecret = channel.unary_unary(
+                '/omnitide.v1.FabricService/SetSecret',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.SetSecretRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.SecretChanged.FromString,
+                _registered_method=True)
+        self.RemoveSecret = channel.unary_unary(
+                '/omnitide.v1.FabricService/RemoveSecret',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.RemoveSecretRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.SecretChanged.FromString,
+                _registered_method=True)
+        self.ListConfigs = channel.unary_unary(
+                '/omnitide.v1.FabricService/ListConfigs',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListConfigsRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.ConfigList.FromString,
+                _registered_method=True)
+        self.GetConfig = channel.unary_unary(
+                '/omnitide.v1.FabricService/GetConfig',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.GetConfigRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.Config.FromString,
+                _registered_method=True)
+        self.SetConfig = channel.unary_unary(
+                '/omnitide.v1.FabricService/SetConfig',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.SetConfigRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.FromString,
+                _registered_method=True)
+        self.RemoveConfig = channel.unary_unary(
+                '/omnitide.v1.FabricService/RemoveConfig',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.RemoveConfigRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.FromString,
+                _registered_method=True)
         self.ListNodes = channel.unary_unary(
                 '/omnitide.v1.FabricService/ListNodes',
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListNodesRequest.SerializeToString,
@@ -133,6 +173,26 @@ class FabricServiceStub:
                 '/omnitide.v1.FabricService/RestartAgent',
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.RestartAgentRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_fabric__pb2.AgentChanged.FromString,
+                _registered_method=True)
+        self.RollBackAgent = channel.unary_unary(
+                '/omnitide.v1.FabricService/RollBackAgent',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.RollBackAgentRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.AgentChanged.FromString,
+                _registered_method=True)
+        self.PauseRollout = channel.unary_unary(
+                '/omnitide.v1.FabricService/PauseRollout',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.PauseRolloutRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.AgentChanged.FromString,
+                _registered_method=True)
+        self.ResumeRollout = channel.unary_unary(
+                '/omnitide.v1.FabricService/ResumeRollout',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.ResumeRolloutRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.AgentChanged.FromString,
+                _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/omnitide.v1.FabricService/GetRollout',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.RolloutStatus.FromString,
                 _registered_method=True)
         self.StopAgent = channel.unary_unary(
                 '/omnitide.v1.FabricService/StopAgent',
@@ -198,6 +258,11 @@ class FabricServiceStub:
                 '/omnitide.v1.FabricService/RestartInstance',
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.RestartInstanceRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_fabric__pb2.InstanceChanged.FromString,
+                _registered_method=True)
+        self.MigrateInstance = channel.unary_unary(
+                '/omnitide.v1.FabricService/MigrateInstance',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.MigrateInstanceRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.InstanceMigrated.FromString,
                 _registered_method=True)
         self.ExplainInstance = channel.unary_unary(
                 '/omnitide.v1.FabricService/ExplainInstance',
@@ -287,6 +352,62 @@ class FabricServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSecrets(self, request, context):
+        """List the secrets, without their values.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSecret(self, request, context):
+        """Show a secret: its version, and who uses it. Its value is in no answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSecret(self, request, context):
+        """Give a secret a value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveSecret(self, request, context):
+        """Erase a secret: its key is destroyed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListConfigs(self, request, context):
+        """List the configs, without their values.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConfig(self, request, context):
+        """Show a config and its value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetConfig(self, request, context):
+        """Give a config a value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveConfig(self, request, context):
+        """Remove a config.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListNodes(self, request, context):
         """List the nodes, in order of name.
         """
@@ -359,6 +480,34 @@ class FabricServiceServicer:
 
     def RestartAgent(self, request, context):
         """Replace every replica, a few at a time, by a new one of the same spec.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackAgent(self, request, context):
+        """Give an agent the spec of an earlier version again, as a new version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRollout(self, request, context):
+        """Keep a rollout from going on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRollout(self, request, context):
+        """Let a paused rollout go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRollout(self, request, context):
+        """Show how far an agent's newest version has come, with one verdict.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -455,6 +604,13 @@ class FabricServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MigrateInstance(self, request, context):
+        """Start the next generation of a replica on another node, and stop it once that is available.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainInstance(self, request, context):
         """Say why an instance is as it is.
         """
@@ -531,6 +687,46 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RevokeTokenRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_fabric__pb2.TokenRevoked.SerializeToString,
             ),
+            'ListSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSecrets,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ListSecretsRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.SecretList.SerializeToString,
+            ),
+            'GetSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSecret,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.GetSecretRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.Secret.SerializeToString,
+            ),
+            'SetSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSecret,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.SetSecretRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.SecretChanged.SerializeToString,
+            ),
+            'RemoveSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSecret,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RemoveSecretRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.SecretChanged.SerializeToString,
+            ),
+            'ListConfigs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConfigs,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ListConfigsRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.ConfigList.SerializeToString,
+            ),
+            'GetConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConfig,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.GetConfigRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.Config.SerializeToString,
+            ),
+            'SetConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetConfig,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.SetConfigRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.SerializeToString,
+            ),
+            'RemoveConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveConfig,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RemoveConfigRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.SerializeToString,
+            ),
             'ListNodes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNodes,
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ListNodesRequest.FromString,
@@ -585,6 +781,26 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     servicer.RestartAgent,
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RestartAgentRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_fabric__pb2.AgentChanged.SerializeToString,
+            ),
+            'RollBackAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackAgent,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RollBackAgentRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.AgentChanged.SerializeToString,
+            ),
+            'PauseRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRollout,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.PauseRolloutRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.AgentChanged.SerializeToString,
+            ),
+            'ResumeRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRollout,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ResumeRolloutRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.AgentChanged.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.GetRolloutRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.RolloutStatus.SerializeToString,
             ),
             'StopAgent': grpc.unary_unary_rpc_method_handler(
                     servicer.StopAgent,
@@ -650,6 +866,11 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     servicer.RestartInstance,
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RestartInstanceRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_fabric__pb2.InstanceChanged.SerializeToString,
+            ),
+            'MigrateInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.MigrateInstance,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.MigrateInstanceRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.InstanceMigrated.SerializeToString,
             ),
             'ExplainInstance': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainInstance,
@@ -915,6 +1136,222 @@ class FabricService:
             '/omnitide.v1.FabricService/RevokeToken',
             omnitide_dot_v1_dot_fabric__pb2.RevokeTokenRequest.SerializeToString,
             omnitide_dot_v1_dot_fabric__pb2.TokenRevoked.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/ListSecrets',
+            omnitide_dot_v1_dot_fabric__pb2.ListSecretsRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.SecretList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/GetSecret',
+            omnitide_dot_v1_dot_fabric__pb2.GetSecretRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/SetSecret',
+            omnitide_dot_v1_dot_fabric__pb2.SetSecretRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.SecretChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/RemoveSecret',
+            omnitide_dot_v1_dot_fabric__pb2.RemoveSecretRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.SecretChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConfigs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/ListConfigs',
+            omnitide_dot_v1_dot_fabric__pb2.ListConfigsRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.ConfigList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/GetConfig',
+            omnitide_dot_v1_dot_fabric__pb2.GetConfigRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.Config.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/SetConfig',
+            omnitide_dot_v1_dot_fabric__pb2.SetConfigRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/RemoveConfig',
+            omnitide_dot_v1_dot_fabric__pb2.RemoveConfigRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1212,6 +1649,114 @@ class FabricService:
             '/omnitide.v1.FabricService/RestartAgent',
             omnitide_dot_v1_dot_fabric__pb2.RestartAgentRequest.SerializeToString,
             omnitide_dot_v1_dot_fabric__pb2.AgentChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/RollBackAgent',
+            omnitide_dot_v1_dot_fabric__pb2.RollBackAgentRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.AgentChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/PauseRollout',
+            omnitide_dot_v1_dot_fabric__pb2.PauseRolloutRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.AgentChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/ResumeRollout',
+            omnitide_dot_v1_dot_fabric__pb2.ResumeRolloutRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.AgentChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/GetRollout',
+            omnitide_dot_v1_dot_fabric__pb2.GetRolloutRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.RolloutStatus.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1563,6 +2108,33 @@ class FabricService:
             '/omnitide.v1.FabricService/RestartInstance',
             omnitide_dot_v1_dot_fabric__pb2.RestartInstanceRequest.SerializeToString,
             omnitide_dot_v1_dot_fabric__pb2.InstanceChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MigrateInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/MigrateInstance',
+            omnitide_dot_v1_dot_fabric__pb2.MigrateInstanceRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.InstanceMigrated.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,22 @@ class FabricServiceStub:
     """Make a join token or an API token."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RevokeTokenRequest, _fabric_pb2.TokenRevoked]
     """Revoke a token: from now on it opens nothing."""
+    ListSecrets: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListSecretsRequest, _fabric_pb2.SecretList]
+    """List the secrets, without their values."""
+    GetSecret: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetSecretRequest, _fabric_pb2.Secret]
+    """Show a secret: its version, and who uses it. Its value is in no answer."""
+    SetSecret: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.SetSecretRequest, _fabric_pb2.SecretChanged]
+    """Give a secret a value."""
+    RemoveSecret: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RemoveSecretRequest, _fabric_pb2.SecretChanged]
+    """Erase a secret: its key is destroyed."""
+    ListConfigs: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListConfigsRequest, _fabric_pb2.ConfigList]
+    """List the configs, without their values."""
+    GetConfig: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetConfigRequest, _fabric_pb2.Config]
+    """Show a config and its value."""
+    SetConfig: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.SetConfigRequest, _fabric_pb2.ConfigChanged]
+    """Give a config a value."""
+    RemoveConfig: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RemoveConfigRequest, _fabric_pb2.ConfigChanged]
+    """Remove a config."""
     ListNodes: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListNodesRequest, _fabric_pb2.NodeList]
     """List the nodes, in order of name."""
     GetNode: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetNodeRequest, _fabric_pb2.Node]
@@ -85,6 +101,14 @@ class FabricServiceStub:
     """Set the number of an agent's replicas."""
     RestartAgent: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RestartAgentRequest, _fabric_pb2.AgentChanged]
     """Replace every replica, a few at a time, by a new one of the same spec."""
+    RollBackAgent: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RollBackAgentRequest, _fabric_pb2.AgentChanged]
+    """Give an agent the spec of an earlier version again, as a new version."""
+    PauseRollout: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.PauseRolloutRequest, _fabric_pb2.AgentChanged]
+    """Keep a rollout from going on."""
+    ResumeRollout: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ResumeRolloutRequest, _fabric_pb2.AgentChanged]
+    """Let a paused rollout go on."""
+    GetRollout: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetRolloutRequest, _fabric_pb2.RolloutStatus]
+    """Show how far an agent's newest version has come, with one verdict."""
     StopAgent: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.StopAgentRequest, _fabric_pb2.AgentChanged]
     """Stop every replica; the agent, its versions and its number of replicas stay."""
     StartAgent: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.StartAgentRequest, _fabric_pb2.AgentChanged]
@@ -111,6 +135,8 @@ class FabricServiceStub:
     """Show an instance."""
     RestartInstance: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RestartInstanceRequest, _fabric_pb2.InstanceChanged]
     """Replace one replica of an agent by its next generation."""
+    MigrateInstance: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.MigrateInstanceRequest, _fabric_pb2.InstanceMigrated]
+    """Start the next generation of a replica on another node, and stop it once that is available."""
     ExplainInstance: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ExplainInstanceRequest, _fabric_pb2.InstanceExplanation]
     """Say why an instance is as it is."""
     ReadLogs: _grpc.UnaryStreamMultiCallable[_fabric_pb2.ReadLogsRequest, _fabric_pb2.LogChunk]
@@ -141,6 +167,22 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """Make a join token or an API token."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RevokeTokenRequest, _fabric_pb2.TokenRevoked]  # type: ignore[assignment]
     """Revoke a token: from now on it opens nothing."""
+    ListSecrets: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListSecretsRequest, _fabric_pb2.SecretList]  # type: ignore[assignment]
+    """List the secrets, without their values."""
+    GetSecret: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetSecretRequest, _fabric_pb2.Secret]  # type: ignore[assignment]
+    """Show a secret: its version, and who uses it. Its value is in no answer."""
+    SetSecret: _aio.UnaryUnaryMultiCallable[_fabric_pb2.SetSecretRequest, _fabric_pb2.SecretChanged]  # type: ignore[assignment]
+    """Give a secret a value."""
+    RemoveSecret: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RemoveSecretRequest, _fabric_pb2.SecretChanged]  # type: ignore[assignment]
+    """Erase a secret: its key is destroyed."""
+    ListConfigs: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListConfigsRequest, _fabric_pb2.ConfigList]  # type: ignore[assignment]
+    """List the configs, without their values."""
+    GetConfig: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetConfigRequest, _fabric_pb2.Config]  # type: ignore[assignment]
+    """Show a config and its value."""
+    SetConfig: _aio.UnaryUnaryMultiCallable[_fabric_pb2.SetConfigRequest, _fabric_pb2.ConfigChanged]  # type: ignore[assignment]
+    """Give a config a value."""
+    RemoveConfig: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RemoveConfigRequest, _fabric_pb2.ConfigChanged]  # type: ignore[assignment]
+    """Remove a config."""
     ListNodes: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListNodesRequest, _fabric_pb2.NodeList]  # type: ignore[assignment]
     """List the nodes, in order of name."""
     GetNode: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetNodeRequest, _fabric_pb2.Node]  # type: ignore[assignment]
@@ -163,6 +205,14 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """Set the number of an agent's replicas."""
     RestartAgent: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RestartAgentRequest, _fabric_pb2.AgentChanged]  # type: ignore[assignment]
     """Replace every replica, a few at a time, by a new one of the same spec."""
+    RollBackAgent: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RollBackAgentRequest, _fabric_pb2.AgentChanged]  # type: ignore[assignment]
+    """Give an agent the spec of an earlier version again, as a new version."""
+    PauseRollout: _aio.UnaryUnaryMultiCallable[_fabric_pb2.PauseRolloutRequest, _fabric_pb2.AgentChanged]  # type: ignore[assignment]
+    """Keep a rollout from going on."""
+    ResumeRollout: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ResumeRolloutRequest, _fabric_pb2.AgentChanged]  # type: ignore[assignment]
+    """Let a paused rollout go on."""
+    GetRollout: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetRolloutRequest, _fabric_pb2.RolloutStatus]  # type: ignore[assignment]
+    """Show how far an agent's newest version has come, with one verdict."""
     StopAgent: _aio.UnaryUnaryMultiCallable[_fabric_pb2.StopAgentRequest, _fabric_pb2.AgentChanged]  # type: ignore[assignment]
     """Stop every replica; the agent, its versions and its number of replicas stay."""
     StartAgent: _aio.UnaryUnaryMultiCallable[_fabric_pb2.StartAgentRequest, _fabric_pb2.AgentChanged]  # type: ignore[assignment]
@@ -189,6 +239,8 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """Show an instance."""
     RestartInstance: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RestartInstanceRequest, _fabric_pb2.InstanceChanged]  # type: ignore[assignment]
     """Replace one replica of an agent by its next generation."""
+    MigrateInstance: _aio.UnaryUnaryMultiCallable[_fabric_pb2.MigrateInstanceRequest, _fabric_pb2.InstanceMigrated]  # type: ignore[assignment]
+    """Start the next generation of a replica on another node, and stop it once that is available."""
     ExplainInstance: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ExplainInstanceRequest, _fabric_pb2.InstanceExplanation]  # type: ignore[assignment]
     """Say why an instance is as it is."""
     ReadLogs: _aio.UnaryStreamMultiCallable[_fabric_pb2.ReadLogsRequest, _fabric_pb2.LogChunk]  # type: ignore[assignment]
@@ -270,6 +322,70 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.TokenRevoked, _abc.Awaitable[_fabric_pb2.TokenRevoked]]:
         """Revoke a token: from now on it opens nothing."""
+
+    @_abc_1.abstractmethod
+    def ListSecrets(
+        self,
+        request: _fabric_pb2.ListSecretsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.SecretList, _abc.Awaitable[_fabric_pb2.SecretList]]:
+        """List the secrets, without their values."""
+
+    @_abc_1.abstractmethod
+    def GetSecret(
+        self,
+        request: _fabric_pb2.GetSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.Secret, _abc.Awaitable[_fabric_pb2.Secret]]:
+        """Show a secret: its version, and who uses it. Its value is in no answer."""
+
+    @_abc_1.abstractmethod
+    def SetSecret(
+        self,
+        request: _fabric_pb2.SetSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.SecretChanged, _abc.Awaitable[_fabric_pb2.SecretChanged]]:
+        """Give a secret a value."""
+
+    @_abc_1.abstractmethod
+    def RemoveSecret(
+        self,
+        request: _fabric_pb2.RemoveSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.SecretChanged, _abc.Awaitable[_fabric_pb2.SecretChanged]]:
+        """Erase a secret: its key is destroyed."""
+
+    @_abc_1.abstractmethod
+    def ListConfigs(
+        self,
+        request: _fabric_pb2.ListConfigsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.ConfigList, _abc.Awaitable[_fabric_pb2.ConfigList]]:
+        """List the configs, without their values."""
+
+    @_abc_1.abstractmethod
+    def GetConfig(
+        self,
+        request: _fabric_pb2.GetConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.Config, _abc.Awaitable[_fabric_pb2.Config]]:
+        """Show a config and its value."""
+
+    @_abc_1.abstractmethod
+    def SetConfig(
+        self,
+        request: _fabric_pb2.SetConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.ConfigChanged, _abc.Awaitable[_fabric_pb2.ConfigChanged]]:
+        """Give a config a value."""
+
+    @_abc_1.abstractmethod
+    def RemoveConfig(
+        self,
+        request: _fabric_pb2.RemoveConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.ConfigChanged, _abc.Awaitable[_fabric_pb2.ConfigChanged]]:
+        """Remove a config."""
 
     @_abc_1.abstractmethod
     def ListNodes(
@@ -358,6 +474,38 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.AgentChanged, _abc.Awaitable[_fabric_pb2.AgentChanged]]:
         """Replace every replica, a few at a time, by a new one of the same spec."""
+
+    @_abc_1.abstractmethod
+    def RollBackAgent(
+        self,
+        request: _fabric_pb2.RollBackAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.AgentChanged, _abc.Awaitable[_fabric_pb2.AgentChanged]]:
+        """Give an agent the spec of an earlier version again, as a new version."""
+
+    @_abc_1.abstractmethod
+    def PauseRollout(
+        self,
+        request: _fabric_pb2.PauseRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.AgentChanged, _abc.Awaitable[_fabric_pb2.AgentChanged]]:
+        """Keep a rollout from going on."""
+
+    @_abc_1.abstractmethod
+    def ResumeRollout(
+        self,
+        request: _fabric_pb2.ResumeRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.AgentChanged, _abc.Awaitable[_fabric_pb2.AgentChanged]]:
+        """Let a paused rollout go on."""
+
+    @_abc_1.abstractmethod
+    def GetRollout(
+        self,
+        request: _fabric_pb2.GetRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.RolloutStatus, _abc.Awaitable[_fabric_pb2.RolloutStatus]]:
+        """Show how far an agent's newest version has come, with one verdict."""
 
     @_abc_1.abstractmethod
     def StopAgent(
@@ -462,6 +610,14 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.InstanceChanged, _abc.Awaitable[_fabric_pb2.InstanceChanged]]:
         """Replace one replica of an agent by its next generation."""
+
+    @_abc_1.abstractmethod
+    def MigrateInstance(
+        self,
+        request: _fabric_pb2.MigrateInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.InstanceMigrated, _abc.Awaitable[_fabric_pb2.InstanceMigrated]]:
+        """Start the next generation of a replica on another node, and stop it once that is available."""
 
     @_abc_1.abstractmethod
     def ExplainInstance(

@@ -49,6 +49,16 @@ class NodeServiceStub:
                 request_serializer=omnitide_dot_v1_dot_node__pb2.RenewRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_node__pb2.RenewResponse.FromString,
                 _registered_method=True)
+        self.FetchBlob = channel.unary_stream(
+                '/omnitide.v1.NodeService/FetchBlob',
+                request_serializer=omnitide_dot_v1_dot_node__pb2.FetchBlobRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_node__pb2.BlobPiece.FromString,
+                _registered_method=True)
+        self.FetchValues = channel.unary_unary(
+                '/omnitide.v1.NodeService/FetchValues',
+                request_serializer=omnitide_dot_v1_dot_node__pb2.FetchValuesRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_node__pb2.FetchValuesResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -75,6 +85,20 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchBlob(self, request, context):
+        """A blob of the fabric's own store that an instance on this node needs, from a byte on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchValues(self, request, context):
+        """The present values of the secrets and configs that an instance on this node uses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +116,16 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.Renew,
                     request_deserializer=omnitide_dot_v1_dot_node__pb2.RenewRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_node__pb2.RenewResponse.SerializeToString,
+            ),
+            'FetchBlob': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchBlob,
+                    request_deserializer=omnitide_dot_v1_dot_node__pb2.FetchBlobRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_node__pb2.BlobPiece.SerializeToString,
+            ),
+            'FetchValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchValues,
+                    request_deserializer=omnitide_dot_v1_dot_node__pb2.FetchValuesRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_node__pb2.FetchValuesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +209,60 @@ class NodeService:
             '/omnitide.v1.NodeService/Renew',
             omnitide_dot_v1_dot_node__pb2.RenewRequest.SerializeToString,
             omnitide_dot_v1_dot_node__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchBlob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/omnitide.v1.NodeService/FetchBlob',
+            omnitide_dot_v1_dot_node__pb2.FetchBlobRequest.SerializeToString,
+            omnitide_dot_v1_dot_node__pb2.BlobPiece.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.NodeService/FetchValues',
+            omnitide_dot_v1_dot_node__pb2.FetchValuesRequest.SerializeToString,
+            omnitide_dot_v1_dot_node__pb2.FetchValuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class NodeServiceStub:
     """One log, exec, copy or forward, opened by the node after OpenTunnel."""
     Renew: _grpc.UnaryUnaryMultiCallable[_node_pb2.RenewRequest, _node_pb2.RenewResponse]
     """A fresh certificate for the identity that calls. The private key never leaves the node."""
+    FetchBlob: _grpc.UnaryStreamMultiCallable[_node_pb2.FetchBlobRequest, _node_pb2.BlobPiece]
+    """A blob of the fabric's own store that an instance on this node needs, from a byte on."""
+    FetchValues: _grpc.UnaryUnaryMultiCallable[_node_pb2.FetchValuesRequest, _node_pb2.FetchValuesResponse]
+    """The present values of the secrets and configs that an instance on this node uses."""
 
 @_typing.type_check_only
 class NodeServiceAsyncStub(NodeServiceStub):
@@ -51,6 +55,10 @@ class NodeServiceAsyncStub(NodeServiceStub):
     """One log, exec, copy or forward, opened by the node after OpenTunnel."""
     Renew: _aio.UnaryUnaryMultiCallable[_node_pb2.RenewRequest, _node_pb2.RenewResponse]  # type: ignore[assignment]
     """A fresh certificate for the identity that calls. The private key never leaves the node."""
+    FetchBlob: _aio.UnaryStreamMultiCallable[_node_pb2.FetchBlobRequest, _node_pb2.BlobPiece]  # type: ignore[assignment]
+    """A blob of the fabric's own store that an instance on this node needs, from a byte on."""
+    FetchValues: _aio.UnaryUnaryMultiCallable[_node_pb2.FetchValuesRequest, _node_pb2.FetchValuesResponse]  # type: ignore[assignment]
+    """The present values of the secrets and configs that an instance on this node uses."""
 
 class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -76,5 +84,21 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.RenewResponse, _abc.Awaitable[_node_pb2.RenewResponse]]:
         """A fresh certificate for the identity that calls. The private key never leaves the node."""
+
+    @_abc_1.abstractmethod
+    def FetchBlob(
+        self,
+        request: _node_pb2.FetchBlobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_node_pb2.BlobPiece], _abc.AsyncIterator[_node_pb2.BlobPiece]]:
+        """A blob of the fabric's own store that an instance on this node needs, from a byte on."""
+
+    @_abc_1.abstractmethod
+    def FetchValues(
+        self,
+        request: _node_pb2.FetchValuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.FetchValuesResponse, _abc.Awaitable[_node_pb2.FetchValuesResponse]]:
+        """The present values of the secrets and configs that an instance on this node uses."""
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

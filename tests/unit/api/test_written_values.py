@@ -83,12 +83,12 @@ def test_every_fault_is_told_with_its_path() -> None:
 
 
 def test_a_missing_field_is_named() -> None:
-    assert faults_of({}) == [Fault(("command",), "is missing")]
+    assert faults_of({"constraints": [{"values": ["a"]}]}) == [Fault(("constraints", 0, "label"), "is missing")]
 
 
 def test_a_wrong_quantity_does_not_hide_the_other_faults() -> None:
-    paths = {fault.path for fault in faults_of({"resources": {"cpu": "x"}, "surplus": 1})}
-    assert paths == {("resources", "cpu"), ("surplus",), ("command",)}
+    paths = {fault.path for fault in faults_of({"resources": {"cpu": "x"}, "surplus": 1, "placement": 2})}
+    assert paths == {("resources", "cpu"), ("surplus",), ("placement",)}
 
 
 def test_the_number_of_faults_is_bounded() -> None:

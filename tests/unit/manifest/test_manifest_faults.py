@@ -39,6 +39,15 @@ cpu = true
     assert told[0].endswith("(try 'hello-world')")
 
 
+def test_names_of_variables() -> None:
+    names = ["A", "_a1", "discovery.type", "x-pack.a_b", "a" * 128]
+    text = "".join(f'"{name}" = "1"\n' for name in names)
+    (agent,) = read_manifests([Source("a.toml", GOOD + f"[environment]\n{text}".encode(), "toml")])
+    assert list(agent.manifest.environment) == names
+    for name in (".a", "-a", "a.", "a-", "1a", "a b", "a=b", "é", "a" * 129):
+        assert "environment" in faults(GOOD + f'[environment]\n"{name}" = "1"\n'.encode())[0]
+
+
 @pytest.mark.parametrize(
     ("form", "text", "line", "message"),
     [
@@ -204,3 +213,14 @@ def test_no_bytes_break_the_reader(data: bytes, form: Format) -> None:
 @given(st.text(max_size=300), st.sampled_from(["toml", "yaml", "json"]))
 def test_no_text_breaks_the_reader(text: str, form: Format) -> None:
     assert read(text.encode("utf-8", "replace"), form)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [("json", '{"name": "a", "command": ["x", "\\ud800"]}'), ("yaml", 'name: a\ncommand: [x, "\\ud800"]\n')],
+)
+def test_half_of_a_surrogate_pair_is_named_with_its_place(form: Format, text: str) -> None:
+    told = faults(text, form)
+    assert len(told) == 1
+    assert "command[1]: holds half of a surrogate pair" in told[0]
+    told[0].encode()

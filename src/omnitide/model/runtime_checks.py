@@ -1,0 +1,147 @@
+"""What is wrong with a spec for the runtime that it names: parts that belong to another, probes and paths that cannot
+be."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+
+from omnitide.model.faults import Fault, Path
+from omnitide.model.probes import Probe
+from omnitide.model.spec import WorkloadSpec
+
+DEFAULT_DRIVER: Final = "process"
+NEEDED_PARTS: Final = {"process": "command", "docker": "container", "wasm": "wasm"}
+"""What a spec has to have for each driver."""
+
+_OF_TYPE: Final = {
+    "path": ("http",),
+    "headers": ("http",),
+    "command": ("exec",),
+    "service": ("grpc",),
+    "port": ("http", "tcp", "grpc"),
+}
+"""Fields of a probe and the types that read them."""
+
+
+def runtime_faults(spec: WorkloadSpec) -> Iterator[Fault]:
+    """Parts that the driver does not read, or lacks."""
+    for driver, part in NEEDED_PARTS.items():
+        if spec.driver == driver and not getattr(spec, part):
+            yield _lacks(driver, part)
+        elif spec.driver != driver and part != "command" and getattr(spec, part) is not None:
+            yield Fault(
+                (part,), f"is for the driver {driver!r}, and this one is {spec.driver!r}", f'driver = "{driver}"'
+            )
+    if spec.driver == "wasm" and spec.stop.pre_stop:
+        yield Fault(("stop", "pre_stop"), "is not for the driver 'wasm': nothing is executed beside a module")
+    if spec.isolation == "sandbox" and spec.driver != "process":
+        yield Fault(("isolation",), f"is for the driver 'process'; {spec.driver!r} has its own")
+    for index, path in enumerate(spec.sandbox.writable + spec.sandbox.hidden):
+        if not path.startswith("/"):
+            yield Fault(("sandbox",), f"{path!r} is no absolute path", f"entry {index + 1} of writable and hidden")
+    for name, port in spec.ports.items():
+        if port.target and spec.driver != "docker":
+            yield Fault(("ports", name, "target"), "is for containers: elsewhere a port is the node's own")
+
+
+def lacking(document: object) -> Iterator[Fault]:
+    """What a document that cannot be read as a spec lacks besides."""
+    if not isinstance(document, Mapping):
+        return
+    fields = cast("Mapping[object, object]", document)
+    driver = fields.get("driver", DEFAULT_DRIVER)
+    part = NEEDED_PARTS.get(driver) if isinstance(driver, str) else None
+    if part is not None and part not in fields:
+        yield _lacks(str(driver), part)
+
+
+def _lacks(driver: str, part: str) -> Fault:
+    return Fault((part,), "is missing" if driver == DEFAULT_DRIVER else f"is missing: the driver {driver!r} needs it")
+
+
+def probe_faults(spec: WorkloadSpec) -> Iterator[Fault]:
+    for name in ("startup", "readiness", "liveness"):
+        probe: Probe | None = getattr(spec.health, name)
+        if probe is not None:
+            yield from _probe(spec, probe, ("health", name))
+    startup, liveness = spec.health.startup, spec.health.liveness
+    for name, probe in (("startup", startup), ("liveness", liveness)):
+        if probe is not None and probe.success_threshold != 1:
+            message = "is 1 here: what is restarted when it fails has no second success to wait for"
+            yield Fault(("health", name, "success_threshold"), message)
+
+
+def _probe(spec: WorkloadSpec, probe: Probe, path: Path) -> Iterator[Fault]:
+    plain = Probe(type=probe.type)
+    for field, types in _OF_TYPE.items():
+        if probe.type not in types and getattr(probe, field) != getattr(plain, field):
+            yield Fault((*path, field), f"is not for probes of type {probe.type!r}")
+    if probe.type == "exec":
+        if not probe.command or not probe.command[0].strip():
+            yield Fault((*path, "command"), "is missing: a probe of type 'exec' runs it")
+    elif probe.port is None:
+        if len(spec.ports) != 1:
+            known = ", ".join(spec.ports) or "there is none"
+            yield Fault((*path, "port"), "is missing", f"the name of one of `ports`: {known}")
+    elif probe.port not in spec.ports:
+        known = ", ".join(spec.ports) or "there is none"
+        yield Fault((*path, "port"), f"{probe.port!r} is not one of `ports`", f"known: {known}")
+    if probe.timeout > probe.interval:
+        yield Fault((*path, "timeout"), "is longer than the interval", "an answer is waited for no longer than that")
+
+
+def provision_faults(spec: WorkloadSpec) -> Iterator[Fault]:
+    """Paths that lead out of where they have to stay, and two things in one place."""
+    for index, artifact in enumerate(spec.artifacts):
+        message = _below(artifact.path) if artifact.path else ""
+        if message:
+            yield Fault(("artifacts", index, "path"), message)
+    within = spec.driver != "process" or spec.isolation == "sandbox"
+    for name, volume in spec.volumes.items():
+        message = _absolute(volume.target) if within else _below(volume.target)
+        if message:
+            yield Fault(("volumes", name, "target"), message)
+        if volume.source and (not volume.source.startswith("/") or ".." in volume.source.split("/")):
+            yield Fault(("volumes", name, "source"), "is an absolute path of the node, without `..`")
+        if volume.source and volume.name is not None:
+            yield Fault(("volumes", name, "name"), "is for volumes that the node keeps; this one is a path")
+    for part, uses in (("secrets", spec.secrets), ("configs", spec.configs)):
+        for name, use in uses.items():
+            if not use.file:
+                continue
+            message = _absolute(use.file) if use.file.startswith("/") else _below(use.file)
+            if use.file.startswith("/") and spec.driver != "docker":
+                message = "is below the directory that the instance is given, except in a container"
+            if message:
+                yield Fault((part, name, "file"), message)
+    yield from _same_place(spec)
+
+
+def _same_place(spec: WorkloadSpec) -> Iterator[Fault]:
+    targets: dict[str, str] = {}
+    for name, volume in spec.volumes.items():
+        first = targets.setdefault(volume.target.rstrip("/"), name)
+        if first != name:
+            yield Fault(("volumes", name, "target"), f"is the target of the volume {first!r} already")
+    variables: dict[str, str] = dict.fromkeys(spec.environment, "environment")
+    for part, uses in (("secrets", spec.secrets), ("configs", spec.configs)):
+        for name, use in uses.items():
+            if use.environment is None:
+                continue
+            first = variables.setdefault(use.environment, f"{part}.{name}")
+            if first != f"{part}.{name}":
+                yield Fault((part, name, "environment"), f"{use.environment} is set by {first} already")
+
+
+def _below(path: str) -> str:
+    """What is wrong with a path that has to stay below a directory."""
+    if path.startswith("/") or ".." in path.split("/"):
+        return "is below the instance's directory: no absolute path, and no `..`"
+    if "\0" in path or not path.strip("/."):
+        return "names nothing below the instance's directory"
+    return ""
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/") or ".." in path.split("/") or "\0" in path or not path.strip("/"):
+        return "is an absolute path, without `..`, and not / itself"
+    return ""

@@ -1,0 +1,99 @@
+"""What a spec has to have for its runtime, and what it cannot have."""
+
+import jsonschema
+import pytest
+
+from omnitide.model.checks import spec_faults
+from omnitide.model.faults import field_of
+from omnitide.model.normalise import read
+from omnitide.model.schema import agent_manifest_schema
+from omnitide.model.spec import AgentSpec
+
+IMAGE = {"driver": "docker", "container": {"image": "nginx:1.27"}}
+PROCESS = {"command": ["serve"]}
+
+
+def faults(document: object) -> list[str]:
+    return [f"{field_of(fault.path)}: {fault.message}" for fault in spec_faults(read(document, AgentSpec))]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        PROCESS,
+        IMAGE,
+        {**IMAGE, "container": {"image": "r.example:5000/a/b@sha256:" + "0" * 64, "network": "shop"}},
+        {"driver": "wasm", "wasm": {"module": "hello.wasm"}, "volumes": {"data": {"target": "/data"}}},
+        {"driver": "somebody-elses", "options": {"flavour": "blue"}},
+        {**PROCESS, "isolation": "sandbox", "volumes": {"data": {"target": "/data"}}},
+        {**PROCESS, "volumes": {"data": {"target": "data"}}},
+        {**PROCESS, "ports": {"http": {}}, "health": {"readiness": {"type": "http"}}},
+        {**PROCESS, "health": {"liveness": {"type": "exec", "command": ["true"]}}},
+        {**PROCESS, "secrets": {"db": {"environment": "DB"}, "key": {"file": "tls/key.pem"}}},
+        {**PROCESS, "update": {"max_unavailable": 0, "max_surge": 1}},
+    ],
+)
+def test_what_fits_its_runtime_has_no_fault(document: object) -> None:
+    assert faults(document) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ({}, "command: is missing"),
+        ({"command": []}, "command: is missing"),
+        ({"driver": "docker"}, "container: is missing: the driver 'docker' needs it"),
+        ({"driver": "wasm"}, "wasm: is missing: the driver 'wasm' needs it"),
+        ({**PROCESS, "container": {"image": "a"}}, "container: is for the driver 'docker', and this one is 'process'"),
+        ({**IMAGE, "isolation": "sandbox"}, "isolation: is for the driver 'process'; 'docker' has its own"),
+        ({**PROCESS, "ports": {"a": {"target": 80}}}, "ports.a.target: is for containers"),
+        ({**PROCESS, "health": {"readiness": {"type": "tcp"}}}, "health.readiness.port: is missing"),
+        (
+            {**PROCESS, "ports": {"a": {}}, "health": {"readiness": {"type": "tcp", "port": "b"}}},
+            "health.readiness.port: 'b' is not one of `ports`",
+        ),
+        ({**PROCESS, "health": {"startup": {"type": "exec"}}}, "health.startup.command: is missing"),
+        (
+            {**PROCESS, "health": {"liveness": {"type": "exec", "command": ["a"], "path": "/x"}}},
+            "health.liveness.path: is not for probes of type 'exec'",
+        ),
+        (
+            {**PROCESS, "health": {"liveness": {"type": "exec", "command": ["a"], "success_threshold": 2}}},
+            "health.liveness.success_threshold: is 1 here",
+        ),
+        (
+            {**PROCESS, "health": {"liveness": {"type": "exec", "command": ["a"], "timeout": "11s"}}},
+            "health.liveness.timeout: is longer than the interval",
+        ),
+        ({**IMAGE, "volumes": {"v": {"target": "data"}}}, "volumes.v.target: is an absolute path"),
+        ({**IMAGE, "volumes": {"v": {"target": "/../etc"}}}, "volumes.v.target: is an absolute path"),
+        ({**PROCESS, "volumes": {"v": {"target": "../up"}}}, "volumes.v.target: is below the instance's directory"),
+        ({**PROCESS, "volumes": {"v": {"target": "a", "source": "b"}}}, "volumes.v.source: is an absolute path"),
+        (
+            {**IMAGE, "volumes": {"v": {"target": "/a"}, "w": {"target": "/a/"}}},
+            "volumes.w.target: is the target of the volume 'v' already",
+        ),
+        (
+            {**PROCESS, "artifacts": [{"source": "https://x.example/a", "path": "../a"}]},
+            "artifacts[0].path: is below the instance's directory",
+        ),
+        ({**PROCESS, "secrets": {"s": {"file": "/etc/s"}}}, "secrets.s.file: is below the directory"),
+        (
+            {**PROCESS, "environment": {"A": "b"}, "configs": {"c": {"environment": "A"}}},
+            "configs.c.environment: A is set by environment already",
+        ),
+        ({**PROCESS, "update": {"max_unavailable": 0}}, "update: with max_unavailable 0 and max_surge 0"),
+    ],
+)
+def test_what_its_runtime_cannot_do_is_a_fault(document: object, fault: str) -> None:
+    told = faults(document)
+    assert len(told) == 1
+    assert told[0].startswith(fault)
+
+
+@pytest.mark.parametrize(
+    "document", [{"name": "a"}, {"name": "a", "command": []}, {"name": "a", "driver": "docker", "command": ["x"]}]
+)
+def test_the_schema_asks_for_what_the_runtime_needs(document: object) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, agent_manifest_schema())
