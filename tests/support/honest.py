@@ -9,6 +9,7 @@ acknowledged and sends the rest again.
 from dataclasses import dataclass, field
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric.rules.conditions import company, needs_are_met, only_node
 from omnitide.fabric.state import (
     DriverFact,
     ExitRecord,
@@ -18,6 +19,7 @@ from omnitide.fabric.state import (
     InstanceStatus,
     NodeFacts,
     Phase,
+    scoped,
     spec_of_instance,
 )
 from omnitide.model.spec import WorkloadSpec
@@ -237,16 +239,24 @@ def first_fit(state: FabricState, time_ms: int) -> cm.PlaceInstances:
     memory = {node.id: node.facts.memory_bytes - node.used_memory_bytes for node in state.nodes.values()}
     taken = {node.id: set(node.ports) for node in state.nodes.values()}
     choices: list[cm.PlaceChoice] = []
+    decided: dict[str, str] = {}
     for identifier in sorted(state.pending):
         instance = state.instances[identifier]
         spec = spec_of_instance(state, instance)
-        if instance.not_before_ms > time_ms:
+        if instance.not_before_ms > time_ms or not needs_are_met(state, instance.namespace, spec):
             continue
+        only, with_it = only_node(state, instance), frozenset[str]()
+        if spec.together is not None:
+            with_it = company(state, instance.namespace, spec.together)
+            chosen = decided.get(scoped(instance.namespace, spec.together))
+            with_it = with_it or (frozenset() if chosen is None else frozenset((chosen,)))
         for node_id in sorted(state.nodes, key=lambda candidate: (candidate in instance.avoids, candidate)):
             node = state.nodes[node_id]
             driver = node.facts.driver(spec.driver)
             fits = spec.resources.cpu <= cpu[node_id] and spec.resources.memory <= memory[node_id]
             if not node.schedulable or driver is None or not driver.healthy or not fits:
+                continue
+            if only not in ("", node_id) or (with_it and node_id not in with_it):
                 continue
             ports = _ports(spec, node.facts, taken[node_id])
             if ports is None:
@@ -255,6 +265,7 @@ def first_fit(state: FabricState, time_ms: int) -> cm.PlaceInstances:
             memory[node_id] -= spec.resources.memory
             taken[node_id].update(port for _, port in ports)
             choices.append(cm.PlaceChoice(identifier, node_id, ports))
+            decided.setdefault(scoped(instance.namespace, spec.together or ""), node_id)
             break
     return cm.PlaceInstances(seen_revision=state.revision, choices=tuple(choices))
 

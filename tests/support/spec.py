@@ -16,6 +16,7 @@ from omnitide.fabric.decide import Decision, decide
 from omnitide.fabric.evolve import apply
 from omnitide.fabric.invariants import violations
 from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.rules.rolling import next_due
 from omnitide.fabric.state import (
     Agent,
     FabricState,
@@ -300,6 +301,18 @@ class Fabric:
                 node.step()
                 if node.unsent:
                     assert self.send(name).accepted
+        return self.state.revision != before or self.wait_for_rollouts()
+
+    def wait_for_rollouts(self) -> bool:
+        """Time passes until a replica has been ready for long enough, if one is about to be. Returns whether something
+        came of it."""
+        before = self.state.revision
+        dues = [next_due(self.state, self.state.agents[agent]) for agent in self.state.rolling]
+        due = min((due for due in dues if due is not None), default=None)
+        if due is None:
+            return False
+        self.time_ms = max(self.time_ms, due)
+        self.given(cm.AdvanceRollouts(agents=tuple(sorted(self.state.rolling))), by="system:rollouts")
         return self.state.revision != before
 
     def settle(self, rounds: int = 100) -> int:

@@ -30,6 +30,10 @@ PERMISSIONS: Final[dict[type, Permission]] = {
     cm.DeleteNamespace: Permission("delete", "namespace"),
     cm.IssueToken: Permission("create", "token"),
     cm.RevokeToken: Permission("delete", "token"),
+    cm.SetSecret: Permission("update", "secret", namespaced=True),
+    cm.RemoveSecret: Permission("delete", "secret", namespaced=True),
+    cm.SetConfig: Permission("update", "config", namespaced=True),
+    cm.RemoveConfig: Permission("delete", "config", namespaced=True),
     cm.JoinNode: Permission("join", "node"),
     cm.ConnectNode: Permission("report", "node"),
     cm.OfferKey: Permission("report", "node"),
@@ -45,6 +49,11 @@ PERMISSIONS: Final[dict[type, Permission]] = {
     cm.DeployAgent: Permission("update", "agent", namespaced=True),
     cm.ScaleAgent: Permission("update", "agent", namespaced=True),
     cm.RestartAgent: Permission("operate", "agent", namespaced=True),
+    cm.RollBackAgent: Permission("operate", "agent", namespaced=True),
+    cm.PauseRollout: Permission("operate", "agent", namespaced=True),
+    cm.ResumeRollout: Permission("operate", "agent", namespaced=True),
+    cm.AdvanceRollouts: Permission("judge", "agent"),
+    cm.MigrateInstance: Permission("operate", "instance", namespaced=True),
     cm.StopAgent: Permission("operate", "agent", namespaced=True),
     cm.StartAgent: Permission("operate", "agent", namespaced=True),
     cm.DeleteAgent: Permission("delete", "agent", namespaced=True),
@@ -56,6 +65,11 @@ PERMISSIONS: Final[dict[type, Permission]] = {
     cm.MoveInstances: Permission("place", "instance"),
     cm.Forget: Permission("forget", "fabric"),
 }
+
+BLOB_PUT: Final = Permission("create", "blob")
+BLOB_REMOVE: Final = Permission("delete", "blob")
+BESIDE_THE_LOG: Final = frozenset({BLOB_PUT, BLOB_REMOVE})
+"""What changes what the fabric holds and is no command: user data is never in the log."""
 
 if set(PERMISSIONS) != set(cm.COMMAND_TYPES):
     raise AssertionError(f"commands without a permission: {set(PERMISSIONS) ^ set(cm.COMMAND_TYPES)}")

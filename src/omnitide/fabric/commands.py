@@ -63,6 +63,39 @@ class RevokeToken(_Command, frozen=True, kw_only=True):
     id: str
 
 
+class SetSecret(_Command, frozen=True, kw_only=True):
+    """Give a secret a value, which the shell has closed and put away before."""
+
+    id: str
+    """Of the secret; a new one if there is none of this name."""
+    namespace: str
+    name: str
+    digest: str
+    blob: str
+    size: int
+
+
+class RemoveSecret(_Command, frozen=True, kw_only=True):
+    namespace: str
+    name: str
+
+
+class SetConfig(_Command, frozen=True, kw_only=True):
+    """As SetSecret."""
+
+    id: str
+    namespace: str
+    name: str
+    digest: str
+    blob: str
+    size: int
+
+
+class RemoveConfig(_Command, frozen=True, kw_only=True):
+    namespace: str
+    name: str
+
+
 class JoinNode(_Command, frozen=True, kw_only=True):
     """The principal is `token:<id>` of a join token whose text the shell has verified."""
 
@@ -108,6 +141,7 @@ class InstanceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     handle: str = ""
     unenforced: tuple[str, ...] = ()
     health: Health = Health.UNKNOWN
+    health_message: str = ""
     outcome: str = ""
     """With Phase.ENDED: succeeded, failed or stopped."""
 
@@ -189,6 +223,44 @@ class RestartAgent(_Command, frozen=True, kw_only=True):
     namespace: str
     name: str
     if_match: int | None = None
+
+
+class RollBackAgent(_Command, frozen=True, kw_only=True):
+    """A new version with the spec of an earlier one."""
+
+    namespace: str
+    name: str
+    version: int = 0
+    """0: the newest earlier one with another spec."""
+    if_match: int | None = None
+
+
+class PauseRollout(_Command, frozen=True, kw_only=True):
+    namespace: str
+    name: str
+    if_match: int | None = None
+
+
+class ResumeRollout(_Command, frozen=True, kw_only=True):
+    namespace: str
+    name: str
+    if_match: int | None = None
+
+
+class AdvanceRollouts(_Command, frozen=True, kw_only=True):
+    """Some replica of these agents may have been ready for long enough by now. Looked at by log time."""
+
+    agents: tuple[str, ...]
+
+
+class MigrateInstance(_Command, frozen=True, kw_only=True):
+    """Start the next generation of a replica on another node, and stop it once that is available."""
+
+    instance: str
+    node: str = ""
+    """Name or id; empty: any other that can take it."""
+    leave_volumes: bool = False
+    """Even if it leaves volumes behind that are to stay with it."""
 
 
 class StopAgent(_Command, frozen=True, kw_only=True):
@@ -273,6 +345,10 @@ Command = (
     | DeleteNamespace
     | IssueToken
     | RevokeToken
+    | SetSecret
+    | RemoveSecret
+    | SetConfig
+    | RemoveConfig
     | JoinNode
     | ConnectNode
     | OfferKey
@@ -288,6 +364,11 @@ Command = (
     | DeployAgent
     | ScaleAgent
     | RestartAgent
+    | RollBackAgent
+    | PauseRollout
+    | ResumeRollout
+    | AdvanceRollouts
+    | MigrateInstance
     | StopAgent
     | StartAgent
     | DeleteAgent

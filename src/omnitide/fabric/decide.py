@@ -12,8 +12,8 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.events import Entry, encode_entry
 from omnitide.fabric.evolve import close_entry, remembered_key
 from omnitide.fabric.rejection import Refuse, Rejection
-from omnitide.fabric.rules import access, agents, jobs, moving, nodes, placing, reports
-from omnitide.fabric.rules.settle import react
+from omnitide.fabric.rules import access, agents, jobs, migrating, moving, nodes, placing, reports, rolling, secrets
+from omnitide.fabric.rules.reactions import react
 from omnitide.fabric.state import FabricState
 
 __all__ = ["Decision", "decide"]
@@ -50,6 +50,10 @@ _RULES: Final[dict[type, Rule]] = {
     cm.DeleteNamespace: access.delete_namespace,
     cm.IssueToken: access.issue_token,
     cm.RevokeToken: access.revoke_token,
+    cm.SetSecret: secrets.set_secret,
+    cm.RemoveSecret: secrets.remove_secret,
+    cm.SetConfig: secrets.set_config,
+    cm.RemoveConfig: secrets.remove_config,
     cm.Forget: access.forget,
     cm.JoinNode: nodes.join_node,
     cm.ConnectNode: nodes.connect_node,
@@ -66,6 +70,11 @@ _RULES: Final[dict[type, Rule]] = {
     cm.DeployAgent: agents.deploy_agent,
     cm.ScaleAgent: agents.scale_agent,
     cm.RestartAgent: agents.restart_agent,
+    cm.RollBackAgent: agents.roll_back_agent,
+    cm.PauseRollout: agents.pause_rollout,
+    cm.ResumeRollout: agents.resume_rollout,
+    cm.AdvanceRollouts: rolling.advance_rollouts,
+    cm.MigrateInstance: migrating.migrate_instance,
     cm.StopAgent: agents.stop_agent,
     cm.StartAgent: agents.start_agent,
     cm.DeleteAgent: agents.delete_agent,

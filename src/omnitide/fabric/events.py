@@ -72,6 +72,44 @@ class TokensForgotten(_Event, frozen=True, kw_only=True, tag="token.forgotten.v1
     ids: tuple[str, ...]
 
 
+class SecretChanged(_Event, frozen=True, kw_only=True, tag="secret.changed.v1"):
+    """A secret has another value, or its first one."""
+
+    id: str
+    namespace: str
+    name: str
+    version: int
+    digest: str
+    """Of the value, keyed."""
+    blob: str
+    """Digest of the closed value."""
+    size: int = 0
+
+
+class SecretRemoved(_Event, frozen=True, kw_only=True, tag="secret.removed.v1"):
+    id: str
+    namespace: str
+    name: str
+
+
+class ConfigChanged(_Event, frozen=True, kw_only=True, tag="config.changed.v1"):
+    """A piece of configuration has another value, or its first one."""
+
+    id: str
+    namespace: str
+    name: str
+    version: int
+    digest: str
+    blob: str
+    size: int = 0
+
+
+class ConfigRemoved(_Event, frozen=True, kw_only=True, tag="config.removed.v1"):
+    id: str
+    namespace: str
+    name: str
+
+
 class NodeJoined(_Event, frozen=True, kw_only=True, tag="node.joined.v1"):
     node: str
     name: str
@@ -186,6 +224,25 @@ class AgentRestarted(_Event, frozen=True, kw_only=True, tag="agent.restarted.v1"
     version: int
 
 
+class AgentRolledBack(_Event, frozen=True, kw_only=True, tag="agent.rolled-back.v1"):
+    """A new version with the spec of an earlier one."""
+
+    agent: str
+    version: int
+    source: int
+    """The earlier one."""
+    cause: str = ""
+    """Why the fabric did it by itself; empty where somebody asked."""
+
+
+class RolloutPaused(_Event, frozen=True, kw_only=True, tag="agent.rollout-paused.v1"):
+    agent: str
+
+
+class RolloutResumed(_Event, frozen=True, kw_only=True, tag="agent.rollout-resumed.v1"):
+    agent: str
+
+
 class AgentScaled(_Event, frozen=True, kw_only=True, tag="agent.scaled.v1"):
     agent: str
     replicas: int
@@ -215,7 +272,7 @@ class AgentRemoved(_Event, frozen=True, kw_only=True, tag="agent.removed.v1"):
 class RolloutAdvanced(_Event, frozen=True, kw_only=True, tag="agent.rollout-advanced.v1"):
     agent: str
     cursor: int
-    """Next slot to look at; 0: every slot has been."""
+    """Next slot to look at; 0: every slot has been, and is available in the new version."""
 
 
 class SlotsRetired(_Event, frozen=True, kw_only=True, tag="agent.slots-retired.v1"):
@@ -270,11 +327,14 @@ class InstancesCreated(_Event, frozen=True, kw_only=True, tag="instance.created.
     not_before_ms: int = 0
     avoid: str = ""
     reason: str = ""
-    """Empty, rescheduled, or restart: a finished slot that someone asked to try again."""
+    """Empty, rescheduled, or restart: a finished slot that someone asked to try again. update, migrated or drain: the
+    generation before runs on until this one is available."""
     permanent_failures: int = 0
     """Generations in a row before these that failed with a permanent cause."""
     avoid_also: tuple[str, ...] = ()
     """Nodes, besides `avoid`, on which those failed."""
+    node: str = ""
+    """The only node that they are placed on, while that is in the fabric."""
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -313,12 +373,14 @@ class InstanceExited(_Event, frozen=True, kw_only=True, tag="instance.exited.v1"
 class InstanceHealthChanged(_Event, frozen=True, kw_only=True, tag="instance.health-changed.v1"):
     instance: str
     health: Health
+    message: str = ""
+    """Why it is unhealthy."""
 
 
 class InstanceStopRequested(_Event, frozen=True, kw_only=True, tag="instance.stop-requested.v1"):
     instance: str
     reason: str
-    """scaled-down, update, restart, drain, stopped, deleted, cancelled, merged."""
+    """scaled-down, update, restart, drain, stopped, deleted, cancelled, merged, superseded."""
 
 
 class InstanceEnded(_Event, frozen=True, kw_only=True, tag="instance.ended.v1"):
@@ -352,6 +414,10 @@ Event = (
     | TokenUsed
     | TokenRevoked
     | TokensForgotten
+    | SecretChanged
+    | SecretRemoved
+    | ConfigChanged
+    | ConfigRemoved
     | NodeJoined
     | NodeConnected
     | NodeKeyOffered
@@ -370,6 +436,9 @@ Event = (
     | AgentCreated
     | AgentUpdated
     | AgentRestarted
+    | AgentRolledBack
+    | RolloutPaused
+    | RolloutResumed
     | AgentScaled
     | AgentStopped
     | AgentStarted

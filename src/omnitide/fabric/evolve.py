@@ -6,7 +6,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from omnitide.fabric.events import EVENT_TYPES, Entry, Event, UnknownEvent
-from omnitide.fabric.folds import access, instances, nodes, workloads
+from omnitide.fabric.folds import access, instances, nodes, secrets, workloads
 from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import FabricState, Idempotency, Remembered
 
@@ -15,7 +15,7 @@ __all__ = ["Moment", "apply", "close_entry", "evolve"]
 TURN_MS: Final = 12 * 3600 * 1000
 TURN_SIZE: Final = 100_000
 
-_FOLDS: Final[dict[type, Fold]] = {**access.FOLDS, **nodes.FOLDS, **workloads.FOLDS, **instances.FOLDS}
+_FOLDS: Final[dict[type, Fold]] = {**access.FOLDS, **secrets.FOLDS, **nodes.FOLDS, **workloads.FOLDS, **instances.FOLDS}
 
 if set(_FOLDS) != set(EVENT_TYPES):
     raise AssertionError(f"events without a fold or folds without an event: {set(_FOLDS) ^ set(EVENT_TYPES)}")

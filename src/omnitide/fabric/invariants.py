@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from omnitide.fabric.evolve import TURN_SIZE
+from omnitide.fabric.folds.availability import is_ready, runs_on
+from omnitide.fabric.folds.companies import words_of
 from omnitide.fabric.folds.instances import instance_id, is_attached
 from omnitide.fabric.folds.nodes import FOREIGN_PORT
 from omnitide.fabric.rules.failing import PERMANENT_TRIES, Wanted, is_finished
@@ -58,6 +60,7 @@ def _indexes(state: FabricState) -> Iterator[str]:
         ("node", state.node_names, state.nodes),
         ("agent", state.agent_names, state.agents),
         ("job", state.job_names, state.jobs),
+        ("secret or config", state.provision_names, state.provisions),
     ):
         if len(names) != len(objects):
             yield f"fabric: {len(objects)} {what}s have {len(names)} names"
@@ -86,8 +89,21 @@ def _indexes(state: FabricState) -> Iterator[str]:
     for turn in (state.idempotency.recent, state.idempotency.older):
         if len(turn) > TURN_SIZE:
             yield f"fabric: {len(turn)} remembered answers in a turn of {TURN_SIZE}"
+    for identifier in sorted(set(state.rolling) - set(state.agents)):
+        yield f"agent {identifier}: among those that roll, and gone"
+    yield from _companies(state)
     if state.fabric_id and DEFAULT_NAMESPACE not in state.namespaces:
         yield f"fabric: no namespace {DEFAULT_NAMESPACE}"
+
+
+def _companies(state: FabricState) -> Iterator[str]:
+    known = {(key, member) for key, members in state.companies.items() for member in members}
+    there = {(key, agent.id) for agent in state.agents.values() for key in words_of(agent)}
+    for job in state.jobs.values():
+        if job.spec.together is not None and job.status is JobStatus.ACTIVE:
+            there.add((scoped(job.namespace, job.spec.together), job.id))
+    for key, member in sorted(known ^ there):
+        yield f"fabric: {member} is {'' if (key, member) in known else 'not '}among the company {key}"
 
 
 def _namespaces(state: FabricState) -> Iterator[str]:
@@ -134,7 +150,10 @@ def instance_violations(state: FabricState, instance: Instance, key: str) -> Ite
     if instance.generation > (slot.generation if slot is not None else floor):
         yield f"{label}: generation above the highest that its slot knows of"
     attached = is_attached(state, instance)
-    if stray and (status not in (InstanceStatus.STOPPING, InstanceStatus.LOST) or not attached):
+    if isinstance(workload, Agent) and instance.version in workload.versions:
+        yield from _overlap(workload, instance, label)
+    runs = instance.superseded and runs_on(instance)
+    if stray and not runs and (status not in (InstanceStatus.STOPPING, InstanceStatus.LOST) or not attached):
         yield f"{label}: a stray that is {status}{'' if attached else ' and on no node'}"
     if status in ON_NODE and not attached:
         yield f"{label}: {status}, but node {instance.node or '(none)'} does not know it"
@@ -144,6 +163,23 @@ def instance_violations(state: FabricState, instance: Instance, key: str) -> Ite
         yield f"{label}: {status}, but {'' if instance.id in state.pending else 'not '}in the pending set"
     if status is InstanceStatus.PENDING and (instance.node or instance.ports or instance.cpu_milli):
         yield f"{label}: pending with something set aside"
+
+
+def _overlap(agent: Agent, instance: Instance, label: str) -> Iterator[str]:
+    """What runs on until another is available, and what may not be available."""
+    if (instance.id in agent.superseded) != (instance.superseded and runs_on(instance)):
+        there = "" if instance.id in agent.superseded else "not "
+        yield f"{label}: {instance.status}, superseded: {instance.superseded}, and {there}among those that run on"
+    if instance.superseded and instance.id not in agent.strays:
+        yield f"{label}: superseded, and its slot's current instance"
+    if (instance.id in agent.failed) != (instance.status is InstanceStatus.FAILED):
+        there = "" if instance.id in agent.failed else "not "
+        yield f"{label}: {instance.status}, and {there}among those that have failed"
+    if instance.id in agent.watched and instance.status is not InstanceStatus.RUNNING:
+        yield f"{label}: watched, and {instance.status}"
+    unready = instance.status is InstanceStatus.RUNNING and not is_ready(agent, instance)
+    if unready and instance.id not in agent.watched:
+        yield f"{label}: runs, is not ready, and not watched"
 
 
 def agent_violations(state: FabricState, agent: Agent, key: str) -> Iterator[str]:
@@ -170,6 +206,19 @@ def agent_violations(state: FabricState, agent: Agent, key: str) -> Iterator[str
         present = sum(1 for number in agent.slots if agent.wants(number))
         if present != agent.replicas:
             yield f"{label}: {present} slots for {agent.replicas} replicas"
+    if (key in state.rolling) != bool(agent.rollout_cursor or agent.superseded):
+        rolls = "" if key in state.rolling else "not "
+        yield f"{label}: {rolls}rolling, at cursor {agent.rollout_cursor}, with {len(agent.superseded)} superseded"
+    if agent.paused and not agent.rollout_cursor:
+        yield f"{label}: paused, and no rollout is under way"
+    for identifier in sorted({*agent.superseded, *agent.watched, *agent.failed} - {*state.instances}):
+        yield f"{label}: {identifier} is watched, superseded or failed, and not there"
+    slots = [state.instances[other].slot for other in sorted(agent.superseded) if other in state.instances]
+    for number in sorted(set(slots)):
+        if slots.count(number) > 1:
+            yield f"{label} slot {number}: {slots.count(number)} superseded instances run on"
+        if not agent.wants(number):
+            yield f"{label} slot {number}: not wanted, and a superseded instance runs on"
     for stray in sorted(agent.strays):
         instance = state.instances.get(stray)
         if instance is None or instance.workload != key:

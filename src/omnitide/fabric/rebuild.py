@@ -1,10 +1,12 @@
 """From the records of a snapshot back to a state. Maps are built in one go, so that a start costs no path copies."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NoReturn
 
 from immutables import Map
 
+from omnitide.fabric.folds.availability import runs_on
+from omnitide.fabric.folds.companies import words_of
 from omnitide.fabric.folds.instances import instance_id
 from omnitide.fabric.folds.nodes import FOREIGN_PORT
 from omnitide.fabric.records import (
@@ -13,11 +15,13 @@ from omnitide.fabric.records import (
     AnswersRecord,
     EndRecord,
     HeaderRecord,
+    HomesRecord,
     InstanceItem,
     InstancesRecord,
     JobRecord,
     NamespaceRecord,
     NodeRecord,
+    ProvisionRecord,
     Record,
     SlotItem,
     SlotsRecord,
@@ -27,18 +31,22 @@ from omnitide.fabric.records import (
 from omnitide.fabric.state import (
     Agent,
     FabricState,
+    Health,
     Idempotency,
     Instance,
     InstanceStatus,
     Job,
+    JobStatus,
     Namespace,
     Node,
+    Provision,
     Remembered,
     Scheduling,
     Slot,
     Token,
     Version,
     WorkloadKind,
+    provision_key,
     scoped,
 )
 from omnitide.model.names import instance_name
@@ -63,6 +71,10 @@ class _Workload:
         """Slots whose current instance has not come yet."""
         self.slots: dict[int, Slot] = {}
         self.strays: dict[str, None] = {}
+        self.homes: dict[int, str] = {}
+        self.superseded: dict[str, None] = {}
+        self.watched: dict[str, None] = {}
+        self.failed: dict[str, None] = {}
 
 
 class Builder:
@@ -76,6 +88,7 @@ class Builder:
         self._open: _Workload | None = None
         self._namespaces: dict[str, Namespace] = {}
         self._tokens: dict[str, Token] = {}
+        self._provisions: dict[str, Provision] = {}
         self._nodes: dict[str, NodeRecord] = {}
         self._agents: dict[str, Agent] = {}
         self._jobs: dict[str, Job] = {}
@@ -121,6 +134,8 @@ class Builder:
             case SlotsRecord():
                 workload = self._of(record.agent, "agent")
                 workload.waiting.update((item.number, item) for item in record.slots)
+            case HomesRecord():
+                self._of(record.agent, "agent").homes.update(record.homes)
             case VersionRecord():
                 self._version(record)
             case AgentRecord() | JobRecord():
@@ -132,6 +147,8 @@ class Builder:
                 self._namespaces[record.namespace.name] = record.namespace
             case TokenRecord():
                 self._tokens[record.token.id] = record.token
+            case ProvisionRecord():
+                self._provisions[record.provision.id] = record.provision
             case NodeRecord():
                 self._nodes[record.id] = record
                 self._attached[record.id] = {}
@@ -158,6 +175,8 @@ class Builder:
                 created_ms=version.created_ms,
                 principal=version.principal,
                 reason=version.reason,
+                source=version.source,
+                cause=version.cause,
             )
         versions[version.number] = version
 
@@ -172,6 +191,12 @@ class Builder:
                 self._pending[instance.id] = None
             if item.attached:
                 self._attach(instance)
+            if item.superseded and runs_on(instance):
+                workload.superseded[instance.id] = None
+            if item.watched:
+                workload.watched[instance.id] = None
+            if instance.status is InstanceStatus.FAILED:
+                workload.failed[instance.id] = None
             slot = workload.waiting.get(item.slot)
             if slot is not None and (slot.current or slot.generation) == item.generation:
                 del workload.waiting[item.slot]
@@ -222,6 +247,11 @@ class Builder:
             item.unenforced,
             item.correlation,
             item.avoid_also,
+            item.health_message,
+            item.ready_ms or (item.started_ms if item.health is Health.HEALTHY else 0),
+            item.superseded,
+            item.pinned,
+            item.asked_ends,
         )
 
     def _attach(self, instance: Instance) -> None:
@@ -257,6 +287,7 @@ class Builder:
         for what, objects, expected in (
             ("namespaces", self._namespaces, header.namespaces),
             ("tokens", self._tokens, header.tokens),
+            ("secrets and configs", self._provisions, header.provisions),
             ("nodes", self._nodes, header.nodes),
             ("agents", self._agents, header.agents),
             ("jobs", self._jobs, header.jobs),
@@ -287,10 +318,27 @@ class Builder:
             draining=Map({node.id: None for node in nodes.values() if node.scheduling is Scheduling.DRAINING}),
             idempotency=Idempotency(recent=Map(self._recent), older=Map(self._older), turned_ms=header.turned_ms),
             feature_level=header.feature_level,
+            companies=Map({key: Map(dict.fromkeys(members)) for key, members in _companies(agents, jobs).items()}),
+            rolling=Map({agent.id: None for agent in agents if agent.rollout_cursor or agent.superseded}),
+            provisions=Map(self._provisions),
+            provision_names=Map(
+                {provision_key(one.kind, one.namespace, one.name): one.id for one in self._provisions.values()}
+            ),
         )
 
 
 _NO_SLOT: Final = Slot()
+
+
+def _companies(agents: Iterable[Agent], jobs: Iterable[Job]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for agent in agents:
+        for key in words_of(agent):
+            found.setdefault(key, []).append(agent.id)
+    for job in jobs:
+        if job.spec.together is not None and job.status is JobStatus.ACTIVE:
+            found.setdefault(scoped(job.namespace, job.spec.together), []).append(job.id)
+    return found
 
 
 def _node(record: NodeRecord, attached: dict[str, None], ports: dict[int, str]) -> Node:
@@ -336,6 +384,11 @@ def _agent(record: AgentRecord, parts: _Workload) -> Agent:
         rollout_cursor=record.rollout_cursor,
         strays=Map(parts.strays),
         generation_floor=record.generation_floor,
+        paused=record.paused,
+        superseded=Map(parts.superseded),
+        watched=Map(parts.watched),
+        failed=Map(parts.failed),
+        homes=Map(parts.homes),
     )
 
 

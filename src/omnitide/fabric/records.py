@@ -24,6 +24,7 @@ from omnitide.fabric.state import (
     NodeFacts,
     NodeStatus,
     Phase,
+    Provision,
     Remembered,
     Scheduling,
     Slot,
@@ -60,6 +61,7 @@ class HeaderRecord(_Record, frozen=True, kw_only=True, tag="header.v1"):
     agents: int = 0
     jobs: int = 0
     instances: int = 0
+    provisions: int = 0
 
 
 class NamespaceRecord(_Record, frozen=True, kw_only=True, tag="namespace.v1"):
@@ -68,6 +70,12 @@ class NamespaceRecord(_Record, frozen=True, kw_only=True, tag="namespace.v1"):
 
 class TokenRecord(_Record, frozen=True, kw_only=True, tag="token.v1"):
     token: Token
+
+
+class ProvisionRecord(_Record, frozen=True, kw_only=True, tag="provision.v1"):
+    """A secret or config, without its value."""
+
+    provision: Provision
 
 
 class NodeRecord(_Record, frozen=True, kw_only=True, tag="node.v1"):
@@ -134,6 +142,7 @@ class AgentRecord(_Record, frozen=True, kw_only=True, tag="agent.v1"):
     deleting: bool = False
     rollout_cursor: int = 0
     generation_floor: int = 0
+    paused: bool = False
 
     @staticmethod
     def of(agent: Agent) -> "AgentRecord":
@@ -151,12 +160,20 @@ class AgentRecord(_Record, frozen=True, kw_only=True, tag="agent.v1"):
             deleting=agent.deleting,
             rollout_cursor=agent.rollout_cursor,
             generation_floor=agent.generation_floor,
+            paused=agent.paused,
         )
 
 
 class VersionRecord(_Record, frozen=True, kw_only=True, tag="agent-version.v1"):
     agent: str
     version: Version
+
+
+class HomesRecord(_Record, frozen=True, kw_only=True, tag="agent-homes.v1"):
+    """Slots and the nodes that hold their volumes. Of an agent that has such."""
+
+    agent: str
+    homes: list[tuple[int, str]]
 
 
 class SlotItem(_Item, frozen=True, kw_only=True):
@@ -251,9 +268,17 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
     unenforced: tuple[str, ...] = ()
     correlation: str = ""
     avoid_also: tuple[str, ...] = ()
+    health_message: str = ""
+    ready_ms: int = 0
+    """0 for one that is healthy: since it was started."""
+    superseded: bool = False
+    pinned: str = ""
+    asked_ends: int = 0
+    watched: bool = False
+    """Runs, and may not be available."""
 
     @staticmethod
-    def of(instance: Instance, *, attached: bool) -> "InstanceItem":
+    def of(instance: Instance, *, attached: bool, watched: bool = False) -> "InstanceItem":
         return InstanceItem(
             slot=instance.slot,
             generation=instance.generation,
@@ -280,6 +305,12 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
             unenforced=instance.unenforced,
             correlation=instance.correlation,
             avoid_also=instance.avoid_also,
+            health_message=instance.health_message,
+            ready_ms=instance.ready_ms if instance.ready_ms != instance.started_ms else 0,
+            superseded=instance.superseded,
+            pinned=instance.pinned,
+            asked_ends=instance.asked_ends,
+            watched=watched,
         )
 
 
@@ -313,9 +344,11 @@ Record = (
     HeaderRecord
     | NamespaceRecord
     | TokenRecord
+    | ProvisionRecord
     | NodeRecord
     | AgentRecord
     | VersionRecord
+    | HomesRecord
     | SlotsRecord
     | JobRecord
     | InstancesRecord

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
+from immutables import Map
 
 from omnitide.fabric.folds.instances import is_attached
 from omnitide.fabric.rebuild import Builder, SnapshotDamaged
@@ -24,11 +25,13 @@ from omnitide.fabric.records import (
     AnswersRecord,
     EndRecord,
     HeaderRecord,
+    HomesRecord,
     InstanceItem,
     InstancesRecord,
     JobRecord,
     NamespaceRecord,
     NodeRecord,
+    ProvisionRecord,
     Record,
     SlotItem,
     SlotsRecord,
@@ -46,6 +49,8 @@ BLOCK: Final = 500
 
 _HEAD: Final = 5
 """Bytes of a msgpack array's head, as written here: array32."""
+
+_NONE: Final[Map[str, None]] = Map()
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(list[Record])
@@ -111,11 +116,14 @@ def _body(state: FabricState) -> Iterator[Record]:
         agents=len(state.agents),
         jobs=len(state.jobs),
         instances=len(state.instances),
+        provisions=len(state.provisions),
     )
     for name in sorted(state.namespaces):
         yield NamespaceRecord(namespace=state.namespaces[name])
     for identifier in sorted(state.tokens):
         yield TokenRecord(token=state.tokens[identifier])
+    for identifier in sorted(state.provisions):
+        yield ProvisionRecord(provision=state.provisions[identifier])
     for identifier in sorted(state.nodes):
         yield NodeRecord.of(state.nodes[identifier])
     for identifier in sorted(state.agents):
@@ -133,12 +141,14 @@ def _agent(state: FabricState, agent: Agent) -> Iterator[Record]:
     yield AgentRecord.of(agent)
     for number in sorted(agent.versions):
         yield VersionRecord(agent=agent.id, version=agent.versions[number])
+    if agent.homes:
+        yield HomesRecord(agent=agent.id, homes=sorted(agent.homes.items()))
     numbers = sorted(agent.slots)
     for start in range(0, len(numbers), BLOCK):
         part = numbers[start : start + BLOCK]
         yield SlotsRecord(agent=agent.id, slots=[SlotItem.of(number, agent.slots[number], agent.id) for number in part])
-    yield from _instances(state, agent.id, [agent.slots[number].current for number in numbers])
-    yield from _instances(state, agent.id, sorted(agent.strays))
+    yield from _instances(state, agent.id, [agent.slots[number].current for number in numbers], agent.watched)
+    yield from _instances(state, agent.id, sorted(agent.strays), agent.watched)
 
 
 def _job(state: FabricState, job: Job) -> Iterator[Record]:
@@ -146,9 +156,14 @@ def _job(state: FabricState, job: Job) -> Iterator[Record]:
     yield from _instances(state, job.id, [job.slot.current, *sorted(job.strays)])
 
 
-def _instances(state: FabricState, workload: str, members: list[str]) -> Iterator[Record]:
+def _instances(
+    state: FabricState, workload: str, members: list[str], watched: Map[str, None] = _NONE
+) -> Iterator[Record]:
     known = [instance for instance in map(state.instances.get, members) if instance is not None]
     for start in range(0, len(known), BLOCK):
         part = known[start : start + BLOCK]
-        items = [InstanceItem.of(instance, attached=is_attached(state, instance)) for instance in part]
+        items = [
+            InstanceItem.of(instance, attached=is_attached(state, instance), watched=instance.id in watched)
+            for instance in part
+        ]
         yield InstancesRecord(workload=workload, instances=items)

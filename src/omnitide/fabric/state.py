@@ -71,6 +71,10 @@ class ExitRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     ended_ms: int = 0
 
 
+ASKED_FOR: Final = ("stopped", "killed")
+"""Reasons of exits that somebody asked for."""
+
+
 class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One run of an agent's replica or a job's task. `id` is `<workload id>.<slot>.<generation>`."""
 
@@ -113,6 +117,16 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     avoid_also: tuple[str, ...] = ()
     """Further nodes that are taken only if nothing else fits: on which generations before failed for a permanent cause
     that this one is another try of."""
+    health_message: str = ""
+    """Why it is unhealthy."""
+    ready_ms: int = 0
+    """Since when it is healthy; 0: it is not, or nothing asks."""
+    superseded: bool = False
+    """The next generation of its slot was made while it ran: it runs on until that one is available."""
+    pinned: str = ""
+    """The only node that it is placed on, while that is in the fabric."""
+    asked_ends: int = 0
+    """Attempts that somebody ended, as `omnitide down` does: they say nothing against it."""
 
     @property
     def avoids(self) -> tuple[str, ...]:
@@ -161,7 +175,11 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     created_ms: int
     principal: str
     reason: str = "deployed"
-    """deployed, updated or restarted."""
+    """deployed, updated, restarted or rolled-back."""
+    source: int = 0
+    """Of one that was rolled back: the version whose spec it has again."""
+    cause: str = ""
+    """Why the fabric rolled back by itself; empty where somebody asked."""
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -187,6 +205,16 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     generation_floor: int = 0
     """Highest generation of any slot retired so far. New slots begin above it, so that an instance id is never made
     twice: one that was lost may still be there under the old id."""
+    paused: bool = False
+    """The rollout under way goes no further until it is resumed."""
+    superseded: Map[str, None] = Map()
+    """Strays that run on until their slot's current instance is available."""
+    watched: Map[str, None] = Map()
+    """Instances that run and may not be available: not ready, or not for long enough. All others that run are."""
+    failed: Map[str, None] = Map()
+    """Current instances of slots that have failed for good, or are about to be made anew."""
+    homes: Map[int, str] = Map()
+    """Slot -> node, of slots whose volumes stay where they are. Kept when the slot is retired."""
 
     @property
     def spec(self) -> AgentSpec:
@@ -228,6 +256,8 @@ class DriverFact(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     healthy: bool = True
     detail: str = ""
     enforces: tuple[str, ...] = ()
+    absent: bool = False
+    """Not healthy only because what it needs is not installed there, and nobody said that it should be."""
 
 
 class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -338,6 +368,28 @@ class Namespace(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     jobs: int = 0
 
 
+ProvisionKind = Literal["secret", "config"]
+
+
+class Provision(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """A secret or a piece of configuration, without its value: that lies closed outside of the log."""
+
+    id: str
+    namespace: str
+    name: str
+    kind: ProvisionKind
+    version: int
+    """Grows by one with each other value."""
+    digest: str
+    """Of the value, keyed: equal for equal values of this id, and worth nothing to who lacks the key."""
+    blob: str
+    """Digest of the closed value, by which it is found."""
+    size: int
+    created_ms: int
+    changed_ms: int
+    revision: int
+
+
 class Remembered(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The answer to a command that carried an idempotency key."""
 
@@ -374,6 +426,14 @@ class FabricState(msgspec.Struct, frozen=True, gc=False):
     """Ids of nodes that are draining."""
     idempotency: Idempotency
     feature_level: int = 1
+    provisions: Map[str, Provision] = Map()
+    """Secrets and configs by id."""
+    provision_names: Map[str, str] = Map()
+    """`kind/namespace/name` -> id."""
+    rolling: Map[str, None] = Map()
+    """Ids of agents with a rollout or a move under way: those that have superseded instances or a rollout cursor."""
+    companies: Map[str, Map[str, None]] = Map()
+    """`namespace/word` of `together` -> ids of agents with a version that has it, and of active jobs that do."""
 
 
 def empty_state() -> FabricState:
@@ -405,6 +465,16 @@ def scoped(namespace: str, name: str) -> str:
 def find_agent(state: FabricState, namespace: str, name: str) -> Agent | None:
     identifier = state.agent_names.get(scoped(namespace, name))
     return None if identifier is None else state.agents[identifier]
+
+
+def provision_key(kind: ProvisionKind, namespace: str, name: str) -> str:
+    """Key of `FabricState.provision_names`."""
+    return f"{kind}/{namespace}/{name}"
+
+
+def find_provision(state: FabricState, kind: ProvisionKind, namespace: str, name: str) -> Provision | None:
+    identifier = state.provision_names.get(provision_key(kind, namespace, name))
+    return None if identifier is None else state.provisions[identifier]
 
 
 def find_job(state: FabricState, namespace: str, name: str) -> Job | None:

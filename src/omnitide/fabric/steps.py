@@ -7,10 +7,13 @@ asks after each entry.
 from collections.abc import Iterator
 
 from omnitide.fabric import events as ev
+from omnitide.fabric.folds.availability import is_available
 from omnitide.fabric.folds.instances import instance_id
 from omnitide.fabric.invariants import agent_violations, instance_violations, job_violations, node_violations
-from omnitide.fabric.rules.failing import gave_up, halted_by
+from omnitide.fabric.rules.conditions import company, only_node, unmet_needs
+from omnitide.fabric.rules.failing import gave_up, is_held_up
 from omnitide.fabric.rules.moving import next_version
+from omnitide.fabric.rules.rolling import available
 from omnitide.fabric.rules.room import Room, promise
 from omnitide.fabric.state import (
     ENDED,
@@ -24,6 +27,7 @@ from omnitide.fabric.state import (
     Node,
     NodeStatus,
     Slot,
+    spec_of_instance,
 )
 
 Ids = dict[str, None]
@@ -120,6 +124,9 @@ def step_violations(before: FabricState, after: FabricState, entry: ev.Entry) ->
     found += _halted(before, after, entry)
     found += _made_to_fail(before, after, entry)
     found += _driven_out(before, entry)
+    found += _overlapping(before, after, touched)
+    found += _taken_away(before, after, entry)
+    found += _placed_right(before, after, entry)
     found += _sizes(before, after, touched)
     return found
 
@@ -267,7 +274,7 @@ def _halted(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterato
         new = after.agents.get(instance.workload) if instance is not None else None
         if old is None or new is None or old.version != new.version:
             continue
-        if halted_by(before, old) is not None and halted_by(after, new) is not None:
+        if is_held_up(before, old) and is_held_up(after, new):
             yield f"instance {event.instance}: stopped for an update that cannot go on"
 
 
@@ -279,7 +286,7 @@ def _made_to_fail(before: FabricState, after: FabricState, entry: ev.Entry) -> I
         old, new = before.agents.get(event.workload), after.agents.get(event.workload)
         if old is None or new is None or not old.version == new.version == event.version:
             continue
-        if halted_by(before, old) is None or halted_by(after, new) is None:
+        if not is_held_up(before, old) or not is_held_up(after, new):
             continue
         for made in event.slots:
             slot = old.slots.get(made.slot)
@@ -299,6 +306,88 @@ def _driven_out(before: FabricState, entry: ev.Entry) -> Iterator[str]:
         spec = agent.versions[next_version(before, agent, instance)].spec
         if not any(promise(Room(node), spec) for node in before.nodes.values()):
             yield f"instance {event.instance}: stopped by a drain with nowhere else to go"
+
+
+def _overlapping(before: FabricState, after: FabricState, touched: Touched) -> Iterator[str]:
+    """No more run at once than the update's surge allows, and what somebody has sent elsewhere."""
+    for identifier in sorted(touched.agents):
+        old, new = before.agents.get(identifier), after.agents.get(identifier)
+        if new is None:
+            continue
+        more = len(set(new.superseded) - set(old.superseded if old is not None else ()))
+        moved = sum(
+            bool(after.instances[slot.current].pinned) and (old is None or old.slots.get(number) != slot)
+            for number, slot in new.slots.items()
+        )
+        if more > moved and len(new.superseded) > new.spec.update.max_surge + moved:
+            yield f"agent {identifier}: {len(new.superseded)} superseded instances run on"
+
+
+def _taken_away(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
+    """A rollout or a drain by itself never leaves fewer available than the update allows."""
+    agents: dict[str, None] = {}
+    for event in entry.events:
+        instance = before.instances.get(event.instance) if isinstance(event, ev.InstanceStopRequested) else None
+        if instance is None or not isinstance(event, ev.InstanceStopRequested):
+            continue
+        if event.reason in ("update", "drain"):
+            agents[instance.workload] = None
+        elif event.reason == "superseded":
+            agent = after.agents[instance.workload]
+            current = after.instances[agent.slots[instance.slot].current]
+            covered = any(after.instances[other].slot == instance.slot for other in agent.superseded)
+            on_its_way = (InstanceStatus.PENDING, InstanceStatus.PLACED, InstanceStatus.STARTING)
+            if current.status in on_its_way and not covered:
+                yield f"instance {instance.id}: stopped, and {current.id} in its place is {current.status}"
+            elif current.status is InstanceStatus.RUNNING and not is_available(agent, current, entry.time_ms):
+                yield f"instance {instance.id}: stopped, and {current.id} in its place is not available yet"
+    for identifier in agents:
+        old, new = before.agents.get(identifier), after.agents.get(identifier)
+        if old is None or new is None or not new.active or new.deleting or old.replicas != new.replicas:
+            continue
+        # What the world has taken in this very entry is not the rollout's doing.
+        told = (ev.InstanceStarting, ev.InstanceRunning, ev.InstanceExited, ev.InstanceHealthChanged, ev.InstanceEnded)
+        moved = {event.instance for event in entry.events if isinstance(event, told)}
+        asked = {event.instance for event in entry.events if isinstance(event, ev.InstanceStopRequested)}
+        lost = sum(
+            1
+            for event in entry.events
+            if isinstance(event, ev.InstanceStopRequested)
+            and event.reason in ("update", "drain")
+            and event.instance in before.instances
+            and before.instances[event.instance].workload == identifier  # one entry may drain several agents
+            and event.instance not in moved
+            and is_available(old, before.instances[event.instance], entry.time_ms)
+        )
+        now = available(after, new, entry.time_ms)
+        done = new.counts.succeeded + new.counts.failed
+        if lost and now + done < new.replicas - max(old.spec.update.max_unavailable, new.spec.update.max_unavailable):
+            yield f"agent {identifier}: {now} of {new.replicas} available after {sorted(asked)} were asked to stop"
+
+
+def _placed_right(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
+    """Nothing is placed before what it needs is there, away from its volumes, or apart from its company."""
+    for event in entry.events:
+        if not isinstance(event, ev.InstancesPlaced):
+            continue
+        for placement in event.placements:
+            instance = before.instances.get(placement.instance)
+            if instance is None:
+                continue
+            spec = spec_of_instance(before, instance)
+            label = f"instance {instance.id}: placed on {event.node}"
+            for unmet in unmet_needs(before, instance.namespace, spec):
+                yield f"{label}, and {unmet.text}"
+            only = only_node(before, instance)
+            if only not in ("", event.node):
+                yield f"{label}, and bound to {only}"
+            if spec.together is None:
+                continue
+            others = company(before, instance.namespace, spec.together)
+            if (others and event.node not in others) or (
+                not others and len(company(after, instance.namespace, spec.together)) > 1
+            ):
+                yield f"{label}, apart from its company on {', '.join(sorted(others))}"
 
 
 def _highest(state: FabricState, event: ev.InstancesCreated, number: int) -> int:

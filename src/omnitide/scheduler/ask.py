@@ -22,7 +22,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Names of the ports that may be any of the node's range, in order."""
     constraints: tuple[Constraint, ...] = ()
     enforced: tuple[str, ...] = ()
-    """Limits that the driver must be able to enforce: of cpu, memory, pids."""
+    """What the driver must be able to enforce: of cpu, memory, pids, and sandbox."""
     strategy: Literal["spread", "pack"] = "spread"
 
     @property
@@ -43,7 +43,10 @@ def requirements_of(spec: WorkloadSpec) -> Requirements:
         static_ports=tuple((name, port.port) for name, port in ports if port.port),
         allocated_ports=tuple(name for name, port in ports if not port.port),
         constraints=spec.constraints,
-        enforced=tuple(name for name, limit in zip(_LIMITS, demanded, strict=True) if limit),
+        enforced=(
+            *(name for name, limit in zip(_LIMITS, demanded, strict=True) if limit),
+            *(("sandbox",) if spec.isolation == "sandbox" else ()),
+        ),
         strategy=spec.placement,
     )
 
@@ -68,5 +71,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     avoid: tuple[str, ...] = ()
     """Node ids: taken only if nothing else fits."""
+    only: tuple[str, ...] = ()
+    """Node ids: no other is taken; empty: any is."""
+    together: str = ""
+    """All with the same word here go to one node: of `only`, or where that is empty the first one's."""
     since_ms: int = 0
     """Since when the first of them waits."""

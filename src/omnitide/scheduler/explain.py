@@ -9,8 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from omnitide.fabric.state import FabricState, Instance, Node, spec_of_instance
+from omnitide.fabric.rules.conditions import company, home_of, only_node, staying_volumes, unmet_needs
+from omnitide.fabric.state import FabricState, Instance, InstanceStatus, Node, spec_of_instance
 from omnitide.model.quantity import format_duration
+from omnitide.model.spec import WorkloadSpec
 from omnitide.scheduler.ask import Requirements, requirements_of
 from omnitide.scheduler.explanation import Change, Explanation, Failure, NodeVerdict, Verdict, Way
 from omnitide.scheduler.place import first_choice, smallest
@@ -19,6 +21,7 @@ from omnitide.scheduler.rules import (
     PASSING,
     Rule,
     RuleKind,
+    bound_rule,
     passes,
     room_now,
     room_rules,
@@ -45,6 +48,7 @@ _COST: Final[dict[RuleKind, float]] = {
     "enforcement": 6,
     "constraint": 6,
     "driver": 9,
+    "node": 9,
 }
 """How far off a change is, to choose the nearest among those of equal number. What is missing of
 cpu and memory adds up to 4: to ask for a little less is nearer than to wait for a machine, to ask for nearly nothing is
@@ -60,17 +64,26 @@ def explain(
     now_ms: int = 0,
     not_before_ms: int = 0,
     node_limit: int = 0,
+    only: tuple[str, ...] = (),
+    why_only: str = "",
+    needs: tuple[str, ...] = (),
 ) -> Explanation:
-    """Explain one instance on its own. `workload` and `avoid` only decide which node is its first choice."""
-    rules = [*standing_rules(table, need), *room_rules(table, room_now(table), need)]
+    """Explain one instance on its own. `workload` and `avoid` only decide which node is its first choice.
+
+    `only`: ids of the nodes that it is bound to, which `why_only` names with the reason. `needs`: what it waits for of
+    other agents and jobs.
+    """
+    bound = [bound_rule(table, only, why_only)] if only else []
+    rules = [*bound, *standing_rules(table, need), *room_rules(table, room_now(table), need)]
     lasting = [
+        *bound,
         *(rule for rule in standing_rules(table, need) if rule.kind not in PASSING),
         *room_rules(table, room_when_empty(table), need),
     ]
     fits = passes(table, rules)
     possible = passes(table, lasting)
     found = rank_reasons(table, rules) if not fits.all() or not len(table) else ()
-    first = first_choice(table, need, workload, avoid)
+    first = first_choice(table, need, workload, avoid, only)
     when: tuple[Way, ...] = ()
     nearest: Way | None = None
     verdict: Verdict = "fits-now" if first is not None else "fits-when" if possible.any() else "never"
@@ -81,6 +94,9 @@ def explain(
         for row in _nearest(table, rules, possible, MAX_WAYS):
             changes = tuple(change_to_wait_for(table, rule, row, now_ms) for rule in rules if rule.blocked[row])
             when += (_way(table.nodes[row], changes),)
+    if needs:
+        verdict = "fits-when" if verdict == "fits-now" else verdict
+        found = (*(Reason(rule="needs", text=text) for text in needs), *found)
     waits = not_before_ms > now_ms
     if waits:
         verdict = "fits-when" if verdict == "fits-now" else verdict
@@ -106,16 +122,43 @@ def explain(
 def explain_instance(
     state: FabricState, table: NodeTable, instance: Instance, *, now_ms: int, node_limit: int = 0
 ) -> Explanation:
-    """Explain a pending instance. `table` shows the nodes of `state`."""
+    """Explain a pending instance, or where one that is to leave its node could go. `table` shows the nodes of
+    `state`."""
+    waits = instance.status is InstanceStatus.PENDING
+    spec = spec_of_instance(state, instance)
+    only, why = _bound_to(state, instance, spec)
     return explain(
         table,
-        requirements_of(spec_of_instance(state, instance)),
+        requirements_of(spec),
         workload=instance.workload,
         avoid=instance.avoids,
         now_ms=now_ms,
         not_before_ms=instance.not_before_ms,
         node_limit=node_limit,
+        only=only,
+        why_only=why,
+        needs=tuple(unmet.text for unmet in unmet_needs(state, instance.namespace, spec)) if waits else (),
     )
+
+
+def _bound_to(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[tuple[str, ...], str]:
+    """Ids of the nodes that it is bound to, and why; nothing if it is free."""
+    if instance.status is InstanceStatus.PENDING:
+        only = only_node(state, instance)
+    else:
+        # One that runs, and is to leave its node: where its replacement could go.
+        only = home_of(state, instance, spec)
+    if only and only == instance.pinned:
+        return (only,), f"node {state.nodes[only].name}, where it was sent"
+    if only:
+        volumes = staying_volumes(spec)
+        what = f"its volume {volumes[0]}" if len(volumes) == 1 else f"its volumes {', '.join(volumes)}"
+        return (only,), f"node {state.nodes[only].name}, which holds {what}"
+    if spec.together is None:
+        return (), ""
+    others = sorted(company(state, instance.namespace, spec.together, besides=instance.id))
+    names = ", ".join(state.nodes[node].name for node in others)
+    return tuple(others), f"node {names}, where others of {spec.together!r} are"
 
 
 def _nearest(table: NodeTable, rules: Sequence[Rule], among: Flags, limit: int) -> list[int]:

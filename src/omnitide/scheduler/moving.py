@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from omnitide.fabric.commands import MoveChoice, MoveInstances
+from omnitide.fabric.rules.conditions import company, home_of
 from omnitide.fabric.rules.failing import proven_nodes
-from omnitide.fabric.rules.moving import is_leaving, next_version, to_spare
+from omnitide.fabric.rules.moving import is_leaving, may_surge, next_version, to_spare
+from omnitide.fabric.rules.rolling import surge_left
 from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, spec_of_instance
 from omnitide.scheduler.ask import Requirements, requirements_of
 from omnitide.scheduler.place import Planner
@@ -67,6 +69,7 @@ class _Moves:
         self._needs: dict[tuple[str, int], Requirements] = {}
         self._proven: dict[tuple[str, int], Flags | None] = {}
         self._spare: dict[str, int] = {}
+        self._surge: dict[str, int] = {}
         if len(state.pending) <= MAX_CLAIMS:
             for identifier in sorted(state.pending):
                 waiting = state.instances[identifier]
@@ -84,14 +87,18 @@ class _Moves:
         """The node that could take its replacement, and whose room is promised to it; empty if it stays."""
         agent = one.agent
         runs = one.instance.status is InstanceStatus.RUNNING
-        spare = self._spare.setdefault(agent.id, to_spare(agent))
-        if runs and spare <= 0:
+        spare = self._spare.setdefault(agent.id, to_spare(self._state, agent, self._state.time_ms))
+        surge = self._surge.setdefault(agent.id, surge_left(agent))
+        surges = surge > 0 and may_surge(self._state, agent, one.instance)
+        if runs and not surges and spare <= 0:
             return ""
-        among = self._proven_rows(agent, one.version)
+        among = self._allowed_rows(one, self._proven_rows(agent, one.version))
         row = self._planner.reserve(self._need(agent, one.version), agent.id, among=among)
         if row is None:
             return ""
-        if runs:
+        if surges:
+            self._surge[agent.id] = surge - 1
+        elif runs:
             self._spare[agent.id] = spare - 1
         return self._table.nodes[row].id
 
@@ -100,6 +107,18 @@ class _Moves:
         if key not in self._needs:
             self._needs[key] = requirements_of(agent.versions[version].spec)
         return self._needs[key]
+
+    def _allowed_rows(self, one: Leaving, among: Flags | None) -> Flags | None:
+        """As `rules.moving.may_go_to` has it."""
+        spec = one.agent.versions[one.version].spec
+        home = home_of(self._state, one.instance, spec)
+        allowed = {home} if home else set[str]()
+        if spec.together is not None and not home:
+            allowed = set(company(self._state, one.agent.namespace, spec.together))
+        if not allowed:
+            return among
+        flags = np.array([node.id in allowed for node in self._table.nodes], dtype=np.bool_)
+        return flags if among is None else flags & among
 
     def _proven_rows(self, agent: Agent, version: int) -> Flags | None:
         key = (agent.id, version)

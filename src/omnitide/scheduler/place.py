@@ -83,21 +83,31 @@ def place(table: NodeTable, asks: Sequence[Ask], *, max_placements: int = MAX_PL
     )
 
 
-def first_choice(table: NodeTable, need: Requirements, workload: str = "", avoid: tuple[str, ...] = ()) -> int | None:
-    """Row of the node that a lone instance would be placed on; None if it fits nowhere."""
-    rows = Planner(table).choose(need, workload, avoid, 1)
+def first_choice(
+    table: NodeTable,
+    need: Requirements,
+    workload: str = "",
+    avoid: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> int | None:
+    """Row of the node that a lone instance would be placed on; None if it fits nowhere. `only`: ids of the nodes that
+    may be taken; empty: any."""
+    planner = Planner(table)
+    rows = planner.choose(need, workload, avoid, 1, among=planner.among(only))
     return rows[0] if rows else None
 
 
 class _Lot:
     """What is placed in one go: the instances of one ask, or the lone instances of many alike (a burst of jobs)."""
 
-    __slots__ = ("asks", "avoid", "need", "size", "workload")
+    __slots__ = ("asks", "avoid", "need", "only", "size", "together", "workload")
 
     def __init__(self, asks: list[Ask]) -> None:
         self.asks = asks
         self.need = asks[0].need
         self.avoid = asks[0].avoid
+        self.only = asks[0].only
+        self.together = asks[0].together
         self.workload = asks[0].workload if len(asks) == 1 else ""
         self.size = len(asks[0].waiters) if len(asks) == 1 else len(asks)
 
@@ -119,9 +129,9 @@ def _lots(table: NodeTable, asks: Sequence[Ask]) -> list[_Lot]:
     lots: list[list[Ask]] = []
     alike: dict[Requirements, list[Ask]] = {}
     times = Counter(ask.workload for ask in asks)
-    for ask in sorted(asks, key=lambda ask: (ask.since_ms, ask.workload, ask.version, ask.avoid)):
+    for ask in sorted(asks, key=lambda ask: (ask.since_ms, ask.workload, ask.version, ask.avoid, ask.only)):
         lone = ask.total == len(ask.waiters) == times[ask.workload] == 1
-        if not lone or ask.avoid or table.held(ask.workload):
+        if not lone or ask.avoid or ask.only or ask.together or table.held(ask.workload):
             lots.append([ask])
         elif ask.need in alike:
             alike[ask.need].append(ask)
@@ -140,15 +150,44 @@ class Planner:
         self._planned: dict[str, dict[int, int]] = {}
         """Workload -> row -> instances that this plan puts there."""
         self._standing: dict[tuple[str, tuple[str, ...], tuple[Constraint, ...]], Flags] = {}
+        self._decided: dict[str, int] = {}
+        """Word -> row, of those that this plan is the first to place of their company."""
         self._full: set[Requirements] = set()
         """What fits nowhere any more: room only shrinks within a plan."""
 
     def take(self, lot: _Lot, start: int, wanted: int) -> int:
         """Place `wanted` instances of the lot, or as many as fit: then the rest fits nowhere. Returns how many."""
+        if lot.only or lot.together:
+            return self._take_bound(lot, start, wanted)
         rows = self.choose(lot.need, lot.workload, lot.avoid, wanted)
         if rows:
             self._assign(lot, start, rows)
         return len(rows)
+
+    def _take_bound(self, lot: _Lot, start: int, wanted: int) -> int:
+        """As `take`, for those that may not go to any node. Where the first decides for all, it comes alone."""
+        decides = bool(lot.together) and not lot.only and lot.together not in self._decided
+        among = self.among(lot.only)
+        if lot.together in self._decided and not lot.only:
+            among = np.zeros(len(self._table), dtype=np.bool_)
+            among[self._decided[lot.together]] = True
+        rows = self.choose(lot.need, lot.workload, lot.avoid, 1 if decides else wanted, among=among)
+        if not rows:
+            return 0
+        if lot.together:
+            self._decided.setdefault(lot.together, rows[0])
+        self._assign(lot, start, rows)
+        if not decides or len(rows) == wanted:
+            return len(rows)
+        return len(rows) + self._take_bound(lot, start + len(rows), wanted - len(rows))
+
+    def among(self, only: tuple[str, ...]) -> Flags | None:
+        """The rows of these nodes; None for no condition."""
+        if not only:
+            return None
+        flags = np.zeros(len(self._table), dtype=np.bool_)
+        flags[[self._table.rows[node] for node in only if node in self._table.rows]] = True
+        return flags
 
     def reserve(
         self, need: Requirements, workload: str, avoid: tuple[str, ...] = (), *, among: Flags | None = None

@@ -19,7 +19,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule that keeps nodes from taking the instance."""
 
     rule: str
-    """A `rules.RuleKind`, or `no-nodes` or `back-off`."""
+    """A `rules.RuleKind`, or `no-nodes`, `back-off` or `needs`."""
     text: str
     subject: str = ""
     blocked: int = 0
@@ -130,8 +130,17 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
         return f"{blocked} {of_nodes} {verb} {state} ({names})"
     if rule.kind == "driver":
         return f"needs the driver {rule.subject}; {able} {of_nodes} {has} it"
+    if rule.kind == "enforcement" and rule.subject == "sandbox":
+        if able:
+            return f"needs a sandbox; {able} {of_nodes} can sandbox processes"
+        shown = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_NAMED].tolist()]
+        first = [node.name for node in shown]
+        more = f" and {blocked - len(first)} more" if blocked > len(first) else ""
+        return f"no node can sandbox processes; install bubblewrap on {', '.join(first)}{more}"
     if rule.kind == "enforcement":
         return f"needs an enforced {rule.subject} limit; {able} {of_nodes} can enforce it"
+    if rule.kind == "node":
+        return f"waits for {rule.subject}"
     if rule.kind == "static-port":
         return f"needs host port {rule.subject}; it is free on {able} {of_nodes}"
     return f"needs {rule.subject}; {able} {of_nodes} {'meets' if single else 'meet'} it{_seen(table, rule)}"

@@ -25,10 +25,12 @@ RuleKind = Literal[
     "ports",
     "cpu",
     "memory",
+    "node",
 ]
 """offline: not live. closed: cordoned, draining or drained. driver: the node lacks it. driver-unhealthy: it is there
 and does not work now. enforcement: the driver cannot enforce a limit that is required. constraint: labels. static-port:
-a host port of that number is taken. ports: too few free ports in the node's range. cpu, memory: too little free."""
+a host port of that number is taken. ports: too few free ports in the node's range. cpu, memory: too little free. node:
+it is bound to others, by a volume that stays, the company that it keeps, or a move that somebody asked for."""
 
 PASSING: Final = frozenset({"offline", "closed", "driver-unhealthy"})
 """Kinds that are never lasting. Those of room are lasting where even an empty node has too little."""
@@ -101,6 +103,13 @@ def standing_rules(table: NodeTable, need: Requirements) -> Iterable[Rule]:
         yield Rule("enforcement", limit, present & ((bits & ENFORCES[limit]) == 0))
     for constraint in need.constraints:
         yield Rule("constraint", describe_constraint(constraint), ~_meets(table, constraint))
+
+
+def bound_rule(table: NodeTable, only: tuple[str, ...], why: str) -> Rule:
+    """The rule that no other nodes than these may take it. `why`: which they are, and what binds it to them."""
+    blocked = np.ones(len(table), dtype=np.bool_)
+    blocked[[table.rows[node] for node in only if node in table.rows]] = False
+    return Rule("node", why, blocked)
 
 
 def room_rules(table: NodeTable, room: Room, need: Requirements) -> Iterable[Rule]:

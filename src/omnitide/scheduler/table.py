@@ -20,7 +20,7 @@ ABSENT: Final = -1
 
 PRESENT: Final = 1
 HEALTHY: Final = 2
-ENFORCES: Final = {"cpu": 4, "memory": 8, "pids": 16}
+ENFORCES: Final = {"cpu": 4, "memory": 8, "pids": 16, "sandbox": 32}
 """Bits of a driver column."""
 
 MAX_COLUMNS: Final = 256

@@ -4,8 +4,12 @@ import heapq
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
+from omnitide.fabric.rules.conditions import company, needs_are_met, only_node
 from omnitide.fabric.state import FabricState, Instance, spec_of_instance
-from omnitide.scheduler.ask import Ask, Requirements, Waiter, requirements_of
+from omnitide.model.spec import WorkloadSpec
+from omnitide.scheduler.ask import Ask, Waiter, requirements_of
 
 
 class Asks(NamedTuple):
@@ -14,14 +18,24 @@ class Asks(NamedTuple):
     """Log time at which the next instance ends its back-off; None if none is in one."""
 
 
+class _Key(NamedTuple):
+    workload: str
+    version: int
+    avoids: tuple[str, ...]
+    only: str
+    """See `conditions.only_node`."""
+
+
 class _Group:
     """Instances of one key. `order` holds the due ones; ones that have left stay in it until they are passed over."""
 
-    __slots__ = ("_asked", "key", "members", "need", "order", "since", "tidy")
+    __slots__ = ("_asked", "key", "members", "namespace", "need", "order", "since", "spec", "tidy")
 
-    def __init__(self, key: tuple[str, int, tuple[str, ...]], need: Requirements) -> None:
+    def __init__(self, key: _Key, spec: WorkloadSpec, namespace: str) -> None:
         self.key = key
-        self.need = need
+        self.need = requirements_of(spec)
+        self.spec = spec
+        self.namespace = namespace
         self.members = 0
         """Due or not."""
         self.since: dict[str, int] = {}
@@ -48,7 +62,7 @@ class _Group:
             waiters = self._first(limit)
             ask = None
             if waiters:
-                workload, version, avoid = self.key
+                workload, version, avoid, only = self.key
                 ask = Ask(
                     workload=workload,
                     version=version,
@@ -56,6 +70,7 @@ class _Group:
                     waiters=waiters,
                     total=len(self.since),
                     avoid=avoid,
+                    only=(only,) if only else (),
                     since_ms=self.since[waiters[0].instance],
                 )
             self._asked = (limit, ask)
@@ -82,14 +97,19 @@ class Waiting:
     """Who waits, by the committed state. One owner. Time is log time and never goes back."""
 
     def __init__(self, state: FabricState) -> None:
-        self._groups: dict[tuple[str, int, tuple[str, ...]], _Group] = {}
-        """By workload, version and nodes to avoid."""
+        self._groups: dict[_Key, _Group] = {}
         self._group_of: dict[str, _Group] = {}
         """Every instance that waits, due or not -> its group."""
         self._later: list[tuple[int, str]] = []
         """Heap of (not before, instance id); ones that have left stay until they come up."""
         self._not_due: dict[str, Instance] = {}
         self._pending = state.pending
+        self._nodes = state.nodes
+        self._bound: dict[str, None] = {}
+        """Instances that may be placed on one node alone, or might be bound anew when nodes change."""
+        self._needy: dict[_Key, None] = {}
+        """Groups that need others of their namespace."""
+        self._state = state
         self.refresh(state, state.pending)
 
     def __len__(self) -> int:
@@ -97,6 +117,10 @@ class Waiting:
 
     def refresh(self, state: FabricState, changed: Iterable[str] | None = None) -> None:
         """Take over `state`: the instances in `changed` (ids), or whatever differs, which costs one look at each."""
+        self._state = state
+        if self._bound and state.nodes is not self._nodes:
+            self._bind(state)
+        self._nodes = state.nodes
         if changed is None:
             if state.pending is self._pending:
                 return
@@ -110,18 +134,61 @@ class Waiting:
             elif not waits and identifier in self._group_of:
                 self._leave(identifier)
 
+    @property
+    def needy(self) -> bool:
+        """Whether something waits that needs other agents or jobs, which may be as it needs them at any time."""
+        return bool(self._needy)
+
     def asks(self, now_ms: int, limit: int) -> Asks:
-        """What is due at `now_ms`, at most `limit` instances of each group, in order of group."""
+        """What is due at `now_ms` and has what it needs of others, at most `limit` instances of each group, in order of
+        group."""
         self._wake(now_ms)
-        asked = (self._groups[key].ask(limit) for key in sorted(self._groups))
-        ready = [ask for ask in asked if ask is not None]
+        ready: list[Ask] = []
+        companies: dict[tuple[str, str], frozenset[str]] = {}
+        for key in sorted(self._groups):
+            group = self._groups[key]
+            if key in self._needy and not needs_are_met(self._state, group.namespace, group.spec):
+                continue
+            ask = group.ask(limit)
+            if ask is not None and group.spec.together is not None:
+                ask = self._with_company(ask, group.namespace, group.spec.together, companies)
+            if ask is not None:
+                ready.append(ask)
         return Asks(ready=tuple(ready), next_due_ms=self._later[0][0] if self._later else None)
 
+    def _with_company(
+        self, ask: Ask, namespace: str, word: str, companies: dict[tuple[str, str], frozenset[str]]
+    ) -> Ask | None:
+        """The ask on the nodes where its company is; None if it has to be elsewhere."""
+        found = companies.get((namespace, word))
+        if found is None:
+            found = companies[(namespace, word)] = company(self._state, namespace, word)
+        allowed = tuple(sorted(found.intersection(ask.only) if ask.only and found else found or ask.only))
+        if found and not allowed:
+            return None
+        return msgspec.structs.replace(ask, only=allowed, together=f"{namespace}/{word}")
+
+    def _bind(self, state: FabricState) -> None:
+        """Group those anew that nodes bind, when nodes have come, gone or changed."""
+        for identifier in [*self._bound]:
+            instance = state.instances.get(identifier)
+            if instance is None or identifier not in state.pending:
+                continue
+            if only_node(state, instance) != self._group_of[identifier].key.only:
+                self._leave(identifier)
+                self._enter(state, instance)
+
     def _enter(self, state: FabricState, instance: Instance) -> None:
-        key = (instance.workload, instance.version, instance.avoids)
+        spec = spec_of_instance(state, instance)
+        only = only_node(state, instance)
+        if instance.pinned or spec.volumes:
+            self._bound[instance.id] = None
+        key = _Key(instance.workload, instance.version, instance.avoids, only)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(key, requirements_of(spec_of_instance(state, instance)))
+            group = self._groups[key] = _Group(key, spec, instance.namespace)
+            if spec.needs:
+                self._needy[key] = None
         self._group_of[instance.id] = group
         group.members += 1
         if instance.not_before_ms:
@@ -132,11 +199,13 @@ class Waiting:
 
     def _leave(self, identifier: str) -> None:
         group = self._group_of.pop(identifier)
+        self._bound.pop(identifier, None)
         self._not_due.pop(identifier, None)
         group.drop(identifier)
         group.members -= 1
         if not group.members:
             del self._groups[group.key]
+            self._needy.pop(group.key, None)
 
     def _wake(self, now_ms: int) -> None:
         while self._later and (self._later[0][0] <= now_ms or self._later[0][1] not in self._not_due):

@@ -36,10 +36,14 @@ def least_change(table: NodeTable, rule: Rule, row: int) -> Change:
             return _node_change(rule, f"once it has the driver {rule.subject}")
         case "driver-unhealthy":
             return _node_change(rule, f"once its driver {rule.subject} works ({driver_fault(node, rule.subject)})")
+        case "enforcement" if rule.subject == "sandbox":
+            return _node_change(rule, "once it can sandbox processes (install bubblewrap there)")
         case "enforcement":
             return _spec_change(rule, f"with the {rule.subject} limit best-effort instead of required")
         case "static-port":
             return _spec_change(rule, f"with another host port than {rule.subject}")
+        case "node":
+            return _spec_change(rule, f"if it were not bound to {rule.subject}")
         case _:
             return _spec_change(rule, f"without {rule.subject}")
 
@@ -86,11 +90,15 @@ def need_and_have(node: Node, rule: Rule, row: int) -> tuple[str, str]:
             return rule.subject, ", ".join(sorted(fact.name for fact in node.facts.drivers)) or "no driver"
         case "driver-unhealthy":
             return f"{rule.subject} that works", driver_fault(node, rule.subject)
+        case "enforcement" if rule.subject == "sandbox":
+            return "sandboxes", "cannot sandbox processes"
         case "enforcement":
             return f"{rule.subject} limit enforced", "cannot enforce it"
         case "static-port":
             holder = node.ports.get(int(rule.subject), "")
             return f"port {rule.subject} free", "asked for twice" if not holder else f"used by {_holder(holder)}"
+        case "node":
+            return rule.subject, node.name
         case _:
             label = rule.subject.split(" ", 1)[0]
             value = label_of(node, label)

@@ -7,8 +7,11 @@ from tests.support.spec import spec, task
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.state import spec_of_instance
+from omnitide.model.probes import Probe, Probes
+from omnitide.model.provisions import ConfigUse, SecretUse, Volume
 from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart, Update
 
+PROBED = Probes(readiness=Probe(type="exec", command=("true",)))
 AGENTS = ("api", "db", "web", "cron", "mail", "cache")
 JOBS = ("load", "report", "api")
 """One of them is the name of an agent, too."""
@@ -24,6 +27,15 @@ AGENT_SPECS: tuple[AgentSpec, ...] = (
     spec("big", resources=Resources(cpu=2500, memory=5 * GIB)),
     spec("fixed", ports={"http": Port(port=8080)}),
     spec("boxed", limits=Limits(memory=GIB, enforcement="required")),
+    spec("serve", "v3", update=Update(max_unavailable=0, max_surge=1)),
+    spec("serve", "v4", update=Update(max_unavailable=1, max_surge=2, on_failure="rollback", min_healthy=0)),
+    spec("serve", health=PROBED, update=Update(max_unavailable=0, max_surge=1)),
+    spec("serve", needs={"db": "started"}),
+    spec("serve", needs={"web": "ready", "load": "completed"}, update=Update(max_unavailable=0, max_surge=1)),
+    spec("serve", together="pod"),
+    spec("serve", "v2", together="pod", update=Update(max_unavailable=0, max_surge=1)),
+    spec("keeps", volumes={"data": Volume(target="data")}),
+    spec("reads", secrets={"db": SecretUse(on_change="restart")}, configs={"tls": ConfigUse(file="tls.pem")}),
     spec("other", driver="docker"),
     spec("huge", resources=Resources(cpu=10**6, memory=1 << 45)),
     spec("odd", limits=Limits(cpu=1), resources=Resources(cpu=500)),
@@ -33,6 +45,8 @@ JOB_SPECS: tuple[JobSpec, ...] = (
     task("work", restart=Restart(policy="on-failure", attempts=1)),
     task("work", restart=Restart(policy="on-failure", attempts=0), ports={"http": Port()}),
     task("work", on_disconnect="keep"),
+    task("work", needs={"api": "started"}),
+    task("work", together="pod"),
     task("work", lost_after=0, resources=Resources(cpu=1500, memory=GIB)),
 )
 
@@ -86,6 +100,29 @@ class Workloads(Chance):
     def restart_agent(self) -> None:
         name = self.known()
         self.do(cm.RestartAgent(if_match=self.if_match(name), **name))
+
+    def roll_back(self) -> None:
+        name = self.known()
+        version = self.pick((0, 0, 0, 1, 2, 9))
+        self.do(cm.RollBackAgent(version=version, if_match=self.if_match(name), **name))
+
+    def pause(self) -> None:
+        name = self.known()
+        self.do(cm.PauseRollout(if_match=self.if_match(name), **name))
+
+    def resume(self) -> None:
+        name = self.known()
+        self.do(cm.ResumeRollout(if_match=self.if_match(name), **name))
+
+    def advance(self) -> None:
+        """The timer of rollouts, too early, too late, or of an agent that has none."""
+        agents = [*self.fabric.state.rolling, *sorted(self.fabric.state.agents)[:2], "ag-none"]
+        self.do(cm.AdvanceRollouts(agents=tuple(sorted(agents))), by="system:rollouts")
+
+    def migrate(self) -> None:
+        node = self.pick(("", "", *NAMES, "x"))
+        leave = self.maybe(2)
+        self.do(cm.MigrateInstance(instance=self.any_instance(), node=node, leave_volumes=leave))
 
     def stop_agent(self) -> None:
         name = self.known()

@@ -14,15 +14,20 @@ from tests.support.honest import HonestNode, facts
 from tests.support.spec import FAR_MS, spec
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric.rules.conditions import company, home_of, needs_are_met, only_node
 from omnitide.fabric.rules.failing import gave_up, halted_by, proven_nodes
 from omnitide.fabric.rules.moving import next_version
+from omnitide.fabric.rules.room import Room, promise
+from omnitide.fabric.rules.secrets import MAX_VALUE_BYTES
 from omnitide.fabric.state import (
     ENDED,
     DriverFact,
+    Health,
     InstanceStatus,
     JobStatus,
     NodeStatus,
     TokenPurpose,
+    find_provision,
     spec_of_instance,
 )
 from omnitide.model.spec import Restart, Update
@@ -38,6 +43,11 @@ class World(Workloads, Machines):
             (6, self.deploy),
             (4, self.scale),
             (2, self.restart_agent),
+            (2, self.roll_back),
+            (2, self.pause),
+            (2, self.resume),
+            (4, self.advance),
+            (4, self.migrate),
             (2, self.stop_agent),
             (3, self.start_agent),
             (2, self.delete_agent),
@@ -73,6 +83,7 @@ class World(Workloads, Machines):
             (1, self.remove),
             (2, self.namespace),
             (2, self.token),
+            (5, self.provision),
             (1, self.forget),
             (1, self.repeat),
             (2, self.wait),
@@ -151,6 +162,22 @@ class World(Workloads, Machines):
             cm.IssueToken(id=identifier, purpose=purpose, digest="d", expires_ms=expires, uses=self.pick((1, 3, 0)))
         )
 
+    def provision(self) -> None:
+        """A secret or config is given a value, mostly for the id that it has, or removed."""
+        secret = self.maybe(2)
+        where = {"namespace": self.pick((*NAMESPACES, "gone")), "name": self.pick(("db", "db", "tls", "Bad Name"))}
+        if self.maybe(3):
+            self.do(cm.RemoveSecret(**where) if secret else cm.RemoveConfig(**where))
+            return
+        known = find_provision(self.fabric.state, "secret" if secret else "config", **where)
+        identifier = self.fresh("pr") if known is None or self.maybe(6) else known.id
+        if self.maybe(10):
+            identifier = self.pick([*sorted(self.fabric.state.provisions), ""])
+        digest = self.pick(("d1", "d2", "d3"))
+        value = {"id": identifier, **where, "digest": digest, "blob": f"sha256:{digest}"}
+        size = self.pick((0, 5, MAX_VALUE_BYTES)) if not self.maybe(10) else MAX_VALUE_BYTES + 1
+        self.do(cm.SetSecret(size=size, **value) if secret else cm.SetConfig(size=size, **value))
+
     def forget(self) -> None:
         before = self.fabric.time_ms - self.pick((0, 1_000, 10**7))
         self.do(cm.Forget(finished_before_ms=before, keep_jobs=self.pick((0, 2, 100))), by="system:janitor")
@@ -183,12 +210,16 @@ class World(Workloads, Machines):
             if name in self.liars:
                 node.forget(self.fresh("o"))
             assert fabric.connect(name).accepted
-        bound = 20 + 9 * sum(agent.replicas for agent in fabric.state.agents.values()) + 3 * len(fabric.state.jobs)
+        for identifier in sorted(fabric.state.agents):
+            agent = fabric.state.agents[identifier]
+            if agent.paused:
+                fabric.given(cm.ResumeRollout(namespace=agent.namespace, name=agent.name), by="system:test")
+        bound = 20 + 12 * sum(agent.replicas for agent in fabric.state.agents.values()) + 3 * len(fabric.state.jobs)
         for _ in range(bound):
             # Longer than any back-off: what waits is due.
             fabric.pass_ms(3_600_000)
             changed = fabric.round()
-            changed = self._finish_tasks() or changed
+            changed = self._finish_tasks() or self._get_well() or changed
             if not changed:
                 break
         else:
@@ -212,6 +243,17 @@ class World(Workloads, Machines):
             self.fabric.nodes[node.name] = node
             self.fabric.given(node.join("last"), by="token:last")
 
+    def _get_well(self) -> bool:
+        """Whatever runs is ready."""
+        before = self.fabric.state.revision
+        for name, node in sorted(self.fabric.nodes.items()):
+            for instance in node.running() if node.session else ():
+                if node.runs[instance].health is not Health.HEALTHY:
+                    node.set_health(instance, Health.HEALTHY)
+            if node.session and node.unsent:
+                self.fabric.send(name)
+        return self.fabric.state.revision != before
+
     def _finish_tasks(self) -> bool:
         before = self.fabric.state.revision
         for name, node in sorted(self.fabric.nodes.items()):
@@ -225,27 +267,42 @@ class World(Workloads, Machines):
 
     def check_rest(self) -> None:
         state = self.fabric.state
-        assert not state.pending, f"never placed: {sorted(state.pending)}"
+        for identifier in sorted(state.pending):
+            waiting = state.instances[identifier]
+            what = spec_of_instance(state, waiting)
+            home = state.nodes.get(only_node(state, waiting))
+            needy = not needs_are_met(state, waiting.namespace, what)
+            others = company(state, waiting.namespace, what.together) if what.together is not None else frozenset()
+            if others and not any(promise(Room(state.nodes[other]), what) for other in others):
+                continue
+            assert needy or (home is not None and not home.schedulable), f"never placed: {identifier}"
         for identifier in sorted(state.draining):
             # There is room for all; what stays is of a version that others of its agent could start nowhere.
             held = [state.instances[name] for name in state.nodes[identifier].instances]
             assert held, f"never drained: {identifier}"
             for instance in held:
                 agent = state.agents[instance.workload]
+                if instance.superseded or home_of(state, instance, agent.versions[instance.version].spec):
+                    continue
                 assert proven_nodes(state, agent, next_version(state, agent, instance)) is not None, instance.name
         for agent in state.agents.values():
             assert not agent.deleting, f"{agent.name} is never gone"
-            assert not agent.strays, f"{agent.name} keeps strays: {sorted(agent.strays)}"
+            strays = sorted(set(agent.strays) - set(agent.superseded))
+            assert not strays, f"{agent.name} keeps strays: {strays}"
+            for identifier in agent.superseded:
+                slot = agent.slots[state.instances[identifier].slot]
+                assert state.instances[slot.current].status is not InstanceStatus.RUNNING, f"{identifier} stays"
             assert len(agent.slots) == (agent.replicas if agent.active else 0)
             for slot in agent.slots.values():
                 current = state.instances[slot.current]
-                halted = halted_by(state, agent) is not None
+                halted = halted_by(state, agent) is not None or agent.counts.pending > 0
                 assert halted or current.version == agent.version, f"{current.name} never became {agent.version}"
-                assert current.status is InstanceStatus.RUNNING or current.status in ENDED
+                assert current.status in (*ENDED, InstanceStatus.RUNNING, InstanceStatus.PENDING)
                 if current.status in ENDED and not gave_up(current, slot, agent.spec.restart):
                     assert agent.spec.restart.policy != "always", f"{current.name} is {current.status}"
         for job in state.jobs.values():
-            assert job.status is not JobStatus.ACTIVE, f"job {job.name} never finished"
+            waits = job.slot.current in state.pending
+            assert waits or job.status is not JobStatus.ACTIVE, f"job {job.name} never finished"
             assert not job.deleting, f"job {job.name} is never gone"
             assert not job.strays
         machines = {node.id: node for node in self.fabric.nodes.values()}

@@ -40,6 +40,8 @@ def could_ever(node: Node, spec: WorkloadSpec) -> bool:
     drivers = {fact.name: fact for fact in node.facts.drivers}
     if spec.driver not in drivers:
         return False
+    if spec.isolation == "sandbox" and "sandbox" not in drivers[spec.driver].enforces:
+        return False
     if spec.limits.enforcement == "required":
         for name in ("cpu", "memory", "pids"):
             if getattr(spec.limits, name) > 0 and name not in drivers[spec.driver].enforces:

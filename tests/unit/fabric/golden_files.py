@@ -27,6 +27,11 @@ BASE = GOLDEN / "base.json"
 ENTRY = GOLDEN / "entry.json"
 HISTORY = GOLDEN / "history.json"
 SNAPSHOT = GOLDEN / "snapshot-1.json"
+PROVISIONS = GOLDEN / "provisions-1.json"
+"""A history of its own for secrets and configs, with its snapshot: they came after the first history was made."""
+
+LIFECYCLE = GOLDEN / "lifecycle-1.json"
+"""Likewise for superseded instances, paused rollouts and volumes that stay."""
 
 RECORD_MS = 1_700_000_900_000
 EVERY = 50
@@ -169,6 +174,63 @@ def _snapshot_file() -> Json:
     return {"revision": revision, "chunks": [chunk.hex() for chunk in chunks], "records": records}
 
 
+def _provisions_file() -> Json:
+    from tests.support.spec import Fabric
+
+    fabric = Fabric()
+    values = {"digest": "hmac-sha256:k:1", "blob": "sha256:1", "size": 3}
+    other = {"digest": "hmac-sha256:k:2", "blob": "sha256:2", "size": 4}
+    fabric.given(cm.SetSecret(id="s-1", namespace="default", name="db", **values))  # type: ignore[arg-type]
+    fabric.given(cm.SetConfig(id="c-1", namespace="default", name="db", **values))  # type: ignore[arg-type]
+    fabric.given(cm.SetSecret(id="s-1", namespace="default", name="db", **other))  # type: ignore[arg-type]
+    fabric.given(cm.SetSecret(id="s-2", namespace="default", name="gone", **values))  # type: ignore[arg-type]
+    fabric.given(cm.SetConfig(id="c-2", namespace="default", name="gone", **values))  # type: ignore[arg-type]
+    fabric.given(cm.RemoveSecret(namespace="default", name="gone"))
+    fabric.given(cm.RemoveConfig(namespace="default", name="gone"))
+    chunks = list(dump(fabric.state))
+    return {
+        "entries": [ev.encode_entry(entry).hex() for entry in fabric.log],
+        "state": digest(fabric.state),
+        "chunks": [chunk.hex() for chunk in chunks],
+        "records": [record for chunk in chunks for record in msgspec.msgpack.decode(chunk)],
+    }
+
+
+def _lifecycle_file() -> Json:
+    from tests.support.spec import Fabric, spec
+
+    from omnitide.model.provisions import Volume
+    from omnitide.model.spec import Update
+
+    fabric = Fabric()
+    fabric.join("alpha", "beta")
+    surge = Update(max_unavailable=0, max_surge=1)
+    fabric.deploy(spec("serve", "1", update=surge), replicas=2)
+    fabric.deploy(spec("db", volumes={"data": Volume(target="data")}), name="db")
+    fabric.settle()
+    fabric.given(cm.MigrateInstance(instance="hello.1.1", node="beta"))
+    fabric.round()
+    fabric.wait_for_rollouts()
+    fabric.settle()
+    fabric.given(cm.StopAgent(namespace="default", name="db"))
+    fabric.settle()
+    fabric.deploy(spec("serve", "2", update=surge))
+    fabric.given(cm.PauseRollout(namespace="default", name="hello"))
+    fabric.settle()
+    fabric.given(cm.ResumeRollout(namespace="default", name="hello"))
+    fabric.settle()
+    fabric.given(cm.RollBackAgent(namespace="default", name="hello"))
+    fabric.given(cm.PauseRollout(namespace="default", name="hello"))
+    fabric.round()
+    chunks = list(dump(fabric.state))
+    return {
+        "entries": [ev.encode_entry(entry).hex() for entry in fabric.log],
+        "state": digest(fabric.state),
+        "chunks": [chunk.hex() for chunk in chunks],
+        "records": [record for chunk in chunks for record in msgspec.msgpack.decode(chunk)],
+    }
+
+
 def main() -> None:
     from tests.unit.fabric.golden_samples import SAMPLES, base
 
@@ -179,6 +241,8 @@ def main() -> None:
     _write(ENTRY, _entry_file)
     _write(HISTORY, _history_file)
     _write(SNAPSHOT, _snapshot_file)
+    _write(PROVISIONS, _provisions_file)
+    _write(LIFECYCLE, _lifecycle_file)
 
 
 if __name__ == "__main__":

@@ -161,6 +161,12 @@ SAMPLES: tuple[Pair, ...] = (
     ),
     (ev.AgentRestarted(agent="hello", version=2), ev.AgentRestarted(agent="idle", version=2)),
     (
+        ev.AgentRolledBack(agent="hello", version=2, source=1, cause="hello-1.2 of version 1 failed for good: user"),
+        ev.AgentRolledBack(agent="idle", version=2, source=1),
+    ),
+    (ev.RolloutPaused(agent="hello"), ev.RolloutPaused(agent="idle")),
+    (ev.RolloutResumed(agent="hello"), ev.RolloutResumed(agent="idle")),
+    (
         ev.AgentScaled(agent="hello", replicas=7, owner="scale"),
         ev.AgentScaled(agent="hello", replicas=0, owner="manifest"),
     ),
@@ -225,4 +231,36 @@ SAMPLES: tuple[Pair, ...] = (
         ev.InstancesLost(node="n-alpha", instances=()),
     ),
     (ev.InstanceRecovered(instance="hello.2.1", attempt=3), ev.InstanceRecovered(instance="hello.1.1", attempt=0)),
+    (
+        ev.SecretChanged(
+            id="s1",
+            namespace="blue",
+            name="db",
+            version=2,
+            digest="hmac-sha256:ab",
+            blob="sha256:cd",
+            size=9,
+        ),
+        ev.SecretChanged(id="s2", namespace="default", name="x", version=1, digest="", blob=""),
+    ),
+    (
+        ev.SecretRemoved(id="s1", namespace="blue", name="db"),
+        ev.SecretRemoved(id="s2", namespace="default", name="x"),
+    ),
+    (
+        ev.ConfigChanged(
+            id="c1",
+            namespace="blue",
+            name="nginx",
+            version=2,
+            digest="hmac-sha256:ab",
+            blob="sha256:cd",
+            size=9,
+        ),
+        ev.ConfigChanged(id="c2", namespace="default", name="x", version=1, digest="", blob=""),
+    ),
+    (
+        ev.ConfigRemoved(id="c1", namespace="blue", name="nginx"),
+        ev.ConfigRemoved(id="c2", namespace="default", name="x"),
+    ),
 )

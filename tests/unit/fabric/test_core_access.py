@@ -12,7 +12,14 @@ from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.rules import access
 from omnitide.fabric.state import TokenPurpose, empty_state
 
-SYSTEM_ONLY = {cm.SuspectNode, cm.DeclareLost, cm.PlaceInstances, cm.MoveInstances, cm.Forget}
+SYSTEM_ONLY = {
+    cm.SuspectNode,
+    cm.DeclareLost,
+    cm.AdvanceRollouts,
+    cm.PlaceInstances,
+    cm.MoveInstances,
+    cm.Forget,
+}
 NODE_ONLY = {cm.ConnectNode, cm.OfferKey, cm.ChangeNodeFacts, cm.ReportInstances, cm.DepartNode}
 
 

@@ -13,6 +13,8 @@ from tests.unit.fabric.golden_files import (
     EVENTS,
     EVERY,
     HISTORY,
+    LIFECYCLE,
+    PROVISIONS,
     SNAPSHOT,
     Json,
     explicit,
@@ -143,7 +145,16 @@ class TestHistory:
         assert violations(state) == []
 
 
-NOT_IN_HISTORY: set[str] = {"fabric.feature-level-raised.v1"}
+NOT_IN_HISTORY: set[str] = {
+    "fabric.feature-level-raised.v1",
+    "agent.rolled-back.v1",
+    "agent.rollout-paused.v1",
+    "agent.rollout-resumed.v1",
+    "secret.changed.v1",
+    "secret.removed.v1",
+    "config.changed.v1",
+    "config.removed.v1",
+}
 """Kinds that were released after the history was made; they get a history of their own."""
 
 
@@ -161,5 +172,16 @@ class TestSnapshot:
         assert [chunk.hex() for chunk in dump(state)] == golden["chunks"]
 
     def test_it_has_every_kind_of_record(self) -> None:
-        seen = {record["kind"] for record in read(SNAPSHOT)["records"]}  # type: ignore[union-attr]
+        seen = {record["kind"] for path in (SNAPSHOT, PROVISIONS, LIFECYCLE) for record in read(path)["records"]}  # type: ignore[union-attr]
         assert seen == {str(kind.__struct_config__.tag) for kind in Record.__args__}
+
+
+@pytest.mark.parametrize("path", [PROVISIONS, LIFECYCLE], ids=lambda path: path.stem)
+class TestLaterHistories:
+    def test_it_ends_where_it_ended_and_is_written_as_it_was(self, path: Path) -> None:
+        golden = read(path)
+        state = fold(read_entries(path))
+        assert digest(state) == golden["state"]
+        assert [chunk.hex() for chunk in dump(state)] == golden["chunks"]
+        assert load([bytes.fromhex(chunk) for chunk in golden["chunks"]]) == state  # type: ignore[union-attr]
+        assert violations(state) == []

@@ -50,6 +50,13 @@ class TestTokens:
         outcome = fabric.when(machine().join("once"), by="token:once")
         assert (outcome.code, outcome.message) == ("expired", "the join token has expired")
 
+    @pytest.mark.parametrize(("left_ms", "code"), [(1, ""), (0, "expired")])
+    def test_one_serves_to_its_last_millisecond(self, left_ms: int, code: str) -> None:
+        fabric = Fabric()
+        expires_ms = fabric.time_ms + 1_000
+        fabric.given(token(expires_ms=expires_ms))
+        assert fabric.when(machine().join("once"), by="token:once", time_ms=expires_ms - left_ms).code == code
+
     def test_one_that_is_used_up_is_refused(self) -> None:
         fabric = Fabric()
         fabric.given(token())
@@ -227,6 +234,11 @@ class TestChangingKeys:
         beta = fabric.nodes["beta"]
         take = cm.OfferKey(node=beta.id, key_digest="sha256:new")
         assert fabric.when(take, by=beta.principal).code == "already-exists"
+
+    def test_a_key_that_was_offered_to_one_node_is_no_way_in_for_another(self) -> None:
+        fabric, _ = self.offered()
+        fabric.given(token())
+        assert join(fabric, replace(machine("beta").join("once"), key_digest="sha256:new")) == "already-exists"
 
     def test_the_same_offer_again_changes_nothing(self) -> None:
         fabric, node = self.offered()

@@ -391,7 +391,7 @@ class TestRollout:
         fabric.deploy(spec("3"))
         failed = replace(fabric.instance("hello.1.5"), status=InstanceStatus.FAILED, version=2)
         state = replace(fabric.state, instances=fabric.state.instances.set(failed.id, failed))
-        agent = replace(fabric.agent(), counts=replace(fabric.agent().counts, failed=1))
+        agent = replace(fabric.agent(), failed=fabric.agent().failed.set(failed.id, None))
         assert agent.rollout_cursor
         assert halted_by(state, agent) is None
         assert halted_by(state, replace(agent, version=2)) == failed

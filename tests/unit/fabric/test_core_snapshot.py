@@ -78,10 +78,10 @@ def test_the_digest_tells_states_apart(state: FabricState) -> None:
     ("kept", "record", "made_anew", "only_there"),
     [
         (Node, NodeRecord, {"instances", "ports"}, {"foreign_ports"}),
-        (Agent, AgentRecord, {"versions", "slots", "strays"}, set()),
+        (Agent, AgentRecord, {"versions", "slots", "strays", "superseded", "watched", "failed", "homes"}, set()),
         (Job, JobRecord, {"strays"}, set()),
         (Slot, SlotItem, set(), {"number"}),
-        (Instance, InstanceItem, {"id", "namespace", "kind", "workload", "name"}, {"attached"}),
+        (Instance, InstanceItem, {"id", "namespace", "kind", "workload", "name"}, {"attached", "watched"}),
     ],
 )
 def test_every_field_of_the_state_has_its_place_in_a_record(

@@ -134,6 +134,16 @@ def test_a_required_limit_that_cannot_be_enforced() -> None:
     assert told.text.endswith("It would fit on alpha with the memory limit best-effort instead of required.")
 
 
+def test_a_sandbox_that_no_node_can_make() -> None:
+    world = World()
+    world.node("alpha", world.facts(drivers=[DriverFact(name="process")]))
+    told = why(world, spec(isolation="sandbox"))
+    assert told.verdict == "never"
+    assert told.reasons[0].text == "no node can sandbox processes; install bubblewrap on alpha"
+    assert told.nearest is not None
+    assert told.nearest.text == "on alpha once it can sandbox processes (install bubblewrap there)"
+
+
 def test_a_host_port_in_use_is_waited_for_or_changed() -> None:
     world = World()
     world.node("alpha")

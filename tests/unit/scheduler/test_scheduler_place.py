@@ -69,6 +69,14 @@ def test_a_required_limit_needs_a_node_that_enforces_it() -> None:
     assert placed(plan(world)) == {"probe.1.1": "b"}
 
 
+def test_a_sandbox_needs_a_node_that_can_make_one() -> None:
+    world = World()
+    world.node("a", world.facts(drivers=[DriverFact(name="process", enforces=("cpu", "memory", "pids"))]))
+    assert where_it_goes(world, spec(isolation="sandbox")) == "no: enforcement"
+    world.node("b", world.facts(drivers=[DriverFact(name="process", enforces=("sandbox",))]))
+    assert placed(plan(world)) == {"probe.1.1": "b"}
+
+
 def test_a_best_effort_limit_goes_anywhere() -> None:
     world = World()
     world.node("a", world.facts(drivers=[DriverFact(name="process")]))

@@ -1,6 +1,7 @@
 """A small fabric to schedule on, made of real events, so that its numbers are those that the folds make."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -24,9 +25,11 @@ def spec(
     placement: str = "spread",
     driver: str = "process",
     limits: Limits | None = None,
+    isolation: Literal["none", "sandbox"] = "none",
 ) -> AgentSpec:
     return AgentSpec(
         driver=driver,
+        isolation=isolation,
         command=("true",),
         resources=Resources(cpu=cpu, memory=memory),
         ports={name: Port(port=number) for name, number in (ports or {}).items()},

@@ -10,8 +10,10 @@ from immutables import Map
 from msgspec.structs import replace
 
 from omnitide.fabric import events as ev
+from omnitide.fabric.folds.availability import mark_rolling, runs_on, watch
 from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import (
+    ASKED_FOR,
     ENDED,
     Agent,
     Counts,
@@ -23,6 +25,10 @@ from omnitide.fabric.state import (
     Slot,
 )
 from omnitide.model.names import instance_name
+from omnitide.model.provisions import stays
+
+OVERLAPPING: Final = frozenset({"update", "migrated", "drain"})
+"""Reasons of new generations beside which the one before runs on."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -71,13 +77,37 @@ def _put(state: FabricState, old: Instance, new: Instance) -> FabricState:
     if new.kind == "agent":
         agent = state.agents[new.workload]
         agent = replace(agent, counts=_moved(agent.counts, before, after))
-        return replace(
+        if before is InstanceStatus.RUNNING and new.id in agent.watched:
+            agent = replace(agent, watched=agent.watched.delete(new.id))
+        if after is InstanceStatus.FAILED:
+            agent = replace(agent, failed=agent.failed.set(new.id, None))
+        state = replace(
             state,
             instances=state.instances.set(new.id, new),
             agents=state.agents.set(agent.id, agent),
             pending=pending,
         )
+        return _end_overlap(state, agent, new.id) if new.superseded and not runs_on(new) else state
     return replace(state, instances=state.instances.set(new.id, new), pending=pending)
+
+
+def _end_overlap(state: FabricState, agent: Agent, identifier: str) -> FabricState:
+    """An instance is not a superseded one that runs on any more."""
+    if identifier not in agent.superseded:
+        return state
+    agent = replace(agent, superseded=agent.superseded.delete(identifier))
+    return mark_rolling(replace(state, agents=state.agents.set(agent.id, agent)), agent)
+
+
+def _watched(state: FabricState, instance: Instance) -> FabricState:
+    """Keep `Agent.watched` in step after an instance came to run, or its health changed."""
+    if instance.kind != "agent":
+        return state
+    agent = state.agents[instance.workload]
+    watched = watch(agent, instance)
+    if watched is agent.watched:
+        return state
+    return replace(state, agents=state.agents.set(agent.id, replace(agent, watched=watched)))
 
 
 def _detach(state: FabricState, instance: Instance) -> FabricState:
@@ -133,8 +163,12 @@ def drop_instance(state: FabricState, identifier: str) -> FabricState:
         return replace(state, instances=instances, pending=pending)
     agent = state.agents[instance.workload]
     strays = agent.strays.delete(identifier) if identifier in agent.strays else agent.strays
-    agent = replace(agent, counts=_moved(agent.counts, instance.status, None), strays=strays)
-    return replace(state, instances=instances, pending=pending, agents=state.agents.set(agent.id, agent))
+    watched = agent.watched.delete(identifier) if identifier in agent.watched else agent.watched
+    agent = replace(agent, counts=_moved(agent.counts, instance.status, None), strays=strays, watched=watched)
+    if identifier in agent.failed:
+        agent = replace(agent, failed=agent.failed.delete(identifier))
+    state = replace(state, instances=instances, pending=pending, agents=state.agents.set(agent.id, agent))
+    return _end_overlap(state, agent, identifier) if instance.superseded else state
 
 
 def _leave_slot(state: FabricState, identifier: str) -> FabricState:
@@ -198,6 +232,7 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
     made: list[Instance] = []
     slots: list[tuple[int, Slot]] = []
     previous: list[str] = []
+    overlapping: list[Instance] = []
     for number, generation in ((item.slot, item.generation) for item in event.slots):
         identifier = instance_id(event.workload, number, generation)
         old = (agent.slots.get(number) if agent is not None else state.jobs[event.workload].slot) or Slot()
@@ -205,6 +240,8 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
         before = state.instances.get(old.current)
         if before is not None:
             previous.append(before.id)
+            if event.reason in OVERLAPPING and runs_on(before):
+                overlapping.append(replace(before, superseded=True))
         made.append(
             Instance(
                 id=identifier,
@@ -223,8 +260,11 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
                 avoid=event.avoid,
                 correlation=at.correlation or (before.correlation if before is not None else ""),
                 avoid_also=event.avoid_also,
+                pinned=event.node,
             )
         )
+    if overlapping:
+        state = _supersede(state, overlapping)
     for identifier in previous:
         state = _leave_slot(state, identifier)
     instances = _with_all(state.instances, [(instance.id, instance) for instance in made])
@@ -236,6 +276,17 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
         return replace(state, instances=instances, pending=pending, agents=state.agents.set(agent.id, agent))
     job = replace(state.jobs[event.workload], slot=slots[-1][1], revision=at.revision)
     return replace(state, instances=instances, pending=pending, jobs=state.jobs.set(job.id, job))
+
+
+def _supersede(state: FabricState, instances: list[Instance]) -> FabricState:
+    """They run on, until what was made in their place is available."""
+    agent = state.agents[instances[0].workload]
+    known, superseded = state.instances, agent.superseded
+    for instance in instances:
+        known = known.set(instance.id, instance)
+        superseded = superseded.set(instance.id, None)
+    agent = replace(agent, superseded=superseded)
+    return mark_rolling(replace(state, instances=known, agents=state.agents.set(agent.id, agent)), agent)
 
 
 def _with_all(known: Map[_Key, _Value], items: list[tuple[_Key, _Value]]) -> Map[_Key, _Value]:
@@ -251,6 +302,7 @@ def instances_placed(state: FabricState, event: ev.InstancesPlaced, at: Moment) 
     node = state.nodes[event.node]
     attached, ports = node.instances, node.ports
     cpu, memory = node.used_cpu_milli, node.used_memory_bytes
+    last, keeps = ("", 0), False
     for placement in event.placements:
         old = state.instances[placement.instance]
         new = replace(
@@ -269,8 +321,24 @@ def instances_placed(state: FabricState, event: ev.InstancesPlaced, at: Moment) 
             ports = ports.set(port, old.id)
         cpu += placement.cpu_milli
         memory += placement.memory_bytes
+        if (new.workload, new.version) != last:
+            last, keeps = (new.workload, new.version), new.kind == "agent" and _keeps_volumes(state, new)
+        if keeps:
+            state = _settle_home(state, new)
     node = replace(node, instances=attached, ports=ports, used_cpu_milli=cpu, used_memory_bytes=memory)
     return replace(state, nodes=state.nodes.set(node.id, node))
+
+
+def _keeps_volumes(state: FabricState, instance: Instance) -> bool:
+    volumes = state.agents[instance.workload].versions[instance.version].spec.volumes
+    return bool(volumes) and any(map(stays, volumes.values()))
+
+
+def _settle_home(state: FabricState, instance: Instance) -> FabricState:
+    """Its volumes stay with this node, which is that of its slot from now on."""
+    agent = state.agents[instance.workload]
+    agent = replace(agent, homes=agent.homes.set(instance.slot, instance.node))
+    return replace(state, agents=state.agents.set(agent.id, agent))
 
 
 def _status_after(old: Instance, status: InstanceStatus) -> InstanceStatus:
@@ -289,6 +357,7 @@ def instance_starting(state: FabricState, event: ev.InstanceStarting, at: Moment
         attempt=event.attempt,
         phase=Phase.STARTING,
         health=Health.UNKNOWN,
+        health_message="",
         next_attempt_ms=0,
     )
     return _put(state, old, new)
@@ -305,12 +374,14 @@ def instance_running(state: FabricState, event: ev.InstanceRunning, at: Moment) 
         attempt=event.attempt,
         phase=Phase.RUNNING,
         health=event.health,
+        health_message="",
         started_ms=at.time_ms,
         next_attempt_ms=0,
         handle=event.handle,
         unenforced=event.unenforced,
+        ready_ms=at.time_ms if event.health is Health.HEALTHY else 0,
     )
-    return _put(state, old, new)
+    return _watched(_put(state, old, new), new)
 
 
 def instance_exited(state: FabricState, event: ev.InstanceExited, at: Moment) -> FabricState:
@@ -324,16 +395,25 @@ def instance_exited(state: FabricState, event: ev.InstanceExited, at: Moment) ->
         attempt=event.exit.attempt,
         phase=Phase.WAITING,
         health=Health.UNKNOWN,
+        health_message="",
         next_attempt_ms=event.next_attempt_ms,
         exit=event.exit,
         handle="",
+        asked_ends=old.asked_ends + (event.exit.reason in ASKED_FOR),
     )
     return _put(state, old, new)
 
 
 def instance_health_changed(state: FabricState, event: ev.InstanceHealthChanged, at: Moment) -> FabricState:
     old = state.instances[event.instance]
-    return _put(state, old, replace(old, health=event.health, revision=at.revision))
+    new = replace(
+        old,
+        health=event.health,
+        health_message=event.message,
+        revision=at.revision,
+        ready_ms=at.time_ms if event.health is Health.HEALTHY else 0,
+    )
+    return _watched(_put(state, old, new), new)
 
 
 def instance_stop_requested(state: FabricState, event: ev.InstanceStopRequested, at: Moment) -> FabricState:
@@ -360,6 +440,7 @@ def instance_ended(state: FabricState, event: ev.InstanceEnded, at: Moment) -> F
         revision=at.revision,
         phase=Phase.ENDED,
         health=Health.UNKNOWN,
+        health_message="",
         next_attempt_ms=0,
         exit=event.exit or old.exit,
         handle="",
@@ -384,8 +465,9 @@ def instance_recovered(state: FabricState, event: ev.InstanceRecovered, at: Mome
         revision=at.revision,
         attempt=event.attempt,
         phase=Phase.RUNNING,
+        superseded=False,
     )
-    state = _put(state, old, new)
+    state = _watched(_put(state, old, new), new)
     state = _set_stray(state, new, False)
     slot = slot_of(state, new) or Slot(generation=new.generation)
     replaced = slot.current

@@ -7,6 +7,8 @@ from msgspec.structs import replace
 
 from omnitide.fabric import events as ev
 from omnitide.fabric.folds.access import count_workloads
+from omnitide.fabric.folds.availability import is_available, is_ready, mark_rolling
+from omnitide.fabric.folds.companies import join, keep_in_step, leave
 from omnitide.fabric.folds.instances import drop_instance
 from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import Agent, Counts, FabricState, Job, JobStatus, Slot, Version, scoped
@@ -15,8 +17,13 @@ KEPT_VERSIONS: Final = 20
 """Newest versions kept besides those that still run."""
 
 
-def put_agent(state: FabricState, agent: Agent) -> FabricState:
+def _put_agent(state: FabricState, agent: Agent) -> FabricState:
+    """Where neither its rollout nor what is superseded has changed."""
     return replace(state, agents=state.agents.set(agent.id, agent))
+
+
+def _put_rolling(state: FabricState, agent: Agent) -> FabricState:
+    return mark_rolling(replace(state, agents=state.agents.set(agent.id, agent)), agent)
 
 
 def agent_created(state: FabricState, event: ev.AgentCreated, at: Moment) -> FabricState:
@@ -39,6 +46,8 @@ def agent_created(state: FabricState, event: ev.AgentCreated, at: Moment) -> Fab
         agents=state.agents.set(agent.id, agent),
         agent_names=state.agent_names.set(scoped(agent.namespace, agent.name), agent.id),
     )
+    if event.spec.together is not None:
+        state = keep_in_step(state, None, agent)
     return count_workloads(state, agent.namespace, agents=1)
 
 
@@ -55,16 +64,17 @@ def _add_version(state: FabricState, agent: Agent, version: Version, at: Moment)
         for number in sorted(versions):
             if number <= version.number - KEPT_VERSIONS and number not in used:
                 versions = versions.delete(number)
-    return put_agent(
-        state,
-        replace(
-            agent,
-            version=version.number,
-            versions=versions,
-            revision=at.revision,
-            rollout_cursor=1,
-        ),
+    after = replace(
+        agent,
+        version=version.number,
+        versions=versions,
+        revision=at.revision,
+        rollout_cursor=1,
+        paused=False,
     )
+    if state.companies or version.spec.together is not None:
+        state = keep_in_step(state, agent, after)
+    return _put_rolling(state, after)
 
 
 def agent_updated(state: FabricState, event: ev.AgentUpdated, at: Moment) -> FabricState:
@@ -83,29 +93,55 @@ def agent_restarted(state: FabricState, event: ev.AgentRestarted, at: Moment) ->
     return _add_version(state, agent, version, at)
 
 
+def agent_rolled_back(state: FabricState, event: ev.AgentRolledBack, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    version = Version(
+        number=event.version,
+        spec=agent.versions[event.source].spec,
+        created_ms=at.time_ms,
+        principal=at.principal,
+        reason="rolled-back",
+        source=event.source,
+        cause=event.cause,
+    )
+    return _add_version(state, agent, version, at)
+
+
+def rollout_paused(state: FabricState, event: ev.RolloutPaused, at: Moment) -> FabricState:
+    return _put_agent(state, replace(state.agents[event.agent], paused=True, revision=at.revision))
+
+
+def rollout_resumed(state: FabricState, event: ev.RolloutResumed, at: Moment) -> FabricState:
+    return _put_agent(state, replace(state.agents[event.agent], paused=False, revision=at.revision))
+
+
 def agent_scaled(state: FabricState, event: ev.AgentScaled, at: Moment) -> FabricState:
     agent = state.agents[event.agent]
-    return put_agent(state, replace(agent, replicas=event.replicas, replicas_owner=event.owner, revision=at.revision))
+    return _put_agent(state, replace(agent, replicas=event.replicas, replicas_owner=event.owner, revision=at.revision))
 
 
 def agent_stopped(state: FabricState, event: ev.AgentStopped, at: Moment) -> FabricState:
     agent = state.agents[event.agent]
-    return put_agent(state, replace(agent, active=False, rollout_cursor=0, revision=at.revision))
+    return _put_rolling(state, replace(agent, active=False, rollout_cursor=0, paused=False, revision=at.revision))
 
 
 def agent_started(state: FabricState, event: ev.AgentStarted, at: Moment) -> FabricState:
-    return put_agent(state, replace(state.agents[event.agent], active=True, revision=at.revision))
+    return _put_agent(state, replace(state.agents[event.agent], active=True, revision=at.revision))
 
 
 def agent_deleted(state: FabricState, event: ev.AgentDeleted, at: Moment) -> FabricState:
     agent = state.agents[event.agent]
-    return put_agent(state, replace(agent, deleting=True, rollout_cursor=0, revision=at.revision))
+    return _put_rolling(state, replace(agent, deleting=True, rollout_cursor=0, paused=False, revision=at.revision))
 
 
 def agent_removed(state: FabricState, event: ev.AgentRemoved, at: Moment) -> FabricState:
     for stray in sorted(state.agents[event.agent].strays):
         state = drop_instance(state, stray)
     agent = state.agents[event.agent]
+    if agent.id in state.rolling:
+        state = replace(state, rolling=state.rolling.delete(agent.id))
+    if state.companies:
+        state = keep_in_step(state, agent, None)
     state = replace(
         state,
         agents=state.agents.delete(agent.id),
@@ -115,7 +151,16 @@ def agent_removed(state: FabricState, event: ev.AgentRemoved, at: Moment) -> Fab
 
 
 def rollout_advanced(state: FabricState, event: ev.RolloutAdvanced, at: Moment) -> FabricState:
-    return put_agent(state, replace(state.agents[event.agent], rollout_cursor=event.cursor))
+    """Instances that have become available since are not watched any more; at its end, none that is ready."""
+    agent = state.agents[event.agent]
+    watched = agent.watched
+    rolls = event.cursor > 0 or bool(agent.superseded)
+    for identifier in agent.watched:
+        instance = state.instances[identifier]
+        if is_available(agent, instance, at.time_ms) or (not rolls and is_ready(agent, instance)):
+            watched = watched.delete(identifier)
+    paused = agent.paused and event.cursor > 0
+    return _put_rolling(state, replace(agent, rollout_cursor=event.cursor, watched=watched, paused=paused))
 
 
 def job_created(state: FabricState, event: ev.JobCreated, at: Moment) -> FabricState:
@@ -133,6 +178,8 @@ def job_created(state: FabricState, event: ev.JobCreated, at: Moment) -> FabricS
         jobs=state.jobs.set(job.id, job),
         job_names=state.job_names.set(scoped(job.namespace, job.name), job.id),
     )
+    if job.spec.together is not None:
+        state = join(state, scoped(job.namespace, job.spec.together), job.id)
     return count_workloads(state, job.namespace, jobs=1)
 
 
@@ -146,6 +193,8 @@ def job_cancelled(state: FabricState, event: ev.JobCancelled, at: Moment) -> Fab
 
 def job_finished(state: FabricState, event: ev.JobFinished, at: Moment) -> FabricState:
     job = state.jobs[event.job]
+    if job.spec.together is not None:
+        state = leave(state, scoped(job.namespace, job.spec.together), job.id)
     return _put_job(
         state,
         replace(
@@ -181,6 +230,9 @@ FOLDS: Final[dict[type, Fold]] = {
     ev.AgentCreated: agent_created,
     ev.AgentUpdated: agent_updated,
     ev.AgentRestarted: agent_restarted,
+    ev.AgentRolledBack: agent_rolled_back,
+    ev.RolloutPaused: rollout_paused,
+    ev.RolloutResumed: rollout_resumed,
     ev.AgentScaled: agent_scaled,
     ev.AgentStopped: agent_stopped,
     ev.AgentStarted: agent_started,

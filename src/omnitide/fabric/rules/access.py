@@ -89,6 +89,14 @@ def delete_namespace(draft: Draft, command: cm.DeleteNamespace) -> None:
             hint="remove them first",
             subject=f"namespace {command.name}",
         )
+    kept = sum(one.namespace == command.name for one in draft.state.provisions.values())
+    if kept:
+        raise Refuse(
+            "conflict",
+            f"namespace {command.name!r} still holds {kept} secret{'' if kept == 1 else 's'} or configs",
+            hint="remove them first",
+            subject=f"namespace {command.name}",
+        )
     draft.emit(ev.NamespaceDeleted(name=command.name))
 
 

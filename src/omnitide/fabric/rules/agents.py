@@ -5,7 +5,7 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
-from omnitide.fabric.rules.bounds import require_spec
+from omnitide.fabric.rules.bounds import require_others, require_spec
 from omnitide.fabric.rules.feasible import require_feasible
 from omnitide.fabric.rules.settle import request_stop, retry_slot, settle_agent, settle_slots
 from omnitide.fabric.state import ENDED, Agent, InstanceStatus, find_agent, find_job, scoped
@@ -86,6 +86,7 @@ def _create_agent(draft: Draft, command: cm.DeployAgent) -> None:
     replicas = 1 if command.replicas is None else command.replicas
     _require_room(draft, replicas)
     require_spec(command.spec, AgentSpec, subject)
+    require_others(command.spec, command.name, subject)
     require_feasible(draft, command.spec, subject)
     draft.emit(
         ev.AgentCreated(
@@ -111,6 +112,7 @@ def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
     version = agent.version
     if command.spec != agent.spec:
         require_spec(command.spec, AgentSpec, subject)
+        require_others(command.spec, command.name, subject)
         require_feasible(draft, command.spec, subject)
         version += 1
         draft.emit(ev.AgentUpdated(agent=agent.id, version=version, spec=command.spec))
@@ -159,6 +161,70 @@ def restart_agent(draft: Draft, command: cm.RestartAgent) -> None:
     draft.touch(agent.id)
     settle_agent(draft, agent.id, reason="restart")
     draft.result = {"agent": agent.id, "version": agent.version + 1}
+
+
+def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
+    """Raises Refuse where there is no such version, or it has the spec that is rolled out already."""
+    agent = _agent(draft, command.namespace, command.name, command.if_match)
+    subject = _subject(agent.namespace, agent.name)
+    if not agent.active:
+        raise Refuse("conflict", f"{subject} is stopped", hint=f"omnitide start {agent.name}", subject=subject)
+    kept = sorted(agent.versions)
+    source = command.version or max(
+        (number for number in kept if number < agent.version and agent.versions[number].spec != agent.spec), default=0
+    )
+    if not source:
+        raise Refuse(
+            "conflict",
+            f"no earlier version of {subject} that is kept has another spec",
+            hint=f"omnitide history {agent.name}",
+            subject=subject,
+        )
+    if source not in agent.versions:
+        raise Refuse(
+            "not-found",
+            f"version {source} of {subject} is not kept; {', '.join(map(str, kept))} are",
+            hint=f"omnitide history {agent.name}",
+            subject=subject,
+        )
+    if agent.versions[source].spec == agent.spec:
+        raise Refuse(
+            "conflict",
+            f"version {source} of {subject} has the same spec as version {agent.version}, the newest",
+            hint=f"omnitide restart {agent.name}",
+            subject=subject,
+        )
+    require_feasible(draft, agent.versions[source].spec, subject)
+    draft.emit(ev.AgentRolledBack(agent=agent.id, version=agent.version + 1, source=source))
+    draft.touch(agent.id)
+    settle_agent(draft, agent.id, reason="update")
+    draft.result = {"agent": agent.id, "version": draft.state.agents[agent.id].version, "source": source}
+
+
+def pause_rollout(draft: Draft, command: cm.PauseRollout) -> None:
+    agent = _agent(draft, command.namespace, command.name, command.if_match)
+    subject = _subject(agent.namespace, agent.name)
+    if not agent.rollout_cursor:
+        raise Refuse(
+            "conflict",
+            f"no rollout of {subject} is under way",
+            hint=f"omnitide rollout status {agent.name}",
+            subject=subject,
+        )
+    if not agent.paused:
+        draft.emit(ev.RolloutPaused(agent=agent.id))
+        # What waits in the new version, in slots that the rollout has not reached, keeps the old one.
+        settle_agent(draft, agent.id, reason="update")
+    draft.result = {"agent": agent.id}
+
+
+def resume_rollout(draft: Draft, command: cm.ResumeRollout) -> None:
+    agent = _agent(draft, command.namespace, command.name, command.if_match)
+    if agent.paused:
+        draft.emit(ev.RolloutResumed(agent=agent.id))
+        draft.touch(agent.id)
+        settle_agent(draft, agent.id, reason="update")
+    draft.result = {"agent": agent.id}
 
 
 def stop_agent(draft: Draft, command: cm.StopAgent) -> None:

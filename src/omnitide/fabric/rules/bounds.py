@@ -80,6 +80,12 @@ def require_spec(spec: Spec, kind: type[Spec], subject: str) -> None:
         raise Refuse("invalid", f"the spec is not valid: {error}", subject=subject) from error
 
 
+def require_others(spec: WorkloadSpec, name: str, subject: str) -> None:
+    """Refuse a spec that needs itself."""
+    if name in spec.needs:
+        raise Refuse("impossible", f"{subject} needs itself: it would wait for ever", subject=subject)
+
+
 def _encoded(value: object, subject: str) -> bytes:
     try:
         return _encoder.encode(value)

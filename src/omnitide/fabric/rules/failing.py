@@ -108,20 +108,23 @@ def halted_by(state: FabricState, agent: Agent, *, besides: int = 0) -> Instance
     A new version that cannot run must not take more of the old one with it. What has not been replaced stays, until
     the spec is changed or somebody asks for another try.
     """
-    if not agent.rollout_cursor or not agent.counts.failed:
+    if not agent.rollout_cursor or not agent.failed:
         return None
-    for number in sorted(agent.slots):
-        if number == besides:
-            continue
-        current = state.instances.get(agent.slots[number].current)
-        if current is not None and current.status is InstanceStatus.FAILED and current.version == agent.version:
-            return current
-    return None
+    failed = (state.instances[identifier] for identifier in agent.failed)
+    found = (one for one in failed if one.version == agent.version and one.slot != besides)
+    return min(found, key=lambda one: one.slot, default=None)
+
+
+def is_held_up(state: FabricState, agent: Agent, *, besides: int = 0) -> bool:
+    """Whether a rollout goes no further: it is paused, or halted (see `halted_by`)."""
+    if agent.paused and agent.rollout_cursor:
+        return True
+    return halted_by(state, agent, besides=besides) is not None
 
 
 class Wanted:
-    """Which version each slot's next generation has: the newest. While a rollout is halted, that is known not to run,
-    and nothing that it has not reached is made anew in it: a slot keeps its version, a new one has the one that works.
+    """Which version each slot's next generation has: the newest. While a rollout is halted or paused, nothing that it
+    has not reached is made anew in it: a slot keeps its version, a new one has the one that works.
     """
 
     __slots__ = ("_agent", "_halted", "_state", "_working")
@@ -129,7 +132,7 @@ class Wanted:
     def __init__(self, state: FabricState, agent: Agent) -> None:
         self._state = state
         self._agent = agent
-        self._halted = halted_by(state, agent) is not None
+        self._halted = bool(agent.rollout_cursor) and is_held_up(state, agent)
         self._working = 0
 
     def version(self, number: int) -> int:
@@ -160,10 +163,12 @@ def proven_nodes(state: FabricState, agent: Agent, version: int) -> frozenset[st
 
     They are those where a replica of it runs, once another has failed for good with a permanent cause.
     """
-    if not agent.counts.failed:
+    failed = (state.instances[identifier] for identifier in agent.failed)
+    if not any(one.version == version and failed_permanently(one) for one in failed):
         return None
-    currents = [state.instances.get(slot.current) for slot in agent.slots.values()]
-    same = [current for current in currents if current is not None and current.version == version]
-    if not any(failed_permanently(current) for current in same):
-        return None
-    return frozenset(current.node for current in same if current.status is InstanceStatus.RUNNING)
+    currents = (state.instances.get(slot.current) for slot in agent.slots.values())
+    return frozenset(
+        current.node
+        for current in currents
+        if current is not None and current.version == version and current.status is InstanceStatus.RUNNING
+    )

@@ -27,7 +27,7 @@ def require_feasible(draft: Draft, spec: WorkloadSpec, subject: str) -> None:
             hint="a limit is at least what is set aside",
             subject=subject,
         )
-    if not spec.command[0].strip():
+    if spec.driver == "process" and not (spec.command and spec.command[0].strip()):
         raise Refuse("invalid", "the command names no program", hint="command[0] is the program", subject=subject)
     static = [port.port for port in spec.ports.values() if port.port]
     if len(static) != len(set(static)):

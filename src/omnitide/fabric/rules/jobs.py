@@ -6,7 +6,7 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
 from omnitide.fabric.rules.agents import MAX_INSTANCES
-from omnitide.fabric.rules.bounds import require_spec
+from omnitide.fabric.rules.bounds import require_others, require_spec
 from omnitide.fabric.rules.feasible import require_feasible
 from omnitide.fabric.rules.settle import request_stop, settle_job
 from omnitide.fabric.state import ENDED, Job, JobStatus, find_agent, find_job, scoped
@@ -47,6 +47,7 @@ def run_job(draft: Draft, command: cm.RunJob) -> None:
     if len(draft.state.jobs) >= MAX_JOBS or len(draft.state.instances) >= MAX_INSTANCES:
         raise Refuse("limit", f"the fabric holds {MAX_JOBS} jobs or {MAX_INSTANCES} instances, the most it can")
     require_spec(command.spec, JobSpec, subject)
+    require_others(command.spec, command.name, subject)
     require_feasible(draft, command.spec, subject)
     draft.emit(ev.JobCreated(job=command.job, namespace=command.namespace, name=command.name, spec=command.spec))
     settle_job(draft, command.job)

@@ -3,6 +3,7 @@
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
+from omnitide.fabric.rules.conditions import company, needs_are_met, only_node
 from omnitide.fabric.rules.room import Room, may_run_on
 from omnitide.fabric.state import Instance, InstanceStatus, spec_of_instance
 from omnitide.model.spec import WorkloadSpec
@@ -10,6 +11,7 @@ from omnitide.model.spec import WorkloadSpec
 
 def place_instances(draft: Draft, command: cm.PlaceInstances) -> None:
     rooms: dict[str, Room] = {}
+    conditions = _Conditions(draft)
     seen: set[str] = set()
     for choice in command.choices:
         instance = draft.state.instances.get(choice.instance)
@@ -19,7 +21,7 @@ def place_instances(draft: Draft, command: cm.PlaceInstances) -> None:
         room = rooms.get(node.id)
         if room is None:
             room = rooms[node.id] = Room(node)
-        if _take(draft, instance, room, choice):
+        if _take(draft, instance, room, choice, conditions):
             seen.add(instance.id)
     for identifier in sorted(rooms):
         placements = rooms[identifier].placements
@@ -28,17 +30,57 @@ def place_instances(draft: Draft, command: cm.PlaceInstances) -> None:
     draft.result = {"placed": len(seen), "left_out": len(command.choices) - len(seen)}
 
 
-def _take(draft: Draft, instance: Instance, room: Room, choice: cm.PlaceChoice) -> bool:
+class _Conditions:
+    """The scratch of one plan: what is asked once for all instances of a kind."""
+
+    __slots__ = ("_company", "_draft", "_needs")
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._needs: dict[tuple[str, int], bool] = {}
+        self._company: dict[tuple[str, str], frozenset[str]] = {}
+
+    def hold(self, instance: Instance, spec: WorkloadSpec, node: str) -> bool:
+        state = self._draft.state
+        if instance.pinned or spec.volumes:
+            only = only_node(state, instance)
+            if only and only != node:
+                return False
+        if spec.needs:
+            key = (instance.workload, instance.version)
+            if key not in self._needs:
+                self._needs[key] = needs_are_met(state, instance.namespace, spec)
+            if not self._needs[key]:
+                return False
+        if spec.together is None:
+            return True
+        word = (instance.namespace, spec.together)
+        if word not in self._company:
+            self._company[word] = company(state, *word)
+        return not self._company[word] or node in self._company[word]
+
+    def took(self, instance: Instance, spec: WorkloadSpec, node: str) -> None:
+        if spec.together is not None:
+            word = (instance.namespace, spec.together)
+            self._company[word] |= {node}
+
+
+def _take(draft: Draft, instance: Instance, room: Room, choice: cm.PlaceChoice, conditions: _Conditions) -> bool:
     node = room.node
     if instance.status is not InstanceStatus.PENDING or instance.not_before_ms > draft.header.time_ms:
         return False
     spec = spec_of_instance(draft.state, instance)
     if not may_run_on(node, spec):
         return False
+    conditional = instance.pinned or spec.volumes or spec.needs or spec.together is not None
+    if conditional and not conditions.hold(instance, spec, node.id):
+        return False
     if spec.resources.cpu > room.cpu or spec.resources.memory > room.memory:
         return False
     if not _ports_hold(room, spec, choice.ports):
         return False
+    if conditional:
+        conditions.took(instance, spec, node.id)
     room.cpu -= spec.resources.cpu
     room.memory -= spec.resources.memory
     room.ports.update(port for _, port in choice.ports)

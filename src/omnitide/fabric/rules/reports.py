@@ -10,7 +10,7 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.folds.instances import is_current
 from omnitide.fabric.rejection import Refuse
-from omnitide.fabric.rules.bounds import bounded_exit
+from omnitide.fabric.rules.bounds import MAX_TEXT, bounded_exit, bounded_text
 from omnitide.fabric.rules.failing import PORT_BUSY
 from omnitide.fabric.rules.returning import adopt, came_to_run
 from omnitide.fabric.rules.settle import settle_instance
@@ -56,7 +56,8 @@ def take_report(draft: Draft, node: str, report: cm.InstanceReport) -> None:
     if (report.attempt, phase) <= (instance.attempt, instance.phase):
         same = (report.attempt, phase) == (instance.attempt, instance.phase)
         if same and phase is Phase.RUNNING and report.health is not instance.health:
-            draft.emit(ev.InstanceHealthChanged(instance=instance.id, health=report.health))
+            message = bounded_text(report.health_message, MAX_TEXT)
+            draft.emit(ev.InstanceHealthChanged(instance=instance.id, health=report.health, message=message))
         return
     if phase is Phase.WAITING:
         _exited(draft, instance, report, report.attempt)

@@ -9,7 +9,7 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rules.bounds import MAX_TEXT, MAX_UNENFORCED, bounded_text
-from omnitide.fabric.rules.failing import failed_permanently, halted_by, is_finished, may_retry, version_that_works
+from omnitide.fabric.rules.failing import failed_permanently, is_finished, is_held_up, may_retry, version_that_works
 from omnitide.fabric.rules.settle import request_stop
 from omnitide.fabric.state import (
     ENDED,
@@ -105,7 +105,8 @@ def _may_stay(draft: Draft, instance: Instance) -> bool:
 
 
 def _may_merge(draft: Draft, instance: Instance) -> bool:
-    if instance.stop_reason:
+    if instance.stop_reason or instance.superseded:
+        # To be stopped, or to be replaced: nobody wanted it to stay.
         return False
     if instance.kind == "job":
         job = draft.state.jobs[instance.workload]
@@ -134,11 +135,11 @@ def _may_merge(draft: Draft, instance: Instance) -> bool:
 
 
 def _version_may_return(draft: Draft, agent: Agent, instance: Instance) -> bool:
-    """The newest version; and while a rollout is halted, by another slot than this, the one that this slot is to keep:
-    what is known not to run does not take the place of what does."""
+    """The newest version; and while a rollout is paused, or halted by another slot than this, the one that this slot is
+    to keep: what is known not to run does not take the place of what does."""
     if instance.version == agent.version:
         return True
-    if instance.slot < agent.rollout_cursor or halted_by(draft.state, agent, besides=instance.slot) is None:
+    if instance.slot < agent.rollout_cursor or not is_held_up(draft.state, agent, besides=instance.slot):
         return False
     current = draft.state.instances.get(agent.slots[instance.slot].current)
     if current is None or (current.version == agent.version and current.status is InstanceStatus.FAILED):

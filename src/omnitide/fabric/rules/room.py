@@ -3,7 +3,8 @@
 from typing import Final
 
 from omnitide.fabric import events as ev
-from omnitide.fabric.state import DriverFact, Node
+from omnitide.fabric.state import DriverFact, Node, NodeStatus
+from omnitide.model.quantity import format_bytes, format_cpu
 from omnitide.model.spec import Constraint, WorkloadSpec
 
 PLATFORM_LABELS: Final = frozenset({"os", "arch", "host"})
@@ -42,6 +43,8 @@ def label_of(node: Node, key: str) -> str | None:
 def enforces(driver: DriverFact, spec: WorkloadSpec) -> bool:
     """What is required never lands where it cannot be enforced, even if the node has changed since the plan."""
     limits = spec.limits
+    if spec.isolation == "sandbox" and "sandbox" not in driver.enforces:
+        return False
     if limits.enforcement != "required":
         return True
     demanded = (("cpu", limits.cpu), ("memory", limits.memory), ("pids", limits.pids))
@@ -52,6 +55,37 @@ def may_run_on(node: Node, spec: WorkloadSpec) -> bool:
     """Whether the node takes instances at all, with a driver that works and enforces what is required."""
     driver = node.facts.driver(spec.driver)
     return node.schedulable and driver is not None and driver.healthy and enforces(driver, spec)
+
+
+def obstacles(room: Room, spec: WorkloadSpec) -> list[str]:
+    """Why the node cannot take one such instance now, each reason in a few words; empty if it can."""
+    node, found = room.node, list[str]()
+    if node.status is not NodeStatus.LIVE:
+        found.append(f"it is {node.status.value}")
+    elif not node.schedulable:
+        found.append(f"it is {'about to leave' if node.departing else node.scheduling.value}")
+    driver = node.facts.driver(spec.driver)
+    if driver is None:
+        found.append(f"it does not have the driver {spec.driver}")
+    elif not driver.healthy:
+        found.append(f"its driver {spec.driver} does not work ({driver.detail or 'no detail given'})")
+    elif not enforces(driver, spec):
+        found.append("it cannot enforce a limit that is required")
+    for constraint in spec.constraints:
+        if not _meets(node, constraint):
+            values = f" {', '.join(constraint.values)}" if constraint.values else ""
+            found.append(f"it does not meet {constraint.label} {constraint.operator}{values}")
+    if spec.resources.cpu > room.cpu:
+        found.append(f"needs {format_cpu(spec.resources.cpu)} cpu, {format_cpu(max(0, room.cpu))} are free")
+    if spec.resources.memory > room.memory:
+        found.append(
+            f"needs {format_bytes(spec.resources.memory)} of memory, {format_bytes(max(0, room.memory))} are free"
+        )
+    taken = [port.port for port in spec.ports.values() if port.port in node.ports or port.port in room.ports]
+    found += [f"its host port {port} is taken" for port in sorted(taken)]
+    if not found and not promise(room, spec):
+        found.append("it cannot take it now")
+    return found
 
 
 def promise(room: Room, spec: WorkloadSpec) -> bool:

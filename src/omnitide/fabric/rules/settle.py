@@ -12,7 +12,6 @@ from omnitide.fabric.folds.instances import ended_by_itself, failures_after
 from omnitide.fabric.rules.failing import (
     NextTry,
     Wanted,
-    halted_by,
     is_finished,
     may_retry,
     next_try,
@@ -117,6 +116,8 @@ def settle_slots(draft: Draft, identifier: str, numbers: list[int], *, reason: s
             elif _needs_generation(agent, version, slot, current):
                 create[number] = version
         elif slot is not None:
+            if agent.superseded:
+                _end_superseded(draft, identifier, number, reason)
             if current is not None and current.status not in ENDED:
                 request_stop(draft, current, reason)
                 current = draft.state.instances.get(current.id)
@@ -127,6 +128,14 @@ def settle_slots(draft: Draft, identifier: str, numbers: list[int], *, reason: s
     if retire:
         draft.emit(ev.SlotsRetired(agent=identifier, slots=tuple(retire)))
     _finish_removal(draft, identifier)
+
+
+def _end_superseded(draft: Draft, identifier: str, number: int, reason: str) -> None:
+    """What still runs in a slot that is not wanted, besides its current instance."""
+    for other in sorted(draft.state.agents[identifier].superseded):
+        instance = draft.state.instances[other]
+        if instance.slot == number:
+            request_stop(draft, instance, reason)
 
 
 def _finish_removal(draft: Draft, identifier: str) -> None:
@@ -152,47 +161,6 @@ def retry_slot(draft: Draft, identifier: str, number: int) -> None:
             reason="restart",
         )
     )
-
-
-def unavailable(agent: Agent) -> int:
-    """Replicas that should run and do not: not those that have done their work, or that their policy gave one try."""
-    counts = agent.counts
-    done = counts.succeeded + (counts.failed if agent.spec.restart.policy == "never" else 0)
-    return max(0, agent.replicas - counts.running - done)
-
-
-def advance_rollout(draft: Draft, identifier: str) -> None:
-    """Stop old versions, never more at once than `update.max_unavailable`; what does not run anyway goes at once.
-
-    Nothing more is stopped once a replica of the new version has failed for good (see `halted_by`).
-    """
-    agent = draft.state.agents.get(identifier)
-    if agent is None or agent.rollout_cursor == 0 or not agent.active or agent.deleting:
-        return
-    if halted_by(draft.state, agent) is not None:
-        return
-    before = draft.before.agents.get(identifier)
-    if before is not None and halted_by(draft.before, before) is not None:
-        # It goes on: what waits in an older version, made while it was halted, is wanted in the new one again.
-        settle_agent(draft, identifier, reason="update")
-        agent = draft.state.agents[identifier]
-    cursor = agent.rollout_cursor
-    reason = "restart" if agent.versions[agent.version].reason == "restarted" else "update"
-    budget = agent.spec.update.max_unavailable - unavailable(agent)
-    while cursor <= agent.replicas:
-        slot = agent.slots.get(cursor)
-        current = draft.state.instances.get(slot.current) if slot is not None else None
-        if current is not None and current.version != agent.version and current.status not in ENDED:
-            if current.status is InstanceStatus.RUNNING:
-                if budget <= 0:
-                    break
-                budget -= 1
-            request_stop(draft, current, reason)
-        cursor += 1
-    if cursor > agent.replicas:
-        cursor = 0
-    if cursor != agent.rollout_cursor:
-        draft.emit(ev.RolloutAdvanced(agent=identifier, cursor=cursor))
 
 
 def advance_drain(draft: Draft, node: str) -> None:
@@ -283,12 +251,3 @@ def settle_instances(draft: Draft, instances: Iterable[Instance]) -> None:
             settle_slots(draft, workload, sorted(numbers), reason="not wanted")
         elif workload in draft.state.jobs:
             settle_job(draft, workload)
-
-
-def react(draft: Draft) -> None:
-    """The end of every decision: rollouts and drains go on with what has become free."""
-    for agent in list(draft.agents):
-        advance_rollout(draft, agent)
-    if draft.state.draining and (draft.agents or draft.ended):
-        for node in sorted(draft.state.draining):
-            advance_drain(draft, node)
