@@ -1,4 +1,4 @@
-"""The one keyring of a fabric: its CA, its token-digest keys and its id, in one file that is also the backup's form.
+"""The one keyring of a fabric: its CA, token-digest keys, secrets key and id, in one file, also the backup's form.
 
 Private keys and secrets in it are wrapped by the fabric key (`fabric_key`); everything is covered by a MAC, so that a
 changed file is refused whole instead of trusted in part. Token-digest keys have ids, the newest signs, old ones verify.
@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -33,6 +33,7 @@ from omnitide.security.names import Role, check_fabric_id
 from omnitide.security.peer import BadTrustBundle
 from omnitide.security.pki import Authority, CertifiedKey, create_authority
 from omnitide.security.private_files import read_private, write_private
+from omnitide.security.secrets import new_secrets_key
 
 KEYRING_FORMAT = 1
 TOKEN_KEY_BYTES = 32
@@ -63,6 +64,8 @@ class Keyring:
     """Key id to key, for the digests of tokens."""
     token_key_id: str
     """The key that new digests are made with."""
+    secrets_key: bytes = field(repr=False)
+    """Wraps the key of each secret."""
 
     @property
     def fabric_id(self) -> str:
@@ -75,7 +78,7 @@ class _Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Wrapped PKCS #8."""
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     fabric_id: str
     fabric_key_id: str
     derivation: Scrypting | None
@@ -84,6 +87,8 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     also_trusted: list[str]
     token_keys: dict[str, str]
     token_key_id: str
+    secrets_key: str = ""
+    """Empty in keyrings of before there were secrets."""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,7 +107,7 @@ def new_keyring(authority: Authority) -> Keyring:
     """A keyring around a CA, with a fresh token-digest key."""
     key = secrets.token_bytes(TOKEN_KEY_BYTES)
     key_id = hashlib.sha256(b"omnitide token key id\0" + key).hexdigest()[:8]
-    return Keyring(authority, {key_id: key}, key_id)
+    return Keyring(authority, {key_id: key}, key_id, new_secrets_key())
 
 
 def create(path: Path, source: KeySource, authority: Authority | None = None, *, now: dt.datetime) -> Keyring:
@@ -126,7 +131,11 @@ def load(path: Path, source: KeySource) -> Keyring:
         data = read_private(path)
     except FileNotFoundError as error:
         raise KeyringMissing(path) from error
-    return from_bundle(data, source)
+    keyring = from_bundle(data, source)
+    if not keyring.secrets_key:
+        keyring = replace(keyring, secrets_key=new_secrets_key())
+        save(path, keyring, source)
+    return keyring
 
 
 def save(path: Path, keyring: Keyring, source: KeySource) -> None:
@@ -148,13 +157,16 @@ def to_bundle(keyring: Keyring, source: KeySource) -> bytes:
         also_trusted=[certs.certificates_pem([c]).decode() for c in authority.also_trusted],
         token_keys={i: wrap(key, f"token key {i}", k) for i, k in sorted(keyring.token_keys.items())},
         token_key_id=keyring.token_key_id,
+        secrets_key=wrap(key, "secrets key", keyring.secrets_key),
     )
     data = msgspec.json.encode(_File(KEYRING_FORMAT, body, _mac(key, body)))
     return msgspec.json.format(data, indent=1) + b"\n"
 
 
 def from_bundle(data: bytes, source: KeySource) -> Keyring:
-    """Open what `to_bundle` made. Raises KeyringDamaged, WrongFabricKey, FabricKeyMissing or InsecureFile."""
+    """Open what `to_bundle` made; its secrets key is empty where there was none yet.
+
+    Raises KeyringDamaged, WrongFabricKey, FabricKeyMissing or InsecureFile."""
     body, mac = _decode(data)
     key = open_fabric_key(source, body.derivation)
     if not hmac.compare_digest(key.id.encode(), body.fabric_key_id.encode()):
@@ -170,11 +182,12 @@ def from_bundle(data: bytes, source: KeySource) -> Keyring:
         )
         authority.trust_bundle()
         token_keys = {i: unwrap(key, f"token key {i}", value) for i, value in body.token_keys.items()}
+        secrets_key = unwrap(key, "secrets key", body.secrets_key) if body.secrets_key else b""
     except (KeyError, certs.BadCertificate, BadTrustBundle, WrappedValueDamaged, ValueError) as error:
         raise KeyringDamaged(f"the keyring is not whole: {error}") from error
     if body.token_key_id not in token_keys:
         raise KeyringDamaged(f"the keyring has no token key {body.token_key_id[:32]!r}")
-    return Keyring(authority, token_keys, body.token_key_id)
+    return Keyring(authority, token_keys, body.token_key_id, secrets_key)
 
 
 def _decode(data: bytes) -> tuple[_Body, str]:
