@@ -44,6 +44,7 @@ class WireRun(msgspec.Struct, frozen=True):
     unenforced: Sequence[str] = ()
     groups: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+    kind: str = ""
 
 
 class _WireError(msgspec.Struct, frozen=True):

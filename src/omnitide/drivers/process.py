@@ -15,23 +15,28 @@ from weakref import WeakSet
 
 import msgspec
 
-from omnitide.drivers import process_usage, process_user
+from omnitide.drivers import process_exec, process_files, process_request, process_sandbox, process_usage, process_user
 from omnitide.drivers.keeper_link import KeeperLink, KeeperOptions, WireRun, open_link, unavailable
 from omnitide.drivers.keeper_upgrade import bring_up_to_date
 from omnitide.drivers.process_logs import Beginning, LogState, read_logs
 from omnitide.drivers.process_watch import ProcessWatch
 from omnitide.drivers.protocol import (
+    Driver,
+    DriverContext,
     DriverError,
     DriverInfo,
     Exit,
     Launch,
     LogChunk,
+    Progress,
     Run,
     RunKey,
     RunState,
     Usage,
 )
+from omnitide.drivers.streams import Exec, ExecRequest
 from omnitide.node.keeper import protocol
+from omnitide.node.keeper.run import ZYGOTE
 
 T = TypeVar("T")
 
@@ -96,11 +101,22 @@ class ProcessDriver:
     """The driver `process`: see `drivers.protocol.Driver`."""
 
     def __init__(
-        self, directory: str, *, cgroup: str = "auto", max_runs: int = 2000, passage: Sequence[str] = ()
+        self,
+        directory: str,
+        *,
+        cgroup: str = "auto",
+        max_runs: int = 2000,
+        passage: Sequence[str] = (),
+        zygotes: bool = False,
+        hidden: Sequence[str] = (),
     ) -> None:
         """`directory`: the keeper's, private to this user. `cgroup`: `auto`, or `off` to do without control groups.
         `passage`: directories of ours above it, which a run of another user has to pass through on the way to its own:
-        opened for that (never to be listed) before the first such run."""
+        opened for that (never to be listed) before the first such run. `zygotes`: look after the keeper's runs that
+        were forked from a zygote, another driver's, instead of the processes. `hidden`: what of the node's own a
+        sandbox must not see, besides the keeper's directory."""
+        self._zygotes = zygotes
+        self._hidden = (directory, *passage, *hidden)
         self._options = KeeperOptions(directory, cgroup, max_runs)
         self._link: KeeperLink | None = None
         self._connecting = asyncio.Lock()
@@ -165,13 +181,20 @@ class ProcessDriver:
         self._heard = None
 
     def _note(self, wire: WireRun) -> None:
+        if not self._is_ours(wire):
+            return
         key = RunKey(wire.instance, wire.attempt)
         if wire.exit is None:
             self._known[key] = wire
         else:
             self._known.pop(key, None)
 
+    def _is_ours(self, wire: WireRun) -> bool:
+        return (wire.kind == ZYGOTE) == self._zygotes
+
     def _pushed(self, wire: WireRun) -> None:
+        if not self._is_ours(wire):
+            return
         self._note(wire)
         if self._heard is not None:
             self._heard.add(RunKey(wire.instance, wire.attempt))
@@ -197,32 +220,50 @@ class ProcessDriver:
             version=f"keeper {protocol.VERSION}+{info.code}",
             healthy=True,
             detail="; ".join([*info.problems, *([self._outdated] if self._outdated else [])]),
-            enforces=tuple(info.enforces),
+            enforces=(*info.enforces, *(["sandbox"] if await asyncio.to_thread(process_sandbox.works) else [])),
+            fences=True,
         )
 
+    async def prepare(self, launch: Launch, progress: Progress) -> None:
+        """A program of this machine is there or is not."""
+
     async def start(self, launch: Launch) -> Run:
-        identity = None
-        if launch.user:
-            identity = await asyncio.to_thread(process_user.resolve, launch.user)
-            self._open_passage()
-        request: dict[str, object] = {
-            "instance": launch.key.instance,
-            "attempt": launch.key.attempt,
-            "name": launch.name,
-            "command": launch.command,
-            "environment": launch.environment,
-            "working_directory": launch.working_directory,
-            "identity": identity,
-            "limits": launch.limits,
-            "limits_required": launch.limits_required,
-            "logs": launch.log_policy,
-            "stop_signal": signal_number(launch.stop_signal),
-            "stop_grace_ms": launch.stop_grace_ms,
-            "fence_ms": launch.fence_ms,
-            "labels": launch.labels,
-        }
-        wire = await self._ask("start", WireRun, {"launch": request})
-        return to_run(wire)
+        identity = await self.identity(launch)
+        request = process_request.of_launch(launch, identity, signal_number(launch.stop_signal))
+        if launch.isolation == "sandbox":
+            wrapper = await asyncio.to_thread(
+                process_sandbox.wrapper, launch, identity, self.private_directory(launch), self._hidden
+            )
+            request["wrapper"] = wrapper
+        else:
+            request["links"] = process_request.links(launch)
+        return await self.start_request(request)
+
+    async def identity(self, launch: Launch) -> Mapping[str, object] | None:
+        """Who a run is to be, and a free way to its directory. Raises DriverError."""
+        if not launch.user:
+            return None
+        identity = await asyncio.to_thread(process_user.resolve, launch.user)
+        self._open_passage()
+        return identity
+
+    def private_directory(self, launch: Launch) -> str:
+        return f"{os.path.realpath(self._options.directory)}/work/{launch.key.instance}"
+
+    def directory(self, instance: str) -> str:
+        """The private directory of an instance, in which something is to lie before its start; its parents are made."""
+        work = f"{os.path.realpath(self._options.directory)}/work"
+        os.makedirs(work, mode=0o700, exist_ok=True)
+        return f"{work}/{instance}"
+
+    async def start_request(self, request: Mapping[str, object]) -> Run:
+        """Start what `process_request` and its like have written. Raises DriverError."""
+        return to_run(await self._ask("start", WireRun, {"launch": request}))
+
+    async def ensure_zygote(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Have the keeper's zygote of that name ready. Raises DriverError."""
+        fields = {"name": name, "command": command, "environment": environment}
+        await self._ask("zygote", _Nothing, fields, patient=True)
 
     def _open_passage(self) -> None:
         """A folder that cannot be opened only keeps a run from reaching its directory by path: it starts within it."""
@@ -244,8 +285,41 @@ class ProcessDriver:
         link = await self._connected()
         await link.ask("signal", _Nothing, {**_fields(key), "signal": signal})
 
+    async def status(self, key: RunKey) -> Run | None:
+        return next((run for run in await self.recover() if run.key == key), None)
+
+    async def exec(self, key: RunKey, request: ExecRequest) -> Exec:
+        identity = None
+        if request.user:
+            identity = await asyncio.to_thread(process_user.resolve, request.user)
+        await self._connected()
+        return await process_exec.begin(self._options.directory, key, request, identity)
+
+    async def _inside(self, instance: str) -> Callable[[ExecRequest], Awaitable[Exec]]:
+        """How to run a program in the run of an instance. Raises DriverError if none runs."""
+        await self._connected()
+        attempts = [key.attempt for key in self._known if key.instance == instance]
+        if not attempts:
+            message = "it does not run, and only of a running instance can files be copied"
+            raise DriverError(message, cause="not-running", permanent=False)
+        key = RunKey(instance, max(attempts))
+        return lambda request: self.exec(key, request)
+
+    async def archive(self, instance: str, path: str) -> AsyncIterator[bytes]:
+        pieces = process_files.archive(await self._inside(instance), path)
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+    async def extract(self, instance: str, path: str, data: AsyncIterator[bytes]) -> None:
+        await process_files.extract(await self._inside(instance), path, data)
+
+    async def address(self, key: RunKey) -> str:  # noqa: ARG002 - the protocol's
+        """Processes share the node's network, but for sandboxes without one."""
+        return "127.0.0.1"
+
     async def recover(self) -> list[Run]:
-        return [to_run(wire) for wire in await self._twice(_list)]
+        return [to_run(wire) for wire in await self._twice(_list) if self._is_ours(wire)]
 
     async def remove(self, key: RunKey) -> None:
         await self._ask("remove", _Nothing, _fields(key))
@@ -307,3 +381,8 @@ async def _list(link: KeeperLink) -> list[WireRun]:
         if not page.more:
             return found
         after = {"instance": found[-1].instance, "attempt": found[-1].attempt}
+
+
+def make(context: DriverContext) -> Driver:
+    """The entry point."""
+    return ProcessDriver(context.directory, cgroup=context.cgroup, passage=context.passage)

@@ -1,4 +1,4 @@
-"""The driver protocol: how a node's reconciler runs one attempt of an instance, whatever the runtime.
+"""The driver protocol: how a node runs one attempt of an instance, whatever the runtime.
 
 A *run* is one attempt of one instance on this node. A driver starts it, says what becomes of it, and remembers runs
 across the death of the node proxy: `recover` lists what exists, ended runs included, until `remove` forgets them. No
@@ -6,10 +6,16 @@ call waits for an instance to end; endings arrive through `watch` (and are in `r
 """
 
 import enum
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
+
+from omnitide.drivers.streams import Exec, ExecRequest
+from omnitide.model.container import Container, Sandbox, Wasm
+
+ENTRY_POINTS: Final = "omnitide.drivers"
+"""Group of entry points under which drivers are found: each names a function that takes a `DriverContext`."""
 
 
 class RunKey(NamedTuple):
@@ -34,6 +40,29 @@ class LogPolicy(msgspec.Struct, frozen=True):
     max_file_bytes: int = 10 << 20
     max_files: int = 3
     """Files kept per instance, the one being written included; the oldest are removed first."""
+    max_age_ms: int = 0
+    """Files whose newest output is older are removed; 0: never."""
+
+
+class PortBinding(msgspec.Struct, frozen=True):
+    """A port of a run."""
+
+    name: str
+    host: int
+    """On the node."""
+    target: int
+    """Inside a container; elsewhere the same as `host`."""
+    protocol: Literal["tcp", "udp"] = "tcp"
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """A file or directory of the node that a run finds at a path of its own."""
+
+    source: str
+    """Absolute path on the node; it exists."""
+    target: str
+    """As the spec names it: absolute, or below the run's private directory."""
+    read_only: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -60,6 +89,25 @@ class Launch(msgspec.Struct, frozen=True):
     """Above 0: the run is killed unless `fence` is called again within so many milliseconds."""
     labels: Mapping[str, str] = {}
     """Opaque to the driver; given back by `recover` (the proxy keeps generation and revision there)."""
+    namespace: str = ""
+    workload: str = ""
+    """Name of the agent or job."""
+    ports: Sequence[PortBinding] = ()
+    mounts: Sequence[Mount] = ()
+    container: Container | None = None
+    wasm: Wasm | None = None
+    isolation: Literal["none", "sandbox"] = "none"
+    sandbox: Sandbox = Sandbox()
+    options: Mapping[str, str] = {}
+    """For drivers that others ship."""
+    credentials: str = ""
+    """`user:password` for the registry of the container's image; empty: none."""
+    pre_stop: Sequence[str] = ()
+    """A command that is run inside the run before its stop signal, within the grace. Empty: none."""
+
+    def __repr__(self) -> str:
+        """Without its variables and credentials, which may hold secrets."""
+        return f"Launch({self.name!r}, {self.key})"
 
 
 class RunState(enum.StrEnum):
@@ -78,8 +126,8 @@ class Exit(msgspec.Struct, frozen=True):
     """Exit code, or None if ended by a signal or unknown."""
     signal: int | None = None
     reason: str = "exited"
-    """Open set: exited, signal, out-of-memory, stopped (asked to, within grace), killed (asked to, after grace),
-    fenced, start-failed, unknown."""
+    """Open set: exited, signal, out-of-memory, trap (of a module), stopped (asked to, within grace), killed (asked to,
+    after grace), fenced, start-failed, unknown."""
     message: str = ""
     out_of_memory: bool = False
     ended_at_ms: int = 0
@@ -132,7 +180,25 @@ class DriverInfo(msgspec.Struct, frozen=True):
     healthy: bool
     detail: str = ""
     enforces: Sequence[str] = ()
-    """Of: cpu, memory, pids."""
+    """Of: cpu, memory, pids, sandbox."""
+    fences: bool = False
+    """Runs can be fenced: they end when the node proxy is away for too long."""
+    absent: bool = False
+    """Not healthy, because what it needs is not installed here, and nobody said that it should be: nothing is wrong."""
+
+
+class DriverContext(msgspec.Struct, frozen=True):
+    """What a driver is made with."""
+
+    directory: str
+    """Its own, private to the node's user; the driver makes it. Whatever it leaves there survives the node proxy."""
+    node_id: str
+    cgroup: str = "auto"
+    """`auto`, or `off` to do without control groups of our own."""
+    passage: Sequence[str] = ()
+    """Directories of the node above `directory`, which a run of another user has to pass through."""
+    keeper: str = ""
+    """Directory of the node's keeper, for drivers whose runs are processes of this machine; empty: one of its own."""
 
 
 class DriverError(Exception):
@@ -147,6 +213,10 @@ class DriverError(Exception):
         """True: trying again on this node cannot help."""
 
 
+Progress = Callable[[str], None]
+"""Is told in a few words how far a preparation has come: `pulling nginx:1.27, 12.0 of 67.1 MiB`."""
+
+
 class Driver(Protocol):
     """One runtime on one node."""
 
@@ -157,8 +227,13 @@ class Driver(Protocol):
         """Look again at what works here. Never raises for a runtime that is absent: says so in the answer."""
         ...
 
+    async def prepare(self, launch: Launch, progress: Progress) -> None:
+        """Fetch and make what the start needs and may take long: pull an image, compile a module. Idempotent; what has
+        been prepared is kept for the next run that needs it. Raises DriverError."""
+        ...
+
     async def start(self, launch: Launch) -> Run:
-        """Start a run; returns once the program has been executed (for a process: exec succeeded).
+        """Start a prepared run; returns once the program has been executed (for a process: exec succeeded).
 
         Idempotent: a run that exists already is returned as it is, never started twice. Raises DriverError.
         """
@@ -170,6 +245,29 @@ class Driver(Protocol):
 
     async def signal(self, key: RunKey, signal: int) -> None:
         """Send a signal to the run's main process. Raises DriverError if it is not running."""
+        ...
+
+    async def status(self, key: RunKey) -> Run | None:
+        """The run as it is now; None for one that is not known."""
+        ...
+
+    async def exec(self, key: RunKey, request: ExecRequest) -> Exec:
+        """Run a further program inside a running run: its directory, user, limits and view of the machine. Raises
+        DriverError (cause `not-running`, `command-not-found`, ...)."""
+        ...
+
+    def archive(self, instance: str, path: str) -> AsyncIterator[bytes]:
+        """A file or directory of an instance as a tar stream, in pieces of 64 KiB at most. Relative paths are below its
+        directory; no path leads out of what the instance may see. Raises DriverError (cause `no-such-file`, ...)."""
+        ...
+
+    async def extract(self, instance: str, path: str, data: AsyncIterator[bytes]) -> None:
+        """Unpack a tar stream below a directory of an instance, as the instance's user. Raises DriverError."""
+        ...
+
+    async def address(self, key: RunKey) -> str:
+        """The IP address at which this node reaches a run's own ports (a container's), or `127.0.0.1`. Raises
+        DriverError."""
         ...
 
     async def recover(self) -> list[Run]:

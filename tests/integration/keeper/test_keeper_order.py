@@ -21,6 +21,7 @@ from omnitide.node.keeper.protocol import Refused
 from omnitide.node.keeper.run import EXITED, RUNNING, Run
 from omnitide.node.keeper.starting import Starter
 from omnitide.node.keeper.supervisor import Supervisor
+from omnitide.node.keeper.zygotes import Zygotes
 
 
 class WatchingJournal(Journal):
@@ -64,6 +65,7 @@ class Bench:
                 cgroups=None,
                 keeper_id="test",
                 open_files=resource.getrlimit(resource.RLIMIT_NOFILE),
+                zygotes=Zygotes(self.loop),
             ),
             journal=self.journal,
             keeper_id="test",

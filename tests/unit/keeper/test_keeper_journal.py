@@ -130,6 +130,7 @@ def test_no_environment_is_recorded(path):
     assert set(fields) == {
         "instance",
         "attempt",
+        "kind",
         "name",
         "labels",
         "pid",

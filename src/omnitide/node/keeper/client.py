@@ -1,5 +1,6 @@
 """One connection to the keeper: bytes in and out within bounds."""
 
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from omnitide.node.keeper.protocol import Decoder, Json, ProtocolError
 
 MAX_UNSENT = 8 << 20
 """Bytes that wait for a client to read; beyond, it is disconnected and may come back and list what is."""
+MAX_DESCRIPTORS = 3
+"""Handed over with a request and not taken yet: input, output and error output of a program."""
 _RECEIVE = 64 << 10
 _MESSAGES_A_TURN = 32
 _CREDENTIALS = struct.Struct("3i")
@@ -34,6 +37,7 @@ class Client:
         "_out",
         "_socket",
         "closed",
+        "descriptors",
         "following",
         "greeted",
         "number",
@@ -60,6 +64,8 @@ class Client:
         self.closed = False
         self.greeted = False
         self.watching = False
+        self.descriptors: list[int] = []
+        """Handed over by the client, for the next `exec`."""
         self.following: dict[int, Instance] = {}
         """`follow` requests that wait, with the instance that each is about."""
         connection.setblocking(False)
@@ -75,11 +81,17 @@ class Client:
 
     def _receive(self) -> None:
         try:
-            data = self._socket.recv(_RECEIVE)
+            data, descriptors, flags, _ = socket.recv_fds(
+                self._socket, _RECEIVE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            )
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data = b""
+            data, descriptors, flags = b"", [], 0
+        self.descriptors += descriptors
+        if len(self.descriptors) > MAX_DESCRIPTORS or flags & socket.MSG_CTRUNC:
+            self.refuse(f"more than {MAX_DESCRIPTORS} descriptors at a time")
+            return
         if data:
             self._decoder.feed(data)
         else:
@@ -105,6 +117,11 @@ class Client:
     def _again(self) -> None:
         if not self.closed and self._more:
             self._serve()
+
+    def take_descriptors(self) -> list[int]:
+        """What the client has handed over; the caller closes it."""
+        taken, self.descriptors = self.descriptors, []
+        return taken
 
     def send(self, message: Json) -> None:
         """Queue a message and send what can be sent now."""
@@ -139,5 +156,7 @@ class Client:
         self.closed = True
         self._loop.forget(self._socket.fileno())
         self._socket.close()
+        for fd in self.take_descriptors():
+            os.close(fd)
         self._out.clear()
         self._gone(self)

@@ -11,6 +11,8 @@ STOPPED = "stopped"
 KILLED = "killed"
 FENCED = "fenced"
 UNKNOWN = "unknown"
+OUT_OF_MEMORY = "out-of-memory"
+_BY_SIGNAL = 128
 _SHELL_KILLED = 128 + signal.SIGKILL
 
 
@@ -59,12 +61,25 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def describe(*, how: int, status: int, kill_reason: str, oom_kills: int, ended_at_ms: int) -> Exit:
+def describe(
+    *,
+    how: int,
+    status: int,
+    kill_reason: str,
+    oom_kills: int,
+    ended_at_ms: int,
+    sandboxed: bool = False,
+    said: tuple[str, str] = ("", ""),
+) -> Exit:
     """How a run ended.
 
     `how` and `status` are `si_code` and `si_status` of waitid; `kill_reason` is what the keeper was about (stopped,
     killed, fenced or nothing); `oom_kills` counts processes of the run that the kernel killed for want of memory.
+    `sandboxed`: a code of 128 and a signal's number is how bubblewrap tells that the signal ended the program.
+    `said`: reason and message that the run's own helper gave.
     """
+    if sandboxed and how == os.CLD_EXITED and status - _BY_SIGNAL in signal.valid_signals():
+        how, status = os.CLD_KILLED, status - _BY_SIGNAL
     by_signal = how in (os.CLD_KILLED, os.CLD_DUMPED)
     code = None if by_signal else status
     number = status if by_signal else None
@@ -79,8 +94,11 @@ def describe(*, how: int, status: int, kill_reason: str, oom_kills: int, ended_a
         reason, message = KILLED, "killed: its time to end by itself was over"
     elif kill_reason:
         reason, message = STOPPED, f"stopped as asked ({message})"
+    elif said[0]:
+        reason, message = said
+        out_of_memory = out_of_memory or reason == OUT_OF_MEMORY
     elif out_of_memory and (number == signal.SIGKILL or code == _SHELL_KILLED):
-        reason, message = "out-of-memory", "killed by the kernel: the run reached its memory limit"
+        reason, message = OUT_OF_MEMORY, "killed by the kernel: the run reached its memory limit"
     elif out_of_memory:
         message += f"; the kernel had killed {oom_kills} of its processes for want of memory"
     return Exit(code, number, reason, message, out_of_memory, ended_at_ms)

@@ -22,6 +22,7 @@ from omnitide.node.keeper.service import Service
 from omnitide.node.keeper.starting import Starter
 from omnitide.node.keeper.supervisor import Supervisor
 from omnitide.node.keeper.version import code_id
+from omnitide.node.keeper.zygotes import Zygotes
 
 _BACKLOG = 64
 _TRY_SECONDS = 10
@@ -129,6 +130,7 @@ class Keeper:
                 cgroups=self._cgroups,
                 keeper_id=keeper_id,
                 open_files=self._open_files,
+                zygotes=Zygotes(self._loop),
             ),
             journal=journal,
             keeper_id=keeper_id,

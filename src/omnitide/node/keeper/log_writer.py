@@ -13,12 +13,14 @@ class LogWriter:
     counts it in `lost_bytes`: output never stops the instance, and never piles up here.
     """
 
-    __slots__ = ("_directory", "_fd", "lost_bytes", "max_bytes", "max_files", "position", "sequence")
+    __slots__ = ("_directory", "_fd", "lost_bytes", "max_age_ms", "max_bytes", "max_files", "position", "sequence")
 
     def __init__(self, directory: str, *, max_bytes: int, max_files: int) -> None:
         self._directory = directory
         self.max_bytes = max_bytes
         self.max_files = max_files
+        self.max_age_ms = 0
+        """Files whose newest output is older are removed by `remove_old`; 0: never."""
         self._fd = -1
         self.sequence = 0
         """The file being written; 0 before the first. An earlier writer's may be cut short and is not continued."""
@@ -98,6 +100,19 @@ class LogWriter:
                 os.unlink(f"{self._directory}/{log_format.file_name(sequence)}")
         except OSError:
             return  # tried again at the next rotation
+
+    def remove_old(self, now_ms: int, *, live: bool) -> None:
+        """Delete the files whose newest output is older than `max_age_ms`; the one being written only if not `live`."""
+        try:
+            for sequence in log_format.sequences(self._directory):
+                if live and sequence >= self.sequence:
+                    break
+                path = f"{self._directory}/{log_format.file_name(sequence)}"
+                if os.stat(path).st_mtime_ns // 1_000_000 + self.max_age_ms >= now_ms:
+                    break
+                os.unlink(path)
+        except OSError:
+            return  # tried again at the next look
 
     def close(self) -> None:
         """Let go of the file; the next write opens it again."""

@@ -25,15 +25,15 @@ class Output:
 
     def watch(self, run: Run, instance: Instance) -> None:
         for fd in run.pipes:
-            self._watch(run, instance, fd)
+            self.watch_one(run, instance, fd)
 
-    def _watch(self, run: Run, instance: Instance, fd: int) -> None:
+    def watch_one(self, run: Run, instance: Instance, fd: int) -> None:
         self._loop.watch_edge(fd, partial(self._take_turn, run, instance, fd))
 
     def _take_turn(self, run: Run, instance: Instance, fd: int) -> None:
         """Read once. A pipe that may hold more goes to the end of the queue."""
         if self._pump(run, instance, fd, 1):
-            self._watch(run, instance, fd)
+            self.watch_one(run, instance, fd)
 
     def finish(self, run: Run, instance: Instance) -> None:
         """Take what a dead tree has left in its pipes; a stranger that still holds one open is not waited for."""

@@ -54,6 +54,8 @@ def _spawn(plan: Plan) -> int:
         (os.POSIX_SPAWN_DUP2, plan.stdout, 1),
         (os.POSIX_SPAWN_DUP2, plan.stderr, 2),
     ]
+    if plan.words >= 0:
+        files.append((os.POSIX_SPAWN_DUP2, plan.words, plan.words))  # onto itself: it stays open over the exec
     number = errno.ENOENT
     for program in plan.programs:
         try:

@@ -5,13 +5,17 @@ from omnitide.node.keeper.cgroup_files import Groups
 from omnitide.node.keeper.ending import Exit
 from omnitide.node.keeper.loop import Timer
 from omnitide.node.keeper.protocol import Json
-from omnitide.node.keeper.spec import RunSpec
+from omnitide.node.keeper.spec import Identity, RunSpec
 
 STARTING = "starting"
 RUNNING = "running"
 STOPPING = "stopping"
 EXITED = "exited"
 UNKNOWN = "unknown"
+
+PLAIN = ""
+SANDBOX = "sandbox"
+ZYGOTE = "zygote"
 
 Key = tuple[str, int]
 
@@ -28,20 +32,26 @@ class Run:
         "boot",
         "command",
         "directory",
+        "environment",
         "exit",
         "failure",
         "fence_at_ms",
         "fence_timer",
+        "first",
         "groups",
+        "hook_pid",
+        "identity",
         "instance",
         "kill_due_ms",
         "kill_reason",
         "kill_timer",
+        "kind",
         "labels",
         "main_alive",
         "name",
         "pid",
         "pipes",
+        "pre_stop",
         "settle_delay_ms",
         "settle_timer",
         "settled_for_ms",
@@ -53,7 +63,10 @@ class Run:
         "stop_signal",
         "unenforced",
         "user",
+        "user_namespace",
         "wanted_stop_ms",
+        "words",
+        "words_fd",
     )
 
     def __init__(self, *, instance: str, attempt: int, name: str, labels: dict[str, str]) -> None:
@@ -67,6 +80,9 @@ class Run:
         self.command = ""
         self.directory = ""
         self.user = ""
+        self.environment: dict[str, str] = {}
+        """As it was started with, as `identity`: further programs in it get the same. Of a live run only."""
+        self.identity: Identity | None = None
         self.pid = 0
         self.started_ticks = 0
         self.started_at_ms = 0
@@ -85,6 +101,17 @@ class Run:
         self.failure = b""
         """What the child said of a failed exec."""
         self.status_fd = -1
+        self.kind = PLAIN
+        self.words_fd = -1
+        """Where bubblewrap or a zygote's child says what only it knows; -1 for a plain process."""
+        self.words = b""
+        self.first = 0
+        """The first process of its sandbox, once the program in there has been executed."""
+        self.user_namespace = False
+        """Its sandbox has users of its own."""
+        self.pre_stop: tuple[str, ...] = ()
+        self.hook_pid = 0
+        """Of `pre_stop` while it runs."""
         self.pipes: dict[int, int] = {}
         """Descriptors of output still open, with their streams."""
         self.kill_timer: Timer | None = None
@@ -108,6 +135,11 @@ def from_spec(spec: RunSpec) -> Run:
     run = Run(instance=spec.instance, attempt=spec.attempt, name=spec.name, labels=spec.labels)
     run.command = spec.command[0]
     run.user = str(spec.identity.uid) if spec.identity else ""
+    run.environment = spec.environment
+    run.identity = spec.identity
+    run.pre_stop = spec.pre_stop
+    run.kind = SANDBOX if spec.wrapper else ZYGOTE if spec.zygote else PLAIN
+    run.user_namespace = "--unshare-user" in spec.wrapper
     run.stop_signal = spec.stop_signal
     run.stop_grace_ms = spec.stop_grace_ms
     return run
@@ -126,6 +158,7 @@ def public(run: Run) -> Json:
         "unenforced": list(run.unenforced),
         "groups": run.groups,
         "labels": run.labels,
+        "kind": run.kind,
     }
 
 
@@ -142,6 +175,7 @@ def record(run: Run, boot: str) -> Json:
         "started_at_ms": run.started_at_ms,
         "unenforced": list(run.unenforced),
         "groups": run.groups,
+        "kind": run.kind,
     }
 
 
@@ -159,4 +193,5 @@ def from_record(fields: Json) -> Run:
     run.started_at_ms = protocol.number(fields, "started_at_ms", 0)
     run.unenforced = tuple(str(limit) for limit in protocol.items(fields, "unenforced"))
     run.groups = protocol.strings(fields, "groups")
+    run.kind = protocol.text(fields, "kind", PLAIN)
     return run

@@ -16,7 +16,8 @@ from omnitide.node.keeper.protocol import Json, Refused
 from omnitide.node.keeper.run import Run, public
 from omnitide.node.keeper.supervisor import Supervisor
 
-MAX_CLIENTS = 64
+MAX_CLIENTS = 320
+"""One for each program that runs inside an instance, and some more."""
 _ACCEPT_AGAIN_MS = 100
 _PAGE_RUNS = 500
 _PAGE_BYTES = 1 << 20
@@ -59,6 +60,9 @@ class Service:
             "watch": lambda client, _: self._watch(client),
             "remove": lambda _, message: self._remove(message),
             "remove-instance": lambda _, message: self._remove_instance(message),
+            "exec": self._exec,
+            "exec-signal": self._exec_signal,
+            "zygote": self._zygote,
             "fence": lambda _, message: self._fence(message),
             "follow": self._follow,
             "cancel": self._cancel,
@@ -90,6 +94,7 @@ class Service:
 
     def _gone(self, client: Client) -> None:
         self._clients.discard(client)
+        self._supervisor.execs.gone(client)
         for request, instance in client.following.items():
             instance.followers.pop((client.number, request), None)
 
@@ -131,6 +136,7 @@ class Service:
             "tracks": bool(self._cgroups and self._cgroups.tracks),
             "problems": self._cgroups.problems if self._cgroups else ["control groups are switched off"],
             "live": len(self._supervisor.live),
+            "zygotes": self._supervisor.zygotes.pids(),
             "followers": sum(len(instance.followers) for instance in self._supervisor.instances.values()),
         }
 
@@ -156,6 +162,31 @@ class Service:
             raise Refused("there is no such run", cause="not-running", permanent=True)
         self._supervisor.stopper.signal(run, protocol.number(message, "signal", least=1, most=spec.MAX_SIGNAL))
         return {}
+
+    def _exec(self, client: Client, message: Json) -> Answer:
+        """Run a further program inside a run, with the descriptors that came with this request."""
+        descriptors = client.take_descriptors()
+        try:
+            run = self._run(message)
+            if run is None:
+                raise Refused("there is no such run", cause="not-running", permanent=True)
+            wanted = spec.parse_exec(message, run.environment)
+            self._supervisor.execs.begin(client, protocol.number(message, "id"), run, wanted, descriptors)
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+        return None
+
+    def _exec_signal(self, client: Client, message: Json) -> Answer:
+        number = protocol.number(message, "signal", least=1, most=spec.MAX_SIGNAL)
+        self._supervisor.execs.signal(client, protocol.number(message, "pid"), number)
+        return {}
+
+    def _zygote(self, client: Client, message: Json) -> Answer:
+        """Have a zygote ready, from which runs can then be forked."""
+        wanted = spec.parse_zygote(message)
+        self._supervisor.zygotes.ensure(*wanted, partial(_reply_ready, client, protocol.number(message, "id")))
+        return None
 
     def _list(self, message: Json) -> Answer:
         """A page of runs after (`instance`, `attempt`), and whether more follow."""
@@ -256,6 +287,13 @@ def _reply_started(client: Client, request: int, outcome: "Run | Refused") -> No
         client.send({"id": request, "error": protocol.refusal(outcome)})
     else:
         client.send({"id": request, "ok": public(outcome)})
+
+
+def _reply_ready(client: Client, request: int, refused: Refused | None) -> None:
+    if refused is not None:
+        client.send({"id": request, "error": protocol.refusal(refused)})
+    else:
+        client.send({"id": request, "ok": {}})
 
 
 def _log_state(instance: Instance) -> Json:

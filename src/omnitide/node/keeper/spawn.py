@@ -6,9 +6,11 @@ turns handlers into defaults. All other descriptors of the keeper close at exec.
 """
 
 import errno
+import fcntl
 import os
 import resource
 import signal
+import termios
 from typing import NamedTuple
 
 from omnitide.node.keeper import linux
@@ -39,6 +41,10 @@ class Plan(NamedTuple):
     open_files: tuple[int, int]
     """Soft and hard limit of open descriptors: those that the keeper was started with."""
     dies_with_keeper: bool
+    words: int = -1
+    """A descriptor that stays open over the exec; -1: none."""
+    terminal: bool = False
+    """Standard input is a terminal, and becomes the controlling one."""
 
 
 class Failure(NamedTuple):
@@ -46,6 +52,7 @@ class Failure(NamedTuple):
 
     stage: str
     number: int
+    detail: str = ""
 
 
 class Spawned(NamedTuple):
@@ -97,6 +104,11 @@ def _child(plan: Plan, keeper: int, report: int, joins: list[int]) -> None:
         os.dup2(plan.stdin, 0)
         os.dup2(plan.stdout, 1)
         os.dup2(plan.stderr, 2)
+        if plan.words >= 0:
+            os.set_inheritable(plan.words, True)
+        if plan.terminal:
+            stage = "terminal"
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         stage = "limits"
         for fd in joins:
             os.write(fd, b"0")
@@ -135,8 +147,8 @@ def _child(plan: Plan, keeper: int, report: int, joins: list[int]) -> None:
 
 
 def parse_failure(report: bytes) -> Failure:
-    stage, _, number = report.decode(errors="replace").partition(" ")
-    return Failure(stage, int(number) if number.isdigit() else 0)
+    stage, number, detail = (*report.decode(errors="replace").split(" ", 2), "", "", "")[:3]
+    return Failure(stage, int(number) if number.isdigit() else 0, detail)
 
 
 def possible_programs(command: str, search: str) -> tuple[str, ...]:
@@ -169,9 +181,23 @@ def explain(failure: Failure, plan_command: str, directory: str, user: str) -> R
         cause, permanent, message = "user", True, f"cannot become user {user}: {why}"
     elif failure.stage == "limits":
         cause, message = "limits", f"cannot put the process under its limits: {why}"
+    elif failure.stage == "module":
+        cause, message = "module", f"{plan_command}: {failure.detail or why}"
+    elif failure.stage == "sandbox":
+        cause, permanent, message = _explain_sandbox(failure.detail, plan_command)
     elif failure.stage == "exec":
         cause, permanent, message = _explain_exec(failure.number, plan_command, why)
     return Refused(message, cause=cause, permanent=permanent)
+
+
+def _explain_sandbox(said: str, plan_command: str) -> tuple[str, bool, str]:
+    """`said`: what bubblewrap has printed."""
+    said = " ".join(said.split())[-500:]
+    if "execvp" in said or "failed to execute" in said:
+        missing = "No such file" in said
+        cause = "command-not-found" if missing else "permission" if "denied" in said else "command-format"
+        return cause, True, f"{plan_command} cannot be executed in its sandbox: {said}"
+    return "sandbox", True, f"the sandbox of {plan_command} cannot be made: {said or 'bubblewrap said nothing'}"
 
 
 def _explain_exec(number: int, command: str, why: str) -> tuple[str, bool, str]:

@@ -37,6 +37,13 @@ class Limits(NamedTuple):
         return tuple(name for name, value in pairs if value)
 
 
+class Zygote(NamedTuple):
+    """The zygote that is to fork, and what its child is to do."""
+
+    name: str
+    work: Json
+
+
 class RunSpec(NamedTuple):
     """All that is needed to start one attempt of an instance."""
 
@@ -55,6 +62,26 @@ class RunSpec(NamedTuple):
     stop_grace_ms: int
     fence_ms: int
     labels: dict[str, str]
+    log_age_ms: int = 0
+    """Log files whose newest output is older are removed; 0: never."""
+    pre_stop: tuple[str, ...] = ()
+    """A command that is run inside the run before its stop signal."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Symbolic links in the private directory: path below it, and what it leads to."""
+    wrapper: tuple[str, ...] = ()
+    """bubblewrap with its arguments: it makes the sandbox and executes the command in it."""
+    zygote: Zygote | None = None
+    """Forked from a zygote that is ready, instead of executed."""
+
+
+class ExecSpec(NamedTuple):
+    """A further program inside a run. What is not set is as the run has it."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    working_directory: str
+    identity: Identity | None
+    terminal: bool
 
 
 def _invalid(message: str) -> Refused:
@@ -98,6 +125,34 @@ def _identity(message: Json) -> Identity | None:
     return identity if os.geteuid() == 0 else None
 
 
+def _texts(message: Json, key: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for item in protocol.items(message, key):
+        if not isinstance(item, str) or "\0" in item:
+            raise _invalid(f"field {key!r} must hold strings without NUL")
+        found.append(item)
+    return tuple(found)
+
+
+def _links(message: Json) -> tuple[tuple[str, str], ...]:
+    links = protocol.strings(message, "links")
+    for path, source in links.items():
+        parts = path.split("/")
+        if not path or any(part in ("", ".", "..") for part in parts) or "\0" in path or not source.startswith("/"):
+            raise _invalid(f"link {path[:100]!r} does not lead from below the private directory to an absolute path")
+    return tuple(links.items())
+
+
+def _zygote(message: Json) -> Zygote | None:
+    fields = protocol.record(message, "zygote")
+    return Zygote(protocol.text(fields, "name"), protocol.record(fields, "work")) if fields else None
+
+
+def parse_zygote(message: Json) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """Name, command and environment of a zygote. Raises Refused."""
+    return protocol.text(message, "name"), _command(message), _environment(message)
+
+
 def parse(message: Json) -> RunSpec:
     """The `launch` object of a start request. Raises Refused (cause `invalid` or `user`) naming the field."""
     instance = protocol.text(message, "instance")
@@ -134,4 +189,23 @@ def parse(message: Json) -> RunSpec:
         stop_grace_ms=protocol.number(message, "stop_grace_ms", 10_000, most=_YEAR_MS),
         fence_ms=protocol.number(message, "fence_ms", 0, most=_YEAR_MS),
         labels=labels,
+        log_age_ms=protocol.number(logs, "max_age_ms", 0),
+        pre_stop=_texts(message, "pre_stop"),
+        links=_links(message),
+        wrapper=_texts(message, "wrapper"),
+        zygote=_zygote(message),
+    )
+
+
+def parse_exec(message: Json, environment: dict[str, str]) -> ExecSpec:
+    """An `exec` request, on top of a run's environment. Raises Refused as `parse`."""
+    directory = protocol.text(message, "working_directory", "")
+    if "\0" in directory:
+        raise _invalid("field 'working_directory' must not hold NUL")
+    return ExecSpec(
+        command=_command(message),
+        environment=_environment({"environment": {**environment, **protocol.strings(message, "environment")}}),
+        working_directory=directory,
+        identity=_identity(message),
+        terminal=protocol.flag(message, "terminal"),
     )

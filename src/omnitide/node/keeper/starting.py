@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 
-from omnitide.node.keeper import cgroup_files, linux, processes, spawn, tree
+from omnitide.node.keeper import cgroup_files, links, linux, processes, sandbox, spawn, tree
 from omnitide.node.keeper.cgroup import Cgroups
 from omnitide.node.keeper.cgroup_files import Groups
 from omnitide.node.keeper.instance import Instance
@@ -17,6 +17,7 @@ from omnitide.node.keeper.quick_spawn import spawn_quickly
 from omnitide.node.keeper.run import Run, from_spec
 from omnitide.node.keeper.spawn import Plan, SpawnFailed
 from omnitide.node.keeper.spec import RunSpec
+from omnitide.node.keeper.zygotes import Zygotes
 
 
 class Starter:
@@ -30,13 +31,15 @@ class Starter:
         cgroups: Cgroups | None,
         keeper_id: str,
         open_files: tuple[int, int],
+        zygotes: Zygotes,
     ) -> None:
         """`open_files`: soft and hard limit that runs get."""
+        self.zygotes = zygotes
         self._paths = paths
         self._journal = journal
         self._cgroups = cgroups
         self._keeper_id = keeper_id
-        self._open_files = open_files
+        self.open_files = open_files
         self._mounts = Mounts()
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._open_to_others = False
@@ -49,11 +52,11 @@ class Starter:
         run = from_spec(spec)
         environment = {**spec.environment, MARKER: tree.marker(self._keeper_id, run)}
         run.directory = spec.working_directory or instance.work
-        programs = spawn.possible_programs(run.command, environment["PATH"])
+        programs = () if spec.zygote else spawn.possible_programs(run.command, environment["PATH"])
         places = [run.directory, *(os.path.join(run.directory, program) for program in programs)]
         blind = any(map(self._mounts.may_hang, places))
         self._prepare_directory(spec, instance, blind=blind)
-        if not blind:
+        if not blind and not spec.zygote:
             programs = spawn.existing_programs(run.command, programs, run.directory)
         run.groups, run.unenforced = self._groups(spec)
         try:
@@ -61,6 +64,9 @@ class Starter:
         except SpawnFailed as error:
             cgroup_files.remove(run.groups)
             raise spawn.explain(error.failure, run.command, run.directory, run.user) from None
+        except Refused:
+            cgroup_files.remove(run.groups)
+            raise
         except OSError as error:
             cgroup_files.remove(run.groups)
             raise Refused(f"no process can be started: {error.strerror}", cause="resources", permanent=False) from None
@@ -78,13 +84,15 @@ class Starter:
                 if not blind and not os.path.isdir(spec.working_directory):
                     os.listdir(spec.working_directory)  # says why not
                 _make(instance.logs)
-                return
+                if not spec.links:
+                    return
             _make(instance.work)
             if spec.identity is not None:
                 os.chown(instance.work, spec.identity.uid, spec.identity.gid, follow_symlinks=False)
                 if not self._open_to_others:
                     self._paths.open_to_other_users()
                     self._open_to_others = True
+            links.make(instance.work, spec.links, spec.identity)
         except PermissionError:
             return  # the child may see more, or less: it says
         except OSError as error:
@@ -114,36 +122,45 @@ class Starter:
         self, run: Run, spec: RunSpec, programs: tuple[str, ...], environment: dict[str, str], *, blind: bool
     ) -> None:
         """Raises SpawnFailed and OSError, with nothing left open."""
-        quickly = spec.identity is None and not spec.fence_ms and not blind
+        quickly = (spec.identity is None or bool(spec.wrapper)) and not spec.fence_ms and not blind
         go_home = _nothing
         if self._cgroups is not None and run.groups:
             quickly = quickly and self._cgroups.may_visit(run.groups)
             go_home = self._cgroups.go_home
         opened: list[int] = []
+        words = (-1, -1)
         try:
+            if spec.wrapper or spec.zygote:
+                words = _pipe(opened)
             stdout, stderr = _pipe(opened), _pipe(opened)
             plan = Plan(
-                programs=programs,
-                arguments=spec.command,
+                programs=(spec.wrapper[0],) if spec.wrapper else programs,
+                arguments=_in_sandbox(spec, words[1]) if spec.wrapper else spec.command,
                 environment=environment,
                 directory=run.directory,
                 private_directory=not spec.working_directory,
-                identity=spec.identity,
+                identity=None if spec.wrapper else spec.identity,
                 stdin=self._null,
                 stdout=stdout[1],
                 stderr=stderr[1],
                 groups=tuple(run.groups.values()),
-                open_files=self._open_files,
+                open_files=self.open_files,
                 dies_with_keeper=spec.fence_ms > 0,
+                words=words[1],
             )
             run.started_at_ms = linux.wall_ms()
-            run.pid, run.status_fd = spawn_quickly(plan, go_home) if quickly else spawn.spawn(plan)
-        except (OSError, SpawnFailed):
+            if spec.zygote is not None:
+                run.pid, run.status_fd = self.zygotes.fork(spec.zygote, plan)
+            else:
+                run.pid, run.status_fd = spawn_quickly(plan, go_home) if quickly else spawn.spawn(plan)
+        except (OSError, SpawnFailed, Refused):
             for fd in opened:
                 os.close(fd)
             raise
-        os.close(stdout[1])
-        os.close(stderr[1])
+        for fd in (stdout[1], stderr[1], words[1]):
+            if fd >= 0:
+                os.close(fd)
+        run.words_fd = words[0]
         run.main_alive = True
         run.pipes = {stdout[0]: STDOUT, stderr[0]: STDERR}
         run.fence_at_ms = linux.monotonic_ms() + spec.fence_ms if spec.fence_ms else 0
@@ -157,6 +174,10 @@ class Starter:
         except OSError as error:
             run.failure = f"record {error.errno or 0}".encode()
             os.kill(run.pid, signal.SIGKILL)
+
+
+def _in_sandbox(spec: RunSpec, words: int) -> tuple[str, ...]:
+    return (*spec.wrapper, "--json-status-fd", str(words), "--", *sandbox.become(spec.identity), *spec.command)
 
 
 def _nothing() -> None:

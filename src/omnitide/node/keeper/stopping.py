@@ -6,10 +6,10 @@ import signal
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from omnitide.node.keeper import ending, linux
+from omnitide.node.keeper import ending, linux, sandbox
 from omnitide.node.keeper.loop import Loop
 from omnitide.node.keeper.protocol import Refused
-from omnitide.node.keeper.run import RUNNING, STARTING, STOPPING, Run
+from omnitide.node.keeper.run import RUNNING, SANDBOX, STARTING, STOPPING, Run
 from omnitide.node.keeper.tree import Trees
 
 _KILL_AGAIN_MS = 250
@@ -18,7 +18,11 @@ _KILL_AGAIN_MS = 250
 class Stopper:
     """Ends runs. That a run has ended is found out by the supervisor; this one only asks, waits and kills."""
 
-    def __init__(self, loop: Loop, trees: Trees, changed: Callable[[Run], None]) -> None:
+    def __init__(
+        self, loop: Loop, trees: Trees, changed: Callable[[Run], None], begin_hook: Callable[[Run], bool]
+    ) -> None:
+        """`begin_hook` starts a run's `pre_stop`, after whose end `send_stop` is called; False: there is none."""
+        self._begin_hook = begin_hook
         self._loop = loop
         self._trees = trees
         self._changed = changed
@@ -40,11 +44,16 @@ class Stopper:
         if grace_ms <= 0:
             self._force(run, ending.KILLED)
             return
-        if first:
-            _signal_group(run.pid, run.stop_signal)
+        if first and not (run.pre_stop and self._begin_hook(run)):
+            self.send_stop(run)
         due_ms = linux.monotonic_ms() + grace_ms
         if run.kill_timer is None or due_ms < run.kill_timer.due_ms:
             self.kill_at(run, due_ms)
+
+    def send_stop(self, run: Run) -> None:
+        """The signal by which a run is asked to end."""
+        if not run.ended and run.exit is None:
+            _signal_group(run.first or run.pid, run.stop_signal)
 
     def kill_at(self, run: Run, due_ms: int) -> None:
         """Set the time (monotonic) at which a stopping run is killed."""
@@ -62,6 +71,7 @@ class Stopper:
         if run.state == RUNNING:
             run.state = STOPPING
         self._trees.kill(run)
+        sandbox.kill(run.first, run.pid)
         if run.main_alive:
             _send(os.kill, run.pid, signal.SIGKILL)
         if run.kill_timer is not None:
@@ -73,11 +83,16 @@ class Stopper:
         if not run.main_alive or run.state == STARTING:
             message = f"attempt {run.attempt} of {run.instance} is {run.state}: there is no process to signal"
             raise Refused(message, cause="not-running", permanent=True)
+        pid = run.pid
+        if run.kind == SANDBOX:
+            pid = sandbox.program(run.first, run.pid)
+            if not pid:
+                raise Refused("the program in its sandbox has ended", cause="not-running", permanent=True)
         try:
-            os.kill(run.pid, number)
+            os.kill(pid, number)
         except OSError as error:
             raise Refused(
-                f"signal {number} to process {run.pid}: {error.strerror}",
+                f"signal {number} to process {pid}: {error.strerror}",
                 cause="permission" if error.errno == errno.EPERM else "invalid",
                 permanent=True,
             ) from None

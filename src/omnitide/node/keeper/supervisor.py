@@ -4,16 +4,20 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from omnitide.node.keeper import cgroup_files, ending, linux, spawn
+from omnitide.node.keeper import cgroup_files, ending, linux, sandbox, spawn, words
+from omnitide.node.keeper.execs import Execs
+from omnitide.node.keeper.hooks import Hooks
 from omnitide.node.keeper.instance import Instance, Trash, erase
 from omnitide.node.keeper.journal import Journal
+from omnitide.node.keeper.log_ages import LogAges
+from omnitide.node.keeper.log_format import STDERR
 from omnitide.node.keeper.log_writer import LogWriter
 from omnitide.node.keeper.loop import Loop
 from omnitide.node.keeper.notes import note
 from omnitide.node.keeper.output import Output
 from omnitide.node.keeper.paths import Paths
 from omnitide.node.keeper.protocol import Refused
-from omnitide.node.keeper.run import EXITED, RUNNING, STARTING, STOPPING, UNKNOWN, Key, Run
+from omnitide.node.keeper.run import EXITED, RUNNING, SANDBOX, STARTING, STOPPING, UNKNOWN, ZYGOTE, Key, Run
 from omnitide.node.keeper.spec import RunSpec
 from omnitide.node.keeper.starting import Starter
 from omnitide.node.keeper.stopping import Stopper
@@ -25,6 +29,9 @@ _CHILDREN_A_TURN = 256
 _SETTLE_MOST_MS = 250
 _GROUPS_GIVEN_UP_MS = 1000
 _WRITE_AGAIN_MS = 1000
+_SANDBOX_LOOK_MS = 2
+_SANDBOX_MOST_MS = 30_000
+"""How often a sandbox in the making is looked at, and how long that may take."""
 
 Reply = Callable[["Run | Refused"], None]
 
@@ -53,7 +60,7 @@ class Supervisor:
         self._changed = changed
         self._idle = idle
         self._mains: dict[int, Run] = {}
-        self._trees = Trees(keeper_id, self._mains.keys(), lambda pid: pid == self.trash.pid)
+        self._trees = Trees(keeper_id, self._mains.keys(), self._is_helper)
         self._output = Output(loop)
         self._waiting: dict[Key, list[Reply]] = {}
         self._known = 0
@@ -62,8 +69,13 @@ class Supervisor:
         self.instances: dict[str, Instance] = {}
         self.closing = False
         """No more starts: the keeper is about to end."""
-        self.stopper = Stopper(loop, self._trees, changed)
+        self.stopper = Stopper(loop, self._trees, changed, self._begin_hook)
+        self._hooks = Hooks(keeper_id, starter.open_files, self._output.watch_one)
+        self._log_ages = LogAges(loop, self.instances)
+        self.zygotes = starter.zygotes
         self.trash = Trash(paths)
+        self.execs = Execs(loop, keeper_id, starter.open_files)
+        """Further programs in the runs."""
 
     def runs(self) -> Iterator[Run]:
         """Every known run, by instance and attempt."""
@@ -96,11 +108,13 @@ class Supervisor:
         if instance.log is None:
             instance.log = LogWriter(instance.logs, max_bytes=spec.log_file_bytes, max_files=spec.log_files)
         instance.log.max_bytes, instance.log.max_files = spec.log_file_bytes, spec.log_files
+        instance.log.max_age_ms = spec.log_age_ms
         self._waiting[run.key] = [reply]
         self.adopt(run, instance)
         self.supervise(run)
+        self._log_ages.arm()
         if run.status_fd < 0 and not run.failure:
-            self._executed(run)
+            self._begun(run)
 
     def _check_room(self, instance: Instance, spec: RunSpec) -> None:
         if self.closing:
@@ -141,7 +155,11 @@ class Supervisor:
             self._mains[run.pid] = run
         if run.status_fd >= 0:
             self._loop.watch(run.status_fd, partial(self._read_status, run))
-        self._output.watch(run, instance)
+        if run.kind != SANDBOX or run.state != STARTING:
+            self._output.watch(run, instance)
+        elif run.status_fd < 0:
+            self._await_sandbox(run, linux.monotonic_ms())
+        self._hooks.take_over(run, instance)
         if run.fence_at_ms:
             self.stopper.arm_fence(run)
 
@@ -157,7 +175,36 @@ class Supervisor:
         if report or run.failure:
             run.failure = run.failure or report
             return  # the child is about to exit, and `_failed` follows
-        self._executed(run)
+        self._begun(run)
+
+    def _begun(self, run: Run) -> None:
+        """The run's main process is what it shall be; in a sandbox the program comes later."""
+        if run.kind == SANDBOX:
+            self._await_sandbox(run, linux.monotonic_ms())
+        else:
+            self._executed(run)
+
+    def _await_sandbox(self, run: Run, since_ms: int) -> None:
+        """Look, until it is so, whether the program has been executed in its sandbox. What fails ends the run."""
+        if run.state != STARTING or run.failure or not run.main_alive:
+            return
+        run.words = words.read(run.words_fd, run.words)
+        first = sandbox.first_of(run.words)
+        if first and sandbox.program(first, run.pid):
+            run.first = first
+            self._output.watch(run, self.instances[run.instance])
+            self._executed(run)
+        elif linux.monotonic_ms() - since_ms > _SANDBOX_MOST_MS:
+            run.failure = b"sandbox 0 it was not made in time"
+            self.stopper.kill_at(run, 0)
+        else:
+            self._loop.after(_SANDBOX_LOOK_MS, partial(self._await_sandbox, run, since_ms))
+
+    def _begin_hook(self, run: Run) -> bool:
+        return self._hooks.begin(run, self.instances[run.instance])
+
+    def _is_helper(self, pid: int) -> bool:
+        return pid == self.trash.pid or self.zygotes.has(pid)
 
     def _executed(self, run: Run) -> None:
         """The run's program has begun."""
@@ -207,8 +254,16 @@ class Supervisor:
             run = self._mains.get(found.si_pid)
             if run is not None:
                 self._main_ended(run, found.si_code, found.si_status)
+            elif found.si_code == os.CLD_EXITED:
+                self.execs.ended(found.si_pid, found.si_status, None)
+            else:
+                self.execs.ended(found.si_pid, None, found.si_status)
             os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
+            stopping = self._hooks.ended(found.si_pid)
+            if stopping is not None:
+                self.stopper.send_stop(stopping)
             if run is None:
+                self.zygotes.buried(found.si_pid)
                 self.trash.buried(found.si_pid)
             else:
                 self._main_buried(run)
@@ -216,6 +271,9 @@ class Supervisor:
 
     def _main_ended(self, run: Run, how: int, status: int) -> None:
         self._read_status(run)
+        run.words = words.read(run.words_fd, run.words)
+        if run.kind == SANDBOX and run.state == STARTING and not run.failure:
+            self._judge_sandbox(run)
         if run.failure:
             return
         run.exit = ending.describe(
@@ -224,8 +282,21 @@ class Supervisor:
             kill_reason=run.kill_reason,
             oom_kills=cgroup_files.oom_kills(run.groups),
             ended_at_ms=linux.wall_ms(),
+            sandboxed=run.kind == SANDBOX,
+            said=words.of_zygote(run.words) if run.kind == ZYGOTE else ("", ""),
         )
         self._write_exit(run)
+
+    def _judge_sandbox(self, run: Run) -> None:
+        """One that has ended before its program was seen: it was quick, or was never executed."""
+        said = b"".join(words.read(fd, b"") for fd, kind in run.pipes.items() if kind == STDERR)
+        if not words.of_sandbox(run.words).executed or sandbox.NOT_EXECUTED in said:
+            run.failure = b"sandbox 0 " + said
+            return
+        instance = self.instances[run.instance]
+        if said and instance.log is not None:
+            instance.log.write(STDERR, said, linux.wall_ms(), run.attempt)
+        self._executed(run)
 
     def _main_buried(self, run: Run) -> None:
         del self._mains[run.pid]
@@ -250,6 +321,7 @@ class Supervisor:
     def settle(self, run: Run) -> None:
         """The main process is gone: end the rest of its tree, take the last of its output, then call the run ended."""
         instance = self.instances[run.instance]
+        sandbox.kill(run.first, run.pid)
         if self._trees.alive(run):
             self._trees.kill(run)
         else:
@@ -278,6 +350,9 @@ class Supervisor:
         """Close and cancel everything that a live run holds."""
         self._output.close(run)
         self._close_status(run)
+        if run.words_fd >= 0:
+            os.close(run.words_fd)
+            run.words_fd = -1
         for timer in (run.kill_timer, run.fence_timer, run.settle_timer):
             if timer is not None:
                 timer.cancel()

@@ -14,6 +14,7 @@ from omnitide.node.keeper.instance import Instance
 from omnitide.node.keeper.log_writer import LogWriter
 from omnitide.node.keeper.protocol import Json
 from omnitide.node.keeper.run import Run, from_record, record
+from omnitide.node.keeper.spec import Identity
 from omnitide.node.keeper.supervisor import Supervisor
 
 _NAME = "keeper-state"
@@ -27,8 +28,7 @@ def save(supervisor: Supervisor, listener: int, lock: int, open_files: tuple[int
     for run in supervisor.runs():
         runs.append(_run_state(run))
         inherited.extend(run.pipes)
-        if run.status_fd >= 0:
-            inherited.append(run.status_fd)
+        inherited.extend(fd for fd in (run.status_fd, run.words_fd) if fd >= 0)
     logs: Json = {name: _log_state(instance) for name, instance in supervisor.instances.items() if instance.log}
     state: Json = {
         "format": 1,
@@ -51,7 +51,8 @@ def save(supervisor: Supervisor, listener: int, lock: int, open_files: tuple[int
 def undo(supervisor: Supervisor, fd: int, listener: int, lock: int) -> None:
     """After an exec that failed: no child may inherit what only the next program should have."""
     os.close(fd)
-    for number in (listener, lock, *(n for run in supervisor.live.values() for n in (*run.pipes, run.status_fd))):
+    runs = supervisor.live.values()
+    for number in (listener, lock, *(n for run in runs for n in (*run.pipes, run.status_fd, run.words_fd))):
         if number >= 0:
             os.set_inheritable(number, False)
 
@@ -88,8 +89,9 @@ def restore(supervisor: Supervisor, state: Json) -> None:
         if instance is not None:
             instance.log = _log_from(cast("Json", item), instance)
     for run in list(supervisor.live.values()):
-        for fd in (*run.pipes, *([run.status_fd] if run.status_fd >= 0 else [])):
-            os.set_inheritable(fd, False)
+        for fd in (*run.pipes, run.status_fd, run.words_fd):
+            if fd >= 0:
+                os.set_inheritable(fd, False)
         supervisor.supervise(run)
         if run.kill_due_ms and run.exit is None:
             supervisor.stopper.kill_at(run, run.kill_due_ms)
@@ -104,6 +106,8 @@ def _run_state(run: Run) -> Json:
         "command": run.command,
         "directory": run.directory,
         "user": run.user,
+        "environment": {} if run.ended else run.environment,
+        "identity": list(run.identity) if run.identity else None,
         "main_alive": run.main_alive,
         "exit": ending.to_fields(run.exit) if run.exit else None,
         "stop_signal": run.stop_signal,
@@ -114,6 +118,12 @@ def _run_state(run: Run) -> Json:
         "fence_at_ms": run.fence_at_ms,
         "failure": run.failure.decode(errors="replace"),
         "status_fd": run.status_fd,
+        "words_fd": run.words_fd,
+        "words": run.words.decode(errors="replace"),
+        "first": run.first,
+        "user_namespace": run.user_namespace,
+        "pre_stop": [] if run.ended else list(run.pre_stop),
+        "hook_pid": run.hook_pid,
         "pipes": [[fd, stream] for fd, stream in run.pipes.items()],
     }
 
@@ -124,6 +134,8 @@ def _run_from(fields: Json) -> Run:
     run.command = protocol.text(fields, "command")
     run.directory = protocol.text(fields, "directory")
     run.user = protocol.text(fields, "user")
+    run.environment = protocol.strings(fields, "environment")
+    run.identity = _identity_from(fields.get("identity"))
     run.main_alive = protocol.flag(fields, "main_alive")
     run.exit = ending.from_fields(protocol.record(fields, "exit"))
     run.stop_signal = protocol.number(fields, "stop_signal")
@@ -133,12 +145,25 @@ def _run_from(fields: Json) -> Run:
     run.fence_at_ms = protocol.number(fields, "fence_at_ms")
     run.failure = protocol.text(fields, "failure").encode()
     run.status_fd = protocol.number(fields, "status_fd", least=-1)
+    run.words_fd = protocol.number(fields, "words_fd", -1, least=-1)
+    run.words = protocol.text(fields, "words", "").encode()
+    run.first = protocol.number(fields, "first", 0)
+    run.user_namespace = protocol.flag(fields, "user_namespace")
+    run.pre_stop = tuple(str(argument) for argument in protocol.items(fields, "pre_stop"))
+    run.hook_pid = protocol.number(fields, "hook_pid", 0)
     wanted = fields.get("wanted_stop_ms")
     run.wanted_stop_ms = wanted if isinstance(wanted, int) else None
     for item in protocol.items(fields, "pipes"):
         fd, stream = cast("list[int]", item)
         run.pipes[fd] = stream
     return run
+
+
+def _identity_from(value: object) -> Identity | None:
+    if not isinstance(value, list):
+        return None
+    uid, gid, groups = cast("tuple[int, int, list[int]]", value)
+    return Identity(uid, gid, tuple(groups))
 
 
 def _log_state(instance: Instance) -> Json:
@@ -149,6 +174,7 @@ def _log_state(instance: Instance) -> Json:
         "position": log.position,
         "max_bytes": log.max_bytes,
         "max_files": log.max_files,
+        "max_age_ms": log.max_age_ms,
         "lost_bytes": log.lost_bytes,
     }
 
@@ -159,6 +185,7 @@ def _log_from(fields: Json, instance: Instance) -> LogWriter:
         max_bytes=protocol.number(fields, "max_bytes"),
         max_files=protocol.number(fields, "max_files"),
     )
+    log.max_age_ms = protocol.number(fields, "max_age_ms", 0)
     log.sequence = protocol.number(fields, "sequence")
     log.position = protocol.number(fields, "position")
     log.lost_bytes = protocol.number(fields, "lost_bytes")

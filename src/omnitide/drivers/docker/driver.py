@@ -1,0 +1,459 @@
+"""The driver `docker`: runs are containers, and the engine is who starts, limits and remembers them.
+
+The node proxy may die at any time: containers go on, and their labels say to a later one all that it has to know. The
+engine may die too: then every call and the watch fail with `driver-unavailable`, until it is back.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakSet, WeakValueDictionary
+
+from omnitide.drivers.docker import address, creating, naming
+from omnitide.drivers.docker.answers import Container, Created, Listed
+from omnitide.drivers.docker.errors import EngineRefused, unavailable
+from omnitide.drivers.docker.image_users import ImageUsers
+from omnitide.drivers.docker.networks import Networks
+from omnitide.drivers.docker.notes import Notes
+from omnitide.drivers.docker.runs import run_of
+from omnitide.drivers.process_watch import ProcessWatch
+from omnitide.drivers.protocol import (
+    Driver,
+    DriverContext,
+    DriverError,
+    DriverInfo,
+    Launch,
+    LogChunk,
+    Progress,
+    Run,
+    RunKey,
+    Usage,
+)
+from omnitide.drivers.streams import Exec, ExecRequest
+
+if TYPE_CHECKING:
+    from omnitide.drivers.docker.connection import Connection
+    from omnitide.drivers.docker.engine import Engine
+    from omnitide.drivers.docker.logs import Kept
+
+T = TypeVar("T")
+
+AT_ONCE: Final = 8
+"""Requests about different containers that one call has under way."""
+KEPT_ATTEMPTS: Final = 3
+"""Ended containers of an instance that are kept for their output beside the last."""
+ABSENT_POLL: Final = 5.0
+"""Seconds from one look for an engine's socket to the next, on a node that has none."""
+NOT_FOUND: Final = 404
+CONFLICT: Final = 409
+
+
+class DockerDriver:
+    """See `drivers.protocol.Driver`."""
+
+    def __init__(self, directory: str, node_id: str, *, find: Callable[[], str | None] = address.find) -> None:
+        self._node_id = node_id
+        self._find = find
+        Path(directory).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._notes = Notes(directory)
+        self._networks = Networks(node_id)
+        self._users = ImageUsers(naming.users_name(node_id))
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._watches: WeakSet[ProcessWatch] = WeakSet()
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By the names of containers that are being made and started: one at a time tries."""
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        return "docker"
+
+    # -- connection --------------------------------------------------------------------------------------------------
+
+    async def _connected(self) -> "Connection":
+        """With its events followed. Raises DriverError."""
+        if self._connection is not None and not self._connection.lost:
+            return self._connection
+        async with self._connecting:
+            if self._closed:
+                raise unavailable("this driver has been closed")
+            if self._connection is not None and not self._connection.lost:
+                return self._connection
+            found = self._find()
+            if found is None:
+                raise unavailable(address.absent())
+            # Only now: a node without containers does without the memory that the client takes.
+            from omnitide.drivers.docker.connection import Connection
+
+            if self._connection is not None:
+                await self._connection.close()
+                self._connection = None
+            self._connection = await Connection.open(
+                found, self._node_id, self._notes, self._tell, self._lost, self._making
+            )
+            return self._connection
+
+    async def _engine(self) -> "Engine":
+        return (await self._connected()).engine
+
+    def _tell(self, run: Run) -> None:
+        for watch in list(self._watches):
+            watch.put(run)
+
+    def _lost(self, error: DriverError) -> None:
+        for watch in list(self._watches):
+            watch.fail(error)
+
+    def _absent(self) -> bool:
+        """No engine, and none is missed."""
+        return not self._notes.used and self._find() is None
+
+    async def _watchable(self) -> None:
+        """For a watch: an engine that nobody misses is waited for. Raises DriverError."""
+        if self._absent():
+            while self._absent():
+                await asyncio.sleep(ABSENT_POLL)
+            raise unavailable("a container engine has come; what it runs is to be listed")
+        await self._connected()
+
+    # -- the protocol ------------------------------------------------------------------------------------------------
+
+    async def probe(self) -> DriverInfo:
+        absent = self._absent()
+        try:
+            engine = await self._engine()
+            await engine.do("GET", "_ping")
+        except DriverError as error:
+            return DriverInfo(name=self.name, version="", healthy=False, detail=str(error), absent=absent)
+        info = engine.info
+        can = {"cpu": info.cpu_cfs_quota, "memory": info.memory_limit, "pids": info.pids_limit}
+        lacking = [name for name, so in can.items() if not so]
+        return DriverInfo(
+            name=self.name,
+            version=f"engine {engine.version.version}, API {engine.version.api_version}",
+            healthy=True,
+            detail=f"the engine's kernel cannot limit {', '.join(lacking)}" if lacking else "",
+            enforces=tuple(name for name, so in can.items() if so),
+        )
+
+    async def prepare(self, launch: Launch, progress: Progress) -> None:
+        connection = await self._connected()
+        part = creating.container_part(launch)
+        try:
+            await connection.images.prepare(connection.engine, part, launch.credentials, progress, _now_ms())
+        except DriverError as error:
+            if error.cause == "no-disk":
+                connection.collect_soon()
+            raise
+
+    async def owner(self, launch: Launch) -> tuple[int, int]:
+        """User and group of its program, by number: whose the files are to be that it is given. Its image has to be
+        there. Raises DriverError."""
+        connection = await self._connected()
+        part = creating.container_part(launch)
+        image = await connection.images.find(connection.engine, part.image)
+        if image is None:
+            raise DriverError(f"the image {part.image} is not here any more", cause="image-missing", permanent=False)
+        return await self._users.owner(connection.engine, image, launch.user)
+
+    async def start(self, launch: Launch) -> Run:
+        if launch.fence_ms:
+            message = "containers cannot be fenced: nobody would kill them while the node proxy is away"
+            raise DriverError(message, cause="unsupported", permanent=True)
+        connection = await self._connected()
+        name = naming.container_name(self._node_id, launch.key)
+        lock = self._making.setdefault(name, asyncio.Lock())
+        try:
+            async with lock:
+                self._notes.begin()
+                return await self._start(connection, launch, name)
+        except OSError as error:
+            raise DriverError(f"the driver's notes: {error}", cause="no-disk", permanent=False) from None
+
+    async def _start(self, connection: "Connection", launch: Launch, name: str) -> Run:
+        engine, part = connection.engine, creating.container_part(launch)
+        named = part.network not in creating.NETWORK_MODES
+        async with self._networks.lock if named else contextlib.nullcontext():
+            network = await self._networks.ensure(engine, launch.namespace, part.network)
+            image, home = await connection.images.resolved(engine, launch)
+            body = creating.body(launch, self._node_id, engine.info, network, image, home)
+            try:
+                made = await engine.call("POST", "containers/create", Created, params={"name": name}, body=body)
+                container = made.id
+            except EngineRefused as error:
+                if error.status != CONFLICT:
+                    raise creating.start_error(error) from None
+                found = await self._inspect(engine, name)
+                run = run_of(found, self._notes.stop(name)) if found is not None else None
+                if run is not None:
+                    return run
+                container = name  # made, but never started
+            try:
+                await engine.do("POST", f"containers/{container}/start")
+            except EngineRefused as error:
+                # Without force: should it run all the same, it stays.
+                with contextlib.suppress(DriverError):
+                    await engine.do("DELETE", f"containers/{container}", params={"v": "1"})
+                raise creating.start_error(error) from None
+        found = await self._inspect(engine, container)
+        run = run_of(found, self._notes.stop(name)) if found is not None else None
+        if run is None:
+            raise unavailable(f"the engine has started {name}, but does not know it")
+        return run
+
+    async def _inspect(self, engine: "Engine", name: str) -> Container | None:
+        try:
+            return await engine.call("GET", f"containers/{name}/json", Container)
+        except EngineRefused as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    async def _of(self, engine: "Engine", key: RunKey) -> Container | None:
+        return await self._inspect(engine, naming.container_name(self._node_id, key))
+
+    async def _running(self, engine: "Engine", key: RunKey) -> Container:
+        """Raises DriverError for one that does not run."""
+        found = await self._of(engine, key)
+        if found is None or found.state.status not in ("running", "paused"):
+            message = f"attempt {key.attempt} of {key.instance} does not run"
+            raise DriverError(message, cause="not-running", permanent=True)
+        return found
+
+    async def stop(self, key: RunKey, *, grace_ms: int | None = None) -> None:
+        connection = await self._connected()
+        found = await self._of(connection.engine, key)
+        if found is None or found.state.status in ("exited", "dead", "removing"):
+            return
+        if found.state.status == "created":
+            # Its start was asked for and never came: there is nothing to stop, and nothing shall start.
+            await connection.engine.do("DELETE", f"containers/{found.id}", params={"force": "1", "v": "1"})
+            return
+        connection.stops.begin(connection.engine, found, grace_ms)
+        run = run_of(found, self._notes.stop(found.name.lstrip("/")))
+        if run is not None:
+            self._tell(run)
+
+    async def signal(self, key: RunKey, signal: int) -> None:
+        engine = await self._engine()
+        found = await self._running(engine, key)
+        await engine.do("POST", f"containers/{found.id}/kill", params={"signal": str(signal)})
+
+    async def status(self, key: RunKey) -> Run | None:
+        name = naming.container_name(self._node_id, key)
+        if self._notes.is_forgotten(name):
+            return None
+        found = await self._inspect(await self._engine(), name)
+        return run_of(found, self._notes.stop(name)) if found is not None else None
+
+    async def exec(self, key: RunKey, request: ExecRequest) -> Exec:
+        from omnitide.drivers.docker.execs import open_exec
+
+        engine = await self._engine()
+        found = await self._running(engine, key)
+        return await open_exec(engine, found.id, request)
+
+    async def archive(self, instance: str, path: str) -> AsyncIterator[bytes]:
+        from omnitide.drivers.docker.archives import archive
+
+        engine = await self._engine()
+        async for piece in archive(engine, await self._latest(engine, instance), path):
+            yield piece
+
+    async def extract(self, instance: str, path: str, data: AsyncIterator[bytes]) -> None:
+        from omnitide.drivers.docker.archives import extract
+
+        engine = await self._engine()
+        await extract(engine, await self._latest(engine, instance), path, data)
+
+    async def _latest(self, engine: "Engine", instance: str) -> Container:
+        """The container of an instance's last attempt. Raises DriverError."""
+        attempts = await self._attempts(engine, instance)
+        found = await self._inspect(engine, attempts[-1][1].id) if attempts else None
+        if found is None:
+            message = f"no container of instance {instance} is kept on this node"
+            raise DriverError(message, cause="not-found", permanent=True)
+        return found
+
+    async def address(self, key: RunKey) -> str:
+        found = await self._running(await self._engine(), key)
+        if found.host_config.network_mode == "host":
+            return "127.0.0.1"
+        for endpoint in (found.network_settings.networks or {}).values():
+            if endpoint is not None and (endpoint.ip_address or endpoint.global_i_pv6_address):
+                return endpoint.ip_address or endpoint.global_i_pv6_address
+        raise DriverError("the container has no network", cause="no-address", permanent=True)
+
+    async def recover(self) -> list[Run]:
+        if self._absent():
+            return []
+        engine = await self._engine()
+        listed = await self._list(engine, f"{naming.NODE}={self._node_id}")
+        keys = [(naming.key_of(one.labels or {}), one) for one in listed]
+        names = {naming.container_name(self._node_id, key) for key, _ in keys if key is not None}
+        self._notes.keep_only(names)
+        found = await _gathered([self._recovered(engine, key, one) for key, one in keys if key is not None])
+        return sorted((run for run in found if run is not None), key=lambda run: run.key)
+
+    async def _recovered(self, engine: "Engine", key: RunKey, one: Listed) -> Run | None:
+        name = naming.container_name(self._node_id, key)
+        if self._notes.is_forgotten(name) or one.state == "created":
+            return None
+        found = await self._inspect(engine, one.id)
+        return run_of(found, self._notes.stop(name)) if found is not None else None
+
+    async def _list(self, engine: "Engine", *labels: str) -> list[Listed]:
+        params = {"all": "1", "filters": json.dumps({"label": list(labels)})}
+        return await engine.call("GET", "containers/json", list[Listed], params=params)
+
+    async def _attempts(self, engine: "Engine", instance: str) -> list[tuple[int, Listed]]:
+        """Containers of an instance, the first attempt first."""
+        listed = await self._list(engine, f"{naming.NODE}={self._node_id}", f"{naming.INSTANCE}={instance}")
+        keys = ((naming.key_of(one.labels or {}), one) for one in listed)
+        return sorted(((key.attempt, one) for key, one in keys if key is not None), key=lambda pair: pair[0])
+
+    async def remove(self, key: RunKey) -> None:
+        """Its container stays for the sake of its output, until the instance is removed or there are many."""
+        if self._absent():
+            return
+        engine = await self._engine()
+        found = await self._of(engine, key)
+        name = naming.container_name(self._node_id, key)
+        if found is None:
+            self._notes.gone(name)
+            return
+        if run_of(found, None) is not None and found.state.status not in ("exited", "dead", "removing"):
+            raise _still_runs(key.instance)
+        self._notes.forget(name)
+        attempts = await self._attempts(engine, key.instance)
+        forgotten = [
+            (attempt, one)
+            for attempt, one in attempts[:-1]
+            if self._notes.is_forgotten(naming.container_name(self._node_id, RunKey(key.instance, attempt)))
+        ]
+        for attempt, one in forgotten[:-KEPT_ATTEMPTS]:
+            await self._delete(engine, RunKey(key.instance, attempt), one)
+
+    async def remove_instance(self, instance: str) -> None:
+        if self._absent():
+            return
+        engine = await self._engine()
+        attempts = await self._attempts(engine, instance)
+        if any(one.state in ("running", "paused", "restarting") for _, one in attempts):
+            raise _still_runs(instance)
+        for attempt, one in attempts:
+            await self._delete(engine, RunKey(instance, attempt), one)
+        for network in {(one.labels or {}).get(naming.NETWORK, "") for _, one in attempts}:
+            await self._networks.remove_unused(engine, network)
+
+    async def _delete(self, engine: "Engine", key: RunKey, one: Listed) -> None:
+        try:
+            await engine.do("DELETE", f"containers/{one.id}", params={"v": "1"})
+        except EngineRefused as error:
+            if error.status == CONFLICT and "already in progress" in str(error):
+                return
+            if error.status == CONFLICT:
+                raise _still_runs(key.instance) from None
+            if error.status != NOT_FOUND:
+                raise
+        self._notes.gone(naming.container_name(self._node_id, key))
+
+    async def fence(self, keys: Sequence[RunKey], within_ms: int) -> None:
+        """None is ever fenced: `start` refuses it."""
+
+    def watch(self) -> AsyncIterator[Run]:
+        watch = ProcessWatch(self._watchable)
+        self._watches.add(watch)
+        return watch
+
+    async def stats(self, keys: Sequence[RunKey]) -> dict[RunKey, Usage]:
+        from omnitide.drivers.docker.usage import measure
+
+        engine = await self._engine()
+        found = await _gathered([measure(engine, naming.container_name(self._node_id, key)) for key in keys])
+        return {key: usage for key, usage in zip(keys, found, strict=True) if usage is not None}
+
+    async def logs(
+        self,
+        instance: str,
+        *,
+        tail_lines: int | None = None,
+        since_ms: int = 0,
+        after: str = "",
+        follow: bool = False,
+    ) -> AsyncIterator[LogChunk]:
+        from omnitide.drivers.docker.logs import read_logs
+
+        engine = await self._engine()
+
+        async def listed() -> "list[Kept]":
+            return await self._kept(engine, instance)
+
+        if not await listed():
+            message = f"no instance {instance} is kept on this node"
+            raise DriverError(message, cause="not-found", permanent=True)
+
+        async def running(one: "Kept") -> bool:
+            found = await self._inspect(engine, one.container)
+            return found is not None and found.state.status in ("running", "paused")
+
+        chunks = read_logs(
+            engine,
+            listed,
+            tail_lines=tail_lines,
+            since_ms=since_ms,
+            after=after,
+            follow=follow,
+            running=running,
+        )
+        async for chunk in chunks:
+            yield chunk
+
+    async def _kept(self, engine: "Engine", instance: str) -> "list[Kept]":
+        from omnitide.drivers.docker.logs import Kept
+
+        attempts = await self._attempts(engine, instance)
+        found = await _gathered([self._inspect(engine, one.id) for _, one in attempts if one.state != "created"])
+        kept: list[Kept] = []
+        for container in found:
+            key = naming.key_of(container.config.labels or {}) if container is not None else None
+            if container is not None and key is not None:
+                kept.append(Kept(key.attempt, container.id, container.config.tty))
+        return kept
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+
+def make(context: DriverContext) -> Driver:
+    """The entry point. Raises ImportError where the extra is not installed."""
+    if importlib.util.find_spec("aiodocker") is None:
+        raise ImportError("containers need the extra `docker`: pip install 'omnitide[docker]'")
+    return DockerDriver(context.directory, context.node_id)
+
+
+def _still_runs(instance: str) -> DriverError:
+    return DriverError(f"a run of {instance} has not ended", cause="running", permanent=False)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _gathered(calls: Sequence[Awaitable[T]]) -> list[T]:
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(call: Awaitable[T]) -> T:
+        async with turns:
+            return await call
+
+    return await asyncio.gather(*(one(call) for call in calls))

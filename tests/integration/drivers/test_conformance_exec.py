@@ -1,0 +1,117 @@
+"""Further programs in a run, and its files."""
+
+import asyncio
+import io
+import tarfile
+
+import pytest
+
+from omnitide.drivers.protocol import DriverError
+from support.driver_kit import Kit, all_of, pieces
+
+
+@pytest.fixture(autouse=True)
+def supported(kit: Kit) -> None:
+    if "exec" in kit.lacks:
+        pytest.skip(f"{kit.name} has no exec")
+
+
+def packed(**files: str) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return made.getvalue()
+
+
+async def test_a_further_program_says_what_it_says_and_how_it_ended(kit: Kit) -> None:
+    await kit.start("a", "run")
+    program = await kit.exec("a", "say", "hello", "world")
+    assert (await all_of(program))[0] == b"hello\nworld\n"
+    await program.close()
+    program = await kit.exec("a", "exit", "7")
+    assert (await all_of(program))[2].code == 7
+    await program.close()
+
+
+async def test_streams_are_apart_but_on_a_terminal(kit: Kit) -> None:
+    await kit.start("a", "run")
+    program = await kit.exec("a", "order", "4")
+    out, err, _ = await all_of(program)
+    await program.close()
+    assert (out, err) == (b"line 0\nline 2\n", b"line 1\nline 3\n")
+    program = await kit.exec("a", "order", "4", terminal=True)
+    out, err, _ = await all_of(program)
+    await program.close()
+    assert (out.replace(b"\r", b""), err) == (b"line 0\nline 1\nline 2\nline 3\n", b"")
+
+
+async def test_input_arrives_and_ends(kit: Kit) -> None:
+    await kit.start("a", "run")
+    program = await kit.exec("a", "copy")
+    data = bytes(range(256)) * 1024
+
+    async def give() -> None:
+        await program.write(data)
+        await program.end_input()
+
+    # Side by side: what nobody reads holds up what is written.
+    (out, _, ended), _ = await asyncio.gather(all_of(program), give())
+    await program.close()
+    assert (out == data, ended.code) == (True, 0)
+
+
+async def test_it_has_the_environment_of_the_run_and_its_own(kit: Kit) -> None:
+    await kit.start("a", "run", environment={"OURS": "1", "BOTH": "run"})
+    program = await kit.exec("a", "environment", environment={"BOTH": "exec"})
+    out, _, _ = await all_of(program)
+    await program.close()
+    assert {b"OURS=1", b"BOTH=exec"} <= set(out.splitlines())
+
+
+async def test_a_program_is_signalled_and_ends_with_its_talk(kit: Kit) -> None:
+    await kit.start("a", "run")
+    program = await kit.exec("a", "heed")
+    first = await program.receive()
+    assert getattr(first, "data", b"") == b"ready\n"
+    await program.signal(15)
+    out, _, ended = await all_of(program)
+    await program.close()
+    assert (out, ended.code) == (b"signal 15\n", 0)
+    program = await kit.exec("a", "stubborn")
+    await program.receive()
+    await program.close()
+    await program.close()
+
+
+async def test_what_is_not_there_is_refused(kit: Kit) -> None:
+    with pytest.raises(DriverError) as refused:
+        await kit.exec("nobody", "say", "x")
+    assert refused.value.cause in ("not-running", "not-found")
+    await kit.start("a", "run")
+    kit.program = ("/no/such/program",)
+    with pytest.raises(DriverError) as refused:
+        await kit.exec("a")
+    assert refused.value.cause == "command-not-found"
+
+
+async def test_files_go_in_and_come_out(kit: Kit) -> None:
+    await kit.start("a", "run")
+    await kit.driver.extract("a", ".", pieces(packed(**{"one.txt": "first", "two.txt": "x" * 100_000})))
+    packed_again = b"".join([piece async for piece in kit.driver.archive("a", "two.txt")])
+    with tarfile.open(fileobj=io.BytesIO(packed_again)) as tar:
+        (member,) = tar.getmembers()
+        file = tar.extractfile(member)
+        assert file is not None
+        assert (member.name, file.read()) == ("two.txt", b"x" * 100_000)
+    with pytest.raises(DriverError) as refused:
+        _ = [piece async for piece in kit.driver.archive("a", "no-such-file")]
+    assert refused.value.cause == "no-such-file"
+
+
+async def test_no_path_leads_out(kit: Kit) -> None:
+    await kit.start("a", "run")
+    with pytest.raises(DriverError):
+        _ = [piece async for piece in kit.driver.archive("a", "../../../../../../../etc/hostname-of-the-node")]

@@ -1,0 +1,229 @@
+"""A sandboxed process: its own view of the machine, and everything else as for any run."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from integration.keeper.conftest import Home, eventually
+from omnitide.drivers import process_sandbox
+from omnitide.drivers.protocol import DriverError, Exit, Limit, Mount, RunKey, RunState
+from omnitide.drivers.streams import ExecOutput, ExecRequest
+from omnitide.model.container import Sandbox
+from omnitide.node.keeper import processes
+from omnitide.node.keeper.launch import upgrade_keeper
+
+pytestmark = pytest.mark.skipif(not process_sandbox.works(), reason="bubblewrap does not work here")
+
+BOX = {"isolation": "sandbox"}
+
+
+async def said(home: Home, script: str, **more: object) -> str:
+    """What a script in a sandbox prints."""
+    await home.run("box", script, **{**BOX, **more})
+    return (await home.output("box")).decode() + (await home.output("box", "stderr")).decode()
+
+
+def ending(end: Exit | None) -> tuple[int | None, int | None, str]:
+    assert end is not None
+    return end.code, end.signal, end.reason
+
+
+def there(*parts: str) -> bool:
+    return Path(*parts).exists()
+
+
+def core_pattern() -> str:
+    return Path("/proc/sys/kernel/core_pattern").read_text()
+
+
+async def test_the_driver_says_that_it_can(home: Home) -> None:
+    assert "sandbox" in (await home.driver.probe()).enforces
+
+
+async def test_it_sees_its_own_processes_alone(home: Home) -> None:
+    numbers = await said(home, "cd /proc; echo [0-9]*; hostname > /dev/null; echo $$")
+    assert numbers.split()[-1] == "2"
+    assert len(numbers.split()) <= 4
+
+
+async def test_it_has_no_rights_and_gets_none(home: Home) -> None:
+    status = await said(home, "cat /proc/self/status")
+    assert "CapEff:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+
+
+async def test_the_machine_is_read_only_but_for_its_directory_and_its_own_tmp(home: Home) -> None:
+    mark = f"mark-{os.getpid()}"
+    script = f"for d in . /tmp /var/tmp /usr /etc /srv; do touch $d/{mark} 2>/dev/null && echo $d; done; true"
+    assert (await said(home, script)).split() == [".", "/tmp", "/var/tmp"]
+    assert there(home.directory, "work/box", mark)
+    assert not there("/tmp", mark)
+
+
+async def test_the_kernel_s_settings_are_read_only_to_its_root_too(home: Home) -> None:
+    before = core_pattern()
+    text = await said(home, "cat /proc/sys/kernel/core_pattern > now; cat now > /proc/sys/kernel/core_pattern")
+    assert "Read-only" in text
+    assert core_pattern() == before
+
+
+async def test_people_s_files_services_sockets_and_the_node_s_own_are_empty(home: Home) -> None:
+    listed = await said(home, f"ls -A /root /home /run; ls -A {home.directory}; cat /etc/shadow")
+    assert "keeper.sock" not in listed
+    assert "root:*" not in listed
+    assert "work" in listed  # the way to its own directory
+
+
+async def test_what_the_spec_hides_is_empty_and_what_it_opens_can_be_written(home: Home, tmp_path: Path) -> None:
+    secret, shared = tmp_path / "secret", tmp_path / "shared"
+    secret.mkdir()
+    (secret / "key").write_text("k")
+    shared.mkdir()
+    box = Sandbox(writable=(str(shared),), hidden=(str(secret),))
+    text = await said(home, f"ls {secret}; touch {shared}/new && echo done", sandbox=box)
+    assert text.split() == ["done"]
+    assert (shared / "new").exists()
+
+
+async def test_without_network_it_has_a_loopback_alone(home: Home) -> None:
+    devices = await said(home, "tail -n +3 /proc/net/dev | cut -d: -f1", sandbox=Sandbox(network=False))
+    assert devices.split() == ["lo"]
+
+
+async def test_mounts_are_found_at_their_targets(home: Home, tmp_path: Path) -> None:
+    source = tmp_path / "data"
+    source.mkdir()
+    (source / "file").write_text("content")
+    mounts = [Mount(str(source), "/mnt/data", read_only=True), Mount(str(source), "inner/place")]
+    text = await said(
+        home, "cat /mnt/data/file inner/place/file; touch inner/place/x; touch /mnt/data/y", mounts=mounts
+    )
+    assert text.startswith("contentcontent")
+    assert "Read-only" in text
+    assert sorted(os.listdir(source)) == ["file", "x"]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("exit 7", (7, None, "exited")),
+        ("kill -SEGV $$", (None, int(signal.SIGSEGV), "signal")),
+        ("exit 0", (0, None, "exited")),
+    ],
+)
+async def test_how_it_ends_is_told(home: Home, script: str, expected: tuple[int | None, int | None, str]) -> None:
+    assert ending((await home.run("box", script, **BOX)).exit) == expected
+
+
+async def test_the_stop_signal_reaches_the_program_which_has_its_grace(home: Home) -> None:
+    await home.shell("box", "trap 'echo asked; exit 3' TERM; echo up; while :; do sleep 0.05; done", **BOX)
+    await home.says("box", b"up")
+    await home.driver.stop(RunKey("box", 1))
+    end = await home.end_of("box")
+    assert ending(end.exit) == (3, None, "stopped")
+    assert b"asked" in await home.output("box")
+
+
+async def test_what_does_not_end_in_its_grace_is_killed_with_all_below_it(home: Home) -> None:
+    await home.shell("box", "trap '' TERM; (setsid sleep 1000 &) ; echo up; sleep 1000; sleep 1000", **BOX)
+    await home.says("box", b"up")
+    await home.driver.stop(RunKey("box", 1), grace_ms=100)
+    assert ending((await home.end_of("box")).exit)[2] == "killed"
+    await eventually(lambda: not home.processes(), "the end of the whole tree")
+
+
+async def test_a_signal_goes_to_the_program_alone(home: Home) -> None:
+    await home.shell("box", "trap 'echo usr' USR1; echo up; while :; do sleep 0.05; done", **BOX)
+    await home.says("box", b"up")
+    await home.driver.signal(RunKey("box", 1), signal.SIGUSR1)
+    await home.says("box", b"usr")
+    run = await home.find("box")
+    assert run is not None
+    assert run.state is RunState.RUNNING
+
+
+async def test_a_program_that_is_not_in_its_view_is_refused_with_the_reason(home: Home, tmp_path: Path) -> None:
+    program = tmp_path / "hidden" / "program"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    with pytest.raises(DriverError, match="No such file") as refused:
+        await home.start("box", str(program), isolation="sandbox", sandbox=Sandbox(hidden=(str(program.parent),)))
+    assert (refused.value.cause, refused.value.permanent) == ("command-not-found", True)
+    assert await home.find("box") is None
+
+
+async def test_a_path_that_shall_be_writable_must_be_there(home: Home) -> None:
+    with pytest.raises(DriverError, match="not there") as refused:
+        await home.start("box", "/bin/true", isolation="sandbox", sandbox=Sandbox(writable=("/no/such/place",)))
+    assert refused.value.cause == "sandbox"
+
+
+async def test_without_bubblewrap_it_is_refused_for_good(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "sandbox" not in (await home.driver.probe()).enforces
+    with pytest.raises(DriverError, match="no bubblewrap") as refused:
+        await home.start("box", "/bin/true", isolation="sandbox")
+    assert (refused.value.cause, refused.value.permanent) == ("sandbox", True)
+
+
+async def test_it_survives_the_keeper_s_upgrade_and_is_heard_to_its_end(home: Home) -> None:
+    await home.shell("box", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done", **BOX)
+    await home.says("box", b"up")
+    upgrade_keeper(home.directory)
+    await eventually(lambda: Path(home.directory, "keeper.sock").exists())
+    driver = home.another_driver()
+    await driver.stop(RunKey("box", 1))
+    assert ending((await home.end_of("box", driver=driver)).exit) == (5, None, "stopped")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start as another user")
+async def test_another_user_s_sandbox_is_that_user_s(home: Home) -> None:
+    text = await said(
+        home, "id -u; touch mine && echo done; cat /proc/self/status | grep CapEff", user="nobody:nogroup"
+    )
+    assert text.split()[:2] == ["65534", "done"]
+    assert "0000000000000000" in text
+
+
+async def test_a_fork_bomb_is_held_by_its_limit(home: Home) -> None:
+    if "pids" not in (await home.driver.probe()).enforces:
+        pytest.skip("limits of processes cannot be enforced here")
+    bomb = "echo up; f() { f | f & }; f 2>/dev/null; sleep 1000"
+    await home.shell("box", bomb, isolation="sandbox", limits=Limit(pids=20))
+    await home.says("box", b"up")
+    assert len(processes.all_processes()) < 2000
+    await home.driver.stop(RunKey("box", 1), grace_ms=0)
+    await home.end_of("box")
+    await eventually(lambda: not home.processes())
+
+
+async def test_a_command_before_the_stop_runs_in_the_sandbox(home: Home) -> None:
+    hook = ("/bin/sh", "-c", "cat /proc/1/comm; grep CapEff /proc/self/status; touch stopping")
+    await home.shell(
+        "box", "trap '[ -e stopping ] && exit 4' TERM; echo up; while :; do sleep 0.05; done", pre_stop=hook, **BOX
+    )
+    await home.says("box", b"up")
+    await home.driver.stop(RunKey("box", 1))
+    assert ending((await home.end_of("box")).exit) == (4, None, "stopped")
+    text = await home.output("box")
+    assert b"bwrap" in text
+    assert b"0000000000000000" in text
+
+
+async def test_a_further_program_is_executed_inside_with_no_more_rights(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    mounts = [Mount(str(tmp_path / "inner"), "/srv/only-inside")]
+    await home.shell("box", "echo up; exec sleep 1000", mounts=mounts, **BOX)
+    await home.says("box", b"up")
+    script = "cat /proc/1/comm; grep CapEff /proc/self/status; pwd; ls -A /root"
+    request = ExecRequest(["/bin/sh", "-c", script], working_directory="/srv/only-inside")
+    inside = await home.driver.exec(RunKey("box", 1), request)
+    said = b""
+    while isinstance(piece := await inside.receive(), ExecOutput):
+        said += piece.data
+    await inside.close()
+    assert piece.code == 0, said
+    assert said.split() == [b"bwrap", b"CapEff:", b"0000000000000000", b"/srv/only-inside"]
