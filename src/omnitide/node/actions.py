@@ -9,6 +9,8 @@ from omnitide.node.clock import Clock
 from omnitide.node.facts import Host
 from omnitide.node.instructions import RemoveInstance, RemoveRun, StartRun, StopRun
 from omnitide.node.lanes import Lanes
+from omnitide.node.preparing import Preparations
+from omnitide.node.provisions.provisioner import Provisions
 from omnitide.node.restarts import PORT_BUSY
 from omnitide.node.stimuli import InstanceRemoved, Started, StartFailed, StartUnknown, Stimulus, StopFailed
 from omnitide.node.watching import Watching
@@ -40,18 +42,24 @@ class Actions:
         feed: Callable[[Stimulus], Awaitable[None]],
         host: Host,
         clock: Clock,
+        preparations: Preparations,
+        provisions: Provisions,
     ) -> None:
+        self._provisions = provisions
         self._drivers = drivers
         self._watching = watching
         self._feed = feed
         self._host = host
         self._clock = clock
+        self._preparations = preparations
         self._complained: dict[tuple[str, str], str] = {}
         """What could not be done, to which instance, and why."""
         self._starts = asyncio.Semaphore(MAX_STARTS)
         self._lanes = Lanes[DriverAction](group, self._run)
 
     def put(self, action: DriverAction) -> None:
+        if isinstance(action, StopRun):
+            self._preparations.call_off(action.key.instance)
         self._lanes.put(_instance(action), action)
 
     async def _run(self, action: DriverAction) -> None:
@@ -59,8 +67,7 @@ class Actions:
         with logs.bound(instance=_instance(action)):
             match action:
                 case StartRun():
-                    async with self._starts:
-                        answer = await self._start(driver, action)
+                    answer = await self._start(driver, action)
                     await self._feed(answer)
                     if isinstance(answer, StartUnknown):
                         # Only now: a list that came before the answer would have been taken to be too early.
@@ -72,17 +79,21 @@ class Actions:
                     await self._call("remove a run", key.instance, driver.remove(key))
                 case RemoveInstance(instance=instance):
                     done = await self._call("remove an instance", instance, driver.remove_instance(instance))
+                    if done:
+                        await self._provisions.removed(instance)
                     await self._feed(InstanceRemoved(at_ms=self._clock.now_ms(), instance=instance, done=done))
 
     async def _start(self, driver: Driver, action: StartRun) -> Stimulus:
         key = action.launch.key
-        busy = self._host.busy_port(action.ports) if action.ports else None
-        if busy is not None:
-            # The number alone: Nexus reads it from there to give another one.
-            return StartFailed(at_ms=self._clock.now_ms(), key=key, message=str(busy), cause=PORT_BUSY, permanent=False)
         try:
-            async with asyncio.timeout(START_DEADLINE):
-                run = await driver.start(action.launch)
+            launch = await self._preparations.prepare(driver, action.launch, action.needs)
+            async with self._starts:
+                busy = self._host.busy_port(action.ports) if action.ports else None
+                if busy is not None:
+                    # The number alone: Nexus reads it from there to give another one.
+                    raise DriverError(str(busy), cause=PORT_BUSY, permanent=False)
+                async with asyncio.timeout(START_DEADLINE):
+                    run = await driver.start(launch)
         except DriverError as error:
             log.warning("start failed", attempt=key.attempt, cause=error.cause, error=str(error))
             if error.cause != DRIVER_UNAVAILABLE:

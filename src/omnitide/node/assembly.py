@@ -14,10 +14,14 @@ from typing import Final
 from omnitide import __version__
 from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
+from omnitide.drivers.loading import load
 from omnitide.drivers.process import ProcessDriver
+from omnitide.drivers.protocol import DriverContext
+from omnitide.drivers.wasm.driver import WasmDriver
 from omnitide.model.names import suggest_name
 from omnitide.node.claim import claim
 from omnitide.node.clock import WallClock
+from omnitide.node.emptying import DRIVERS_DIRECTORY
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.grpc_link import GrpcDialer
 from omnitide.node.host import MachineHost
@@ -25,6 +29,8 @@ from omnitide.node.identities import Identities, IdentityUnusable, IdentityVault
 from omnitide.node.identity_view import Shown
 from omnitide.node.launching import NodeContext
 from omnitide.node.outbox import OutboxLimits, OutboxUnusable, open_outbox
+from omnitide.node.provisions.provisioner import NodeProvisions
+from omnitide.node.provisions.supply import NexusSupply
 from omnitide.node.proxy import Parts, Proxy
 from omnitide.node.renewal import Renewal
 from omnitide.node.session import End, Who
@@ -49,7 +55,7 @@ log = logs.get(__name__)
 
 
 class Node:
-    """A proxy with its driver, outbox, dialer and renewal, over one data directory."""
+    """A proxy with its drivers, outbox, dialer and renewal, over one data directory."""
 
     def __init__(
         self,
@@ -82,13 +88,30 @@ class Node:
         keeper = data / KEEPER_DIRECTORY
         claim(self._outbox, data, keeper)
         ensure_private_directory(keeper, passable=True)
-        self._driver = ProcessDriver(str(keeper), cgroup=cgroup, passage=(str(data),))
+        self._drivers = load(
+            lambda name: DriverContext(
+                directory=str(keeper if name == "process" else data / DRIVERS_DIRECTORY / name),
+                node_id=identity.node_id,
+                cgroup=cgroup,
+                passage=(str(data),),
+                keeper=str(keeper),
+            ),
+            settings.node.drivers,
+        )
         self._name = settings.node.name or suggest_name(socket.gethostname()) or identity.node_id
         self._node_id = identity.node_id
         known = Endpoints(self._outbox.endpoints, identity.endpoints, given=endpoints)
         if not known.known:
             raise IdentityUnusable("no Nexus endpoint is known; give one with --endpoint HOST:PORT")
         dialer = GrpcDialer(lambda: identities.shown)
+        provisions = self._provisions = NodeProvisions(
+            data,
+            NexusSupply(dialer, lambda: known.current),
+            node_id=identity.node_id,
+            cache_bytes=settings.node.cache_bytes,
+            most=settings.node.max_artifact_bytes,
+            allowed=settings.node.volume_paths,
+        )
         self._telling = Telling(data, identity.node_id, self._name, lambda: known.current)
 
         def welcomed() -> None:
@@ -98,8 +121,11 @@ class Node:
         self._proxy = Proxy(
             Parts(
                 who=Who(node_id=identity.node_id, boot_id=boot_id, software=f"omnitide/{__version__}"),
-                context=NodeContext(node_name=self._name, base_environment=_base_environment()),
-                drivers=(self._driver,),
+                context=NodeContext(
+                    node_name=self._name, base_environment=_base_environment(), files_root=provisions.root
+                ),
+                provisions=provisions,
+                drivers=self._drivers,
                 host=_host(settings, self._name, data, known.current),
                 outbox=self._outbox,
                 dialer=dialer,
@@ -149,7 +175,9 @@ class Node:
                 for task in beside:
                     task.cancel()
         finally:
-            await self._driver.close()
+            for driver in self._drivers:
+                await driver.close()
+            self._provisions.leave()
             self._outbox.close()
             self._telling.end()
         log.info("node proxy ends", why=end.value, instances_left_running=self._proxy.live())
@@ -157,7 +185,9 @@ class Node:
 
     def _leave(self) -> None:
         log.info("this node is shut down: its instances are ended, and Nexus has them run elsewhere")
-        self._driver.retire()
+        for driver in self._drivers:
+            if isinstance(driver, ProcessDriver | WasmDriver):
+                driver.retire()
         self._proxy.leave()
         self._telling.leaving()
         self._left.set()

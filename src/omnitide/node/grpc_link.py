@@ -6,7 +6,7 @@ in front of control. Streams have flow control of their own within it.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -19,13 +19,17 @@ from omnitide.wire import node_pb2 as pb
 from omnitide.wire import node_pb2_grpc as pb_grpc
 from omnitide.wire.link import LinkClosed
 
-MAX_MESSAGE_BYTES: Final = 4 << 20
+MAX_RECEIVED_BYTES: Final = 4 << 20
+MAX_SENT_BYTES: Final = 8 << 20
+"""What Nexus takes: a hello may have so much."""
 DEFAULT_KEEPALIVE_MS: Final = 1_000
 DEFAULT_KEEPALIVE_TIMEOUT_MS: Final = 1_500
 PING_FACTOR: Final = 3
 """A node pings so much less often than Nexus does, which holds thousands of streams and looks for dead nodes; the
 node's own pings find a dead Nexus, whose process dying is seen at once anyway."""
 RENEW_DEADLINE: Final = 30.0
+VALUES_DEADLINE: Final = 10.0
+PIECE_DEADLINE: Final = 30.0
 
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")
@@ -140,6 +144,12 @@ class GrpcDialer:
         return ClientLink(cast("Any", call), channel.close)
 
     async def open_tunnel(self, endpoint: str) -> ClientLink[pb.TunnelFrame, pb.TunnelFrame]:
+        channel, release = self._borrow(endpoint)
+        call = pb_grpc.NodeServiceStub(channel).Tunnel()
+        return ClientLink(cast("Any", call), release)
+
+    def _borrow(self, endpoint: str) -> tuple[grpc.aio.Channel, Callable[[], Awaitable[None]]]:
+        """The channel for bulk to an endpoint, and how to give it back."""
         identity = self._identity()
         key = (endpoint, identity.certificate_pem)
         shared = self._shared.get(key)
@@ -153,8 +163,38 @@ class GrpcDialer:
                 del self._shared[key]
                 await shared.channel.close()
 
-        call = pb_grpc.NodeServiceStub(shared.channel).Tunnel()
-        return ClientLink(cast("Any", call), release)
+        return shared.channel, release
+
+    async def fetch_values(self, endpoint: str, instance: str) -> pb.FetchValuesResponse:
+        """The secrets and configs of an instance here. Raises LinkClosed."""
+        channel, release = self._borrow(endpoint)
+        try:
+            request = pb.FetchValuesRequest(instance=instance)
+            return await pb_grpc.NodeServiceStub(channel).FetchValues(request, timeout=VALUES_DEADLINE)
+        except grpc.aio.AioRpcError as error:
+            raise LinkClosed(f"{error.code().name.lower()}: {error.details()}") from None
+        finally:
+            await release()
+
+    async def fetch_blob(self, endpoint: str, instance: str, digest: str, offset: int) -> AsyncIterator[pb.BlobPiece]:
+        """A blob that an instance here needs, from a byte on. Raises LinkClosed, also where nothing comes for long."""
+        channel, release = self._borrow(endpoint)
+        request = pb.FetchBlobRequest(instance=instance, digest=digest, offset=offset)
+        call = cast("Any", pb_grpc.NodeServiceStub(channel).FetchBlob(request))
+        try:
+            while True:
+                async with asyncio.timeout(PIECE_DEADLINE):
+                    piece = await call.read()
+                if piece is grpc.aio.EOF:
+                    return
+                yield piece
+        except TimeoutError:
+            raise LinkClosed(f"nothing of the blob came for {PIECE_DEADLINE:g} s") from None
+        except grpc.aio.AioRpcError as error:
+            raise LinkClosed(f"{error.code().name.lower()}: {error.details()}") from None
+        finally:
+            call.cancel()
+            await release()
 
     async def renew(self, endpoint: str, csr_pem: bytes) -> pb.RenewResponse:
         """Ask for a new certificate for the identity in use. Raises LinkClosed."""
@@ -183,8 +223,8 @@ class GrpcDialer:
                 # While the connection stays open, a silent peer is found by the ping's own limit, a minute by default.
                 ("grpc.http2.ping_timeout_ms", self._keepalive_timeout_ms),
                 ("grpc.http2.max_pings_without_data", 0),
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
+                ("grpc.max_send_message_length", MAX_SENT_BYTES),
                 # When to try again is the session's decision: no retries, no back-off shared between channels.
                 ("grpc.enable_retries", 0),
                 ("grpc.use_local_subchannel_pool", 1),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from omnitide.drivers.protocol import RunKey
-from omnitide.node.records import Assignment, Ending, Goal, Outcome, Phase, Record, Report
+from omnitide.node.records import Assignment, Ending, Goal, Health, Outcome, Phase, Record, Report
 
 
 @dataclass(slots=True)
@@ -33,6 +33,17 @@ class Instance:
     spec_digest: str = ""
     generation: int = 0
     removed_at_ms: int = 0
+    health: Health = Health.UNKNOWN
+    """Of the current attempt, while it runs."""
+    health_message: str = ""
+    probed: int = 0
+    """Attempt whose probes are asked; 0: none."""
+    given: dict[str, int] | None = None
+    """Versions of secrets and configs that the current attempt has; None: its run will tell."""
+    renews: bool = False
+    """The current attempt is being ended so that the next one gets newer secrets."""
+    unwell: str = ""
+    """Why the current attempt is being ended: its probes have failed. Empty: they have not."""
 
     @property
     def key(self) -> RunKey:
@@ -46,6 +57,11 @@ class Instance:
     def unwanted(self) -> bool:
         """Known not to be wanted, which is more than not known to be wanted."""
         return self.removed_at_ms > 0 or (self.assignment is not None and self.assignment.goal is Goal.STOP)
+
+    @property
+    def ends(self) -> bool:
+        """It was told to stop, be it for good or to be started anew."""
+        return self.phase is Phase.STOPPING or bool(self.unwell) or self.renews
 
     @property
     def over(self) -> bool:
@@ -66,6 +82,8 @@ class Instance:
             unenforced=self.unenforced,
             outcome=self.outcome,
             spec_digest=self.spec_digest,
+            health=self.health,
+            health_message=self.health_message,
         )
 
     def record(self) -> Record:
@@ -97,4 +115,6 @@ def from_record(record: Record) -> Instance:
         spec_digest=report.spec_digest,
         generation=report.generation,
         removed_at_ms=record.removed_at_ms,
+        health=report.health,
+        health_message=report.health_message,
     )

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from omnitide.drivers.protocol import Launch, RunKey
-from omnitide.node.records import Assignment, Record, Report
+from omnitide.drivers.protocol import Launch, PortBinding, RunKey
+from omnitide.model.probes import Probes
+from omnitide.node.provisions.needs import Needs
+from omnitide.node.records import Assignment, Health, Record, Report
 
 
 class Instruction(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +21,8 @@ class StartRun(Instruction, frozen=True, kw_only=True):
     launch: Launch
     ports: tuple[int, ...] = ()
     """Host ports that must be free before."""
+    needs: Needs | None = None
+    """What has to be there before; None: nothing."""
     correlation: str = ""
 
 
@@ -28,6 +32,15 @@ class StopRun(Instruction, frozen=True, kw_only=True):
     driver: str
     key: RunKey
     grace_ms: int | None = None
+
+
+class RefreshValues(Instruction, frozen=True, kw_only=True):
+    """Put newer secrets and configs in the place of what a running attempt has in files, then send it signals."""
+
+    driver: str
+    key: RunKey
+    needs: Needs
+    signals: tuple[str, ...]
 
 
 class RemoveRun(Instruction, frozen=True, kw_only=True):
@@ -41,6 +54,22 @@ class RemoveInstance(Instruction, frozen=True, kw_only=True):
     """Let the driver forget an instance with its logs and its directory; answer with InstanceRemoved."""
 
     driver: str
+    instance: str
+
+
+class BeginProbes(Instruction, frozen=True, kw_only=True):
+    """Ask about a running attempt from now on; answer with Probed when the verdict changes."""
+
+    driver: str
+    key: RunKey
+    probes: Probes
+    ports: tuple[PortBinding, ...]
+    started_at_ms: int
+    health: Health
+    """As last known of this attempt."""
+
+
+class EndProbes(Instruction, frozen=True, kw_only=True):
     instance: str
 
 

@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
-from omnitide.drivers.protocol import Launch, Limit, LogPolicy, RunKey
-from omnitide.model.spec import WorkloadSpec
+from omnitide.drivers.protocol import Launch, Limit, LogPolicy, PortBinding, RunKey
+from omnitide.model.spec import Port, WorkloadSpec
+from omnitide.node.provisions.needs import CONFIGS_VARIABLE, INSIDE, SECRETS_VARIABLE, file_name, versions_text
 from omnitide.node.records import Assignment
 
 MAX_VALUE_CHARACTERS: Final = 128 << 10
@@ -18,6 +19,8 @@ MAX_TOTAL_CHARACTERS: Final = 1 << 20
 LABEL_GENERATION: Final = "generation"
 LABEL_SPEC_DIGEST: Final = "spec_digest"
 LABEL_NAME: Final = "name"
+LABEL_VALUES: Final = "values"
+"""Versions of secrets and configs, as `provisions.needs` writes them; left out where there are none."""
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([^}]*)(\}?))")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -37,6 +40,8 @@ class NodeContext(msgspec.Struct, frozen=True):
     node_name: str
     base_environment: Mapping[str, str] = {}
     """Under everything else: PATH, LANG and the like. What a spec sets wins."""
+    files_root: str = ""
+    """Below which instances find files of secrets and configs."""
 
 
 def port_variable(name: str) -> str:
@@ -67,7 +72,12 @@ def make_launch(
     assignment: Assignment, spec: WorkloadSpec, spec_digest: str, attempt: int, context: NodeContext
 ) -> Launch:
     """All that a driver needs for one attempt. Raises LaunchRefused."""
-    environment = _Expansion(given_environment(assignment, attempt, context), spec.environment)
+    if spec.container is not None:
+        # Where programs are and what language is spoken is the image's to say.
+        context = msgspec.structs.replace(context, base_environment={})
+    given = {**given_environment(assignment, attempt, context), **_places(assignment, spec, context)}
+    values = versions_text(assignment)
+    environment = _Expansion(given, spec.environment)
     variables = environment.all()
     command = [environment.expand(argument, f"argument {index}") for index, argument in enumerate(spec.command)]
     if sum(map(len, command)) + sum(len(k) + len(v) for k, v in variables.items()) > MAX_TOTAL_CHARACTERS:
@@ -81,15 +91,54 @@ def make_launch(
         user=spec.user,
         limits=Limit(cpu_milli=spec.limits.cpu, memory_bytes=spec.limits.memory, pids=spec.limits.pids),
         limits_required=spec.limits.enforcement == "required",
-        log_policy=LogPolicy(max_file_bytes=spec.logs.max_file, max_files=spec.logs.max_files),
+        log_policy=_log_policy(spec),
         stop_signal=spec.stop.signal,
         stop_grace_ms=spec.stop.grace,
         labels={
             LABEL_GENERATION: str(assignment.generation),
             LABEL_SPEC_DIGEST: spec_digest,
             LABEL_NAME: assignment.name,
+            **({LABEL_VALUES: values} if values else {}),
         },
+        namespace=assignment.namespace,
+        workload=assignment.workload,
+        ports=bindings(assignment, spec),
+        container=spec.container,
+        wasm=spec.wasm,
+        isolation=spec.isolation,
+        sandbox=spec.sandbox,
+        options=spec.options,
+        pre_stop=[
+            environment.expand(argument, f"pre_stop argument {i}") for i, argument in enumerate(spec.stop.pre_stop)
+        ],
     )
+
+
+def _places(assignment: Assignment, spec: WorkloadSpec, context: NodeContext) -> dict[str, str]:
+    """Where an instance finds the files of its secrets and configs."""
+    found: dict[str, str] = {}
+    for variable, kind, uses in (
+        (SECRETS_VARIABLE, "secrets", spec.secrets),
+        (CONFIGS_VARIABLE, "configs", spec.configs),
+    ):
+        if any(file_name(name, use) for name, use in uses.items()):
+            own = spec.driver != "process"
+            found[variable] = INSIDE[kind] if own else f"{context.files_root}/{assignment.instance}/{kind}"
+    return found
+
+
+def bindings(assignment: Assignment, spec: WorkloadSpec) -> tuple[PortBinding, ...]:
+    """The ports of an instance, by name."""
+    bound: list[PortBinding] = []
+    for name, number in sorted(assignment.ports.items()):
+        port = spec.ports.get(name) or Port()
+        bound.append(PortBinding(name=name, host=number, target=port.target or number, protocol=port.protocol))
+    return tuple(bound)
+
+
+def _log_policy(spec: WorkloadSpec) -> LogPolicy:
+    logs = spec.logs
+    return LogPolicy(max_file_bytes=logs.max_file, max_files=logs.max_files, max_age_ms=logs.max_age)
 
 
 class _Expansion:

@@ -22,8 +22,11 @@ from omnitide.node.clock import Clock
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.facts import Facts, Host, HostUse
 from omnitide.node.instructions import (
+    BeginProbes,
     CancelTimer,
+    EndProbes,
     Instruction,
+    RefreshValues,
     RemoveInstance,
     RemoveRun,
     Resync,
@@ -34,13 +37,17 @@ from omnitide.node.instructions import (
 )
 from omnitide.node.launching import NodeContext
 from omnitide.node.outbox import Outbox
+from omnitide.node.preparing import Preparations
+from omnitide.node.probes.prober import Prober
+from omnitide.node.provisions.provisioner import NoProvisions, Provisions
+from omnitide.node.provisions.refreshing import Refreshes
 from omnitide.node.reconciler import Reconciler
 from omnitide.node.records import Phase, Report
 from omnitide.node.retention import Retention
 from omnitide.node.session import Dialer, End, Session, Who
 from omnitide.node.stimuli import Connected, DesiredReceived, DriverLost, Leaving, Recovered, Stimulus, TimerFired
 from omnitide.node.timers import Timers
-from omnitide.node.tunnels import Tunnels
+from omnitide.node.tunnels.serving import Reach, Tunnels
 from omnitide.node.watching import Watching
 from omnitide.telemetry import logs
 from omnitide.wire import node_pb2 as pb
@@ -72,6 +79,7 @@ class Parts(NamedTuple):
     endpoints: Endpoints
     clock: Clock
     rng: random.Random
+    provisions: Provisions = NoProvisions()
     retention: Retention = Retention()
     on_welcome: Callable[[], None] = lambda: None
     on_failure: Callable[[], None] = lambda: None
@@ -112,6 +120,8 @@ class Proxy:
             on_failure=parts.on_failure,
         )
         self._actions: Actions | None = None
+        self._prober: Prober | None = None
+        self._refreshing: Refreshes | None = None
         self._tunnels: Tunnels | None = None
 
     async def run(self) -> End:
@@ -202,16 +212,25 @@ class Proxy:
     async def beat(self) -> tuple[bool, HostUse]:
         await self.feed(None)
         infos = await self._probe()
-        return all(info.healthy for info in infos), self._parts.host.use()
+        return all(info.healthy or info.absent for info in infos), self._parts.host.use()
 
     def open_tunnel(self, endpoint: str, request: pb.OpenTunnel) -> None:
         assert self._tunnels is not None
         self._tunnels.open(endpoint, request)
 
+    def _reach_of(self, instance: str) -> Reach | None:
+        running = self._reconciler.running(instance)
+        if running is None:
+            return None
+        return Reach(running.driver, running.key, self._reconciler.ports(running))
+
     def settings(self, settings: pb.Settings) -> None:
         self._parts.on_settings(settings)
 
     # The shell
+
+    def _prepares(self, instance: str, text: str) -> None:
+        self._session.progressed(instance, text)
 
     def _begin(self, group: asyncio.TaskGroup) -> None:
         self._actions = Actions(
@@ -221,12 +240,21 @@ class Proxy:
             feed=self.feed,
             host=self._parts.host,
             clock=self._clock,
+            preparations=Preparations(self._prepares, self._parts.provisions),
+            provisions=self._parts.provisions,
         )
+        self._refreshing = Refreshes(group=group, drivers=self._drivers, provisions=self._parts.provisions)
+        self._prober = Prober(group=group, drivers=self._drivers, feed=self.feed, clock=self._clock)
         self._tunnels = Tunnels(
-            group=group, dialer=self._parts.dialer, drivers=self._drivers, driver_of=self._reconciler.driver_of
+            group=group,
+            dialer=self._parts.dialer,
+            drivers=self._drivers,
+            driver_of=self._reconciler.driver_of,
+            reach_of=self._reach_of,
         )
         # Before all else, what was remembered: nothing may be done or told that contradicts it.
         self._carry_out(self._reconciler.handle(self._outbox.restored(self._clock.now_ms())))
+        group.create_task(self._parts.provisions.sweep(self._reconciler.lives), name="sweep-secrets")
         group.create_task(self._pass_forever(), name="passes")
         for name, watching in self._watching.items():
             group.create_task(watching.run(), name=f"watch-{name}")
@@ -277,6 +305,8 @@ class Proxy:
 
     def _carry_out(self, instructions: list[Instruction]) -> None:
         assert self._actions is not None
+        assert self._refreshing is not None
+        assert self._prober is not None
         outbox_id = self._outbox.id
         self._outbox.commit(instructions)
         if self._outbox.id != outbox_id:
@@ -285,13 +315,22 @@ class Proxy:
             match instruction:
                 case SendReport():
                     _tell(instruction)
+                    if instruction.report.phase is Phase.ENDED:
+                        self._refreshing.end(instruction.report.instance)
+                        self._parts.provisions.ended(instruction.report.instance)
                     self._session.changed()
                 case StartRun() | StopRun() | RemoveRun() | RemoveInstance():
                     self._actions.put(instruction)
+                case RefreshValues():
+                    self._refreshing.begin(instruction)
                 case SetTimer(key=key, delay_ms=delay_ms):
                     self._timers.set(key, delay_ms)
                 case CancelTimer(key=key):
                     self._timers.cancel(key)
+                case BeginProbes():
+                    self._prober.begin(instruction)
+                case EndProbes(instance=instance):
+                    self._prober.end(instance)
                 case Resync(reason=reason):
                     log.warning("the desired state cannot be followed; beginning a new session", reason=reason)
                     self._session.resync(reason)
@@ -313,7 +352,7 @@ class Proxy:
             self._facts = facts
             self._session.changed()
         on_disk = not self._outbox.in_memory or self._outbox.return_to_disk()
-        return on_disk and all(info.healthy for info in infos)
+        return on_disk and all(info.healthy or info.absent for info in infos)
 
     def _offered(self, infos: Iterable[DriverInfo]) -> tuple[DriverInfo, ...]:
         """The drivers as Nexus may count on them."""

@@ -14,7 +14,7 @@ Rules that hold whatever comes (each has a property test):
 
 from collections.abc import Sequence
 
-from omnitide.drivers.protocol import Run, RunKey, RunState
+from omnitide.drivers.protocol import PortBinding, Run, RunKey, RunState
 from omnitide.node.desired import DesiredInvalid, DesiredState, SpecUnreadable
 from omnitide.node.instance import Instance, from_record
 from omnitide.node.instructions import (
@@ -25,12 +25,21 @@ from omnitide.node.instructions import (
     RemoveRun,
     Resync,
     SaveRecord,
-    SendReport,
     SetTimer,
     StartRun,
     StopRun,
 )
-from omnitide.node.launching import LABEL_GENERATION, LABEL_SPEC_DIGEST, LaunchRefused, NodeContext, make_launch
+from omnitide.node.launching import (
+    LABEL_GENERATION,
+    LABEL_SPEC_DIGEST,
+    LABEL_VALUES,
+    LaunchRefused,
+    NodeContext,
+    bindings,
+    make_launch,
+)
+from omnitide.node.provisions.errors import SECRET_MISSING, WAITS
+from omnitide.node.provisions.needs import missing, needs_of, versions_from, versions_text
 from omnitide.node.records import (
     LIVE,
     Assignment,
@@ -41,15 +50,18 @@ from omnitide.node.records import (
     Report,
     ending_of,
     start_failure,
+    unwell,
 )
 from omnitide.node.restarts import Finish, after_ending
 from omnitide.node.retention import Retained, Retention
+from omnitide.node.steps import STOP, Steps
 from omnitide.node.stimuli import (
     Connected,
     DesiredReceived,
     DriverLost,
     InstanceRemoved,
     Leaving,
+    Probed,
     Recovered,
     Restored,
     RunChanged,
@@ -62,14 +74,14 @@ from omnitide.node.stimuli import (
 )
 
 RESTART = "restart"
-STOP = "stop"
 RETENTION = "retention"
 REMOVE = "remove"
 STOP_RETRY_MS = 2_000
 REMOVE_RETRY_MS = 60_000
-STOP_MARGIN_MS = 15_000
-"""After grace and margin a stop that the driver has not carried out is asked for again."""
-DEFAULT_GRACE_MS = 10_000
+MISSING_RETRY_MS = 600_000
+"""For an instance that waits for a secret that there is not; a new one comes with a new assignment."""
+AWAY_RETRY_MS = 5_000
+"""For one that waits for Nexus to give it its secrets."""
 _ENDED_STATES = (RunState.EXITED, RunState.UNKNOWN)
 
 
@@ -86,11 +98,12 @@ class Reconciler:
         self._retained = Retained(retention or Retention())
         """Those that have ended and are no longer wanted."""
         self._leaving = False
-        self._out: list[Instruction] = []
+        self._steps = Steps(self._desired)
+        self._out = self._steps.begin()
 
     def handle(self, stimulus: Stimulus) -> list[Instruction]:
         """Take in what happened; returns what is to be done, in order."""
-        self._out = []
+        self._out = self._steps.begin()
         now = stimulus.at_ms
         match stimulus:
             case DesiredReceived():
@@ -107,6 +120,8 @@ class Reconciler:
             case StopFailed(key=key):
                 if self._stopping(key):
                     self._out.append(SetTimer(key=(STOP, key.instance), delay_ms=STOP_RETRY_MS))
+            case Probed():
+                self._on_probed(stimulus)
             case InstanceRemoved():
                 self._on_removed(stimulus)
             case TimerFired(key=key):
@@ -153,10 +168,29 @@ class Reconciler:
         """Instances of which a run exists, or may."""
         return sum(i.phase in LIVE for i in self._instances.values())
 
+    def lives(self, instance: str) -> bool:
+        """It is known here and has not ended for good."""
+        known = self._instances.get(instance)
+        return known is not None and known.phase is not Phase.ENDED
+
     def driver_of(self, instance: str) -> str | None:
         """The driver that has an instance's logs; None for an instance that is not known here."""
         known = self._instances.get(instance)
         return known.driver or None if known is not None else None
+
+    def running(self, instance: str) -> Instance | None:
+        """An instance of this id that runs here now."""
+        known = self._instances.get(instance)
+        return known if known is not None and known.phase is Phase.RUNNING else None
+
+    def ports(self, instance: Instance) -> tuple[PortBinding, ...]:
+        """The ports that its current attempt has."""
+        if instance.assignment is None:
+            return ()
+        try:
+            return bindings(instance.assignment, self._desired.spec(instance.assignment))
+        except SpecUnreadable:
+            return ()
 
     # What happens
 
@@ -215,7 +249,7 @@ class Reconciler:
                 if instance.asked != instance.attempt and instance.key not in stimulus.unsure:
                     self._missing(instance, now)
             elif instance.phase is Phase.STOPPING:
-                self._ask_to_stop(instance)
+                self._steps.ask_to_stop(instance)
             self._converge(instance, now)
 
     def _on_start_failed(self, stimulus: StartFailed, now: int) -> None:
@@ -225,6 +259,16 @@ class Reconciler:
             return
         ending = start_failure(stimulus.message, cause=stimulus.cause, permanent=stimulus.permanent, at_ms=now)
         self._attempt_ended(instance, ending, now)
+
+    def _on_probed(self, stimulus: Probed) -> None:
+        instance = self._instances.get(stimulus.key.instance)
+        if instance is None or instance.key != stimulus.key or instance.phase is not Phase.RUNNING:
+            return
+        instance.health, instance.health_message = stimulus.health, stimulus.message
+        self._steps.tell(instance)
+        if stimulus.restart and not instance.unwell and instance.wanted:
+            instance.unwell = stimulus.message
+            self._steps.ask_to_stop(instance)
 
     def _on_removed(self, stimulus: InstanceRemoved) -> None:
         instance = self._instances.get(stimulus.instance)
@@ -248,8 +292,8 @@ class Reconciler:
         if kind == RESTART and instance.phase is Phase.WAITING and instance.next_attempt_at_ms:
             instance.due = True
             self._converge(instance, now)
-        elif kind == STOP and instance.phase is Phase.STOPPING and self._ready(instance):
-            self._ask_to_stop(instance)
+        elif kind == STOP and instance.ends and self._ready(instance):
+            self._steps.ask_to_stop(instance)
         elif kind == REMOVE and instance.over:
             self._forget(instance)
 
@@ -275,6 +319,8 @@ class Reconciler:
         instance.generation = _generation(run) or instance.generation
         instance.spec_digest = run.labels.get(LABEL_SPEC_DIGEST, "") or instance.spec_digest
         instance.started_at_ms = run.started_at_ms or instance.started_at_ms
+        if instance.given is None:
+            instance.given = versions_from(run.labels.get(LABEL_VALUES, ""))
         if ended:
             message = "" if run.exit is not None else "the driver lost sight of the run"
             self._attempt_ended(instance, ending_of(run.exit, now, message), now)
@@ -283,7 +329,7 @@ class Reconciler:
 
     def _alive(self, instance: Instance, run: Run, now: int) -> None:
         phase = Phase.RUNNING
-        if instance.phase is Phase.STOPPING or run.state is RunState.STOPPING:
+        if instance.phase is Phase.STOPPING or (run.state is RunState.STOPPING and not instance.ends):
             phase = Phase.STOPPING
         elif run.state is RunState.STARTING:
             phase = Phase.STARTING
@@ -292,7 +338,8 @@ class Reconciler:
             if phase is Phase.RUNNING and instance.phase is Phase.STARTING and instance.attempt > 1:
                 self._out.append(RemoveRun(driver=instance.driver, key=RunKey(instance.id, instance.attempt - 1)))
             instance.handle, instance.unenforced = run.handle, unenforced
-            self._mark(instance, phase, now)
+            self._steps.mark(instance, phase, now)
+        self._steps.probe(instance)
         self._converge(instance, now)
 
     # What follows
@@ -309,10 +356,14 @@ class Reconciler:
             instance.removed_at_ms = 0
             self._retained.discard(instance.id)
             if instance.phase is not None:
-                self._mark(instance, instance.phase, instance.at_ms)
+                self._steps.mark(instance, instance.phase, instance.at_ms)
         if instance.phase is Phase.WAITING and not instance.next_attempt_at_ms and instance.ending is not None:
             self._attempt_ended(instance, instance.ending, now)
             return
+        if instance.phase is Phase.WAITING and instance.ending is not None and instance.ending.cause in WAITS:
+            # What it waits for may be there now.
+            instance.due = True
+            self._out.append(CancelTimer(key=(RESTART, instance.id)))
         self._converge(instance, now)
 
     def _remove(self, name: str, now: int) -> None:
@@ -339,10 +390,12 @@ class Reconciler:
             begins = instance.phase is None or (instance.phase is Phase.WAITING and instance.due)
             if begins and not self._leaving:
                 self._begin(instance, now)
+            elif instance.phase is Phase.RUNNING:
+                self._steps.renew(instance, leaving=self._leaving)
         elif instance.unwanted:
             if instance.phase in (Phase.STARTING, Phase.RUNNING):
-                self._mark(instance, Phase.STOPPING, now)
-                self._ask_to_stop(instance)
+                self._steps.mark(instance, Phase.STOPPING, now)
+                self._steps.ask_to_stop(instance)
             elif instance.phase is Phase.WAITING or (instance.phase is None and instance.assignment is not None):
                 self._end(instance, Outcome.STOPPED, now)
             elif instance.phase is None:
@@ -358,10 +411,11 @@ class Reconciler:
         """Ask for the current attempt."""
         assignment = instance.assignment
         assert assignment is not None
-        instance.handle, instance.unenforced = "", ()
+        instance.handle, instance.unenforced, instance.unwell = "", (), ""
         instance.started_at_ms = instance.next_attempt_at_ms = 0
-        instance.due = False
+        instance.due = instance.renews = False
         instance.generation = assignment.generation
+        instance.given = versions_from(versions_text(assignment))
         try:
             spec = self._desired.spec(assignment)
             if spec.driver not in self._drivers:
@@ -374,13 +428,21 @@ class Reconciler:
             instance.ending = start_failure(str(error), cause=cause, permanent=True, at_ms=now)
             self._end(instance, Outcome.FAILED, now)
             return
+        absent = missing(assignment, spec)
+        if absent:
+            message = f"{absent} does not exist; the instance starts when it is set"
+            ending = start_failure(message, cause=SECRET_MISSING, permanent=False, at_ms=now)
+            self._attempt_ended(instance, ending, now)
+            return
+        needs = needs_of(assignment, spec)
         instance.asked = instance.attempt
-        self._mark(instance, Phase.STARTING, now)
+        self._steps.mark(instance, Phase.STARTING, now)
         self._out.append(
             StartRun(
                 driver=spec.driver,
                 launch=launch,
                 ports=tuple(sorted(assignment.ports.values())),
+                needs=None if needs.nothing else needs,
                 correlation=assignment.correlation,
             )
         )
@@ -395,24 +457,47 @@ class Reconciler:
 
     def _attempt_ended(self, instance: Instance, ending: Ending, now: int) -> None:
         """The current attempt is over, or could not start: decide what follows."""
+        if instance.unwell:
+            ending = unwell(ending, instance.unwell)
+            instance.unwell = ""
+            self._out.append(CancelTimer(key=(STOP, instance.id)))
         instance.ending = ending
+        renews, instance.renews = instance.renews, False
+        if renews:
+            self._out.append(CancelTimer(key=(STOP, instance.id)))
         left = self._leaving and ending.asked_for and instance.wanted
         if left and self._stays(instance):
             # It waits for this node, and is due as soon as that is one again.
             instance.next_attempt_at_ms, instance.due = now, True
-            self._mark(instance, Phase.WAITING, now)
+            self._steps.mark(instance, Phase.WAITING, now)
             return
         if left or instance.phase is Phase.STOPPING or instance.unwanted:
             self._end(instance, Outcome.STOPPED, now)
             return
         if instance.assignment is None or instance.assignment.goal is not Goal.RUN:
             instance.next_attempt_at_ms, instance.due = 0, False
-            self._mark(instance, Phase.WAITING, now)
+            self._steps.mark(instance, Phase.WAITING, now)
+            return
+        if renews and ending.asked_for:
+            instance.next_attempt_at_ms, instance.due = now, True
+            self._steps.mark(instance, Phase.WAITING, now)
+            self._converge(instance, now)
+            return
+        if ending.cause in WAITS:
+            # No failure of its own: nothing is counted, and what it waits for brings a new assignment.
+            delay = MISSING_RETRY_MS if ending.cause == SECRET_MISSING else AWAY_RETRY_MS
+            instance.next_attempt_at_ms, instance.due = now + delay, False
+            self._steps.mark(instance, Phase.WAITING, now)
+            self._out.append(SetTimer(key=(RESTART, instance.id), delay_ms=delay))
             return
         try:
             policy = self._desired.spec(instance.assignment).restart
         except SpecUnreadable:
             self._end(instance, Outcome.FAILED, now)
+            return
+        if ending.stopped and policy.policy == "never":
+            # Nexus decides: it may run again, but not as another attempt of this one.
+            self._end(instance, Outcome.STOPPED, now)
             return
         ran_ms = ending.ended_at_ms - instance.started_at_ms if instance.started_at_ms else 0
         step = after_ending(policy, ending, restarts=instance.restarts, ran_ms=ran_ms)
@@ -422,7 +507,7 @@ class Reconciler:
         instance.restarts = step.restarts
         instance.next_attempt_at_ms = now + step.delay_ms
         instance.due = step.delay_ms == 0
-        self._mark(instance, Phase.WAITING, now)
+        self._steps.mark(instance, Phase.WAITING, now)
         if step.delay_ms:
             self._out.append(SetTimer(key=(RESTART, instance.id), delay_ms=step.delay_ms))
         else:
@@ -444,29 +529,11 @@ class Reconciler:
         instance.handle, instance.next_attempt_at_ms, instance.due = "", 0, False
         if instance.removed_at_ms:
             instance.removed_at_ms = now
-        self._mark(instance, Phase.ENDED, now)
+        self._steps.mark(instance, Phase.ENDED, now)
         if instance.removed_at_ms:
             self._retain(instance, now)
 
     # Leaves
-
-    def _mark(self, instance: Instance, phase: Phase, now: int) -> None:
-        """A change that is to be known and remembered."""
-        instance.phase, instance.at_ms = phase, now
-        self._out.append(SaveRecord(record=instance.record()))
-        assignment = instance.assignment
-        name, correlation = (assignment.name, assignment.correlation) if assignment is not None else ("", "")
-        self._out.append(SendReport(report=instance.report(), name=name, correlation=correlation))
-
-    def _ask_to_stop(self, instance: Instance) -> None:
-        grace = DEFAULT_GRACE_MS
-        if instance.assignment is not None:
-            try:
-                grace = self._desired.spec(instance.assignment).stop.grace
-            except SpecUnreadable:
-                pass
-        self._out.append(StopRun(driver=instance.driver, key=instance.key))
-        self._out.append(SetTimer(key=(STOP, instance.id), delay_ms=grace + STOP_MARGIN_MS))
 
     def _answered(self, key: RunKey) -> None:
         instance = self._instances.get(key.instance)
@@ -475,7 +542,7 @@ class Reconciler:
 
     def _stopping(self, key: RunKey) -> bool:
         instance = self._instances.get(key.instance)
-        return instance is not None and instance.key == key and instance.phase is Phase.STOPPING
+        return instance is not None and instance.key == key and instance.ends
 
     def _ready(self, instance: Instance) -> bool:
         """What runs of this instance is known, and its driver can be asked for more."""

@@ -37,6 +37,14 @@ class Outcome(enum.StrEnum):
     STOPPED = "stopped"
 
 
+class Health(enum.StrEnum):
+    """What its probes say of an instance that runs."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
 class Assignment(msgspec.Struct, frozen=True):
     """One instance that Nexus placed here. The id fixes everything but goal, ports' fate and attempts_seen."""
 
@@ -55,6 +63,9 @@ class Assignment(msgspec.Struct, frozen=True):
     attempts_seen: int = 0
     correlation: str = ""
     stop_reason: str = ""
+    secrets: dict[str, int] = {}
+    """Present versions of those that its spec names; one that there is not is absent."""
+    configs: dict[str, int] = {}
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -76,6 +87,11 @@ class Ending(msgspec.Struct, frozen=True):
     def asked_for(self) -> bool:
         """Somebody ended it; whether it would have gone on, or how it would have ended, is not known."""
         return self.reason in ("stopped", "killed", "unknown")
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody is known to have ended it, be it that it had to be killed."""
+        return self.reason in ("stopped", "killed")
 
     @property
     def success(self) -> bool:
@@ -100,6 +116,11 @@ def ending_of(exit_: Exit | None, at_ms: int, message: str = "") -> Ending:
     )
 
 
+def unwell(ending: Ending, message: str) -> Ending:
+    """The ending of a run that was ended because its probes failed: not as it was ended, but why."""
+    return msgspec.structs.replace(ending, reason="unhealthy", message=message[:MAX_MESSAGE], code=None, signal=None)
+
+
 def start_failure(message: str, *, cause: str, permanent: bool, at_ms: int) -> Ending:
     return Ending(
         reason="start-failed", message=message[:MAX_MESSAGE], cause=cause, permanent=permanent, ended_at_ms=at_ms
@@ -122,6 +143,9 @@ class Report(msgspec.Struct, frozen=True):
     unenforced: tuple[str, ...] = ()
     outcome: Outcome | None = None
     spec_digest: str = ""
+    health: Health = Health.UNKNOWN
+    health_message: str = ""
+    """Why it is unhealthy."""
 
 
 class Record(msgspec.Struct, frozen=True):

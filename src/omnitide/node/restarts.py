@@ -24,13 +24,16 @@ class Again(NamedTuple):
 
 
 def after_ending(policy: Restart, ending: Ending, *, restarts: int, ran_ms: int) -> Finish | Again:
-    """Decide what follows an attempt that nobody asked to stop.
+    """Decide what follows an attempt that the fabric did not ask to stop.
 
     `restarts`: restarts in a row before it; `ran_ms`: how long it ran. The first restart in a row comes at once, each
-    further one after twice the wait of the one before, from `backoff` up to `backoff_max`.
+    further one after twice the wait of the one before, from `backoff` up to `backoff_max`. One that was stopped with
+    all that the machine runs, as by `omnitide down`, has not failed: the next comes at once.
     """
     if ending.permanent or ending.cause == PORT_BUSY:
         return Finish(Outcome.FAILED)
+    if ending.stopped and policy.policy != "never":
+        return Again(0, restarts)
     if policy.policy == "never" or (policy.policy == "on-failure" and ending.success):
         return Finish(Outcome.SUCCEEDED if ending.success else Outcome.FAILED)
     if ran_ms >= policy.reset_after:

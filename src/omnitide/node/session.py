@@ -15,6 +15,7 @@ from omnitide.node.backoff import Backoff
 from omnitide.node.clock import Clock
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.facts import Facts, HostUse
+from omnitide.node.hello import fitting_inventory
 from omnitide.node.outbox import Outbox
 from omnitide.node.records import Report
 from omnitide.node.stimuli import DesiredReceived
@@ -60,6 +61,10 @@ class Dialer(Protocol):
     async def open_tunnel(self, endpoint: str) -> TunnelLink:
         """Raises LinkClosed."""
         ...
+
+
+PROGRESS_EVERY: Final = 0.5
+"""Seconds between two messages about preparations."""
 
 
 class SessionNode(Protocol):
@@ -160,6 +165,10 @@ class Session:
         self._silence: float | None = None
         """Seconds without a message after which the link counts as dead."""
         self._resync: str | None = None
+        self._progress: dict[str, str] = {}
+        """How far preparations have come, as far as that has not been told."""
+        self._progress_after = 0.0
+        """Loop time before which it is not told again."""
         self._said: set[str] = set()
         """What was complained about in this session, so as to do it once."""
 
@@ -171,6 +180,15 @@ class Session:
     def changed(self) -> None:
         """There may be something to send: reports in the outbox, other facts."""
         self._wake.set()
+
+    def progressed(self, instance: str, text: str) -> None:
+        """How far the preparation of an instance has come; told now and then, while a session stands."""
+        if not self._stands:
+            return
+        if not self._progress:
+            loop = asyncio.get_running_loop()
+            loop.call_later(max(0.0, self._progress_after - loop.time()), self._wake.set)
+        self._progress[instance] = text
 
     def resync(self, reason: str) -> None:
         """End this session and begin another, which says everything anew."""
@@ -255,7 +273,7 @@ class Session:
             boot_id=self._who.boot_id,
             facts=facts_message(self._facts_sent),
             outbox_id=self._outbox.id,
-            instances=[report_message(report) for report in self._node.inventory()],
+            instances=fitting_inventory(self._node.inventory()),
             log_id=self._node.log_id,
             desired_revision=self._node.revision,
             last_session=self._outbox.session,
@@ -293,6 +311,7 @@ class Session:
         self._sent = self._acknowledged = welcome.acknowledged_sequence
         self._beat_asked = self._beat_answer = self._silence = None
         self._said.clear()
+        self._progress.clear()
         self._kept = welcome.session if kept else None
         self._take_settings(welcome.settings)
         log.info(
@@ -342,7 +361,10 @@ class Session:
                     parts.append(part)
                     size += part.ByteSize()
                     if size > MAX_DESIRED_BYTES:
-                        return f"a desired state of more than {MAX_DESIRED_BYTES} bytes"
+                        # Nexus gives a node less. One that does not would fill this machine's memory and disk.
+                        text = f"Nexus wants more of this node than the {MAX_DESIRED_BYTES >> 20} MiB of specs it takes"
+                        self._complain("desired", f"{text}: use smaller specs, or more nodes", endpoint)
+                        return text
                     if not part.more:
                         await self._node.desired(desired_stimulus(parts, self._clock.now_ms()))
                         parts, size = [], 0
@@ -386,6 +408,14 @@ class Session:
                 self._facts_sent = self._node.facts
                 await link.send(pb.NodeMessage(facts=facts_message(self._facts_sent)))
             await self._send_reports(link)
+            await self._send_progress(link)
+
+    async def _send_progress(self, link: NodeLink) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._progress and now >= self._progress_after:
+            texts, self._progress = self._progress, {}
+            self._progress_after = now + PROGRESS_EVERY
+            await link.send(pb.NodeMessage(progress=pb.Progress(texts=texts)))
 
     async def _send_reports(self, link: NodeLink) -> None:
         while self._sent - self._acknowledged < MAX_IN_FLIGHT:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from omnitide.drivers.protocol import Run, RunKey
-from omnitide.node.records import Assignment, Record
+from omnitide.node.records import Assignment, Health, Record
 
 
 class Stimulus(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +74,17 @@ class StopFailed(Stimulus, frozen=True, kw_only=True):
     """Answer to StopRun: it could not be asked for; it is tried again."""
 
     key: RunKey
+
+
+class Probed(Stimulus, frozen=True, kw_only=True):
+    """What the probes say of an attempt has changed."""
+
+    key: RunKey
+    health: Health
+    message: str = ""
+    """Why it is unhealthy."""
+    restart: bool = False
+    """It is to be ended, and started again as its policy says."""
 
 
 class InstanceRemoved(Stimulus, frozen=True, kw_only=True):

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from omnitide.security.private_files import write_private
+from omnitide.telemetry import logs
+
+log = logs.get(__name__)
 
 READY_FILE: Final = "node.json"
 LOOK_EVERY_S: Final = 1.0
@@ -23,13 +26,13 @@ class Telling:
         self._path = folder / READY_FILE
         self._who: dict[str, object] = {"pid": os.getpid(), "node_id": node_id, "name": name}
         self._endpoint = endpoint
-        self._told: tuple[bool, str] | None = None
+        self._told: tuple[bool, str, bool] | None = None
+        """What the file says; None: not that of this process."""
         self._leaving = False
 
     def begin(self) -> None:
-        """Raises OSError."""
-        self._told = (False, self._endpoint())
-        self._write()
+        """Where the disk has no room, there is no file until it has: the node goes on, for it is who makes room."""
+        self._tell(connected=False)
 
     def welcomed(self) -> None:
         self._tell(connected=True)
@@ -37,8 +40,7 @@ class Telling:
     def leaving(self) -> None:
         """It was heard that all that runs here is going to be ended: now that may begin."""
         self._leaving = True
-        with contextlib.suppress(OSError):
-            self._write()
+        self._tell(connected=self._told is not None and self._told[0])
 
     async def run(self, connected: Callable[[], bool]) -> None:
         """Until cancelled."""
@@ -50,16 +52,22 @@ class Telling:
         self._path.unlink(missing_ok=True)
 
     def _tell(self, *, connected: bool) -> None:
-        now = (connected, self._endpoint())
-        if now != self._told:
+        now = (connected, self._endpoint(), self._leaving)
+        if now == self._told:
+            return
+        try:
+            self._write(connected, self._endpoint())
+        except OSError as error:
+            if self._told is None:
+                # That of a process before this one would be believed.
+                with contextlib.suppress(OSError):
+                    self._path.unlink(missing_ok=True)
+                    log.debug("there is no room to tell of this process", file=str(self._path), error=str(error))
+        else:
             self._told = now
-            # A disk without room must not cost the session; what is then told is older than it could be.
-            with contextlib.suppress(OSError):
-                self._write()
 
-    def _write(self) -> None:
-        assert self._told is not None
-        connected, endpoint = self._told
+    def _write(self, connected: bool, endpoint: str) -> None:
+        """Raises OSError."""
         since_ms = time.time_ns() // 1_000_000
         document = {
             **self._who,

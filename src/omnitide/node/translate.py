@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from omnitide.node.facts import Facts, HostUse
-from omnitide.node.records import Assignment, Ending, Goal, Phase, Report
+from omnitide.node.records import Assignment, Ending, Goal, Health, Phase, Report
 from omnitide.node.stimuli import DesiredReceived
 from omnitide.wire import node_pb2 as pb
 
@@ -14,6 +14,11 @@ _PHASES: Final = {
     Phase.WAITING: pb.PHASE_WAITING,
     Phase.STOPPING: pb.PHASE_STOPPING,
     Phase.ENDED: pb.PHASE_ENDED,
+}
+_HEALTH: Final = {
+    Health.UNKNOWN: pb.HEALTH_UNKNOWN,
+    Health.HEALTHY: pb.HEALTH_HEALTHY,
+    Health.UNHEALTHY: pb.HEALTH_UNHEALTHY,
 }
 _GOALS: Final = {pb.GOAL_RUN: Goal.RUN, pb.GOAL_STOP: Goal.STOP}
 
@@ -31,6 +36,8 @@ def report_message(report: Report) -> pb.InstanceReport:
         outcome=report.outcome or "",
         spec_digest=report.spec_digest,
         generation=report.generation,
+        health=_HEALTH[report.health],
+        health_message=report.health_message,
     )
 
 
@@ -61,6 +68,7 @@ def facts_message(facts: Facts) -> pb.Facts:
                 healthy=driver.healthy,
                 detail=driver.detail,
                 enforces=driver.enforces,
+                absent=driver.absent,
             )
             for driver in facts.drivers
         ],
@@ -119,4 +127,6 @@ def _assignment(message: pb.Assignment) -> Assignment:
         attempts_seen=message.attempts_seen,
         correlation=message.correlation,
         stop_reason=message.stop_reason,
+        secrets=dict(sorted(message.secrets.items())),
+        configs=dict(sorted(message.configs.items())),
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import Final
 
 from omnitide.drivers.protocol import Driver, DriverError, DriverInfo, Run, RunKey
@@ -47,7 +47,8 @@ class Watching:
         """What the driver can do now; a runtime that does not answer in time is not healthy."""
         try:
             async with asyncio.timeout(PROBE_DEADLINE):
-                return await self._driver.probe()
+                with _as_its_own():
+                    return await self._driver.probe()
         except (TimeoutError, DriverError) as error:
             detail = str(error) or f"no answer within {PROBE_DEADLINE:g} s"
             return DriverInfo(name=self._driver.name, version="", healthy=False, detail=detail)
@@ -116,7 +117,8 @@ class Watching:
         self._unsure = set()
         try:
             async with asyncio.timeout(RECOVER_DEADLINE):
-                runs = await self._driver.recover()
+                with _as_its_own():
+                    runs = await self._driver.recover()
             return Recovered(
                 at_ms=self._clock.now_ms(),
                 driver=self._driver.name,
@@ -129,4 +131,17 @@ class Watching:
 
 async def _next(runs: AsyncIterator[Run]) -> Run | None:
     """The next change, or None at the end: a future cannot hold StopAsyncIteration."""
-    return await anext(runs, None)
+    with _as_its_own():
+        return await anext(runs, None)
+
+
+@contextlib.contextmanager
+def _as_its_own() -> Generator[None]:
+    """A defect of a driver, which others may have written, costs that driver and not the node."""
+    try:
+        yield
+    except (DriverError, TimeoutError):
+        raise
+    except Exception as error:
+        message = f"a defect of the driver: {type(error).__name__}: {error}"
+        raise DriverError(message, cause="driver-defect", permanent=False) from error

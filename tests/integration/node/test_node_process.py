@@ -91,8 +91,9 @@ async def test_a_program_runs_crashes_is_restarted_and_stopped(node: NodeProcess
     assert (hello.facts.name, hello.facts.address) == ("alpha", "127.0.0.1")
     assert hello.facts.cpu_milli >= 1000
     assert hello.facts.memory_bytes > 1 << 28
-    (driver,) = hello.facts.drivers
-    assert (driver.name, driver.healthy) == ("process", True)
+    drivers = {one.name: one for one in hello.facts.drivers}
+    assert drivers["process"].healthy
+    assert all(one.healthy or one.absent for one in drivers.values()), "what is not installed is no fault"
     await node.desire(link, a=shell('echo "$OMNITIDE_INSTANCE on $OMNITIDE_NODE try ${OMNITIDE_ATTEMPT}"; sleep 1000'))
     await node.desire(link, a=shell('echo "$OMNITIDE_INSTANCE on $OMNITIDE_NODE try $OMNITIDE_ATTEMPT"; sleep 1000'))
     reports = await node.reports(link, running("a"))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitide.drivers.protocol import Limit, LogPolicy, RunKey
+from omnitide.model.container import Container
 from omnitide.model.spec import AgentSpec, Limits, Logs, Port, Stop
 from omnitide.node.launching import LaunchRefused, NodeContext, make_launch
 from omnitide.node.records import Assignment, Goal
@@ -50,6 +51,13 @@ def test_the_fabric_tells_an_instance_who_it_is() -> None:
     }
 
 
+def test_a_container_has_the_programs_and_the_language_of_its_image() -> None:
+    spec = AgentSpec(driver="docker", container=Container(image="web:1"))
+    environment = make_launch(ASSIGNMENT, spec, "", 1, CONTEXT).environment
+    assert not {"PATH", "LANG"} & environment.keys()
+    assert environment["OMNITIDE_AGENT"] == "web"
+
+
 def test_a_job_is_told_its_job() -> None:
     import msgspec
 
@@ -79,6 +87,12 @@ def test_two_dollars_are_one_and_a_lone_dollar_is_left_to_the_shell() -> None:
 def test_what_the_spec_sets_wins_and_may_build_on_what_is_given() -> None:
     environment = launch(environment={"PATH": "/opt/bin:${PATH}", "LANG": "de", "PORT_HTTP": "80"}).environment
     assert (environment["PATH"], environment["LANG"], environment["PORT_HTTP"]) == ("/opt/bin:/usr/bin", "de", "80")
+
+
+def test_variables_whose_names_no_shell_would_take_are_handed_over_and_cannot_be_referred_to() -> None:
+    made = launch(environment={"discovery.type": "on ${WHERE}", "x-y": "1", "WHERE": "alpha"}).environment
+    assert (made["discovery.type"], made["x-y"]) == ("on alpha", "1")
+    assert "is no ${NAME}" in refusal(("serve", "${discovery.type}"), {"discovery.type": "one"})
 
 
 def refusal(command: tuple[str, ...] = ("x",), environment: dict[str, str] | None = None) -> str:

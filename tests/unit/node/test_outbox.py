@@ -89,6 +89,15 @@ def test_a_batch_has_no_gap_and_keeps_to_its_bounds() -> None:
     assert [p.sequence for p in outbox.pending(3, 100, 1)] == [4], "at least one"
 
 
+def test_a_batch_ends_before_a_report_that_was_dropped() -> None:
+    """Nexus counts on: the ones behind a gap would be taken for those in it."""
+    outbox = in_memory(OutboxLimits(reports=10, bytes=1 << 20))
+    outbox.commit(send(report("steady"), *(report("crashing", n) for n in range(1, 8)), report("quiet")))
+    outbox.commit(send(report("crashing", 8), report("crashing", 9)))
+    assert [p.sequence for p in outbox.pending(0, 20, 1 << 20)] == [1]
+    assert [p.sequence for p in outbox.pending(1, 3, 1 << 20)] == [4, 5, 6]
+
+
 def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     outbox = opened(path)

@@ -4,10 +4,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from omnitide.drivers.protocol import Exit, Run, RunKey, RunState
+from omnitide.drivers.protocol import Exit, PortBinding, Run, RunKey, RunState
+from omnitide.model.probes import Probe, Probes
 from omnitide.model.spec import AgentSpec, JobSpec, Restart, Stop, WorkloadSpec
 from omnitide.node.instructions import (
+    BeginProbes,
     CancelTimer,
+    EndProbes,
     ForgetRecord,
     Instruction,
     RemoveInstance,
@@ -21,7 +24,7 @@ from omnitide.node.instructions import (
 )
 from omnitide.node.launching import NodeContext
 from omnitide.node.reconciler import Reconciler
-from omnitide.node.records import Assignment, Ending, Goal, Outcome, Phase, Report
+from omnitide.node.records import Assignment, Ending, Goal, Health, Outcome, Phase, Report
 from omnitide.node.retention import Retention
 from omnitide.node.stimuli import (
     Connected,
@@ -29,6 +32,7 @@ from omnitide.node.stimuli import (
     DriverLost,
     InstanceRemoved,
     Leaving,
+    Probed,
     Recovered,
     RunChanged,
     Started,
@@ -669,6 +673,13 @@ def test_on_a_node_that_is_left_nothing_starts_and_what_is_stopped_has_been_stop
     assert [report.ending.reason for report in reports(out) if report.ending] == ["stopped", "killed"]
 
 
+def test_on_a_node_that_is_left_a_start_of_which_there_is_no_trace_is_not_made_up_for() -> None:
+    node = Node()
+    node.desire(node.assign("a"))
+    node.handle(Leaving(at_ms=node.now))
+    assert actions(node.recover()) == []
+
+
 def test_what_is_to_stay_with_its_node_waits_for_that_node_to_be_one_again() -> None:
     node = Node()
     node.running("a", STAYS)
@@ -707,6 +718,24 @@ def test_after_it_was_left_a_node_starts_what_it_still_remembers_at_once() -> No
     assert actions(later.fires("restart")) == [("start", "a", 2)]
 
 
+def test_what_was_stopped_while_nobody_looked_starts_at_once_and_has_not_failed() -> None:
+    """As by `down`, which ends the proxy before it ends what runs."""
+    node = Node()
+    node.running("a")
+    node.running("b", JOB)
+    remembered = node.reconciler.snapshot(node.now)
+    later = Node(recovered=False, connected=False)
+    later.now += 1_000
+    later.handle(remembered)
+    exit_ = Exit(code=None, signal=15, reason="stopped", ended_at_ms=later.now)
+    runs = [replace(run(name, 1, at_ms=node.now), state=RunState.EXITED, exit=exit_) for name in ("a", "b")]
+    out = later.recover(*runs)
+    assert [one for one in actions(out) if one[0] == "start"] == [("start", "a", 2)]
+    assert ("ended", 1, Outcome.STOPPED) in told(out), "whether a task runs again is for Nexus to say"
+    (record,) = [one for one in later.reconciler.snapshot(later.now).records if one.report.instance == "a"]
+    assert record.restarts == 0
+
+
 def test_what_a_node_no_longer_knows_to_be_wanted_waits_for_what_nexus_says() -> None:
     """As after a goodbye for good."""
     node = Node()
@@ -720,3 +749,103 @@ def test_what_a_node_no_longer_knows_to_be_wanted_waits_for_what_nexus_says() ->
     later.recover()
     assert actions(later.fires("restart")) == []
     assert actions(later.connect("log", assignment)) == [("start", "a", 2)]
+
+
+# Probes
+
+PROBED = AgentSpec(command=("run",), stop=Stop(grace=3_000), health=Probes(liveness=Probe(type="tcp", port="http")))
+
+
+def probed(
+    node: Node, health: Health, *, restart: bool = False, attempt: int = 1, message: str = ""
+) -> list[Instruction]:
+    return node.handle(
+        Probed(at_ms=node.now, key=RunKey("a", attempt), health=health, message=message, restart=restart)
+    )
+
+
+def test_a_running_attempt_is_probed_and_no_longer_when_it_has_ended() -> None:
+    node = Node()
+    node.desire(node.assign(spec=PROBED))
+    (begin,) = [i for i in node.started() if isinstance(i, BeginProbes)]
+    assert (begin.driver, begin.key, begin.health) == ("process", RunKey("a", 1), Health.UNKNOWN)
+    assert begin.ports == (PortBinding(name="http", host=20_001, target=20_001),)
+    assert begin.started_at_ms == node.now
+    assert [i for i in node.started() if isinstance(i, BeginProbes)] == [], "it is asked already"
+    out = node.exits(1)
+    assert [i.instance for i in out if isinstance(i, EndProbes)] == ["a"]
+    (begin,) = [i for i in node.started(attempt=2) if isinstance(i, BeginProbes)]
+    assert begin.key == RunKey("a", 2)
+
+
+def test_without_probes_nothing_is_asked() -> None:
+    node = Node()
+    node.desire(node.assign())
+    assert [i for i in node.started() if isinstance(i, BeginProbes)] == []
+
+
+def test_a_verdict_is_reported_and_remembered() -> None:
+    node = Node()
+    node.running(spec=PROBED)
+    out = probed(node, Health.UNHEALTHY, message="port 20001: connection refused")
+    (report,) = reports(out)
+    assert (report.phase, report.health, report.health_message) == (
+        Phase.RUNNING,
+        Health.UNHEALTHY,
+        "port 20001: connection refused",
+    )
+    (record,) = [i.record for i in out if isinstance(i, SaveRecord)]
+    assert record.report.health is Health.UNHEALTHY
+    assert actions(out) == [], "unready is not restarted"
+    (report,) = reports(probed(node, Health.HEALTHY))
+    assert (report.health, report.health_message) == (Health.HEALTHY, "")
+
+
+def test_a_verdict_on_another_attempt_changes_nothing() -> None:
+    node = Node()
+    node.running(spec=PROBED)
+    assert probed(node, Health.UNHEALTHY, attempt=2, restart=True) == []
+    node.exits(1)
+    assert probed(node, Health.UNHEALTHY, restart=True) == []
+
+
+def test_what_has_to_be_restarted_is_stopped_and_started_again_by_its_policy() -> None:
+    node = Node()
+    node.running(spec=PROBED)
+    out = probed(node, Health.UNHEALTHY, restart=True, message="liveness probe failed 3 times in a row")
+    assert actions(out) == [("stop", "a", 1), ("stop", "a", 18_000)]
+    stopping = node.handle(RunChanged(at_ms=node.now, driver="process", run=run(state=RunState.STOPPING)))
+    assert told(stopping) == [], "for Nexus it runs until it has ended"
+    out = node.exits(0)
+    assert told(out) == [("waiting", 1, None), ("starting", 2, None)]
+    ending = reports(out)[0].ending
+    assert ending is not None
+    assert (ending.reason, ending.message) == ("unhealthy", "liveness probe failed 3 times in a row")
+    assert not ending.success, "however it ended, that was no success"
+    assert ("cancel", "stop", "a") in actions(out)
+    assert reports(out)[-1].health is Health.UNKNOWN
+
+
+def test_one_that_may_not_be_restarted_has_failed_when_its_probes_fail() -> None:
+    node = Node()
+    node.running(spec=replace(PROBED, restart=Restart(policy="never")))
+    probed(node, Health.UNHEALTHY, restart=True, message="startup")
+    assert told(node.exits(0)) == [("ended", 1, Outcome.FAILED)]
+
+
+def test_a_stop_that_the_driver_does_not_carry_out_is_asked_for_again_for_unwell_ones_too() -> None:
+    node = Node()
+    node.running(spec=PROBED)
+    probed(node, Health.UNHEALTHY, restart=True, message="x")
+    assert actions(node.fires("stop")) == [("stop", "a", 1), ("stop", "a", 18_000)]
+
+
+def test_a_proxy_that_comes_back_asks_anew_and_knows_what_was_known() -> None:
+    node = Node()
+    node.running(spec=PROBED)
+    probed(node, Health.HEALTHY)
+    restored = node.reconciler.snapshot(node.now)
+    node.reconciler = Reconciler(drivers=("process",), context=NodeContext("alpha"))
+    node.handle(restored)
+    (begin,) = [i for i in node.recover(run()) if isinstance(i, BeginProbes)]
+    assert begin.health is Health.HEALTHY

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from omnitide.drivers.protocol import Exit, Run, RunKey, RunState
+from omnitide.model.probes import Probe, Probes
 from omnitide.model.spec import AgentSpec, JobSpec, Restart
 from omnitide.node.instructions import (
+    BeginProbes,
     CancelTimer,
+    EndProbes,
     Instruction,
     RemoveInstance,
     RemoveRun,
@@ -27,13 +30,14 @@ from omnitide.node.instructions import (
 from omnitide.node.launching import NodeContext
 from omnitide.node.outbox import Outbox, memory_connection
 from omnitide.node.reconciler import Reconciler
-from omnitide.node.records import Assignment, Goal, Phase, Report
+from omnitide.node.records import Assignment, Goal, Health, Phase, Report
 from omnitide.node.retention import Retention
 from omnitide.node.stimuli import (
     Connected,
     DesiredReceived,
     DriverLost,
     InstanceRemoved,
+    Probed,
     Recovered,
     RunChanged,
     Started,
@@ -50,6 +54,11 @@ SPECS = {
     "on-failure": AgentSpec(command=("run",), restart=Restart(policy="on-failure", attempts=3)),
     "job": JobSpec(command=("run",)),
     "refused": AgentSpec(command=("${NOT_SET}",)),
+    "probed": AgentSpec(
+        command=("run",),
+        restart=Restart(policy="always", attempts=4),
+        health=Probes(liveness=Probe(type="exec", command=("well",))),
+    ),
 }
 KINDS = {key: "job" if key == "job" else "agent" for key in SPECS}
 Item = StartRun | StopRun | RemoveRun | RemoveInstance
@@ -88,6 +97,10 @@ class World(RuleBasedStateMachine):
         self.settled: set[RunKey] = set()
         """Starts whose outcome the driver told."""
         self.late: list[StartRun] = []
+        self.probes: dict[str, RunKey] = {}
+        """What the proxy asks probes of."""
+        self.unwell: set[RunKey] = set()
+        """Runs of which a probe said that they have to be restarted."""
 
     # The proxy's life
 
@@ -132,6 +145,7 @@ class World(RuleBasedStateMachine):
         self.lanes.clear()
         self.timers.clear()
         self.events.clear()
+        self.probes.clear()
         self.watched = False
         self.known = None
         self.must_relist = False
@@ -176,6 +190,10 @@ class World(RuleBasedStateMachine):
                     self.timers[key] = delay
                 case CancelTimer(key=key):
                     self.timers.pop(key, None)
+                case BeginProbes(key=key):
+                    self.probes[key.instance] = key
+                case EndProbes(instance=instance):
+                    assert self.probes.pop(instance, None) is not None
                 case Resync():
                     self.known = None
                 case SendReport(report=report):
@@ -187,7 +205,8 @@ class World(RuleBasedStateMachine):
         """Work that is wanted is never stopped, whatever was forgotten."""
         wanted = key.instance in self.desired and key.instance not in self.unwanted and key.instance not in self.ended
         alive = [k for k, run in self.runs.items() if k.instance == key.instance and run.state not in ENDED]
-        assert not wanted or key != max(alive, default=None), "a run that is wanted was stopped"
+        stopped = wanted and key == max(alive, default=None) and key not in self.unwell
+        assert not stopped, "a run that is wanted was stopped"
 
     def check_asked(self, key: RunKey) -> None:
         name, attempt = key
@@ -313,6 +332,19 @@ class World(RuleBasedStateMachine):
         self.known = dict(self.desired)
         self.sent.append(message)
         self.handle(message)
+
+    @rule(data=st.data(), health=st.sampled_from(Health), restart=st.booleans(), late=st.booleans())
+    @precondition(lambda self: self.probes)
+    def a_probe_answers(self, data: st.DataObject, health: Health, restart: bool, late: bool) -> None:
+        key = data.draw(st.sampled_from(list(self.probes.values())))
+        if late:
+            key = RunKey(key.instance, key.attempt - 1)
+        if restart:
+            self.unwell.add(key)
+        self.handle(Probed(at_ms=self.now, key=key, health=health, message="why", restart=restart))
+        told = self.latest.get(key.instance)
+        if not late and told is not None and told.phase is Phase.RUNNING:
+            assert told.health is health
 
     # The driver
 

@@ -70,3 +70,14 @@ def test_no_wait_is_longer_than_the_cap(restarts: int, backoff: int, cap: int) -
     policy = Restart(backoff=backoff, backoff_max=cap)
     assert 0 <= backoff_ms(policy, restarts) <= cap
     assert backoff_ms(policy, restarts) <= backoff_ms(policy, restarts + 1)
+
+
+@pytest.mark.parametrize("policy", ["always", "on-failure"])
+@pytest.mark.parametrize("reason", ["stopped", "killed"])
+@pytest.mark.parametrize("code", [0, 1, None])
+def test_what_was_stopped_with_all_that_its_machine_ran_has_not_failed(
+    policy: str, reason: str, code: int | None
+) -> None:
+    restart = Restart(policy=policy, attempts=2)  # pyright: ignore[reportArgumentType] one of the three
+    ending = Ending(code=code, signal=None if code is not None else 15, reason=reason)
+    assert after_ending(restart, ending, restarts=2, ran_ms=10) == Again(0, 2)

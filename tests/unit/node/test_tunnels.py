@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from omnitide.drivers.protocol import Exit, RunKey
-from omnitide.node.tunnels import MAX_TUNNELS
+from omnitide.node.tunnels.serving import MAX_TUNNELS
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
 from support.memory_link import NexusEnd, TunnelEnd

@@ -1,0 +1,211 @@
+"""All provisions of a node's instances: made before a start, replaced while one runs, forgotten when it has gone."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from msgspec.structs import replace
+
+from omnitide.drivers import process_user
+from omnitide.drivers.protocol import Driver, Launch, Mount, Progress
+from omnitide.node.provisions.artifacts import Artifacts
+from omnitide.node.provisions.cache import Cache
+from omnitide.node.provisions.files import SecretFiles
+from omnitide.node.provisions.needs import Needs
+from omnitide.node.provisions.supply import Supply
+from omnitide.node.provisions.tree import Owner
+from omnitide.node.provisions.values import KeptValues, credentials_of, environment_of
+from omnitide.node.provisions.volumes import Volumes
+from omnitide.security.memory_folder import memory_root
+
+VOLUMES: Final = "volumes"
+CACHE: Final = "cache"
+STAGED: Final = "artifacts"
+"""Folders in the node's data directory. `artifacts` holds those of instances without a directory of their own."""
+
+
+@runtime_checkable
+class HasDirectory(Protocol):
+    """A driver whose instances have a directory on this machine. The others are given everything as mounts."""
+
+    def directory(self, instance: str) -> str:
+        """Where it is; the parents are made by this call."""
+        ...
+
+
+@runtime_checkable
+class HasOwner(Protocol):
+    """A driver whose instances have users of their own."""
+
+    async def owner(self, launch: Launch) -> tuple[int, int]:
+        """User and group of the instance's program by number, once `prepare` is done. Raises DriverError."""
+        ...
+
+
+class Provisions(Protocol):
+    """What the node proxy needs of it."""
+
+    @property
+    def root(self) -> str:
+        """Below which files of secrets are; empty where they cannot be."""
+        ...
+
+    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress) -> Launch: ...
+
+    async def refresh(self, needs: Needs) -> None: ...
+
+    def ended(self, instance: str) -> None: ...
+
+    async def removed(self, instance: str) -> None: ...
+
+    async def sweep(self, wanted: Callable[[str], bool]) -> None: ...
+
+
+class NodeProvisions:
+    """On a real machine, below the node's data directory."""
+
+    def __init__(
+        self,
+        data: Path,
+        supply: Supply,
+        *,
+        node_id: str,
+        cache_bytes: int,
+        most: int,
+        allowed: tuple[str, ...] = (),
+        memory: Path | None = None,
+    ) -> None:
+        """`memory`: instead of the folder that is found on a file system in memory. Raises OSError."""
+        self._staged = data / STAGED
+        self._files = SecretFiles(memory or memory_root(node_id))
+        self._values = KeptValues(supply)
+        self._artifacts = Artifacts(Cache(data / CACHE, cache_bytes), supply, most)
+        self._volumes = Volumes(data / VOLUMES, (str(data),), allowed)
+
+    @property
+    def root(self) -> str:
+        return self._files.root
+
+    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress) -> Launch:
+        """The launch with all that its spec names, which is then there. Raises DriverError."""
+        if needs.nothing:
+            return launch
+        mounts: list[Mount] = []
+        values = None
+        if needs.values:
+            values = await self._values.of(needs)
+            launch = replace(
+                launch,
+                environment={**launch.environment, **environment_of(needs, values)},
+                credentials=credentials_of(needs, values),
+            )
+        owner = await _owner(driver, launch, needs, told)
+        if values is not None:
+            mounts += await asyncio.to_thread(self._files.write, needs, values, owner)
+        directory = ""
+        if (needs.artifacts or needs.volumes) and isinstance(driver, HasDirectory):
+            directory = await asyncio.to_thread(driver.directory, needs.instance)
+        if needs.artifacts:
+            staged = directory or await asyncio.to_thread(self._stage, needs.instance)
+            laid = await self._artifacts.lay(needs.instance, needs.artifacts, staged, owner, told)
+            mounts += () if directory else _below_files(laid, staged)
+        if needs.volumes:
+            # Whom a container's program is outside of it nobody knows here; see `_owner`.
+            shared = owner is None and isinstance(driver, HasOwner)
+            volumes = await asyncio.to_thread(self._volumes.mounts, needs, owner, shared=shared)
+            if directory and not needs.mounted:
+                await asyncio.to_thread(self._volumes.link, directory, volumes, owner)
+            else:
+                mounts += volumes
+        return replace(launch, mounts=(*launch.mounts, *mounts))
+
+    async def refresh(self, needs: Needs) -> None:
+        """Put the present values in the place of those that a running instance has in files. Raises DriverError."""
+        owner = await asyncio.to_thread(self._files.owner, needs.instance)
+        values = await self._values.of(needs)
+        await asyncio.to_thread(lambda: self._files.write(needs, values, owner, running=True))
+
+    def ended(self, instance: str) -> None:
+        """It does not start again: its secrets go at once."""
+        self._values.forget(instance)
+        self._files.remove(instance)
+
+    async def removed(self, instance: str) -> None:
+        """It is forgotten."""
+        self.ended(instance)
+        self._artifacts.forget(instance)
+        await asyncio.to_thread(shutil.rmtree, self._staged / instance, ignore_errors=True)
+
+    async def sweep(self, wanted: Callable[[str], bool]) -> None:
+        """At the start: what a proxy before this one has left of instances that are gone."""
+        await asyncio.to_thread(self._files.sweep, wanted)
+
+    def leave(self) -> None:
+        """The node ends; what goes on keeps what it has."""
+        self._files.leave()
+
+    def _stage(self, instance: str) -> str:
+        self._staged.mkdir(exist_ok=True)
+        self._staged.chmod(0o711)
+        return str(self._staged / instance)
+
+
+class NoProvisions:
+    """Where nothing is provided: in a simulation. Specs that need something are not used there."""
+
+    root = ""
+
+    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress) -> Launch:
+        del driver, needs, told
+        return launch
+
+    async def refresh(self, needs: Needs) -> None:
+        del needs
+
+    def ended(self, instance: str) -> None:
+        del instance
+
+    async def removed(self, instance: str) -> None:
+        del instance
+
+    async def sweep(self, wanted: Callable[[str], bool]) -> None:
+        del wanted
+
+
+async def _owner(driver: Driver, launch: Launch, needs: Needs, told: Progress) -> Owner | None:
+    """Who the instance's files are to belong to. None: this node's own user, also where it can give nothing away; then
+    a container's are for whoever is in it. Raises DriverError."""
+    if not isinstance(driver, HasOwner):
+        return await asyncio.to_thread(owner_of, needs.user)
+    if not may_give_away() or not needs.laid:
+        return None
+    await driver.prepare(launch, told)
+    return Owner(*await driver.owner(launch))
+
+
+def may_give_away() -> bool:
+    """Whether this process can make files somebody else's."""
+    return os.geteuid() == 0
+
+
+def owner_of(user: str) -> Owner | None:
+    """Who an instance's files belong to; None: this node's own user. Raises DriverError."""
+    if not user or not may_give_away():
+        return None
+    name, colon, group = user.partition(":")
+    if name.isdecimal() and (not colon or group.isdecimal()):
+        return Owner(int(name), int(group) if colon else int(name))
+    identity = process_user.resolve(user)
+    return None if identity is None else Owner(int(str(identity["uid"])), int(str(identity["gid"])))
+
+
+def _below_files(mounts: list[Mount], staged: str) -> list[Mount]:
+    """An archive that is unpacked into the directory itself is there by what lies in it."""
+    found = {mount.target: mount for mount in mounts}
+    for name in sorted(os.listdir(staged)):
+        if not any(target == name or target.startswith(f"{name}/") for target in found):
+            found[name] = Mount(source=f"{staged}/{name}", target=name)
+    return list(found.values())

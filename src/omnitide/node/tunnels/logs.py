@@ -1,0 +1,84 @@
+"""The output of an instance: sent as fast as the link takes it, which is as fast as somebody reads."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from omnitide.drivers.protocol import Driver, DriverError, LogChunk
+from omnitide.node.closing import closing
+from omnitide.node.session import TunnelLink
+from omnitide.node.tunnels.errors import error_frame
+from omnitide.wire import node_pb2 as pb
+from omnitide.wire.link import LinkClosed
+
+
+async def send_logs(
+    link: TunnelLink, drivers: Mapping[str, Driver], driver_of: Callable[[str], str | None], request: pb.LogsRequest
+) -> None:
+    """Until they end or the reader leaves, even while none comes. Raises LinkClosed."""
+    frames = _frames(drivers, driver_of, request)
+
+    async def send() -> None:
+        async with closing(frames):
+            async for frame in frames:
+                await link.send(frame)
+
+    sender = asyncio.create_task(send(), name="tunnel-send")
+    reader = asyncio.create_task(_until_closed(link), name="tunnel-read")
+    try:
+        await asyncio.wait((sender, reader), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (sender, reader):
+            task.cancel()
+        await asyncio.gather(sender, reader, return_exceptions=True)
+    if not sender.cancelled():
+        sender.result()
+
+
+async def _frames(
+    drivers: Mapping[str, Driver], driver_of: Callable[[str], str | None], request: pb.LogsRequest
+) -> AsyncIterator[pb.TunnelFrame]:
+    """The log of an instance, then the end, or why there is none."""
+    driver = driver_of(request.instance)
+    names = [driver] if driver is not None and driver in drivers else list(drivers)
+    error: DriverError | None = None
+    for name in names:
+        chunks = drivers[name].logs(
+            request.instance,
+            tail_lines=request.tail_lines if request.HasField("tail_lines") else None,
+            since_ms=request.since_ms,
+            after=request.after,
+            follow=request.follow,
+        )
+        try:
+            async with closing(chunks):
+                async for chunk in chunks:
+                    yield _log(chunk)
+        except DriverError as failed:
+            error = failed
+            continue
+        yield pb.TunnelFrame(end=True)
+        return
+    if error is not None:
+        yield error_frame(error.cause, str(error))
+    else:
+        yield error_frame("no-driver", "this node has no driver")
+
+
+async def _until_closed(link: TunnelLink) -> None:
+    with contextlib.suppress(LinkClosed):
+        while True:
+            await link.receive()
+
+
+def _log(chunk: LogChunk) -> pb.TunnelFrame:
+    return pb.TunnelFrame(
+        log=pb.LogData(
+            at_ms=chunk.at_ms,
+            stream=chunk.stream,
+            data=chunk.data,
+            attempt=chunk.attempt,
+            position=chunk.position,
+            gap=chunk.gap,
+        )
+    )
