@@ -199,6 +199,9 @@ class Network:
         """A stream breaks in the middle, as when a middlebox forgets it."""
         self._break(lambda stream: stream.node == node, "connection reset by the network")
 
+    def reset_all(self) -> None:
+        self._break(lambda stream: True, "connection reset")
+
     def _notice(self, node: str, end: End) -> None:
         if node in self._cut:
             end.lose("keepalive timed out")

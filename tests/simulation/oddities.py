@@ -18,6 +18,7 @@ from omnitide.nexus.nexus import Nexus
 from omnitide.nexus.sessions import HELLO_TIMEOUT_S, MAX_REPORTS
 from omnitide.node.outbox import OutboxLimits, memory_connection
 from omnitide.node.retention import Retention
+from omnitide.node.session import REFUSED_WAIT
 from omnitide.operations.runtime import LogsUnavailable, NodeAway, NotServing, Trimmed
 from omnitide.store.memory import AppendFault
 from omnitide.store.protocol import LogFull, LogUnavailable, Tail
@@ -29,6 +30,8 @@ from simulation.world import ENDPOINT, LIMITS, SimNode, World
 PACE_S: Final = 2.0
 STRANGER_S: Final = 3 * HELLO_TIMEOUT_S
 READ_S: Final = 20.0
+EMPTY_S: Final = 2 * REFUSED_WAIT[1]
+"""For a node that was removed to hear of it, late if it had been refused for good, and to end what it runs."""
 
 
 class Oddities:
@@ -84,14 +87,19 @@ class Oddities:
                 await node.kill_proxy()
         self._change_settings(Settings())
 
-    def verify(self) -> None:
+    async def verify(self) -> None:
         """What holds in the end of what was odd."""
         for gone in (node for node in self.world.nodes if node.id not in self.world.state().nodes):
             if gone is not self._asked:
                 self.world.faults_found.append(f"{gone.name} is gone, and nobody asked for that")
         node = self._removed
-        if node is not None and node.process is not None and node.runtime.live():
+        end = asyncio.get_running_loop().time() + EMPTY_S
+        while node is not None and node.process is not None and node.runtime.live():
+            if asyncio.get_running_loop().time() < end:
+                await asyncio.sleep(1)
+                continue
             self.world.faults_found.append(f"{node.name} was removed and still runs {node.runtime.live()}")
+            return
 
     async def _go_on(self) -> None:
         try:
@@ -201,7 +209,9 @@ class Oddities:
         await self.world.start_nexus()
 
     async def _clean_up(self) -> None:
-        command = cm.Forget(finished_before_ms=self.world.clock.now_ms(), keep_jobs=0)
+        nexus = self.world.nexus
+        now_ms = nexus.now_ms() if nexus is not None else self.world.clock.now_ms()
+        command = cm.Forget(finished_before_ms=now_ms, keep_jobs=0)
         await self.world.submit(command, "system:janitor")
 
     def _break_disk_of_nexus(self) -> None:

@@ -18,12 +18,15 @@ from omnitide.fabric.state import (
     NodeStatus,
     Scheduling,
 )
+from omnitide.model.probes import Probe, Probes
+from omnitide.model.provisions import Volume
 from omnitide.model.spec import AgentSpec, JobSpec, Port, Resources, Restart, Stop, Update
 from omnitide.scheduler.moving import plan_moves
 from omnitide.scheduler.place import place
 from omnitide.scheduler.table import NodeTable
 from omnitide.scheduler.waiting import derive_asks
 from omnitide.store.memory import AppendFault
+from simulation.clocks import Clocks
 from simulation.network import Weather
 from simulation.oddities import Oddities
 from simulation.virtual_loop import run
@@ -33,6 +36,7 @@ from support.fake_driver import NO_FAULTS, Faults
 AGENTS: Final = ("blue", "red", "green", "gold")
 PICKY: Final = ("refuse", "needs")
 """Programs that some nodes, or all, say at once that they can never start."""
+PROBED: Final = Probes(readiness=Probe(type="exec", command=("well",), interval=500, timeout=400, failure_threshold=2))
 STEADY: Final = ("run", "stubborn")
 CONVERGE_S: Final = 400.0
 
@@ -62,12 +66,15 @@ async def _live(seed: int, verbose: bool) -> World:
     await world.join_all()
     life = _Life(world, rng, verbose)
     oddities = Oddities(world, seed, life.dead, life.say)
+    clocks = Clocks(world, seed)
     oddities.begin()
+    clocks.begin()
     await life.turbulence(rng.uniform(20, 90))
+    await clocks.end()
     await oddities.end()
     await life.calm()
     await life.converge()
-    oddities.verify()
+    await oddities.verify()
     return world
 
 
@@ -158,7 +165,7 @@ class _Life:
         """Something that a person asks for."""
         rng = self.rng
         name = rng.choice(AGENTS)
-        choice = rng.randrange(41) // 2
+        choice = rng.randrange(51) // 2
         if choice == 20:
             await self.broken_update(name)
             return
@@ -193,6 +200,16 @@ class _Life:
         elif choice == 18:
             self.ids += 1
             command = cm.RunJob(job=f"j{self.ids}", namespace="default", name=f"job{self.ids}", spec=self._job_spec())
+        elif choice == 21:
+            command = cm.RollBackAgent(namespace="default", name=name, version=rng.choice((0, 0, 1)))
+        elif choice == 22:
+            pauses = rng.random() < 0.5
+            command = (cm.PauseRollout if pauses else cm.ResumeRollout)(namespace="default", name=name)
+        elif choice in (23, 24):
+            instances = sorted(self.world.state().instances) if self.world.nexus else []
+            node = rng.choice(("", rng.choice(self.world.nodes).name))
+            leave = rng.random() < 0.3
+            command = cm.MigrateInstance(instance=rng.choice(instances or ["a0.1.1"]), node=node, leave_volumes=leave)
         else:
             command = cm.CancelJob(namespace="default", name=f"job{rng.randrange(1, self.ids + 2)}")
         self.say(f"wish {command}")
@@ -233,6 +250,7 @@ class _Life:
         command = rng.choice(
             (*steady, ("exit", "1", "700"), ("exit", "0", "2500"), ("needs", "gpu"), ("refuse", "user"))
         )
+        volumes = {"data": Volume(target="data")} if rng.random() < 0.12 else {}
         return AgentSpec(
             command=command,
             resources=Resources(cpu=rng.choice((100, 500, 1500)), memory=1 << 20),
@@ -245,9 +263,23 @@ class _Life:
                 backoff_max=2000,
             ),
             stop=Stop(grace=rng.choice((0, 500, 4000))),
-            update=Update(max_unavailable=rng.choice((1, 2, 10))),
+            update=self._update(stays=bool(volumes)),
+            volumes=volumes,
+            health=PROBED if rng.random() < 0.3 else Probes(),
+            needs={rng.choice(AGENTS): rng.choice(("started", "ready"))} if rng.random() < 0.15 else {},
+            together=rng.choice(("pod", "pod", "other")) if rng.random() < 0.15 else None,
             on_disconnect=rng.choice(("replace", "replace", "replace", "keep")),
             lost_after=rng.choice((None, None, 0, 8000)),
+        )
+
+    def _update(self, *, stays: bool) -> Update:
+        rng = self.rng
+        unavailable, surge = rng.choice(((1, 0), (2, 0), (10, 0), (0, 1), (0, 2), (1, 1), (1, 3)))
+        return Update(
+            max_unavailable=max(unavailable, 1) if stays else unavailable,
+            max_surge=surge,
+            min_healthy=rng.choice((0, 1000, 4000)),
+            on_failure=rng.choice(("halt", "rollback")),
         )
 
     def _job_spec(self) -> JobSpec:
@@ -261,7 +293,7 @@ class _Life:
         """Something that goes wrong."""
         rng, world = self.rng, self.world
         node = rng.choice(world.nodes)
-        choice = rng.randrange(13)
+        choice = rng.randrange(15)
         self.say(f"mishap {choice} {node.name}")
         if choice == 0:
             await world.kill_nexus()
@@ -292,6 +324,8 @@ class _Life:
             world.break_log(rng.choice(list(AppendFault)))
         elif choice == 11:
             world.set_full(not world.storage.full)
+        elif choice in (13, 14):
+            node.runtime.unwell.symmetric_difference_update(sorted({key.instance for key in node.runtime.live()})[:3])
         else:
             node.host.busy.symmetric_difference_update(rng.sample(range(20_000, 20_100), 40))
 
@@ -313,6 +347,7 @@ class _Life:
             world.network.heal(node.id)
             node.set_faults(NO_FAULTS)
             node.host.busy.clear()
+            node.runtime.unwell.clear()
             if node.process is None and node.id not in self.dead:
                 node.start()
         if world.nexus is None or world.nexus.engine.failed.done():
@@ -325,6 +360,12 @@ class _Life:
         for node in world.nodes:
             for _ in range(20):
                 if await world.submit(cm.UncordonNode(node=node.id)) is not None:
+                    break
+                await asyncio.sleep(1)
+        for agent in sorted(world.state().agents.values(), key=lambda agent: agent.id):
+            for _ in range(20):
+                resumed = cm.ResumeRollout(namespace="default", name=agent.name)
+                if not agent.paused or await world.submit(resumed) is not None:
                     break
                 await asyncio.sleep(1)
         if len(world.nodes) > 1 and self.rng.random() < 0.4:
@@ -352,6 +393,10 @@ class _Life:
             return ["Nexus is down"]
         state = world.state()
         found = list(violations(state))
+        if world.nexus.engine.stumbles:
+            found.append("a part did not follow a commit")
+        if found:
+            return found  # what is not sound cannot be compared with anything
         for node in sorted(state.nodes.values(), key=lambda node: node.id):
             if node.id in self.dead:
                 continue
@@ -359,7 +404,7 @@ class _Life:
                 found.append(f"node {node.name} is {node.status.value}")
             if node.scheduling is not Scheduling.OPEN and node.id != self.emptied:
                 found.append(f"node {node.name} is {node.scheduling.value}")
-        asks = derive_asks(state, world.clock.now_ms())
+        asks = derive_asks(state, world.nexus.now_ms())
         if place(NodeTable(state), asks.ready).choices:
             found.append("something that fits is pending")
         if plan_moves(state, NodeTable(state)).choices:
@@ -374,7 +419,11 @@ class _Life:
         state = self.world.state()
         for agent in sorted(state.agents.values(), key=lambda agent: agent.id):
             label = f"agent {agent.name}"
-            strays = [stray for stray in sorted(agent.strays) if state.instances[stray].node not in self.dead]
+            strays = [
+                stray
+                for stray in sorted(agent.strays)
+                if state.instances[stray].node not in self.dead and not self._runs_on_rightly(agent, stray)
+            ]
             if agent.deleting and all(state.instances[s.current].node not in self.dead for s in agent.slots.values()):
                 found.append(f"{label} is not gone")
             if strays:
@@ -392,7 +441,12 @@ class _Life:
                 # version rightly stays.
                 # So it does once the new one has failed for good somewhere: nothing more is taken for it.
                 halted = halted_by(state, agent) is not None
-                waits = agent.counts.pending > 0 or self._unknown(agent) or halted
+                # What comes and goes is never available for long enough to let the next one be replaced.
+                flaps = agent.spec.command[0] not in STEADY or self._flaps(agent)
+                waits = agent.counts.pending > 0 or self._unknown(agent) or halted or flaps
+                settled = not waits and not agent.superseded and agent.active and not agent.deleting
+                if settled and agent.rollout_cursor and agent.counts.running >= agent.replicas:
+                    found.append(f"{label} has all that it wants, and its rollout is not over ({agent.rollout_cursor})")
                 if current.version != agent.version and current.status is not InstanceStatus.PENDING and not waits:
                     found.append(f"{label} runs version {current.version} of {agent.version} in slot {slot}")
                 steady = agent.spec.command[0] in STEADY
@@ -410,6 +464,21 @@ class _Life:
                 elif current.status is InstanceStatus.STOPPING and not done:
                     found.append(f"{label} slot {slot} is stopping")
         return found
+
+    def _flaps(self, agent: Agent) -> bool:
+        """Whether a replica that runs is of a version that does not do so steadily."""
+        state = self.world.state()
+        currents = [state.instances[slot.current] for slot in agent.slots.values()]
+        return any(agent.versions[current.version].spec.command[0] not in STEADY for current in currents)
+
+    def _runs_on_rightly(self, agent: Agent, identifier: str) -> bool:
+        """Whether it is superseded by what is not there yet, and cannot be: it fits nowhere, or cannot run."""
+        state = self.world.state()
+        if identifier not in agent.superseded:
+            return False
+        current = state.instances[agent.slots[state.instances[identifier].slot].current]
+        steady = agent.versions[current.version].spec.command[0] in STEADY
+        return current.status is not InstanceStatus.RUNNING or not steady or current.node in self.dead
 
     def _unknown(self, agent: Agent) -> bool:
         """Whether replicas of it stay on a node that is gone for good."""

@@ -13,12 +13,14 @@ from msgspec.structs import replace
 from omnitide.fabric import decide as deciding
 from omnitide.fabric.commands import PlaceInstances, ReportInstances
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.rules import failing, moving, nodes, placing, reports, returning, settle
+from omnitide.fabric.rules import failing, moving, nodes, placing, reactions, reports, returning, rolling, settle
+from omnitide.fabric.state import InstanceStatus
 from omnitide.nexus import engine as engines
 from omnitide.nexus import placer as placers
 from omnitide.nexus.watching import Watcher
 from omnitide.node import reconciler as reconcilers
 from omnitide.scheduler import moving as plans
+from omnitide.scheduler import waiting
 from simulation.scenario import simulate
 from simulation.virtual_loop import Livelock
 
@@ -49,7 +51,8 @@ def permanent_causes_tried_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 def broken_rollouts_go_on(patch: pytest.MonkeyPatch) -> None:
     """A new version that cannot run takes the old one with it."""
-    patch.setattr(settle, "halted_by", lambda state, agent, besides=0: None)
+    patch.setattr(rolling, "halted_by", lambda state, agent, besides=0: None)
+    patch.setattr(rolling, "is_held_up", lambda state, agent, besides=0: False)
 
 
 def broken_versions_made_anew(patch: pytest.MonkeyPatch) -> None:
@@ -135,6 +138,69 @@ def removed_instances_run_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconcilers.Reconciler, "_remove", lambda self, name, now: None)
 
 
+def running_is_available(patch: pytest.MonkeyPatch) -> None:
+    """A rollout goes on as soon as the new replicas run, ready or not."""
+    patch.setattr(rolling, "available", lambda state, agent, now_ms: agent.counts.running)
+
+
+def running_takes_over(patch: pytest.MonkeyPatch) -> None:
+    """What was superseded is stopped as soon as the one in its place runs, ready or not."""
+    patch.setattr(rolling, "_takes_over", lambda agent, current, now_ms: current.status is InstanceStatus.RUNNING)
+
+
+def drains_count_what_runs(patch: pytest.MonkeyPatch) -> None:
+    """A drain takes replicas away as long as enough others run, ready or not."""
+    patch.setattr(moving, "available", lambda state, agent, now_ms: agent.counts.running)
+
+
+def surge_without_a_bound(patch: pytest.MonkeyPatch) -> None:
+    """A rollout makes every next generation beside the one before."""
+    patch.setattr(rolling, "surge_left", lambda agent: 10)
+
+
+def superseded_run_on(patch: pytest.MonkeyPatch) -> None:
+    """What was superseded is never stopped."""
+    patch.setattr(reactions, "release_superseded", lambda draft, identifier: None)
+
+
+def pauses_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A rollout that is paused goes on."""
+    original = rolling.advance_rollout
+
+    def mutated(draft: Draft, identifier: str) -> None:
+        def paused(value: bool) -> None:
+            agent = replace(draft.state.agents[identifier], paused=value)
+            draft.state = replace(draft.state, agents=draft.state.agents.set(identifier, agent))
+
+        known = draft.state.agents.get(identifier)
+        if known is None or not known.paused:
+            original(draft, identifier)
+            return
+        paused(False)
+        original(draft, identifier)
+        paused(draft.state.agents[identifier].rollout_cursor > 0)
+
+    patch.setattr(reactions, "advance_rollout", mutated)
+
+
+def needs_ignored(patch: pytest.MonkeyPatch) -> None:
+    """What needs others is placed before they are there."""
+    for module in (waiting, placing):
+        patch.setattr(module, "needs_are_met", lambda state, namespace, spec: True)
+
+
+def company_ignored(patch: pytest.MonkeyPatch) -> None:
+    """What is to be together is placed wherever there is room."""
+    for module in (waiting, placing):
+        patch.setattr(module, "company", lambda state, namespace, word: frozenset())
+
+
+def volumes_left_behind(patch: pytest.MonkeyPatch) -> None:
+    """What has a volume that stays on its node is placed on another."""
+    for module in (waiting, placing):
+        patch.setattr(module, "only_node", lambda state, instance: "")
+
+
 MUTATIONS: tuple[Mutation, ...] = (
     same_generation_again,
     stale_generation_kept,
@@ -150,6 +216,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     placed_twice,
     leases_that_never_end,
     removed_instances_run_on,
+    running_is_available,
+    running_takes_over,
+    drains_count_what_runs,
+    surge_without_a_bound,
+    superseded_run_on,
+    pauses_ignored,
+    needs_ignored,
+    company_ignored,
+    volumes_left_behind,
 )
 
 
@@ -163,7 +238,7 @@ def test_the_simulation_catches(mutation: Mutation, monkeypatch: pytest.MonkeyPa
             try:
                 if simulate(seed).faults:
                     return
-            except Livelock:
+            except (Livelock, AssertionError):  # the latter: an error that nobody handled
                 return
     finally:
         logging.disable(logging.NOTSET)

@@ -10,12 +10,14 @@ from msgspec.structs import replace
 from omnitide.config.settings import Settings
 from omnitide.fabric.commands import Command, Header, IssueToken, JoinNode
 from omnitide.fabric.decide import Decision
-from omnitide.fabric.events import decode_entry
+from omnitide.fabric.events import NodeLost, NodeUnreachable, decode_entry
 from omnitide.fabric.evolve import apply
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import FabricState, NodeFacts, TokenPurpose
 from omnitide.fabric.steps import step_violations
 from omnitide.nexus.engine import EngineLimits
+from omnitide.nexus.leases import MISSED_S
+from omnitide.nexus.leases import PRINCIPAL as LEASES
 from omnitide.nexus.nexus import Nexus
 from omnitide.nexus.watching import Committed
 from omnitide.node.endpoints import Endpoints
@@ -57,12 +59,14 @@ class WorldClock:
 
     def __init__(self, error_ms: int = 0) -> None:
         self.error_ms = error_ms
+        self.stopped_s = 0.0
+        """How long the loop stood still on it while its clocks went on."""
 
     def now_ms(self) -> int:
-        return EPOCH_MS + self.error_ms + int(asyncio.get_running_loop().time() * 1000)
+        return EPOCH_MS + self.error_ms + int(self.monotonic() * 1000)
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return asyncio.get_running_loop().time() + self.stopped_s
 
 
 class SimHost:
@@ -203,6 +207,8 @@ class World:
         self._stopping: Process | None = None
         self.nexus: Nexus | None = None
         self.nexus_starts = 0
+        self._granted_until = 0.0
+        """Before it no node may be declared anything: Nexus stood still."""
         self.checked = 0
         self.settings = Settings()
         install(asyncio.get_running_loop())
@@ -223,6 +229,8 @@ class World:
         if self._log is None:
             self._log = MemoryLog(self.storage, self._before_durable)
         self.nexus_starts += 1
+        # This one has not stood still: who has connected to it, and is silent again, may be declared so.
+        self._granted_until = 0.0
         process = self._process = Process(f"nexus{self.nexus_starts}")
         starting = process.spawn(
             Nexus.start(
@@ -255,6 +263,14 @@ class World:
             self.faults_found.append("Nexus does not stop")
         if self._process is process:
             await self.kill_nexus()
+
+    def pause_nexus(self, seconds: float) -> None:
+        """SIGSTOP, or a machine that is suspended: when it goes on, its clocks have and its streams are broken."""
+        self.clock.stopped_s += seconds
+        if self.nexus is not None and seconds > MISSED_S:
+            self.network.reset_all()
+            lease = self.settings.lease
+            self._granted_until = asyncio.get_running_loop().time() + (lease.reconnect_grace_ms + 5_000) / 1000
 
     @property
     def nexus_stops(self) -> bool:
@@ -291,11 +307,18 @@ class World:
     def _check(self, before: FabricState, after: FabricState, entries: list[Committed]) -> None:
         """Each step: sound, nothing of it has gone back, and what readers see is the fold of what the log holds."""
         self.checked += len(entries)
+        granted = asyncio.get_running_loop().time() < self._granted_until
         state = before
         for revision, entry in entries:
             folded = apply(state, entry)
             self.faults_found += [f"r{revision}: {found}" for found in step_violations(state, folded, entry)]
             state = folded
+            if (
+                granted
+                and entry.principal == LEASES
+                and any(isinstance(event, NodeUnreachable | NodeLost) for event in entry.events)
+            ):
+                self.faults_found.append(f"r{revision}: a node is blamed for the time in which Nexus stood still")
         if state != after:
             self.faults_found.append(f"r{after.revision}: the committed state is not the fold of its entries")
 

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct, field
 
 from omnitide.config.errors import FieldError
 from omnitide.config.folders import default_root
-from omnitide.model.names import LABEL_KEY_PATTERN, LABEL_VALUE_PATTERN, LabelKey, LabelValue
+from omnitide.model.names import LABEL_KEY_PATTERN, LABEL_VALUE_PATTERN, LabelKey, LabelValue, Name
 from omnitide.model.quantity import MAX_QUANTITY
 
 
@@ -83,6 +83,27 @@ class NodeSettings(Section, frozen=True, kw_only=True):
         int, Meta(ge=0, le=MAX_QUANTITY), _about("Cpu kept for the host: cores (0.5) or 500m.", unit="cpu")
     ] = 0
     reserve_memory: Annotated[int, Meta(ge=0, le=MAX_QUANTITY), _bytes("Memory kept for the host.")] = 0
+    drivers: Annotated[
+        tuple[Name, ...],
+        Meta(max_length=32),
+        _about("Drivers of this node, of those installed; one that is named and does not work makes the node unwell."),
+    ] = ()
+    """Empty: all that are installed, of which only `process` is missed where it does not work."""
+
+    cache_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 50), _bytes("Bound of what is kept of fetched artifacts for further instances.")
+    ] = 5 << 30
+    max_artifact_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 50), _bytes("Largest artifact that is fetched, and all that an archive may hold.")
+    ] = 5 << 30
+    volume_paths: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
+        Meta(max_length=64),
+        _about(
+            "Absolute paths at and below which instances may be given directories of this machine. Empty: anywhere but "
+            "where the system and Omnitide keep their own; `none` alone: nowhere."
+        ),
+    ] = ()
 
     def __post_init__(self) -> None:
         first, last = self.port_range
@@ -125,7 +146,7 @@ class LimitsSettings(Section, frozen=True, kw_only=True):
         int, Meta(ge=1024, le=1 << 30), _bytes("Largest request body that the API reads.", live=True)
     ] = 1 << 20
     max_spec_bytes: Annotated[
-        int, Meta(ge=1024, le=16 << 20), _bytes("Largest spec of an agent or job, as stored.", live=True)
+        int, Meta(ge=1024, le=2 << 20), _bytes("Largest spec of an agent or job, as stored.", live=True)
     ] = 256 << 10
     watcher_buffer: Annotated[
         int, Meta(ge=16, le=1 << 20), _about("Events that wait for a slow watcher before it must resume.", live=True)
@@ -133,6 +154,16 @@ class LimitsSettings(Section, frozen=True, kw_only=True):
     outbox_bytes: Annotated[
         int, Meta(ge=64 << 10, le=1 << 40), _bytes("Reports that a cut-off node keeps on disk.", live=True)
     ] = 64 << 20
+
+    blob_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 50), _bytes("Bound of the blob store, all blobs together.", live=True)
+    ] = 20 << 30
+    max_blob_bytes: Annotated[int, Meta(ge=0, le=1 << 50), _bytes("Largest blob that is stored.", live=True)] = 5 << 30
+    blob_keep_ms: Annotated[
+        int,
+        Meta(ge=0, le=3650 * _Day),
+        _milliseconds("A blob that no spec names is removed when it was put so long ago.", live=True),
+    ] = 7 * _Day
 
     def __post_init__(self) -> None:
         if self.max_spec_bytes > self.max_body_bytes:

@@ -6,11 +6,11 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now_ms(self) -> int:
-        """Wall clock, milliseconds since 1970. May jump; decides nothing but stamps and expiries."""
+        """Wall clock, milliseconds since 1970. May jump: the log's own time (`log_time`) does not."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds, never backwards; what leases are measured by."""
+        """Seconds, never backwards, those included in which the machine slept; what leases are measured by."""
         ...
 
 
@@ -21,4 +21,4 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -21,11 +21,13 @@ from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.snapshot import SnapshotDamaged, dump, load
 from omnitide.fabric.state import FabricState, empty_state
 from omnitide.nexus.clock import Clock
+from omnitide.nexus.log_time import LogTime
 from omnitide.nexus.watching import Committed, Watchers
 from omnitide.operations.happenings.translate import count
-from omnitide.operations.runtime import NotServing
+from omnitide.operations.runtime import InternalFault, NotServing
 from omnitide.operations.runtime import Trimmed as RevisionTrimmed
 from omnitide.store.protocol import (
+    MAX_BATCH_BYTES,
     AppendFailed,
     Batch,
     EventLog,
@@ -59,6 +61,11 @@ class EngineLimits(NamedTuple):
     """Entries kept for watches and history behind the newest; older ones are trimmed when snapshots allow it."""
     readers: int = 10_000
     """Reads that wait for a revision; one more is refused as overloaded."""
+    log_reads: int = 64
+    """Reads of old entries that the log is asked for at once; others wait their turn."""
+    log_reads_waiting: int = 4_000
+    """Reads that wait for their turn; one more is refused as overloaded, as is one that has waited so long:"""
+    log_read_wait_s: float = 60.0
     retry_full_s: float = 1.0
     """How often one command is let through to see whether a full disk has room again."""
 
@@ -87,7 +94,7 @@ class _Decided:
 
 
 OnCommit = Callable[[FabricState, FabricState, list[Committed]], None]
-"""Called in the loop after each durable batch: (before, after, entries). Must be quick and must not raise."""
+"""Called in the loop after each durable batch: (before, after, entries). Must be quick; one that raises is logged."""
 
 MAX_UNKNOWN_CHECKS: Final = 5
 
@@ -101,7 +108,7 @@ class Engine:
 
     def __init__(self, log: EventLog, state: FabricState, clock: Clock, limits: EngineLimits) -> None:
         self._log = log
-        self._clock = clock
+        self._clock = LogTime(clock, state.time_ms)
         self._limits = limits
         self._committed = state
         self._speculative = state
@@ -113,6 +120,10 @@ class Engine:
         self._subscribers: list[OnCommit] = []
         self._readers: dict[asyncio.Future[None], int] = {}
         """Who waits for which revision."""
+        self.stumbles = 0
+        """How often a part did not follow a commit: never, unless the software has a fault."""
+        self._log_reads = asyncio.Semaphore(limits.log_reads)
+        self._log_reads_waiting = 0
         self._refusing = ""
         self._retry_at = 0.0
         self._batch_number = 0
@@ -171,6 +182,11 @@ class Engine:
         return self._log
 
     @property
+    def time(self) -> LogTime:
+        """What commands are stamped by."""
+        return self._clock
+
+    @property
     def refusing(self) -> str:
         """Why writes are refused at the moment; empty if they are not."""
         return self._refusing
@@ -183,18 +199,37 @@ class Engine:
         self._subscribers.append(callback)
 
     async def entries(self, after: int, limit: int) -> list[Committed]:
-        """Durable entries after a revision. Raises operations.runtime.Trimmed."""
+        """Durable entries after a revision. Raises operations.runtime.Trimmed, and NotServing where the log cannot be
+        read, or by too many at once."""
         recent = self._watchers.recent_after(after, limit)
         if recent is not None:
             return recent
         if after >= self._committed.revision:
             return []
+        await self._turn_to_read()
         try:
             records = await self._log.read(after, limit=limit)
         except Trimmed as trimmed:
             raise RevisionTrimmed(after, trimmed.first) from trimmed
+        except LogUnavailable as error:
+            raise NotServing(f"the event log cannot be read now: {error}", retryable=True) from error
+        finally:
+            self._log_reads.release()
         bound = self._committed.revision
         return [Committed(r.position, decode_entry(r.payload)) for r in records if r.position <= bound]
+
+    async def _turn_to_read(self) -> None:
+        """Until the log has few enough reads; whoever returns from it releases `_log_reads`. Raises NotServing."""
+        if self._log_reads_waiting >= self._limits.log_reads_waiting:
+            raise NotServing(f"overloaded: {self._log_reads_waiting} reads of the log wait already", retryable=True)
+        self._log_reads_waiting += 1
+        try:
+            await asyncio.wait_for(self._log_reads.acquire(), self._limits.log_read_wait_s)
+        except TimeoutError:
+            text = f"overloaded: the log had no turn for this read within {self._limits.log_read_wait_s:g} s"
+            raise NotServing(text, retryable=True) from None
+        finally:
+            self._log_reads_waiting -= 1
 
     async def wait_for(self, revision: int, timeout_s: float) -> bool:
         """Whether the committed state reaches a revision in time. Raises NotServing if too many wait already."""
@@ -217,7 +252,8 @@ class Engine:
     async def submit(self, command: Command, header: Header) -> Answer:
         """Decide a command; returns when what it was decided into, or on, is durable.
 
-        Raises NotServing while writes are refused (full disk, overload, stopping).
+        Raises NotServing while writes are refused (full disk, overload, stopping), and InternalFault, which is one,
+        where a rule is broken.
         """
         self._require_serving()
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -227,7 +263,7 @@ class Engine:
 
     def dry_run(self, command: Command, header: Header) -> Answer:
         """What `submit` would decide on what is durable now: an answer shows nothing that may yet be lost."""
-        return decide(self._committed, command, self._stamped(header))
+        return decide(self._committed, command, self._stamped(header, self._clock.now_ms()))
 
     def _require_serving(self) -> None:
         if self._closing or self.failed.done():
@@ -239,8 +275,8 @@ class Engine:
                 raise NotServing(self._refusing, retryable=True)
             self._retry_at = self._clock.monotonic() + self._limits.retry_full_s
 
-    def _stamped(self, header: Header) -> Header:
-        return replace(header, time_ms=max(self._clock.now_ms(), self._speculative.time_ms))
+    def _stamped(self, header: Header, now_ms: int) -> Header:
+        return replace(header, time_ms=max(now_ms, self._speculative.time_ms))
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -268,7 +304,7 @@ class Engine:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        _log.error("engine failed", error=str(error), exc_info=error)
+        _log.exception("engine failed", error=str(error))
         self._speculative = self._committed
         self._refusing = f"the control plane has failed: {error}"
         self._refuse_all(NotServing(self._refusing, retryable=True))
@@ -280,6 +316,7 @@ class Engine:
         """Decide what waits, a turn's worth at most. Whether more waits for which the batch has room."""
         decided, inbox, limits = self._decided, self._inbox, self._limits
         left = limits.turn_commands
+        now_ms = self._clock.now_ms()  # once a turn: one takes some milliseconds, and log time is more than a look
         while inbox and len(decided.payloads) < limits.batch_entries and decided.bytes < limits.batch_bytes:
             if left == 0:
                 decided.state = self._speculative
@@ -289,12 +326,23 @@ class Engine:
             if answer.done():
                 continue
             try:
-                outcome = decide(self._speculative, command, self._stamped(header))
+                outcome = decide(self._speculative, command, self._stamped(header, now_ms))
             except Exception as error:
                 # A bug in a rule: the command is refused, the state is untouched since deciding is pure.
-                _log.error("a command could not be decided", command=type(command).__name__, exc_info=error)
-                answer.set_exception(error)
+                _log.exception("a command could not be decided", command=type(command).__name__)
+                fault = InternalFault(type(command).__name__)
+                fault.__cause__ = error
+                answer.set_exception(fault)
                 continue
+            size = len(outcome.payload) if isinstance(outcome, Decision) else 0
+            if size > MAX_BATCH_BYTES:
+                what = f"{type(command).__name__} makes an entry of {size} bytes; {MAX_BATCH_BYTES} are the most"
+                decided.waiters.append((answer, Rejection(code="limit", message=what)))
+                continue
+            if decided.bytes + size > MAX_BATCH_BYTES:
+                # It goes into the next batch: deciding is pure, so it is as if it had not been looked at yet.
+                inbox.appendleft(_Waiting(command, header, answer))
+                break
             if isinstance(outcome, Decision) and outcome.payload:
                 decided.payloads.append(outcome.payload)
                 decided.bytes += len(outcome.payload)
@@ -366,7 +414,11 @@ class Engine:
         _resolve(decided.waiters)
         self._watchers.publish(decided.entries)
         for callback in self._subscribers:
-            callback(before, self._committed, decided.entries)
+            try:
+                callback(before, self._committed, decided.entries)
+            except Exception:
+                self.stumbles += 1
+                _log.exception("a part did not follow a commit", part=repr(callback))
         if self._readers:
             self._wake_readers()
         self._since_snapshot += sum(count(committed.entry) for committed in decided.entries)

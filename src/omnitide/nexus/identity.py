@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from omnitide.nexus.clock import Clock
+from omnitide.nexus.log_time import LogTime
 from omnitide.security import keyring as keyrings
 from omnitide.security.certificates import from_ms, load_certificates, renew_due
 from omnitide.security.fabric_key import key_source
@@ -22,11 +23,16 @@ from omnitide.telemetry import logs
 
 _log = logs.get(__name__)
 
-RENEWAL_CHECK_S: Final = 3600.0
+RENEWAL_CHECK_S: Final = 60.0
 
 
 def now_of(clock: Clock) -> dt.datetime:
     return from_ms(clock.now_ms())
+
+
+def signing_time(time: LogTime) -> dt.datetime:
+    """When a certificate that is made now begins: not tomorrow, however the wall clock jumps meanwhile."""
+    return from_ms(min(time.now_ms(), time.wall.now_ms()))
 
 
 def open_keyring(directory: Path, clock: Clock, environment: Mapping[str, str] = os.environ) -> Keyring:
@@ -69,11 +75,13 @@ class NexusIdentity:
         return server_material(self._credentials, self._keyring.authority.trust_bundle())
 
     async def keep_fresh(self) -> None:
-        """Renew at half-life, for as long as this runs."""
+        """Renew at half-life, and what is not valid yet, for as long as this runs."""
         while True:
             await asyncio.sleep(RENEWAL_CHECK_S)
             leaf = load_certificates(self._credentials.issued.chain_pem)[0]
-            if renew_due(leaf, now_of(self._clock)):
+            now = now_of(self._clock)
+            # One that begins in the future was made while the clock was ahead: nobody takes it now that it is not.
+            if renew_due(leaf, now) or now < leaf.not_valid_before_utc:
                 self._credentials = self._issue()
                 use_credentials(self._context, self._credentials)
                 _log.info("certificate renewed", not_after=self._credentials.issued.not_after.isoformat())

@@ -6,11 +6,11 @@ from typing import Final
 from omnitide.fabric.commands import Header, JoinNode
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.state import NodeFacts, TokenPurpose
+from omnitide.fabric.state import FabricState, NodeFacts, TokenPurpose
 from omnitide.model.names import suggest_name
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.engine import Engine
-from omnitide.nexus.identity import now_of
+from omnitide.nexus.identity import signing_time
 from omnitide.operations.runtime import NewToken
 from omnitide.security import tokens
 from omnitide.security.certificates import fingerprint, public_key_digest
@@ -27,6 +27,20 @@ NODE_ID_HEX: Final = 16
 
 def node_id_of(key_digest: str) -> str:
     return "n" + key_digest.rpartition(":")[2][:NODE_ID_HEX]
+
+
+def token_refusal(state: FabricState, shown: tokens.JoinToken, keys: Mapping[str, bytes]) -> Rejection | None:
+    """Why this text is no token of the fabric; None if it is one. Whether it may still be used is decided in the core.
+
+    A wrong secret and an unknown id are told in the same words.
+    """
+    known = state.tokens.get(shown.id)
+    try:
+        if known is not None and tokens.matches(shown, known.digest, keys):
+            return None
+    except tokens.UnknownDigest as error:
+        _log.error("a join token cannot be checked", token=shown.id, error=str(error))
+    return Rejection(code="forbidden", message="the join token is unknown", hint="omnitide token create")
 
 
 class Joining:
@@ -52,9 +66,9 @@ class Joining:
     ) -> JoinAnswer | Rejection:
         """Raises NotServing, MalformedToken."""
         shown = tokens.parse_join_token(token_text)
-        known = self._engine.committed().tokens.get(shown.id)
-        if known is None or not tokens.matches(shown, known.digest, self._keyring.token_keys):
-            return Rejection(code="forbidden", message="the join token is unknown", hint="omnitide token create")
+        refusal = token_refusal(self._engine.committed(), shown, self._keyring.token_keys)
+        if refusal is not None:
+            return refusal
         try:
             key_digest = public_key_digest(csr_public_key(csr_pem))
         except CsrRefused as refused:
@@ -71,7 +85,7 @@ class Joining:
         if isinstance(outcome, Rejection):
             return outcome
         _log.info("node joined", node=identifier, name=command.name, peer=peer)
-        issued = sign_node_csr(self._keyring.authority, csr_pem, identifier, now_of(self._clock))
+        issued = sign_node_csr(self._keyring.authority, csr_pem, identifier, signing_time(self._engine.time))
         return JoinAnswer(
             node_id=identifier,
             fabric_id=self._keyring.fabric_id,

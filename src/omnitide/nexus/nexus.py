@@ -5,8 +5,9 @@ in the simulation too.
 """
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Final, NamedTuple
 
 from omnitide import __version__
@@ -15,14 +16,20 @@ from omnitide.fabric.commands import Command, CreateFabric, Forget, Header
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import FabricState, TokenPurpose
+from omnitide.model.blobs import BlobError
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.engine import Engine, EngineLimits
 from omnitide.nexus.joining import Joining
 from omnitide.nexus.leases import Leases, LeaseTimes
 from omnitide.nexus.placer import Placer
+from omnitide.nexus.rollouts import Rollouts
+from omnitide.nexus.services import Services
 from omnitide.nexus.sessions import HostSample, Sessions, SessionSettings
+from omnitide.nexus.tunnel_reach import open_reach
 from omnitide.nexus.tunnels import Tunnels
+from omnitide.nexus.values import ClosedValues
 from omnitide.nexus.watching import Committed
+from omnitide.operations.blobs import users_of_blobs
 from omnitide.operations.runtime import (
     Check,
     HostUse,
@@ -32,11 +39,14 @@ from omnitide.operations.runtime import (
     NewToken,
     NodeLive,
     NotServing,
+    ReachFailed,
 )
+from omnitide.operations.tunnels import Purpose, Reached
 from omnitide.scheduler.explain import explain_instance
 from omnitide.scheduler.explanation import Explanation
 from omnitide.security.join_contract import JoinAnswer
 from omnitide.security.keyring import Keyring
+from omnitide.store.blobs import BlobStore
 from omnitide.store.protocol import EventLog
 from omnitide.telemetry import logs
 
@@ -74,20 +84,26 @@ class Nexus:
         clock: Clock,
         settings: Callable[[], Settings],
         random_id: Callable[[], str],
+        blobs: BlobStore | None,
+        values: ClosedValues | None,
     ) -> None:
+        self._blobs = blobs
+        self._values = values
         self.engine = engine
         self.keyring = keyring
-        self.clock = clock
+        self.clock = engine.time
+        """The log's time; what certificates and files go by is its `wall`."""
         self.settings = settings
         self.ports = Ports()
         self._random_id = random_id
-        self._started_ms = clock.now_ms()
-        self.leases = Leases(engine, clock, self._lease_times)
-        self.sessions = Sessions(engine, clock, self.leases, self._session_settings)
+        self._started_ms = self.clock.now_ms()
+        self.leases = Leases(engine, self.clock, self._lease_times)
+        self.sessions = Sessions(engine, self.clock, self.leases, self._session_settings)
         self.tunnels = Tunnels(self.sessions)
-        self.placer = Placer(engine, clock)
+        self.placer = Placer(engine, self.clock)
+        self.rollouts = Rollouts(engine, self.clock)
         self.joining = Joining(engine, keyring, clock, lambda: self.ports.node_endpoints)
-        self._janitor: asyncio.Task[None] | None = None
+        self.services = Services()
 
     @classmethod
     async def start(
@@ -99,6 +115,8 @@ class Nexus:
         *,
         random_id: Callable[[], str] = _random_id,
         limits: EngineLimits | None = None,
+        blobs: BlobStore | None = None,
+        values: ClosedValues | None = None,
     ) -> "Nexus":
         """Open the engine on the log and start every background part. Raises WrongFabric, and as `Engine.open`."""
         engine = await Engine.open(log, clock, limits or _engine_limits(settings()))
@@ -112,20 +130,19 @@ class Nexus:
         elif known != keyring.fabric_id:
             await engine.close()
             raise WrongFabric(f"the event log is of fabric {known}, the keyring of {keyring.fabric_id}")
-        nexus = cls(engine, keyring, clock, settings, random_id)
+        nexus = cls(engine, keyring, clock, settings, random_id, blobs, values)
         nexus.leases.start()
-        nexus.placer.start()
-        nexus._janitor = asyncio.get_running_loop().create_task(nexus._clean_up(), name="janitor")
+        nexus.services.begin("placer", nexus.placer.run)
+        nexus.services.begin("rollouts", nexus.rollouts.run)
+        nexus.services.begin("janitor", nexus._clean_up)
         return nexus
 
     async def close(self) -> None:
         """Orderly: sessions end, nothing more is decided. What nodes run goes on."""
-        if self._janitor is not None:
-            self._janitor.cancel()
-            await asyncio.gather(self._janitor, return_exceptions=True)
+        await self.services.end("janitor")
         await self.sessions.close()
         await self.leases.close()
-        await self.placer.close()
+        await self.services.end()
         await self.engine.close()
 
     def settings_changed(self) -> None:
@@ -161,6 +178,24 @@ class Nexus:
                 await self.engine.submit(command, Header(principal="system:janitor"))
             except NotServing as refusal:
                 _log.info("clean-up put off", reason=refusal.reason)
+            await self._clean_up_store()
+
+    async def _clean_up_store(self) -> None:
+        """Blobs that no spec names go when they are old, closed values when no secret names them."""
+        if self._values is not None:
+            await self._values.sweep(self.committed())
+        if self._blobs is None:
+            return
+        oldest = self.clock.wall.now_ms() - self.settings().limits.blob_keep_ms
+        try:
+            old = [blob for blob in await self._blobs.all() if blob.put_ms < oldest]
+            used = users_of_blobs(self.committed()) if old else {}
+            for blob in old:
+                if blob.digest not in used:
+                    _log.info("a blob that nothing names is removed", digest=blob.digest, bytes=blob.size)
+                    await self._blobs.remove(blob.digest)
+        except BlobError as error:
+            _log.warning("the blob store could not be cleaned up", error=str(error))
 
     # -- Runtime -----------------------------------------------------------------------------------------------------
 
@@ -191,6 +226,9 @@ class Nexus:
     def now_ms(self) -> int:
         return self.clock.now_ms()
 
+    def clock_ahead_ms(self) -> int:
+        return self.clock.ahead_ms()
+
     def started_ms(self) -> int:
         return self._started_ms
 
@@ -204,6 +242,8 @@ class Nexus:
             stalled_since_ms=session.stalled_since_ms,
             session_address=session.peer.address,
             use=_host_use(sample) if sample else None,
+            preparing=session.progress,
+            withheld=session.withheld,
         )
 
     def logs(
@@ -218,12 +258,21 @@ class Nexus:
             known.node, instance_id, follow=follow, tail_lines=tail_lines, since_ms=since_ms, after=after
         )
 
+    @contextlib.asynccontextmanager
+    async def reach(self, instance_id: str, purpose: Purpose) -> AsyncGenerator[Reached]:
+        known = self.engine.committed().instances.get(instance_id)
+        if known is None or not known.node:
+            raise ReachFailed(f"instance {instance_id} does not run", cause="not-running")
+        async with open_reach(self.tunnels, known.node, instance_id, purpose) as reached:
+            yield reached
+
     def readiness(self) -> list[Check]:
         refusing = self.engine.refusing
         failed = self.engine.failed.done()
         return [
             Check("engine", not failed, "the engine has failed" if failed else ""),
             Check("event-log", not refusing, refusing),
+            *self.services.checks(),
         ]
 
     def limits(self) -> Limits:
@@ -232,6 +281,7 @@ class Nexus:
             body_bytes=limits.max_body_bytes,
             spec_bytes=limits.max_spec_bytes,
             watcher_events=limits.watcher_buffer,
+            blob_bytes=limits.blob_bytes,
         )
 
     def endpoints(self) -> tuple[str, ...]:
@@ -250,6 +300,16 @@ class Nexus:
         self, token_text: str, csr_pem: str, facts: Mapping[str, object], peer: str
     ) -> JoinAnswer | Rejection:
         return await self.joining.join(token_text, csr_pem, facts, peer)
+
+    def blobs(self) -> BlobStore:
+        if self._blobs is None:
+            raise NotServing("this Nexus was started without a blob store", retryable=False)
+        return self._blobs
+
+    def values(self) -> ClosedValues:
+        if self._values is None:
+            raise NotServing("this Nexus was started without a place for secrets", retryable=False)
+        return self._values
 
     async def explain(self, instance_id: str, node_limit: int) -> Explanation:
         state = self.committed()

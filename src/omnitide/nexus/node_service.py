@@ -4,15 +4,20 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Generic, TypeVar, cast
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
 
 from omnitide.fabric.commands import Header, OfferKey
 from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.state import FabricState, Instance
+from omnitide.model.blobs import BlobError
+from omnitide.nexus.identity import signing_time
+from omnitide.nexus.provisioning import needed, needs_blob, on_node
 from omnitide.nexus.sessions import Peer, Sessions
 from omnitide.nexus.tunnels import Tunnels
-from omnitide.operations.runtime import NotServing
+from omnitide.operations.runtime import Blobs, NotServing, Values
 from omnitide.security.certificates import public_key_digest
 from omnitide.security.errors import SecurityError
 from omnitide.security.names import Role
@@ -26,13 +31,19 @@ from omnitide.wire.link import LinkClosed
 
 _log = logs.get(__name__)
 
-MAX_MESSAGE_BYTES: Final = 4 << 20
+MAX_SENT_BYTES: Final = 4 << 20
+"""The node protocol's messages to nodes have 1 MiB, or one spec, of 2 MiB at most."""
+MAX_RECEIVED_BYTES: Final = 8 << 20
+"""A hello tells of all that is on a node, in 6 MiB at most. Who sends it has shown its certificate."""
 MAX_SESSIONS: Final = 20_000
 """Control streams, those included that have not said hello yet."""
 MAX_TUNNELS: Final = 4_000
 """Streams for tunnels, those included that nobody waits for: each of them ends within seconds."""
-MAX_CALLS: Final = MAX_SESSIONS + MAX_TUNNELS + 1_000
-"""The rest are renewals. gRPC itself refuses what is above."""
+MAX_FETCHES: Final = 256
+"""Blobs on their way to nodes at once; a node comes again."""
+BLOB_PIECE_BYTES: Final = 64 << 10
+MAX_CALLS: Final = MAX_SESSIONS + MAX_TUNNELS + MAX_FETCHES + 1_000
+"""The rest are renewals and values. gRPC itself refuses what is above."""
 
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")
@@ -80,7 +91,12 @@ class NodeServicer(pb_grpc.NodeServiceServicer):
         authority: Authority,
         bundle: Callable[[], TrustBundle],
         now: Callable[[], dt.datetime],
+        blobs: Blobs,
+        values: Values,
     ) -> None:
+        self._blobs = blobs
+        self._values = values
+        self._fetches = 0
         self._sessions = sessions
         self._tunnels = tunnels
         self._authority = authority
@@ -97,7 +113,9 @@ class NodeServicer(pb_grpc.NodeServiceServicer):
             _log.warning("a peer was refused", peer=context.peer(), reason=refused.reason, detail=str(refused))
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(refused))
             raise
-        return Peer(node=identity.id, key_digest=identity.public_key_digest, address=context.peer())
+        # gRPC says `ipv4:10.0.0.2:50000`; people know it without the kind.
+        address = unquote(context.peer().partition(":")[2])
+        return Peer(node=identity.id, key_digest=identity.public_key_digest, address=address)
 
     async def Session(  # noqa: N802 # pyright: ignore[reportIncompatibleMethodOverride] writes, yields nothing
         self,
@@ -144,7 +162,9 @@ class NodeServicer(pb_grpc.NodeServiceServicer):
             outcome = await self._sessions.engine.submit(command, Header(principal=f"node:{peer.node}"))
             if isinstance(outcome, Rejection):
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, outcome.message)
-            issued = sign_node_csr(self._authority, request.csr_pem, peer.node, self._now())
+            issued = sign_node_csr(
+                self._authority, request.csr_pem, peer.node, signing_time(self._sessions.engine.time)
+            )
         except NotServing as refusal:
             await context.abort(grpc.StatusCode.UNAVAILABLE, refusal.reason)
             raise
@@ -152,6 +172,61 @@ class NodeServicer(pb_grpc.NodeServiceServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
             raise
         return pb.RenewResponse(certificate_pem=issued.chain_pem.encode(), trust_bundle_pem=self._bundle().pem)
+
+    async def FetchBlob(  # noqa: N802 # pyright: ignore[reportIncompatibleMethodOverride] writes, yields nothing
+        self, request: pb.FetchBlobRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> None:
+        """A blob, to a node that runs what needs it, in pieces; the node's reading holds back the disk's."""
+        await self._instance(context, request.instance, request.digest)
+        if self._fetches >= MAX_FETCHES:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_FETCHES} blobs are being fetched already")
+        self._fetches += 1
+        try:
+            blob = await self._blobs.find(request.digest)
+            if blob is None:
+                await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no blob {request.digest}")
+                raise AssertionError
+            await context.write(pb.BlobPiece(size=blob.size))
+            async for piece in self._blobs.read(request.digest, request.offset):
+                for start in range(0, len(piece), BLOB_PIECE_BYTES):
+                    await context.write(pb.BlobPiece(data=piece[start : start + BLOB_PIECE_BYTES]))
+        except BlobError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        finally:
+            self._fetches -= 1
+
+    async def FetchValues(  # noqa: N802 the protocol's name
+        self, request: pb.FetchValuesRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.FetchValuesResponse:
+        """The values that an instance of this node is started with, and no others. They are in no log."""
+        state, instance = await self._instance(context, request.instance)
+        answer = pb.FetchValuesResponse()
+        for provision in needed(state, instance):
+            try:
+                value = await self._values.open(provision)
+            except NotServing as refusal:
+                await context.abort(grpc.StatusCode.DATA_LOSS, refusal.reason)
+                raise
+            into = answer.secrets if provision.kind == "secret" else answer.configs
+            into.append(pb.Value(name=provision.name, version=provision.version, data=value.reveal()))
+        return answer
+
+    async def _instance(
+        self, context: "grpc.aio.ServicerContext[Any, Any]", identifier: str, digest: str = ""
+    ) -> tuple[FabricState, Instance]:
+        """An instance that the node at the other end is to run, and which needs the blob; ends the call otherwise."""
+        peer = await self._peer(context)
+        state = self._sessions.engine.committed()
+        node = state.nodes.get(peer.node)
+        instance = on_node(state, identifier, peer.node)
+        known = node is not None and peer.key_digest in (node.key_digest, node.next_key_digest)
+        if not known or instance is None or (digest and not needs_blob(state, instance, digest)):
+            _log.warning("a node asked for what is not for it", node=peer.node, instance=identifier[:100])
+            await context.abort(
+                grpc.StatusCode.PERMISSION_DENIED, "no instance that is to run on this node now is given that"
+            )
+            raise AssertionError
+        return state, instance
 
 
 async def _until_closed(work: "Any", closed: asyncio.Event) -> None:
@@ -184,8 +259,8 @@ def server_options(keepalive_ms: int, keepalive_timeout_ms: int) -> list[tuple[s
         ("grpc.http2.min_ping_interval_without_data_ms", 1000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
         ("grpc.http2.max_ping_strikes", 0),
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
+        ("grpc.max_send_message_length", MAX_SENT_BYTES),
         ("grpc.so_reuseport", 0),
     ]
 

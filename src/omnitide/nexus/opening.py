@@ -12,14 +12,18 @@ from omnitide.fabric.state import TokenPurpose
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.identity import open_keyring
 from omnitide.nexus.nexus import Nexus
+from omnitide.nexus.values import ClosedValues
 from omnitide.security.data_lock import lock_data
 from omnitide.security.private_files import ensure_private_directory
+from omnitide.store.blobs import BlobLimits, DirectoryBlobs
 from omnitide.store.protocol import LogCorrupt, LogError, LogLocked
 from omnitide.store.rocksdb import open_rocksdb_log
 
 LOCK_FILE: Final = "nexus.lock"
 KEYS: Final = "keys"
 LOG: Final = "log"
+BLOBS: Final = "blobs"
+SECRETS: Final = "secrets"
 
 
 class DataUnusable(Exception):
@@ -52,7 +56,14 @@ async def open_nexus(
             raise DataUnusable(error) from error
         try:
             try:
-                nexus = await Nexus.start(log, keyring, clock, settings)
+                nexus = await Nexus.start(
+                    log,
+                    keyring,
+                    clock,
+                    settings,
+                    blobs=DirectoryBlobs(data / BLOBS, lambda: _blob_limits(settings())),
+                    values=ClosedValues.at(data / SECRETS, keyring.secrets_key),
+                )
             except LogError as error:
                 raise DataUnusable(error) from error
             try:
@@ -61,6 +72,10 @@ async def open_nexus(
                 await nexus.close()
         finally:
             await log.close()
+
+
+def _blob_limits(settings: Settings) -> BlobLimits:
+    return BlobLimits(total=settings.limits.blob_bytes, blob=settings.limits.max_blob_bytes)
 
 
 async def issue_admin_token(nexus: Nexus) -> str:

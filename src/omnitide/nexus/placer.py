@@ -24,6 +24,8 @@ _log = logs.get(__name__)
 
 PRINCIPAL: Final = "system:placer"
 RETRY_S: Final = 0.5
+BROKEN_RETRY_S: Final = 30.0
+"""After a plan that met a fault of the software: the state may be another by then."""
 FRUITLESS_PAUSE_S: Final = 0.02
 """Least time between two plans when the last one could place nothing: what waits may wait in vain for long."""
 
@@ -37,7 +39,6 @@ class Placer:
         self._table = NodeTable(engine.committed())
         self._waiting = Waiting(engine.committed())
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._later: asyncio.TimerHandle | None = None
         self._fruitless = False
         self._look_s = 0.0
@@ -49,22 +50,26 @@ class Placer:
         self._table.refresh(self._engine.committed())
         return self._table
 
-    def start(self) -> None:
-        self._wake.set()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="placer")
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._wake_after(None)
-
     def _on_commit(self, before: FabricState, after: FabricState, _entries: list[Committed]) -> None:
         waits = after.pending and (after.pending is not before.pending or after.nodes is not before.nodes)
         # What is to leave its node may do so when there is room elsewhere, or when another of its agent runs.
-        leaves = after.draining and (after.nodes is not before.nodes or after.agents is not before.agents)
-        if waits or leaves:
+        # That one runs, or is ready, need not change its agent or job.
+        ran = after.instances is not before.instances or after.agents is not before.agents
+        leaves = after.draining and (ran or after.nodes is not before.nodes)
+        # What waits for others to run, or to be done, may have what it needs by now.
+        needs = self._waiting.needy and (ran or after.jobs is not before.jobs)
+        if waits or leaves or needs:
             self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Begins with a view of its own, whatever became of the one before."""
+        self._table = NodeTable(self._engine.committed())
+        self._waiting = Waiting(self._engine.committed())
+        self._wake.set()
+        try:
+            await self._run()
+        finally:
+            self._wake_after(None)
 
     async def _run(self) -> None:
         while True:
@@ -112,8 +117,8 @@ class Placer:
     async def _submit(self, command: PlaceInstances | MoveInstances) -> float:
         try:
             outcome = await self._engine.submit(command, Header(principal=PRINCIPAL))
-        except NotServing:
-            return RETRY_S
+        except NotServing as refusal:
+            return RETRY_S if refusal.retryable else BROKEN_RETRY_S
         if not isinstance(outcome, Decision):
             _log.error("a plan was refused", reason=outcome.message)
             return RETRY_S

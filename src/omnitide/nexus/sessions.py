@@ -15,9 +15,11 @@ from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import FabricState, NodeFacts, Phase
 from omnitide.nexus import translate
 from omnitide.nexus.clock import Clock
+from omnitide.nexus.desired import DesiredLoad, desired_messages
 from omnitide.nexus.engine import Engine
 from omnitide.nexus.kept import Kept, KeptSessions
 from omnitide.nexus.leases import Leases
+from omnitide.nexus.provisioning import nodes_using, versions
 from omnitide.nexus.routing import nodes_of
 from omnitide.nexus.watching import Committed
 from omnitide.operations.runtime import NotServing
@@ -32,12 +34,17 @@ PROTOCOL_MAX: Final = 1
 FEATURES: Final = ("logs",)
 
 HELLO_TIMEOUT_S: Final = 10.0
-ASSIGNMENTS_A_MESSAGE: Final = 200
 MAX_REPORTS: Final = 1000
 """Reports taken from one message; a longer message is a fault of the node's."""
 RETRY_S: Final = 0.25
+MAX_PROGRESS: Final = 2000
+"""Instances of a node whose preparation is told of."""
+MAX_PROGRESS_TEXT: Final = 200
 MAX_TUNNELS_WAITING: Final = 64
 """Tunnels asked for that could not be told to the node yet; it opens 32 at a time."""
+
+_Told = tuple[int, dict[str, int], dict[str, int]]
+"""Goal, and versions of secrets and configs."""
 
 NodeLink = Link[pb.NexusMessage, pb.NodeMessage]
 
@@ -93,8 +100,11 @@ class NodeSession:
         self._outbox = ""
         self._software = ""
         self._boot = ""
-        self._known: dict[str, int] = {}
-        """What the node has been told: instance -> goal."""
+        self._known: dict[str, _Told] = {}
+        """What the node has been told of each instance."""
+        self._load = DesiredLoad()
+        self.withheld: dict[str, str] = {}
+        """Why the node is not told of an instance that was placed on it."""
         self._dirty = asyncio.Event()
         self._ack = 0
         self._acked = 0
@@ -103,6 +113,8 @@ class NodeSession:
         self._beat = 0
         self._answered = 0
         self._settings_changed = False
+        self.progress: dict[str, str] = {}
+        """How far the node's preparations have come, by instance."""
 
     @property
     def memory(self) -> tuple[str, str]:
@@ -217,7 +229,7 @@ class NodeSession:
             log_id=settings.log_id,
             session=self.epoch,
             endpoints=[pb.Endpoint(address=address, leader=True) for address in settings.endpoints],
-            time_ms=self._sessions.clock.now_ms(),
+            time_ms=self._sessions.engine.time.wall.now_ms(),
             settings=self._settings_message(),
             acknowledged_sequence=self._acked,
         )
@@ -255,6 +267,8 @@ class NodeSession:
             elif body == "kept":
                 if message.kept.session == self.epoch:
                     self._sessions.kept.add(self.peer.node, Kept(self.epoch, self.peer.address))
+            elif body == "progress":
+                self._progressed(message.progress)
             elif body == "facts":
                 facts = self._facts(message.facts)
                 self._require(
@@ -295,6 +309,14 @@ class NodeSession:
         if isinstance(outcome, Rejection):
             raise LinkClosed(outcome.message)
         return outcome
+
+    def _progressed(self, progress: pb.Progress) -> None:
+        for instance in sorted(progress.texts):
+            text = progress.texts[instance]
+            if not text:
+                self.progress.pop(instance, None)
+            elif instance in self.progress or len(self.progress) < MAX_PROGRESS:
+                self.progress[instance] = text[:MAX_PROGRESS_TEXT]
 
     def _beat_answered(self, beat: pb.Beat) -> None:
         self._answered = max(self._answered, beat.number)
@@ -346,37 +368,23 @@ class NodeSession:
         if node is None:
             await self._refuse("removed", "this node has been removed from the fabric", permanent=True)
             raise LinkClosed("the node was removed")
+        self.withheld = self._load.fit(state, node)
         changed: list[str] = []
-        wanted: dict[str, int] = {}
+        wanted: dict[str, _Told] = {}
         for identifier in node.instances:
-            goal = translate.goal_of(state.instances[identifier])
-            if goal != pb.GOAL_UNSPECIFIED:
-                wanted[identifier] = goal
-                if self._known.get(identifier) != goal:
+            instance = state.instances[identifier]
+            goal = translate.goal_of(instance)
+            if goal != pb.GOAL_UNSPECIFIED and identifier not in self.withheld:
+                told = wanted[identifier] = (goal, *versions(state, instance))
+                if self._known.get(identifier) != told:
                     changed.append(identifier)
         removed = sorted(identifier for identifier in self._known if identifier not in wanted)
         changed.sort()
         if not full and not changed and not removed:
             return
         self._known = wanted
-        for start in range(0, max(1, len(changed)), ASSIGNMENTS_A_MESSAGE):
-            part = changed[start : start + ASSIGNMENTS_A_MESSAGE]
-            desired = self._desired(state, part)
-            if start == 0:
-                desired.full = full
-                desired.removed.extend(removed)
-            desired.more = full and start + ASSIGNMENTS_A_MESSAGE < len(changed)
+        for desired in desired_messages(state, changed, removed, full=full):
             await self._link.send(pb.NexusMessage(desired=desired))
-
-    def _desired(self, state: FabricState, identifiers: list[str]) -> pb.Desired:
-        desired = pb.Desired(revision=state.revision)
-        for identifier in identifiers:
-            instance = state.instances[identifier]
-            key = translate.spec_key(instance)
-            if key not in desired.specs:
-                desired.specs[key] = translate.spec_json(state, instance)
-            desired.assignments.append(translate.assignment_of(state, instance, translate.goal_of(instance)))
-        return desired
 
     async def _beats(self) -> None:
         """A beat proves the node, keepalive only the path: one that is not answered makes the node stalled."""
@@ -456,7 +464,7 @@ class Sessions:
         known = state.nodes.get(node)
         return {} if known is None else known.join_labels
 
-    def _on_commit(self, before: FabricState, _after: FabricState, entries: list[Committed]) -> None:
+    def _on_commit(self, before: FabricState, after: FabricState, entries: list[Committed]) -> None:
         if not self._live and not self.kept:
             return
         touched: dict[str, None] = {}
@@ -465,6 +473,10 @@ class Sessions:
                 if isinstance(event, ev.NodeRemoved):
                     self.kept.forget(event.node)
                 touched.update(dict.fromkeys(nodes_of(before, event)))
+                if isinstance(event, ev.SecretChanged | ev.SecretRemoved):
+                    touched.update(dict.fromkeys(nodes_using(after, "secret", event.namespace, event.name)))
+                elif isinstance(event, ev.ConfigChanged | ev.ConfigRemoved):
+                    touched.update(dict.fromkeys(nodes_using(after, "config", event.namespace, event.name)))
         for node in touched:
             session = self._live.get(node)
             if session is not None:

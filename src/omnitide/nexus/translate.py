@@ -14,6 +14,7 @@ from omnitide.fabric.state import (
     Phase,
     spec_of_instance,
 )
+from omnitide.nexus.provisioning import versions
 from omnitide.wire import node_pb2 as pb
 
 _PHASES = {
@@ -48,6 +49,7 @@ def facts_from(message: pb.Facts, *, software: str, boot_id: str, join_labels: d
                 healthy=driver.healthy,
                 detail=driver.detail[:MAX_TEXT],
                 enforces=tuple(sorted(set(driver.enforces)))[:16],
+                absent=driver.absent,
             )
             for driver in sorted(message.drivers, key=lambda fact: fact.name)[:32]
         ),
@@ -66,7 +68,7 @@ def exit_from(message: pb.Exit, attempt: int) -> ExitRecord:
         code=message.code if message.HasField("code") else None,
         signal=message.signal if message.HasField("signal") else None,
         reason=message.reason[:64],
-        message=message.message,
+        message=message.message[:MAX_TEXT],
         cause=message.cause[:64],
         out_of_memory=message.out_of_memory,
         permanent=message.permanent,
@@ -89,7 +91,8 @@ def report_from(message: pb.InstanceReport) -> InstanceReport | None:
         handle=message.handle[:MAX_TEXT],
         unenforced=tuple(message.unenforced)[:16],
         health=_HEALTH.get(message.health, Health.UNKNOWN),
-        outcome=message.outcome,
+        health_message=message.health_message[:MAX_TEXT],
+        outcome=message.outcome[:64],
     )
 
 
@@ -115,6 +118,7 @@ def assignment_of(state: FabricState, instance: Instance, goal: "pb.Goal.ValueTy
         workload = state.agents[instance.workload].name
     else:
         workload = state.jobs[instance.workload].name
+    secrets, configs = versions(state, instance)
     return pb.Assignment(
         instance=instance.id,
         name=instance.name,
@@ -130,4 +134,6 @@ def assignment_of(state: FabricState, instance: Instance, goal: "pb.Goal.ValueTy
         attempts_seen=instance.attempt,
         correlation=instance.correlation,
         stop_reason=instance.stop_reason,
+        secrets=secrets,
+        configs=configs,
     )

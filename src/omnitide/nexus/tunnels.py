@@ -1,12 +1,13 @@
 """Tunnels: one stream each, opened by a node because Nexus asked it to, read no faster than whoever asked reads it."""
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 
 from omnitide.nexus.sessions import Sessions, TunnelsFull
-from omnitide.operations.runtime import LogPiece, LogsUnavailable, NodeAway
+from omnitide.operations.runtime import LogPiece, LogsUnavailable, NodeAway, ReachFailed
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import Link, LinkClosed
 
@@ -60,43 +61,49 @@ class Tunnels:
         request = pb.LogsRequest(instance=instance, follow=follow, since_ms=since_ms, after=after)
         if tail_lines is not None:
             request.tail_lines = tail_lines
-        name = self._new_name()
-        async for frame in self._frames(node, name, pb.OpenTunnel(tunnel=name, logs=request)):
-            body = frame.WhichOneof("body")
-            if body == "log":
-                log = frame.log
-                if after and not log.position:
-                    raise LogsUnavailable("the node's software is too old to go on in the middle of its output")
-                stream = "stderr" if log.stream == "stderr" else "stdout"
-                yield LogPiece(log.at_ms, stream, log.attempt, log.data, log.position, log.gap)
-            elif body == "error":
-                busy = frame.error.reason == "busy"
-                raise LogsUnavailable(f"{frame.error.message or frame.error.reason}", busy=busy)
-            elif body == "end":
-                return
+        try:
+            async with self.connection(node, pb.OpenTunnel(logs=request)) as link:
+                while True:
+                    frame = await link.receive()
+                    body = frame.WhichOneof("body")
+                    if body == "log":
+                        log = frame.log
+                        if after and not log.position:
+                            raise LogsUnavailable("the node's software is too old to go on in the middle of its output")
+                        stream = "stderr" if log.stream == "stderr" else "stdout"
+                        yield LogPiece(log.at_ms, stream, log.attempt, log.data, log.position, log.gap)
+                    elif body == "error":
+                        busy = frame.error.reason == "busy"
+                        raise LogsUnavailable(f"{frame.error.message or frame.error.reason}", busy=busy)
+                    elif body == "end":
+                        return
+        except LinkClosed as closed:
+            raise LogsUnavailable(f"the stream from the node broke: {closed.reason}") from closed
+        except ReachFailed as failed:
+            raise LogsUnavailable(str(failed), busy=failed.cause == "busy") from failed
 
-    async def _frames(self, node: str, name: str, request: pb.OpenTunnel) -> AsyncIterator[pb.TunnelFrame]:
+    @contextlib.asynccontextmanager
+    async def connection(self, node: str, request: pb.OpenTunnel) -> AsyncGenerator[TunnelLink]:
+        """A tunnel for a purpose, once the node has opened it, until this is left. Raises NodeAway, ReachFailed."""
         session = self._sessions.get(node)
         if session is None:
             known = self._sessions.engine.committed().nodes.get(node)
             raise NodeAway(known.name if known else node, known.since_ms if known else 0)
         if len(self._waiting) >= MAX_TUNNELS:
-            raise LogsUnavailable(f"{MAX_TUNNELS} streams are open already", busy=True)
+            raise ReachFailed(f"{MAX_TUNNELS} streams are open already", cause="busy")
+        name = request.tunnel = self._new_name()
         waiting = self._waiting[name] = _Waiting(node)
         try:
             try:
                 session.open_tunnel(request)
             except TunnelsFull as full:
-                raise LogsUnavailable(str(full), busy=True) from full
+                raise ReachFailed(str(full), cause="busy") from full
             try:
                 link = await asyncio.wait_for(waiting.link, OPEN_TIMEOUT_S)
             except TimeoutError:
-                raise LogsUnavailable(f"the node did not answer within {OPEN_TIMEOUT_S:.0f} s") from None
-            while True:
-                try:
-                    yield await link.receive()
-                except LinkClosed as closed:
-                    raise LogsUnavailable(f"the stream from the node broke: {closed.reason}") from closed
+                message = f"the node did not answer within {OPEN_TIMEOUT_S:.0f} s"
+                raise ReachFailed(message, cause="silent") from None
+            yield link
         finally:
             session.withdraw_tunnel(name)
             waiting.done.set()

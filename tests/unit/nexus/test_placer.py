@@ -33,7 +33,7 @@ async def test_looks_that_end_in_a_wait_leave_one_timer_behind_them(monkeypatch:
 
     monkeypatch.setattr(loop, "call_later", counted)
     monkeypatch.setattr(placer, "_plan_once", look)
-    placer.start()
+    running = asyncio.ensure_future(placer.run())
     for wanted in range(1, 6):
         placer._wake.set()
         async with asyncio.timeout(20):
@@ -41,6 +41,7 @@ async def test_looks_that_end_in_a_wait_leave_one_timer_behind_them(monkeypatch:
                 await asyncio.sleep(0)
     assert len(timers) >= 4
     assert [timer.cancelled() for timer in timers].count(False) <= 1
-    await placer.close()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     assert all(timer.cancelled() for timer in timers)
     await engine.close()

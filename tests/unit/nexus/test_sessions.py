@@ -350,7 +350,7 @@ async def test_a_reader_of_a_node_with_too_many_waiting_is_told_so(stand: Stand)
     for number in range(MAX_TUNNELS_WAITING):
         session.open_tunnel(pb.OpenTunnel(tunnel=f"t{number}"))
     with pytest.raises(LogsUnavailable, match="streams wait"):
-        await anext(tunnels._frames("n1", "late", pb.OpenTunnel(tunnel="late")))
+        await anext(tunnels.logs("n1", "late", follow=False, tail_lines=None, since_ms=0, after=""))
 
 
 async def test_desired_state_comes_whole_and_then_by_what_changed(stand: Stand) -> None:
@@ -421,6 +421,64 @@ async def test_a_node_that_answers_no_beat_is_stalled_and_not_replaced(stand: St
 
     async with asyncio.timeout(DEADLINE_S):
         await answer()
+
+
+async def test_a_node_whose_supervisor_does_not_answer_stays_stalled(stand: Stand) -> None:
+    stand.beat_ms = 20
+    pipe, _ = await stand.live()
+    session = stand.sessions.get("n1")
+    assert session is not None
+    await stand.until(lambda: session.stalled_since_ms > 0)
+    for _ in range(5):
+        number = (await pipe.hear("beat")).beat.number
+        await pipe.say(pb.NodeMessage(beat=pb.Beat(number=number, keeper_alive=False)))
+        await stand.until(lambda number=number: session._answered >= number)
+        assert session.stalled_since_ms > 0
+    assert session.sample is not None
+    assert not session.sample.keeper_alive
+
+
+class TunnelPipe:
+    """What a node opens; both ends are the test's."""
+
+    def __init__(self, first: pb.TunnelFrame) -> None:
+        self.frames = [first]
+        self.sent: list[pb.TunnelFrame] = []
+        self.closed = asyncio.Event()
+
+    async def send(self, message: pb.TunnelFrame) -> None:
+        self.sent.append(message)
+
+    async def receive(self) -> pb.TunnelFrame:
+        if self.frames:
+            return self.frames.pop(0)
+        await self.closed.wait()
+        raise LinkClosed("closed")
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+async def test_only_the_node_that_was_asked_may_open_a_tunnel_whoever_knows_its_name(stand: Stand) -> None:
+    pipe, _ = await stand.live()
+    await pipe.hear("desired")
+    tunnels = Tunnels(stand.sessions)
+
+    async def ask() -> TunnelPipe:
+        async with tunnels.connection("n1", pb.OpenTunnel(logs=pb.LogsRequest(instance="x"))) as link:
+            assert isinstance(link, TunnelPipe)
+            return link
+
+    asking = asyncio.ensure_future(ask())
+    name = (await pipe.hear("open_tunnel")).open_tunnel.tunnel
+    strange = TunnelPipe(pb.TunnelFrame(tunnel=name))
+    await tunnels.accept(strange, "n2")
+    assert strange.sent[0].error.reason == "unknown-tunnel"
+    assert not asking.done()
+    right = TunnelPipe(pb.TunnelFrame(tunnel=name))
+    serving = asyncio.ensure_future(tunnels.accept(right, "n1"))
+    assert await asking is right
+    await serving
 
 
 async def test_a_broken_session_leads_to_unreachable_then_lost_then_replaced(stand: Stand) -> None:
