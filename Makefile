@@ -7,6 +7,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 ARGS ?=
 UP_ARGS ?=
+FORCE ?=
 
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
@@ -65,7 +66,8 @@ lock: $(DEV) ## pin the dependencies anew from pyproject.toml (ARGS=--upgrade ta
 	scripts/lock $(ARGS)
 
 .PHONY: clean
-clean: ## remove .venv and everything else that these commands made
+clean: ## remove .venv and everything else that these commands made; not while a fabric of it runs (FORCE=1: even then)
+	@test -n "$(FORCE)" || scripts/not-running
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -25,7 +25,7 @@ SUBSTITUTIONS = [
     (r"\basyncio\b", "time"),
     (r"\bAsync([A-Z]\w*)", r"\1"),
     (r"\b__a(enter|exit|iter)__\b", r"__\1__"),
-    (r"\ba(close|read|iter_lines)\b", r"\1"),
+    (r"\ba(close|read|iter_lines|iter_raw)\b", r"\1"),
     (r"\basynchronous\b", "synchronous"),
 ]
 HEADER = "# Made by scripts/unasync.py from `omnitide.sdk.asynchronous.{name}`; change that.\n"

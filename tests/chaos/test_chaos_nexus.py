@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from omnitide.sdk import Client
 from omnitide.sdk.errors import FabricError
 from support.fabric_processes import Fabric, alive, send, until
 
+PAUSE_S = 25.0
+"""Long enough for a node to be lost in, were it counted as the node's silence."""
 SMALL = Resources(cpu=1, memory=1 << 20)
 SLEEPER = AgentSpec(command=("sleep", "100000"), resources=SMALL)
 
@@ -61,6 +64,29 @@ def test_what_was_acknowledged_survives_a_killed_nexus(fabric: Fabric) -> None:
     assert {one.id: one.handle for one in fabric.running("steady", 4)} == pids
     assert client.get_fabric().revision >= acknowledged[-1][0]
     fabric.running("moved", client.get_agent("moved").replicas)
+
+
+def kinds_since(fabric: Fabric, revision: int, *kinds: str) -> list[str]:
+    found = [event.type for event in fabric.events(after=revision)]
+    return [kind for kind in found if any(wanted in kind for wanted in kinds)]
+
+
+def test_a_nexus_that_was_stopped_for_a_while_blames_no_node(fabric: Fabric) -> None:
+    """Its pings go unanswered while it stands still, and every session is broken when it goes on."""
+    client = fabric.client
+    client.deploy_agent("steady", SLEEPER, replicas=4)
+    before = {one.id: one.handle for one in fabric.running("steady", 4)}
+    revision = client.get_fabric().revision
+    nexus = fabric.nexus_pid()
+    os.kill(nexus, signal.SIGSTOP)
+    time.sleep(PAUSE_S)
+    os.kill(nexus, signal.SIGCONT)
+    for node in ("alpha", "beta"):
+        fabric.until_live(node)
+    until(lambda: len(kinds_since(fabric, revision, "node.connected")) >= 2, "both nodes have come back")
+    assert not kinds_since(fabric, revision, "node.unreachable", "node.lost")
+    assert fabric.nexus_pid() == nexus
+    assert {one.id: one.handle for one in fabric.running("steady", 4)} == before
 
 
 def test_nexus_comes_back_where_its_nodes_know_it(fabric: Fabric) -> None:

@@ -1,15 +1,19 @@
 """A node is killed whole, goes silent, or is cut off: unknown at once, then lost, then replaced; then it returns."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Generator
 
 import pytest
 
 from omnitide.model.objects import Instance
-from omnitide.model.spec import AgentSpec, Resources
+from omnitide.model.spec import AgentSpec, Constraint, Port, Resources
 from support.fabric_processes import Fabric, alive, send, until
 
 SMALL = Resources(cpu=10, memory=16 << 20)
@@ -138,6 +142,41 @@ def island(lone: Fabric) -> Generator[str]:
         lone.close()
         subprocess.run(["ip", "link", "del", here], check=False, capture_output=True)
         ip("netns", "del", name)
+
+
+@pytest.mark.root
+def test_a_node_that_nothing_can_reach_is_reached_through_its_own_connection(lone: Fabric, island: str) -> None:
+    """As behind a firewall or an address translation: who calls it is not answered, and exec and ports work."""
+    fabric = lone
+    del island
+    gate = ("INPUT", "!", "-i", "lo", "-p", "tcp", "--syn", "-j", "DROP")
+    try:
+        subprocess.run([*fabric.wrap["beta"], "iptables", "-A", *gate], check=True, capture_output=True, text=True)
+    except (subprocess.CalledProcessError, FileNotFoundError) as error:
+        pytest.skip(f"no firewall can be made here: {getattr(error, 'stderr', error)}")
+    serve = AgentSpec(
+        command=(sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "${PORT_HTTP}"),
+        ports={"http": Port()},
+        resources=SMALL,
+        constraints=(Constraint(label="node", values=("beta",)),),
+    )
+    fabric.client.deploy_agent("web", serve)
+    (web,) = fabric.running("web", 1)
+    said = fabric.cli("exec", "web", "--", "sh", "-c", "echo from inside; exit 7", code=7)
+    assert said.stdout == "from inside\n"
+    address = fabric.client.get_node("beta").session_address.rpartition(":")[0]
+    with pytest.raises(TimeoutError), socket.create_connection((address, web.ports["http"]), timeout=1):
+        pass
+    with fabric.beside("port-forward", "web", "http") as forward:
+        forward.until(lambda out: " -> web port http" in out, "it listens")
+        place = forward.out.split()[0]
+
+        def served() -> bool:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{place}/", timeout=5) as answer:
+                return answer.status == 200
+            return False
+
+        until(served, "the server answers")
 
 
 @pytest.mark.root

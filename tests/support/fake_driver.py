@@ -22,11 +22,13 @@ from omnitide.drivers.protocol import (
     Exit,
     Launch,
     LogChunk,
+    Progress,
     Run,
     RunKey,
     RunState,
     Usage,
 )
+from omnitide.drivers.streams import Exec, ExecEnded, ExecRequest
 
 ENDED = (RunState.EXITED, RunState.UNKNOWN)
 MAX_EVENTS = 10_000
@@ -115,6 +117,8 @@ class FakeRuntime:
         self.rng = rng
         self.faults = faults
         self.available = True
+        self.unwell: set[str] = set()
+        """Instances whose probes fail."""
         self.lacks: tuple[str, ...] = ()
         """What programs that `needs` it cannot be started without."""
         self.started: list[RunKey] = []
@@ -256,6 +260,31 @@ class FakeRuntime:
         return asyncio.get_running_loop().call_later(seconds, call)
 
 
+class FakeExec:
+    """A program that has ended by the time it is asked."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    async def receive(self) -> ExecEnded:
+        return ExecEnded(self._code)
+
+    async def write(self, data: bytes) -> None:
+        pass
+
+    async def end_input(self) -> None:
+        pass
+
+    async def resize(self, rows: int, columns: int) -> None:
+        pass
+
+    async def signal(self, number: int) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
 class FakeDriver:
     """A Driver over a FakeRuntime. Make one for each proxy; `close` ends its watches."""
 
@@ -298,6 +327,31 @@ class FakeDriver:
         if key not in self.runtime.live():
             raise DriverError(f"{key} does not run", cause="not-found", permanent=True)
         self.runtime.finish(key, Exit(code=None, signal=signal, reason="signal"))
+
+    async def prepare(self, launch: Launch, progress: Progress) -> None:
+        progress("looking")
+
+    async def status(self, key: RunKey) -> Run | None:
+        return next((run for run in await self.recover() if run.key == key), None)
+
+    async def address(self, key: RunKey) -> str:
+        return "127.0.0.1"
+
+    async def exec(self, key: RunKey, request: ExecRequest) -> Exec:
+        """Of all programs it knows `well` alone, which ends with 0 in instances that are."""
+        if request.command[0] != "well":
+            raise DriverError("programs of this runtime are not real", cause="unsupported", permanent=True)
+        await self._arrive()
+        if key not in self.runtime.live():
+            raise DriverError(f"{key} does not run", cause="not-running", permanent=False)
+        return FakeExec(1 if key.instance in self.runtime.unwell else 0)
+
+    async def archive(self, instance: str, path: str) -> AsyncIterator[bytes]:
+        raise DriverError("this runtime has no files", cause="unsupported", permanent=True)
+        yield b""
+
+    async def extract(self, instance: str, path: str, data: AsyncIterator[bytes]) -> None:
+        raise DriverError("this runtime has no files", cause="unsupported", permanent=True)
 
     async def recover(self) -> list[Run]:
         await self._arrive()

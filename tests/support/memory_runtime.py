@@ -1,9 +1,12 @@
 """A Nexus in memory for tests of the surfaces: the real core on a list of entries, honest nodes, faults on demand."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.support.honest import HonestNode, facts, first_fit, first_moves
 
@@ -11,7 +14,10 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric.decide import Decision, decide
 from omnitide.fabric.events import Entry
 from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.rules.rolling import next_due
 from omnitide.fabric.state import FabricState, TokenPurpose, empty_state, spec_of_instance
+from omnitide.nexus.joining import token_refusal
+from omnitide.nexus.values import ClosedValues
 from omnitide.operations.runtime import (
     Check,
     Limits,
@@ -21,14 +27,17 @@ from omnitide.operations.runtime import (
     NodeAway,
     NodeLive,
     NotServing,
+    ReachFailed,
     Trimmed,
     WatchLagged,
 )
+from omnitide.operations.tunnels import Purpose, Reached
 from omnitide.scheduler.explain import explain_instance
 from omnitide.scheduler.explanation import Explanation
 from omnitide.scheduler.table import NodeTable
 from omnitide.security import tokens
 from omnitide.security.join_contract import JoinAnswer
+from omnitide.store.blobs import BlobLimits, DirectoryBlobs
 
 START_MS = 1_700_000_000_000
 KEYS = {"k1": b"k" * 32}
@@ -73,6 +82,8 @@ class MemoryRuntime:
         self.first = 1
         """Oldest revision that is kept."""
         self.clock_ms = START_MS
+        self.ahead_ms = 0
+        """Of that to the machine's wall clock."""
         self.refusing: NotServing | None = None
         self.held: asyncio.Event | None = None
         """While set and not fired, submits wait here before they are decided: for races."""
@@ -101,6 +112,10 @@ class MemoryRuntime:
         self.stopped = asyncio.Event()
         self._ids = itertools.count(1)
         self._changed = asyncio.Event()
+        self.blob_limits = BlobLimits(total=1 << 30, blob=1 << 29)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._blobs: DirectoryBlobs | None = None
+        self._values: ClosedValues | None = None
         self.apply(cm.CreateFabric(fabric_id="home"))
 
     # -- what a test does --------------------------------------------------------------------------------------------
@@ -168,6 +183,11 @@ class MemoryRuntime:
                     self.apply(plan)
             if self.state.draining:
                 self.apply(first_moves(self.state))
+            if self.state.rolling:
+                dues = [next_due(self.state, self.state.agents[agent]) for agent in sorted(self.state.rolling)]
+                # Nobody waits here for what has just been started to have run for long enough.
+                self.clock_ms = max([self.clock_ms, *(due for due in dues if due is not None)])
+                self.apply(cm.AdvanceRollouts(agents=tuple(sorted(self.state.rolling))))
             for node in self.nodes.values():
                 if node.session:
                     self._work(node)
@@ -286,11 +306,20 @@ class MemoryRuntime:
     def now_ms(self) -> int:
         return self.clock_ms
 
+    def clock_ahead_ms(self) -> int:
+        return self.ahead_ms
+
     def started_ms(self) -> int:
         return START_MS
 
     def node_live(self, node_id: str) -> NodeLive | None:
         return self.live.get(node_id)
+
+    @contextlib.asynccontextmanager
+    async def reach(self, instance_id: str, purpose: Purpose) -> AsyncGenerator[Reached]:
+        """There are no real nodes here: tests/integration/node and tests/e2e reach into instances."""
+        raise ReachFailed("nothing can be reached into here", cause="unsupported")
+        yield  # a generator, as a runtime's is
 
     async def logs(
         self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
@@ -327,6 +356,22 @@ class MemoryRuntime:
                 await output.changed.wait()
         finally:
             self.log_streams -= 1
+
+    def blobs(self) -> DirectoryBlobs:
+        """In a folder that goes with this runtime."""
+        if self._blobs is None:
+            self._blobs = DirectoryBlobs(self._path() / "blobs", lambda: self.blob_limits)
+        return self._blobs
+
+    def values(self) -> ClosedValues:
+        if self._values is None:
+            self._values = ClosedValues.at(self._path() / "secrets", b"s" * 32)
+        return self._values
+
+    def _path(self) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="omnitide-test-")
+        return Path(self._folder.name)
 
     async def explain(self, instance_id: str, node_limit: int) -> Explanation:
         instance = self.state.instances[instance_id]
@@ -367,9 +412,9 @@ class MemoryRuntime:
         if self.join_outcome is not None:
             return self.join_outcome
         shown = tokens.parse_join_token(token_text)
-        known = self.state.tokens.get(shown.id)
-        if known is None or not tokens.matches(shown, known.digest, KEYS):
-            return Rejection(code="forbidden", message="the join token is unknown", hint="omnitide token create")
+        refusal = token_refusal(self.state, shown, KEYS)
+        if refusal is not None:
+            return refusal
         number = next(self._ids)
         command = cm.JoinNode(
             token=shown.id, node=f"n{number}", name=f"node-{number}", key_digest=csr_pem, facts=cm.NodeFacts()

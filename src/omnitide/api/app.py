@@ -8,17 +8,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from omnitide.api.blob_transfers import BlobTransfers
 from omnitide.api.documents import with_documents
 from omnitide.api.event_sockets import EventSockets, nothing_else
+from omnitide.api.file_streams import FileStreams
 from omnitide.api.log_streams import LogStreams
 from omnitide.api.rest import Desk, routes
+from omnitide.api.tunnel_sockets import TunnelSockets
 from omnitide.operations.failures import Failed, failed
-from omnitide.operations.operation import Stream
+from omnitide.operations.operation import Bulk, Stream
+from omnitide.operations.reaching import EXEC, FORWARD
 from omnitide.operations.registry import REGISTRY, Registry
 from omnitide.operations.runtime import Runtime
 
 _LOGS: Final = "instances.logs"
 _EVENTS: Final = "events.watch"
+_PUT: Final = "blobs.put"
+_GET: Final = "blobs.get"
 
 
 class UndeclaredSurface(Exception):
@@ -32,9 +38,16 @@ def make_app(runtime: Runtime, registry: Registry = REGISTRY) -> Starlette:
     streams = {one.name: one for one in whole if isinstance(one, Stream)}
     if set(streams) != {_LOGS, _EVENTS}:
         raise UndeclaredSurface(f"HTTP carries the streams {_LOGS} and {_EVENTS}; declared are {sorted(streams)}")
+    bulk = {one.name: one for one in whole if isinstance(one, Bulk)}
+    if set(bulk) != {_PUT, _GET}:
+        raise UndeclaredSurface(f"HTTP carries the transfers {_PUT} and {_GET}; declared are {sorted(bulk)}")
     carried: list[BaseRoute] = [
+        *BlobTransfers(bulk[_PUT], bulk[_GET], desk).routes(),
         LogStreams(streams[_LOGS], desk).route(),
         *EventSockets(streams[_EVENTS], desk).routes(),
+        *TunnelSockets(EXEC, desk).routes(),
+        *TunnelSockets(FORWARD, desk).routes(),
+        FileStreams(desk).route(),
         *routes(whole, desk),
         nothing_else(desk, streams[_EVENTS].path),
     ]

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from omnitide.api.answering import problem_response
 from omnitide.api.reading import read_request
-from omnitide.api.rest import Desk, recognised
+from omnitide.api.rest import Desk, peer_of, recognised
 from omnitide.fabric.authorize import authorize
 from omnitide.model.problem import Problem, problem
 from omnitide.operations.closing import closing
@@ -84,23 +84,14 @@ class EventSockets:
 
     async def _open(self, request: Request) -> tuple[str, WatchEventsRequest]:
         """Who watches what. Raises Failed."""
-        _check_origin(request)
-        peer = request.client.host if request.client is not None else "unknown"
-        principal = self._principal(request, peer)
+        check_origin(request)
+        principal = socket_principal(self._desk, request)
         question = await read_request(request, self._operation, 0)
         self._authorize(principal)
         if not isinstance(question.value, WatchEventsRequest):
             raise TypeError("the declaration of events.watch has another input")
         filter_of(question.value)  # refused while there is still an answer that says why
         return principal, question.value
-
-    def _principal(self, request: Request, peer: str) -> str:
-        offered = [one for one in request.scope.get("subprotocols", []) if one.startswith(TOKEN_SUBPROTOCOL)]
-        if offered and "authorization" not in request.headers:
-            principal = self._desk.authenticator.token(offered[0].removeprefix(TOKEN_SUBPROTOCOL), peer)
-        else:
-            principal = self._desk.authenticator.bearer(request.headers.get("authorization"), peer)
-        return recognised(request, principal)
 
     def _authorize(self, principal: str) -> None:
         runtime = self._desk.runtime
@@ -174,14 +165,24 @@ def nothing_else(desk: Desk, path: str) -> BaseRoute:
     return WebSocketRoute("/{path:path}", endpoint)
 
 
-def _check_origin(request: Request) -> None:
+def socket_principal(desk: Desk, request: Request) -> str:
+    """Who opens a WebSocket, by header or subprotocol. Raises Failed."""
+    offered = [one for one in request.scope.get("subprotocols", []) if one.startswith(TOKEN_SUBPROTOCOL)]
+    if offered and "authorization" not in request.headers:
+        principal = desk.authenticator.token(offered[0].removeprefix(TOKEN_SUBPROTOCOL), peer_of(request))
+    else:
+        principal = desk.authenticator.bearer(request.headers.get("authorization"), peer_of(request))
+    return recognised(request, principal)
+
+
+def check_origin(request: Request) -> None:
     """A page of another site must not ride on a token that its visitor's browser holds. Programs send no Origin."""
     origin = request.headers.get("origin")
     if origin is None:
         return
     parts = urlsplit(origin)
     if parts.scheme not in ("http", "https") or parts.netloc.lower() != request.headers.get("host", "").lower():
-        raise failed("forbidden", "event streams are opened by pages of this host or by programs only")
+        raise failed("forbidden", "WebSockets are opened by pages of this host or by programs only")
 
 
 async def _until_gone(socket: WebSocket) -> None:

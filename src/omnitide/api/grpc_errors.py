@@ -20,6 +20,8 @@ _STATUS: Final = {
     "expired": grpc.StatusCode.FAILED_PRECONDITION,
     "impossible": grpc.StatusCode.FAILED_PRECONDITION,
     "idempotency-mismatch": grpc.StatusCode.FAILED_PRECONDITION,
+    "not-running": grpc.StatusCode.FAILED_PRECONDITION,
+    "reach-failed": grpc.StatusCode.UNAVAILABLE,
     "precondition-failed": grpc.StatusCode.ABORTED,
     "stale": grpc.StatusCode.ABORTED,
     "lagged": grpc.StatusCode.ABORTED,
@@ -38,6 +40,7 @@ _BY_HTTP_STATUS: Final = {
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     500: grpc.StatusCode.INTERNAL,
     503: grpc.StatusCode.UNAVAILABLE,
+    507: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 
 

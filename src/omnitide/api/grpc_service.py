@@ -98,6 +98,7 @@ class FabricService:
         if declaration.name == "events.watch":
             serve = self._events(request_class)
         else:
+            assert isinstance(declaration, Stream), "bulk has no gRPC method"
             serve = self._stream(declaration, request_class, item_class)
         return grpc.unary_stream_rpc_method_handler(
             serve,

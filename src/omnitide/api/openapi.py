@@ -4,11 +4,12 @@ from typing import Final
 
 from omnitide.model.problem import KINDS, PROBLEM_MEDIA_TYPE, Problem
 from omnitide.model.schema import DIALECT, Schema, components
-from omnitide.operations.operation import AnyDeclaration, AnyOperation, Operation, Stream
+from omnitide.operations.operation import AnyBulk, AnyDeclaration, AnyOperation, Bulk, Operation, Stream
 from omnitide.operations.registry import Registry
 
 _REF: Final = "#/components/schemas/{name}"
 
+_BYTES: Final[Schema] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _SECURITY: Final[list[Schema]] = [{"token": []}]
 _COMMON_FAILURES: Final = ("malformed", "invalid", "internal", "busy")
 _AUTHENTICATED_FAILURES: Final = ("unauthenticated", "throttled", "forbidden")
@@ -97,6 +98,8 @@ def _operation(declaration: AnyDeclaration, body: Schema, output: Schema, shared
     if isinstance(declaration, Operation):
         described["x-omnitide-idempotent"] = declaration.idempotent
         described["x-omnitide-destructive"] = declaration.destructive
+    if isinstance(declaration, Bulk) and declaration.incoming:
+        described["requestBody"] = {"required": True, "content": _BYTES}
     if declaration.has_body:
         described["requestBody"] = _request_body(declaration, body)
     return described
@@ -175,6 +178,8 @@ def _responses(declaration: AnyDeclaration, output: Schema, shared: dict[str, Sc
     responses: Schema = {}
     if isinstance(declaration, Stream):
         responses |= _stream_responses(declaration, output)
+    elif isinstance(declaration, Bulk):
+        responses |= _bulk_responses(declaration, output)
     else:
         success: Schema = {
             "description": "Done." if declaration.writes else "What was asked for.",
@@ -205,6 +210,16 @@ def _stream_responses(declaration: AnyDeclaration, output: Schema) -> Schema:
     return {"200": {"description": "One item a line.", "headers": _HEADERS, "content": content}}
 
 
+def _bulk_responses(declaration: AnyBulk, output: Schema) -> Schema:
+    if declaration.incoming:
+        content: Schema = {"application/json": {"schema": output}}
+        return {"201": {"description": "Stored.", "headers": _HEADERS, "content": content}}
+    return {
+        "200": {"description": "The whole.", "content": _BYTES},
+        "206": {"description": "From the byte on that `Range` names.", "content": _BYTES},
+    }
+
+
 def _failures(declaration: AnyDeclaration) -> dict[str, list[str]]:
     """Codes by status."""
     codes: list[str] = [*_COMMON_FAILURES, *declaration.failures]
@@ -212,7 +227,9 @@ def _failures(declaration: AnyDeclaration) -> dict[str, list[str]]:
         codes += _AUTHENTICATED_FAILURES
     if declaration.has_body:
         codes += _BODY_FAILURES
-    if not declaration.has_body:
+    if isinstance(declaration, Bulk):
+        codes.append("timeout")
+    elif not declaration.has_body:
         codes.append("uri-too-long")
     if isinstance(declaration, Operation) and declaration.writes:
         codes += _WRITE_FAILURES

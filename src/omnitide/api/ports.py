@@ -1,37 +1,16 @@
 """Ports of Nexus: those that it was told, or took and takes again, as nodes and profiles know them; and why not."""
 
-import errno
 import json
-import os
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
-from omnitide.model.addresses import host_port
+from omnitide.config.ports import check_ports
 from omnitide.security.private_files import write_private
 
 T = TypeVar("T")
 
 PORTS_FILE: Final = "ports.json"
-
-
-class PortUnavailable(OSError):
-    """A port that is asked for by name cannot be had."""
-
-    def __init__(self, error: OSError, name: str, host: str, port: int) -> None:
-        address = host_port(host, port)
-        if error.errno == errno.EADDRINUSE:
-            why = f"{address} is taken{_holder(port)}."
-        else:
-            why = f"{address} cannot be listened on: {os.strerror(error.errno) if error.errno else error}."
-        text = f"{why} Another port: --{name}-port, or nexus.{name}_port in the settings; 0 takes a free one"
-        super().__init__(error.errno, text)
-        self.name = name
-        self.port = port
-
-    def __str__(self) -> str:
-        return str(self.strerror)
 
 
 class Ports:
@@ -45,12 +24,7 @@ class Ports:
 
     def check(self, **ports: int) -> None:
         """Whether those that were chosen can be had. Raises PortUnavailable."""
-        for name, port in ports.items():
-            if port:
-                try:
-                    _probe(self._host, port)
-                except OSError as error:
-                    raise PortUnavailable(error, name, self._host, port) from None
+        check_ports(self._host, **ports)
 
     async def listen(self, name: str, configured: int, start: Callable[[int], Awaitable[T]]) -> T:
         """What `start` makes of the port: the one configured; for 0 the one of last time, or if that is taken, any.
@@ -74,27 +48,6 @@ class Ports:
         """Raises OSError."""
         if ports != self._before:
             write_private(self._path, json.dumps(ports).encode())
-
-
-def _probe(host: str, port: int) -> None:
-    """Raises OSError."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As those who will listen: a connection of last time that lingers is no hindrance.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
-        probe.listen(1)
-
-
-def _holder(port: int) -> str:
-    """Who listens there, as far as this user may know."""
-    import psutil
-
-    try:
-        listening = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
-        pid = next(one.pid for one in listening if one.laddr and one.laddr.port == port and one.pid)
-        return f" by process {pid} ({psutil.Process(pid).name()})"
-    except (psutil.Error, OSError, StopIteration):
-        return ", by a process that this user may not see"
 
 
 def _read(path: Path) -> dict[str, int]:

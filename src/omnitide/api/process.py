@@ -154,6 +154,8 @@ class NexusProcess:
             nexus.keyring.authority,
             nexus.keyring.authority.trust_bundle,
             lambda: now_of(nexus.clock),
+            nexus.blobs(),
+            nexus.values(),
         )
         lease = self._settings.lease
         ports = OwnPorts(self._data, settings.listen)
@@ -180,9 +182,10 @@ class NexusProcess:
         api = await ports.listen(
             "api", settings.api_port, lambda port: ApiServer.start(app, settings.listen, port, identity.ssl_context)
         )
-        loop = asyncio.get_running_loop()
         collector = Collector(lambda: nexus.engine.committed().revision)
-        background = [loop.create_task(work) for work in (self._watcher.run(), identity.keep_fresh(), collector.run())]
+        nexus.services.begin("configuration", self._watcher.run)
+        nexus.services.begin("certificate", identity.keep_fresh)
+        nexus.services.begin("collector", collector.run)
         self._watcher.subscribe(lambda old, new: self._settings_changed(nexus, old, new))
         try:
             await self._first_start(nexus)
@@ -198,9 +201,7 @@ class NexusProcess:
             return await self._until_stopped(nexus)
         finally:
             (self._data / READY_FILE).unlink(missing_ok=True)
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await nexus.services.end("configuration", "certificate", "collector")
             await api.close()
             await grpc_server.close()
             await nexus.sessions.close()

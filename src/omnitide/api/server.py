@@ -27,8 +27,8 @@ FAREWELL_OF_TLS_S: Final = 5.0
 KEEP_ALIVE_S: Final = 30
 """For the next request after an answer."""
 PING_S: Final = 20.0
-MAX_SOCKET_MESSAGE: Final = 16 << 10
-"""Watchers have nothing to say."""
+MAX_SOCKET_MESSAGE: Final = 66 << 10
+"""A chunk of data for an instance. Watchers have nothing to say."""
 MAX_HEADERS: Final = 32 << 10
 STUCK_MS: Final = 30_000
 """A connection that takes nothing of what was sent to it for so long is cut by the kernel (Linux)."""

@@ -28,6 +28,8 @@ class Exit(IntEnum):
     """`run`: the fabric, not the task, failed."""
     INTERRUPTED = 130
     """Ctrl-C."""
+    PIPE_CLOSED = 141
+    """`run`: whoever read the task's output has gone, and the task was cancelled: 128 + SIGPIPE."""
 
 
 def code_of(error: "FabricError") -> Exit:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import cleandoc
 from typing import Any, cast
 
 import typer
@@ -17,7 +18,7 @@ from omnitide.cli.globals import Globals, add_globals
 
 _EPILOG = (
     "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable, 6 unauthorized, 7 timeout, "
-    "8 rollout failed."
+    "8 rollout failed. A TIME has a unit: 500ms, 10s, 5m, 1h."
 )
 
 
@@ -53,7 +54,17 @@ def load(name: str) -> Any:
     command.rich_help_panel = entry.panel
     add_globals(command)
     add_examples(command, name)
+    _flow(command)
     return command
+
+
+def _flow(command: Any) -> None:
+    """Let paragraphs of a help fill the width there is, which Typer does only to the first. `Any`: as of `load`."""
+    if command.help:
+        paragraphs = cleandoc(command.help).split("\n\n")
+        command.help = "\n\n".join(text.replace("\n", " ") for text in paragraphs)
+    for below in getattr(command, "commands", {}).values():
+        _flow(below)
 
 
 def make_root() -> Any:

@@ -126,6 +126,12 @@ class Session:
         write(value, self.output)
 
 
+def agreed(question: str) -> None:
+    """Raises Failure for a no, Abort for Ctrl-C."""
+    if not typer.confirm(question, err=True):
+        raise Failure("not agreed to: nothing was changed", "--yes does not ask")
+
+
 def session_of(context: typer.Context) -> Session:
     state = context.find_object(Globals)
     assert state is not None, "every command is run below the root"

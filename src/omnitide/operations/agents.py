@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import PERMISSIONS, Permission
-from omnitide.fabric.state import Agent, FabricState, find_agent, scoped
+from omnitide.fabric.state import Agent, FabricState, Version, find_agent, scoped
 from omnitide.model import objects as ob
 from omnitide.model.checks import spec_faults
 from omnitide.model.explanations import AgentExplanation
@@ -20,10 +20,10 @@ from omnitide.operations.failures import failed, invalid
 from omnitide.operations.inputs import NamespaceFilter, NamespaceName, NodeRows, PageRequest, Request
 from omnitide.operations.named import answer_of, page_by_name
 from omnitide.operations.operation import Answer, Context, Operation
-from omnitide.operations.planning import plan_of
+from omnitide.operations.planning import differences, plan_of
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.silence import Hidden
-from omnitide.operations.views.workloads import show_agent, show_agent_summary, show_version
+from omnitide.operations.views.workloads import show_agent, show_agent_summary, show_rollout, show_version
 
 AgentName = Annotated[str, Meta(pattern=NAME_PATTERN, description="Name of the agent.")]
 
@@ -58,6 +58,22 @@ class ScaleAgentRequest(AgentRequest, frozen=True, kw_only=True):
 
 
 class RestartAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class RollBackAgentRequest(AgentRequest, frozen=True, kw_only=True):
+    version: Annotated[Annotated[int, Meta(ge=0)], Meta(description="0: the newest earlier one with another spec.")] = 0
+
+
+class PauseRolloutRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class ResumeRolloutRequest(AgentRequest, frozen=True, kw_only=True):
+    pass
+
+
+class GetRolloutRequest(AgentRequest, frozen=True, kw_only=True):
     pass
 
 
@@ -158,7 +174,8 @@ async def _scale(runtime: Runtime, context: Context, asked: ScaleAgentRequest) -
 
 
 def _changes(
-    command: type[cm.RestartAgent | cm.StopAgent | cm.StartAgent | cm.DeleteAgent], done: str
+    command: type[cm.RestartAgent | cm.PauseRollout | cm.ResumeRollout | cm.StopAgent | cm.StartAgent | cm.DeleteAgent],
+    done: str,
 ) -> Callable[[Runtime, Context, AgentRequest], Awaitable[Answer[ob.AgentChanged]]]:
     """The handler of a change that needs to know no more than which agent."""
 
@@ -169,13 +186,36 @@ def _changes(
     return handle
 
 
+async def _roll_back(runtime: Runtime, context: Context, asked: RollBackAgentRequest) -> Answer[ob.AgentChanged]:
+    before = find_agent(runtime.committed(), asked.namespace, asked.name)
+    command = cm.RollBackAgent(
+        namespace=asked.namespace, name=asked.name, version=asked.version, if_match=context.if_match
+    )
+    made = await change(runtime, context, command, namespace=asked.namespace)
+    agent = made.state.agents.get(str(made.result.get("agent", "")))
+    plan = None
+    if agent is not None and not made.replayed:
+        plan = plan_of(before, agent, "rolled-back", None)
+    return _answer(runtime, made, "rolled-back", plan)
+
+
+async def _rollout(runtime: Runtime, _: Context, asked: GetRolloutRequest) -> Answer[ob.RolloutStatus]:
+    state = runtime.committed()
+    agent = require_agent(state, asked.namespace, asked.name)
+    return Answer(show_rollout(state, agent, max(runtime.now_ms(), state.time_ms)), state.revision)
+
+
 async def _versions(runtime: Runtime, _: Context, asked: ListAgentVersionsRequest) -> Answer[ob.AgentVersionList]:
     state = runtime.committed()
     agent = require_agent(state, asked.namespace, asked.name)
-    items = tuple(
-        show_version(agent.versions[number], agent.version) for number in sorted(agent.versions, reverse=True)
-    )
-    return Answer(ob.AgentVersionList(items=items, revision=state.revision), state.revision, etag=agent.revision)
+    items: list[ob.AgentVersion] = []
+    before: Version | None = None
+    for number in sorted(agent.versions):
+        version = agent.versions[number]
+        changes = tuple(differences(before.spec, version.spec)) if before is not None else ()
+        items.insert(0, show_version(version, agent.version, changes))
+        before = version
+    return Answer(ob.AgentVersionList(items=tuple(items), revision=state.revision), state.revision, etag=agent.revision)
 
 
 async def _explain(runtime: Runtime, _: Context, asked: ExplainAgentRequest) -> Answer[AgentExplanation]:
@@ -256,6 +296,67 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         handler=_changes(cm.RestartAgent, "restarted"),
         writes=True,
         idempotent=False,
+        destructive=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.rollback",
+        rpc="RollBackAgent",
+        summary="Give an agent the spec of an earlier version again, as a new version.",
+        description="It rolls out like any other. A dry run answers with the plan.",
+        method="POST",
+        path=_AGENT + "/rollback",
+        input=RollBackAgentRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.RollBackAgent],
+        failures=(*_FAILURES, "impossible"),
+        handler=_roll_back,
+        writes=True,
+        idempotent=False,
+        destructive=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.rollout",
+        rpc="GetRollout",
+        summary="Show how far an agent's newest version has come, with one verdict.",
+        method="GET",
+        path=_AGENT + "/rollout",
+        input=GetRolloutRequest,
+        output=ob.RolloutStatus,
+        permission=Permission("read", "agent", namespaced=True),
+        failures=("not-found",),
+        handler=_rollout,
+    ),
+    Operation(
+        name="agents.pause",
+        rpc="PauseRollout",
+        summary="Keep a rollout from going on.",
+        method="POST",
+        path=_AGENT + "/rollout/pause",
+        input=PauseRolloutRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.PauseRollout],
+        failures=_FAILURES,
+        handler=_changes(cm.PauseRollout, "paused"),
+        writes=True,
+        dry_run=True,
+        conditional=True,
+    ),
+    Operation(
+        name="agents.resume",
+        rpc="ResumeRollout",
+        summary="Let a paused rollout go on.",
+        method="POST",
+        path=_AGENT + "/rollout/resume",
+        input=ResumeRolloutRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.ResumeRollout],
+        failures=_FAILURES,
+        handler=_changes(cm.ResumeRollout, "resumed"),
+        writes=True,
         destructive=True,
         dry_run=True,
         conditional=True,

@@ -15,6 +15,7 @@ from omnitide.operations.views.silence import SILENT
 from omnitide.operations.views.workloads import LONG_PENDING_MS
 
 MAX_CONCERNS: Final = 20
+CLOCK_OFF_MS: Final = 60_000
 LOOP: Final = 2
 """Ends, on a node or of generations before, from which a replica that ended not long ago is taken to loop."""
 EXAMINED_SLOTS: Final = 256
@@ -28,11 +29,38 @@ _AT_ONCE: Final = 1000
 async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[inv.Concern, ...]:
     """The most pressing."""
     found = [
+        *_of_services(runtime),
+        *_of_clock(runtime.clock_ahead_ms()),
         *_of_nodes(runtime, state, now_ms),
         *[concern async for concern in _of_agents(state, now_ms)],
         *_of_waiting(state, now_ms),
     ]
     return tuple(found[:MAX_CONCERNS])
+
+
+# -- Nexus -------------------------------------------------------------------------------------------------------------
+
+
+def _of_services(runtime: Runtime) -> Iterator[inv.Concern]:
+    for check in runtime.readiness():
+        if not check.ok:
+            yield inv.Concern(subject=f"Nexus: {check.name}", text=check.detail, hint="Nexus's log has the details")
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
+
+
+def _of_clock(ahead_ms: int) -> Iterator[inv.Concern]:
+    if abs(ahead_ms) < CLOCK_OFF_MS:
+        return
+    apart = format_duration(abs(ahead_ms) // 60_000 * 60_000)
+    if ahead_ms > 0:
+        text = f"Nexus's clock is {apart} behind the log: times go on from the log's"
+        hint = "set the clock of Nexus's machine right; the log then waits for it, a little slower than real time"
+    else:
+        text = f"Nexus's clock has jumped {apart} ahead of the log, which follows if that lasts"
+        hint = "set the clock of Nexus's machine right, if it is wrong"
+    yield inv.Concern(subject="clock", text=text, hint=hint)
 
 
 # -- nodes -------------------------------------------------------------------------------------------------------------
@@ -49,8 +77,13 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
         elif live is not None and live.stalled_since_ms:
             text = "connected, but its beats are not answered"
             yield inv.Concern(subject=f"node {name}", text=text, since_ms=live.stalled_since_ms, hint=hint)
+        if live is not None and live.withheld:
+            why = live.withheld[min(live.withheld)]
+            yield inv.Concern(
+                subject=f"node {name}", text=f"not told of {len(live.withheld)} instances: {why}", hint=hint
+            )
         for driver in node.facts.drivers:
-            if not driver.healthy:
+            if not driver.healthy and not driver.absent:
                 text = f"the driver {driver.name} does not work: {driver.detail or 'no detail given'}"
                 yield inv.Concern(subject=f"node {name}", text=text, hint=hint)
 
@@ -104,9 +137,10 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
 
 
 def _ends(instance: Instance, slot: Slot) -> int:
-    """Attempts of an instance that ended, and those of the generation before, if that failed too."""
+    """Attempts of an instance that ended by themselves, and those of the generation before, if that failed too."""
     if instance.exit is not None:
-        return slot.failures + max(0, instance.attempt if instance.phase is Phase.WAITING else instance.attempt - 1)
+        ended = instance.attempt if instance.phase is Phase.WAITING else instance.attempt - 1
+        return slot.failures + max(0, ended - instance.asked_ends)
     before = slot.last_exit.attempt if slot.failures and slot.last_exit is not None else 0
     return max(slot.failures, slot.failures - 1 + before)
 

@@ -48,6 +48,7 @@ async def explain_instance(
     return ex.InstanceExplanation(
         instance=shown,
         text=_text(shown, instance, placement, now_ms)
+        + _prepares(runtime, shown)
         + _no_more(state, instance)
         + (_leaving(state, instance, shown.node, placement) if leaves else ""),
         placement=placement,
@@ -120,7 +121,7 @@ def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, 
 
 def _loops(state: FabricState, shown: ob.Instance, instance: Instance, now_ms: int) -> bool:
     """Whether it ended by itself not long ago, as often as it takes to be no accident, and may do so again."""
-    again = shown.failures + (shown.attempt - 1 if shown.exit is not None else 0)
+    again = shown.failures + (max(0, shown.attempt - 1 - instance.asked_ends) if shown.exit is not None else 0)
     reset_after = spec_of_instance(state, instance).restart.reset_after
     return again >= _LOOP and now_ms - instance.started_ms < reset_after
 
@@ -133,7 +134,7 @@ def _leaving(state: FabricState, instance: Instance, node: str, placement: ex.Pl
         return began
     if placement.verdict != "fits-now":
         return f"{began} as it fits nowhere else: {placement.text.removesuffix('.')}"
-    if instance.status is InstanceStatus.RUNNING and to_spare(agent) <= 0:
+    if instance.status is InstanceStatus.RUNNING and to_spare(state, agent, state.time_ms) <= 0:
         unavailable = agent.spec.update.max_unavailable
         return (
             f"{began} until more of {agent.name} runs: {agent.counts.running} of {agent.replicas} do, "
@@ -210,6 +211,13 @@ async def _last_output(runtime: Runtime, instance: str) -> tuple[tuple[str, ...]
     return tuple(lines[-LAST_LINES:]), "" if lines else "it wrote nothing"
 
 
+def _prepares(runtime: Runtime, shown: ob.Instance) -> str:
+    """What its node is doing so that it can start, if that takes long."""
+    live = runtime.node_live(shown.node_id) if shown.status in ("placed", "starting") else None
+    text = live.withheld.get(shown.id) or live.preparing.get(shown.id, "") if live is not None else ""
+    return f": {text}" if text else ""
+
+
 def _text(shown: ob.Instance, instance: Instance, placement: ex.PlacementVerdict | None, now_ms: int) -> str:
     since = format_duration(max(0, now_ms - shown.since_ms))
     where = f" on {shown.node}" if shown.node else ""
@@ -236,7 +244,7 @@ def _text(shown: ob.Instance, instance: Instance, placement: ex.PlacementVerdict
     if shown.status == "starting":
         return f"starting{where} for {since}, attempt {shown.attempt}{before}"
     if shown.status == "running":
-        return _running_text(shown, since, where, before)
+        return _running_text(shown, instance, since, where, before)
     if shown.status == "stopping":
         return f"being stopped{where} for {since} ({shown.stop_reason})"
     if instance.status is InstanceStatus.LOST:
@@ -256,12 +264,14 @@ def _back_off_text(shown: ob.Instance, placement: ex.PlacementVerdict | None, no
     return f"{text}. {rest}" if rest else text
 
 
-def _running_text(shown: ob.Instance, since: str, where: str, before: str) -> str:
+def _running_text(shown: ob.Instance, instance: Instance, since: str, where: str, before: str) -> str:
     text = f"runs{where} for {since}, attempt {shown.attempt}"
     if shown.health == "unhealthy":
-        text += ", unhealthy"
+        text += f", unhealthy: {shown.health_message}" if shown.health_message else ", unhealthy"
     if shown.exit is not None:
         text += f"; attempt {shown.exit.attempt} ended with {shown.exit.text}"
+    if instance.superseded:
+        text += ", until the next generation of its slot is available"
     if shown.unenforced:
         text += f"; the node cannot enforce its limits of {', '.join(shown.unenforced)}"
     return text + before

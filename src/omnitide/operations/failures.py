@@ -5,9 +5,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from omnitide.fabric.rejection import Rejection
+from omnitide.model.blobs import BlobError
 from omnitide.model.faults import Fault, field_of, pointer_of
 from omnitide.model.problem import FieldFault, Problem, problem
-from omnitide.operations.runtime import LogsUnavailable, NodeAway, NotServing, StreamEnded, Trimmed, WatchLagged
+from omnitide.operations.runtime import (
+    InternalFault,
+    LogsUnavailable,
+    NodeAway,
+    NotServing,
+    StreamEnded,
+    Trimmed,
+    WatchLagged,
+)
+
+_BLOB_CODES: Final = {
+    "not-found": "not-found",
+    "malformed": "malformed",
+    "mismatch": "digest-mismatch",
+    "quota": "storage-full",
+    "disk-full": "storage-full",
+    "too-large": "too-large",
+    "trouble": "not-serving",
+}
 
 
 class Failed(Exception):
@@ -50,6 +69,8 @@ def from_exception(error: Exception) -> Failed | None:
     """The problem for what a runtime raises; None for what it should not."""
     if isinstance(error, Failed):
         return error
+    if isinstance(error, InternalFault):
+        return Failed(problem("internal", error.reason, hint="Nexus's log has the details"))
     if isinstance(error, NotServing):
         hint = "reads go on; try again when it has been put right" if error.retryable else ""
         retry = 1 if error.retryable else 0
@@ -67,6 +88,8 @@ def from_exception(error: Exception) -> Failed | None:
         heard = f"since {_utc(error.since_ms)}" if error.since_ms else "yet"
         detail = f"node {error.node} cannot be asked: nothing has been heard of it {heard}"
         return Failed(problem("node-away", detail, subject=f"node {error.node}", since_ms=error.since_ms))
+    if isinstance(error, BlobError):
+        return Failed(problem(_BLOB_CODES[error.code], str(error)))
     if isinstance(error, LogsUnavailable):
         return Failed(problem("busy" if error.busy else "logs-unavailable", error.reason))
     return None

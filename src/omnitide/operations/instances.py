@@ -64,6 +64,14 @@ class RestartInstanceRequest(Request, frozen=True, kw_only=True):
     instance: InstanceId
 
 
+class MigrateInstanceRequest(Request, frozen=True, kw_only=True):
+    instance: InstanceId
+    node: Annotated[Filter, Meta(description="Name or id; empty: any other that can take it.")] = ""
+    leave_volumes: Annotated[bool, Meta(description="Even if it leaves volumes behind that are to stay with it.")] = (
+        False
+    )
+
+
 class ExplainInstanceRequest(Request, frozen=True, kw_only=True):
     instance: InstanceId
     nodes: NodeRows = 0
@@ -225,6 +233,28 @@ async def _restart(runtime: Runtime, context: Context, asked: RestartInstanceReq
     )
 
 
+async def _migrate(runtime: Runtime, context: Context, asked: MigrateInstanceRequest) -> Answer[ob.InstanceMigrated]:
+    namespace = _require(runtime.committed(), asked.instance).namespace
+    command = cm.MigrateInstance(instance=asked.instance, node=asked.node, leave_volumes=asked.leave_volumes)
+    made = await change(runtime, context, command, namespace=namespace)
+    old = made.state.instances.get(asked.instance)
+    new = made.state.instances.get(str(made.result.get("following", "")))
+    node = made.state.nodes.get(str(made.result.get("node", "")))
+    return Answer(
+        ob.InstanceMigrated(
+            instance=show_instance(made.state, old) if old is not None else None,
+            following=show_instance(made.state, new) if new is not None else None,
+            node=node.name if node is not None else "",
+            change="migrating" if made.changed else "unchanged",
+            revision=made.revision,
+            dry_run=made.dry_run,
+            replayed=made.replayed,
+        ),
+        made.revision,
+        replayed=made.replayed,
+    )
+
+
 async def _explain(runtime: Runtime, _: Context, asked: ExplainInstanceRequest) -> Answer[InstanceExplanation]:
     state = runtime.committed()
     instance = _require(state, asked.instance)
@@ -291,6 +321,21 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
         permission=PERMISSIONS[cm.RestartInstance],
         failures=("not-found", "conflict"),
         handler=_restart,
+        writes=True,
+        destructive=True,
+        dry_run=True,
+    ),
+    Operation(
+        name="instances.migrate",
+        rpc="MigrateInstance",
+        summary="Start the next generation of a replica on another node, and stop it once that is available.",
+        method="POST",
+        path="/v1/instances/{instance}/migrate",
+        input=MigrateInstanceRequest,
+        output=ob.InstanceMigrated,
+        permission=PERMISSIONS[cm.MigrateInstance],
+        failures=("not-found", "conflict", "impossible"),
+        handler=_migrate,
         writes=True,
         destructive=True,
         dry_run=True,

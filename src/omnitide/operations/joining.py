@@ -29,9 +29,8 @@ class GetCaRequest(Request, frozen=True, kw_only=True):
 
 async def _ca(runtime: Runtime, _: Context, __: GetCaRequest) -> Answer[CaAnswer]:
     state = runtime.committed()
-    answer = CaAnswer(
-        trust_bundle_pem=runtime.ca_bundle_pem(), fabric_id=state.fabric_id, server_time_ms=runtime.now_ms()
-    )
+    wall_ms = runtime.now_ms() - runtime.clock_ahead_ms()
+    answer = CaAnswer(trust_bundle_pem=runtime.ca_bundle_pem(), fabric_id=state.fabric_id, server_time_ms=wall_ms)
     return Answer(answer, state.revision)
 
 

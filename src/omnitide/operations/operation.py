@@ -137,7 +137,20 @@ class Stream(Declaration[In, Out]):
     handler: Callable[[Runtime, Context, In], AsyncIterator[Out]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bulk(Declaration[In, Out]):
+    """Bytes of any number, in or out, by a surface of its own. Going in, the output is what is said of them."""
+
+    incoming: bool = False
+
+    @property
+    def has_body(self) -> bool:
+        """No fields come in the body: it is the bytes."""
+        return False
+
+
 AnyOperation = Operation[Any, Any]
 AnyStream = Stream[Any, Any]
-AnyDeclaration = AnyOperation | AnyStream
+AnyBulk = Bulk[Any, Any]
+AnyDeclaration = AnyOperation | AnyStream | AnyBulk
 """`Any`: a table of operations pairs each handler with its own types, which their declarations have checked."""

@@ -9,7 +9,15 @@ from omnitide.fabric.authorize import authorize
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed, from_exception
 from omnitide.operations.nearest import with_nearest
-from omnitide.operations.operation import Answer, AnyDeclaration, AnyOperation, AnyStream, Context, Stream
+from omnitide.operations.operation import (
+    Answer,
+    AnyDeclaration,
+    AnyOperation,
+    AnyStream,
+    Context,
+    Declaration,
+    Operation,
+)
 from omnitide.operations.runtime import Runtime
 
 REVISION_WAIT_S: Final = 5.0
@@ -50,7 +58,7 @@ async def stream(operation: AnyStream, runtime: Runtime, context: Context, value
 
 def _check(operation: AnyDeclaration, runtime: Runtime, context: Context) -> None:
     require_permission(operation, runtime, context)
-    if isinstance(operation, Stream):
+    if not isinstance(operation, Operation):
         return
     if context.dry_run and not operation.dry_run:
         raise failed("invalid", f"{operation.name} cannot be tried without doing it")
@@ -58,7 +66,7 @@ def _check(operation: AnyDeclaration, runtime: Runtime, context: Context) -> Non
         raise failed("invalid", f"{operation.name} takes no precondition", hint="leave out If-Match and If-None-Match")
 
 
-def require_permission(operation: AnyDeclaration, runtime: Runtime, context: Context) -> None:
+def require_permission(operation: Declaration[Any, Any], runtime: Runtime, context: Context) -> None:
     """Raises Failed unless the caller may, now."""
     if operation.open:
         return

@@ -3,9 +3,22 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from omnitide.fabric.authorize import PERMISSIONS
-from omnitide.operations import agents, events, fabric, instances, jobs, joining, namespaces, nodes, tokens
-from omnitide.operations.operation import OPEN, AnyDeclaration, AnyOperation, Operation, Stream
+from omnitide.fabric.authorize import BESIDE_THE_LOG, PERMISSIONS
+from omnitide.operations import (
+    agents,
+    blobs,
+    events,
+    fabric,
+    instances,
+    jobs,
+    joining,
+    namespaces,
+    nodes,
+    secrets,
+    services,
+    tokens,
+)
+from omnitide.operations.operation import OPEN, AnyDeclaration, AnyOperation, Bulk, Operation, Stream
 
 
 class Registry:
@@ -52,7 +65,8 @@ def _check_permission(declaration: AnyDeclaration) -> None:
     if declaration.permission == OPEN:
         return
     writes = isinstance(declaration, Operation) and declaration.writes
-    if writes and declaration.permission not in PERMISSIONS.values():
+    writes = writes or (isinstance(declaration, Bulk) and declaration.incoming)
+    if writes and declaration.permission not in {*PERMISSIONS.values(), *BESIDE_THE_LOG}:
         raise ValueError(f"{declaration.name} changes the fabric and declares the permission of no command")
     if not writes and declaration.permission.verb != "read":
         raise ValueError(f"{declaration.name} reads and declares the verb {declaration.permission.verb!r}")
@@ -65,10 +79,13 @@ REGISTRY: Final = Registry(
         *fabric.OPERATIONS,
         *namespaces.OPERATIONS,
         *tokens.OPERATIONS,
+        *secrets.OPERATIONS,
+        *blobs.OPERATIONS,
         *nodes.OPERATIONS,
         *agents.OPERATIONS,
         *jobs.OPERATIONS,
         *instances.OPERATIONS,
+        *services.OPERATIONS,
         *events.OPERATIONS,
         *joining.OPERATIONS,
     ]

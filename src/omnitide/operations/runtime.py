@@ -9,8 +9,11 @@ from omnitide.fabric.commands import Command, Header
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.events import Entry
 from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.state import FabricState, TokenPurpose
+from omnitide.fabric.state import FabricState, Provision, TokenPurpose
+from omnitide.model.blobs import StoredBlob
+from omnitide.operations.tunnels import Opening, Purpose
 from omnitide.scheduler.explain import Explanation
+from omnitide.security.clear_text import ClearText
 from omnitide.security.join_contract import JoinAnswer
 
 Committed = tuple[int, Entry]
@@ -24,6 +27,13 @@ class NotServing(Exception):
         super().__init__(reason)
         self.reason = reason
         self.retryable = retryable
+
+
+class InternalFault(NotServing):
+    """A bug met this one request; everything else goes on. The same request would meet it again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"a fault in the control plane's software kept it from deciding {what}", retryable=False)
 
 
 class Trimmed(Exception):
@@ -66,6 +76,15 @@ class LogsUnavailable(Exception):
         self.busy = busy
 
 
+class ReachFailed(Exception):
+    """A program, file or port of an instance cannot be had, or what was had broke off. `cause` as of its node or
+    driver: not-running, no-such-file, port-unknown, busy, broken, ... (open set)."""
+
+    def __init__(self, message: str, *, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 class HostUse(msgspec.Struct, frozen=True):
     """What a host uses at the time of its last beat."""
 
@@ -91,6 +110,10 @@ class NodeLive(msgspec.Struct, frozen=True):
     session_address: str = ""
     """Where its connection comes from."""
     use: HostUse | None = None
+    preparing: Mapping[str, str] = {}
+    """What the node gets ready before it starts something, by instance, in a few words."""
+    withheld: Mapping[str, str] = {}
+    """Why the node is not told of instances that were placed on it, by instance."""
 
 
 class LogPiece(NamedTuple):
@@ -134,6 +157,40 @@ class Limits(msgspec.Struct, frozen=True):
     """Event streams open at once."""
     streams: int = 500
     """Log streams open at once."""
+    blob_bytes: int = 20 << 30
+    """Of all blobs together."""
+
+
+class Blobs(Protocol):
+    """The content-addressed store (see `store.blobs`). Every method raises BlobError."""
+
+    async def put(self, pieces: AsyncIterator[bytes], expected: str = "") -> StoredBlob: ...
+
+    def read(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]: ...
+
+    async def find(self, digest: str) -> StoredBlob | None: ...
+
+    async def all(self) -> Sequence[StoredBlob]: ...
+
+    async def remove(self, digest: str) -> bool: ...
+
+
+class Values(Protocol):
+    """Where the values of secrets and configs lie, closed. Raises NotServing where they cannot be put away or had."""
+
+    def digest(self, identifier: str, value: ClearText) -> str:
+        """Keyed: equal for equal values of one id."""
+        ...
+
+    async def put(self, identifier: str, value: ClearText) -> str:
+        """Close a value under the key of its id and put it away, durably; the digest by which it is found."""
+        ...
+
+    async def open(self, provision: Provision) -> ClearText: ...
+
+    async def drop(self, blob: str, identifier: str = "") -> None:
+        """Forget a closed value, and the key of its id where that is given. What fails is done later."""
+        ...
 
 
 class Runtime(Protocol):
@@ -176,11 +233,15 @@ class Runtime(Protocol):
         ...
 
     def now_ms(self) -> int:
-        """Wall clock, in milliseconds."""
+        """The log's time, in milliseconds since 1970: the wall clock's, but for jumps of it (decision 0018)."""
+        ...
+
+    def clock_ahead_ms(self) -> int:
+        """How far that is ahead of the wall clock of the machine; negative: behind it."""
         ...
 
     def started_ms(self) -> int:
-        """When this Nexus started, by the wall clock."""
+        """When this Nexus started, by the log's time."""
         ...
 
     def node_live(self, node_id: str) -> NodeLive | None:
@@ -194,6 +255,14 @@ class Runtime(Protocol):
 
         Raises NodeAway, LogsUnavailable.
         """
+        ...
+
+    def blobs(self) -> Blobs: ...
+
+    def values(self) -> Values: ...
+
+    def reach(self, instance_id: str, purpose: Purpose) -> Opening:
+        """Open a tunnel into an instance for a program, its files or a port."""
         ...
 
     async def explain(self, instance_id: str, node_limit: int) -> Explanation:

@@ -19,6 +19,9 @@ from omnitide.operations.paging import Key, page_of
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.inventory import show_token
 
+MAX_JOIN_TTL_MS: Final = 30 * 24 * 3_600_000
+"""Whoever finds a join token can add a machine: one that is not used soon should not lie about."""
+MAX_API_TTL_MS: Final = 3650 * 24 * 3_600_000
 _JOIN_TTL_MS: Final = 3_600_000
 
 TokenId = Annotated[str, Meta(min_length=1, max_length=80, description="Id of the token; not its text.")]
@@ -85,6 +88,10 @@ async def _create(runtime: Runtime, context: Context, asked: CreateTokenRequest)
         ttl = _JOIN_TTL_MS if purpose is TokenPurpose.JOIN else 0
     elif ttl == 0:
         raise failed("invalid", "a token that is valid for no time is of no use", hint="leave ttl out, or ttl=1h")
+    elif purpose is TokenPurpose.JOIN and ttl > MAX_JOIN_TTL_MS:
+        raise failed("invalid", "a join token is valid for 30 days at most", hint="make another when it is needed")
+    elif ttl > MAX_API_TTL_MS:
+        raise failed("invalid", "a token is valid for 10 years at most", hint="without a ttl it does not expire")
     drawn = runtime.new_token(purpose)
     command = cm.IssueToken(
         id=drawn.id,

@@ -6,10 +6,13 @@ from urllib.parse import quote
 
 import msgspec
 
+from omnitide.model import blobs as mb
 from omnitide.model import explanations as ex
 from omnitide.model import happenings as hp
 from omnitide.model import inventory as inv
 from omnitide.model import objects as ob
+from omnitide.model import secrets as ms
+from omnitide.model import services as sv
 from omnitide.model.normalise import present
 from omnitide.model.spec import AgentSpec, JobSpec
 from omnitide.sdk.exchange import Call
@@ -126,6 +129,61 @@ def revoke_token(identifier: str, dry_run: bool) -> Call[inv.TokenRevoked]:
     return Call("DELETE", _path("tokens", identifier), inv.TokenRevoked, text_of(dry_run=dry_run), writes=True)
 
 
+# -- secrets, configs, blobs -----------------------------------------------------------------------------------------
+
+
+def list_secrets(cursor: str, limit: int, namespace: str) -> Call[ms.SecretList]:
+    return Call("GET", _path("secrets"), ms.SecretList, _page(cursor, limit, namespace=namespace))
+
+
+def get_secret(namespace: str, name: str) -> Call[ms.Secret]:
+    return Call("GET", _path("namespaces", namespace, "secrets", name), ms.Secret)
+
+
+def set_secret(namespace: str, name: str, data: str, dry_run: bool) -> Call[ms.SecretChanged]:
+    path = _path("namespaces", namespace, "secrets", name)
+    return Call("PUT", path, ms.SecretChanged, text_of(dry_run=dry_run), _body({"data": data}), writes=True)
+
+
+def remove_secret(namespace: str, name: str, dry_run: bool) -> Call[ms.SecretChanged]:
+    path = _path("namespaces", namespace, "secrets", name)
+    return Call("DELETE", path, ms.SecretChanged, text_of(dry_run=dry_run), writes=True)
+
+
+def list_configs(cursor: str, limit: int, namespace: str) -> Call[ms.ConfigList]:
+    return Call("GET", _path("configs"), ms.ConfigList, _page(cursor, limit, namespace=namespace))
+
+
+def get_config(namespace: str, name: str) -> Call[ms.Config]:
+    return Call("GET", _path("namespaces", namespace, "configs", name), ms.Config)
+
+
+def set_config(namespace: str, name: str, data: str, dry_run: bool) -> Call[ms.ConfigChanged]:
+    path = _path("namespaces", namespace, "configs", name)
+    return Call("PUT", path, ms.ConfigChanged, text_of(dry_run=dry_run), _body({"data": data}), writes=True)
+
+
+def remove_config(namespace: str, name: str, dry_run: bool) -> Call[ms.ConfigChanged]:
+    path = _path("namespaces", namespace, "configs", name)
+    return Call("DELETE", path, ms.ConfigChanged, text_of(dry_run=dry_run), writes=True)
+
+
+def list_blobs(cursor: str, limit: int) -> Call[mb.BlobList]:
+    return Call("GET", _path("blobs"), mb.BlobList, _page(cursor, limit))
+
+
+def put_blob(digest: str) -> Call[mb.Blob]:
+    return Call("PUT", _path("blobs", digest), mb.Blob)
+
+
+def get_blob(digest: str) -> Call[mb.Blob]:
+    return Call("GET", _path("blobs", digest), mb.Blob)
+
+
+def remove_blob(digest: str, dry_run: bool) -> Call[mb.BlobRemoved]:
+    return Call("DELETE", _path("blobs", digest), mb.BlobRemoved, text_of(dry_run=dry_run), writes=True)
+
+
 # -- nodes -----------------------------------------------------------------------------------------------------------
 
 
@@ -186,15 +244,32 @@ def scale_agent(namespace: str, name: str, replicas: int, if_match: int | None, 
 
 
 def change_agent(
-    namespace: str, name: str, verb: Literal["restart", "stop", "start"], if_match: int | None, dry_run: bool
+    namespace: str,
+    name: str,
+    verb: Literal["restart", "stop", "start", "rollout/pause", "rollout/resume"],
+    if_match: int | None,
+    dry_run: bool,
 ) -> Call[ob.AgentChanged]:
-    path = _agent(namespace, name, verb)
+    path = _agent(namespace, name, *verb.split("/"))
     return Call("POST", path, ob.AgentChanged, text_of(dry_run=dry_run), writes=True, if_match=if_match)
 
 
 def delete_agent(namespace: str, name: str, if_match: int | None, dry_run: bool) -> Call[ob.AgentChanged]:
     path = _agent(namespace, name)
     return Call("DELETE", path, ob.AgentChanged, text_of(dry_run=dry_run), writes=True, if_match=if_match)
+
+
+def roll_back_agent(
+    namespace: str, name: str, version: int, if_match: int | None, dry_run: bool
+) -> Call[ob.AgentChanged]:
+    body = _body({"version": version or None})
+    path = _agent(namespace, name, "rollback")
+    return Call("POST", path, ob.AgentChanged, text_of(dry_run=dry_run), body, writes=True, if_match=if_match)
+
+
+def get_rollout(namespace: str, name: str, min_revision: int | None, within_s: float | None) -> Call[ob.RolloutStatus]:
+    query = text_of(min_revision=min_revision)
+    return Call("GET", _agent(namespace, name, "rollout"), ob.RolloutStatus, query, within_s=within_s)
 
 
 def list_agent_versions(namespace: str, name: str) -> Call[ob.AgentVersionList]:
@@ -242,6 +317,12 @@ def get_instance(identifier: str) -> Call[ob.Instance]:
     return Call("GET", _path("instances", identifier), ob.Instance)
 
 
+def migrate_instance(identifier: str, node: str, leave_volumes: bool, dry_run: bool) -> Call[ob.InstanceMigrated]:
+    body = _body({"node": node or None, "leave_volumes": leave_volumes or None})
+    path = _path("instances", identifier, "migrate")
+    return Call("POST", path, ob.InstanceMigrated, text_of(dry_run=dry_run), body, writes=True)
+
+
 def restart_instance(identifier: str, dry_run: bool) -> Call[ob.InstanceChanged]:
     path = _path("instances", identifier, "restart")
     return Call("POST", path, ob.InstanceChanged, text_of(dry_run=dry_run), writes=True)
@@ -257,6 +338,19 @@ def read_logs(identifier: str, follow: bool, tail: int | None, since_ms: int, af
     if since_ms:
         query["since"] = f"{since_ms}ms"
     return Call("GET", _path("instances", identifier, "logs"), hp.LogChunk, query)
+
+
+def list_services(namespace: str, cursor: str, limit: int) -> Call[sv.ServiceList]:
+    return Call("GET", _path("namespaces", namespace, "services"), sv.ServiceList, _page(cursor, limit))
+
+
+def get_service(namespace: str, name: str) -> Call[sv.Service]:
+    return Call("GET", _path("namespaces", namespace, "services", name), sv.Service)
+
+
+def files(method: Literal["GET", "PUT"], identifier: str, path: str) -> Call[None]:
+    """Of an instance, as a tar stream."""
+    return Call(method, _path("instances", identifier, "files"), type(None), {"path": path})
 
 
 # -- events ----------------------------------------------------------------------------------------------------------

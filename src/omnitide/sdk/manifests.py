@@ -73,6 +73,9 @@ def _source(file: Path | None, faults: list[ManifestFault]) -> Source | None:
         faults.append(ManifestFault(str(file), 0, "", "is of no format that is known here", hint))
         return None
     try:
+        if not (file.is_file() or file.is_char_device() or not file.exists()):
+            faults.append(ManifestFault(str(file), 0, "", "is no regular file", "`-` reads standard input"))
+            return None
         with file.open("rb") as opened:
             return Source(str(file), opened.read(MAX_MANIFEST_BYTES + 1), kind)
     except OSError as error:

@@ -143,12 +143,15 @@ def find_target(
 class NoFabric(FabricError):
     """Nothing says which fabric is meant."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, why: str = "", hint: str = "") -> None:
+        """`why` and `hint`: of whoever knows more of this machine."""
+        another = "--url https://host:7400 --token-file FILE --ca FILE"
         cause = refused_here(
-            f"no fabric is known here: no --url, no OMNITIDE_CLIENT_URL, no profile {path}",
-            "omnitide up starts one; another's: --url https://host:7400 --token-file FILE --ca FILE",
+            why or f"no fabric is known here: no --url, no OMNITIDE_CLIENT_URL, no profile {path}",
+            hint or f"omnitide up starts one; another's: {another}",
         )
         super().__init__(cause.problem)
+        self.path = path
 
 
 def _read(file: str, what: str) -> str:

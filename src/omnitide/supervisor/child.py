@@ -136,7 +136,7 @@ class Child:
             if given >= 0:
                 code, how = given, f"exit code {given}"
             else:
-                how = f"killed by {signal.Signals(-given).name}"
+                how = f"killed by {signal_name(-given)}"
         else:
             how = "ended, nobody knows how: it was started by a supervisor before this one"
         os.close(self.pidfd)
@@ -198,3 +198,11 @@ def _turn(log: str) -> None:
             os.replace(log, f"{log}.1")
     except OSError:
         pass
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL`; those without a name, the real-time ones, by number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -31,6 +31,7 @@ from omnitide.wire import fabric_pb2 as pb
 from omnitide.wire import fabric_pb2_grpc
 
 SPEC = pb.AgentSpec(command=["serve"], resources=pb.Resources(cpu_milli=100), ports={"http": pb.Port()})
+DATA = "b3Blbi1zZXNhbWU="
 DEADLINE_S = 10.0
 
 
@@ -106,6 +107,10 @@ CALLS: dict[str, dict[str, Any]] = {
     "StopAgent": {"namespace": "default", "name": "hello"},
     "StartAgent": {"namespace": "default", "name": "hello"},
     "DeleteAgent": {"namespace": "default", "name": "hello"},
+    "RollBackAgent": {"namespace": "default", "name": "hello", "version": 1},
+    "GetRollout": {"namespace": "default", "name": "hello"},
+    "PauseRollout": {"namespace": "default", "name": "hello"},
+    "ResumeRollout": {"namespace": "default", "name": "hello"},
     "ListAgentVersions": {"namespace": "default", "name": "hello"},
     "ExplainAgent": {"namespace": "default", "name": "hello", "nodes": 3},
     "ListJobs": {"status": "active"},
@@ -116,8 +121,17 @@ CALLS: dict[str, dict[str, Any]] = {
     "ListInstances": {"agent": "hello", "all": True},
     "GetInstance": {"instance": "{instance}"},
     "RestartInstance": {"instance": "{instance}"},
+    "MigrateInstance": {"instance": "{instance}"},
     "ExplainInstance": {"instance": "{instance}", "nodes": 1},
     "ReadLogs": {"instance": "{instance}"},
+    "ListSecrets": {"namespace": "default"},
+    "GetSecret": {"namespace": "default", "name": "word"},
+    "SetSecret": {"namespace": "default", "name": "new", "data": DATA},
+    "RemoveSecret": {"namespace": "default", "name": "word"},
+    "ListConfigs": {"namespace": "default"},
+    "GetConfig": {"namespace": "default", "name": "proxy"},
+    "SetConfig": {"namespace": "default", "name": "new", "data": DATA},
+    "RemoveConfig": {"namespace": "default", "name": "proxy"},
     "ListEvents": {"last": 3, "kinds": ["agent"]},
     "WatchEvents": {"after": 0},
 }
@@ -134,6 +148,11 @@ async def test_each_method_answers(wired: Wired, method: str) -> None:
     await wired.call("CreateNamespace", pb.CreateNamespaceRequest(name="spare"))
     await wired.call("RunJob", pb.RunJobRequest(namespace="default", name="long", spec=pb.JobSpec(command=["sleep"])))
     runtime.settle()
+    await wired.call("SetSecret", pb.SetSecretRequest(namespace="default", name="word", data=DATA))
+    await wired.call("SetConfig", pb.SetConfigRequest(namespace="default", name="proxy", data=DATA))
+    if method in ("RollBackAgent", "PauseRollout", "ResumeRollout"):
+        other = pb.AgentSpec(command=["other"])
+        await wired.call("DeployAgent", pb.DeployAgentRequest(namespace="default", name="hello", spec=other))
     instance = next(one.id for one in runtime.state.instances.values() if one.kind == "agent")
     runtime.writes(instance).write("hello\n")
     places = {"{instance}": instance, "{token}": min(runtime.state.tokens)}
@@ -184,7 +203,11 @@ async def test_faults_are_named(wired: Wired) -> None:
     )
     code, problem = await wired.refused("DeployAgent", request)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert {error["field"] for error in problem["errors"]} == {"name", "spec.command", "spec.restart.policy"}
+    assert {error["field"] for error in problem["errors"]} == {"name", "spec.restart.policy"}
+    bare = pb.DeployAgentRequest(namespace="default", name="web", spec=pb.AgentSpec(restart=pb.Restart(policy="never")))
+    code, problem = await wired.refused("DeployAgent", bare)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert {error["field"] for error in problem["errors"]} == {"spec.command"}
 
 
 async def test_refusals_have_their_status(wired: Wired) -> None:

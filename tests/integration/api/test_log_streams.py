@@ -174,9 +174,11 @@ async def test_a_node_that_is_away_is_said_at_once_with_since_when(served: Serve
 
 
 async def test_output_that_there_is_not(served: Served) -> None:
-    await served.client.post(
-        "/v1/namespaces/default/jobs", json={"name": "wait", "spec": {"command": ["x"], "driver": "docker"}}
+    made = await served.client.post(
+        "/v1/namespaces/default/jobs",
+        json={"name": "wait", "spec": {"driver": "docker", "container": {"image": "alpine:3.20"}}},
     )
+    assert made.status_code == 201, made.text
     problem = is_problem(await served.client.get(f"/v1/instances/{instance_of(served)}/logs"), 404, "logs-unavailable")
     assert "has not been placed" in problem["detail"]
 

@@ -1,6 +1,7 @@
 """Every operation over HTTP, with a real server and a real client."""
 
 import asyncio
+import base64
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from omnitide.operations.runtime import Check
 from omnitide.security.join_contract import CaAnswer, JoinAnswer
 
 AGENT = "/v1/namespaces/default/agents/hello"
+DATA = base64.b64encode(b"open-sesame").decode()
 JOB = {"spec": {"command": ["true"]}, "name": "once"}
 
 
@@ -49,6 +51,10 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
     "agents.stop": ("POST", AGENT + "/stop", None, 200),
     "agents.start": ("POST", AGENT + "/start", None, 200),
     "agents.delete": ("DELETE", AGENT, None, 200),
+    "agents.rollback": ("POST", AGENT + "/rollback", {"version": 1}, 200),
+    "agents.rollout": ("GET", AGENT + "/rollout", None, 200),
+    "agents.pause": ("POST", AGENT + "/rollout/pause", None, 200),
+    "agents.resume": ("POST", AGENT + "/rollout/resume", None, 200),
     "agents.versions": ("GET", AGENT + "/versions", None, 200),
     "agents.explain": ("GET", AGENT + "/explain?nodes=5", None, 200),
     "jobs.list": ("GET", "/v1/jobs?status=active", None, 200),
@@ -59,8 +65,23 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
     "instances.list": ("GET", "/v1/instances?agent=hello&all=true", None, 200),
     "instances.get": ("GET", "/v1/instances/{instance}", None, 200),
     "instances.restart": ("POST", "/v1/instances/{instance}/restart", None, 200),
+    "instances.migrate": ("POST", "/v1/instances/{instance}/migrate", {"node": ""}, 200),
     "instances.explain": ("GET", "/v1/instances/{instance}/explain", None, 200),
     "instances.logs": ("GET", "/v1/instances/{instance}/logs", None, 200),
+    "services.list": ("GET", "/v1/namespaces/default/services", None, 200),
+    "services.get": ("GET", "/v1/namespaces/default/services/hello", None, 200),
+    "secrets.list": ("GET", "/v1/secrets?namespace=default", None, 200),
+    "secrets.get": ("GET", "/v1/namespaces/default/secrets/word", None, 200),
+    "secrets.set": ("PUT", "/v1/namespaces/default/secrets/new", {"data": DATA}, 201),
+    "secrets.remove": ("DELETE", "/v1/namespaces/default/secrets/word", None, 200),
+    "configs.list": ("GET", "/v1/configs?namespace=default", None, 200),
+    "configs.get": ("GET", "/v1/namespaces/default/configs/proxy", None, 200),
+    "configs.set": ("PUT", "/v1/namespaces/default/configs/new", {"data": DATA}, 201),
+    "configs.remove": ("DELETE", "/v1/namespaces/default/configs/proxy", None, 200),
+    "blobs.list": ("GET", "/v1/blobs", None, 200),
+    "blobs.put": ("PUT", "/v1/blobs/any", {"a": "body"}, 201),
+    "blobs.get": ("GET", "/v1/blobs/{blob}", None, 200),
+    "blobs.remove": ("DELETE", "/v1/blobs/{blob}", None, 200),
     "events.list": ("GET", "/v1/events?last=5&kinds=agent,instance&kinds=job", None, 200),
     "events.watch": ("GET", "/v1/events/stream", None, 426),
     "join.ca": ("GET", "/v1/ca", None, 200),
@@ -79,7 +100,13 @@ async def test_each_operation_answers(served: Served, name: str) -> None:
     await served.client.post("/v1/namespaces", json={"name": "spare"})
     await served.client.post("/v1/namespaces/default/jobs", json={"spec": SPEC, "name": "long"})
     runtime.settle()
+    await served.client.put("/v1/namespaces/default/secrets/word", json={"data": DATA})
+    await served.client.put("/v1/namespaces/default/configs/proxy", json={"data": DATA})
+    blob = (await served.client.put("/v1/blobs/any", content=b"bytes")).json()["digest"]
+    if name in ("agents.rollback", "agents.pause", "agents.resume"):
+        await served.client.put(AGENT, json={"spec": {**SPEC, "command": ["other"]}})
     method, path, body, status = CALLS[name]
+    path = path.replace("{blob}", blob)
     path = path.replace("{instance}", first_instance(runtime)).replace("{token}", min(runtime.state.tokens))
     if name == "join.node":
         body = {**(body or {}), "token": runtime.join_token()}

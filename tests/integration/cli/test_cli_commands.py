@@ -455,7 +455,7 @@ def test_tokens_are_shown_once_and_listed_without_their_text(fabric: MemoryFabri
     made = fabric.cli("token", "create", "--note", "for bob", "--uses", "3")
     text = made.stdout.strip()
     assert text.startswith("omt_")
-    assert f"omnitide join {fabric.url} --token {text}" in made.stderr
+    assert f"omnitide join {fabric.url} --token -" in made.stderr
     listed = fabric.cli("token", "list")
     assert "for bob" in listed.stdout
     assert text not in listed.stdout
@@ -520,7 +520,7 @@ def test_a_wrong_choice_is_told_once_with_what_there_is(fabric: MemoryFabric) ->
     ran = fabric.cli("ps", "--status", "runing", code=2)
     assert ran.stderr == (
         "error: status: must be one of failed, lost, pending, placed, running, starting, stopped, stopping, succeeded, "
-        "unknown, not 'runing'\nhint:  did you mean 'running'?\n"
+        "unhealthy, unknown, waiting, not 'runing'\nhint:  did you mean 'running'?\n"
     )
 
 

@@ -52,6 +52,24 @@ def test_logs_of_more_instances_than_a_node_gives_at_a_time_are_complete_and_in_
     assert fabric.call(lambda runtime: runtime.log_streams_seen) <= 32
 
 
+def test_replicas_are_picked_and_lines_have_the_names_that_were_asked_for(fabric: MemoryFabric) -> None:
+    """Of an agent each line is behind a name, of an instance none is; either can be had."""
+    many = deploy(fabric, 3)
+
+    def write(runtime: MemoryRuntime) -> None:
+        for number, identifier in enumerate(many, start=1):
+            runtime.writes(identifier).write(f"of {number}\n", at_ms=runtime.clock_ms + number)
+
+    fabric.call(write)
+    named = ["many-1.1 | of 1", "many-2.1 | of 2", "many-3.1 | of 3"]
+    assert fabric.cli("logs", "many").stdout.splitlines() == named
+    assert fabric.cli("logs", "many", "--replica", "3", "--replica", "1").stdout.splitlines() == [named[0], named[2]]
+    assert fabric.cli("logs", "many", "--replica", "2", "--no-prefix").stdout == "of 2\n"
+    assert fabric.cli("logs", "many-2.1").stdout == "of 2\n"
+    assert fabric.cli("logs", "many-2.1", "--prefix").stdout == "many-2.1 | of 2\n"
+    assert "--replica picks from an agent's replicas" in fabric.cli("logs", "many-2.1", "--replica", "2", code=2).stderr
+
+
 def test_following_says_which_it_does_not_follow_and_takes_them_in_their_turn(fabric: MemoryFabric) -> None:
     many = deploy(fabric, PER_NODE + 2)
     with fabric.process("logs", "-f", "many") as following:

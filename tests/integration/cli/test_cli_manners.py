@@ -262,6 +262,27 @@ def test_names_of_the_fabric_are_completed(fabric: MemoryFabric) -> None:
     assert complete(fabric, "ps --node b") == ["beta"]
     assert complete(fabric, "agents -n t") == ["team"]
     assert complete(fabric, "scale default/h") == ["default/hello"]
+    for line in ("exec hel", "cp hel", "cp file hel", "port-forward hel", "migrate hel"):
+        assert complete(fabric, line) == ["hello", "hello-1.1"], line
+    for line in ("rollout status h", "rollout pause h", "rollout resume h", "rollback h", "history h", "services h"):
+        assert complete(fabric, line) == ["hello"], line
+    assert complete(fabric, "migrate hello-1.1 --to b") == ["beta"]
+
+
+def test_what_agents_are_given_is_completed_too(fabric: MemoryFabric) -> None:
+    file = fabric.folder / "file"
+    file.write_text("text")
+    fabric.cli("secret", "set", "word", "--from-file", str(file))
+    fabric.cli("config", "set", "proxy", "--from-file", str(file))
+    digest = fabric.cli("blob", "put", str(file)).stdout.strip()
+    for verb in ("set", "inspect", "rm"):
+        assert complete(fabric, f"secret {verb} w") == ["word"]
+    for verb in ("set", "get", "rm"):
+        assert complete(fabric, f"config {verb} default/p") == ["default/proxy"]
+    bare = digest.removeprefix("sha256:")
+    for verb in ("get", "rm"):
+        assert complete(fabric, f"blob {verb} {bare[:5]}") == [bare]
+        assert complete(fabric, f"blob {verb} ") == [bare]
 
 
 def test_completion_is_silent_and_quick_where_there_is_no_fabric(fabric: MemoryFabric) -> None:

@@ -294,7 +294,7 @@ async def test_a_kind_is_named_by_words_from_the_left(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "hint"),
     [
-        ("zzz", "there are agent, fabric, instance, job, namespace, node, token"),
+        ("zzz", "there are agent, config, fabric, instance, job, namespace, node, secret, token"),
         ("instnace", "did you mean 'instance'?"),
         ("agent.craeted", "did you mean 'agent.created'? there are agent.created, agent.deleted"),
         ("agent.created.v99", "did you mean 'agent.created.v1'?"),

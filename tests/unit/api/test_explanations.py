@@ -387,8 +387,10 @@ def test_the_schedulers_explanation_and_ours_have_the_same_fields() -> None:
 
 
 async def test_concerns(runtime: MemoryRuntime) -> None:
-    """Silent and stalled nodes, drivers that do not work, what waits."""
+    """Silent and stalled nodes, drivers that do not work, what waits. An engine that nobody installed is no concern."""
     broken = (DriverFact(name="docker", healthy=False, detail="no socket"), DriverFact(name="process"))
+    plain = (DriverFact(name="docker", healthy=False, absent=True, detail="not installed"), DriverFact(name="process"))
+    runtime.add_node("delta", cpu=0, drivers=plain)
     runtime.add_node("beta", drivers=broken)
     runtime.add_node("gamma")
     runtime.live["n-beta"] = NodeLive(last_beat_ms=1, stalled_since_ms=runtime.clock_ms)

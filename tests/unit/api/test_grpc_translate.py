@@ -52,6 +52,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     asked: int
     replicas: int | None = None
     halted: str = ""
+    paused: bool = False
 
 
 def test_a_field_of_another_kind_or_without_presence_is_found() -> None:

@@ -92,7 +92,6 @@ MANIFESTS = [
     ({"command": ["serve"]}, False),
     ({"name": "Hello", "command": ["serve"]}, False),
     ({"name": "hello\n", "command": ["serve"]}, False),
-    ({"name": "hello", "command": []}, False),
     ({"name": "hello", "command": ["serve"], "surplus": 1}, False),
     ({"name": "hello", "command": ["serve"], "resources": {"memory": "much"}}, False),
     ({"name": "hello", "command": ["serve"], "restart": {"policy": "sometimes"}}, False),

@@ -365,6 +365,13 @@ async def test_a_tokens_text_is_shown_once_and_kept_nowhere(call: Caller) -> Non
     assert secret not in repr(listed)
 
 
+@pytest.mark.parametrize(("purpose", "days", "words"), [("join", 31, "30 days"), ("api", 3651, "10 years")])
+async def test_a_token_does_not_outlive_its_use(call: Caller, purpose: str, days: int, words: str) -> None:
+    failure = await call.refused("tokens.create", purpose=purpose, ttl=days * 86_400_000)
+    assert failure.problem.code == "invalid"
+    assert words in failure.problem.detail
+
+
 async def test_a_join_token_ends(call: Caller) -> None:
     made = await call("tokens.create", purpose="join", uses=2)
     assert made.token.expires_ms == START_MS + 3_600_000

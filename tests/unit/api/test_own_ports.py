@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from omnitide.api.ports import PORTS_FILE, Ports, PortUnavailable
+from omnitide.api.ports import PORTS_FILE, Ports
+from omnitide.config.ports import PortUnavailable
 
 
 class Listener:

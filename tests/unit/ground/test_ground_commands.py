@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,33 @@ def test_nothing_is_set_up_again_until_a_lock_changes(checkout: Path) -> None:
     assert "scripts/setup" not in run("make", "-n", "up", cwd=checkout).stdout
 
 
+def test_what_a_fabric_runs_by_is_not_taken_away_from_it(checkout: Path) -> None:
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    data = checkout / "data folder"
+    program = "import time; print(flush=True); time.sleep(300)"
+    # As `ps` shows a supervisor; nothing else of it matters.
+    command = [str(python), "-I", "-S", "-c", f"{program} # omnitide.supervisor", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+        try:
+            assert running.stdout is not None
+            running.stdout.readline()
+            refused = run("make", "clean", cwd=checkout)
+            assert refused.returncode != 0
+            assert f"(processes {running.pid})" in refused.stderr
+            assert f"  .venv/bin/omnitide --data '{data}' down\n" in refused.stderr
+            assert "make clean FORCE=1" in refused.stderr
+            assert python.exists()
+            assert run("make", "clean", "FORCE=1", cwd=checkout).returncode == 0
+            assert not python.exists()
+        finally:
+            running.kill()
+    python.parent.mkdir(parents=True)
+    assert run("make", "clean", cwd=checkout).returncode == 0
+    assert not python.parent.exists()
+
+
 def fake_python(folder: Path, body: str) -> str:
     """A PATH on which every Python is this shell script."""
     folder.mkdir()
@@ -84,7 +112,8 @@ def test_without_debians_venv_package_it_says_what_to_install(checkout: Path) ->
 
 
 @pytest.mark.parametrize(
-    "script", [".ci/run", "scripts/bench", "scripts/lock", "scripts/setup", "scripts/system-packages"]
+    "script",
+    [".ci/run", "scripts/bench", "scripts/lock", "scripts/not-running", "scripts/setup", "scripts/system-packages"],
 )
 def test_scripts_can_be_run_and_stop_at_the_first_failure(script: str) -> None:
     path = ROOT / script

@@ -27,20 +27,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drivers": {"model"},
     "node": {"config", "drivers", "model", "security", "telemetry", "wire"},
     "sdk": {"model"},
+    "compose": {"model"},
     "api": {"config", "model", "nexus", "operations", "security", "telemetry", "wire"},
-    "cli": {"config", "model", "sdk", "security", "supervisor"},
+    "cli": {"compose", "config", "model", "sdk", "security", "supervisor"},
 }
 """DESIGN, "Layout and import direction"; the few modules that are excepted stand in the contracts by name."""
 
-LOAD_ALL = """
+PROGRAMS = tuple(f"omnitide.drivers.wasm.{name}" for name in ("child", "compiling", "components", "engine", "zygote"))
+"""Modules that run as programs of their own, with what they alone need: nothing else may load them."""
+
+LOAD_ALL = f"""
 import importlib, json, pkgutil, sys
 before = set(sys.modules)
 for package in sys.argv[1:]:
     module = importlib.import_module(package)
     for found in pkgutil.walk_packages(module.__path__, package + "."):
-        if not found.name.endswith("__main__"):
+        if not found.name.endswith("__main__") and found.name not in {PROGRAMS}:
             importlib.import_module(found.name)
-loaded = {name: getattr(sys.modules[name], "__file__", None) or "" for name in set(sys.modules) - before}
+loaded = {{name: getattr(sys.modules[name], "__file__", None) or "" for name in set(sys.modules) - before}}
 print(json.dumps(loaded))
 """
 

@@ -11,7 +11,19 @@ from omnitide.sdk.async_client import AsyncClient, AsyncEventWatch
 from omnitide.sdk.client import Client, EventWatch
 
 ROOT = Path(__file__).parents[3]
-WITHOUT_RPC = {"health.live": "check_live", "health.ready": "check_ready", "join.ca": "get_ca"}
+WITHOUT_RPC = {
+    "health.live": "check_live",
+    "health.ready": "check_ready",
+    "join.ca": "get_ca",
+    "blobs.list": "list_blobs",
+    "blobs.put": "put_blob",
+    "blobs.get": "get_blob",
+    "blobs.remove": "remove_blob",
+    "services.list": "list_services",
+    "services.get": "get_service",
+}
+TWO_WAYS = {"exec_instance", "forward_instance"}
+"""Talks in both directions at once, which need an event loop."""
 NOT_FOR_CLIENTS = {"join.node"}
 """A node joins through `omnitide.security.join`, which checks who it talks to before it sends its token."""
 
@@ -52,6 +64,8 @@ def test_every_method_asks_for_a_path_that_an_operation_answers() -> None:
             arguments[parameter] = special.get(parameter, samples.get(parameter, default))
         call = function(**arguments)
         path = call.path.replace("%2A", "*")
+        if name == "files":
+            continue  # no operation: a stream of bytes, see omnitide.operations.reaching
         assert (call.method, path) in known, f"{name} asks for {call.method} {path}"
 
 
@@ -69,9 +83,13 @@ def test_the_client_without_an_event_loop_is_what_the_other_one_makes_today(tmp_
 
 def test_the_two_flavours_have_the_same_methods() -> None:
     sync, other = methods(Client), methods(AsyncClient)
-    assert sync.keys() == other.keys()
+    assert sync.keys() == other.keys() - TWO_WAYS
     for name, signature in sync.items():
-        assert list(signature.parameters.values()) == list(other[name].parameters.values()), name
+        taken = [
+            [str(one).replace("Async", "") for one in flavour.parameters.values()]
+            for flavour in (signature, other[name])
+        ]
+        assert taken[0] == taken[1], name
         returned = [str(one.return_annotation).replace("Async", "") for one in (signature, other[name])]
         assert returned[0] == returned[1], name
     watch, other_watch = methods(EventWatch), methods(AsyncEventWatch)

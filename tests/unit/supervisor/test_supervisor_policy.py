@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from omnitide.api import process as nexus
 from omnitide.node import main as node
 from omnitide.supervisor import policy
+from omnitide.supervisor.child import signal_name
 
 SOURCE = Path(policy.__file__).parents[2]
 
@@ -48,3 +49,9 @@ def test_the_supervisor_loads_the_standard_library_only_and_little_of_it() -> No
     loaded = set(ran.stdout.split())
     assert {name for name in loaded if name.startswith("omnitide.") and "supervisor" not in name} == set()
     assert not loaded & {"typing", "subprocess", "asyncio", "argparse", "dataclasses", "psutil", "msgspec"}
+
+
+def test_every_signal_has_a_word() -> None:
+    assert signal_name(9) == "SIGKILL"
+    assert [signal_name(number) for number in range(1, 65)]
+    assert signal_name(40) == "signal 40"

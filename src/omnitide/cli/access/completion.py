@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Completion f
 SHELLS: Final = ("bash", "zsh", "fish")
 _VARIABLE: Final = "_OMNITIDE_COMPLETE"
 
-Shell = Annotated[str, typer.Argument(metavar="[SHELL]", help="bash, zsh or fish, else the one in SHELL.")]
+Shell = Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish, else the one in SHELL.")]
 
 
 def _shell(given: str) -> str:

@@ -1,13 +1,21 @@
-"""`omnitide config`: every setting, its value and where that comes from."""
+"""`omnitide config`: every setting, its value and where that comes from; and what the fabric holds for instances."""
 
 from typing import Annotated, Final
 
 import typer
 
+from omnitide.cli.secrets.configs import get_config, list_configs, remove_config, set_config
 from omnitide.cli.session import session_of
 from omnitide.cli.show.table import Cell, Column
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="The configuration: values with their sources.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Configuration that the fabric holds for instances; and (show, schema) the settings of Omnitide here.",
+)
+
+for name, command in (("set", set_config), ("get", get_config), ("ls", list_configs), ("rm", remove_config)):
+    app.command(name)(command)
 
 _COLUMNS: Final = (
     Column("SETTING"),

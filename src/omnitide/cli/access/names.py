@@ -52,6 +52,21 @@ def _tokens(client: "Client", _: str) -> Iterable[str]:
     return (one.id for one in client.list_tokens(limit=MOST).items)
 
 
+def _secrets(client: "Client", namespace: str) -> Iterable[str]:
+    return (one.name for one in client.list_secrets(namespace=namespace, limit=MOST).items)
+
+
+def _configs(client: "Client", namespace: str) -> Iterable[str]:
+    return (one.name for one in client.list_configs(namespace=namespace, limit=MOST).items)
+
+
+def _blobs(client: "Client", _: str) -> Iterable[str]:
+    """Whole and without `sha256:`: bash takes a colon for the end of a word, and completes only what comes after."""
+    for one in client.list_blobs(limit=MOST).items:
+        yield one.digest
+        yield one.digest.removeprefix("sha256:")
+
+
 def _complete(context: typer.Context, incomplete: str, asks: tuple[Ask, ...], *, namespaced: bool) -> list[str]:
     try:
         # Loaded by its name: `session` needs the global options, and one of those is completed here.
@@ -101,6 +116,19 @@ def nodes(context: typer.Context, incomplete: str) -> list[str]:
 
 def namespaces(context: typer.Context, incomplete: str) -> list[str]:
     return _complete(context, incomplete, (_namespaces,), namespaced=False)
+
+
+def secrets(context: typer.Context, incomplete: str) -> list[str]:
+    return _complete(context, incomplete, (_secrets,), namespaced=True)
+
+
+def configs(context: typer.Context, incomplete: str) -> list[str]:
+    return _complete(context, incomplete, (_configs,), namespaced=True)
+
+
+def blobs(context: typer.Context, incomplete: str) -> list[str]:
+    found = _complete(context, incomplete, (_blobs,), namespaced=False)
+    return [one for one in found if incomplete.startswith("sha256:") or ":" not in one]
 
 
 def tokens(context: typer.Context, incomplete: str) -> list[str]:

@@ -46,9 +46,9 @@ def list_(context: typer.Context, watch: WatchOption = False) -> None:
 
 def _lines(session: Session, found: "NamespaceList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
-    from omnitide.cli.show.words import ago
+    from omnitide.cli.show.words import spell
 
-    rows = [[one.name, str(one.agents), str(one.jobs), ago(one.created_ms)] for one in found.items]
+    rows = [[one.name, str(one.agents), str(one.jobs), spell(one.created_ms)] for one in found.items]
     return table(_COLUMNS, rows, color=session.color, width=width)
 
 

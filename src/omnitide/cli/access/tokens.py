@@ -20,7 +20,7 @@ _COLUMNS: Final = (
     Column("PURPOSE"),
     Column("STATE"),
     Column("USES LEFT", right=True, rank=2),
-    Column("EXPIRES", right=True, rank=1),
+    Column("EXPIRES IN", right=True, rank=1),
     Column("AGE", right=True, rank=3),
     Column("NOTE", rank=4, free=True),
 )
@@ -31,7 +31,7 @@ def create(
     context: typer.Context,
     api: Annotated[bool, typer.Option("--api", help="For a person or program, instead of a node.")] = False,
     ttl: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Valid so long: 1h by default, for --api without end.")
+        str | None, typer.Option(metavar="TIME", help="Valid so long: 30m, 7d; 1h by default, for --api without end.")
     ] = None,
     uses: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="How many nodes may join by it; 1 by default.")
@@ -45,12 +45,15 @@ def create(
 
     With a join token the command to run on the other machine is shown too; -q prints the token alone.
     """
+    from omnitide.cli.durations import milliseconds
     from omnitide.cli.exits import Exit, Failure
 
     session = session_of(context)
     if api and (uses is not None or label):
         flag = "--uses" if uses is not None else "--label"
         raise Failure(f"{flag} is of join tokens; an API token opens until it is revoked or expires", code=Exit.USAGE)
+    if ttl is not None:
+        milliseconds(ttl, "--ttl")
     uses = uses or 1
     labels: dict[str, str] = {}
     for text in label or ():
@@ -71,7 +74,8 @@ def create(
 
     left = format_duration(max(0, made.token.expires_ms - now_ms())) if made.token.expires_ms else "ever"
     session.note(f"  for {uses} node{'' if uses == 1 else 's'}, within {left}; on the other machine:")
-    session.note(f"  omnitide join {session.target.url} --token {made.text}")
+    session.note(f"  omnitide join {session.target.url} --token -       it asks for the token, or reads it from a pipe")
+    session.note(f"  omnitide join {session.target.url} --token {made.text}       which others there may see in `ps`")
     if session.target.local:
         session.note("  (an address by which that machine reaches this one: up --listen 0.0.0.0 --public-name NAME)")
 
@@ -94,7 +98,7 @@ def list_(
 
 def _lines(session: Session, found: "TokenList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
-    from omnitide.cli.show.words import ago, now_ms, state
+    from omnitide.cli.show.words import now_ms, spell, state
     from omnitide.model.quantity import format_duration
 
     if not found.items:
@@ -103,10 +107,10 @@ def _lines(session: Session, found: "TokenList", width: int | None) -> list[str]
     rows: list[list[Cell | str]] = []
     for token in found.items:
         left = token.expires_ms - now
-        expires = "never" if not token.expires_ms else f"in {format_duration(left)}" if left > 0 else "expired"
+        expires = "never" if not token.expires_ms else format_duration(left).replace(" ", "") if left > 0 else "expired"
         uses = str(token.uses_left) if token.purpose == "join" else "-"
         rows.append(
-            [token.id, token.purpose, state(token.state), uses, expires, ago(token.created_ms, now), token.note]
+            [token.id, token.purpose, state(token.state), uses, expires, spell(token.created_ms, now), token.note]
         )
     return table(_COLUMNS, rows, color=session.color, width=width)
 

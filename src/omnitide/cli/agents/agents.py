@@ -45,7 +45,7 @@ def agents(context: typer.Context, watch: WatchOption = False) -> None:
 
 def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
-    from omnitide.cli.show.words import ago, cpu, replicas, state
+    from omnitide.cli.show.words import cpu, replicas, spell, state
     from omnitide.model.quantity import format_bytes
 
     if not found.items:
@@ -67,8 +67,8 @@ def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]
                 str(agent.version),
                 agent.driver,
                 cpu(agent.cpu_milli),
-                format_bytes(agent.memory_bytes),
-                ago(agent.created_ms),
+                format_bytes(agent.memory_bytes).replace(" ", ""),
+                spell(agent.created_ms),
                 ", ".join(note),
             ]
         )

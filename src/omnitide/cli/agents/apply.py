@@ -16,7 +16,7 @@ from omnitide.cli.agents.deploy import (
     seconds_of,
 )
 from omnitide.cli.agents.staying import DEFAULT, Settle
-from omnitide.cli.session import Session, session_of
+from omnitide.cli.session import Session, agreed, session_of
 
 if TYPE_CHECKING:
     from omnitide.cli.agents.prune import Removal
@@ -46,7 +46,8 @@ def apply(
 
     Files that contradict themselves or each other change nothing. Agents that no file names are left alone, unless
     --prune says which belong to these files: by a label that each of the files then has to give. An agent that somebody
-    else changes between the plan and its doing is not changed: exit code 4. Exit codes 7 and 8 as of deploy.
+    else changes between the plan and its doing is not changed: exit code 4. Exit codes 7 and 8 as of deploy, also for
+    agents that are unchanged: each is to run, and to go on running for --settle (1s). Answered with no: 1.
     """
     from omnitide.cli.agents.prune import no_longer_named, remove, selector_of
     from omnitide.cli.agents.written import manifests, namespace_of
@@ -69,21 +70,29 @@ def apply(
             done.extend([*plans, *(removal.planned for removal in removals)])
             return
         wanted = [(*one, at) for one, at, plan in zip(todo, seen, plans, strict=True) if plan.change != "unchanged"]
+        # What is as the files say is looked at too: whether it runs, and goes on running.
+        same = [plan for plan in plans if plan.change == "unchanged" and _meant_to_run(plan)]
         if not wanted and not removals:
+            if wait:
+                report(session, client, same, time.monotonic(), limit_s, [], settle_s)
             if session.plain:
                 session.emit([])
             return
         if not yes and not session.plain and sys.stdin.isatty():
-            typer.confirm("  go on?", abort=True)
+            agreed("  go on?")
         began = time.monotonic()
         made = _do(session, client, wanted)
         if wait:
-            report(session, client, made, began, limit_s, done, settle_s)
+            report(session, client, [*made, *same], began, limit_s, done, settle_s, unchanged=False)
         else:
             done.extend(finish_unwaited(session, changed) for changed in made)
         # Last, and not at all if what is new cannot come up.
         for removal in removals:
             done.append(remove(session, client, removal, began + limit_s if wait else None))
+
+
+def _meant_to_run(plan: "AgentChanged") -> bool:
+    return plan.agent is not None and plan.agent.replicas > 0 and plan.agent.status not in ("stopped", "removing")
 
 
 def _do(session: Session, client: "Client", wanted: "list[tuple[str, AgentManifest, int]]") -> "list[AgentChanged]":

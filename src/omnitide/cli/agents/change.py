@@ -33,7 +33,7 @@ def scale(
     with session.client() as client:
         began = time.monotonic()
         changed = client.scale_agent(agent, number, namespace=namespace)
-        _finish(session, client, changed, began, limit_s, wait=wait)
+        finish(session, client, changed, began, limit_s, wait=wait)
 
 
 def _number(text: str) -> int:
@@ -73,7 +73,7 @@ def restart(
             return
         namespace, agent = session.name(name)
         changed = client.restart_agent(agent, namespace=namespace)
-        _finish(session, client, changed, began, limit_s, wait=wait)
+        finish(session, client, changed, began, limit_s, wait=wait)
 
 
 def stop(context: typer.Context, name: AgentName, wait: Wait = True, timeout: Timeout = "5m") -> None:
@@ -99,7 +99,7 @@ def start(context: typer.Context, name: AgentName, wait: Wait = True, timeout: T
     with session.client() as client:
         began = time.monotonic()
         changed = client.start_agent(agent, namespace=namespace)
-        _finish(session, client, changed, began, limit_s, wait=wait)
+        finish(session, client, changed, began, limit_s, wait=wait)
 
 
 def rm(
@@ -132,7 +132,7 @@ def rm(
             done.append(changed)
 
 
-def _finish(
+def finish(
     session: Session, client: "Client", changed: "AgentChanged", began: float, timeout_s: float, *, wait: bool
 ) -> None:
     with one_document(session) as done:

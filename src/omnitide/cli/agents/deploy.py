@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from omnitide.model.spec import AgentManifest
     from omnitide.sdk.client import Client
 
-Timeout = Annotated[str, typer.Option(metavar="TIME", help="How long to wait until it runs.")]
+Timeout = Annotated[str, typer.Option(metavar="TIME", help="How long to wait until it runs: 90s, 5m.")]
 
 
 def deploy(
@@ -134,9 +134,11 @@ def report(
     timeout_s: float,
     done: list[object],
     settle_s: float = 0.0,
+    *,
+    unchanged: bool = True,
 ) -> None:
     """Follow changes, say how each ended, and see whether it stays so; the agents as they then are go into `done`, in
-    the order of the changes. Raises Failure."""
+    the order of the changes. `unchanged`: also of those that were as asked for already. Raises Failure."""
     from omnitide.cli.agents.follow import Settled, follow
     from omnitide.cli.agents.staying import stay
 
@@ -144,6 +146,8 @@ def report(
     try:
         for settled in follow(session, client, changes, began, timeout_s):
             found.append(settled)
+            if settled.changed.change == "unchanged" and not unchanged:
+                continue
             agent = settled.agent
             took = f"in {settled.seconds:.2f} s" if settled.changed.change != "unchanged" else "already"
             urls = "".join(f"  {url}" for url in settled.urls)
@@ -151,16 +155,12 @@ def report(
             session.say(f"  {agent.name} {agent.running}/{agent.replicas} {state} {took} {urls}".rstrip())
     finally:
         found.sort(key=lambda one: changes.index(one.changed))
-        done.extend(one.agent for one in found)
+        done.extend(one.agent for one in found if unchanged or one.changed.change != "unchanged")
     stay(client, found, settle_s)
 
 
 def seconds_of(text: str, flag: str = "--timeout") -> float:
     """Raises Failure."""
-    from omnitide.cli.exits import Exit, Failure
-    from omnitide.model.quantity import QuantityError, parse_duration
+    from omnitide.cli.durations import seconds
 
-    try:
-        return parse_duration(text) / 1000
-    except QuantityError as error:
-        raise Failure(f"{flag}: {error}", code=Exit.USAGE) from None
+    return seconds(text, flag)

@@ -65,6 +65,8 @@ def follow(
     explained, turn, last_text = time.monotonic(), 0, ""
     try:
         while awaited:
+            for one in awaited:
+                _not_rolled_back(client, one)
             for one in [one for one in awaited if _settled(one)]:
                 awaited.remove(one)
                 progress.clear()
@@ -92,6 +94,21 @@ def follow(
                 time.sleep(rest)
     finally:
         progress.clear()
+
+
+def _not_rolled_back(client: "Client", one: _Awaited) -> None:
+    """Raises Failure where a later version than the one waited for has the spec of an earlier one again."""
+    agent, wanted = one.agent, one.wanted
+    if agent.version <= wanted.version:
+        return
+    rollout = client.get_rollout(agent.name, namespace=agent.namespace)
+    if rollout.reason == "rolled-back" and rollout.version > wanted.version:
+        why = f": {rollout.cause}" if rollout.cause else " on request"
+        raise Failure(
+            f"{agent.name}: version {wanted.version} was rolled back to version {rollout.source}{why}",
+            f"omnitide history {agent.name}",
+            Exit.ROLLOUT,
+        )
 
 
 def _settled(one: _Awaited) -> bool:

@@ -29,17 +29,11 @@ _SUBJECT: Final = re.compile(r"instance/([^/]+)/(.+)-\d+\.\d+")
 
 
 def stay(client: "Client", found: Sequence[Settled], settle_s: float) -> None:
-    """Until each has run for `settle_s` since it was first seen running. Raises Failure once a replica ends by itself.
-
-    What the deployment did not touch is not waited for.
-    """
+    """Until each has run for `settle_s` since it was first seen running, be it that it was deployed before. Raises
+    Failure once a replica ends by itself."""
     from omnitide.sdk.errors import NotFound
 
-    watched = {
-        (one.agent.namespace, one.agent.name): one
-        for one in found
-        if one.agent.replicas and one.changed.change != "unchanged"
-    }
+    watched = {(one.agent.namespace, one.agent.name): one for one in found if one.agent.replicas}
     if not watched or settle_s <= 0:
         return
     until = max(one.at for one in watched.values()) + settle_s
@@ -70,9 +64,17 @@ def _ends(client: "Client", after: int) -> "tuple[list[CloudEvent], int]":
     skip, more = 0, True
     while more:
         page = client.list_events(after=after, skip=skip, kinds=_KINDS, limit=1000)
-        found += [one for one in page.items if ".exited." in one.type or one.data.get("status") == "failed"]
+        found += [one for one in page.items if _by_itself(one)]
         after, skip, more = page.next_after, page.next_skip, page.more
     return found, after
+
+
+def _by_itself(event: "CloudEvent") -> bool:
+    from omnitide.cli.happenings.wording import ASKED_FOR
+
+    if ".exited." not in event.type:
+        return event.data.get("status") == "failed"
+    return cast("dict[str, Any]", event.data.get("exit") or {}).get("reason") not in ASKED_FOR
 
 
 def _gone(client: "Client", agent: "Agent", event: "CloudEvent", settle_s: float) -> Failure:

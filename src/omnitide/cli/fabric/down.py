@@ -14,28 +14,27 @@ def down(
         bool, typer.Option("--keep-agents", help="Leave them running; the next `up` finds them again.")
     ] = False,
     grace: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time for agents to end, instead of their own.")
+        str | None, typer.Option(metavar="TIME", help="Time for agents to end, instead of their own: 5s.")
     ] = None,
 ) -> None:
     """Stop the fabric's processes on this machine: agents, node proxy, Nexus.
 
     What is deployed stays deployed: the next `up` starts it again.
     """
-    from omnitide.cli.exits import Exit, Failure
+    from omnitide.cli.durations import milliseconds
     from omnitide.cli.fabric import kept
-    from omnitide.cli.fabric.ending import stop_instances
+    from omnitide.cli.fabric.ending import stop_instances, stop_others
     from omnitide.cli.fabric.foreground import end_processes
     from omnitide.cli.fabric.layout import layout_of
     from omnitide.cli.fabric.leaving import begin_leaving
+    from omnitide.cli.fabric.node import identity_of
     from omnitide.cli.fabric.processes import locked
-    from omnitide.model.quantity import QuantityError, format_duration, parse_duration
+    from omnitide.cli.fabric.secret_files import remove_secret_files
+    from omnitide.model.quantity import format_duration
 
     session = session_of(context)
     layout = layout_of(session)
-    try:
-        grace_ms = parse_duration(grace) if grace is not None else None
-    except QuantityError as error:
-        raise Failure(str(error), code=Exit.USAGE) from None
+    grace_ms = milliseconds(grace, "--grace") if grace is not None else None
     if not layout.data.is_dir():
         session.say(f"  nothing is up: there is no {layout.data}")
         return
@@ -52,8 +51,13 @@ def down(
         if not keep_agents:
             keepers = [keeper for folder in folders for keeper in layout._replace(node=folder).keepers()]
             stopped = stop_instances(session, keepers, grace_ms)
+            for folder in folders:
+                identifier = identity_of(layout._replace(node=folder))[1]
+                stopped += stop_others(session, folder, identifier, grace_ms)
         ended += end_processes(layout, *(("node", "nexus") if told else ("nexus",)))
         kept.wait_for_end(layout)
+        if not keep_agents:
+            remove_secret_files(folders)
     took = format_duration(round((time.monotonic() - began) * 1000))
     if session.plain:
         session.emit({"ended": ended, "instances_stopped": stopped, "data": str(layout.data)})

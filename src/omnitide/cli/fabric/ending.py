@@ -5,12 +5,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
+
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.show.words import plural
 
 if TYPE_CHECKING:
     from omnitide.cli.session import Session
     from omnitide.node.keeper.launch import Talk
+
+
+class _Emptied(msgspec.Struct, frozen=True):
+    stopped: int = 0
+    left: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
 
 QUIET_S: Final = 0.5
 """What ends within it needs no words."""
@@ -23,6 +32,39 @@ NAMED: Final = 5
 def stop_instances(session: "Session", keepers: Iterable[Path], grace_ms: int | None) -> int:
     """End the keepers with all that they run; how many instances that were. Raises Failure."""
     return sum(_stop(session, folder, grace_ms) for folder in keepers)
+
+
+def stop_others(session: "Session", node: Path, node_id: str, grace_ms: int | None) -> int:
+    """End what a node runs that no keeper does, its containers; how many instances that were. Raises Failure."""
+    import subprocess
+    import sys
+
+    if not node_id or not any((node / "drivers").glob("*/used")):
+        return 0
+    grace = [] if grace_ms is None else ["--grace-ms", str(grace_ms)]
+    program = [sys.executable, "-P", "-m", "omnitide.node.emptying", "--data", str(node), "--node-id", node_id, *grace]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as emptying:
+        began, due = time.monotonic(), QUIET_S
+        while True:
+            try:
+                answer, trouble = emptying.communicate(timeout=QUIET_S)
+                break
+            except subprocess.TimeoutExpired:
+                waited = time.monotonic() - began
+                if waited >= due:
+                    due = waited + AGAIN_S
+                    session.note(f"  waiting for containers to end; {waited:.0f} s so far (at once: --grace 0s)")
+    try:
+        told = msgspec.json.decode(answer, type=_Emptied)
+    except msgspec.MsgspecError:
+        lines = trouble.decode(errors="replace").strip().splitlines()
+        raise Failure(
+            f"what runs besides processes could not be ended: {lines[-1] if lines else 'no answer'}"
+        ) from None
+    if told.left or told.problems:
+        wrong = [*told.problems, *([f"{', '.join(told.left[:NAMED])} did not end"] if told.left else [])]
+        raise Failure(f"not everything could be ended: {'; '.join(wrong)}")
+    return told.stopped
 
 
 def _stop(session: "Session", folder: Path, grace_ms: int | None) -> int:

@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.fabric import kept
 from omnitide.cli.fabric.kept import Kept, Record
 from omnitide.cli.fabric.layout import Layout, layout_of
 from omnitide.cli.show.words import ago, plural
+from omnitide.supervisor import identity
+from omnitide.supervisor.places import Places
 
 if TYPE_CHECKING:
     from omnitide.cli.session import Session
@@ -42,12 +45,6 @@ def record_of(session: "Session") -> Record:
     return kept.read_record(layout_of(session))
 
 
-def given_up(record: Record, name: str) -> str:
-    """Why one is not started again, and where to look; empty if it is."""
-    one = record.children.get(name)
-    return f"{one.gave_up} (its log: {one.log})" if one is not None and one.gave_up else ""
-
-
 def process_lines(record: Record) -> list[str]:
     """One line a process that this machine keeps."""
     found: list[str] = []
@@ -60,6 +57,36 @@ def process_lines(record: Record) -> list[str]:
             last = f", the last {ago(one.last_end_ms)} ago: {one.last_end}" if one.restarts else ""
             found.append(f"{title}: {how}, {plural(one.restarts, 'restart')}{last}")
     return found
+
+
+def silent(layout: Layout, record: Record, detail: str) -> Failure:
+    """What is to be said where Nexus does not answer: all that this machine itself knows of it."""
+    nexus = record.children.get("nexus", Kept())
+    if nexus.gave_up:
+        what, hint = f"Nexus is not started again: {nexus.gave_up}", "mend that, then: omnitide up"
+    elif record.forsaken:
+        what, hint = "Nexus does not answer, and the supervisor that would start it again is gone", "omnitide up"
+    elif nexus.wanted:
+        what, hint = f"Nexus does not answer: {detail}", "it goes on being tried; to wait for it: omnitide up"
+    else:
+        what, hint = f"Nexus does not answer, as it was ended: {detail}", "omnitide up"
+    alive = identity.same(record.supervisor.pid, record.supervisor.mark)
+    how = f"process {record.supervisor.pid}" if alive else "not running"
+    lines = [f"supervisor: {how}; its log: {Places(str(layout.data)).log}"]
+    for name, one in sorted(record.children.items(), key=lambda pair: pair[0] != "nexus"):
+        lines.append(f"{_TITLES.get(name, name)}: {_in_full(record, one)}; its log: {one.log}")
+    text = "".join(f"\n       {line}" for line in (what, *lines))
+    return Failure(text.strip(), hint, Exit.UNAVAILABLE)
+
+
+def _in_full(record: Record, one: Kept) -> str:
+    if one.gave_up:
+        return f"not started again: {one.gave_up}"
+    if not one.wanted:
+        return "not to run: it was ended on request"
+    how = f"process {one.pid}" if one.alive else _absent(record)
+    last = f", the last {ago(one.last_end_ms)} ago: {one.last_end}" if one.last_end else ""
+    return f"{how}, {plural(one.restarts, 'restart')}{last}"
 
 
 def _absent(record: Record) -> str:

@@ -136,9 +136,11 @@ def start(
     arguments: Sequence[str],
     told: Mapping[str, str],
     settings: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Have it run, and started again when it dies. Raises Failure."""
-    _request(layout, "start", name, _spec(layout, name, arguments, folder, told, settings))
+    """Have it run, and started again when it dies. `environment`: instead of that of this process. Raises Failure."""
+    spec = _spec(layout, name, arguments, folder, told, settings)
+    _request(layout, "start", name, {**spec, "environment": _lasting(environment)} if environment else spec)
 
 
 def hold(layout: Layout, name: str, found: Found) -> None:
@@ -167,8 +169,12 @@ def _spec(
         "told": dict(told),
         "settings": dict(settings),
         "files": list(files_of(config or None, os.environ)),
-        "environment": {key: value for key, value in os.environ.items() if key not in client.NOT_FOR_KEEPS},
+        "environment": _lasting(os.environ),
     }
+
+
+def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in environment.items() if key not in client.NOT_FOR_KEEPS}
 
 
 def told_config(arguments: Sequence[str]) -> str:

@@ -82,6 +82,15 @@ def unit_of(pid: int) -> str:
     return ""
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """What a process was started with; empty where that cannot be read."""
+    try:
+        words = os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes()).split("\0")
+    except OSError:
+        return {}
+    return {key: value for key, equals, value in (word.partition("=") for word in words) if key and equals}
+
+
 def wait_gone(pid: int, seconds: float) -> bool:
     """Whether a process has ended within the time; a dead one that its parent has not waited for has."""
     try:

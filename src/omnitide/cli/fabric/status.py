@@ -23,8 +23,9 @@ def status(context: typer.Context, watch: WatchOption = False) -> None:
 
     On a machine that has only joined: its node, as the machine itself sees it.
     """
-    from omnitide.cli.exits import Exit, Failure
-    from omnitide.cli.fabric.here import concerns_of, given_up, record_of
+    from omnitide.cli.fabric.here import concerns_of, record_of, silent
+    from omnitide.cli.fabric.kept import read_record
+    from omnitide.cli.fabric.layout import layout_of
     from omnitide.sdk.errors import FabricError
     from omnitide.sdk.target import NoFabric
 
@@ -38,22 +39,17 @@ def status(context: typer.Context, watch: WatchOption = False) -> None:
 
     try:
         show(session, read, _lines, watch=watch)
-    except NoFabric:
+    except NoFabric as error:
+        record = read_record(layout_of(session))
+        if "nexus" in record.children and not session.options.url:
+            raise silent(layout_of(session), record, error.detail) from None
         if not _node(session, watch=watch):
             raise
     except FabricError as error:
         record = record_of(session) if error.code == "unreachable" else None
-        if record is None or not (record.forsaken or given_up(record, "nexus")):
+        if record is None or not record.children:
             raise
-        if record.forsaken:
-            raise Failure(
-                "Nexus does not answer, and the supervisor that would start it again is gone",
-                "omnitide up",
-                Exit.UNAVAILABLE,
-            ) from None
-        raise Failure(
-            f"Nexus is not started again: {given_up(record, 'nexus')}", "mend that, then: omnitide up", Exit.UNAVAILABLE
-        ) from None
+        raise silent(layout_of(session), record, error.detail) from None
 
 
 def _node(session: Session, *, watch: bool) -> bool:

@@ -40,12 +40,13 @@ def up(
     public_name: Annotated[
         list[str] | None, typer.Option(help="Name or address by which other machines reach Nexus.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of this node, else the host's.")] = "",
+    name: Annotated[str, typer.Option(help="Name that this node joins by, else the host's; it keeps it.")] = "",
 ) -> None:
     """Start a fabric here: Nexus, and this machine as its first node. On a node of another one: up --node-only.
 
     They go on in the background, and what dies is started again by a small supervisor. Done already: says so; other
-    settings than before: restarts what they concern, and agents go on. `config show` says where the data folders are.
+    settings than before: restarts what they concern, and agents go on. Flags of Nexus are kept, over `down` too, until
+    others are given. `config show` says where the data folders are.
     """
     from omnitide.cli.exits import Exit, Failure
     from omnitide.cli.fabric import kept
@@ -61,6 +62,8 @@ def up(
     with locked(layout):
         if not nexus_only and not node_only:
             _no_second_fabric(layout)
+        if name and not nexus_only:
+            _no_other_name(layout, name)
         kept.supervise(layout)
         nexus = None if node_only else _nexus(session, layout, flags)
         node = None if nexus_only else _node(session, layout, nexus, name)
@@ -83,6 +86,25 @@ def _no_second_fabric(layout: "Layout") -> None:
         raise Failure(
             f"this machine is a node of fabric {fabric_id}: omnitide up --node-only",
             "a fabric of its own besides: another folder, omnitide --data DIR up",
+            Exit.CONFLICT,
+        )
+
+
+def _no_other_name(layout: "Layout", name: str) -> None:
+    """A node has the name that it joined by. Raises Failure."""
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.cli.fabric import kept
+    from omnitide.cli.fabric import node as nodes
+    from omnitide.model.names import is_name, suggest_name
+
+    if not is_name(name):
+        near = suggest_name(name)
+        raise Failure(f"{name!r} is no name for a node", f"try {near!r}" if near else "", Exit.USAGE)
+    known = kept.kept(layout, "node").told.get("OMNITIDE_NODE_NAME") or layout.node_ready().name
+    if known and known != name and nodes.identity_of(layout)[1]:
+        raise Failure(
+            f"this node is called {known}, by which it has joined: its name cannot be changed to {name}",
+            f"as another node, which loses what runs here: omnitide leave, then omnitide up --name {name}",
             Exit.CONFLICT,
         )
 
@@ -116,7 +138,34 @@ def _nexus(session: Session, layout: "Layout", flags: "Flags") -> "Running":
 
     running = ensure_nexus(layout, flags)
     remember(layout, running.ready, *{layout.data / PROFILE_NAME, session.profile_path})
+    _warn_of_move(session, layout, running)
     return running
+
+
+def _warn_of_move(session: Session, layout: "Layout", nexus: "Running") -> None:
+    """Nodes that have joined dial the port that they know."""
+    from omnitide.cli.fabric import node as nodes
+    from omnitide.cli.show.words import plural
+    from omnitide.sdk.client import Client
+    from omnitide.sdk.errors import FabricError
+
+    before, now = nexus.moved
+    if not before:
+        return
+    here = nodes.identity_of(layout)[1]
+    try:
+        with Client(_local(layout)) as client:
+            others = sum(node.id != here for node in client.nodes())
+        who = f"{plural(others, 'node')} know{'s' if others == 1 else ''}"
+    except FabricError:
+        others, who = 1, "nodes that have joined know"
+    if others:
+        session.warn(
+            f"the port for nodes was {before} and is {now} now: {who}"
+            f" only the old one and cannot find Nexus any more.\n"
+            f"  the old one again: --node-port {before}; else on each of them: "
+            f"omnitide join {nexus.ready.url} --token - --replace"
+        )
 
 
 def _local(layout: "Layout") -> "Target":

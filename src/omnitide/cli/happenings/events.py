@@ -28,7 +28,10 @@ def events(
     every: Annotated[bool, typer.Option("--all", "-a", help="Also the fabric's bookkeeping.")] = False,
     after: Annotated[int | None, typer.Option(min=0, help="All after this revision instead.")] = None,
 ) -> None:
-    """Show what happened, oldest first; with -f what happens, without a gap between the two."""
+    """Show what happened, oldest first; with -f what happens, without a gap between the two.
+
+    With -o json one object a line (JSON Lines), with and without -f; other lists are one document.
+    """
     session = session_of(context)
     chosen, namespace = tuple(kinds or ()), session.options.namespace
     hide = not (every or chosen or session.plain)

@@ -10,6 +10,8 @@ from omnitide.model.quantity import format_duration
 if TYPE_CHECKING:
     from omnitide.model.happenings import CloudEvent
 
+ASKED_FOR: Final = ("stopped", "killed")
+"""Reasons of exits that somebody asked for."""
 Data = dict[str, Any]
 """`Any`: the fields of an event depend on its kind."""
 
@@ -68,6 +70,8 @@ def _with(text: str, more: str) -> str:
 
 
 def _exited(data: Data) -> str:
+    if cast("Data", data.get("exit") or {}).get("reason") in ASKED_FOR:
+        return "was stopped, as asked; starts again"
     return _with("exited", exit_text(data)) + "; starts again"
 
 
@@ -107,6 +111,10 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "namespace.created": "created",
     "namespace.deleted": "deleted",
     "token.issued": lambda data: _with(f"issued to {data.get('purpose', '')}", str(data.get("note", ""))),
+    "secret.changed": lambda data: f"has version {data.get('version', 0)}",
+    "secret.removed": "removed",
+    "config.changed": lambda data: f"has version {data.get('version', 0)}",
+    "config.removed": "removed",
     "token.used": "used by a node to join",
     "token.revoked": "revoked",
     "token.forgotten": "forgotten",
@@ -128,6 +136,12 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "agent.created": lambda data: f"created, {plural(int(data.get('replicas') or 0), 'replica')}",
     "agent.updated": lambda data: f"updated to version {data.get('version')}",
     "agent.restarted": lambda data: f"being restarted, version {data.get('version')}",
+    "agent.rolled-back": lambda data: (
+        f"rolled back to version {data.get('source')}, as version {data.get('version')}"
+        + (f": {data.get('cause')}" if data.get("cause") else "")
+    ),
+    "agent.rollout-paused": "rollout paused",
+    "agent.rollout-resumed": "rollout resumed",
     "agent.scaled": lambda data: f"scaled to {data.get('replicas')} by {data.get('owner')}",
     "agent.stopped": "stopped",
     "agent.started": "started",

@@ -1,6 +1,7 @@
 """`omnitide logs -f`: a thread reads each instance, one prints; as many at a time as their nodes give."""
 
 import queue
+import sys
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -79,12 +80,15 @@ class Following:
         printer: Printer,
         tail: int | None,
         since_ms: int,
+        replicas: frozenset[int] = frozenset(),
     ) -> None:
+        """`replicas`: only those of an agent; none given: all."""
         self._session = session
         self._client = client
         self._printer = printer
         self._tail = tail
         self._since_ms = since_ms
+        self._replicas = replicas
         self._queue: queue.Queue[tuple[Instance, LogChunk] | Exception | _Over | _Started | _NoMoreStart] = queue.Queue(
             MAX_QUEUED
         )
@@ -99,10 +103,14 @@ class Following:
         self._told: tuple[str, ...] = ()
         self._ask_again = 0.0
         self._left_out = False
+        self._silent = True
+        """Nothing has been shown, nor that there is nothing."""
+        self._name = ""
 
     def run(self, kind: str, name: str, found: "list[Instance]") -> None:
         """Until Ctrl-C; of an instance or a job, until it has ended. Raises FabricError, KeyboardInterrupt."""
         namespace, plain = self._session.name(name)
+        self._name = name
         if kind == "instance":
             self._begin(found[0], self._tail, self._since_ms)
             self._print_all()
@@ -135,6 +143,7 @@ class Following:
                 # A Ctrl-C just before this begins to wait is seen only when the wait ends.
                 item = self._queue.get(timeout=WAKE_S)
             except queue.Empty:
+                self._tell_silence()
                 continue
             if isinstance(item, Exception):
                 raise item
@@ -145,7 +154,15 @@ class Following:
             elif isinstance(item, _NoMoreStart):
                 self._watching = False
             else:
+                self._silent = False
                 self._printer.print(*item)
+
+    def _tell_silence(self) -> None:
+        """On a terminal, once: that nothing comes is then no trouble of ours."""
+        if self._silent and not self._session.plain and sys.stderr.isatty():
+            who = f"{self._name} has written nothing yet" if self._readers else f"nothing of {self._name} runs yet"
+            self._session.note(f"  {who}; waiting for it (Ctrl-C ends this)")
+        self._silent = False
 
     def _start(self, identifier: str) -> None:
         from omnitide.sdk.errors import NotFound
@@ -163,7 +180,7 @@ class Following:
 
     def _begin(self, instance: "Instance", tail: int | None, since_ms: int) -> None:
         """Read it, now or when it is its turn."""
-        if self._knows(instance.id):
+        if self._knows(instance.id) or (self._replicas and instance.slot not in self._replicas):
             return
         if len(self._waiting) >= MAX_WAITING:
             if not self._left_out:

@@ -41,7 +41,16 @@ def logs(
     tail: Annotated[int | None, typer.Option(min=0, help="Only the last so many lines of each instance.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is newer, such as 10m.")] = None,
     stream: Annotated[str, typer.Option(metavar="NAME", help="stdout, stderr or both.")] = "both",
-    no_prefix: Annotated[bool, typer.Option("--no-prefix", help="Lines as they were written.")] = False,
+    prefix: Annotated[
+        bool | None,
+        typer.Option("--prefix/--no-prefix", help="Each line behind the name of who wrote it, or as it was written."),
+    ] = None,
+    replica: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--replica", min=1, metavar="N", help="Only these replicas of an agent: 2 for NAME-2; repeatable."
+        ),
+    ] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="When each line was written.")] = False,
 ) -> None:
     """Show what an agent, a job or an instance writes.
@@ -59,7 +68,10 @@ def logs(
     since_ms = _since(since)
     with session.client() as client:
         kind, found = instances_of(session, client, name)
-        found = [one for one in found if one.status in _READABLE]
+        if replica and kind != "agent":
+            raise Failure("--replica picks from an agent's replicas", f"{name} is a {kind}", Exit.USAGE)
+        wanted = frozenset(replica or ())
+        found = [one for one in found if one.status in _READABLE and (not wanted or one.slot in wanted)]
         if len(found) > MAX_STREAMS:
             raise Failure(
                 f"{name} has {len(found)} instances, {MAX_STREAMS} are shown at a time",
@@ -67,7 +79,7 @@ def logs(
                 Exit.USAGE,
             )
         printer = Printer(
-            prefix=kind == "agent" and not no_prefix,
+            prefix=kind == "agent" if prefix is None else prefix,
             color=session.color,
             times=timestamps,
             form=session.output,
@@ -79,7 +91,7 @@ def logs(
             printer.know(one)
         try:
             if follow:
-                Following(session, client, printer, tail, since_ms).run(kind, name, found)
+                Following(session, client, printer, tail, since_ms, wanted).run(kind, name, found)
             else:
                 _print_all(client, printer, found, tail, since_ms)
         finally:
@@ -87,13 +99,9 @@ def logs(
 
 
 def _since(text: str | None) -> int:
-    from omnitide.cli.exits import Exit, Failure
-    from omnitide.model.quantity import QuantityError, parse_duration
+    from omnitide.cli.durations import milliseconds
 
-    try:
-        return parse_duration(text) if text else 0
-    except QuantityError as error:
-        raise Failure(f"--since: {error}", code=Exit.USAGE) from None
+    return milliseconds(text, "--since") if text else 0
 
 
 def _print_all(client: "Client", printer: Printer, found: "list[Instance]", tail: int | None, since_ms: int) -> None:

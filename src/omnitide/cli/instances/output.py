@@ -44,7 +44,7 @@ class Printer:
     def know(self, instance: "Instance") -> None:
         """Give an instance its colour before it says anything."""
         if instance.id not in self._heads:
-            style = _STYLES[len(self._heads) % len(_STYLES)]
+            style = _STYLES[(instance.slot - 1) % len(_STYLES)]  # the next generation of a replica has the same
             self._width = max(self._width, len(instance.name))
             self._heads[instance.id] = paint(f"{instance.name:<{self._width}} |", style, self._color) + " "
 

@@ -42,6 +42,7 @@ def ps(
 ) -> None:
     """List the instances: what runs where."""
     session = session_of(context)
+    _check_status(status)
 
     from omnitide.cli.instances.resolve import require_namespace, require_workload
 
@@ -66,9 +67,24 @@ def ps(
     show(session, read, _lines, watch=watch)
 
 
+def _check_status(status: str) -> None:
+    """Raises Failure."""
+    import difflib
+    from typing import get_args
+
+    from omnitide.cli.exits import Exit, Failure
+    from omnitide.model.objects import InstanceStatus
+
+    known = sorted([*get_args(InstanceStatus), *_ASKED])
+    if status and status not in known:
+        near = difflib.get_close_matches(status, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else ""
+        raise Failure(f"status: must be one of {', '.join(known)}, not {status!r}", hint, Exit.USAGE)
+
+
 def _lines(session: Session, found: "InstanceList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
-    from omnitide.cli.show.words import ago, state
+    from omnitide.cli.show.words import spell, state
 
     if not found.items:
         return ["no instances"]
@@ -77,7 +93,7 @@ def _lines(session: Session, found: "InstanceList", width: int | None) -> list[s
             one.namespace,
             one.name,
             state(_status(one), one.unknown_since_ms),
-            ago(one.since_ms),
+            spell(one.since_ms),
             one.node or "-",
             str(one.attempt) if one.attempt else "-",
             one.handle,
@@ -97,6 +113,8 @@ def _status(one: "Instance") -> str:
 
 
 def _note(one: "Instance") -> str:
+    from omnitide.cli.happenings.wording import ASKED_FOR
+
     parts: list[str] = []
     if one.status == "unknown":
         parts.append(f"was {one.last_status}")
@@ -106,9 +124,9 @@ def _note(one: "Instance") -> str:
         parts.append(f"restarts; attempt {one.exit.attempt}: {one.exit.text}")
     elif one.exit is not None and one.status != "running":
         parts.append(one.exit.text)
-    elif one.exit is not None and one.attempt > 1:
+    elif one.exit is not None and one.attempt > 1 and one.exit.reason not in ASKED_FOR:
         parts.append(f"before: {one.exit.text}")
-    elif one.previous_exit is not None and one.previous_exit.reason != "stopped":
+    elif one.exit is None and one.previous_exit is not None and one.previous_exit.reason not in ASKED_FOR:
         # The one before was not asked to end, as for a move or an update: then how it ended says nothing.
         parts.append(f"before: {one.previous_exit.text}")
     if one.unenforced:

@@ -101,7 +101,7 @@ def _list(context: typer.Context, *, status: str, watch: bool) -> None:
 
 def _lines(session: Session, found: "JobList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
-    from omnitide.cli.show.words import ago, ending, now_ms, state
+    from omnitide.cli.show.words import ending, now_ms, spell, state
 
     if not found.items:
         return ["no jobs; one: omnitide run -- COMMAND"]
@@ -115,8 +115,8 @@ def _lines(session: Session, found: "JobList", width: int | None) -> list[str]:
                 job.name,
                 state(status),
                 job.node or "-",
-                ago(job.created_ms, job.finished_ms or now),
-                ago(job.created_ms, now),
+                spell(job.created_ms, job.finished_ms or now),
+                spell(job.created_ms, now),
                 "cancelling" if job.cancelling and job.status == "active" else ending(job.exit),
             ]
         )

@@ -1,6 +1,7 @@
 """`omnitide run`: a command somewhere in the fabric as if it ran here: its output, its exit code, Ctrl-C."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -30,7 +31,7 @@ PATIENCE_S: Final = 60.0
 
 def run(
     context: typer.Context,
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="Program and arguments.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="Program and arguments.")],
     name: Annotated[str | None, typer.Option(help="Name of the job; left out, one is made.")] = None,
     cpu: Annotated[str | None, typer.Option(metavar="CORES", help="Set aside for it: 0.5, 500m.")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Set aside for it: 256MiB.")] = None,
@@ -42,12 +43,18 @@ def run(
     user: Annotated[str, typer.Option(help="User on the node.")] = "",
     retries: Annotated[int, typer.Option(min=0, help="Try again so often if it fails.")] = 0,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Print its name and do not wait.")] = False,
-    timeout: Annotated[str | None, typer.Option(metavar="TIME", help="Cancel it after this; exit code 124.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Cancel it after this (90s, 5m); exit code 124.")
+    ] = None,
 ) -> None:
     """Run a command to its end on some node; its output is shown and its exit code is ours.
 
     Killed by signal n: 128 + n. Troubles of the fabric, a name that is taken too: 125, as of docker run. Ctrl-C cancels
-    it. With -o json or yaml standard output holds the job alone, and the task's output goes to standard error.
+    it, as does a reader of its output that goes away: 141. With -o json or yaml standard output holds the job alone,
+    and the task's output goes to standard error. Standard input is not carried to the task, which reads nothing.
+
+    Output is kept on its node and carried from there. What comes so much faster than it can be carried that the node
+    keeps it no more (30 MiB) is missing here, which is said; write such output to a file.
     """
     from omnitide.cli.agents.deploy import seconds_of
     from omnitide.sdk.errors import FabricError, Invalid
@@ -61,6 +68,9 @@ def run(
             job = changed.job
             if job is None:
                 raise Failure("the job was removed before it began", code=Exit.RUN_TROUBLE)
+            _tell_of_input(session)
+            if where:
+                _tell_of_labels(session, client, job.name, [_pair("--where", one) for one in where])
             if detach:
                 if session.plain:
                     session.emit(changed)
@@ -117,6 +127,50 @@ def _pair(flag: str, text: str) -> tuple[str, str]:
     return key, value
 
 
+def _tell_of_input(session: Session) -> None:
+    """What stands in standard input and would be missed without a word."""
+    if _has_input():
+        session.note("  note: standard input is not carried to the task, which reads nothing; write it to a file there")
+
+
+def _has_input() -> bool:
+    """A pipe or a file with something in it that nobody has read."""
+    import array
+    import fcntl
+    import stat
+    import termios
+
+    try:
+        descriptor = sys.stdin.fileno()
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return os.lseek(descriptor, 0, os.SEEK_CUR) < status.st_size
+        if not stat.S_ISFIFO(status.st_mode):
+            return False
+        waiting = array.array("i", [0])
+        fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
+        return waiting[0] > 0
+    except (OSError, ValueError, AttributeError):  # closed, or there is none
+        return False
+
+
+def _tell_of_labels(session: Session, client: "Client", name: str, wanted: "list[tuple[str, str]]") -> None:
+    """A label that no node has is most often a slip; it may also be of a node that is yet to come."""
+    from omnitide.sdk.errors import FabricError
+
+    try:
+        nodes = list(client.nodes())
+    except FabricError:
+        return  # whoever may run may not see nodes, or Nexus is away: what waits is explained all the same
+    # As the scheduler reads them: some are not labels, but what a node is.
+    known = [{**one.labels, **one.platform, "node": one.name} for one in nodes]
+    missing = [f"{key}={value}" for key, value in wanted if not any(one.get(key) == value for one in known)]
+    if missing:
+        session.note(
+            f"  {name} waits: no node that is known has {' or '.join(missing)}; to end it: omnitide cancel {name}"
+        )
+
+
 class _Following:
     """One job from here to its end."""
 
@@ -144,6 +198,8 @@ class _Following:
         try:
             with self._interrupts():
                 return self._code(self._follow())
+        except BrokenPipeError:
+            return self._reader_gone()
         except KeyboardInterrupt:
             self._session.note(f"  not waiting any more; {self._job.name} is being cancelled")
             return Exit.INTERRUPTED
@@ -174,6 +230,19 @@ class _Following:
     def _cancel_for_ctrl_c(self) -> None:
         self._session.note(f"  cancelling {self._job.name} ...")
         self._interrupted = self._cancel()
+
+    def _reader_gone(self) -> int:
+        """Whoever read our output has enough, such as `head`: so has the task."""
+        # What is still to be written, be it at exit, goes nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BrokenPipeError:
+                os.dup2(nowhere, stream.fileno())
+        self._session.note(f"  nobody reads its output any more; cancelling {self._job.name}")
+        self._cancel()
+        return Exit.PIPE_CLOSED
 
     def _time_is_up(self) -> None:
         self._timed_out = True

@@ -30,7 +30,12 @@ def join(
     url: Annotated[str, typer.Argument(metavar="URL", help="Address of Nexus: https://nexus.example:7400.")],
     token: Annotated[
         str,
-        typer.Option("--token", "-t", envvar="OMNITIDE_JOIN_TOKEN", help="From `omnitide token create`; - reads it."),
+        typer.Option(
+            "--token",
+            "-t",
+            envvar="OMNITIDE_JOIN_TOKEN",
+            help="From `omnitide token create`; - asks for it, or reads it from a pipe.",
+        ),
     ],
     name: Annotated[str, typer.Option(help="Name of this node, else the host's.")] = "",
     label: Annotated[
@@ -54,7 +59,7 @@ def join(
     session = session_of(context)
     layout = layout_of(session)
     environment = _environment(name, label or ())
-    text = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - the dash of standard input
+    text = _read_token() if token == "-" else token  # noqa: S105 - the dash of standard input
     hops = _Hops(session)
     with processes.locked(layout):
         if kept.find(layout, "node") is not None and not replace:
@@ -85,6 +90,13 @@ def join(
         from omnitide.cli.fabric.foreground import stay
 
         stay(session, layout, ["node"])
+
+
+def _read_token() -> str:
+    """From standard input; on a terminal it is asked for and not shown. Raises Abort."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("  token", hide_input=True, err=True)).strip()
+    return sys.stdin.readline().strip()
 
 
 def _start(session: Session, layout: "Layout", environment: dict[str, str]) -> int:

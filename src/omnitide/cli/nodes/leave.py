@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from omnitide.cli.session import session_of
+from omnitide.cli.session import agreed, session_of
 
 
 def leave(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     grace: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time for instances to end, instead of their own.")
+        str | None, typer.Option(metavar="TIME", help="Time for instances to end, instead of their own: 5s.")
     ] = None,
 ) -> None:
     """Stop this machine's instances and node proxy, and forget its identity.
@@ -20,37 +20,37 @@ def leave(
     """
     import sys
 
+    from omnitide.cli.durations import milliseconds
     from omnitide.cli.exits import Exit, Failure
     from omnitide.cli.fabric import node as nodes
-    from omnitide.cli.fabric.ending import stop_instances
+    from omnitide.cli.fabric.ending import stop_instances, stop_others
     from omnitide.cli.fabric.foreground import end_processes
     from omnitide.cli.fabric.layout import layout_of
     from omnitide.cli.fabric.leaving import begin_leaving
     from omnitide.cli.fabric.processes import locked
+    from omnitide.cli.fabric.secret_files import remove_secret_files
     from omnitide.cli.show.words import plural
-    from omnitide.model.quantity import QuantityError, parse_duration
     from omnitide.security.identity import IdentityStore
 
     session = session_of(context)
     layout = layout_of(session)
-    try:
-        grace_ms = parse_duration(grace) if grace is not None else None
-    except QuantityError as error:
-        raise Failure(str(error), code=Exit.USAGE) from None
+    grace_ms = milliseconds(grace, "--grace") if grace is not None else None
     if not layout.identity.is_dir() or not IdentityStore(layout.identity).exists():
         raise Failure("this machine is no node", f"there is no identity in {layout.identity}", Exit.NOT_FOUND)
     if not yes:
         if not sys.stdin.isatty():
             raise Failure("leaving stops all that runs here", "say so: --yes", Exit.USAGE)
-        typer.confirm("  stop all instances here and forget this node's identity?", abort=True)
+        agreed("  stop all instances here and forget this node's identity?")
     fabric, node = nodes.identity_of(layout)
     with locked(layout):
         told = begin_leaving(layout)
         if not told:
             end_processes(layout, "node")
         stopped = stop_instances(session, layout.keepers(), grace_ms)
+        stopped += stop_others(session, layout.node, node, grace_ms)
         if told:
             end_processes(layout, "node")
+        remove_secret_files((layout.node,))
         IdentityStore(layout.identity).remove()
     if session.plain:
         session.emit({"fabric_id": fabric, "node_id": node, "instances_stopped": stopped})

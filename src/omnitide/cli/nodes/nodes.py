@@ -68,7 +68,7 @@ def _list(context: typer.Context, *, status: str, watch: bool) -> None:
 
 def _lines(session: Session, found: "NodeList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
-    from omnitide.cli.show.words import ago, share
+    from omnitide.cli.show.words import share, spell
 
     if not found.items:
         return ["no nodes; this machine: omnitide up, another: omnitide token create"]
@@ -76,11 +76,11 @@ def _lines(session: Session, found: "NodeList", width: int | None) -> list[str]:
         [
             node.name,
             _status(node),
-            ago(node.since_ms),
+            spell(node.since_ms),
             str(node.instances),
             share(node.reserved_cpu_milli, node.cpu_milli, "cpu"),
-            share(node.reserved_memory_bytes, node.memory_bytes, "bytes"),
-            ", ".join(one.name if one.healthy else f"{one.name} (unhealthy)" for one in node.drivers),
+            share(node.reserved_memory_bytes, node.memory_bytes, "bytes").replace(" ", ""),
+            ", ".join(one.name if one.healthy else f"{one.name} (unhealthy)" for one in node.drivers if not one.absent),
             node.address or node.session_address,
             "/".join(filter(None, (node.platform.get("os"), node.platform.get("arch")))),
             ",".join(f"{key}={value}" for key, value in sorted(node.labels.items())),
@@ -130,7 +130,7 @@ def drain(
     context: typer.Context,
     node: NodeName,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is empty.")] = True,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait.")] = "10m",
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait: 90s, 10m.")] = "10m",
 ) -> None:
     """Move everything off a node, and place nothing new there. Says what it waits for.
 

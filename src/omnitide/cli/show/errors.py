@@ -60,6 +60,13 @@ def tell_manifest_error(error: "ManifestError", state: Globals) -> int:
 
 
 def tell_fabric_error(error: "FabricError", state: Globals) -> int:
+    from omnitide.sdk.target import NoFabric
+
+    if isinstance(error, NoFabric):
+        from omnitide.cli.fabric.unknown import why_unknown
+        from omnitide.cli.session import Session
+
+        error = why_unknown(Session(state), error)
     code = code_of(error)
     if state.output != "table":
         from omnitide.cli.show.forms import as_text

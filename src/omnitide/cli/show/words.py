@@ -43,6 +43,11 @@ def ago(at_ms: int, now: int | None = None) -> str:
     return format_duration(max(0, (now_ms() if now is None else now) - at_ms))
 
 
+def spell(at_ms: int, now: int | None = None) -> str:
+    """`12s`, `1m5s`: as `ago`, in one word, for the columns of tables."""
+    return ago(at_ms, now).replace(" ", "")
+
+
 def state(text: str, since_ms: int = 0) -> Cell:
     """A status in its colour; what is unknown says since when."""
     shown = f"{text} since {ago(since_ms)}" if since_ms and text in ("unknown", "unreachable", "lost") else text

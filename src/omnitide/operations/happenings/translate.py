@@ -116,6 +116,10 @@ class Translator:
                 yield _Part("fabric/" + self._fabric_id, _data(event))
             case ev.NamespaceCreated() | ev.NamespaceDeleted():
                 yield _Part(f"namespace/{event.name}", _data(event), event.name)
+            case ev.SecretChanged() | ev.SecretRemoved():
+                yield _Part(f"secret/{event.namespace}/{event.name}", _data(event), event.namespace)
+            case ev.ConfigChanged() | ev.ConfigRemoved():
+                yield _Part(f"config/{event.namespace}/{event.name}", _data(event), event.namespace)
             case ev.TokenIssued() | ev.TokenUsed() | ev.TokenRevoked():
                 yield _Part(f"token/{event.id}", _data(event))
             case ev.TokensForgotten():
@@ -219,6 +223,7 @@ def _data(event: Event) -> Data:
     data.pop("kind", None)
     # Of no use to anyone who may see events, and the less it is about the better.
     data.pop("digest", None)
+    data.pop("blob", None)
     spec = getattr(event, "spec", None)
     if isinstance(spec, msgspec.Struct):
         data["spec"] = present(spec)

@@ -72,6 +72,7 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
         since_ms=silent or _since(instance),
         unknown_since_ms=silent,
         health="unknown" if silent else instance.health.value,
+        health_message="" if silent else instance.health_message,
         node=node.name if node is not None else "",
         node_id=instance.node,
         address=address,

@@ -36,6 +36,7 @@ def show_node(node: Node, live: NodeLive | None) -> inv.Node:
                 healthy=driver.healthy,
                 detail=driver.detail,
                 enforces=driver.enforces,
+                absent=driver.absent,
             )
             for driver in facts.drivers
         ),

@@ -4,6 +4,7 @@ from itertools import islice
 from typing import Final
 
 from omnitide.fabric.rules.failing import halted_by
+from omnitide.fabric.rules.rolling import available
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
 from omnitide.model import objects as ob
 from omnitide.operations.views.instances import show_exit
@@ -57,9 +58,10 @@ def _summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> d
     if agent.rollout_cursor:
         rollout = ob.Rollout(
             version=agent.version,
-            asked=agent.rollout_cursor - 1,
+            asked=min(agent.rollout_cursor - 1, agent.replicas),
             replicas=agent.replicas,
             halted=_halted(state, agent),
+            paused=agent.paused,
         )
     return {
         "id": agent.id,
@@ -101,7 +103,56 @@ def show_agent(state: FabricState, agent: Agent, now_ms: int) -> ob.Agent:
     return ob.Agent(**_summary(state, agent, Hidden(state), now_ms), spec=agent.spec)  # type: ignore[arg-type]
 
 
-def show_version(version: Version, current: int) -> ob.AgentVersion:
+def show_rollout(state: FabricState, agent: Agent, now_ms: int) -> ob.RolloutStatus:
+    """`now_ms`: log time."""
+    version = agent.versions[agent.version]
+    currents = [state.instances.get(slot.current) for slot in agent.slots.values()]
+    updated = sum(
+        current is not None and current.version == agent.version and current.status is InstanceStatus.RUNNING
+        for current in currents
+    )
+    verdict, cause = _verdict(state, agent)
+    asked = min(agent.rollout_cursor - 1, agent.replicas) if agent.rollout_cursor else agent.replicas
+    return ob.RolloutStatus(
+        agent=agent.name,
+        namespace=agent.namespace,
+        version=agent.version,
+        reason=version.reason,
+        source=version.source,
+        verdict=verdict,
+        cause=cause,
+        replicas=agent.replicas,
+        asked=asked,
+        updated=updated,
+        available=min(available(state, agent, now_ms), agent.replicas),
+        superseded=len(agent.superseded),
+        started_ms=version.created_ms,
+        revision=state.revision,
+    )
+
+
+def _verdict(state: FabricState, agent: Agent) -> tuple[ob.RolloutVerdict, str]:
+    """One word, and why. A version that was rolled back to never looks like the success of another."""
+    version = agent.versions[agent.version]
+    if not agent.active or agent.deleting:
+        return "stopped", ""
+    if agent.paused:
+        return "paused", ""
+    halted = _halted(state, agent)
+    if halted:
+        return "halted", halted
+    if agent.rollout_cursor:
+        return "progressing", version.cause
+    if version.reason == "rolled-back":
+        return "rolled-back", version.cause
+    if version.number > 1:
+        return "done", ""
+    # The first version is no rollout: it is done when every replica is there.
+    done = agent.counts.running + agent.counts.succeeded >= agent.replicas
+    return ("done" if done else "progressing"), ""
+
+
+def show_version(version: Version, current: int, changes: tuple[ob.Difference, ...] = ()) -> ob.AgentVersion:
     return ob.AgentVersion(
         number=version.number,
         current=version.number == current,
@@ -109,6 +160,9 @@ def show_version(version: Version, current: int) -> ob.AgentVersion:
         reason=version.reason,
         principal=version.principal,
         created_ms=version.created_ms,
+        source=version.source,
+        cause=version.cause,
+        differences=changes,
     )
 
 

@@ -66,6 +66,39 @@ class AgentCalls(Connection):
         """Replace its instances as a rollout would."""
         return self._do(calls.change_agent(namespace, name, "restart", if_match, dry_run))
 
+    def roll_back_agent(
+        self,
+        name: str,
+        version: int = 0,
+        *,
+        namespace: str = DEFAULT,
+        if_match: int | None = None,
+        dry_run: bool = False,
+    ) -> ob.AgentChanged:
+        """A new version with the spec of an earlier one; 0: the newest earlier one with another spec."""
+        return self._do(calls.roll_back_agent(namespace, name, version, if_match, dry_run))
+
+    def pause_rollout(
+        self, name: str, *, namespace: str = DEFAULT, if_match: int | None = None, dry_run: bool = False
+    ) -> ob.AgentChanged:
+        return self._do(calls.change_agent(namespace, name, "rollout/pause", if_match, dry_run))
+
+    def resume_rollout(
+        self, name: str, *, namespace: str = DEFAULT, if_match: int | None = None, dry_run: bool = False
+    ) -> ob.AgentChanged:
+        return self._do(calls.change_agent(namespace, name, "rollout/resume", if_match, dry_run))
+
+    def get_rollout(
+        self,
+        name: str,
+        *,
+        namespace: str = DEFAULT,
+        min_revision: int | None = None,
+        within_s: float | None = None,
+    ) -> ob.RolloutStatus:
+        """How far the newest version has come, with one verdict."""
+        return self._do(calls.get_rollout(namespace, name, min_revision, within_s))
+
     def stop_agent(
         self, name: str, *, namespace: str = DEFAULT, if_match: int | None = None, dry_run: bool = False
     ) -> ob.AgentChanged:

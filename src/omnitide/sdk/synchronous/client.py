@@ -8,9 +8,10 @@ from omnitide.sdk.synchronous.fabric import FabricCalls
 from omnitide.sdk.synchronous.instances import InstanceCalls
 from omnitide.sdk.synchronous.jobs import JobCalls
 from omnitide.sdk.synchronous.nodes import NodeCalls
+from omnitide.sdk.synchronous.provisions import ProvisionCalls
 
 
-class Client(FabricCalls, AccessCalls, NodeCalls, AgentCalls, JobCalls, InstanceCalls, EventCalls):
+class Client(FabricCalls, AccessCalls, ProvisionCalls, NodeCalls, AgentCalls, JobCalls, InstanceCalls, EventCalls):
     """A connection to a fabric. Thread-safe as far as httpx is. Close it, or use it as a context manager.
 
     Every method raises FabricError (see `omnitide.sdk.errors`). A read shows at least what this client has written.

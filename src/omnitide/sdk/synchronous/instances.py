@@ -7,7 +7,8 @@ import omnitide.sdk.calls as calls
 from omnitide.model import explanations as ex
 from omnitide.model import happenings as hp
 from omnitide.model import objects as ob
-from omnitide.sdk.defaults import ANSWER_S, CONNECT_S, PAGE
+from omnitide.model import services as sv
+from omnitide.sdk.defaults import ANSWER_S, CONNECT_S, DEFAULT, FINISH_S, PAGE
 from omnitide.sdk.errors import from_answer
 from omnitide.sdk.exchange import Exchange, Retries
 from omnitide.sdk.http import httpx
@@ -56,6 +57,13 @@ class InstanceCalls(Connection):
     def restart_instance(self, identifier: str, *, dry_run: bool = False) -> ob.InstanceChanged:
         return self._do(calls.restart_instance(identifier, dry_run))
 
+    def migrate_instance(
+        self, identifier: str, node: str = "", *, leave_volumes: bool = False, dry_run: bool = False
+    ) -> ob.InstanceMigrated:
+        """Start its next generation on another node, and stop it once that is available. `node` empty: on any other
+        that can take it."""
+        return self._do(calls.migrate_instance(identifier, node, leave_volumes, dry_run))
+
     def explain_instance(self, identifier: str, *, nodes: int = 0) -> ex.InstanceExplanation:
         return self._do(calls.explain_instance(identifier, nodes))
 
@@ -80,3 +88,50 @@ class InstanceCalls(Connection):
                         yield chunk_of(line)
         except httpx.TransportError as error:
             exchange.broke(str(error) or type(error).__name__)
+
+    def list_services(self, *, namespace: str = DEFAULT, cursor: str = "", limit: int = PAGE) -> sv.ServiceList:
+        """Agents that have ports, with where each replica can be reached and whether it is ready."""
+        return self._do(calls.list_services(namespace, cursor, limit))
+
+    def services(self, *, namespace: str = DEFAULT) -> Iterator[sv.Service]:
+        return self._all(lambda cursor: self.list_services(namespace=namespace, cursor=cursor))
+
+    def get_service(self, agent: str, *, namespace: str = DEFAULT) -> sv.Service:
+        return self._do(calls.get_service(namespace, agent))
+
+    def copy_from(self, identifier: str, path: str) -> Iterator[bytes]:
+        """A file or directory of an instance as a tar stream, under its own name; a relative path is below the
+        instance's directory. Breaks with Unreachable if the stream does: what came is then not whole.
+
+        The stream is made by the instance, which may have put anything into it: take no path or link in it on trust.
+        """
+        call = calls.files("GET", identifier, path)
+        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
+        exchange = Exchange(call, self._memory, Retries(attempts=1), self.target.url, self._rng)
+        try:
+            with self._http.stream(call.method, call.path, params=call.query, timeout=timeout) as answer:
+                if answer.status_code != 200:
+                    raise from_answer(answer.status_code, answer.read())
+                yield from answer.iter_raw()
+        except httpx.TransportError as error:
+            exchange.broke(str(error) or type(error).__name__)
+
+    def copy_to(self, identifier: str, path: str, data: Iterator[bytes]) -> None:
+        """Unpack a tar stream below a directory of an instance, with the rights of its user."""
+        call = calls.files("PUT", identifier, path)
+        timeout = httpx.Timeout(FINISH_S, connect=CONNECT_S)
+        exchange = Exchange(call, self._memory, Retries(attempts=1), self.target.url, self._rng)
+        try:
+            answer = self._http.request(
+                call.method,
+                call.path,
+                params=call.query,
+                headers={"content-type": "application/x-tar"},
+                content=data,
+                timeout=timeout,
+            )
+        except httpx.TransportError as error:
+            exchange.broke(str(error) or type(error).__name__)
+        else:
+            if answer.status_code != 204:
+                raise from_answer(answer.status_code, answer.content)

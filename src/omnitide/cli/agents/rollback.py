@@ -1,0 +1,42 @@
+"""`omnitide rollback`: an earlier version's spec again."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from omnitide.cli.agents.change import AgentName, Wait, finish
+from omnitide.cli.agents.deploy import Timeout, seconds_of
+from omnitide.cli.session import session_of
+
+
+def rollback(
+    context: typer.Context,
+    name: AgentName,
+    to: Annotated[
+        int, typer.Option("--to", metavar="VERSION", min=0, help="Its number; left out: the one before.")
+    ] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")] = False,
+    wait: Wait = True,
+    timeout: Timeout = "5m",
+) -> None:
+    """Give an agent the spec of an earlier version again, as a new version that rolls out like any other.
+
+    `omnitide history AGENT` lists the versions. Left out, --to is the newest earlier one with another spec.
+    """
+    session = session_of(context)
+    namespace, agent = session.name(name)
+    limit_s = seconds_of(timeout)
+    with session.client() as client:
+        began = time.monotonic()
+        changed = client.roll_back_agent(agent, to, namespace=namespace, dry_run=dry_run)
+        if changed.plan is not None and not session.plain:
+            for one in changed.plan.differences:
+                session.say(f"  {one.path}: {one.before or '(none)'} -> {one.after or '(none)'}")
+        if dry_run:
+            if session.plain:
+                session.emit(changed)
+            else:
+                session.say("  nothing was changed")
+            return
+        finish(session, client, changed, began, limit_s, wait=wait)

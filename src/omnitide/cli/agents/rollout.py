@@ -1,0 +1,136 @@
+"""`omnitide rollout status`, `pause`, `resume`: how a new version takes the place of the old one."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from omnitide.cli.agents.change import AgentName, tell
+from omnitide.cli.agents.deploy import Timeout, seconds_of
+from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from omnitide.model.objects import AgentChanged, RolloutStatus
+    from omnitide.sdk.client import Client
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Rollouts: see how far one is, hold it, let it go on."
+)
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
+LOOK_S: Final = 1.0
+"""Longest time between two looks; a change is seen at once."""
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    name: AgentName,
+    watch: Annotated[bool, typer.Option("--watch", help="Until it is over, one way or the other.")] = False,
+    timeout: Timeout = "5m",
+) -> None:
+    """Show how far an agent's newest version has come.
+
+    Ends with 0 if every replica is available in it; with 8 if it is paused, halted, or was rolled back; with 7 while it
+    goes on, with --watch only when the time is up; with 4 if the agent is stopped.
+    """
+    session = session_of(context)
+    namespace, agent = session.name(name)
+    limit_s = seconds_of(timeout)
+    with session.client() as client:
+        found = client.get_rollout(agent, namespace=namespace)
+        if watch:
+            found = _watch(session, client, found, time.monotonic() + limit_s)
+    if session.plain:
+        session.emit(found)
+    else:
+        for line in lines(found):
+            session.say(line)
+    if found.verdict != "done":
+        raise typer.Exit(_CODES[found.verdict])
+
+
+_CODES: Final = {
+    "progressing": Exit.TIMEOUT,
+    "paused": Exit.ROLLOUT,
+    "halted": Exit.ROLLOUT,
+    "rolled-back": Exit.ROLLOUT,
+    "stopped": Exit.CONFLICT,
+}
+
+
+def lines(found: "RolloutStatus") -> list[str]:
+    """For people."""
+    of = f", the spec of version {found.source} again" if found.source else ""
+    shown = [
+        f"  {found.agent} version {found.version} ({found.reason}{of}): {found.verdict}",
+        f"  {found.updated}/{found.replicas} updated, {found.available}/{found.replicas} available",
+    ]
+    if found.superseded:
+        shown[-1] += f", {found.superseded} of the version before until then"
+    if found.cause:
+        shown.append(f"  {found.cause}")
+    if found.verdict == "paused":
+        shown.append(f"  to go on: omnitide rollout resume {found.agent}")
+    if found.verdict == "halted":
+        shown.append(f"  to go back: omnitide rollback {found.agent}")
+    return shown
+
+
+def _watch(session: Session, client: "Client", found: "RolloutStatus", deadline: float) -> "RolloutStatus":
+    """Until the verdict is a last one, or the time is up. What changes is told."""
+    from omnitide.sdk.errors import NO_NEWS, Unavailable
+
+    told = ""
+    while found.verdict == "progressing":
+        text = f"  {found.updated}/{found.replicas} updated, {found.available}/{found.replicas} available"
+        if text != told and not session.plain:
+            session.note(text.strip())
+            told = text
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return found
+        try:
+            found = client.get_rollout(
+                found.agent,
+                namespace=found.namespace,
+                min_revision=found.revision + 1,
+                within_s=max(0.05, min(LOOK_S, left)),
+            )
+        except Unavailable as error:
+            if error.code not in NO_NEWS:
+                raise
+            found = client.get_rollout(found.agent, namespace=found.namespace)
+    return found
+
+
+@app.command()
+def pause(context: typer.Context, name: AgentName, dry_run: DryRun = False) -> None:
+    """Keep a rollout from going on: what runs of either version stays, until `omnitide rollout resume`."""
+    session = session_of(context)
+    namespace, agent = session.name(name)
+    with session.client() as client:
+        began = time.monotonic()
+        _told(session, client.pause_rollout(agent, namespace=namespace, dry_run=dry_run), agent, "paused", began)
+
+
+@app.command()
+def resume(context: typer.Context, name: AgentName, dry_run: DryRun = False) -> None:
+    """Let a paused rollout go on. How it ends is told by `omnitide rollout status AGENT --watch`."""
+    session = session_of(context)
+    namespace, agent = session.name(name)
+    with session.client() as client:
+        began = time.monotonic()
+        _told(session, client.resume_rollout(agent, namespace=namespace, dry_run=dry_run), agent, "resumed", began)
+
+
+def _told(session: Session, changed: "AgentChanged", name: str, verb: str, began: float) -> None:
+    if session.plain:
+        session.emit(changed)
+    elif changed.dry_run:
+        session.say(f"  the rollout of {name} would be {verb}; nothing was changed")
+    elif changed.change == "unchanged" and verb == "resumed":
+        raise Failure(f"the rollout of {name} is not paused", f"omnitide rollout status {name}", Exit.CONFLICT)
+    else:
+        tell(session, changed, f"rollout of {name}", verb, began)

@@ -1,0 +1,1 @@
+"""The fabric's own content-addressed store."""

@@ -1,0 +1,23 @@
+"""Which running instance is meant where only one can be: the one named, or a replica of the agent that is named."""
+
+from typing import TYPE_CHECKING
+
+from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.instances.resolve import instances_of
+from omnitide.cli.session import Session
+
+if TYPE_CHECKING:
+    from omnitide.model.objects import Instance
+    from omnitide.sdk.client import Client
+
+
+def running_ones(session: Session, client: "Client", reference: str) -> "list[Instance]":
+    """The running instances of a name, best first. Raises NotFound, Failure if none runs."""
+    kind, found = instances_of(session, client, reference)
+    running = [one for one in found if one.status == "running"]
+    if not running:
+        states = ", ".join(sorted({one.status for one in found})) or "it has no instances"
+        which = reference if kind == "instance" else f"a replica of {reference}"
+        what = f"{which} would have to run: {states}"
+        raise Failure(what, f"omnitide explain {found[0].name if found else reference}", Exit.CONFLICT)
+    return sorted(running, key=lambda one: (one.health == "unhealthy", one.slot, -one.generation))

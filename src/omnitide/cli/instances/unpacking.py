@@ -1,0 +1,149 @@
+"""A tar stream from an instance onto this machine. Whoever made it may mean harm: nothing lands outside of DST.
+
+Python's own filters look at paths before they are used; here each folder on the way is opened without following links
+and what is made is made relative to that, so a link that the stream has laid leads nowhere.
+"""
+
+import os
+import shutil
+import stat
+import tarfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import IO, Final
+
+from omnitide.cli.exits import Failure
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MODES: Final = 0o777
+"""What is kept of a mode: never set-user-id and its like."""
+
+
+def unpack(stream: IO[bytes], destination: str, warn: Callable[[str], None]) -> None:
+    """Into a folder that is there: `destination` itself, or below it under the names that the stream gives, whose first
+    part is replaced. `destination` names what the stream's one root becomes. Raises Failure, OSError, tarfile.TarError.
+    """
+    folder, name = os.path.split(os.path.abspath(destination))
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    modes: list[tuple[list[str], int]] = []
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                parts = [name, *parts_of(member.name)[1:]]
+                _put(root, archive, member, parts, name, warn)
+                if member.isdir():
+                    modes.append((parts, member.mode & MODES))
+        for parts, mode in reversed(modes):
+            # At last: a folder that nobody may write into has to be filled first.
+            with _parent(root, parts) as (parent, last), _opened(last, parent) as made:
+                os.fchmod(made, mode)
+    finally:
+        os.close(root)
+
+
+def parts_of(name: str) -> list[str]:
+    """The parts of a member's name; its root is the first. Raises Failure for one that leads out."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if name.startswith("/") or ".." in parts or "\0" in name:
+        raise Failure(
+            f"the archive from the instance holds {name!r}, which leads out of it; nothing more is taken of it"
+        )
+    if name.split("/", maxsplit=1)[0] == ".":
+        return [".", *parts]
+    return parts or ["."]
+
+
+def _put(
+    root: int,
+    archive: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    parts: list[str],
+    name: str,
+    warn: Callable[[str], None],
+) -> None:
+    with _parent(root, parts) as (parent, last):
+        if member.isdir():
+            _make_folder(parent, last)
+        elif member.isreg():
+            _write_file(parent, last, archive, member)
+        elif member.issym():
+            if _leads_out(parts, member.linkname):
+                warn(f"{member.name} is a link to {member.linkname}, outside of what is copied; left out")
+            else:
+                _remove_file(parent, last)
+                os.symlink(member.linkname, last, dir_fd=parent)
+        elif member.islnk():
+            target = [name, *parts_of(member.linkname)[1:]]
+            with _parent(root, target) as (other, existing):
+                _remove_file(parent, last)
+                os.link(existing, last, src_dir_fd=other, dst_dir_fd=parent, follow_symlinks=False)
+        else:
+            warn(f"{member.name} is neither file, folder nor link; left out")
+
+
+def _leads_out(parts: list[str], target: str) -> bool:
+    if target.startswith("/"):
+        return True
+    depth = len(parts) - 2  # folders between the root of the copy and the link
+    for part in target.split("/"):
+        if part == "..":
+            depth -= 1
+        elif part not in ("", "."):
+            depth += 1
+        if depth < 0:
+            return True
+    return False
+
+
+@contextmanager
+def _opened(name: str, parent: int) -> Generator[int]:
+    fd = os.open(name, _FOLDER, dir_fd=parent)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _parent(root: int, parts: list[str]) -> Generator[tuple[int, str]]:
+    """The folder of a path, made where it is missing, and the last part. Raises OSError where a link is on the way."""
+    here = os.dup(root)
+    try:
+        for part in parts[:-1]:
+            try:
+                below = os.open(part, _FOLDER, dir_fd=here)
+            except FileNotFoundError:
+                os.mkdir(part, 0o700, dir_fd=here)
+                below = os.open(part, _FOLDER, dir_fd=here)
+            os.close(here)
+            here = below
+        yield here, parts[-1]
+    finally:
+        os.close(here)
+
+
+def _make_folder(parent: int, name: str) -> None:
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise
+        return
+
+
+def _write_file(parent: int, name: str, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    source = archive.extractfile(member)
+    assert source is not None, "it is a regular file"
+    _remove_file(parent, name)
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
+    with os.fdopen(fd, "wb") as file:
+        shutil.copyfileobj(source, file, 256 << 10)
+        os.fchmod(fd, member.mode & MODES)
+
+
+def _remove_file(parent: int, name: str) -> None:
+    """What is there under this name is replaced, unless it is a folder. Raises IsADirectoryError."""
+    try:
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,1 @@
+"""Secrets, and where values come from on the command line."""
