@@ -26,8 +26,8 @@ HOG = "data = []\nprint('eating', flush=True)\nfor n in range(400): data.append(
 async def limited(one_home):
     """A keeper that enforces what these tests are about; elsewhere they have nothing to say."""
     info = await one_home.driver.probe()
-    if set(info.enforces) != {"cpu", "memory", "pids"}:
-        pytest.skip(f"this machine enforces {info.enforces}: {info.detail}")
+    if not {"cpu", "memory", "pids"} <= set(info.enforces):
+        pytest.skip(f"this machine enforces {list(info.enforces)}: {info.detail}")
     return one_home
 
 

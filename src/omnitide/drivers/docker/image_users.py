@@ -5,14 +5,15 @@ A name is looked up in a container that is made of the image for that, never sta
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from omnitide.drivers.docker.answers import Container, Created, Image
-from omnitide.drivers.docker.archives import owner_in
-from omnitide.drivers.docker.engine import Engine
 from omnitide.drivers.docker.errors import EngineRefused
 from omnitide.drivers.docker.ownership import Owner
 from omnitide.drivers.protocol import DriverError
+
+if TYPE_CHECKING:
+    from omnitide.drivers.docker.engine import Engine
 
 MAX_KNOWN: Final = 1000
 ROOT: Final = Owner(0, 0)
@@ -27,7 +28,7 @@ class ImageUsers:
         self._known: dict[tuple[str, str], Owner] = {}
         """By image and user; all are looked up anew when there are many."""
 
-    async def owner(self, engine: Engine, image: Image, user: str) -> Owner:
+    async def owner(self, engine: "Engine", image: Image, user: str) -> Owner:
         """`user`: of the spec; empty: the image's. Raises DriverError for a name that the image does not know."""
         user = user or (image.config.user if image.config is not None else "")
         name, _, group = user.partition(":")
@@ -44,7 +45,10 @@ class ImageUsers:
                 self._known[image.id, user] = known
             return known
 
-    async def _look_up(self, engine: Engine, image: Image, user: str) -> Owner:
+    async def _look_up(self, engine: "Engine", image: Image, user: str) -> Owner:
+        # Only now, as in `driver`: a node without containers does without the client.
+        from omnitide.drivers.docker.archives import owner_in
+
         await self._remove(engine)
         body = {"Image": image.id, "User": user, "Entrypoint": ["/"], "NetworkDisabled": True}
         try:
@@ -60,6 +64,6 @@ class ImageUsers:
             raise DriverError(f"the image knows no user {user!r}", cause="user", permanent=True)
         return found
 
-    async def _remove(self, engine: Engine) -> None:
+    async def _remove(self, engine: "Engine") -> None:
         with contextlib.suppress(EngineRefused):
             await engine.do("DELETE", f"containers/{self._name}", params={"force": "1", "v": "1"})
