@@ -248,7 +248,7 @@ async def begin(directory: str, key: RunKey, request: ExecRequest, identity: dic
                 "terminal": request.terminal,
             }
         )
-        connection, decoder, pid = await asyncio.to_thread(_ask, directory, body, handed)
+        connection, decoder, pid = await _asked(directory, body, handed)
     except BaseException as error:
         for fd in ours:
             os.close(fd)
@@ -260,6 +260,31 @@ async def begin(directory: str, key: RunKey, request: ExecRequest, identity: dic
             os.close(fd)
     connection.setblocking(False)
     return ProcessExec(connection, decoder, pid, source, outputs, request.terminal)
+
+
+async def _asked(directory: str, body: bytes, handed: list[int]) -> tuple[socket.socket, protocol.Decoder, int]:
+    """As `_ask`, in a thread with descriptors of its own: one that is not waited for any more must not hand over what
+    else has their numbers by then, and the talk that it begins is ended."""
+    theirs = [os.dup(fd) for fd in handed]
+
+    def ask() -> tuple[socket.socket, protocol.Decoder, int]:
+        try:
+            return _ask(directory, body, theirs)
+        finally:
+            for fd in theirs:
+                os.close(fd)
+
+    asking = asyncio.get_running_loop().run_in_executor(None, ask)
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        asking.add_done_callback(_hang_up)
+        raise
+
+
+def _hang_up(asking: "asyncio.Future[tuple[socket.socket, protocol.Decoder, int]]") -> None:
+    if not asking.cancelled() and asking.exception() is None:
+        asking.result()[0].close()
 
 
 def _packed(message: dict[str, object]) -> bytes:

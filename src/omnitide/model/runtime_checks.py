@@ -4,6 +4,7 @@ be."""
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
+from omnitide.model.container import Sandbox
 from omnitide.model.faults import Fault, Path
 from omnitide.model.probes import Probe
 from omnitide.model.spec import WorkloadSpec
@@ -12,6 +13,9 @@ DEFAULT_DRIVER: Final = "process"
 NEEDED_PARTS: Final = {"process": "command", "docker": "container", "wasm": "wasm"}
 """What a spec has to have for each driver."""
 
+_OF_THE_SYSTEM: Final = frozenset(
+    {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/sys", "/dev"}
+)
 _OF_TYPE: Final = {
     "path": ("http",),
     "headers": ("http",),
@@ -38,9 +42,30 @@ def runtime_faults(spec: WorkloadSpec) -> Iterator[Fault]:
     for index, path in enumerate(spec.sandbox.writable + spec.sandbox.hidden):
         if not path.startswith("/"):
             yield Fault(("sandbox",), f"{path!r} is no absolute path", f"entry {index + 1} of writable and hidden")
+    if spec.options and spec.driver in NEEDED_PARTS:
+        yield Fault(("options",), f"is for drivers that others ship; {spec.driver!r} reads none")
+    if spec.isolation == "none" and spec.sandbox != Sandbox():
+        yield Fault(("sandbox",), "is for isolation 'sandbox', and this is 'none'", 'isolation = "sandbox"')
+    if spec.isolation == "sandbox":
+        yield from _sandbox(spec)
     for name, port in spec.ports.items():
         if port.target and spec.driver != "docker":
             yield Fault(("ports", name, "target"), "is for containers: elsewhere a port is the node's own")
+
+
+def _sandbox(spec: WorkloadSpec) -> Iterator[Fault]:
+    """What gives the inside a say over the tools by which programs come into it, or asks one without a network."""
+    for path, text in (
+        *((("volumes", name, "target"), volume.target) for name, volume in spec.volumes.items()),
+        *((("sandbox", "writable", index), text) for index, text in enumerate(spec.sandbox.writable)),
+        (("working_directory",), spec.working_directory),
+    ):
+        top = "/".join(text.rstrip("/").split("/")[:2])
+        if text and (top in _OF_THE_SYSTEM or not text.strip("/")):
+            yield Fault(path, f"{text} is the system's, which a sandbox has for reading only")
+    if not spec.sandbox.network:
+        for name in spec.ports:
+            yield Fault(("ports", name), "cannot be reached: sandbox.network is false")
 
 
 def lacking(document: object) -> Iterator[Fault]:
@@ -76,6 +101,8 @@ def _probe(spec: WorkloadSpec, probe: Probe, path: Path) -> Iterator[Fault]:
         if probe.type not in types and getattr(probe, field) != getattr(plain, field):
             yield Fault((*path, field), f"is not for probes of type {probe.type!r}")
     if probe.type == "exec":
+        if spec.driver == "wasm":
+            yield Fault((*path, "type"), "'exec' is for programs: a module has none beside it")
         if not probe.command or not probe.command[0].strip():
             yield Fault((*path, "command"), "is missing: a probe of type 'exec' runs it")
     elif probe.port is None:

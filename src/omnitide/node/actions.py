@@ -106,6 +106,11 @@ class Actions:
                 )
         except TimeoutError:
             log.warning("no answer to a start", attempt=key.attempt, seconds=START_DEADLINE)
+        except OSError as error:
+            # Whatever of the machine failed under a driver or what it needs: the instance's start, and never the node.
+            log.warning("start failed", attempt=key.attempt, error=str(error))
+            message = f"the node could not start it: {error}"
+            return StartFailed(at_ms=self._clock.now_ms(), key=key, message=message, cause="resources", permanent=False)
         else:
             self._watching[driver.name].started(key)
             return Started(at_ms=self._clock.now_ms(), driver=driver.name, run=run)

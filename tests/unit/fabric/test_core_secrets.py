@@ -105,3 +105,15 @@ def test_versions_grow_by_one_with_each_other_value_and_the_snapshot_holds_it(
     }
     assert found == model
     assert load(dump(fabric.state)) == fabric.state
+
+
+def test_a_value_that_was_taken_to_be_there_and_is_not_any_more_is_refused() -> None:
+    """No blob: it was found to be the value that is there, and nothing was put away for it."""
+    fabric = Fabric()
+    assert fabric.when(setting(blob="")).code == "stale"
+    fabric.given(setting())
+    assert fabric.when(setting(blob="")).kinds == [], "it is the value that is there"
+    assert fabric.when(setting(digest="d2", blob="")).code == "stale"
+    assert (
+        fabric.when(cm.SetConfig(id="c-1", namespace="default", name="c", digest="d", blob="", size=1)).code == "stale"
+    )

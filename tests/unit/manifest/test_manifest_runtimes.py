@@ -82,6 +82,26 @@ def test_what_fits_its_runtime_has_no_fault(document: object) -> None:
             {**PROCESS, "environment": {"A": "b"}, "configs": {"c": {"environment": "A"}}},
             "configs.c.environment: A is set by environment already",
         ),
+        ({**PROCESS, "options": {"flavour": "blue"}}, "options: is for drivers that others ship"),
+        ({**PROCESS, "sandbox": {"network": False}}, "sandbox: is for isolation 'sandbox', and this is 'none'"),
+        (
+            {**PROCESS, "isolation": "sandbox", "volumes": {"v": {"target": "/usr/local/x"}}},
+            "volumes.v.target: /usr/local/x is the system's",
+        ),
+        ({**PROCESS, "isolation": "sandbox", "sandbox": {"writable": ["/etc"]}}, "sandbox.writable[0]: /etc is"),
+        ({**PROCESS, "isolation": "sandbox", "working_directory": "/"}, "working_directory: / is the system's"),
+        (
+            {**PROCESS, "isolation": "sandbox", "sandbox": {"network": False}, "ports": {"http": {}}},
+            "ports.http: cannot be reached: sandbox.network is false",
+        ),
+        (
+            {
+                "driver": "wasm",
+                "wasm": {"module": "a.wasm"},
+                "health": {"liveness": {"type": "exec", "command": ["true"]}},
+            },
+            "health.liveness.type: 'exec' is for programs",
+        ),
         ({**PROCESS, "update": {"max_unavailable": 0}}, "update: with max_unavailable 0 and max_surge 0"),
     ],
 )

@@ -61,9 +61,9 @@ def stop_others(session: "Session", node: Path, node_id: str, grace_ms: int | No
         raise Failure(
             f"what runs besides processes could not be ended: {lines[-1] if lines else 'no answer'}"
         ) from None
-    if told.left or told.problems:
-        wrong = [*told.problems, *([f"{', '.join(told.left[:NAMED])} did not end"] if told.left else [])]
-        raise Failure(f"not everything could be ended: {'; '.join(wrong)}")
+    for wrong in [*told.problems, *(f"{name} did not end" for name in told.left[:NAMED])]:
+        # An engine that is away must not keep the rest of the fabric up.
+        session.note(f"  not everything could be ended: {wrong}")
     return told.stopped
 
 

@@ -76,6 +76,7 @@ def _next_version(draft: Draft, command: _Change, kind: ProvisionKind) -> int:
             raise Refuse("already-exists", f"the id {command.id!r} is taken")
         if len(draft.state.provisions) >= MAX_PROVISIONS:
             raise Refuse("limit", f"the fabric holds {MAX_PROVISIONS} secrets and configs, the most it can")
+        _require_value(command, kind)
         draft.result = {"version": 1}
         return 1
     if known.id != command.id:
@@ -89,8 +90,16 @@ def _next_version(draft: Draft, command: _Change, kind: ProvisionKind) -> int:
     if known.digest == command.digest:
         draft.result = {"version": known.version}
         return 0
+    _require_value(command, kind)
     draft.result = {"version": known.version + 1}
     return known.version + 1
+
+
+def _require_value(command: _Change, kind: ProvisionKind) -> None:
+    """One that was taken to be there already is not there any more: nothing was put away for it."""
+    if not command.blob:
+        message = f"{kind} {command.namespace}/{command.name} was changed at the same time"
+        raise Refuse("stale", message, hint="try again", subject=provision_key(kind, command.namespace, command.name))
 
 
 def _known(draft: Draft, command: _Removal, kind: ProvisionKind) -> Provision:

@@ -15,6 +15,8 @@ MAX_OUTPUT: Final = 200
 """Characters kept of what an exec probe says."""
 MAX_HEAD: Final = 64 << 10
 """Bytes of an answer's head; a longer one is a failure."""
+_OF_THE_NODE: Final = ("driver-unavailable", "not-running", "busy", "resources")
+"""Causes for which a program could not be run that are none of the instance's."""
 _WELL: Final = Answer(True)
 
 
@@ -113,7 +115,7 @@ async def _exec(probe: Probe, target: Target) -> Answer:
     try:
         program = await target.driver.exec(target.key, ExecRequest(command=probe.command))
     except DriverError as error:
-        if error.cause in ("driver-unavailable", "not-running"):
+        if error.cause in _OF_THE_NODE:
             raise NoAnswer(str(error)) from error
         return Answer(False, f"{probe.command[0]}: {error}")
     said = bytearray()

@@ -94,20 +94,25 @@ class Tree:
         """Write into the file that is there, which keeps being the same file. Raises PathUnsafe, OSError."""
         parent = self._walk(parts[:-1], 0o755)
         try:
-            status = os.stat(parts[-1], dir_fd=parent, follow_symlinks=False)
+            there = os.open(parts[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        finally:
+            os.close(parent)
+        try:
+            status = os.fstat(there)
             if not stat.S_ISREG(status.st_mode):
                 raise PathUnsafe(f"{'/'.join(parts)!r} is no file")
-            mode = stat.S_IMODE(status.st_mode)
-            if not mode & 0o200:
-                os.chmod(parts[-1], mode | 0o200, dir_fd=parent)
-            fd = os.open(parts[-1], os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+            # By its descriptor from here on: its owner may put anything else under the name.
+            itself, mode = f"/proc/self/fd/{there}", stat.S_IMODE(status.st_mode)
+            if not mode & 0o200 and os.geteuid() != 0:
+                os.chmod(itself, mode | 0o200)
+            fd = os.open(itself, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
             try:
                 _write(fd, data)
                 os.fchmod(fd, mode)
             finally:
                 os.close(fd)
         finally:
-            os.close(parent)
+            os.close(there)
 
     def link(self, parts: tuple[str, ...], target: str) -> None:
         """A symbolic link, in the place of whatever link is there. Whether the target may be is the caller's affair.
