@@ -36,6 +36,7 @@ from omnitide.drivers.protocol import (
 )
 from omnitide.drivers.streams import Exec, ExecRequest
 from omnitide.node.keeper import protocol
+from omnitide.node.keeper.paths import Paths
 from omnitide.node.keeper.run import ZYGOTE
 
 T = TypeVar("T")
@@ -248,13 +249,13 @@ class ProcessDriver:
         return identity
 
     def private_directory(self, launch: Launch) -> str:
-        return f"{os.path.realpath(self._options.directory)}/work/{launch.key.instance}"
+        return os.path.join(Paths(self._options.directory).work, launch.key.instance)
 
     def directory(self, instance: str) -> str:
         """The private directory of an instance, in which something is to lie before its start; its parents are made."""
-        work = f"{os.path.realpath(self._options.directory)}/work"
+        work = Paths(self._options.directory).work
         os.makedirs(work, mode=0o700, exist_ok=True)
-        return f"{work}/{instance}"
+        return os.path.join(work, instance)
 
     async def start_request(self, request: Mapping[str, object]) -> Run:
         """Start what `process_request` and its like have written. Raises DriverError."""

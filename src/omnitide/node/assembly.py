@@ -16,12 +16,11 @@ from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
 from omnitide.drivers.loading import load
 from omnitide.drivers.process import ProcessDriver
-from omnitide.drivers.protocol import DriverContext
 from omnitide.drivers.wasm.driver import WasmDriver
 from omnitide.model.names import suggest_name
 from omnitide.node.claim import claim
 from omnitide.node.clock import WallClock
-from omnitide.node.emptying import DRIVERS_DIRECTORY
+from omnitide.node.driver_places import KEEPER_DIRECTORY, context_of
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.grpc_link import GrpcDialer
 from omnitide.node.host import MachineHost
@@ -40,7 +39,6 @@ from omnitide.telemetry import logs
 
 __all__ = ["End", "Node"]
 
-KEEPER_DIRECTORY: Final = "keeper"
 OUTBOX_FILE: Final = "outbox.db"
 BACK_WITHIN_MS: Final = 30_000
 """Announced with an orderly end: a restart of the proxy, for which nothing is to be replaced."""
@@ -89,13 +87,7 @@ class Node:
         claim(self._outbox, data, keeper)
         ensure_private_directory(keeper, passable=True)
         self._drivers = load(
-            lambda name: DriverContext(
-                directory=str(keeper if name == "process" else data / DRIVERS_DIRECTORY / name),
-                node_id=identity.node_id,
-                cgroup=cgroup,
-                passage=(str(data),),
-                keeper=str(keeper),
-            ),
+            lambda name: context_of(data, name, identity.node_id, cgroup),
             settings.node.drivers,
         )
         self._name = settings.node.name or suggest_name(socket.gethostname()) or identity.node_id

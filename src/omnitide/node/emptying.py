@@ -16,11 +16,11 @@ import msgspec
 
 from omnitide.drivers.loading import load
 from omnitide.drivers.process import ProcessDriver
-from omnitide.drivers.protocol import Driver, DriverContext, DriverError, Run, RunState
+from omnitide.drivers.protocol import Driver, DriverError, Run, RunState
 from omnitide.drivers.unavailable import UnavailableDriver
 from omnitide.drivers.wasm.driver import WasmDriver
+from omnitide.node.driver_places import context_of
 
-DRIVERS_DIRECTORY: Final = "drivers"
 POLL_S: Final = 0.1
 MOST_S: Final = 660.0
 """No grace is longer than ten minutes."""
@@ -68,19 +68,15 @@ def _live(runs: Sequence[Run]) -> list[Run]:
 
 
 async def _main(data: Path, node_id: str, grace_ms: int | None) -> Emptied:
-    context = [
+    drivers = [
         driver
-        for driver in load(
-            lambda name: DriverContext(
-                directory=str(data / DRIVERS_DIRECTORY / name), node_id=node_id, keeper=str(data / "keeper")
-            )
-        )
+        for driver in load(lambda name: context_of(data, name, node_id))
         if not isinstance(driver, ProcessDriver | WasmDriver | UnavailableDriver)
     ]
     try:
-        return await empty(context, grace_ms)
+        return await empty(drivers, grace_ms)
     finally:
-        for driver in context:
+        for driver in drivers:
             await driver.close()
 
 

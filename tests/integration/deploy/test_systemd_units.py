@@ -15,7 +15,7 @@ import pytest
 from omnitide.api import process as nexus
 from omnitide.model.spec import AgentSpec, Resources
 from omnitide.node import main as node
-from omnitide.node.assembly import KEEPER_DIRECTORY
+from omnitide.node.driver_places import KEEPER_DIRECTORY
 from support.fabric_processes import Fabric, alive, until
 
 UNITS = Path(__file__).parents[3] / "deploy" / "systemd"
