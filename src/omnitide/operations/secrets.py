@@ -24,6 +24,7 @@ from omnitide.security.clear_text import ClearText
 
 _TRIES: Final = 3
 """For a value that was closed under an id which was given up at the same time."""
+_NOT_PUT_AWAY: Final = "dry-run"
 MAX_DATA_CHARACTERS: Final = 720_000
 
 ProvisionName = Annotated[str, Meta(max_length=80, description="Its name within the namespace.")]
@@ -135,7 +136,15 @@ async def _set(
         digest = values.digest(identifier, value)
         same = known is not None and known.digest == digest
         blob = "" if same or context.dry_run else await values.put(identifier, value)
-        command = command_of(id=identifier, namespace=namespace, name=name, digest=digest, blob=blob, size=len(value))
+        command = command_of(
+            id=identifier,
+            namespace=namespace,
+            name=name,
+            digest=digest,
+            # A dry run puts nothing away, and is decided as if it had.
+            blob=_NOT_PUT_AWAY if context.dry_run and not same else blob,
+            size=len(value),
+        )
         try:
             made = await change(runtime, context, command, namespace=namespace)
         except Failed as failure:

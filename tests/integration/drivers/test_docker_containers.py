@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from omnitide.drivers.docker import garbage
+from omnitide.drivers.docker.answers import ExecState
 from omnitide.drivers.docker.connection import Connection
 from omnitide.drivers.docker.driver import DockerDriver
+from omnitide.drivers.docker.engine import Engine
 from omnitide.drivers.docker.notes import Notes
 from omnitide.drivers.protocol import DriverError, Mount, PortBinding, RunKey
 from omnitide.model.container import Container
@@ -237,3 +240,26 @@ def _tar() -> bytes:
     with tarfile.open(fileobj=made, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("empty"))
     return made.getvalue()
+
+
+async def test_an_engine_that_passes_output_on_before_it_knows_the_process(
+    docker: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await docker.start("a", "run")
+    program = await docker.exec("a", "heed")
+    assert getattr(await program.receive(), "data", b"") == b"ready\n"
+    asked = Engine.call
+    late = iter(range(3))
+
+    async def call(self: Engine, method: str, path: str, answer: type[object], **more: object) -> object:
+        found = await asked(self, method, path, answer, **more)  # type: ignore[arg-type]
+        if isinstance(found, ExecState) and next(late, None) is not None:
+            return replace(found, pid=0)
+        return found
+
+    monkeypatch.setattr(Engine, "call", call)
+    await program.signal(15)
+    out, _, ended = await all_of(program)
+    await program.close()
+    assert (out, ended.code) == (b"signal 15\n", 0)
+    assert next(late, None) is None

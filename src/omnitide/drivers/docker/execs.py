@@ -161,7 +161,10 @@ class DockerExec:
             await self._engine.do("POST", f"exec/{self._name}/resize", params={"h": str(rows), "w": str(columns)})
 
     async def signal(self, number: int) -> None:
-        state = await self._state()
+        # The engine passes output on before it knows the number of the process.
+        async with _in_time():
+            while (state := await self._state()).running and not state.pid:
+                await asyncio.sleep(BEGIN_POLL)
         if not state.running:
             raise DriverError("the program has ended", cause="not-running", permanent=True)
         if not await asyncio.to_thread(_is_ours, state):
