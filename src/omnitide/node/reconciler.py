@@ -364,6 +364,8 @@ class Reconciler:
             # What it waits for may be there now.
             instance.due = True
             self._out.append(CancelTimer(key=(RESTART, instance.id)))
+        # It may have been found running before anything was known of it.
+        self._steps.probe(instance)
         self._converge(instance, now)
 
     def _remove(self, name: str, now: int) -> None:

@@ -849,3 +849,10 @@ def test_a_proxy_that_comes_back_asks_anew_and_knows_what_was_known() -> None:
     node.handle(restored)
     (begin,) = [i for i in node.recover(run()) if isinstance(i, BeginProbes)]
     assert begin.health is Health.HEALTHY
+
+
+def test_what_runs_and_was_forgotten_is_probed_once_nexus_has_said_what_it_is() -> None:
+    node = fresh()
+    assert [i for i in node.recover(run()) if isinstance(i, BeginProbes)] == []
+    (begin,) = [i for i in node.connect("log", node.assign(spec=PROBED)) if isinstance(i, BeginProbes)]
+    assert (begin.key, begin.health) == (RunKey("a", 1), Health.UNKNOWN)
