@@ -271,13 +271,14 @@ class _Following:
         job = self._job
         while True:
             started = job.instance_status not in (None, "pending", "placed")
+            more = False
             if job.instance and (started or job.instance in self._looked):
-                self._output(job)
+                more = self._output(job)
             if job.status != "active":
                 return job
             if job.instance_status == "pending" and time.monotonic() - began > REASON_AFTER_S:
                 explained = self._explain(job, explained)
-            job = self._next(job)
+            job = self._next(job, at_once=more)
 
     def _explain(self, job: "Job", told: str) -> str:
         """Say why it waits, if that is not what was told last."""
@@ -292,11 +293,11 @@ class _Following:
             return reason.text
         return told
 
-    def _next(self, job: "Job") -> "Job":
+    def _next(self, job: "Job", *, at_once: bool) -> "Job":
         """The job once anything has happened in the fabric, or some time has passed. Nexus may be away for a while."""
         from omnitide.sdk.errors import Unavailable
 
-        news: int | None = self._revision + 1
+        news: int | None = None if at_once else self._revision + 1
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -318,15 +319,17 @@ class _Following:
             self._said = trouble
             self._session.note(f"  {trouble}; waiting for it")
 
-    def _output(self, job: "Job") -> None:
+    def _output(self, job: "Job") -> bool:
         """What an instance writes, each byte once, from where it was left off until it has no more to give.
 
-        Between two attempts that is not the end. What cannot be read is said, and does not fail the task.
+        Between two attempts that is not the end. What cannot be read is said, and does not fail the task. Returns
+        whether it gave something: a stream that breaks off is then asked again without waiting for news of the job.
         """
         from omnitide.sdk.errors import NotFound, Unavailable
 
         identifier = job.instance
         ended = job.status != "active"
+        given = False
         if not ended:
             time.sleep(max(0.0, self._looked.get(identifier, 0.0) + LEAST_S - time.monotonic()))
         deadline = time.monotonic() + PATIENCE_S
@@ -335,6 +338,7 @@ class _Following:
                 for chunk in self._client.read_logs(identifier, follow=True, after=self._places.get(identifier, "")):
                     self._show(chunk)
                     self._places[identifier] = chunk.position
+                    given = True
                     deadline = time.monotonic() + PATIENCE_S
                 break
             except (NotFound, Unavailable) as error:
@@ -348,6 +352,7 @@ class _Following:
                 self._tell(error.detail)
                 time.sleep(AGAIN_S)
         self._looked[identifier] = time.monotonic()
+        return given
 
     def _show(self, chunk: "LogChunk") -> None:
         self._said = ""
