@@ -424,7 +424,8 @@ class _Life:
                 for stray in sorted(agent.strays)
                 if state.instances[stray].node not in self.dead and not self._runs_on_rightly(agent, stray)
             ]
-            if agent.deleting and all(state.instances[s.current].node not in self.dead for s in agent.slots.values()):
+            left = (*(slot.current for slot in agent.slots.values()), *agent.strays)
+            if agent.deleting and all(state.instances[one].node not in self.dead for one in left):
                 found.append(f"{label} is not gone")
             if strays:
                 found.append(f"{label} has strays {strays}")
