@@ -10,6 +10,8 @@ from omnitide.drivers.protocol import DriverContext, Launch, LogChunk, Run, RunK
 from omnitide.drivers.wasm.driver import WasmDriver
 from omnitide.model.container import Wasm
 from omnitide.node.keeper.launch import stop_keeper
+from support import wasi_compiler
+from support.container_engine import PROGRAMS
 
 DEADLINE_S = 60.0
 
@@ -17,11 +19,20 @@ DEADLINE_S = 60.0
 class Modules:
     """What tests do with the driver."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, cgroup: str = "auto") -> None:
         self.directory = directory
+        self._cgroup = cgroup
         self.keeper = str(directory / "keeper")
-        self.driver = WasmDriver(DriverContext(directory=str(directory), node_id="test"))
+        self.driver = self._new()
         self.told: list[str] = []
+
+    def _new(self) -> WasmDriver:
+        return WasmDriver(DriverContext(directory=str(self.directory), node_id="test", cgroup=self._cgroup))
+
+    async def another(self) -> None:
+        """The driver of the next node proxy."""
+        await self.driver.close()
+        self.driver = self._new()
 
     def launch(self, instance: str, module: str, *arguments: str, attempt: int = 1, **more: object) -> Launch:
         fields: dict[str, object] = {"environment": {}, **more}
@@ -64,6 +75,12 @@ class Modules:
                 if text in seen:
                     return
         raise AssertionError(f"{instance} ended without saying {text!r}: {seen!r}")
+
+
+@pytest.fixture(scope="session")
+def conform(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The conformance program as a module of WASI."""
+    return wasi_compiler.compiled(PROGRAMS / "conform.c", tmp_path_factory.mktemp("conform"))
 
 
 @pytest.fixture

@@ -33,7 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """DESIGN, "Layout and import direction"; the few modules that are excepted stand in the contracts by name."""
 
-PROGRAMS = tuple(f"omnitide.drivers.wasm.{name}" for name in ("child", "compiling", "components", "engine", "zygote"))
+PROGRAMS = tuple(
+    f"omnitide.drivers.wasm.{name}"
+    for name in ("child", "compiling", "components", "engine", "memory", "modules", "zygote")
+)
 """Modules that run as programs of their own, with what they alone need: nothing else may load them."""
 
 LOAD_ALL = f"""

@@ -1,24 +1,26 @@
-"""Compiled modules on disk, by the digest of their content and the version of wasmtime: private to the node's user.
+"""Compiled modules on disk: private to the node's user, for what lies there is machine code that is loaded as it is.
 
-What lies there is machine code that is loaded as it is, so nobody else may write there.
+A file is named by the digest of the module, the version of wasmtime, and its own digest: what was changed or cut off
+since it was written does not fit its name, and is compiled again.
 """
 
 import asyncio
 import contextlib
 import hashlib
 import os
-import sys
+import time
 from typing import Final
 
 import msgspec
 
-from omnitide.drivers.protocol import DriverError, Progress
+from omnitide.drivers.protocol import Progress
+from omnitide.drivers.wasm.compiler import MAX_AT_A_TIME, compile_module
+from omnitide.drivers.wasm.source import FileState, Source, Sources, read, state_of
 
-MAX_MODULE: Final = 512 << 20
-COMPILE_S: Final = 300.0
 MAX_FILES: Final = 256
-"""Kept; those that were used longest ago go first."""
-UNUSABLE: Final = 2
+MAX_BYTES: Final = 1 << 30
+"""Of all files together; those that were used longest ago go first. One alone is never larger."""
+_ENDING: Final = ".cwasm"
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -26,116 +28,125 @@ class Compiled(msgspec.Struct, frozen=True):
     component: bool
 
 
-class _Known(msgspec.Struct, frozen=True):
-    """A file as it was when its content was read."""
-
-    inode: int
-    size: int
-    changed_ns: int
-
-
 class Cache:
     """Compiles each content once, also for many starts at a time."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, version: str, *, max_bytes: int = MAX_BYTES) -> None:
+        """`version`: wasmtime's; what another one has compiled is not used."""
         self._directory = directory
-        self._digests: dict[str, tuple[_Known, str, bool]] = {}
+        self._version = version
+        self._max_bytes = max_bytes
+        self._sources = Sources()
+        self._sound: dict[str, tuple[str, FileState]] = {}
+        """By prefix: compiled files whose content was seen to fit their name."""
         self._locks: dict[str, asyncio.Lock] = {}
+        self._compilers = asyncio.Semaphore(MAX_AT_A_TIME)
 
-    async def compiled(self, path: str, version: str, progress: Progress) -> Compiled:
-        """The compiled form of the module at `path`. Raises DriverError (`module-not-found`, `malformed-module`)."""
-        digest, target, component, made = await asyncio.to_thread(self._look_up, path, version)
-        if made:
-            return Compiled(target, component)
-        lock = self._locks.setdefault(target, asyncio.Lock())
-        async with lock:
-            if not await asyncio.to_thread(_touch, target):
-                progress(f"compiling {os.path.basename(path)}")
-                await self._compile(path, digest, target)
-        if not lock.locked():
-            self._locks.pop(target, None)
-        return Compiled(target, component)
+    async def compiled(self, path: str, progress: Progress) -> Compiled:
+        """The compiled form of the module at `path`. Raises DriverError: see `source` and `compiler`."""
+        module, prefix, target = await asyncio.to_thread(self._look_up, path)
+        if not target:
+            lock = self._locks.setdefault(prefix, asyncio.Lock())
+            async with lock:
+                target = await asyncio.to_thread(self._find, prefix)
+                if not target:
+                    progress(f"compiling {os.path.basename(path)}")
+                    target = await self._compile(module, prefix)
+            if not lock.locked():
+                self._locks.pop(prefix, None)
+        return Compiled(target, module.component)
 
-    def _look_up(self, path: str, version: str) -> tuple[str, str, bool, bool]:
-        """Digest, where the compiled form belongs, whether it is a component, and is there. Raises DriverError."""
-        digest, component = self._digest(path)
-        target = os.path.join(self._directory, f"{digest}-{version}.cwasm")
-        return digest, target, component, _touch(target)
+    async def discard(self, compiled: Compiled) -> None:
+        """Of a form that cannot be loaded, whatever its name says."""
+        await asyncio.to_thread(_unlink, compiled.path)
 
-    def _digest(self, path: str) -> tuple[str, bool]:
-        """Digest of a module's content, and whether it is a component; read again only when the file has changed."""
-        try:
-            with open(path, "rb") as file:
-                status = os.fstat(file.fileno())
-                now = _Known(status.st_ino, status.st_size, status.st_mtime_ns)
-                known = self._digests.get(path)
-                if known is not None and known[0] == now:
-                    return known[1], known[2]
-                if status.st_size > MAX_MODULE:
-                    message = f"{path} has {status.st_size} bytes; {MAX_MODULE} are the most"
-                    raise DriverError(message, cause="malformed-module", permanent=True)
-                component = is_component(file.read(8))
-                file.seek(0)
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            message = f"the module {path} cannot be read: {error.strerror}"
-            cause = "module-not-found" if isinstance(error, FileNotFoundError) else "permission"
-            raise DriverError(message, cause=cause, permanent=True) from None
-        if len(self._digests) >= MAX_FILES:
-            self._digests.clear()
-        self._digests[path] = (now, digest, component)
-        return digest, component
+    def _look_up(self, path: str) -> tuple[Source, str, str]:
+        """The module, what its compiled forms' paths begin with, and the path of one; empty: there is none."""
+        module = self._sources.look_up(path)
+        prefix = os.path.join(self._directory, f"{module.digest}-{self._version}")
+        return module, prefix, self._find(prefix)
 
-    async def _compile(self, path: str, digest: str, target: str) -> None:
-        await asyncio.to_thread(self._make_room)
-        content = await asyncio.to_thread(_read, path)
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise DriverError(f"{path} changes while it is read", cause="module-not-found", permanent=False)
-        command = [sys.executable, "-P", "-m", "omnitide.drivers.wasm.compiling", target]
-        pipe = asyncio.subprocess.PIPE
-        running = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=asyncio.subprocess.DEVNULL, stderr=pipe
-        )
-        try:
-            async with asyncio.timeout(COMPILE_S):
-                _, said = await running.communicate(content)
-        except TimeoutError:
-            message = f"{path} could not be compiled in {COMPILE_S:.0f} s"
-            raise DriverError(message, cause="malformed-module", permanent=True) from None
-        finally:
-            if running.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    running.kill()
-                await running.wait()
-        if running.returncode:
-            why = said.decode(errors="replace").strip()
-            unusable = running.returncode == UNUSABLE
-            message = f"{path}: {why[-500:] or f'the compiler ended with {running.returncode}'}"
-            raise DriverError(message, cause="malformed-module" if unusable else "compiler", permanent=unusable)
+    def _find(self, prefix: str) -> str:
+        """A compiled form that is sound, used now; what is not is removed."""
+        known = self._sound.get(prefix)
+        if known is not None and _use(known[0]) == known[1]:
+            return known[0]
+        self._sound.pop(prefix, None)
+        start = f"{os.path.basename(prefix)}-"
+        for entry in _entries(self._directory):
+            if entry.name.startswith(start) and entry.name.endswith(_ENDING):
+                state = _check(entry.path, entry.name[len(start) : -len(_ENDING)])
+                if state is not None:
+                    self._note(prefix, entry.path, state)
+                    return entry.path
+                _unlink(entry.path)
+        return ""
 
-    def _make_room(self) -> None:
+    def _note(self, prefix: str, path: str, state: FileState) -> None:
+        if len(self._sound) >= MAX_FILES:
+            self._sound.clear()
+        self._sound[prefix] = (path, state)
+
+    async def _compile(self, module: Source, prefix: str) -> str:
+        async with self._compilers:
+            content = await asyncio.to_thread(read, module)
+            await asyncio.to_thread(self._prepare)
+            made = await compile_module(content, module.path, prefix, self._max_bytes)
+        path = f"{prefix}-{made}{_ENDING}"
+        await asyncio.to_thread(self._settle, prefix, path)
+        return path
+
+    def _prepare(self) -> None:
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
         os.chmod(self._directory, 0o700)
-        entries = sorted(os.scandir(self._directory), key=lambda entry: entry.stat().st_mtime_ns)
-        for entry in entries[: max(0, len(entries) - MAX_FILES + 1)]:
+
+    def _settle(self, prefix: str, path: str) -> None:
+        """Take note of a new file, and let others go for it."""
+        state = _use(path)
+        if state is not None:
+            self._note(prefix, path, state)
+        found: list[tuple[int, int, str]] = []
+        for entry in _entries(self._directory):
             with contextlib.suppress(OSError):
-                os.unlink(entry.path)
+                status = entry.stat(follow_symlinks=False)
+                found.append((status.st_atime_ns, status.st_size, entry.path))
+        found.sort(reverse=True)
+        size = 0
+        for number, (_, one, old) in enumerate(found):
+            size += one
+            if old != path and (number >= MAX_FILES or size > self._max_bytes):
+                _unlink(old)
 
 
-def is_component(header: bytes) -> bool:
-    """By the layer in a binary's header: 0 is a module, 1 a component."""
-    return header[:4] == b"\0asm" and header[6:8] == b"\1\0"
-
-
-def _touch(path: str) -> bool:
-    """Whether it is there; then it was used now."""
+def _entries(directory: str) -> list["os.DirEntry[str]"]:
     try:
-        os.utime(path)
+        with os.scandir(directory) as found:
+            return list(found)
+    except FileNotFoundError:
+        return []
+
+
+def _check(path: str, expected: str) -> FileState | None:
+    """The file's state if its content has that digest; used now."""
+    try:
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                return None
     except OSError:
-        return False
-    return True
+        return None
+    return _use(path)
 
 
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(MAX_MODULE)
+def _use(path: str) -> FileState | None:
+    """Take note, in the time of access, that it was used now; its state, or None where it is not there."""
+    try:
+        status = os.stat(path)
+        os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
+    except OSError:
+        return None
+    return state_of(status)
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

@@ -5,11 +5,11 @@ import resource
 import signal
 from typing import NoReturn
 
-from wasmtime import Engine, ExitTrap, Linker, Memory, Module, Store, Trap, WasiConfig, WasmtimeError
+from wasmtime import Engine, ExitTrap, Module, Store, Trap, WasiConfig, WasmtimeError
 from wasmtime.component import Component
-from wasmtime.component import Linker as ComponentLinker
 
-from omnitide.drivers.wasm import components
+from omnitide.drivers.wasm import components, memory, modules
+from omnitide.drivers.wasm.engine import Ready
 from omnitide.drivers.wasm.work import Work
 from omnitide.node.keeper import linux
 from omnitide.node.keeper.spawn import UMASK
@@ -20,7 +20,39 @@ _FAILED = 127
 _MAX_SAID = 2000
 
 
-def run(made: Engine, work: Work, report: int, words: int, joins: list[int], keeper: int) -> NoReturn:
+_SAMPLE = '(module (memory (export "memory") 1) (func (export "_start")))'
+
+
+def warm_up(ready: Ready) -> None:
+    """What `run` does, as far as it can be shared: so that no name is looked up for the first time there.
+
+    Nothing here makes a WasiConfig: the source of WASI's random numbers is seeded where it is first made,
+    and all that were forked after that would draw the same.
+    """
+    store = Store(ready.engine)
+    store.set_limits(memory_size=1 << 20)
+    module = Module.deserialize(ready.engine, _compiled_apart(ready.engine))
+    ready.modules.instantiate(store, module).exports(store)[modules.START]
+
+
+def _compiled_apart(made: Engine) -> bytes:
+    """A module that does nothing, compiled in a child: what a compiler leaves in memory slows each later fork."""
+    answer, say = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with os.fdopen(say, "wb") as file:
+                file.write(bytes(Module(made, _SAMPLE).serialize()))
+        finally:
+            os._exit(0)
+    os.close(say)
+    with os.fdopen(answer, "rb") as file:
+        compiled = file.read()
+    os.waitpid(pid, 0)
+    return compiled
+
+
+def run(ready: Ready, work: Work, report: int, words: int, joins: list[int], keeper: int) -> NoReturn:
     """Tell of a failure to begin on `report`, which is closed when the module begins; and on `words` of a trap."""
     stage = "session"
     try:
@@ -33,7 +65,7 @@ def run(made: Engine, work: Work, report: int, words: int, joins: list[int], kee
         os.umask(UMASK)
         stage = "module"
         # Before the user changes: what is compiled is readable to the keeper's user alone.
-        loaded = _load(made, work)
+        loaded = _load(ready.engine, work)
         if work.private_directory:
             stage = "working-directory"
             os.chdir(work.directory)
@@ -50,10 +82,11 @@ def run(made: Engine, work: Work, report: int, words: int, joins: list[int], kee
             linux.die_with_parent(signal.SIGKILL)
             if os.getppid() != keeper:
                 os._exit(_FAILED)
-        stage = "module"
-        store = Store(made)
+        stage = "limits"
+        store = Store(ready.engine)
         if work.memory_bytes:
-            store.set_limits(memory_size=work.memory_bytes)
+            memory.bound(store, work.memory_bytes)
+        stage = "directories"
         store.set_wasi(_wasi(work))
     except OSError as error:
         os.write(report, f"{stage} {error.errno or 0}".encode())
@@ -61,13 +94,7 @@ def run(made: Engine, work: Work, report: int, words: int, joins: list[int], kee
         os.write(report, f"{stage} 0 {' '.join(str(error).split())[:200]}".encode())
     else:
         os.close(report)
-        try:
-            if isinstance(loaded, Component):
-                code = _run_component(made, store, loaded)
-            else:
-                code = _run_module(made, store, loaded, work, words)
-        except BaseException as error:
-            code = _trapped(error, words, full=False)
+        code = _run_to_its_end(ready, store, loaded, work, words)
         os._exit(code)
     os._exit(_FAILED)
 
@@ -93,47 +120,44 @@ def _wasi(work: Work) -> WasiConfig:
     return wasi
 
 
-def _run_module(made: Engine, store: Store, module: Module, work: Work, words: int) -> int:
-    memory: Memory | None = None
+def _run_to_its_end(ready: Ready, store: Store, loaded: "Module | Component", work: Work, words: int) -> int:
+    """The exit code; what it cannot tell goes to `words`."""
     try:
-        linker = Linker(made)
-        linker.define_wasi()
-        exports = linker.instantiate(store, module).exports(store)
-        found = exports.get("memory")
-        memory = found if isinstance(found, Memory) else None
-        start = exports["_start"]
-        start(store)  # type: ignore[operator] - `compiling` has seen that it is a function
-    except (WasmtimeError, Trap) as error:
-        size = memory.data_len(store) if memory is not None else 0
-        return _trapped(error, words, full=bool(work.memory_bytes) and _is_full(size, work.memory_bytes, error))
-    return 0
+        if isinstance(loaded, Component):
+            code = _run_component(ready, store, loaded)
+        else:
+            start = ready.modules.instantiate(store, loaded).exports(store)[modules.START]
+            start(store)  # type: ignore[operator] - `modules.check` has seen that it is a function
+            return 0
+    except (modules.Left, ExitTrap) as left:
+        code = left.code & 0xFF
+    except BaseException as error:
+        return _trapped(error, work.memory_bytes, words)
+    if code and work.memory_bytes and memory.is_full(work.memory_bytes):
+        os.write(words, f"exited exited with code {code}; {_fullness(work.memory_bytes)}".encode())
+    return code
 
 
-def _is_full(size: int, limit: int, error: BaseException) -> bool:
-    """Whether a module that has given up could hardly get more memory, or was refused what it needs to begin.
-
-    wasmtime does not tell that a growth was refused; what a module does then is to abort.
-    """
-    return size + max(1 << 16, limit // 8) > limit or "memory limit" in str(error) or "exceeds" in str(error)
-
-
-def _run_component(made: Engine, store: Store, component: Component) -> int:
+def _run_component(ready: Ready, store: Store, component: Component) -> int:
     """Call the component's `wasi:cli/run`; its answer as an exit code. Raises WasmtimeError."""
-    with ComponentLinker(made) as linker:
-        linker.add_wasip2()
-        instance = linker.instantiate(store, component)
-    run = instance.get_func(store, components.find_run(component))
-    answer = run(store) if run is not None else None
-    return components.exit_code(answer)
+    instance = ready.components.instantiate(store, component)
+    found = components.find_run(ready.engine, component)
+    run = instance.get_func(store, found) if found is not None else None
+    return components.exit_code(run(store) if run is not None else None)
 
 
-def _trapped(error: BaseException, words: int, *, full: bool) -> int:
-    """Exit code; what it cannot tell goes to `words`."""
-    if isinstance(error, ExitTrap):
-        return error.code & 0xFF
+def _trapped(error: BaseException, limit: int, words: int) -> int:
     text = str(error)
     said = next((line.strip() for line in text.splitlines() if "wasm trap" in line), " ".join(text.split()))
     os.write(2, f"{text.rstrip()}\n".encode()[:_MAX_SAID])
-    reason = "out-of-memory" if full else "trap"
-    os.write(words, f"{reason} {said}".encode()[:_MAX_SAID])
+    refused = "memory limit" in text or "exceeds" in text  # what it needs to begin
+    by_itself = isinstance(error, (Trap, WasmtimeError))
+    full = bool(limit) and by_itself and (refused or memory.is_full(limit))
+    if full and not refused:
+        said = f"{said}; {_fullness(limit)}"
+    os.write(words, f"{'out-of-memory' if full else 'trap'} {said}".encode()[:_MAX_SAID])
     return TRAPPED
+
+
+def _fullness(limit: int) -> str:
+    return f"its memory was full: {memory.size()} of {limit} bytes"

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -49,6 +50,14 @@ def _python() -> list[str]:
     return [sys.executable, "-P", "-m"]
 
 
+def _program() -> str:
+    """Tells a zygote's program from another one: a zygote outlives the node proxy, and may be of an earlier version."""
+    made = hashlib.sha256(sys.executable.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        made.update(source.read_bytes())
+    return made.hexdigest()[:8]
+
+
 class WasmDriver:
     """See `drivers.protocol.Driver`."""
 
@@ -62,9 +71,10 @@ class WasmDriver:
             zygotes=True,
         )
         self._version = importlib.metadata.version("wasmtime")
+        self._program = _program()
         self._info: DriverInfo | None = None
         """What the keeper can enforce, as last heard."""
-        self._cache = Cache(os.path.join(self._directory, CACHE))
+        self._cache = Cache(os.path.join(self._directory, CACHE), self._version)
 
     @property
     def name(self) -> str:
@@ -89,6 +99,16 @@ class WasmDriver:
             message = "a module has no programs beside it: pre_stop is not for the driver wasm"
             raise DriverError(message, cause="unsupported", permanent=True)
         compiled = await self._compiled(launch, lambda _: None)
+        try:
+            return await self._start(launch, compiled)
+        except DriverError as error:
+            if error.cause != "module":
+                raise
+        # What lay in the cache fits its name but cannot be loaded, or is gone: it is made again, once.
+        await self._cache.discard(compiled)
+        return await self._start(launch, await self._compiled(launch, lambda _: None))
+
+    async def _start(self, launch: Launch, compiled: Compiled) -> Run:
         if self._info is None:
             await self.probe()
         able = self._info.enforces if self._info is not None else ()
@@ -117,10 +137,10 @@ class WasmDriver:
         if launch.wasm is None:
             raise DriverError("a module is needed", cause="invalid", permanent=True)
         path = os.path.join(launch.working_directory or self._runs.private_directory(launch), launch.wasm.module)
-        return await self._cache.compiled(path, self._version, progress)
+        return await self._cache.compiled(path, progress)
 
     def _zygote_name(self) -> str:
-        return f"wasmtime-{self._version}-{hashlib.sha256(sys.executable.encode()).hexdigest()[:8]}"
+        return f"wasmtime-{self._version}-{self._program}"
 
     async def _ensure_zygote(self) -> None:
         environment = {"PATH": os.environ.get("PATH", "")}
@@ -193,7 +213,7 @@ class WasmDriver:
 
 
 _RUNTIME_BYTES: Final = 64 << 20
-"""What the process that runs a module may take besides the module's memory."""
+"""As `memory.RUNTIME_BYTES`, which is not imported here: with it comes wasmtime."""
 
 
 def _ceiling(memory_bytes: int) -> int:
@@ -212,6 +232,7 @@ def _work(launch: Launch, compiled: Compiled) -> dict[str, object]:
         "compiled": compiled.path,
         "component": compiled.component,
         "arguments": [os.path.basename(launch.wasm.module), *launch.command],
+        "variables": dict(launch.environment),
         "preopens": preopens,
         "memory_bytes": launch.limits.memory_bytes,
     }

@@ -21,6 +21,7 @@ class Work(NamedTuple):
     memory_bytes: int
     """Most size of the module's memory; 0: none."""
     environment: dict[str, str]
+    """What the launch gives and nothing else: neither a PATH nor the mark by which the keeper knows processes."""
     directory: str
     private_directory: bool
     identity: tuple[int, int, list[int]] | None
@@ -39,7 +40,7 @@ def parse(fields: dict[str, object]) -> Work:
         arguments=cast("list[str]", fields["arguments"]),
         preopens=[Preopen(*item) for item in cast("list[tuple[str, str, bool]]", fields["preopens"])],
         memory_bytes=cast("int", fields["memory_bytes"]),
-        environment=cast("dict[str, str]", fields["environment"]),
+        environment=cast("dict[str, str]", fields["variables"]),
         directory=str(fields["directory"]),
         private_directory=bool(fields["private_directory"]),
         identity=identity,

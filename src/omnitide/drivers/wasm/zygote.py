@@ -8,18 +8,19 @@ import signal
 import socket
 import struct
 import sys
-from typing import NoReturn
-
-from wasmtime import Engine
+from typing import Final, NoReturn
 
 from omnitide.drivers.wasm import child, engine
-from omnitide.drivers.wasm.forking import fork_sibling
+from omnitide.drivers.wasm.engine import Ready
+from omnitide.drivers.wasm.forking import fork_sibling, fork_sibling_into
 from omnitide.drivers.wasm.work import parse
 
-_SOCKET = 3
-_MAX_DESCRIPTORS = 32
-_MAX_WORK = 8 << 20
-_ANSWER = struct.Struct("=i")
+_SOCKET: Final = 3
+_MAX_DESCRIPTORS: Final = 32
+_MAX_WORK: Final = 8 << 20
+_ANSWER: Final = struct.Struct("=i")
+_FIRST_GROUP: Final = 6
+"""Of what a request hands over; before it go work, three streams, status and words."""
 
 
 def main() -> None:
@@ -27,7 +28,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_DFL)  # as a program has them that is executed
     link = socket.socket(fileno=_SOCKET)
     link.set_inheritable(False)
-    made = engine.make()
+    ready = engine.ready()
+    child.warm_up(ready)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -38,7 +40,7 @@ def main() -> None:
         if not message:
             return
         try:
-            answer = _fork(made, link, handed, keeper)
+            answer = _fork(ready, link, handed, keeper)
         except OSError as error:
             answer = -(error.errno or 1)
         finally:
@@ -57,15 +59,21 @@ def _receive(link: socket.socket) -> tuple[bytes, list[int]]:
     return message, handed.tolist()
 
 
-def _fork(made: Engine, link: socket.socket, handed: list[int], keeper: int) -> int:
-    """The process id of a new child of the keeper's. Raises OSError."""
-    pid = fork_sibling()
+def _fork(ready: Ready, link: socket.socket, handed: list[int], keeper: int) -> int:
+    """The process id of a new child of the keeper's, born in the first of its control groups where that can be: the
+    others it enters by itself. Raises OSError."""
+    joins = handed[_FIRST_GROUP:]
+    pid = fork_sibling_into(os.path.dirname(os.readlink(f"/proc/self/fd/{joins[0]}"))) if joins else None
     if pid == 0:
-        _become(made, link, handed, keeper)
+        os.close(joins.pop(0))
+    if pid is None:
+        pid = fork_sibling()
+    if pid == 0:
+        _become(ready, link, [*handed[:_FIRST_GROUP], *joins], keeper)
     return pid
 
 
-def _become(made: Engine, link: socket.socket, handed: list[int], keeper: int) -> NoReturn:
+def _become(ready: Ready, link: socket.socket, handed: list[int], keeper: int) -> NoReturn:
     try:
         link.close()
         work_file, stdin, stdout, stderr, report, words, *joins = handed
@@ -74,7 +82,7 @@ def _become(made: Engine, link: socket.socket, handed: list[int], keeper: int) -
         for source, target in ((stdin, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, target)
             os.close(source)
-        child.run(made, work, report, words, joins, keeper)
+        child.run(ready, work, report, words, joins, keeper)
     except BaseException as error:  # two zygotes must never go on
         sys.stderr.write(f"zygote: {error!r}\n")
         sys.stderr.flush()
