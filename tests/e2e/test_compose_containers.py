@@ -1,5 +1,6 @@
 """A Compose file imported with --apply: its containers really run, on a real engine, in the order that it says."""
 
+import json
 from collections.abc import Generator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ services:
     image: conform:1
     command: [heed]
     restart: always
+    container_name: Shop_DB
+    networks: {default: {aliases: [store]}}
+    ulimits: {nofile: {soft: 256, hard: 512}}
     volumes: ["data:/data"]
     healthcheck: {test: [CMD, /conform, exit, "0"], interval: 1s, timeout: 1s}
   web:
@@ -26,7 +30,8 @@ services:
     restart: always
     environment: {PRICE: "5 $$"}
     cap_drop: [ALL]
-    ports: ["18081:80"]
+    links: ["db:postgres"]
+    ports: ["127.0.0.1:18081:80", "18053:53/tcp", "18053:53/udp"]
     depends_on:
       db: {condition: service_healthy}
       migrate: {condition: service_completed_successfully}
@@ -64,7 +69,16 @@ def test_a_project_runs_as_its_file_says(
 
     inspect = engine.docker("inspect", container("web")).stdout
     assert '"PRICE=5 $"' in inspect
-    assert '"18081"' in inspect
+    (details,) = json.loads(inspect)
+    assert details["HostConfig"]["PortBindings"] == {
+        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18081"}],
+        "53/tcp": [{"HostIp": "", "HostPort": "18053"}],
+        "53/udp": [{"HostIp": "", "HostPort": "18053"}],
+    }
+    (db,) = json.loads(engine.docker("inspect", container("db")).stdout)
+    assert db["HostConfig"]["Ulimits"] == [{"Name": "nofile", "Soft": 256, "Hard": 512}]
+    (network,) = db["NetworkSettings"]["Networks"].values()
+    assert {"db", "Shop_DB", "store", "postgres"} <= set(network["Aliases"])
     networks = {
         agent: engine.docker(
             "inspect", "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}", container(agent)

@@ -86,7 +86,8 @@ def _listed(value: object) -> list[Any]:
 
 def _ports(listed: Any) -> list[tuple[str, ...]]:
     keys = ("target", "published", "protocol", "host_ip")
-    return sorted(tuple(text(one.get(key)) for key in keys) for one in listed or [])
+    plain = {"protocol": "tcp"}  # where nothing is said
+    return sorted(tuple(text(one.get(key)) or plain.get(key, "") for key in keys) for one in listed or [])
 
 
 def _volumes(listed: Any) -> list[tuple[str, ...]]:

@@ -2,14 +2,11 @@
 anything."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from omnitide.compose.loading import Project
 from omnitide.compose.quantities import NotThat, text, truth
 from omnitide.compose.tree import Map, Place, Seq, refuse
 from omnitide.model.manifest import ManifestFault
-
-_SHARING: Final = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 
 def enabled(service: Map, profiles: Sequence[str]) -> bool:
@@ -83,10 +80,6 @@ def _service(project: Project, name: str, service: Map, services: dict[str, Map]
         hint = "--profile takes it in" if left_out else ""
         message = f"{other!r} is left out by its profiles" if left_out else f"there is no service {other!r}"
         yield _fault(place, f"{own}.depends_on", message, hint)
-    for key in _SHARING:
-        shared = text(service.get(key))
-        if shared.startswith("service:") and shared.removeprefix("service:") not in services:
-            yield _fault(service.at(key), f"{own}.{key}", f"there is no service {shared.removeprefix('service:')!r}")
     test = service.map("healthcheck").get("test")
     if isinstance(test, Seq) and test and test[0] not in ("CMD", "CMD-SHELL", "NONE"):
         yield _fault(
@@ -150,7 +143,7 @@ def _circles(services: dict[str, Map]) -> Iterator[ManifestFault]:
         trail: list[str] = []
         stack: list[tuple[str, Iterator[str]]] = []
         if start not in done:
-            stack.append((start, iter(_waits_for(first))))
+            stack.append((start, iter(dependencies(first))))
             trail.append(start)
         while stack:
             name, rest = stack[-1]
@@ -164,17 +157,5 @@ def _circles(services: dict[str, Map]) -> Iterator[ManifestFault]:
                 place = services[name].map("depends_on").at(following)
                 yield _fault(place, f"services.{name}.depends_on", "goes round in a circle: " + " -> ".join(circle))
             else:
-                stack.append((following, iter(_waits_for(services[following]))))
+                stack.append((following, iter(dependencies(services[following]))))
                 trail.append(following)
-
-
-def _waits_for(service: Map) -> list[str]:
-    found = list(dependencies(service))
-    links = service.get("links")
-    if isinstance(links, Seq):
-        found += [text(one).partition(":")[0] for one in links]
-    for key in _SHARING:
-        shared = text(service.get(key))
-        if shared.startswith("service:"):
-            found.append(shared.removeprefix("service:"))
-    return found

@@ -6,7 +6,7 @@ from typing import Final
 
 from omnitide.compose.context import Context, Made
 from omnitide.compose.keys import fate_of
-from omnitide.compose.quantities import NotThat, size, text, whole
+from omnitide.compose.quantities import MOST, NotThat, size, text, whole
 from omnitide.compose.report import Creation
 from omnitide.compose.running import escaped
 from omnitide.compose.tree import Map, Seq, dotted, refuse
@@ -111,13 +111,13 @@ def _build_command(view: View, image: str) -> str:
 
 
 def _command(view: View, made: Made, own: Made) -> None:
-    words = view.words("command")
+    words = view.command("command")
     if words and not words[0].strip():
         view.lose("command", "begins with an empty word, which names no program")
     elif words:
         made["command"] = [escaped(word) for word in words]
     if isinstance(view.data.get("entrypoint"), Seq):
-        entry = view.words("entrypoint")
+        entry = view.command("entrypoint")
         own["entrypoint"] = entry if entry and any(entry) else [""]
     view.use("entrypoint")
 
@@ -166,18 +166,19 @@ def _kernel(view: View, own: Made) -> None:
     sysctls = view.use("sysctls")
     if isinstance(sysctls, Map) and sysctls:
         own["sysctls"] = {key: text(value) for key, value in sysctls.items()}
-    limits: dict[str, int] = {}
+    limits: dict[str, int | Made] = {}
     ulimits = view.open("ulimits")
     for name, value in ulimits.data.items():
         try:
             if isinstance(value, Map):
                 pair = View(view.report, value, (*ulimits.path, name))
-                soft, hard = whole(pair.use("soft")), pair.use("hard")
-                if whole(hard) != soft:
-                    pair.lose("hard", f"soft and hard limit are one here: {soft}")
-                limits[name] = soft
+                soft, hard = _most(pair.use("soft")), _most(pair.use("hard"))
+                if hard != -1 and not -1 < soft <= hard:
+                    raise NotThat(f"the soft limit, {soft}, is above the hard one, {hard}")
+                limits[name] = soft if soft == hard else {"soft": soft, "hard": hard}
+                pair.rest()
             else:
-                limits[name] = whole(ulimits.use(name))
+                limits[name] = _most(ulimits.use(name))
         except NotThat as error:
             ulimits.lose(name, str(error))
     kept = {name: value for name, value in limits.items() if re.fullmatch(r"[a-z]{2,20}", name)}
@@ -185,6 +186,14 @@ def _kernel(view: View, own: Made) -> None:
         ulimits.lose(name, "is no limit that the engine knows")
     if kept:
         own["ulimits"] = kept
+
+
+def _most(value: object) -> int:
+    """A limit; -1: as much as there is. Raises NotThat."""
+    made = whole(value)
+    if not -1 <= made <= MOST:
+        raise NotThat(f"{made} is no limit")
+    return made
 
 
 def _devices(view: View, own: Made) -> None:

@@ -4,6 +4,9 @@ Scalars are read as Compose reads them: `22:22`, `yes` and `off` are text, `0440
 bounded number of times, so that a small file cannot become a large one.
 """
 
+import base64
+import binascii
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any, Final, Protocol, cast
@@ -49,10 +52,12 @@ def read_documents(data: bytes, file: str) -> list[Map]:
 
     if len(data) > MAX_BYTES:
         raise refuse(Place(file, 1), "", f"has {len(data)} bytes, {MAX_BYTES} are the most a Compose file may have")
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise refuse(Place(file, data.count(b"\n", 0, error.start) + 1), "", "is not UTF-8 text") from None
+        message = f"is not {'UTF-16' if wide else 'UTF-8'} text"
+        raise refuse(Place(file, data.count(b"\n", 0, error.start) + 1), "", message) from None
     yaml: Any = YAML(typ="safe", pure=True)  # ruamel.yaml declares hardly any types
     documents: list[Map] = []
     reader = _Reader(file)
@@ -63,6 +68,7 @@ def read_documents(data: bytes, file: str) -> list[Map]:
             place = Place(file, node.start_mark.line + 1)
             if len(documents) >= MAX_DOCUMENTS:
                 raise refuse(place, "", f"more than {MAX_DOCUMENTS} documents in one file")
+            reader.measure(node)
             value = reader.value(node)
             if value is None:
                 continue
@@ -85,31 +91,49 @@ def read_documents(data: bytes, file: str) -> list[Map]:
 
 
 class _Reader:
-    """Turns nodes into values, and counts them."""
+    """Turns nodes into values, once it is sure that there are not too many."""
 
     def __init__(self, file: str) -> None:
         self._file = file
         self._values = 0
-        self._open: set[int] = set()
+        self._sizes: dict[int, tuple[int, int]] = {}
+        """Values and levels of the nodes that have been measured; none: of one that is being measured."""
+
+    def measure(self, node: _Node) -> None:
+        """Raises ManifestError for a document whose aliases, once expanded, would be too many values, or endless."""
+        self._values += self._measured(node, 0)[0]
+        if self._values > MAX_VALUES:
+            place = Place(self._file, node.start_mark.line + 1)
+            raise refuse(place, "", f"holds more than {MAX_VALUES} values", "aliases count each time they are used")
+
+    def _measured(self, node: _Node, depth: int) -> tuple[int, int]:
+        place = Place(self._file, node.start_mark.line + 1)
+        known = self._sizes.get(id(node), (1, 1))
+        if known == (0, 0):
+            raise refuse(place, "", "an alias stands within what it names")
+        if depth + known[1] > MAX_DEPTH:
+            raise refuse(place, "", f"is nested more than {MAX_DEPTH} deep")
+        if id(node) in self._sizes or node.id == "scalar":
+            return known
+        self._sizes[id(node)] = 0, 0
+        if node.id == "mapping":
+            below = [value for _, value in cast("list[tuple[_Node, _Node]]", node.value)]
+        else:
+            below = cast("list[_Node]", node.value)
+        values, levels = 1, 0
+        for one in below:
+            more, deep = self._measured(one, depth + 1)
+            values, levels = values + more, max(levels, deep)
+        self._sizes[id(node)] = values, levels + 1
+        return values, levels + 1
 
     def value(self, node: _Node) -> object:
         place = Place(self._file, node.start_mark.line + 1)
-        self._values += 1
-        if self._values > MAX_VALUES:
-            raise refuse(place, "", f"holds more than {MAX_VALUES} values", "aliases count each time they are used")
-        if id(node) in self._open:
-            raise refuse(place, "", "an alias stands within what it names")
-        if len(self._open) >= MAX_DEPTH:
-            raise refuse(place, "", f"is nested more than {MAX_DEPTH} deep")
-        self._open.add(id(node))
-        try:
-            if node.id == "mapping":
-                return self._mapping(node, place)
-            if node.id == "sequence":
-                return self._sequence(node, place)
-            return _scalar(node, place)
-        finally:
-            self._open.discard(id(node))
+        if node.id == "mapping":
+            return self._mapping(node, place)
+        if node.id == "sequence":
+            return self._sequence(node, place)
+        return _scalar(node, place)
 
     def _mapping(self, node: _Node, place: Place) -> Map:
         made = Map(place)
@@ -165,9 +189,12 @@ def _scalar(node: _Node, place: Place) -> object:
     if kind in ("int", "float"):
         number = _number(text)
         return text if number is None else number
-    if kind in ("str", "timestamp", "value", "merge") or tag in ("!override", "!"):
-        return text
-    raise refuse(place, "", f"the tag {tag.replace(_TAG, '!!')} cannot be used in a Compose file")
+    if kind == "binary":
+        try:
+            return base64.b64decode(text, validate=False).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            raise refuse(place, "", "what is tagged !!binary is no text in base64") from None
+    return text  # other tags mean nothing, to Compose either
 
 
 def _number(text: str) -> int | float | None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from omnitide.compose.document import MAX_BYTES, read_documents
 from omnitide.compose.dotenv import read_variables
+from omnitide.compose.implied import imply
 from omnitide.compose.merge import merge, unify
 from omnitide.compose.quantities import NotThat, text, truth
 from omnitide.compose.schema import schema_faults
@@ -70,6 +71,10 @@ def load_project(
         )
     known["COMPOSE_PROJECT_NAME"] = chosen
     document = loader.model(paths, known, folder, ())
+    for service, place in loader.nothing.items():
+        if service not in document.map("services"):
+            raise refuse(place, f"services.{service}", "is empty, and here stands a mapping")
+    imply(document.map("services"))
     wanted = tuple(profiles) or tuple(filter(None, re.split(r"[,\s]+", known.get("COMPOSE_PROFILES", ""))))
     if not document:
         raise refuse(Place(files[0], 1), "", "is empty")
@@ -89,7 +94,7 @@ def read_file(path: FilePath, place: Place, field: str, most: int = MAX_BYTES) -
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "its name cannot be one"
         missing = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {reason}"
-        raise refuse(place, field, f"{path}: {missing}") from None
+        raise refuse(place, field, missing if place.file == str(path) else f"{path}: {missing}") from None
 
 
 class _Loader:
@@ -97,6 +102,8 @@ class _Loader:
 
     def __init__(self) -> None:
         self.unset: dict[str, list[Place]] = {}
+        self.nothing: dict[str, Place] = {}
+        """Services of which a file says but the name: another has to say more."""
         self._raw: dict[FilePath, list[Map]] = {}
 
     def name_in(self, paths: Sequence[FilePath], environment: Mapping[str, str]) -> str:
@@ -120,7 +127,7 @@ class _Loader:
         """The files as one. `including`: the files that include them, the outermost first."""
         whole = Map(Place(str(paths[0]), 1))
         for path in paths:
-            for document in self._documents(path, Place(str(path), 0), "", environment, folder):
+            for document in self._documents(path, Place(str(path), 0), "", environment, folder, self.nothing):
                 self._include(document, environment, folder, (*including, path.absolute()))
                 self._extend_all(document, path, environment, ())
                 merge(whole, document)
@@ -138,9 +145,15 @@ class _Loader:
         return self._raw[key]
 
     def _documents(
-        self, path: FilePath, place: Place, field: str, environment: Mapping[str, str], folder: FilePath
+        self,
+        path: FilePath,
+        place: Place,
+        field: str,
+        environment: Mapping[str, str],
+        folder: FilePath,
+        nothing: dict[str, Place],
     ) -> Iterator[Map]:
-        """Interpolated, found right by the schema, and in shape."""
+        """Interpolated, found right by the schema, and in shape. `nothing` is given the services that are but names."""
         for raw in self._read(path, place, field):
             document = copied(raw)
             assert isinstance(document, Map)
@@ -151,6 +164,10 @@ class _Loader:
             for section in SECTIONS:
                 if section in document and document[section] is None:
                     document[section] = Map(document.at(section))
+            services = document.map("services")
+            for name in [name for name, service in services.items() if service is None]:
+                nothing.setdefault(name, services.at(name))
+                services.drop(name)
             faults = schema_faults(document)
             if faults:
                 raise ManifestError(faults)
@@ -268,7 +285,7 @@ class _Loader:
                 raise refuse(place, where, f"{file} is elsewhere: what is extended has to be a file here")
             other = _joined(path.absolute().parent, file)
             sources = Map(place)
-            for document in self._documents(other, place, where, environment, other.parent):
+            for document in self._documents(other, place, where, environment, other.parent, {}):
                 merge(sources, document.map("services"), ("services",))
         else:
             other, sources = path, services

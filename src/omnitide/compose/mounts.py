@@ -7,6 +7,7 @@ from omnitide.compose.containers import tmpfs_size
 from omnitide.compose.context import Context, Made
 from omnitide.compose.quantities import NotThat, size, text
 from omnitide.compose.report import Creation
+from omnitide.compose.running import several
 from omnitide.compose.short import is_windows
 from omnitide.compose.tree import Map
 from omnitide.compose.view import View
@@ -98,11 +99,17 @@ def _volume(mount: View, context: Context, volumes: dict[str, object], service: 
             key = context.own_name(f"mount/{service}", f"{key}-{posixpath.basename(target)}", target)
     else:
         key = context.own_name("volumes", f"{service}-{posixpath.basename(target)}", f"{service}:{target}")
-        message = "begins empty here, where the engine fills it with what the image has at that path"
-        mount.lose("target", f"{target}: a volume without a name {message}; it is the node's volume {key}")
+        said = f"{target}: a volume without a name is the node's volume {key}, which stays when its service goes"
+        if several(context.services[service]):
+            mount.lose("target", f"{said}, and replicas on one node share it")
+        else:
+            mount.note("target", said)
     for part in ("bind", "volume"):
         if isinstance(mount.data.get(part), Map):
-            mount.open(part).rest()
+            options = mount.open(part)
+            if part == "volume" and options.flag("nocopy"):
+                one["nocopy"] = True
+            options.rest()
     mount.rest()
     while key in volumes:
         key = context.own_name(f"mount/{service}", f"{key}-2"[-40:].lstrip("-0123456789"), f"{target}#")
@@ -114,9 +121,7 @@ def _declared(context: Context, key: str, name: str) -> None:
     volume = View(context.report, context.project.document.map("volumes").map(key), ("volumes", key))
     context.report.seen(("volumes",))
     volume.use("name")
-    message = (
-        f"the volume {name} of the node, which begins empty: the engine would fill it with what the image has there"
-    )
+    message = f"the volume {name} of the node that it is first used on, filled with what the image has there if empty"
     context.report.remark("note", ("volumes", key), context.project.document.map("volumes").at(key), message)
     driver = volume.text("driver")
     if driver not in ("", "local"):
@@ -125,7 +130,9 @@ def _declared(context: Context, key: str, name: str) -> None:
         volume.note("driver")
     if context.is_external("volumes", key):
         volume.note("external")
-        context.report.needs(Creation(kind="volume", name=name, command="", reason="external: fill it on its node"))
+        context.report.needs(
+            Creation(kind="volume", name=name, command="", reason="external: it has to be on its node")
+        )
     elif volume.data.get("external") is not None:
         volume.use("external")
     volume.rest()

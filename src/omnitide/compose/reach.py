@@ -1,16 +1,18 @@
 """How services reach each other and are reached: networks, names, ports, and who waits for whom."""
 
+import re
 from typing import Final
 
 from omnitide.compose.context import Context, Made, named
+from omnitide.compose.ports import ports
 from omnitide.compose.quantities import text
 from omnitide.compose.running import probes
-from omnitide.compose.tree import Map
+from omnitide.compose.tree import Map, Path, Place
 from omnitide.compose.view import View
-from omnitide.model.names import is_name
 
-MAX_PORTS: Final = 32
 MAX_NEEDS: Final = 32
+MAX_ALIASES: Final = 32
+_ALIAS: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?")
 _CONDITIONS: Final = {
     "service_started": "started",
     "service_healthy": "ready",
@@ -55,7 +57,7 @@ def reach(view: View, context: Context, made: Made, own: Made) -> None:
     """`own` becomes the manifest's `container`."""
     name = str(view.path[-1])
     _network(view, context, name, made, own)
-    _ports(view, made)
+    ports(view, made)
     _needs(view, context, made)
 
 
@@ -69,12 +71,7 @@ def _network(view: View, context: Context, name: str, made: Made, own: Made) -> 
         # Said and the same as here.
         own["network"] = "bridge"
     for network in view.each("networks"):
-        aliases = network.data.get("aliases")
-        others = [alias for alias, _, _ in network.entries("aliases") if alias != context.agents[name]]
-        if aliases is not None and others:
-            network.lose(
-                "aliases", f"{', '.join(others)}: an agent has one name on its network, {context.agents[name]}"
-            )
+        network.use("aliases")
         network.rest()
     shared = context.networks.get(name)
     if shared is None:
@@ -85,12 +82,35 @@ def _network(view: View, context: Context, name: str, made: Made, own: Made) -> 
         return
     own["network"] = shared
     made["together"] = shared
-    agent = context.agents[name]
-    services = context.project.document.map("services")
-    if agent != name:
-        message = f"the agent is called {agent}, and others on its network reach it by that name only"
-        view.report.remark("loss", view.path, services.at(name), message)
+    aliases = _aliases(view, context, name)
+    if aliases:
+        own["aliases"] = aliases
     _isolation(view, context, name)
+
+
+def _aliases(view: View, context: Context, name: str) -> list[str]:
+    """The names, besides the agent's, by which others in the file may call a service."""
+    services = context.project.document.map("services")
+    wanted: list[tuple[str, Place, Path]] = [(name, services.at(name), view.path)]
+    if "container_name" in view:
+        wanted.append((text(view.data["container_name"]), view.place("container_name"), (*view.path, "container_name")))
+    for network in view.each("networks"):
+        wanted += network.entries("aliases")
+    for other, service in context.services.items():
+        links = View(context.report, service, ("services", other)).entries("links")
+        if context.networks.get(other) == context.networks[name]:
+            found = ((*written.partition(":"), place, path) for written, place, path in links)
+            wanted += [(alias, place, path) for linked, _, alias, place, path in found if linked == name and alias]
+    made: list[str] = []
+    for alias, place, path in wanted:
+        if alias == context.agents[name] or alias in made:
+            continue
+        if _ALIAS.fullmatch(alias) is None or len(made) >= MAX_ALIASES:
+            message = f"{alias!r} is no name in a network, or there are {MAX_ALIASES} already: it is not called so"
+            view.report.remark("loss", path, place, message)
+        else:
+            made.append(alias)
+    return made
 
 
 def _isolation(view: View, context: Context, name: str) -> None:
@@ -105,55 +125,6 @@ def _isolation(view: View, context: Context, name: str) -> None:
         message = f"shares no network with {', '.join(reached)} in the file, and can reach them here"
         place = view.place("networks") if "networks" in view else view.place()
         view.report.remark("loss", (*view.path, "networks"), place, message)
-
-
-def _ports(view: View, made: Made) -> None:
-    found: dict[str, dict[str, object]] = {}
-    numbers: set[int] = set()
-    host = text(view.data.get("network_mode")) == "host"
-    for port in view.each("ports"):
-        target, protocol = port.whole("target"), port.text("protocol") or "tcp"
-        published, given = port.text("published"), port.text("name")
-        wrong = _wrong(target, protocol, len(found), host)
-        if wrong or target is None:
-            port.report.used(port.path)
-            port.report.remark("note" if host else "loss", port.path, port.place(), wrong)
-            continue
-        number = int(published) if published.isdecimal() and int(published) <= 65535 else 0
-        one: dict[str, object] = {"target": target}
-        if published and not number and published != "0":
-            port.lose("published", f"{published}: a port has one number, or any that is free: it is given a free one")
-        if number in numbers:
-            said = f"{number} is open for another protocol already: a number serves one, and this gets a free one"
-            port.report.remark("loss", (*port.path, "published"), port.place("published"), said)
-            number = 0
-        if number:
-            one["port"] = number
-            numbers.add(number)
-        if protocol == "udp":
-            one["protocol"] = protocol
-        name = given if is_name(given) and given not in found else ""
-        if given and not name:
-            port.note("name", f"{given!r} is no name here, or is taken")
-        for wanted in (name, f"{protocol}-{target}", f"{protocol}-{target}-{published}", f"{protocol}-{len(found)}-x"):
-            if is_name(wanted) and wanted not in found:
-                found[wanted] = one
-                break
-        if port.text("host_ip") not in ("", "0.0.0.0", "::"):
-            port.lose("host_ip")
-        port.rest()
-    if found:
-        made["ports"] = found
-
-
-def _wrong(target: int | None, protocol: str, count: int, host: bool) -> str:
-    if host:
-        return "means nothing with network_mode host: what it listens on is open on the node"
-    if target is None or not 0 < target <= 65535:
-        return "names no port of the container"
-    if protocol not in ("tcp", "udp"):
-        return f"{protocol!r}: a port is tcp or udp"
-    return f"an agent takes {MAX_PORTS} ports" if count >= MAX_PORTS else ""
 
 
 def _needs(view: View, context: Context, made: Made) -> None:
@@ -182,11 +153,12 @@ def _needs(view: View, context: Context, made: Made) -> None:
         wait.rest()
     for written, place, path in view.entries("links"):
         other, _, alias = written.partition(":")
-        if other in context.services:
-            needs.setdefault(context.agents[other], "started")
-        if alias and alias != other:
-            message = f"{alias}: services reach each other by their own names: {context.agents.get(other, other)}"
-            view.report.remark("loss", path, place, message)
+        mine = context.networks.get(str(view.path[-1]))
+        if other in context.services and (mine is None or context.networks.get(other) != mine):
+            view.report.remark("loss", path, place, f"{other} shares no network with it, and links make none")
+        elif alias and alias != other:
+            message = f"{other} is waited for, and called {alias} by all on its network"
+            view.report.remark("note", path, place, message)
         else:
             view.report.remark("note", path, place, f"{other} is waited for, and reached by its name")
     if needs:

@@ -8,6 +8,8 @@ from omnitide.compose.context import Made
 from omnitide.compose.quantities import NotThat, size, text, whole
 from omnitide.compose.tree import Map, Seq
 from omnitide.compose.view import View
+from omnitide.model.probes import MAX_TIMEOUT_MS
+from omnitide.model.spec import MAX_GRACE_MS
 
 _SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL")
 _NUMBERS: Final = {
@@ -48,6 +50,15 @@ def _replicas(view: View, deploy: View, made: Made) -> None:
             made["replicas"] = count
         else:
             holder.lose(key, f"{count} is no number of replicas")
+
+
+def several(service: Map) -> bool:
+    """Whether it has more than one replica."""
+    try:
+        counts = (service.get("scale"), service.map("deploy").get("replicas"))
+        return any(whole(count) > 1 for count in counts if count is not None)
+    except NotThat:
+        return False  # for which it will be refused
 
 
 def _resources(view: View, deploy: View, made: Made) -> None:
@@ -243,6 +254,9 @@ def _health(view: View, made: Made) -> None:
     if timeout > interval:
         health.note("timeout", "is longer than the interval: an answer is waited for no longer than that")
         timeout = interval
+    if timeout > MAX_TIMEOUT_MS:
+        health.note("timeout", "is longer than ten minutes: an answer is waited for no longer than that")
+        timeout = MAX_TIMEOUT_MS
     probe["timeout"] = timeout
     retries = health.whole("retries")
     if retries:
@@ -266,14 +280,13 @@ def _stop(view: View, made: Made) -> None:
             )
     grace = view.duration("stop_grace_period")
     if grace is not None:
-        own["grace"] = grace
+        if grace > MAX_GRACE_MS:
+            view.note("stop_grace_period", "is longer than a day: what has not ended by then is killed")
+        own["grace"] = min(grace, MAX_GRACE_MS)
     hooks = list(view.each("pre_stop"))
     for index, hook in enumerate(hooks):
         if index == 0:
-            command = hook.data.get("command")
-            words = hook.words("command") if isinstance(command, Seq) else []
-            if isinstance(command, str):
-                words = ["/bin/sh", "-c", hook.text("command")]
+            words = hook.command("command")
             if words:
                 own["pre_stop"] = [escaped(word) for word in words]
             hook.rest()

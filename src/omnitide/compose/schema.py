@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 from importlib import resources
@@ -37,13 +38,13 @@ def _validator() -> Any:
 def schema_faults(document: Map) -> list[ManifestFault]:
     """What of a document is not as the specification has it."""
     faults: list[ManifestFault] = []
-    for error in _validator().iter_errors(document):
+    for error in itertools.islice(_validator().iter_errors(document), MAX_FAULTS):
         found = _deepest(error)
+        if found.validator == "unevaluatedProperties" and not _unknown(found):
+            continue  # the echo of another: a part of a schema that fails counts none of its keys as known
         path: Path = tuple(cast("list[str | int]", list(found.absolute_path)))
         place = place_of(document, path, document.place)
         faults.append(ManifestFault(place.file, place.line, dotted(path), _words(found, document, path)))
-        if len(faults) >= MAX_FAULTS:
-            break
     return sorted(set(faults), key=lambda fault: (fault.file, fault.line, fault.field))
 
 
@@ -59,13 +60,10 @@ def _deepest(error: Any) -> Any:
 
 
 def _words(error: Any, document: Map, path: Path) -> str:
-    if error.validator == "additionalProperties":
-        known = set(error.schema.get("properties", {}))
-        patterns = cast("dict[str, Schema]", error.schema.get("patternProperties", {}))
-        instance = cast("dict[str, object]", error.instance)
-        unknown = [key for key in instance if key not in known and not any(re.search(one, key) for one in patterns)]
+    if error.validator in ("additionalProperties", "unevaluatedProperties"):
+        known = set(_known(error.schema, "properties"))
         said: list[str] = []
-        for key in unknown:
+        for key in _unknown(error):
             near = difflib.get_close_matches(key, known, n=1)
             at = place_of(document, (*path, key), Place("", 0))
             hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -79,6 +77,23 @@ def _words(error: Any, document: Map, path: Path) -> str:
     if error.validator == "required":
         return str(error.message).replace("is a required property", "is missing")[:200]
     return str(error.message)[:200]
+
+
+def _unknown(error: Any) -> list[str]:
+    """The keys of a mapping that its schema does not know."""
+    known = set(_known(error.schema, "properties"))
+    patterns = list(_known(error.schema, "patternProperties"))
+    instance = cast("dict[str, object]", error.instance)
+    return [key for key in instance if key not in known and not any(re.search(one, key) for one in patterns)]
+
+
+def _known(schema: Schema, word: str) -> Iterator[str]:
+    """The keys, or patterns of keys, of a schema and of those that it is made of."""
+    yield from cast("Schema", schema.get(word, {}))
+    if "$ref" in schema:
+        yield from _known(cast("Schema", specification()["$defs"][str(schema["$ref"]).rsplit("/", 1)[-1]]), word)
+    for one in cast("list[Schema]", schema.get("allOf", [])):
+        yield from _known(one, word)
 
 
 def _types(schema: Schema) -> list[str]:

@@ -8,11 +8,13 @@ from typing import Final
 
 from omnitide.compose import short
 from omnitide.compose.quantities import NotThat, text
+from omnitide.compose.shellwords import split
 from omnitide.compose.tree import Map, Place, Seq, refuse
 
 _KEYED: Final = ("environment", "labels", "annotations", "sysctls")
 _LISTED: Final = ("dns", "dns_search", "tmpfs", "label_file")
 _WORDS: Final = ("command", "entrypoint")
+_HOOKS: Final = ("post_start", "pre_start", "pre_stop")
 
 
 def shape(document: Map, base: FilePath) -> None:
@@ -47,6 +49,11 @@ def _service(service: Map, field: str, base: FilePath) -> None:
         _to_list(service, key)
     for key in _WORDS:
         _to_words(service, key, field)
+    for key in _HOOKS:
+        hooks = service.get(key)
+        for index, hook in enumerate(hooks if isinstance(hooks, Seq) else ()):
+            if isinstance(hook, Map):
+                _to_words(hook, "command", f"{field}.{key}[{index}]")
     _to_map(service.map("deploy"), "labels")
     _map_of_names(service, "networks", None)
     _map_of_names(service, "models", None)
@@ -111,7 +118,9 @@ def _to_words(holder: Map, key: str, field: str) -> None:
         return
     listed = Seq(holder.at(key))
     try:
-        for word in short.words(value):
+        line = split(value)
+        listed.aside = line.rest
+        for word in line.words:
             listed.add(word, listed.place)
     except NotThat as error:
         raise refuse(listed.place, f"{field}.{key}", str(error)) from None

@@ -1,8 +1,8 @@
-"""The short forms of ports, volumes and devices, and command lines, as compose-go reads them."""
+"""The short forms of ports and volumes, as compose-go reads them."""
 
+import ipaddress
 import posixpath
 import re
-import shlex
 from typing import Final, NamedTuple
 
 from omnitide.compose.quantities import NotThat
@@ -29,6 +29,11 @@ def ports(entry: str) -> list[PortForm]:
     if colon and front.endswith("]"):
         address, host = front, ""
     address = address.removeprefix("[").removesuffix("]")
+    if address:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise NotThat(f"{entry!r}: {address!r} is no address: write 127.0.0.1:8080:80") from None
     targets, hosts = _range(target, entry), _range(host, entry) if host else []
     if not targets:
         raise NotThat(f"{entry!r} is no port: write 8080:80, 127.0.0.1:8080:80 or 53:53/udp")
@@ -98,11 +103,3 @@ def is_windows(path: str) -> bool:
 
 def clean(path: str) -> str:
     return posixpath.normpath(path).replace("//", "/") if path.startswith("/") else path
-
-
-def words(line: str) -> list[str]:
-    """A command line as a list, by the rules of a shell without its expansions. Raises NotThat."""
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise NotThat(f"{line[:60]!r} is no command line: {str(error).lower()}") from None

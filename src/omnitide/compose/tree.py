@@ -54,6 +54,8 @@ class Seq(list[object]):
         super().__init__()
         self.place = place
         self.places: list[Place] = []
+        self.aside = ""
+        """Of a text that became this list: the end of it that Compose passes over."""
 
     def add(self, value: object, place: Place) -> None:
         self.append(value)
@@ -73,6 +75,7 @@ def copied(value: object) -> object:
         return made
     if isinstance(value, Seq):
         listed = Seq(value.place)
+        listed.aside = value.aside
         for below, place in value.pairs():
             listed.add(copied(below), place)
         return listed

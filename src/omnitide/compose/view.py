@@ -74,6 +74,14 @@ class View:
     def words(self, key: str) -> list[str]:
         return [entry for entry, _, _ in self.entries(key)]
 
+    def command(self, key: str) -> list[str]:
+        """A command line, with a note where Compose takes but the beginning of it."""
+        listed = self.data.get(key)
+        if isinstance(listed, Seq) and listed.aside:
+            message = f"ends before {listed.aside[:40]!r}, as Compose ends it too: only a shell knows that, as in sh -c"
+            self.note(key, message)
+        return self.words(key)
+
     def text(self, key: str) -> str:
         value = self.use(key)
         return "" if isinstance(value, Map | Seq) else quantities.text(value)

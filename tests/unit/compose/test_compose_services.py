@@ -6,7 +6,7 @@ import pytest
 
 from omnitide.compose.importing import import_compose
 from omnitide.compose.report import Imported
-from omnitide.model.container import Container
+from omnitide.model.container import Container, Ulimit
 from omnitide.model.manifest import ManifestError
 from omnitide.model.spec import AgentManifest
 
@@ -104,14 +104,80 @@ def test_variables_whose_names_no_shell_would_take_are_carried_over(taken: Taken
     assert said == ["services.web.environment.9a", "services.web.environment.b."]
 
 
-def test_ports_are_named_and_two_protocols_of_one_number_are_told(taken: Taken) -> None:
-    agent, _, losses = taken.service('ports: ["53:53/udp", "53:53/tcp", "127.0.0.1:8080:80"]')
-    assert {name: (port.port, port.target, port.protocol) for name, port in agent.ports.items()} == {
-        "udp-53": (53, 53, "udp"),
-        "tcp-53": (0, 53, "tcp"),
-        "tcp-80": (8080, 80, "tcp"),
+def test_ports_are_named_with_protocol_and_address(taken: Taken) -> None:
+    agent, _, losses = taken.service('ports: ["53:53/udp", "53:53/tcp", "127.0.0.1:8080:80", "[::1]:8081:81"]')
+    assert {name: (port.port, port.target, port.protocol, port.host_ip) for name, port in agent.ports.items()} == {
+        "udp-53": (53, 53, "udp", ""),
+        "tcp-53": (53, 53, "tcp", ""),
+        "tcp-80": (8080, 80, "tcp", "127.0.0.1"),
+        "tcp-81": (8081, 81, "tcp", "::1"),
     }
+    assert losses == []
+
+
+def test_ranges_of_ports_are_a_port_each_or_the_first_that_is_free(taken: Taken) -> None:
+    agent, _, losses = taken.service('ports: ["9000-9002:9000-9002", "9000-9010:80", "9005:81"]')
+    assert {name: (port.port, port.target) for name, port in agent.ports.items()} == {
+        "tcp-9000": (9000, 9000),
+        "tcp-9001": (9001, 9001),
+        "tcp-9002": (9002, 9002),
+        "tcp-80": (9003, 80),
+        "tcp-81": (9005, 81),
+    }
+    assert losses == []
+
+
+def test_one_port_of_a_range_for_many_replicas_is_told(taken: Taken) -> None:
+    agent, _, losses = taken.service('ports: ["9000-9010:80"]\nscale: 2')
+    assert agent.ports["tcp-80"].port == 0
+    assert losses == ["services.web.ports[0].published"]
+
+
+def test_a_number_at_two_addresses_and_what_is_no_address_are_told(taken: Taken) -> None:
+    text = 'ports: ["127.0.0.1:80:80", "127.0.0.2:80:80", {target: 81, published: 81, host_ip: eth0}]'
+    agent, _, losses = taken.service(text)
+    assert [(port.port, port.host_ip) for port in agent.ports.values()] == [
+        (80, "127.0.0.1"),
+        (0, "127.0.0.2"),
+        (81, "127.0.0.1"),
+    ]
     assert losses == ["services.web.ports[1].published", "services.web.ports[2].host_ip"]
+
+
+def test_soft_and_hard_limits_are_two(taken: Taken) -> None:
+    _, container, losses = taken.service("ulimits: {nofile: {soft: 10, hard: 20}, nproc: 5, core: -1}")
+    assert container.ulimits == {"nofile": Ulimit(soft=10, hard=20), "nproc": 5, "core": -1}
+    assert losses == []
+    _, container, losses = taken.service("ulimits: {nofile: {soft: 30, hard: 20}, rtprio: -7}")
+    assert container.ulimits == {}
+    assert losses == ["services.web.ulimits.nofile", "services.web.ulimits.rtprio"]
+
+
+def test_every_name_by_which_others_reach_a_service_is_an_alias(taken: Taken) -> None:
+    imported = taken.project(
+        "services:\n"
+        "  my_db: {image: x, container_name: Shop_DB, networks: {one: {aliases: [db, store.internal]}}}\n"
+        '  web: {image: x, networks: [one], links: ["my_db:postgres"]}\n'
+        "networks: {one: }"
+    )
+    db = imported.agents[0].container
+    assert db is not None
+    assert (imported.agents[0].name, db.aliases) == (
+        "my-db",
+        ("my_db", "Shop_DB", "db", "store.internal", "postgres"),
+    )
+    assert [one.key for one in imported.losses] == []
+
+
+def test_an_alias_that_is_no_name_and_one_that_nobody_could_use(taken: Taken) -> None:
+    imported = taken.project(
+        "services:\n"
+        '  a: {image: x, networks: {one: {aliases: ["no name", fine]}}}\n  b: {image: x, networks: [one]}\n'
+        "  alone: {image: x, networks: {two: {aliases: [me]}}}\nnetworks: {one: , two: }"
+    )
+    containers = {agent.name: agent.container for agent in imported.agents}
+    assert {name: one.aliases for name, one in containers.items() if one} == {"a": ("fine",), "b": (), "alone": ()}
+    assert [one.key for one in imported.losses] == ["services.a.networks.one.aliases[0]"]
 
 
 def test_services_that_share_networks_are_together_and_others_are_free(taken: Taken) -> None:
@@ -130,11 +196,31 @@ def test_services_that_share_networks_are_together_and_others_are_free(taken: Ta
     assert [(one.key, "c" in one.message) for one in imported.losses] == [("services.a.networks", True)]
 
 
-def test_a_name_that_cannot_be_one_is_changed_and_told(taken: Taken) -> None:
+def test_a_volume_without_a_name_is_one_of_the_nodes(taken: Taken) -> None:
+    agent, _, losses = taken.service("volumes: [/var/lib/data]")
+    assert [(name, one.target, one.source) for name, one in agent.volumes.items()] == [
+        ("web-data", "/var/lib/data", "")
+    ]
+    assert losses == []
+    _, _, losses = taken.service("volumes: [/var/lib/data]\nscale: 2")
+    assert losses == ["services.web.volumes[0].target"]
+
+
+def test_a_volume_that_is_not_to_be_filled_is_not(taken: Taken) -> None:
+    imported = taken.project(
+        "services: {web: {image: x, volumes: ['bare:/a:nocopy', 'full:/b']}}\nvolumes: {bare: , full: }"
+    )
+    assert {name: one.nocopy for name, one in imported.agents[0].volumes.items()} == {"bare": True, "full": False}
+    assert imported.losses == ()
+
+
+def test_a_name_that_cannot_be_one_is_changed_and_stays_an_alias(taken: Taken) -> None:
     imported = taken.project("services:\n  my_db: {image: x}\n  web: {image: x, depends_on: [my_db]}")
     assert [agent.name for agent in imported.agents] == ["my-db", "web"]
     assert imported.agents[1].needs == {"my-db": "started"}
-    assert [one.key for one in imported.losses] == ["services.my_db"]
+    assert imported.losses == ()
+    assert imported.agents[0].container is not None
+    assert imported.agents[0].container.aliases == ("my_db",)
 
 
 def test_what_is_built_is_never_looked_for_in_a_registry(taken: Taken) -> None:

@@ -1,9 +1,11 @@
-"""A tar stream from an instance onto this machine. Whoever made it may mean harm: nothing lands outside of DST.
+"""A tar stream from an instance onto this machine. Whoever made it may mean harm: nothing lands or leads outside DST.
 
 Python's own filters look at paths before they are used; here each folder on the way is opened without following links
-and what is made is made relative to that, so a link that the stream has laid leads nowhere.
+and what is made is made relative to that, so a link that the stream has laid leads nowhere. A link is made only if it
+stays within however the links on its way are laid, and by whatever name it is reached.
 """
 
+import io
 import os
 import shutil
 import stat
@@ -17,6 +19,9 @@ from omnitide.cli.exits import Failure
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MODES: Final = 0o777
 """What is kept of a mode: never set-user-id and its like."""
+CHUNK: Final = 256 << 10
+MAX_HEADER: Final = 1 << 20
+"""Of what one member says of itself, which is read into memory whole."""
 
 
 def unpack(stream: IO[bytes], destination: str, warn: Callable[[str], None]) -> None:
@@ -27,8 +32,10 @@ def unpack(stream: IO[bytes], destination: str, warn: Callable[[str], None]) -> 
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     modes: list[tuple[list[str], int]] = []
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with tarfile.open(fileobj=_Forward(stream), mode="r:") as archive:
+            remembered: list[tarfile.TarInfo] = vars(archive)["members"]
             for member in archive:
+                remembered.clear()  # else it keeps them all
                 parts = [name, *parts_of(member.name)[1:]]
                 _put(root, archive, member, parts, name, warn)
                 if member.isdir():
@@ -67,32 +74,45 @@ def _put(
         elif member.isreg():
             _write_file(parent, last, archive, member)
         elif member.issym():
-            if _leads_out(parts, member.linkname):
-                warn(f"{member.name} is a link to {member.linkname}, outside of what is copied; left out")
-            else:
-                _remove_file(parent, last)
-                os.symlink(member.linkname, last, dir_fd=parent)
+            _make_link(parent, last, member, parts, member.linkname, warn)
         elif member.islnk():
             target = [name, *parts_of(member.linkname)[1:]]
             with _parent(root, target) as (other, existing):
-                _remove_file(parent, last)
-                os.link(existing, last, src_dir_fd=other, dst_dir_fd=parent, follow_symlinks=False)
+                kind = os.stat(existing, dir_fd=other, follow_symlinks=False).st_mode
+                if stat.S_ISLNK(kind):
+                    # Another name of a link may stand where the link would lead elsewhere.
+                    _make_link(parent, last, member, parts, os.readlink(existing, dir_fd=other), warn)
+                elif target != parts:
+                    _remove_file(parent, last)
+                    os.link(existing, last, src_dir_fd=other, dst_dir_fd=parent, follow_symlinks=False)
         else:
             warn(f"{member.name} is neither file, folder nor link; left out")
 
 
+def _make_link(
+    parent: int, last: str, member: tarfile.TarInfo, parts: list[str], target: str, warn: Callable[[str], None]
+) -> None:
+    if len(parts) == 1:
+        raise Failure(
+            f"what is to be copied is a link to {target}, and a link alone is not copied",
+            "copy what it leads to: INSTANCE:PATH with that path",
+        )
+    if _leads_out(parts, target):
+        warn(f"{member.name} is a link to {target}, which leads or could lead outside of what is copied; left out")
+        return
+    _remove_file(parent, last)
+    os.symlink(target, last, dir_fd=parent)
+
+
 def _leads_out(parts: list[str], target: str) -> bool:
-    if target.startswith("/"):
-        return True
-    depth = len(parts) - 2  # folders between the root of the copy and the link
-    for part in target.split("/"):
-        if part == "..":
-            depth -= 1
-        elif part not in ("", "."):
-            depth += 1
-        if depth < 0:
-            return True
-    return False
+    """`..` may only stand at the beginning, where it goes up folders that are none but folders: after a name it would
+    go up from wherever that name leads, which a link may change later."""
+    wanted = [part for part in target.split("/") if part not in ("", ".")]
+    up = 0
+    while up < len(wanted) and wanted[up] == "..":
+        up += 1
+    folders = len(parts) - 2  # between the root of the copy and the link
+    return not target or target.startswith("/") or "\0" in target or up > folders or ".." in wanted[up:]
 
 
 @contextmanager
@@ -137,7 +157,7 @@ def _write_file(parent: int, name: str, archive: tarfile.TarFile, member: tarfil
     _remove_file(parent, name)
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
     with os.fdopen(fd, "wb") as file:
-        shutil.copyfileobj(source, file, 256 << 10)
+        shutil.copyfileobj(source, file, CHUNK)
         os.fchmod(fd, member.mode & MODES)
 
 
@@ -147,3 +167,36 @@ def _remove_file(parent: int, name: str) -> None:
         os.unlink(name, dir_fd=parent)
     except FileNotFoundError:
         pass
+
+
+class _Forward(io.RawIOBase):
+    """A tar stream that is only read onwards, and in pieces: what asks for more at a time is no honest header."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_HEADER:
+            raise tarfile.ReadError("a member says more of itself than can be read")
+        data = self._stream.read(size)
+        self._at += len(data)
+        return data
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence != os.SEEK_SET or offset < self._at:
+            raise tarfile.ReadError("the stream would have to be read backwards")
+        while self._at < offset:
+            if not self.read(min(CHUNK, offset - self._at)):
+                break
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True

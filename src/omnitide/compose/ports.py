@@ -1,0 +1,122 @@
+"""Which ports of a service are open on its node, at which address and number."""
+
+import ipaddress
+from typing import Final
+
+from omnitide.compose.context import Made
+from omnitide.compose.quantities import text
+from omnitide.compose.running import several
+from omnitide.compose.view import View
+from omnitide.model.names import is_name
+
+MAX_PORTS: Final = 32
+_EVERYWHERE: Final = ("", "0.0.0.0", "::")
+_NODE_ALONE: Final = "127.0.0.1"
+_LAST: Final = 65_535
+
+Number = tuple[int, str]
+"""With its protocol: one number can be open for each."""
+
+
+def ports(view: View, made: Made) -> None:
+    found: dict[str, dict[str, object]] = {}
+    numbers = _fixed(view)
+    taken: set[Number] = set()
+    mode = text(view.data.get("network_mode"))
+    for port in view.each("ports"):
+        target, protocol = port.whole("target"), port.text("protocol") or "tcp"
+        given = port.text("name")
+        wrong = _wrong(target, protocol, len(found), mode)
+        if wrong or target is None:
+            port.report.used(port.path)
+            port.report.remark("note" if mode == "host" else "loss", port.path, port.place(), wrong)
+            continue
+        one: dict[str, object] = {"target": target}
+        number = _number(port, protocol, numbers, taken, several=several(view.data))
+        if number:
+            one["port"] = number
+        if protocol == "udp":
+            one["protocol"] = protocol
+        address = _address(port)
+        if address:
+            one["host_ip"] = address
+        name = given if is_name(given) and given not in found else ""
+        if given and not name:
+            port.note("name", f"{given!r} is no name here, or is taken")
+        plain = f"{protocol}-{target}"
+        for wanted in (name, plain, f"{plain}-{number}" if number else "", f"{protocol}-{len(found)}-x"):
+            if is_name(wanted) and wanted not in found:
+                found[wanted] = one
+                break
+        port.rest()
+    if found:
+        made["ports"] = found
+
+
+def _wrong(target: int | None, protocol: str, count: int, mode: str) -> str:
+    if mode == "host":
+        return "means nothing with network_mode host: what it listens on is open on the node"
+    if mode == "none":
+        return "cannot be reached with network_mode none"
+    if target is None or not 0 < target <= _LAST:
+        return "names no port of the container"
+    if protocol not in ("tcp", "udp"):
+        return f"{protocol!r}: a port is tcp or udp"
+    return f"an agent takes {MAX_PORTS} ports" if count >= MAX_PORTS else ""
+
+
+def _fixed(view: View) -> set[Number]:
+    """The numbers that are asked for by themselves: no range gives them away."""
+    listed = [port.data for port in view.each("ports")]
+    return {
+        (int(text(one.get("published"))), text(one.get("protocol")) or "tcp")
+        for one in listed
+        if text(one.get("published")).isdecimal()
+    }
+
+
+def _number(port: View, protocol: str, numbers: set[Number], taken: set[Number], *, several: bool) -> int:
+    """The node's port; 0: any that is free."""
+    published = port.text("published")
+    if not published or published == "0":
+        return 0
+    first, dash, last = published.partition("-")
+    if not (first.isdecimal() and (last if dash else first).isdecimal()):
+        port.lose("published", f"{published}: is no port: it is given a free one")
+        return 0
+    if not dash:
+        number = int(first)
+        if not 0 < number <= _LAST:
+            port.lose("published", f"{published}: is no port: it is given a free one")
+        elif (number, protocol) in taken:
+            port.lose("published", f"{number} is open for another port already: this gets a free one")
+        else:
+            taken.add((number, protocol))
+            return number
+        return 0
+    if several:
+        port.lose("published", f"{published}: replicas share no range of ports: each is given a free one")
+        return 0
+    for number in range(max(int(first), 1), min(int(last), _LAST) + 1):
+        if (number, protocol) not in taken | numbers:
+            taken.add((number, protocol))
+            port.note("published", f"{published}: {number}, the first of them that nothing else here has")
+            return number
+    port.lose("published", f"{published}: none of them is left: it is given a free one")
+    return 0
+
+
+def _address(port: View) -> str:
+    """The node's address at which it is open; empty: at all of them."""
+    written = port.text("host_ip")
+    if written in _EVERYWHERE:
+        return ""
+    try:
+        ipaddress.ip_address(written)
+    except ValueError:
+        port.lose("host_ip", f"{written!r} is no address: it is open to the node itself alone")
+        return _NODE_ALONE
+    if "%" in written:
+        port.lose("host_ip", f"{written!r} names an interface: it is open to the node itself alone")
+        return _NODE_ALONE
+    return written
