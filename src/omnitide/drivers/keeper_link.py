@@ -15,6 +15,8 @@ from omnitide.node.keeper.protocol import Json
 
 MAX_IN_FLIGHT = 4096
 """Requests without answer at a time; more wait their turn."""
+_WRITE_AT_ONCE = 64 << 10
+"""Bytes of requests that are not collected any longer."""
 ANSWER_S = 30.0
 """How long an answer may take; a keeper that takes longer is called unavailable."""
 
@@ -81,6 +83,8 @@ class KeeperLink(asyncio.Protocol):
         self._next = 0
         self._writable = asyncio.Event()
         self._writable.set()
+        self._out = bytearray()
+        """What is sent when whoever is due in this turn of the event loop has asked: each send wakes the keeper."""
 
     @property
     def closed(self) -> bool:
@@ -179,7 +183,7 @@ class KeeperLink(asyncio.Protocol):
             future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
             self._waiting[number] = future
             try:
-                self._transport.write(len(body).to_bytes(4, "big") + body)
+                self._write(body)
                 if patient:
                     raw = await future
                 else:
@@ -199,8 +203,20 @@ class KeeperLink(asyncio.Protocol):
         """Tell the keeper that nobody waits for an answer any more; what it says to that is not awaited either."""
         if self._transport is not None:
             self._next += 1
-            body = msgspec.json.encode({"id": self._next, "op": "cancel", "request": number})
-            self._transport.write(len(body).to_bytes(4, "big") + body)
+            self._write(msgspec.json.encode({"id": self._next, "op": "cancel", "request": number}))
+
+    def _write(self, body: bytes) -> None:
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out += len(body).to_bytes(4, "big")
+        self._out += body
+        if len(self._out) >= _WRITE_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        out, self._out = self._out, bytearray()
+        if self._transport is not None and out:
+            self._transport.write(out)
 
     def close(self) -> None:
         if self._transport is not None:

@@ -232,10 +232,8 @@ class ProcessDriver:
         identity = await self.identity(launch)
         request = process_request.of_launch(launch, identity, signal_number(launch.stop_signal))
         if launch.isolation == "sandbox":
-            wrapper = await asyncio.to_thread(
-                process_sandbox.wrapper, launch, identity, self.private_directory(launch), self._hidden
-            )
-            request["wrapper"] = wrapper
+            private = self.private_directory(launch)
+            request["wrapper"] = await asyncio.to_thread(process_sandbox.wrapper, launch, private, self._hidden)
         else:
             request["links"] = process_request.links(launch)
         return await self.start_request(request)

@@ -27,12 +27,15 @@ def of_launch(launch: Launch, identity: Mapping[str, object] | None, stop_signal
 
 
 def links(launch: Launch) -> dict[str, str]:
-    """What is mounted below the private directory of a plain process: it is led there. Raises DriverError for an
-    absolute target, which only what has its own view of the machine can have."""
+    """What is mounted below the private directory of a plain process: it is led there. Raises DriverError for what only
+    who has its own view of the machine can have: an absolute target, or one that is for reading only."""
     found: dict[str, str] = {}
     for mount in launch.mounts:
         if mount.target.startswith("/"):
             message = f"{mount.target}: a plain process has no paths of its own but below its directory"
+            raise DriverError(message, cause="mount", permanent=True)
+        if mount.read_only:
+            message = f"{mount.target}: to a plain process nothing is for reading only: it writes as its user may"
             raise DriverError(message, cause="mount", permanent=True)
         found[os.path.normpath(mount.target)] = mount.source
     return found

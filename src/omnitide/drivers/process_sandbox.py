@@ -7,7 +7,7 @@ are empty. It has its own processes, IPC and host name, no rights beyond its use
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -30,21 +30,14 @@ _RESOLVER: Final = "/run/systemd/resolve"
 _PROBE_S: Final = 10.0
 _NAMESPACES: Final = ("--unshare-pid", "--unshare-ipc", "--unshare-uts")
 _DROP: Final = ("--new-session", "--cap-drop", "ALL")
-_BECOME: Final = tuple(
-    argument
-    for right in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_DAC_READ_SEARCH")
-    for argument in ("--cap-add", right)
-)
-"""What it takes to become another user in a directory of his; given up with the rest by the same step."""
 MAX_ENTRIES: Final = 500
 """Of a directory that has to be laid anew for a mount whose path the machine lacks."""
-_ENTER: Final = ("/usr/bin/nsenter", "/usr/bin/setpriv")
 
 
 def works() -> bool:
     """Whether a sandbox can be made here, found out by making one; blocks."""
     program = shutil.which(PROGRAM)
-    if program is None or not all(os.access(path, os.X_OK) for path in _ENTER):
+    if program is None:
         return False
     users = () if os.geteuid() == 0 else ("--unshare-user",)
     base = [argument for place in _BASE for argument in place.arguments]
@@ -56,23 +49,18 @@ def works() -> bool:
     return done.returncode == 0
 
 
-def wrapper(
-    launch: Launch, identity: Mapping[str, object] | None, private: str, hidden: Sequence[str]
-) -> tuple[str, ...]:
-    """bubblewrap and its arguments, up to the command's place. `identity`: the user that it becomes, within. `private`:
-    the instance's directory; `hidden`: of the node's own. Raises DriverError where there is no bubblewrap, or a path
-    cannot be."""
+def wrapper(launch: Launch, private: str, hidden: Sequence[str]) -> tuple[str, ...]:
+    """bubblewrap and its arguments, up to the command's place. `private`: the instance's directory; `hidden`: of the
+    node's own. Raises DriverError where there is no bubblewrap, or a path cannot be."""
     program = shutil.which(PROGRAM)
     if program is None:
         raise _refused("there is no bubblewrap (bwrap) on this node")
-    root = os.geteuid() == 0
     return (
         program,
         *_NAMESPACES,
-        *(() if root else ("--unshare-user",)),
+        *(() if os.geteuid() == 0 else ("--unshare-user",)),
         *(() if launch.sandbox.network else ("--unshare-net",)),
         *_DROP,
-        *(_BECOME if root and identity is not None else ()),
         *(("--die-with-parent",) if launch.fence_ms else ()),
         *_places(launch, private, hidden),
         "--chdir",

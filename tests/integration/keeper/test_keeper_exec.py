@@ -6,13 +6,16 @@ import io
 import os
 import signal
 import tarfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from omnitide.drivers import process_exec
 from omnitide.drivers.protocol import DriverError, RunKey
 from omnitide.drivers.streams import Exec, ExecEnded, ExecOutput, ExecRequest
+from support.passable import opened
 
 KEY = RunKey("a.1.1", 1)
 
@@ -205,7 +208,63 @@ async def test_a_hostile_archive_writes_nothing_outside(one_home, name: str) -> 
 async def test_it_has_the_rights_of_the_runs_user_and_no_more(one_home) -> None:
     await asleep(one_home, user="nobody")
     assert (await sh(one_home, "id -un"))[0] == b"nobody\n"
-    assert (await sh(one_home, "id -un", user="daemon"))[0] == b"daemon\n"
+    assert (await sh(one_home, "id -un", user="nobody"))[0] == b"nobody\n"
     with pytest.raises(DriverError):
         async for _ in one_home.driver.archive(KEY.instance, "/etc/shadow"):
             pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs instances of other users")
+@pytest.mark.parametrize("isolation", ["none", "sandbox"])
+@pytest.mark.parametrize("user", ["root", "0:0", "daemon", "nobody:root", "65534:0"])
+async def test_a_user_s_run_is_no_way_to_another_user(one_home, tmp_path: Path, isolation: str, user: str) -> None:
+    opened(tmp_path)
+    await asleep(one_home, user="nobody:nogroup", isolation=isolation)
+    with pytest.raises(DriverError) as refused:
+        await one_home.driver.exec(KEY, ExecRequest(command=["id"], user=user))
+    assert (refused.value.cause, refused.value.permanent) == ("user", True)
+    assert (await sh(one_home, "id -u", user="65534:65534"))[0] == b"65534\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs instances of other users")
+async def test_from_the_rights_of_root_a_program_may_step_down(one_home) -> None:
+    await asleep(one_home)
+    assert (await sh(one_home, "id -un", user="daemon"))[0] == b"daemon\n"
+
+
+def descriptors() -> list[str]:
+    """Of this process, by what they are open on."""
+    return sorted(os.readlink(link) for link in Path("/proc/self/fd").iterdir() if os.path.lexists(link))
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+async def test_a_program_that_nobody_waits_for_any_more_is_ended_and_leaves_nothing_open(
+    one_home, wait_until, is_running: Callable[[int], bool], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    """Called off while its request is with the keeper, whether before or after it was begun there."""
+    await asleep(one_home)
+    await outcome(await one_home.driver.exec(KEY, ExecRequest(command=["true"])))  # what is opened once is open by now
+    before = descriptors()
+    begun, go_on = threading.Event(), threading.Event()
+    ask = process_exec._ask
+
+    def slowly(directory: str, body: bytes, handed: list[int]) -> object:
+        answer = ask(directory, body, handed)
+        pids.append(answer[2])
+        begun.set()
+        go_on.wait(30)
+        return answer
+
+    pids: list[int] = []
+    monkeypatch.setattr(process_exec, "_ask", slowly)
+    request = ExecRequest(command=["sh", "-c", "sleep 1000 & wait"], terminal=terminal)
+    task = asyncio.create_task(one_home.driver.exec(KEY, request))
+    await asyncio.to_thread(begun.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert is_running(pids[0])
+    go_on.set()
+    await wait_until(lambda: not is_running(pids[0]), "its program has ended")
+    await wait_until(lambda: descriptors() == before, "all that was opened for it is closed")
+    assert (await one_home.driver.status(KEY)).exit is None

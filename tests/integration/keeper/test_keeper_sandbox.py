@@ -2,21 +2,25 @@
 
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from integration.keeper.conftest import Home, eventually
 from omnitide.drivers import process_sandbox
-from omnitide.drivers.protocol import DriverError, Exit, Limit, Mount, RunKey, RunState
+from omnitide.drivers.protocol import DriverError, Exit, Launch, Limit, Mount, RunKey, RunState
 from omnitide.drivers.streams import ExecOutput, ExecRequest
 from omnitide.model.container import Sandbox
-from omnitide.node.keeper import processes
+from omnitide.node.keeper import enter, processes, sandbox, words
 from omnitide.node.keeper.launch import upgrade_keeper
+from support.passable import opened
 
 pytestmark = pytest.mark.skipif(not process_sandbox.works(), reason="bubblewrap does not work here")
 
 BOX = {"isolation": "sandbox"}
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start as another user")
 
 
 async def said(home: Home, script: str, **more: object) -> str:
@@ -179,8 +183,53 @@ async def test_it_survives_the_keeper_s_upgrade_and_is_heard_to_its_end(home: Ho
     assert ending((await home.end_of("box", driver=driver)).exit) == (5, None, "stopped")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start as another user")
-async def test_another_user_s_sandbox_is_that_user_s(home: Home) -> None:
+async def inside(home: Home, *command: str, **more: object) -> tuple[int | None, str]:
+    """How a further program in the box ends, and what it prints."""
+    talk = await home.driver.exec(RunKey("box", 1), ExecRequest(command, **more))  # type: ignore[arg-type]
+    said = b""
+    while isinstance(piece := await talk.receive(), ExecOutput):
+        said += piece.data
+    await talk.close()
+    return piece.code, said.decode()
+
+
+@as_root
+async def test_nothing_that_the_spec_puts_into_its_sandbox_is_executed_with_rights(home: Home, tmp_path: Path) -> None:
+    opened(tmp_path)
+    false = tmp_path / "false"
+    false.write_text('#!/bin/sh\ngrep CapEff /proc/self/status >> caught\nwhile [ "$1" != -- ]; do shift; done; "$@"\n')
+    false.chmod(0o755)
+    mounts = [Mount(str(false), f"/usr/bin/{name}") for name in ("setpriv", "nsenter", "python3")]
+    script = "grep CapEff /proc/self/status; echo up; trap 'exit 0' TERM; while :; do sleep 0.05; done"
+    await home.shell("box", script, user="nobody:nogroup", mounts=mounts, pre_stop=("/bin/cat", "caught"), **BOX)
+    await home.says("box", b"up")
+    code, said = await inside(home, "/bin/sh", "-c", "id -u; grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status")
+    none = "0" * 16
+    assert (code, said.split()) == (0, ["65534", "CapEff:", none, "CapBnd:", none, "NoNewPrivs:", "1"])
+    await home.driver.stop(RunKey("box", 1))
+    await home.end_of("box")
+    assert not there(home.directory, "work/box/caught")
+    assert "CapEff:\t0000000000000000" in (await home.output("box")).decode()
+
+
+@as_root
+async def test_who_may_not_reach_its_directory_gets_no_sandbox_there(home: Home) -> None:
+    os.chmod(os.path.dirname(home.directory), 0o700)
+    with pytest.raises(DriverError, match="Permission denied") as refused:
+        await home.start("box", "/bin/true", user="nobody:nogroup", **BOX)
+    assert (refused.value.cause, refused.value.permanent) == ("sandbox", True)
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -TERM $$", None)])
+async def test_how_a_further_program_ends_is_told_from_within(one_home: Home, script: str, code: int | None) -> None:
+    await one_home.shell("box", "echo up; exec sleep 1000", **BOX)
+    await one_home.says("box", b"up")
+    assert (await inside(one_home, "/bin/sh", "-c", script))[0] == code
+
+
+@as_root
+async def test_another_user_s_sandbox_is_that_user_s(home: Home, tmp_path: Path) -> None:
+    opened(tmp_path)
     text = await said(
         home, "id -u; touch mine && echo done; cat /proc/self/status | grep CapEff", user="nobody:nogroup"
     )
@@ -229,3 +278,64 @@ async def test_a_further_program_is_executed_inside_with_no_more_rights(home: Ho
     await inside.close()
     assert piece.code == 0, said
     assert said.split() == [b"bwrap", b"CapEff:", b"0000000000000000", b"/srv/only-inside"]
+
+
+@as_root
+@pytest.mark.parametrize("user", ["", "nobody:nogroup", "root"])
+async def test_its_environment_is_that_of_its_spec(one_home: Home, tmp_path: Path, user: str) -> None:
+    opened(tmp_path)
+    names = ("TMPDIR", "TZDIR", "LOCPATH", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "OWN")
+    environment = {name: "1" if name == "MALLOC_ARENA_MAX" else f"/{name}" for name in names} | {"PATH": "/bin"}
+    text = await said(one_home, "env", user=user, environment=environment)
+    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    assert {name: found.get(name) for name in environment} == environment
+
+
+@as_root
+@pytest.mark.parametrize("user", ["", "nobody:nogroup"])
+async def test_a_fenced_one_dies_with_its_keeper(one_home: Home, tmp_path: Path, user: str) -> None:
+    opened(tmp_path)
+    await one_home.shell("box", "echo up; sleep 1000 & sleep 1000", user=user, fence_ms=3_600_000, **BOX)
+    await one_home.says("box", b"up")
+    assert one_home.processes()
+    await one_home.kill_keeper()
+    await eventually(lambda: not one_home.processes(), "the end of all that is in it")
+
+
+@as_root
+def test_without_root_a_program_comes_in_as_well(tmp_path: Path) -> None:
+    """bubblewrap of an ordinary user makes two user namespaces, one in the other; `enter` goes through both."""
+    status, writer = os.pipe()
+    box = process_sandbox.wrapper(Launch(RunKey("box", 1), "box", ["x"], {}), "/", ())
+    command = [*box, "--unshare-user", "--unshare-net", "--json-status-fd", str(writer), "--", "/bin/sleep", "1000"]
+    made = subprocess.Popen(command, pass_fds=[writer], user=65534, group=65534, extra_groups=[])
+    os.close(writer)
+    try:
+        said = b""
+        while not words.of_sandbox(said).first:
+            said += os.read(status, 4096) or pytest.fail("bubblewrap has ended")
+        first = words.of_sandbox(said).first
+        deadline = time.monotonic() + 30
+        while not sandbox.program(first, made.pid):
+            assert time.monotonic() < deadline, "its program is never executed"
+            time.sleep(0.01)
+        out, into = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(into, 1)
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            script = "id -u; grep CapEff /proc/self/status; ls -d /proc/[0-9]* | wc -l; exit 5"
+            enter.main([str(first), "1", "/", "", "", "", "", "/bin/sh", "-c", script])
+        os.close(into)
+        _, ended = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(ended) == 5
+        uid, _, rights, count = os.read(out, 4096).split()
+        assert (uid, rights) == (b"65534", b"0" * 16)
+        assert int(count) < 8, "it sees the processes of the sandbox alone"
+        os.close(out)
+    finally:
+        made.kill()
+        made.wait()
+        os.close(status)

@@ -1,10 +1,13 @@
 """The event loop: order, timers, and that nothing unforeseen ends it."""
 
 import os
+import socket
 
 import pytest
 
+from omnitide.node.keeper.client import Client
 from omnitide.node.keeper.loop import Loop
+from omnitide.node.keeper.protocol import Decoder
 
 
 @pytest.fixture
@@ -112,3 +115,40 @@ def test_writable_is_only_told_where_asked_for(loop):
     assert said == ["writable"]
     os.close(reader)
     os.close(writer)
+
+
+def test_what_is_put_off_to_the_end_of_a_turn_comes_after_all_that_is_due_in_it_and_once(loop):
+    seen = []
+
+    def first() -> None:
+        loop.at_last(lambda: seen.append("last"))
+        loop.at_last(lambda: loop.at_last(lambda: seen.append("and what that put off")))
+        seen.append("first")
+
+    loop.after(0, first)
+    loop.after(0, lambda: seen.append("second"))
+    loop.after(0, loop.stop)
+    loop.run()
+    assert seen == ["first", "second", "last", "and what that put off"]
+
+
+def test_what_a_client_is_told_in_one_turn_goes_out_at_once(loop):
+    """Each send wakes the client, which would take the processor from the keeper for every message."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps sends apart
+    client = Client(loop, here, lambda client, message: None, lambda client: None)
+
+    def talk() -> None:
+        for number in range(3):
+            client.send({"id": number})
+        loop.stop()
+
+    loop.after(0, talk)
+    loop.run()
+    decoder = Decoder()
+    decoder.feed(there.recv(1 << 16))
+    assert [decoder.next() for _ in range(4)] == [{"id": 0}, {"id": 1}, {"id": 2}, None]
+    client.send({"id": 3})
+    client.close()
+    decoder.feed(there.recv(1 << 16))
+    assert decoder.next() == {"id": 3}, "what was not sent yet goes before the end"
+    there.close()

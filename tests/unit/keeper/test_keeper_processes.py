@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from omnitide.node.keeper import processes
+from omnitide.node.keeper import linux, processes
 
 
 @pytest.fixture
@@ -74,3 +74,19 @@ def test_descendants_are_found_through_any_depth():
     assert processes.with_descendants([5, 4], tree) == {4, 5, 6}
     assert processes.with_descendants([7], tree) == set()
     assert processes.with_descendants([9], tree) == {9}
+
+
+def test_the_start_of_a_process_is_known_without_a_look_where_the_clock_leaves_but_one() -> None:
+    """What two looks at the clock enclose is what `/proc` says, or nothing is said."""
+    known = 0
+    for _ in range(60):
+        before = linux.since_boot_ns()
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        started = processes.started_between(before, linux.since_boot_ns())
+        process = processes.look_up(pid)
+        os.waitpid(pid, 0)
+        assert process is not None
+        assert started in (process.started, 0)
+        known += started != 0
+    assert processes.started_between(0, 10**9) == 0
+    assert known, "most spawns take less than a tick"

@@ -58,6 +58,8 @@ class Cgroups:
         self._places: dict[str, _Place] = {}
         self._tracker: _Place | None = None
         self._enforced_by: dict[str, _Place] = {}
+        self._home = -1
+        """The file by which the keeper enters its leaf, open from the first time on, as it does so after each start."""
         self.problems: list[str] = []
         """Why something is not available, for people."""
         for key in (UNIFIED, "pids", "freezer", "memory", "cpu"):
@@ -87,11 +89,19 @@ class Cgroups:
             try:
                 if attempt:
                     self._settle(self._tracker)  # somebody has removed the leaf
-                cgroup_files.write(f"{self._tracker.base}/keeper/cgroup.procs", "0")
+                if self._home < 0:
+                    self._home = os.open(f"{self._tracker.base}/keeper/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+                os.write(self._home, b"0")
             except OSError as error:
                 note(f"{self._tracker.base}/keeper: {error.strerror}")
+                self._leave_home()
             else:
                 return
+
+    def _leave_home(self) -> None:
+        if self._home >= 0:
+            os.close(self._home)
+            self._home = -1
 
     @property
     def tracks(self) -> bool:
@@ -227,6 +237,7 @@ class Cgroups:
 
     def leave(self) -> None:
         """Remove what is empty and go back to where the keeper came from; for the keeper's own end."""
+        self._leave_home()
         for place in self._places.values():
             cgroup_files.remove({place.key: f"{place.base}/instances"})
             for pid in (cgroup_files.read(f"{place.base}/keeper/cgroup.procs") or "").split():

@@ -82,14 +82,16 @@ def alive(groups: Groups) -> bool:
 
 def kill(groups: Groups) -> None:
     """Send SIGKILL to every process of a run. What is forked meanwhile is met by the next call: ask `alive`."""
-    if UNIFIED in groups and os.getpid() not in members(groups):
+    stuck = UNIFIED in groups and os.getpid() in members(groups)
+    if UNIFIED in groups and not stuck:
         try:
             write(f"{groups[UNIFIED]}/cgroup.kill", "1")
         except OSError:
             pass  # before Linux 5.14
         else:
             return
-    _stop_forking(groups)
+    if not stuck:  # it would hold itself still, for good
+        _stop_forking(groups)
     killed: set[int] = set()
     for _ in range(_MOST_PASSES):
         fresh = [pid for pid in members(groups) if pid not in killed and pid not in (0, os.getpid())]

@@ -12,6 +12,9 @@ from omnitide.node.keeper.protocol import Decoder, Json, ProtocolError
 
 MAX_UNSENT = 8 << 20
 """Bytes that wait for a client to read; beyond, it is disconnected and may come back and list what is."""
+_SEND_AT_ONCE = 64 << 10
+"""Bytes; fewer are sent when the loop's turn is over, all together: each send wakes the client, which then takes the
+processor from us for every single message."""
 MAX_DESCRIPTORS = 3
 """Handed over with a request and not taken yet: input, output and error output of a program."""
 _RECEIVE = 64 << 10
@@ -36,6 +39,7 @@ class Client:
         "_more",
         "_out",
         "_socket",
+        "_waits",
         "closed",
         "descriptors",
         "following",
@@ -61,6 +65,8 @@ class Client:
         self._decoder = Decoder()
         self._out = bytearray()
         self._more = False
+        self._waits = False
+        """For the client to take more, which the loop tells."""
         self.closed = False
         self.greeted = False
         self.watching = False
@@ -124,10 +130,18 @@ class Client:
         return taken
 
     def send(self, message: Json) -> None:
-        """Queue a message and send what can be sent now."""
+        """Queue a message; it is sent at the end of the loop's turn at the latest, as far as the client takes it."""
+        self.send_encoded(protocol.encode(message))
+
+    def send_encoded(self, message: bytes) -> None:
+        """As `send`, of what `protocol` has encoded."""
         if self.closed:
             return
-        self._out += protocol.encode(message)
+        if not self._out:
+            self._loop.at_last(self._flush)
+        self._out += message
+        if len(self._out) < _SEND_AT_ONCE:
+            return
         self._flush()
         if len(self._out) > MAX_UNSENT:
             self.close()
@@ -148,11 +162,19 @@ class Client:
             self.close()
             return
         del self._out[:sent]
-        self._loop.watch(self._socket.fileno(), self._ready, write=bool(self._out))
+        if self._waits != bool(self._out):
+            self._waits = bool(self._out)
+            self._loop.watch(self._socket.fileno(), self._ready, write=self._waits)
 
     def close(self) -> None:
+        """Hang up, after what the client takes at once of what it has not got yet."""
         if self.closed:
             return
+        if self._out:
+            try:
+                self._socket.send(self._out)
+            except OSError:
+                pass  # it has hung up, or does not read
         self.closed = True
         self._loop.forget(self._socket.fileno())
         self._socket.close()

@@ -31,7 +31,7 @@ class Exec:
         self.request = request
         self.status_fd = status_fd
         self.within = False
-        """In a sandbox, below nsenter."""
+        """In a sandbox, below `enter`."""
         self.command = self.directory = self.user = ""
         """For the text of a failure."""
 
@@ -57,21 +57,21 @@ class Execs:
         if len(descriptors) != 3:
             message = "an exec comes with three descriptors: input, output, error output"
             raise Refused(message, cause="invalid", permanent=True)
-        identity = spec.identity or run.identity
+        identity = may_become(run, spec.identity)
         directory = os.path.join(run.directory, spec.working_directory)
-        programs, arguments, as_whom = inside.command(run, spec.command, spec.environment["PATH"], directory, identity)
+        within = inside.command(run, spec.command, spec.environment["PATH"], directory, identity)
         plan = Plan(
-            programs=programs,
-            arguments=arguments,
+            programs=within.programs,
+            arguments=within.arguments,
             environment={**spec.environment, MARKER: tree.marker(self._keeper_id, run)},
             directory=run.directory if run.kind == SANDBOX else directory,
             # A private directory is entered before the user changes; one that the caller names only as that user.
             private_directory=not spec.working_directory or run.kind == SANDBOX,
-            identity=as_whom,
+            identity=within.identity,
             stdin=descriptors[0],
             stdout=descriptors[1],
             stderr=descriptors[2],
-            groups=tuple(run.groups.values()),
+            groups=within.groups,
             open_files=self._open_files,
             dies_with_keeper=False,
             terminal=spec.terminal,
@@ -117,7 +117,7 @@ class Execs:
         begun = self._by_pid.get(pid)
         if begun is not None and begun.client is client:
             if begun.within:
-                # nsenter is only their way in: it waits for them, and would end before them.
+                # `enter` is only their way in: it waits for them, and would end before them.
                 _signal_each([other for other in processes.below([pid]) if other != pid], number)
             else:
                 _signal_group(pid, number)
@@ -138,6 +138,22 @@ class Execs:
             processes.kill_all(
                 lambda session=session: [one for one in processes.all_processes().values() if one.session == session]
             )
+
+
+def may_become(run: Run, wanted: Identity | None) -> Identity | None:
+    """Who a further program in a run is to be; None: the keeper's own user. Raises Refused.
+
+    It is given the rights of the run, and no more: only root's runs, whose rights are all, have programs of others. So
+    whoever may only execute cannot get beyond the user that the spec names.
+    """
+    own = run.identity
+    if wanted is None or own is None or own.uid == 0:
+        return wanted or own
+    if wanted.uid == own.uid and {wanted.gid, *wanted.groups} <= {own.gid, *own.groups}:
+        return wanted
+    asked = f"user {wanted.uid} with groups {sorted({wanted.gid, *wanted.groups})}"
+    message = f"{run.name} is user {own.uid}'s: in it nobody becomes {asked}, who may do what its user may not"
+    raise Refused(message, cause="user", permanent=True)
 
 
 def _signal_each(pids: list[int], number: int) -> None:

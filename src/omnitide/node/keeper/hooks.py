@@ -43,9 +43,7 @@ class Hooks:
     def _spawn(self, run: Run, instance: Instance, opened: list[int]) -> None:
         """`opened`: what this keeper has to close again. Raises OSError, Refused."""
         environment = {**run.environment, MARKER: tree.marker(self._keeper_id, run)}
-        programs, arguments, identity = inside.command(
-            run, run.pre_stop, environment["PATH"], run.directory, run.identity
-        )
+        within = inside.command(run, run.pre_stop, environment["PATH"], run.directory, run.identity)
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         opened.append(null)
         out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
@@ -53,16 +51,16 @@ class Hooks:
         try:
             spawned = spawn(
                 Plan(
-                    programs=programs,
-                    arguments=arguments,
+                    programs=within.programs,
+                    arguments=within.arguments,
                     environment=environment,
                     directory=run.directory,
                     private_directory=run.directory == instance.work,
-                    identity=identity,
+                    identity=within.identity,
                     stdin=null,
                     stdout=out[1],
                     stderr=err[1],
-                    groups=tuple(run.groups.values()),
+                    groups=within.groups,
                     open_files=self._open_files,
                     dies_with_keeper=False,
                 )

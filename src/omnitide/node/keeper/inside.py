@@ -1,30 +1,36 @@
-"""How a further program is executed inside a run: for a plain process as it is, for a sandbox by way of nsenter."""
+"""How a further program is executed inside a run: for a plain process as it is, for a sandbox by `enter`."""
 
 import os
+from typing import NamedTuple
 
 from omnitide.node.keeper import sandbox, spawn
 from omnitide.node.keeper.protocol import Refused
 from omnitide.node.keeper.run import SANDBOX, ZYGOTE, Run
 from omnitide.node.keeper.spec import Identity
 
-Inside = tuple[tuple[str, ...], tuple[str, ...], Identity | None]
+
+class Inside(NamedTuple):
+    """As in `Plan`."""
+
+    programs: tuple[str, ...]
+    arguments: tuple[str, ...]
+    identity: Identity | None
+    groups: tuple[str, ...]
 
 
 def command(run: Run, wanted: tuple[str, ...], search: str, directory: str, identity: Identity | None) -> Inside:
-    """The programs to try, the arguments, and who the keeper's child is to be, as in `Plan`. `search`: its PATH.
-
-    Raises Refused.
-    """
+    """What the keeper's child is to be. `search`: its PATH. Raises Refused."""
+    groups = tuple(run.groups.values())
     if run.kind == ZYGOTE:
         raise Refused("a module has no programs beside it", cause="unsupported", permanent=True)
     if run.kind != SANDBOX:
         programs = spawn.existing_programs(wanted[0], spawn.possible_programs(wanted[0], search), directory)
-        return programs, wanted, identity
+        return Inside(programs, wanted, identity, groups)
     if not run.first:
         raise Refused("its sandbox has ended", cause="not-running", permanent=False)
     _check(run.first, spawn.possible_programs(wanted[0], search), wanted[0], directory)
-    arguments = (*sandbox.prefix(run.first, run.user_namespace, directory, identity), *wanted)
-    return (arguments[0],), arguments, None  # within, it becomes who it shall be
+    arguments = (*sandbox.prefix(run.first, run.user_namespace, directory, identity, groups), *wanted)
+    return Inside((arguments[0],), arguments, None, ())  # within, it becomes who it shall be, and counts as the run's
 
 
 def _check(first: int, programs: tuple[str, ...], wanted: str, directory: str) -> None:

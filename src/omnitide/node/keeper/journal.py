@@ -54,7 +54,7 @@ class Journal:
         return self._size >= self._compact_at
 
     def _append(self, line: Json) -> None:
-        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        data = protocol.to_json(line) + b"\n"
         written = 0
         try:
             written = os.write(self._fd, data)
@@ -77,7 +77,7 @@ class Journal:
         try:
             fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(os.dup(fd), "wb") as file:
-                file.writelines(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+                file.writelines(protocol.to_json(line) + b"\n" for line in lines)
             os.rename(partial, self._path)
         except OSError as error:
             note(f"{self._path}: {error.strerror}; the longer file is kept")

@@ -34,6 +34,11 @@ def monotonic_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+def since_boot_ns() -> int:
+    """As `monotonic_ms`, in nanoseconds: the clock by which the kernel says when a process was made."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 def wall_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000

@@ -1,5 +1,6 @@
 """Writes an instance's output to files that rotate: bounded on disk, nothing held in memory."""
 
+import errno
 import os
 
 from omnitide.node.keeper import log_format
@@ -10,10 +11,20 @@ class LogWriter:
     """The log of one instance, over all its attempts.
 
     A file is made with the first byte that needs it. A write that fails (disk full) drops that piece of output and
-    counts it in `lost_bytes`: output never stops the instance, and never piles up here.
+    counts it in `lost_bytes`, of which the run's end tells: output never stops the instance, and never piles up here.
     """
 
-    __slots__ = ("_directory", "_fd", "lost_bytes", "max_age_ms", "max_bytes", "max_files", "position", "sequence")
+    __slots__ = (
+        "_directory",
+        "_fd",
+        "lost_because",
+        "lost_bytes",
+        "max_age_ms",
+        "max_bytes",
+        "max_files",
+        "position",
+        "sequence",
+    )
 
     def __init__(self, directory: str, *, max_bytes: int, max_files: int) -> None:
         self._directory = directory
@@ -27,6 +38,7 @@ class LogWriter:
         self.position = 0
         """End of the last whole frame in the file being written; 0 means that the next frame begins a file."""
         self.lost_bytes = 0
+        self.lost_because = ""
 
     def write(self, stream: int, data: "bytes | memoryview[int]", at_ms: int, attempt: int) -> None:
         """Append one frame of 1 to 64 KiB."""
@@ -37,14 +49,20 @@ class LogWriter:
             return
         try:
             written = os.writev(self._fd, [log_format.header(stream, length, at_ms, attempt), data])
-        except OSError:
-            written = 0
+        except OSError as error:
+            written, self.lost_because = 0, error.strerror or str(error)
         if written == size:
             self.position += size
             return
         self.lost_bytes += length
         if written:
+            self.lost_because = os.strerror(errno.ENOSPC)
             self._cut()
+
+    def take_losses(self) -> str:
+        """What was lost since this was asked last, for people; empty if nothing was."""
+        lost, self.lost_bytes = self.lost_bytes, 0
+        return f"{lost} bytes of its output could not be kept: {self.lost_because}" if lost else ""
 
     def _ready_for(self, size: int) -> bool:
         if self.position == 0 or self.position + size > self.max_bytes:
@@ -77,7 +95,8 @@ class LogWriter:
                 self._find_predecessor()
             path = f"{self._directory}/{log_format.file_name(self.sequence + 1)}"
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError:
+        except OSError as error:
+            self.lost_because = error.strerror or str(error)
             return False
         self.close()
         self._fd = fd

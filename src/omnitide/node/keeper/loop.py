@@ -55,6 +55,7 @@ class Loop:
         self._epoll = select.epoll()
         self._actions: dict[int, Callable[[], None]] = {}
         self._timers: list[Timer] = []
+        self._at_last: list[Callable[[], None]] = []
         self._stopped = False
 
     def watch(self, fd: int, action: Callable[[], None], *, write: bool = False) -> None:
@@ -89,6 +90,10 @@ class Loop:
         heapq.heappush(self._timers, timer)
         return timer
 
+    def at_last(self, action: Callable[[], None]) -> None:
+        """Call once when all that is due in this turn has been done: what many events of one turn can share."""
+        self._at_last.append(action)
+
     def stop(self) -> None:
         self._stopped = True
 
@@ -100,6 +105,10 @@ class Loop:
                 if action is not None:
                     _guarded(action)
             self._run_timers()
+            while self._at_last:
+                at_last, self._at_last = self._at_last, []
+                for action in at_last:
+                    _guarded(action)
 
     def _wait(self) -> float | None:
         """Seconds until the next timer; None without any, so that an idle keeper never wakes."""

@@ -64,6 +64,15 @@ def look_up(pid: int) -> Process | None:
     )
 
 
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def started_between(before_ns: int, after_ns: int) -> int:
+    """`Process.started` of what was made between two times since boot; 0 where that leaves more than one."""
+    before, after = before_ns // _TICK_NS, after_ns // _TICK_NS
+    return before if before == after else 0
+
+
 def all_processes() -> dict[int, Process]:
     """Every process that is to be seen and not dead."""
     found = (look_up(int(name)) for name in os.listdir("/proc") if name.isdigit())

@@ -37,9 +37,17 @@ class ProtocolError(Exception):
     """The other side does not speak this protocol; the connection cannot go on."""
 
 
+_write = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def to_json(message: Json) -> bytes:
+    """In one line."""
+    return _write(message).encode()
+
+
 def encode(message: Json) -> bytes:
     """A message as it travels. Raises ProtocolError for one that is too long."""
-    body = json.dumps(message, separators=(",", ":")).encode()
+    body = to_json(message)
     if len(body) > MAX_MESSAGE:
         raise ProtocolError(f"a message of {len(body)} bytes is longer than {MAX_MESSAGE}")
     return len(body).to_bytes(_PREFIX, "big") + body

@@ -10,26 +10,22 @@ before its program; and to kill the sandbox is to kill its first process.
 
 import os
 import signal
+import sys
+from collections.abc import Iterable
 
-from omnitide.node.keeper import processes, words
+from omnitide.node.keeper import enter, processes, words
 from omnitide.node.keeper.spec import Identity
-
-_SETPRIV = "/usr/bin/setpriv"
-_NO_RIGHTS = ("--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all")
-_BECOMING = f"{_SETPRIV}\0--reuid=".encode()
-NOT_EXECUTED = b"setpriv: failed to execute"
-"""What setpriv prints where the program cannot be executed."""
 
 
 def program(first: int, main: int) -> int:
     """The process of the program once it has been executed; 0 before that.
 
     `first`: the sandbox's first process, `main`: bubblewrap. Until the program is executed its process still carries
-    bubblewrap's command line, or that of `become`.
+    bubblewrap's command line.
     """
     for child in processes.children(first) or ():
         line = _command_line(child)
-        if line and line != _command_line(main) and not line.startswith(_BECOMING):
+        if line and line != _command_line(main):
             return child
     return 0
 
@@ -62,22 +58,42 @@ def kill(first: int, main: int) -> None:
             pass
 
 
-def become(identity: Identity | None) -> tuple[str, ...]:
-    """What goes before a program that shall run as another user: within, as that user might not get to the place."""
-    if identity is None:
-        return ()
-    groups = ",".join(map(str, identity.groups))
-    who = (f"--reuid={identity.uid}", f"--regid={identity.gid}", f"--groups={groups}" if groups else "--clear-groups")
-    return (_SETPRIV, *who, *_NO_RIGHTS, "--")
+_LOADER_S = frozenset(
+    (
+        "GCONV_PATH",
+        "GETCONF_DIR",
+        "GLIBC_TUNABLES",
+        "HOSTALIASES",
+        "LOCALDOMAIN",
+        "LOCPATH",
+        "NIS_PATH",
+        "NLSPATH",
+        "RESOLV_HOST_CONF",
+        "RES_OPTIONS",
+        "TMPDIR",
+        "TZDIR",
+    )
+)
 
 
-def prefix(first: int, user_namespace: bool, directory: str, identity: Identity | None) -> tuple[str, ...]:
-    """What goes before a command that shall run in the sandbox: into its namespaces, and no more rights than it has."""
-    enter = ("/usr/bin/nsenter", f"--target={first}", f"--wdns={directory}")
-    enter += ("--mount", "--pid", "--ipc", "--uts", "--net")
-    if user_namespace:
-        enter += ("--user", "--preserve-credentials")
-    return (*enter, "--", *(become(identity) or (_SETPRIV, *_NO_RIGHTS, "--")))
+def kept_variables(environment: dict[str, str]) -> tuple[str, ...]:
+    """bubblewrap's arguments that give back what the C library takes from the environment of a process whose user and
+    effective user differ, as bubblewrap's do for another user (glibc, sysdeps/generic/unsecvars.h)."""
+    found: list[str] = []
+    for name, value in environment.items():
+        if name in _LOADER_S or name.startswith(("LD_", "MALLOC_")):
+            found += ("--setenv", name, value)
+    return tuple(found)
+
+
+def prefix(
+    first: int, user_namespace: bool, directory: str, identity: Identity | None, groups: Iterable[str]
+) -> tuple[str, ...]:
+    """What goes before a command that shall run in the sandbox: into its namespaces and control groups, without rights.
+    See `enter`."""
+    who = (str(identity.uid), str(identity.gid), ",".join(map(str, identity.groups))) if identity else ("", "", "")
+    where = (str(first), "1" if user_namespace else "0", directory)
+    return (sys.executable, "-I", "-S", enter.__file__, *where, *who, "\n".join(groups))
 
 
 def first_of(said: bytes) -> int:

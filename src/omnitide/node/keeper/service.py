@@ -134,11 +134,19 @@ class Service:
             **self._about,
             "enforces": list(self._cgroups.enforces) if self._cgroups else [],
             "tracks": bool(self._cgroups and self._cgroups.tracks),
-            "problems": self._cgroups.problems if self._cgroups else ["control groups are switched off"],
+            "problems": [
+                *(self._cgroups.problems if self._cgroups else ["control groups are switched off"]),
+                *self._losses(),
+            ],
             "live": len(self._supervisor.live),
             "zygotes": self._supervisor.zygotes.pids(),
             "followers": sum(len(instance.followers) for instance in self._supervisor.instances.values()),
         }
+
+    def _losses(self) -> list[str]:
+        """Output of what runs that is not kept, as where the disk is full."""
+        losing = [it.log for it in self._supervisor.instances.values() if it.log is not None and it.log.lost_bytes]
+        return [f"output of {len(losing)} instances cannot be kept: {losing[-1].lost_because}"] if losing else []
 
     def _run(self, message: Json) -> Run | None:
         attempt = protocol.number(message, "attempt", least=1, most=MAX_ATTEMPT)
@@ -208,9 +216,9 @@ class Service:
 
     def changed(self, run: Run) -> None:
         """Tell the watchers."""
-        message: Json = {"push": "run", "run": public(run)}
+        message = protocol.encode({"push": "run", "run": public(run)})
         for client in [client for client in self._clients if client.watching]:
-            client.send(message)
+            client.send_encoded(message)
 
     def _remove(self, message: Json) -> Answer:
         run = self._run(message)

@@ -41,6 +41,9 @@ class Plan(NamedTuple):
     open_files: tuple[int, int]
     """Soft and hard limit of open descriptors: those that the keeper was started with."""
     dies_with_keeper: bool
+    keeps_root: bool = False
+    """Only the real user and the groups become those of `identity`: for bubblewrap, which then works as where it is
+    installed for its caller's use, and gives up the effective user when it has made its mounts, before it executes."""
     words: int = -1
     """A descriptor that stays open over the exec; -1: none."""
     terminal: bool = False
@@ -121,7 +124,8 @@ def _child(plan: Plan, keeper: int, report: int, joins: list[int]) -> None:
             stage = "user"
             os.setgroups(plan.identity.groups)
             os.setresgid(plan.identity.gid, plan.identity.gid, plan.identity.gid)
-            os.setresuid(plan.identity.uid, plan.identity.uid, plan.identity.uid)
+            effective = 0 if plan.keeps_root else plan.identity.uid
+            os.setresuid(plan.identity.uid, effective, effective)
         if not plan.private_directory:
             stage = "working-directory"
             os.chdir(plan.directory)
@@ -175,7 +179,9 @@ def explain(failure: Failure, plan_command: str, directory: str, user: str) -> R
     """A child's failure as the client is told of it."""
     why = os.strerror(failure.number) if failure.number else "unknown error"
     cause, permanent, message = "start-failed", False, f"{plan_command}: {failure.stage}: {why}"
-    if failure.stage == "working-directory":
+    if failure.stage == "record":
+        cause, message = "no-disk", f"its start cannot be recorded on this node: {why}"
+    elif failure.stage == "working-directory":
         cause, permanent, message = "working-directory", True, f"working directory {directory}: {why}"
     elif failure.stage == "user":
         cause, permanent, message = "user", True, f"cannot become user {user}: {why}"

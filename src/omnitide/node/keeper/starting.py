@@ -122,7 +122,7 @@ class Starter:
         self, run: Run, spec: RunSpec, programs: tuple[str, ...], environment: dict[str, str], *, blind: bool
     ) -> None:
         """Raises SpawnFailed and OSError, with nothing left open."""
-        quickly = (spec.identity is None or bool(spec.wrapper)) and not spec.fence_ms and not blind
+        quickly = spec.identity is None and not spec.fence_ms and not blind
         go_home = _nothing
         if self._cgroups is not None and run.groups:
             quickly = quickly and self._cgroups.may_visit(run.groups)
@@ -139,7 +139,8 @@ class Starter:
                 environment=environment,
                 directory=run.directory,
                 private_directory=not spec.working_directory,
-                identity=None if spec.wrapper else spec.identity,
+                identity=spec.identity,
+                keeps_root=bool(spec.wrapper),
                 stdin=self._null,
                 stdout=stdout[1],
                 stderr=stderr[1],
@@ -149,10 +150,12 @@ class Starter:
                 words=words[1],
             )
             run.started_at_ms = linux.wall_ms()
+            before_ns = linux.since_boot_ns()
             if spec.zygote is not None:
                 run.pid, run.status_fd = self.zygotes.fork(spec.zygote, plan)
             else:
                 run.pid, run.status_fd = spawn_quickly(plan, go_home) if quickly else spawn.spawn(plan)
+                run.started_ticks = processes.started_between(before_ns, linux.since_boot_ns())
         except (OSError, SpawnFailed, Refused):
             for fd in opened:
                 os.close(fd)
@@ -167,8 +170,9 @@ class Starter:
 
     def _remember(self, run: Run) -> None:
         """A run that would be forgotten with the keeper must not be acknowledged: its process is ended again."""
-        process = processes.look_up(run.pid)
-        run.started_ticks = process.started if process else 0
+        if not run.started_ticks:
+            process = processes.look_up(run.pid)
+            run.started_ticks = process.started if process else 0
         try:
             self._journal.started(run)
         except OSError as error:
@@ -177,7 +181,8 @@ class Starter:
 
 
 def _in_sandbox(spec: RunSpec, words: int) -> tuple[str, ...]:
-    return (*spec.wrapper, "--json-status-fd", str(words), "--", *sandbox.become(spec.identity), *spec.command)
+    kept = sandbox.kept_variables(spec.environment) if spec.identity is not None else ()
+    return (*spec.wrapper, *kept, "--json-status-fd", str(words), "--", *spec.command)
 
 
 def _nothing() -> None:

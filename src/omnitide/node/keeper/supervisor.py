@@ -112,7 +112,8 @@ class Supervisor:
         self._waiting[run.key] = [reply]
         self.adopt(run, instance)
         self.supervise(run)
-        self._log_ages.arm()
+        if spec.log_age_ms:
+            self._log_ages.arm()
         if run.status_fd < 0 and not run.failure:
             self._begun(run)
 
@@ -290,7 +291,7 @@ class Supervisor:
     def _judge_sandbox(self, run: Run) -> None:
         """One that has ended before its program was seen: it was quick, or was never executed."""
         said = b"".join(words.read(fd, b"") for fd, kind in run.pipes.items() if kind == STDERR)
-        if not words.of_sandbox(run.words).executed or sandbox.NOT_EXECUTED in said:
+        if not words.of_sandbox(run.words).executed:
             run.failure = b"sandbox 0 " + said
             return
         instance = self.instances[run.instance]
@@ -338,6 +339,7 @@ class Supervisor:
         run.state = UNKNOWN if run.exit is not None and run.exit.reason == ending.UNKNOWN else EXITED
         del self.live[run.key]
         if instance.log is not None:
+            self._tell_losses(run, instance.log)
             instance.log.close()
         if not run.groups:
             self._trees.kill_strays(self.live.values())
@@ -345,6 +347,12 @@ class Supervisor:
         instance.wake_followers()
         if not self.live:
             self._idle()
+
+    def _tell_losses(self, run: Run, log: LogWriter) -> None:
+        losses = log.take_losses()
+        if losses and run.exit is not None:
+            run.exit = run.exit._replace(message=f"{run.exit.message}; {losses}")
+            self._write_exit(run)
 
     def _let_go(self, run: Run) -> None:
         """Close and cancel everything that a live run holds."""
@@ -388,6 +396,7 @@ class Supervisor:
             if not erase(directory):
                 self._throw_away(directory)
         for run in list(instance.runs.values()):
+            cgroup_files.remove(run.groups)
             self._forget(run, instance)
         self.instances.pop(name, None)
         if instance.log is not None:

@@ -176,6 +176,7 @@ def _log_state(instance: Instance) -> Json:
         "max_files": log.max_files,
         "max_age_ms": log.max_age_ms,
         "lost_bytes": log.lost_bytes,
+        "lost_because": log.lost_because,
     }
 
 
@@ -189,4 +190,5 @@ def _log_from(fields: Json, instance: Instance) -> LogWriter:
     log.sequence = protocol.number(fields, "sequence")
     log.position = protocol.number(fields, "position")
     log.lost_bytes = protocol.number(fields, "lost_bytes")
+    log.lost_because = protocol.text(fields, "lost_because", "")
     return log

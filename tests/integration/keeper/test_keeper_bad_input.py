@@ -1,0 +1,164 @@
+"""What instances do that means no good, and a node without room: each a clear state, nothing left, the keeper well."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.keeper.conftest import Home, eventually, running
+from omnitide.drivers import process_sandbox
+from omnitide.drivers.protocol import DriverError, Limit, LogPolicy, Mount, RunKey
+from omnitide.node.keeper import processes
+
+MIB = 1 << 20
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes file systems")
+
+
+class SmallDisk:
+    """A file system of half a mebibyte."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "small", str(path)], check=True)
+
+    def fill(self) -> None:
+        with open(self.path / "filler", "wb", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                return
+
+    def free(self) -> None:
+        (self.path / "filler").unlink()
+
+
+@pytest.fixture
+def keeper_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Mounted where the keeper of `one_home` will be."""
+    disk = SmallDisk(tmp_path / "keeper")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk.path)], check=True)
+
+
+def descriptors(pid: int) -> list[str]:
+    """What it has open, by name or kind; connections come and go with those who look."""
+    links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd") if os.path.lexists(entry.path)]
+    return sorted(link.partition(":[")[0] for link in links if not link.startswith("socket:"))
+
+
+def size_of(directory: str) -> int:
+    return sum(entry.stat().st_size for entry in os.scandir(directory))
+
+
+def mounts() -> list[str]:
+    return sorted(line.split(" ", 2)[2] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def resident(pid: int) -> int:
+    process = processes.look_up(pid)
+    assert process is not None
+    return process.memory_pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@as_root
+async def test_output_for_which_there_is_no_room_is_told_of_and_stops_nobody(
+    keeper_disk: SmallDisk, one_home: Home
+) -> None:
+    script = "head -c 3000000 /dev/zero; echo through > done; while [ ! -e go ]; do sleep 0.05; done; exit 3"
+    await one_home.shell("flood", script)
+    await eventually(lambda: Path(one_home.directory, "work/flood/done").exists(), "the end of its output")
+    info = await one_home.driver.probe()
+    assert info.healthy
+    assert "cannot be kept: No space left on device" in info.detail
+    one_home.tell("flood")
+    end = (await one_home.end_of("flood")).exit
+    assert end is not None
+    assert end.code == 3
+    assert "bytes of its output could not be kept: No space left on device" in end.message
+    assert 0 < len(await one_home.output("flood")) < 512 << 10
+    await one_home.driver.remove_instance("flood")
+    assert "No space" not in (await one_home.driver.probe()).detail
+    assert (await one_home.run("next", "echo fine")).exit.code == 0  # type: ignore[union-attr]
+    assert await one_home.output("next") == b"fine\n"
+
+
+@as_root
+async def test_a_start_that_cannot_be_recorded_is_refused_and_goes_when_there_is_room(
+    keeper_disk: SmallDisk, one_home: Home
+) -> None:
+    await one_home.shell("before", "exec sleep 1000")
+    keeper_disk.fill()
+    names = [f"full-{number}" for number in range(40)]  # a line of the journal's last block may still fit
+    with pytest.raises(DriverError) as refused:
+        for name in names:
+            await one_home.start(name, "/bin/sleep", "1000")
+    assert refused.value.cause in ("no-disk", "resources")
+    assert "No space left on device" in str(refused.value)
+    assert not refused.value.permanent
+    known = {run.key.instance for run in await one_home.driver.recover()}
+    live = {processes.marker(pid).split("/")[1] for pid in one_home.processes()}
+    assert live == known, "what was refused does not run, and what runs is known"
+    keeper_disk.free()
+    assert (await one_home.run("after", "exit 4")).exit.code == 4  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "isolation",
+    [
+        "none",
+        pytest.param(
+            "sandbox", marks=pytest.mark.skipif(not process_sandbox.works(), reason="bubblewrap does not work here")
+        ),
+    ],
+)
+async def test_one_that_does_all_of_it_at_once_leaves_nothing(one_home: Home, tmp_path: Path, isolation: str) -> None:
+    """Floods, heeds no signal, spreads over sessions, and forks until it may no more."""
+    await one_home.run("warm", "echo warm")
+    await one_home.driver.remove_instance("warm")
+    keeper = one_home.keeper_pid
+    before, mounted, size = descriptors(keeper), mounts(), resident(keeper)
+    (tmp_path / "given").mkdir()
+    script = """
+        trap '' TERM INT HUP
+        for i in 1 2 3; do setsid sh -c 'trap "" TERM; while :; do sleep 1000; done' & done
+        head -c 104857600 /dev/zero
+        echo spread >&2
+        bomb() { bomb | bomb & }
+        bomb 2>/dev/null
+        while :; do sleep 1000; done
+    """
+    limits = Limit(pids=40) if "pids" in (await one_home.driver.probe()).enforces else Limit()
+    if not limits.pids:
+        script = script.replace("bomb 2>/dev/null", "true")
+    policy = LogPolicy(max_file_bytes=MIB, max_files=2)
+    mount = [Mount(str(tmp_path / "given"), "/mnt/given" if isolation == "sandbox" else "given")]
+    await one_home.shell("worst", script, limits=limits, log_policy=policy, isolation=isolation, mounts=mount)
+    await one_home.says("worst", b"spread")
+    assert len(one_home.processes()) <= 45
+    assert size_of(f"{one_home.directory}/logs/worst") <= 2 * MIB
+    assert resident(keeper) - size < 8 * MIB
+    assert (await one_home.run("other", "echo well")).exit.code == 0  # type: ignore[union-attr]
+    await one_home.driver.stop(RunKey("worst", 1), grace_ms=100)
+    end = (await one_home.end_of("worst")).exit
+    assert end is not None
+    assert end.reason == "killed"
+    for instance in ("worst", "other"):
+        await one_home.driver.remove_instance(instance)
+    await eventually(lambda: not one_home.processes(), "the end of all its processes")
+    groups = [path for base in one_home.groups() for path, _, _ in os.walk(base) if "/run-" in path]
+    assert groups == []
+    assert mounts() == mounted
+    await eventually(lambda: not os.listdir(f"{one_home.directory}/trash"), "its directory is deleted")
+    assert os.listdir(f"{one_home.directory}/work") == os.listdir(f"{one_home.directory}/logs") == []
+    await eventually(lambda: descriptors(keeper) == before, "the keeper has closed what it had opened")
+    assert running(keeper)
+
+
+async def test_nothing_is_for_reading_only_to_a_plain_process(one_home: Home, tmp_path: Path) -> None:
+    with pytest.raises(DriverError, match="reading only") as refused:
+        await one_home.start("a", "/bin/true", mounts=[Mount(str(tmp_path), "place", read_only=True)])
+    assert (refused.value.cause, refused.value.permanent) == ("mount", True)
