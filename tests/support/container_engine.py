@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import pytest
 
 T = TypeVar("T")
 
 DEADLINE_S = 60.0
+OF_ENGINES = ("containerd", "containerd-shim-runc-v2", "conmon")
 PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -55,6 +56,8 @@ class DockerEngine:
     _network: "subprocess.Popen[bytes] | None" = None
     """Does nothing but hold the network namespace."""
 
+    server: ClassVar[str] = "dockerd"
+
     @property
     def socket(self) -> Path:
         return self.short / "engine.sock"
@@ -64,12 +67,15 @@ class DockerEngine:
         return f"unix://{self.socket}"
 
     def within(self, *words: str) -> list[str]:
-        """A command in the engine's network."""
+        """A command in the engine's network, among its mounts."""
         assert self._network is not None
-        return ["nsenter", f"--net=/proc/{self._network.pid}/ns/net", "--", *words]
+        own = f"/proc/{self._network.pid}/ns"
+        return ["nsenter", f"--net={own}/net", f"--mount={own}/mnt", "--", *words]
 
     def _make_network(self) -> None:
-        self._network = subprocess.Popen(["unshare", "--net", "--", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+        self._network = subprocess.Popen(
+            ["unshare", "--net", *self._unshared(), "--", "sleep", "infinity"], stdin=subprocess.DEVNULL
+        )
         theirs, ours = f"/proc/{self._network.pid}/ns/net", os.readlink("/proc/self/ns/net")
         wait_for(lambda: os.readlink(theirs) != ours, "the network namespace is there")
         ran = subprocess.run(self.within("ip", "link", "set", "lo", "up"), capture_output=True, check=False)
@@ -82,28 +88,39 @@ class DockerEngine:
             self._make_network()
         with (self.folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.within(
-                    "dockerd",
-                    f"--host={self.host}",
-                    f"--data-root={self.folder / 'data'}",
-                    f"--exec-root={self.short / 'exec'}",
-                    f"--pidfile={self.folder / 'engine.pid'}",
-                    *self.options,
-                ),
+                self.within(*self._command()),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env=self._environment(),
             )
         process = self._process
 
         def answers() -> bool:
             if process.poll() is not None:
-                assert first, f"dockerd does not start again: {self.last_words()}"
-                pytest.skip(f"dockerd does not run here: {self.last_words()}")
+                assert first, f"{self.server} does not start again: {self.last_words()}"
+                pytest.skip(f"{self.server} does not run here: {self.last_words()}")
             return self.docker("version", check=False).returncode == 0
 
-        wait_for(answers, "dockerd answers")
+        wait_for(answers, f"{self.server} answers")
+
+    def _unshared(self) -> list[str]:
+        """What of the machine it has for itself besides its network."""
+        return []
+
+    def _command(self) -> list[str]:
+        return [
+            self.server,
+            f"--host={self.host}",
+            f"--data-root={self.folder / 'data'}",
+            f"--exec-root={self.short / 'exec'}",
+            f"--pidfile={self.folder / 'engine.pid'}",
+            *self.options,
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ)
 
     def last_words(self) -> str:
         return (self.folder / "dockerd.log").read_text(errors="replace")[-600:]
@@ -162,15 +179,13 @@ class DockerEngine:
         shutil.rmtree(self.short, ignore_errors=True)
 
     def _end_containerd(self) -> None:
-        """That of an engine that was killed."""
+        """That of an engine that was killed, and Podman's monitors, which wait for minutes after a further program."""
         for proc in Path("/proc").iterdir():
             if not proc.name.isdigit():
                 continue
             with contextlib.suppress(OSError):
                 words = (proc / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                if words[0].rpartition("/")[2] in ("containerd", "containerd-shim-runc-v2") and any(
-                    str(self.short) in word for word in words
-                ):
+                if words[0].rpartition("/")[2] in OF_ENGINES and any(str(self.short) in word for word in words):
                     os.kill(int(proc.name), signal.SIGKILL)
 
 
@@ -180,14 +195,14 @@ def _mounts_below(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def engine_in(folder: Path, *options: str) -> Generator[DockerEngine]:
+def engine_in(folder: Path, *options: str, of: type[DockerEngine] = DockerEngine) -> Generator[DockerEngine]:
     """Skips where there can be none."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    for program in ("dockerd", "docker"):
+    for program in (of.server, "docker"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    engine = DockerEngine(folder, Path(tempfile.mkdtemp(prefix="engine-")), options)
+    engine = of(folder, Path(tempfile.mkdtemp(prefix="engine-")), options)
     try:
         engine.start()
         yield engine

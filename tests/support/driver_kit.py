@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from msgspec.structs import replace
 
 from omnitide.drivers.protocol import Driver, Launch, LogChunk, Run, RunKey, RunState
@@ -34,7 +35,8 @@ class Kit:
     home: str = ""
     """A directory where a run may write."""
     lacks: frozenset[str] = frozenset()
-    """Of: signals, exec, files, pids, cpu, memory, pre-stop."""
+    """What its programs cannot: heed `signals`, make processes (`forks`), have others beside them (`exec`) or
+    their files copied (`files`), or what its engine does not tell (`oom-reason`)."""
     drivers: list[Driver] = field(default_factory=list)
 
     @property
@@ -46,6 +48,12 @@ class Kit:
     def another(self) -> Driver:
         self.drivers.append(self.new_driver())
         return self.drivers[-1]
+
+    def needs(self, *what: str) -> None:
+        """Skips a test that asks for what there is not."""
+        missing = sorted(self.lacks.intersection(what))
+        if missing:
+            pytest.skip(f"no {', '.join(missing)} in {self.name}")
 
     async def start(self, instance: str, *words: str, attempt: int = 1, **more: object) -> Run:
         launch = replace(self.launch(RunKey(instance, attempt), words), **more)

@@ -15,6 +15,17 @@ Image = Annotated[
     Meta(pattern=IMAGE_PATTERN, description="name, name:tag or name@sha256:digest, registry first if not the default."),
 ]
 Capability = Annotated[str, Meta(pattern=r"^(default|[A-Z][A-Z_]{1,40})$(?!\n)")]
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?$(?!\n)")]
+UlimitName = Annotated[str, Meta(pattern=r"^[a-z]{2,20}$(?!\n)")]
+Most = Annotated[int, Meta(ge=-1, le=2**53)]
+"""-1: as much as there is."""
+
+
+class Ulimit(Part, frozen=True, kw_only=True):
+    soft: Most
+    """What holds for a program until it asks for more."""
+    hard: Most
+    """As far as it may ask."""
 
 
 class Container(Part, frozen=True, kw_only=True):
@@ -30,6 +41,8 @@ class Container(Part, frozen=True, kw_only=True):
     network: Annotated[str, Meta(pattern=r"^(bridge|host|none|[a-z]([a-z0-9-]{0,38}[a-z0-9])?)$(?!\n)")] = "bridge"
     """`bridge`, `host`, `none`, or the name of a network of this namespace: its containers on one node reach each other
     by their agents' names."""
+    aliases: Annotated[tuple[HostName, ...], Meta(max_length=32)] = ()
+    """Further names in the network that `network` names."""
     hostname: Annotated[str, Meta(max_length=64)] = ""
     extra_hosts: Annotated[dict[str, Text], Meta(max_length=64)] = msgspec.field(default_factory=dict)
     dns: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
@@ -43,9 +56,8 @@ class Container(Part, frozen=True, kw_only=True):
     devices: Annotated[tuple[PathText, ...], Meta(max_length=32)] = ()
     """Of the node, `/dev/x` or `/dev/x:/dev/y`."""
     sysctls: Annotated[dict[str, Text], Meta(max_length=64)] = msgspec.field(default_factory=dict)
-    ulimits: Annotated[dict[Annotated[str, Meta(pattern=r"^[a-z]{2,20}$(?!\n)")], int], Meta(max_length=32)] = (
-        msgspec.field(default_factory=dict)
-    )
+    ulimits: Annotated[dict[UlimitName, Most | Ulimit], Meta(max_length=32)] = msgspec.field(default_factory=dict)
+    """A number is the soft limit and the hard one."""
     groups: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
     """Further groups of the user."""
     init: bool = True

@@ -10,12 +10,6 @@ from omnitide.drivers.protocol import DriverError
 from support.driver_kit import Kit, all_of, pieces
 
 
-@pytest.fixture(autouse=True)
-def supported(kit: Kit) -> None:
-    if "exec" in kit.lacks:
-        pytest.skip(f"{kit.name} has no exec")
-
-
 def packed(**files: str) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
@@ -27,6 +21,7 @@ def packed(**files: str) -> bytes:
 
 
 async def test_a_further_program_says_what_it_says_and_how_it_ended(kit: Kit) -> None:
+    kit.needs("exec")
     await kit.start("a", "run")
     program = await kit.exec("a", "say", "hello", "world")
     assert (await all_of(program))[0] == b"hello\nworld\n"
@@ -37,6 +32,7 @@ async def test_a_further_program_says_what_it_says_and_how_it_ended(kit: Kit) ->
 
 
 async def test_streams_are_apart_but_on_a_terminal(kit: Kit) -> None:
+    kit.needs("exec")
     await kit.start("a", "run")
     program = await kit.exec("a", "order", "4")
     out, err, _ = await all_of(program)
@@ -49,6 +45,7 @@ async def test_streams_are_apart_but_on_a_terminal(kit: Kit) -> None:
 
 
 async def test_input_arrives_and_ends(kit: Kit) -> None:
+    kit.needs("exec")
     await kit.start("a", "run")
     program = await kit.exec("a", "copy")
     data = bytes(range(256)) * 1024
@@ -64,6 +61,7 @@ async def test_input_arrives_and_ends(kit: Kit) -> None:
 
 
 async def test_it_has_the_environment_of_the_run_and_its_own(kit: Kit) -> None:
+    kit.needs("exec")
     await kit.start("a", "run", environment={"OURS": "1", "BOTH": "run"})
     program = await kit.exec("a", "environment", environment={"BOTH": "exec"})
     out, _, _ = await all_of(program)
@@ -72,6 +70,7 @@ async def test_it_has_the_environment_of_the_run_and_its_own(kit: Kit) -> None:
 
 
 async def test_a_program_is_signalled_and_ends_with_its_talk(kit: Kit) -> None:
+    kit.needs("exec")
     await kit.start("a", "run")
     program = await kit.exec("a", "heed")
     first = await program.receive()
@@ -87,6 +86,7 @@ async def test_a_program_is_signalled_and_ends_with_its_talk(kit: Kit) -> None:
 
 
 async def test_what_is_not_there_is_refused(kit: Kit) -> None:
+    kit.needs("exec")
     with pytest.raises(DriverError) as refused:
         await kit.exec("nobody", "say", "x")
     assert refused.value.cause in ("not-running", "not-found")
@@ -98,6 +98,7 @@ async def test_what_is_not_there_is_refused(kit: Kit) -> None:
 
 
 async def test_files_go_in_and_come_out(kit: Kit) -> None:
+    kit.needs("files")
     await kit.start("a", "run")
     await kit.driver.extract("a", ".", pieces(packed(**{"one.txt": "first", "two.txt": "x" * 100_000})))
     packed_again = b"".join([piece async for piece in kit.driver.archive("a", "two.txt")])
@@ -115,3 +116,15 @@ async def test_no_path_leads_out(kit: Kit) -> None:
     await kit.start("a", "run")
     with pytest.raises(DriverError):
         _ = [piece async for piece in kit.driver.archive("a", "../../../../../../../etc/hostname-of-the-node")]
+
+
+async def test_what_a_driver_cannot_is_refused_as_such(kit: Kit) -> None:
+    if not {"exec", "files"} <= kit.lacks:
+        pytest.skip(f"{kit.name} can")
+    await kit.start("a", "run")
+    with pytest.raises(DriverError) as refused:
+        await kit.exec("a", "say", "x")
+    assert (refused.value.cause, refused.value.permanent) == ("unsupported", True)
+    with pytest.raises(DriverError) as refused:
+        _ = [piece async for piece in kit.driver.archive("a", ".")]
+    assert (refused.value.cause, refused.value.permanent) == ("unsupported", True)

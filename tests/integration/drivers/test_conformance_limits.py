@@ -25,8 +25,12 @@ async def test_too_much_memory_is_the_end_with_its_reason(kit: Kit) -> None:
     await kit.start("a", "eat", str(256 * MIB), limits=Limit(memory_bytes=32 * MIB), limits_required=True)
     run = await kit.end_of("a")
     assert run.exit is not None
-    assert run.exit.out_of_memory
-    assert run.exit.reason == "out-of-memory"
+    if "oom-reason" in kit.lacks:
+        # Podman's conmon notes it where its engine does not look.
+        assert run.exit.signal == 9
+    else:
+        assert run.exit.out_of_memory
+        assert run.exit.reason == "out-of-memory"
     assert "ate" not in await kit.text("a")
 
 
@@ -37,6 +41,7 @@ async def test_what_keeps_within_its_memory_is_let_be(kit: Kit) -> None:
 
 
 async def test_a_fork_bomb_comes_to_its_limit(kit: Kit) -> None:
+    kit.needs("forks")
     await enforced(kit, "pids")
     await kit.start("a", "fork", "200", limits=Limit(pids=20), limits_required=True)
     await kit.until_output("a", "made ")

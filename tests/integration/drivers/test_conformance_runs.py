@@ -52,6 +52,7 @@ async def test_a_run_that_has_ended_is_not_started_again(kit: Kit) -> None:
 
 
 async def test_stop_gives_the_program_its_grace(kit: Kit) -> None:
+    kit.needs("signals")
     await kit.start("a", "heed")
     await kit.until_output("a", "ready")
     await kit.driver.stop(RunKey("a", 1))
@@ -62,6 +63,7 @@ async def test_stop_gives_the_program_its_grace(kit: Kit) -> None:
 
 
 async def test_what_heeds_no_signal_is_killed_after_its_grace(kit: Kit) -> None:
+    kit.needs("signals")
     await kit.start("a", "stubborn", stop_grace_ms=300)
     await kit.until_output("a", "ready")
     began = time.monotonic()
@@ -73,6 +75,7 @@ async def test_what_heeds_no_signal_is_killed_after_its_grace(kit: Kit) -> None:
 
 
 async def test_a_second_stop_with_less_grace_counts(kit: Kit) -> None:
+    kit.needs("signals")
     await kit.start("a", "stubborn", stop_grace_ms=600_000)
     await kit.until_output("a", "ready")
     await kit.driver.stop(RunKey("a", 1))
@@ -91,6 +94,7 @@ async def test_stop_of_what_is_not_there_or_has_ended_is_no_error(kit: Kit) -> N
 
 
 async def test_signals_arrive(kit: Kit) -> None:
+    kit.needs("signals")
     await kit.start("a", "heed")
     await kit.until_output("a", "ready")
     await kit.driver.signal(RunKey("a", 1), signal.SIGUSR1)
@@ -133,17 +137,30 @@ async def test_a_later_driver_finds_what_runs_and_what_has_ended(kit: Kit) -> No
 
 
 async def test_an_end_while_no_driver_looked_is_told_with_its_cause(kit: Kit) -> None:
-    await kit.start("a", "heed")
+    heeds = "signals" not in kit.lacks
+    await kit.start("a", "heed" if heeds else "run")
     await kit.until_output("a", "ready")
     await kit.driver.signal(RunKey("a", 1), signal.SIGTERM)
     await kit.driver.close()
     kit.another()
     run = await kit.end_of("a")
     assert run.exit is not None
-    assert run.exit.code == 0
+    assert (run.exit.code, run.exit.signal) == ((0, None) if heeds else (None, signal.SIGTERM))
+
+
+async def test_what_has_no_handler_ends_at_its_stop_signal(kit: Kit) -> None:
+    if "signals" not in kit.lacks:
+        pytest.skip("its programs heed signals")
+    await kit.start("a", "run", stop_grace_ms=600_000)
+    await kit.until_output("a", "ready")
+    await kit.driver.stop(RunKey("a", 1))
+    run = await kit.end_of("a")
+    assert run.exit is not None
+    assert (run.exit.signal, run.exit.reason) == (signal.SIGTERM, "stopped")
 
 
 async def test_a_stop_that_was_asked_for_is_known_to_the_next_driver(kit: Kit) -> None:
+    kit.needs("signals")
     await kit.start("a", "stubborn", stop_grace_ms=1_000)
     await kit.until_output("a", "ready")
     await kit.driver.stop(RunKey("a", 1))
@@ -225,7 +242,7 @@ async def test_what_a_run_uses_is_measured(kit: Kit) -> None:
 async def test_the_address_is_told(kit: Kit) -> None:
     await kit.start("a", "run")
     address = await kit.driver.address(RunKey("a", 1))
-    assert address == "127.0.0.1" if kit.name == "process" else address.startswith("172.")
+    assert address.startswith(("172.", "10.")) if kit.name == "docker" else address == "127.0.0.1"
 
 
 async def test_a_probe_says_what_there_is(kit: Kit) -> None:

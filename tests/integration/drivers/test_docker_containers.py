@@ -94,10 +94,11 @@ async def test_the_output_of_a_terminal_is_kept_as_well(docker: Kit) -> None:
 
 async def test_files_unpacked_belong_to_the_user_of_the_container(docker: Kit, engine: DockerEngine) -> None:
     data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
         member = tarfile.TarInfo("deep/" + "x" * 120)
         member.size = 700
-        member.uid = member.gid = 5
+        # Of which pax writes a record, that would win over the header.
+        member.uid = member.gid = 3_000_000
         tar.addfile(member, io.BytesIO(b"y" * 700))
     whole = data.getvalue()
 

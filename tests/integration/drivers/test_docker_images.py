@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from omnitide.drivers.docker.images import parse, pull_error
 from omnitide.drivers.protocol import DriverError, RunKey
 from omnitide.model.container import Container
+from omnitide.node.preparing import Fetches
 from support.container_engine import DockerEngine, registry_in
 from support.driver_kit import Kit
 
@@ -77,6 +78,18 @@ async def test_an_image_is_pulled_once_and_told_of(docker: Kit, pushed: Pushed, 
     run = await docker.end_of("a")
     assert run.exit is not None
     assert run.exit.code == 0
+
+
+async def test_what_would_be_pulled_is_known_before(docker: Kit, pushed: Pushed) -> None:
+    driver = docker.driver
+    assert isinstance(driver, Fetches)
+    launch = docker.launch(RunKey("a", 1), ("exit", "0"))
+    missing = replace(launch, container=Container(image=pushed.open))
+    assert await driver.fetches(missing) == pushed.open
+    await driver.prepare(missing, lambda _: None)
+    assert await driver.fetches(missing) == ""
+    assert await driver.fetches(replace(launch, container=Container(image=pushed.open, pull="always"))) == pushed.open
+    assert await driver.fetches(replace(launch, container=Container(image="none:1", pull="never"))) == ""
 
 
 async def test_credentials_are_for_that_pull_alone(docker: Kit, pushed: Pushed, engine: DockerEngine) -> None:

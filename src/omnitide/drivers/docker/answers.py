@@ -71,6 +71,7 @@ class Container(Answer, frozen=True):
     config: Config
     created: str = NEVER
     image: str = ""
+    log_path: str = ""
     network_settings: NetworkSettings = NetworkSettings()
     host_config: HostConfig = HostConfig()
 

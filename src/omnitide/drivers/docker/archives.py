@@ -39,17 +39,32 @@ async def extract(engine: Engine, container: Container, path: str, data: AsyncIt
     """Raises DriverError."""
     owner = None if container.config.user in ("", "0", "root") else await owner_in(engine, container)
     params = {"path": absolute(container, path), "noOverwriteDirNonDir": "1"}
+    wrong: list[DriverError] = []
+
+    async def sent(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        try:
+            async for piece in stream:
+                yield piece
+        except DriverError as error:
+            # The client only says that it could not send it all.
+            wrong.append(error)
+            raise
+
     try:
         async with engine.stream(
             "PUT",
             f"containers/{container.id}/archive",
             params=params,
             headers={"Content-Type": "application/x-tar"},
-            data=owned(data, owner) if owner is not None else data,
+            data=sent(owned(data, owner) if owner is not None else data),
         ) as answer:
             await answer.read()
     except EngineRefused as error:
-        raise _refused(error, path) from None
+        raise wrong[0] if wrong else _refused(error, path) from None
+    except DriverError:
+        if wrong:
+            raise wrong[0] from None
+        raise
 
 
 def _refused(error: EngineRefused, path: str) -> DriverError:

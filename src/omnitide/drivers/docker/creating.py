@@ -8,8 +8,8 @@ from typing import Final
 from omnitide.drivers.docker import naming
 from omnitide.drivers.docker.answers import Info
 from omnitide.drivers.docker.errors import EngineRefused
-from omnitide.drivers.protocol import DriverError, Launch
-from omnitide.model.container import Container
+from omnitide.drivers.protocol import DriverError, Launch, LogPolicy
+from omnitide.model.container import Container, Ulimit
 
 NETWORK_MODES: Final = ("bridge", "host", "none")
 LEAST_CPU_MILLI: Final = 10
@@ -60,12 +60,12 @@ def body(launch: Launch, node_id: str, info: Info, network: str, image: str, hom
         made["WorkingDir"] = launch.working_directory
     if launch.user:
         made["User"] = launch.user
-    if part.hostname and part.network != "host":
+    if part.hostname:
         made["Hostname"] = part.hostname
     if _publishes(part):
         made["ExposedPorts"] = {f"{port.target}/{port.protocol}": {} for port in launch.ports}
     if part.network not in NETWORK_MODES and launch.workload:
-        made["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": [launch.workload]}}}
+        made["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": [launch.workload, *part.aliases]}}}
     return made
 
 
@@ -89,7 +89,7 @@ def _host_config(
         "ShmSize": part.shm_size,
         "Devices": [_device(text) for text in part.devices],
         "Sysctls": dict(part.sysctls),
-        "Ulimits": [{"Name": name, "Soft": most, "Hard": most} for name, most in part.ulimits.items()],
+        "Ulimits": [_ulimit(name, most) for name, most in part.ulimits.items()],
         "GroupAdd": list(part.groups),
         "ExtraHosts": [f"{name}:{address}" for name, address in part.extra_hosts.items()],
         "Dns": list(part.dns),
@@ -102,18 +102,34 @@ def _host_config(
             }
             for mount in launch.mounts
         ],
-        "PortBindings": {f"{port.target}/{port.protocol}": [{"HostPort": str(port.host)}] for port in launch.ports}
-        if _publishes(part)
-        else {},
+        "PortBindings": _bindings(launch) if _publishes(part) else {},
         "LogConfig": {
             "Type": "json-file",
-            "Config": {
-                "max-size": str(launch.log_policy.max_file_bytes),
-                "max-file": str(launch.log_policy.max_files),
-            },
+            "Config": _rotation(launch.log_policy),
         },
         **_limits(launch, info, lacking),
     }
+
+
+def _bindings(launch: Launch) -> dict[str, list[dict[str, str]]]:
+    """By the container's port, which may be open under several of the node's."""
+    made: dict[str, list[dict[str, str]]] = {}
+    for port in launch.ports:
+        where = {"HostPort": str(port.host), **({"HostIp": port.host_ip} if port.host_ip else {})}
+        made.setdefault(f"{port.target}/{port.protocol}", []).append(where)
+    return made
+
+
+def _ulimit(name: str, most: int | Ulimit) -> dict[str, object]:
+    pair = (most, most) if isinstance(most, int) else (most.soft, most.hard)
+    return {"Name": name, "Soft": pair[0], "Hard": pair[1]}
+
+
+def _rotation(policy: LogPolicy) -> dict[str, str]:
+    """A single file the engine empties when it is full, the newest output too: it gets two of half the size."""
+    files = max(2, policy.max_files)
+    size = policy.max_file_bytes if policy.max_files > 1 else policy.max_file_bytes // 2
+    return {"max-size": str(size), "max-file": str(files)}
 
 
 def _limits(launch: Launch, info: Info, lacking: Sequence[str]) -> dict[str, object]:
@@ -148,7 +164,9 @@ _CAUSES: Final = (
     (r"executable file not found|exec: .*no such file or directory|no command specified", "command-not-found", True),
     (r"unable to find (user|group)|no matching entries in (passwd|group)", "user", True),
     (r"no space left on device", "no-disk", False),
-    (r"no such image", "image-missing", False),
+    (r"no such image|image not known", "image-missing", False),
+    (r"container-init binary not found", "init-missing", True),
+    (r"cannot assign requested address", "host-ip", True),
     (r"bind source path does not exist", "mount", False),
     (r"mkdir .*read-only file system", "read-only", True),
     (r"gathering device information|device .* does not exist", "device", True),

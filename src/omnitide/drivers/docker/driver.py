@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
-from omnitide.drivers.docker import address, creating, naming
+from omnitide.drivers.docker import address, creating, log_files, naming
 from omnitide.drivers.docker.answers import Container, Created, Listed
 from omnitide.drivers.docker.errors import EngineRefused, unavailable
 from omnitide.drivers.docker.image_users import ImageUsers
 from omnitide.drivers.docker.networks import Networks
 from omnitide.drivers.docker.notes import Notes
-from omnitide.drivers.docker.runs import run_of
+from omnitide.drivers.docker.runs import ENDED, LIVE, run_of
 from omnitide.drivers.process_watch import ProcessWatch
 from omnitide.drivers.protocol import (
     Driver,
@@ -152,6 +152,12 @@ class DockerDriver:
                 connection.collect_soon()
             raise
 
+    async def fetches(self, launch: Launch) -> str:
+        """The image that `prepare` would pull now; empty for none. Raises DriverError."""
+        connection = await self._connected()
+        part = creating.container_part(launch)
+        return part.image if await connection.images.to_pull(connection.engine, part) else ""
+
     async def owner(self, launch: Launch) -> tuple[int, int]:
         """User and group of its program, by number: whose the files are to be that it is given. Its image has to be
         there. Raises DriverError."""
@@ -162,6 +168,18 @@ class DockerDriver:
             raise DriverError(f"the image {part.image} is not here any more", cause="image-missing", permanent=False)
         return await self._users.owner(connection.engine, image, launch.user)
 
+    async def fill(self, launch: Launch, target: str, directory: str) -> None:
+        """Put what the image has at a path into an empty directory of the node, as the engine does for its own volumes.
+        Raises DriverError."""
+        connection = await self._connected()
+        image = await connection.images.find(connection.engine, creating.container_part(launch).image)
+        if image is None:
+            message = f"the image {creating.container_part(launch).image} is not here any more"
+            raise DriverError(message, cause="image-missing", permanent=False)
+        from omnitide.drivers.docker.contents import fill
+
+        await fill(connection.engine, image.id, target, directory, naming.contents_name(self._node_id))
+
     async def start(self, launch: Launch) -> Run:
         if launch.fence_ms:
             message = "containers cannot be fenced: nobody would kill them while the node proxy is away"
@@ -171,7 +189,7 @@ class DockerDriver:
         lock = self._making.setdefault(name, asyncio.Lock())
         try:
             async with lock:
-                self._notes.begin()
+                self._notes.begin(connection.engine.address)
                 return await self._start(connection, launch, name)
         except OSError as error:
             raise DriverError(f"the driver's notes: {error}", cause="no-disk", permanent=False) from None
@@ -187,13 +205,14 @@ class DockerDriver:
                 made = await engine.call("POST", "containers/create", Created, params={"name": name}, body=body)
                 container = made.id
             except EngineRefused as error:
-                if error.status != CONFLICT:
+                if not error.name_taken:
                     raise creating.start_error(error) from None
                 found = await self._inspect(engine, name)
                 run = run_of(found, self._notes.stop(name)) if found is not None else None
                 if run is not None:
                     return run
                 container = name  # made, but never started
+            await asyncio.to_thread(log_files.begin, engine.info.docker_root_dir, container)
             try:
                 await engine.do("POST", f"containers/{container}/start")
             except EngineRefused as error:
@@ -202,6 +221,8 @@ class DockerDriver:
                     await engine.do("DELETE", f"containers/{container}", params={"v": "1"})
                 raise creating.start_error(error) from None
         found = await self._inspect(engine, container)
+        if found is not None:
+            await asyncio.to_thread(log_files.mark, found.log_path)
         run = run_of(found, self._notes.stop(name)) if found is not None else None
         if run is None:
             raise unavailable(f"the engine has started {name}, but does not know it")
@@ -221,7 +242,7 @@ class DockerDriver:
     async def _running(self, engine: "Engine", key: RunKey) -> Container:
         """Raises DriverError for one that does not run."""
         found = await self._of(engine, key)
-        if found is None or found.state.status not in ("running", "paused"):
+        if found is None or found.state.status not in LIVE:
             message = f"attempt {key.attempt} of {key.instance} does not run"
             raise DriverError(message, cause="not-running", permanent=True)
         return found
@@ -229,7 +250,7 @@ class DockerDriver:
     async def stop(self, key: RunKey, *, grace_ms: int | None = None) -> None:
         connection = await self._connected()
         found = await self._of(connection.engine, key)
-        if found is None or found.state.status in ("exited", "dead", "removing"):
+        if found is None or found.state.status in ENDED:
             return
         if found.state.status == "created":
             # Its start was asked for and never came: there is nothing to stop, and nothing shall start.
@@ -328,7 +349,7 @@ class DockerDriver:
         if found is None:
             self._notes.gone(name)
             return
-        if run_of(found, None) is not None and found.state.status not in ("exited", "dead", "removing"):
+        if run_of(found, None) is not None and found.state.status not in ENDED:
             raise _still_runs(key.instance)
         self._notes.forget(name)
         attempts = await self._attempts(engine, key.instance)
@@ -345,7 +366,7 @@ class DockerDriver:
             return
         engine = await self._engine()
         attempts = await self._attempts(engine, instance)
-        if any(one.state in ("running", "paused", "restarting") for _, one in attempts):
+        if any(one.state in LIVE for _, one in attempts):
             raise _still_runs(instance)
         for attempt, one in attempts:
             await self._delete(engine, RunKey(instance, attempt), one)
@@ -358,7 +379,7 @@ class DockerDriver:
         except EngineRefused as error:
             if error.status == CONFLICT and "already in progress" in str(error):
                 return
-            if error.status == CONFLICT:
+            if error.still_runs:
                 raise _still_runs(key.instance) from None
             if error.status != NOT_FOUND:
                 raise
@@ -401,7 +422,7 @@ class DockerDriver:
 
         async def running(one: "Kept") -> bool:
             found = await self._inspect(engine, one.container)
-            return found is not None and found.state.status in ("running", "paused")
+            return found is not None and found.state.status in LIVE
 
         chunks = read_logs(
             engine,
@@ -424,7 +445,7 @@ class DockerDriver:
         for container in found:
             key = naming.key_of(container.config.labels or {}) if container is not None else None
             if container is not None and key is not None:
-                kept.append(Kept(key.attempt, container.id, container.config.tty))
+                kept.append(Kept(key.attempt, container.id, container.config.tty, container.log_path))
         return kept
 
     async def close(self) -> None:
@@ -438,6 +459,10 @@ def make(context: DriverContext) -> Driver:
     """The entry point. Raises ImportError where the extra is not installed."""
     if importlib.util.find_spec("aiodocker") is None:
         raise ImportError("containers need the extra `docker`: pip install 'omnitide[docker]'")
+    if context.only_to_end:
+        # Who ends a node's containers may have another DOCKER_HOST than the proxy that started them.
+        known = Notes(context.directory).engine()
+        return DockerDriver(context.directory, context.node_id, find=lambda: known or address.find())
     return DockerDriver(context.directory, context.node_id)
 
 

@@ -6,6 +6,7 @@ methods answer with untyped dictionaries and read archives whole into memory, so
 """
 
 import contextlib
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from typing import Final, TypeVar
 
@@ -14,7 +15,7 @@ import aiohttp
 import msgspec
 
 from omnitide.drivers.docker.answers import Info, Version
-from omnitide.drivers.docker.errors import EngineRefused, unavailable
+from omnitide.drivers.docker.errors import FAILED, EngineRefused, unavailable
 
 T = TypeVar("T")
 
@@ -48,6 +49,9 @@ class Client(aiodocker.Docker):
                 path, method, params=dict(params), data=data, headers=dict(headers), timeout=timeout
             )
         except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, json.JSONDecodeError) and not error.doc:
+                # Podman refuses some things without a word; which status that was, aiodocker does not say.
+                raise EngineRefused(FAILED, f"{method} {path} was refused without a reason") from None
             # aiodocker takes an error's answer apart without looking whether it is one.
             raise unavailable(f"the engine's answer to {method} {path} is not understood: {error!r}") from None
 
@@ -142,11 +146,13 @@ class Engine:
         params: Mapping[str, str] = {},
         headers: Mapping[str, str] = {},
         data: AsyncIterator[bytes] | None = None,
+        idle: float | None = None,
     ) -> AsyncGenerator[aiohttp.StreamReader]:
-        """An answer that is read as it comes; the connection is closed with the block."""
+        """An answer that is read as it comes; the connection is closed with the block. `idle`: seconds without a byte
+        after which the engine is taken to hang."""
         with self._translated():
             response = await self.client.send(
-                method, path, params=params, data=data, headers=headers, timeout=aiohttp.ClientTimeout()
+                method, path, params=params, data=data, headers=headers, timeout=aiohttp.ClientTimeout(sock_read=idle)
             )
             try:
                 yield response.content
@@ -161,10 +167,10 @@ class Engine:
             if error.status == NOT_CONNECTED:
                 raise unavailable(f"the engine at {self.address} cannot be reached: {error.message}") from None
             raise EngineRefused(error.status, error.message) from None
+        except TimeoutError:  # some of which are the client's errors too
+            raise unavailable(f"the engine at {self.address} does not answer") from None
         except aiohttp.ClientError as error:
             raise unavailable(f"the engine at {self.address} has hung up: {error}") from None
-        except TimeoutError:
-            raise unavailable(f"the engine at {self.address} does not answer") from None
 
 
 async def lines(reader: aiohttp.StreamReader) -> AsyncGenerator[bytes]:

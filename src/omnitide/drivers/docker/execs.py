@@ -27,7 +27,8 @@ NOT_EXECUTED: Final = (126, 127)
 BEGIN_POLL: Final = 0.02
 BEGIN_DEADLINE: Final = 10.0
 """For the engine to have begun the program or to say why not."""
-_FAILED = re.compile(rb"OCI runtime exec failed|exec failed|executable file .*not found")
+_NO_USER = re.compile(rb"unable to find (user|group)|no matching entries in (passwd|group)|user: unknown user")
+_FAILED = re.compile(rb"OCI runtime exec failed|exec failed|executable file .*not found|" + _NO_USER.pattern)
 
 
 class _Id(msgspec.Struct, frozen=True):
@@ -70,6 +71,8 @@ async def open_exec(engine: Engine, container: str, request: ExecRequest) -> Exe
 
 
 def _refused(error: EngineRefused) -> DriverError:
+    if _NO_USER.search(str(error).encode()):
+        return DriverError(str(error), cause="user", permanent=True)
     not_running = error.status in (404, 409)
     return DriverError(str(error), cause="not-running" if not_running else "invalid", permanent=not not_running)
 
@@ -105,9 +108,8 @@ class DockerExec:
             state = await self._over() if message is None or _FAILED.search(message.data) else None
             if state is not None and state.exit_code in NOT_EXECUTED:
                 said = message.data.decode(errors="replace").strip() if message is not None else ""
-                raise DriverError(
-                    said or "the program could not be executed", cause="command-not-found", permanent=True
-                )
+                cause = "user" if message is not None and _NO_USER.search(message.data) else "command-not-found"
+                raise DriverError(said or "the program could not be executed", cause=cause, permanent=True)
         if self._terminal:
             await self.resize(rows, columns)
 

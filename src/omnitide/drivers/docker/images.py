@@ -19,6 +19,8 @@ from omnitide.model.container import Container
 NOT_FOUND: Final = 404
 SAID_EVERY: Final = 0.5
 """Seconds between two words about how far a pull has come."""
+PULL_IDLE: Final = 600.0
+"""Seconds in which an engine that pulls says nothing at all; it tells of each piece, also of those that it unpacks."""
 MAX_LAYERS: Final = 1000
 DEFAULT_REGISTRY: Final = "https://index.docker.io/v1/"
 _MIB: Final = 1 << 20
@@ -74,6 +76,12 @@ class Images:
             # One that was loaded from a file has no registry's digest: its own id is as good.
             found = await _inspect(engine, wanted.digest)
         return found if found is not None and _matches(found, wanted) else None
+
+    async def to_pull(self, engine: Engine, part: Container) -> bool:
+        """Whether `prepare` would pull the image now. Raises DriverError."""
+        if part.pull != "missing":
+            return part.pull == "always"
+        return await self.find(engine, part.image) is None
 
     async def prepare(
         self, engine: Engine, part: Container, credentials: str, progress: Progress, now_ms: int
@@ -138,7 +146,7 @@ async def _pull(engine: Engine, image: str, credentials: str, progress: Progress
     progress(f"pulling {image}")
     try:
         headers = authorization(credentials, registry_of(wanted.name))
-        async with engine.stream("POST", "images/create", params=params, headers=headers) as answer:
+        async with engine.stream("POST", "images/create", params=params, headers=headers, idle=PULL_IDLE) as answer:
             async for line in lines(answer):
                 said = msgspec.json.decode(line, type=PullLine)
                 if said.error:

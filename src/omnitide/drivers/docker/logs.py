@@ -1,19 +1,24 @@
 """An instance's output, as the engine keeps it: the files of one container an attempt, in order, with exact positions.
 
 A position is an attempt, the engine's time of an entry (nanoseconds) and how many entries of just that time have been
-read: `2:1764101960.012345678:1`. The engine is asked for what is not older, and those are skipped.
+read: `2:1764101960.012345678:1`. The engine is asked for what is not older, and those are skipped. An engine that tells
+whole seconds (Podman) has many entries of one time, and its rotation may take some of them: there a position ends with
+a digest of the last entry, and where that is another one now, all of that second is read again behind a gap.
 """
 
 import asyncio
 import re
+import zlib
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from omnitide.drivers.docker.answers import whole_seconds
+from omnitide.drivers.docker.answers import nanoseconds, whole_seconds
 from omnitide.drivers.docker.engine import Engine
 from omnitide.drivers.docker.errors import EngineRefused
+from omnitide.drivers.docker.log_files import beginning_lost
 from omnitide.drivers.protocol import DriverError, LogChunk
 
 STREAMS: Final = {0: "stdout", 1: "stdout", 2: "stderr"}
@@ -28,7 +33,7 @@ AGAIN_S: Final = 0.2
 """Before a stream that ended too early is begun again."""
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
-_POSITION = re.compile(r"(\d{1,10}):(\d{1,12})\.(\d{9}):(\d{1,9})")
+_POSITION = re.compile(r"(\d{1,10}):(\d{1,12})\.(\d{9}):(\d{1,9})(?::([0-9a-f]{8}))?")
 
 
 class Place(NamedTuple):
@@ -36,9 +41,16 @@ class Place(NamedTuple):
     at_ns: int
     seen: int
     """Entries of just that time that have been read."""
+    last: int = -1
+    """CRC-32 of the last of them, where times are whole seconds; else -1."""
 
     def text(self) -> str:
-        return f"{self.attempt}:{self.at_ns // _SECOND}.{self.at_ns % _SECOND:09d}:{self.seen}"
+        digest = f":{self.last:08x}" if self.last >= 0 else ""
+        return f"{self.attempt}:{self.at_ns // _SECOND}.{self.at_ns % _SECOND:09d}:{self.seen}{digest}"
+
+    def after(self, entry: "Entry") -> "Place":
+        last = zlib.crc32(entry.data) if entry.at_ns % _SECOND == 0 else -1
+        return Place(self.attempt, entry.at_ns, self.seen + 1 if entry.at_ns == self.at_ns else 1, last)
 
 
 class Entry(NamedTuple):
@@ -53,6 +65,8 @@ class Kept(NamedTuple):
     attempt: int
     container: str
     tty: bool
+    path: str = ""
+    """Of the engine's file, where it is on this machine."""
 
 
 def place_of(text: str) -> Place:
@@ -61,7 +75,8 @@ def place_of(text: str) -> Place:
     if found is None:
         message = f"{text!r} is no position in a container's output"
         raise DriverError(message, cause="no-such-position", permanent=True)
-    return Place(int(found[1]), int(found[2]) * _SECOND + int(found[3]), int(found[4]))
+    last = int(found[5], 16) if found[5] else -1
+    return Place(int(found[1]), int(found[2]) * _SECOND + int(found[3]), int(found[4]), last)
 
 
 async def bursts(
@@ -83,23 +98,31 @@ async def bursts(
         async for piece in answer.iter_any():
             found = split.feed(piece)
             if found:
-                yield [Entry(stream, clock.read(raw), raw[STAMP + 1 :]) for stream, raw in found]
+                yield [clock.entry(stream, raw) for stream, raw in found]
         rest = split.rest()
         if rest:
-            yield [Entry(stream, clock.read(raw), raw[STAMP + 1 :]) for stream, raw in rest]
+            yield [clock.entry(stream, raw) for stream, raw in rest]
 
 
 class _Clock:
-    """Reads the engine's times; neighbours share their second."""
+    """Reads the engine's times; neighbours share their second. Docker writes them to the nanosecond, Podman also to the
+    second alone, or in another zone."""
 
     def __init__(self) -> None:
         self._text = b""
         self._seconds = 0
+        self._stamp = b""
+        self._at_ns = 0
 
-    def read(self, stamp: bytes) -> int:
-        if stamp[:19] != self._text:
-            self._text, self._seconds = stamp[:19], whole_seconds(stamp[:19].decode("ascii", "replace"))
-        return self._seconds * _SECOND + int(stamp[20:29])
+    def entry(self, stream: str, raw: bytes) -> Entry:
+        if raw[STAMP - 1 : STAMP + 1] == b"Z ":
+            if raw[:19] != self._text:
+                self._text, self._seconds = raw[:19], whole_seconds(raw[:19].decode("ascii", "replace"))
+            return Entry(stream, self._seconds * _SECOND + int(raw[20:29]), raw[STAMP + 1 :])
+        stamp, _, data = raw.partition(b" ")
+        if stamp != self._stamp:
+            self._stamp, self._at_ns = stamp, nanoseconds(stamp.decode("ascii", "replace"))
+        return Entry(stream, self._at_ns, data)
 
 
 class _Frames:
@@ -168,9 +191,20 @@ async def beginning(engine: Engine, kept: Sequence[Kept], tail_lines: int | None
         if first is None and tail_lines == 0:
             return Place(one.attempt, since, 0)
         if first is not None and count >= left:
-            return first
+            return await _exactly(engine, one, first, left) if first.at_ns % _SECOND == 0 else first
         left -= count
     return Place(kept[0].attempt, since, 0)
+
+
+async def _exactly(engine: Engine, one: Kept, first: Place, left: int) -> Place:
+    """The place before the last `left` entries, where many have one time."""
+    place = Place(one.attempt, first.at_ns, 0)
+    before: deque[Place] = deque([place], maxlen=left + 1)
+    async for burst in bursts(engine, one, since_ns=first.at_ns):
+        for entry in burst:
+            place = place.after(entry)
+            before.append(place)
+    return before[0]
 
 
 async def read_logs(
@@ -189,10 +223,14 @@ async def read_logs(
     if follow:
         yield LogChunk(0, "stdout", b"", 0, place.text())
     gap = bool(after and kept) and place.attempt < kept[0].attempt
+    whole = not after and tail_lines is None and not since_ms
+    begun = place.attempt
     while kept:
         for one in [one for one in kept if one.attempt >= place.attempt]:
             if one.attempt != place.attempt:
                 place = Place(one.attempt, since_ms * _MS, 0)
+            if whole or (one.attempt != begun and not since_ms):
+                gap = gap or await asyncio.to_thread(beginning_lost, one.path)
             async for chunk in _all_of(engine, one, place, running if follow else None, gap):
                 gap = False
                 place = place_of(chunk.position)
@@ -224,22 +262,42 @@ async def _all_of(
 
 
 async def _read(engine: Engine, one: Kept, begin: Place, *, follow: bool, gap: bool) -> AsyncGenerator[LogChunk]:
+    try:
+        async for chunk in _from(engine, one, begin, follow=follow, gap=gap):
+            yield chunk
+    except _OthersNow:
+        async for chunk in _from(engine, one, Place(one.attempt, begin.at_ns, 0), follow=follow, gap=True):
+            yield chunk
+
+
+async def _from(engine: Engine, one: Kept, begin: Place, *, follow: bool, gap: bool) -> AsyncGenerator[LogChunk]:
     skip = begin.seen
     place = begin
+    coarse = begin.last >= 0
     async for burst in bursts(engine, one, since_ns=begin.at_ns, follow=follow):
         fresh: list[tuple[Entry, Place]] = []
         for entry in burst:
             if skip:
                 if entry.at_ns == begin.at_ns:
                     skip -= 1
+                    if not skip and coarse and zlib.crc32(entry.data) != begin.last:
+                        raise _OthersNow
                     continue
+                if coarse:
+                    raise _OthersNow
                 gap = gap or skip == begin.seen  # what was read last is not kept any more
                 skip = 0
-            place = Place(one.attempt, entry.at_ns, place.seen + 1 if entry.at_ns == place.at_ns else 1)
+            place = place.after(entry)
             fresh.append((entry, place))
         for chunk in _together(fresh):
             yield msgspec.structs.replace(chunk, gap=True) if gap else chunk
             gap = False
+    if skip and coarse:
+        raise _OthersNow
+
+
+class _OthersNow(Exception):
+    """The entries of a position's second are not those that were read."""
 
 
 def _together(fresh: Sequence[tuple[Entry, Place]]) -> Generator[LogChunk]:

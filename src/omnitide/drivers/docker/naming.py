@@ -35,6 +35,11 @@ def users_name(node_id: str) -> str:
     return f"omnitide-{_word(node_id)[:16]}-users"
 
 
+def contents_name(node_id: str) -> str:
+    """Of the container, and of the engine's volume, by which a volume of the node gets its first files."""
+    return f"omnitide-{_word(node_id)[:16]}-contents"
+
+
 def network_name(node_id: str, namespace: str, network: str) -> str:
     return f"omnitide-{_word(node_id)[:16]}-{_word(namespace or 'default')}-{network}"
 

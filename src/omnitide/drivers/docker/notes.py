@@ -32,13 +32,22 @@ class Notes:
         self._images = self._read(Path(IMAGES), dict[str, int]) or {}
         self.used = (self._root / USED).exists()
         """A container was started once: an engine that is away now is missed."""
+        self._engine = self.engine() if self.used else ""
 
-    def begin(self) -> None:
-        """A container is about to be started. Raises OSError."""
-        if not self.used:
+    def begin(self, engine: str) -> None:
+        """A container is about to be started by the engine of this address. Raises OSError."""
+        if not self.used or self._engine != engine:
             self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (self._root / USED).touch()
-            self.used = True
+            fresh = self._root / f"{USED}.new"
+            fresh.write_text(engine)
+            fresh.replace(self._root / USED)
+            self.used, self._engine = True, engine
+
+    def engine(self) -> str:
+        """The address of the engine that was used last; empty where none is known."""
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return (self._root / USED).read_text()
+        return ""
 
     # -- stops -------------------------------------------------------------------------------------------------------
 

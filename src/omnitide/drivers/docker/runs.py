@@ -16,8 +16,9 @@ MESSAGES: Final = {
     126: "126: the command could not be executed in the image",
     127: "127: the command was not found in the image",
 }
-_LIVE = {"running": RunState.RUNNING, "paused": RunState.RUNNING, "restarting": RunState.RUNNING}
-_ENDED = frozenset({"exited", "dead", "removing"})
+LIVE: Final = frozenset({"running", "paused", "restarting", "stopping"})
+"""`stopping` and `stopped` are Podman's words."""
+ENDED: Final = frozenset({"exited", "stopped", "dead", "removing"})
 
 
 def run_of(container: Container, stop: Stop | None) -> Run | None:
@@ -25,9 +26,9 @@ def run_of(container: Container, stop: Stop | None) -> Run | None:
     found = container.config.labels or {}
     key = naming.key_of(found)
     status = container.state.status
-    if key is None or (status not in _LIVE and status not in _ENDED):
+    if key is None or (status not in LIVE and status not in ENDED):
         return None
-    state = _LIVE.get(status, RunState.EXITED)
+    state = RunState.RUNNING if status in LIVE else RunState.EXITED
     if state is RunState.RUNNING and stop is not None:
         state = RunState.STOPPING
     ending = None

@@ -1,0 +1,44 @@
+"""What an image has at a path, put into an empty directory of the node: the engine's own copying, with owners, modes
+and attributes, as it does it for a new volume of its own. A container is made for that, never started, and removed.
+"""
+
+import contextlib
+from typing import Final
+
+from omnitide.drivers.docker.answers import Created
+from omnitide.drivers.docker.creating import start_error
+from omnitide.drivers.docker.engine import Engine
+from omnitide.drivers.docker.errors import EngineRefused
+from omnitide.drivers.protocol import DriverError
+
+COPY_DEADLINE: Final = 600.0
+"""Seconds for one image's files; then the start is tried again."""
+
+
+async def fill(engine: Engine, image: str, target: str, directory: str, name: str) -> None:
+    """`name`: of the container and the engine's volume, one at a time. Raises DriverError."""
+    await _remove(engine, name)
+    mount = {
+        "Type": "volume",
+        "Source": name,
+        "Target": target,
+        "VolumeOptions": {
+            "DriverConfig": {"Name": "local", "Options": {"type": "none", "o": "bind", "device": directory}}
+        },
+    }
+    body = {"Image": image, "Entrypoint": ["/"], "NetworkDisabled": True, "HostConfig": {"Mounts": [mount]}}
+    try:
+        await engine.call(
+            "POST", "containers/create", Created, params={"name": name}, body=body, deadline=COPY_DEADLINE
+        )
+    except EngineRefused as error:
+        raise start_error(error) from None
+    finally:
+        with contextlib.suppress(DriverError):
+            await _remove(engine, name)
+
+
+async def _remove(engine: Engine, name: str) -> None:
+    for path in (f"containers/{name}", f"volumes/{name}"):
+        with contextlib.suppress(EngineRefused):
+            await engine.do("DELETE", path, params={"force": "1"})
