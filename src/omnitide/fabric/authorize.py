@@ -68,7 +68,8 @@ PERMISSIONS: Final[dict[type, Permission]] = {
 
 BLOB_PUT: Final = Permission("create", "blob")
 BLOB_REMOVE: Final = Permission("delete", "blob")
-BESIDE_THE_LOG: Final = frozenset({BLOB_PUT, BLOB_REMOVE})
+VOLUME_REMOVE: Final = Permission("delete", "volume", namespaced=True)
+BESIDE_THE_LOG: Final = frozenset({BLOB_PUT, BLOB_REMOVE, VOLUME_REMOVE})
 """What changes what the fabric holds and is no command: user data is never in the log."""
 
 if set(PERMISSIONS) != set(cm.COMMAND_TYPES):

@@ -61,6 +61,8 @@ class IssueToken(_Command, frozen=True, kw_only=True):
 
 class RevokeToken(_Command, frozen=True, kw_only=True):
     id: str
+    force: bool = False
+    """Also the last API token that opens anything."""
 
 
 class SetSecret(_Command, frozen=True, kw_only=True):
@@ -168,6 +170,9 @@ class SuspectNode(_Command, frozen=True, kw_only=True):
 
     node: str
     session: int
+    cause: str = ""
+    """As in NodeUnreachable."""
+    waited_ms: int = 0
 
 
 class DeclareLost(_Command, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import Final
 from omnitide.fabric.evolve import TURN_SIZE
 from omnitide.fabric.folds.availability import is_ready, runs_on
 from omnitide.fabric.folds.companies import words_of
-from omnitide.fabric.folds.instances import instance_id, is_attached
+from omnitide.fabric.folds.membership import instance_id, is_attached
 from omnitide.fabric.folds.nodes import FOREIGN_PORT
 from omnitide.fabric.rules.failing import PERMANENT_TRIES, Wanted, is_finished
 from omnitide.fabric.state import (

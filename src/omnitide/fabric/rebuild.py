@@ -7,7 +7,7 @@ from immutables import Map
 
 from omnitide.fabric.folds.availability import runs_on
 from omnitide.fabric.folds.companies import words_of
-from omnitide.fabric.folds.instances import instance_id
+from omnitide.fabric.folds.membership import instance_id
 from omnitide.fabric.folds.nodes import FOREIGN_PORT
 from omnitide.fabric.records import (
     FORMAT,

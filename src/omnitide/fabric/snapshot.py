@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from immutables import Map
 
-from omnitide.fabric.folds.instances import is_attached
+from omnitide.fabric.folds.membership import is_attached
 from omnitide.fabric.rebuild import Builder, SnapshotDamaged
 from omnitide.fabric.records import (
     FORMAT,

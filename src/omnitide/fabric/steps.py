@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from omnitide.fabric import events as ev
 from omnitide.fabric.folds.availability import is_available
-from omnitide.fabric.folds.instances import instance_id
+from omnitide.fabric.folds.membership import instance_id
 from omnitide.fabric.invariants import agent_violations, instance_violations, job_violations, node_violations
-from omnitide.fabric.rules.conditions import company, only_node, unmet_needs
+from omnitide.fabric.rules.conditions import company, only_node, unmet_needs, volume_holder
 from omnitide.fabric.rules.failing import gave_up, is_held_up
 from omnitide.fabric.rules.moving import next_version
 from omnitide.fabric.rules.rolling import available
@@ -326,6 +326,7 @@ def _overlapping(before: FabricState, after: FabricState, touched: Touched) -> I
 def _taken_away(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
     """A rollout or a drain by itself never leaves fewer available than the update allows."""
     agents: dict[str, None] = {}
+    back: set[str] = set()
     for event in entry.events:
         instance = before.instances.get(event.instance) if isinstance(event, ev.InstanceStopRequested) else None
         if instance is None or not isinstance(event, ev.InstanceStopRequested):
@@ -337,7 +338,12 @@ def _taken_away(before: FabricState, after: FabricState, entry: ev.Entry) -> Ite
             current = after.instances[agent.slots[instance.slot].current]
             covered = any(after.instances[other].slot == instance.slot for other in agent.superseded)
             on_its_way = (InstanceStatus.PENDING, InstanceStatus.PLACED, InstanceStatus.STARTING)
-            if current.status in on_its_way and not covered:
+            holder = volume_holder(after, current) if current.status is InstanceStatus.PENDING else None
+            if holder is not None and holder.id == instance.id:
+                # Its move came to nothing: it starts anew where its volumes are.
+                back.add(instance.id)
+                agents[instance.workload] = None
+            elif current.status in on_its_way and not covered:
                 yield f"instance {instance.id}: stopped, and {current.id} in its place is {current.status}"
             elif current.status is InstanceStatus.RUNNING and not is_available(agent, current, entry.time_ms):
                 yield f"instance {instance.id}: stopped, and {current.id} in its place is not available yet"
@@ -353,7 +359,7 @@ def _taken_away(before: FabricState, after: FabricState, entry: ev.Entry) -> Ite
             1
             for event in entry.events
             if isinstance(event, ev.InstanceStopRequested)
-            and event.reason in ("update", "drain")
+            and (event.reason in ("update", "drain") or event.instance in back)
             and event.instance in before.instances
             and before.instances[event.instance].workload == identifier  # one entry may drain several agents
             and event.instance not in moved
@@ -381,6 +387,9 @@ def _placed_right(before: FabricState, after: FabricState, entry: ev.Entry) -> I
             only = only_node(before, instance)
             if only not in ("", event.node):
                 yield f"{label}, and bound to {only}"
+            holder = volume_holder(before, instance)
+            if holder is not None:
+                yield f"{label}, where {holder.id} has its volumes"
             if spec.together is None:
                 continue
             others = company(before, instance.namespace, spec.together)

@@ -20,28 +20,31 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Name and number, in order of name."""
     allocated_ports: tuple[str, ...] = ()
     """Names of the ports that may be any of the node's range, in order."""
+    repeated_port: int = 0
+    """A static port that is asked for under two names, which no node can give; 0 if there is none."""
     constraints: tuple[Constraint, ...] = ()
     enforced: tuple[str, ...] = ()
     """What the driver must be able to enforce: of cpu, memory, pids, and sandbox."""
     strategy: Literal["spread", "pack"] = "spread"
 
     @property
-    def repeated_port(self) -> int:
-        """A static port that is asked for under two names, which no node can give; 0 if there is none."""
-        numbers = [number for _, number in self.static_ports]
-        return next((number for number in numbers if numbers.count(number) > 1), 0)
+    def static_numbers(self) -> list[int]:
+        """Each once: one for tcp and one for udp may share theirs."""
+        return sorted({number for _, number in self.static_ports})
 
 
 def requirements_of(spec: WorkloadSpec) -> Requirements:
     limits = spec.limits
     demanded = (limits.cpu, limits.memory, limits.pids) if limits.enforcement == "required" else (0, 0, 0)
     ports = sorted(spec.ports.items())
+    fixed = [(port.port, port.protocol) for _, port in ports if port.port]
     return Requirements(
         driver=spec.driver,
         cpu_milli=spec.resources.cpu,
         memory_bytes=spec.resources.memory,
         static_ports=tuple((name, port.port) for name, port in ports if port.port),
         allocated_ports=tuple(name for name, port in ports if not port.port),
+        repeated_port=next((pair[0] for pair in fixed if fixed.count(pair) > 1), 0),
         constraints=spec.constraints,
         enforced=(
             *(name for name, limit in zip(_LIMITS, demanded, strict=True) if limit),

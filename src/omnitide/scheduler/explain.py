@@ -9,7 +9,14 @@ from typing import Final
 
 import numpy as np
 
-from omnitide.fabric.rules.conditions import company, home_of, only_node, staying_volumes, unmet_needs
+from omnitide.fabric.rules.conditions import (
+    company,
+    home_of,
+    only_node,
+    staying_volumes,
+    unmet_needs,
+    volume_holder,
+)
 from omnitide.fabric.state import FabricState, Instance, InstanceStatus, Node, spec_of_instance
 from omnitide.model.quantity import format_duration
 from omnitide.model.spec import WorkloadSpec
@@ -137,8 +144,19 @@ def explain_instance(
         node_limit=node_limit,
         only=only,
         why_only=why,
-        needs=tuple(unmet.text for unmet in unmet_needs(state, instance.namespace, spec)) if waits else (),
+        needs=(*_held_up(state, instance, spec), *_unmet(state, instance, spec)) if waits else (),
     )
+
+
+def _unmet(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[str, ...]:
+    return tuple(unmet.text for unmet in unmet_needs(state, instance.namespace, spec))
+
+
+def _held_up(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[str, ...]:
+    holder = volume_holder(state, instance)
+    if holder is None:
+        return ()
+    return (f"waits for {holder.name} to stop, which has volume {', '.join(staying_volumes(spec))} of its slot",)
 
 
 def _bound_to(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[tuple[str, ...], str]:

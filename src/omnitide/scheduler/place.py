@@ -202,7 +202,7 @@ class Planner:
         row, table, room = rows[0], self._table, self._room
         planned = self._planned.setdefault(workload, {})
         planned[row] = planned.get(row, 0) + 1
-        for _, port in need.static_ports:
+        for port in need.static_numbers:
             room.taken.setdefault(port, set()).add(row)
             room.ports[row] -= int(table.port_first[row]) <= port <= int(table.port_last[row])
         room.ports[row] -= len(need.allocated_ports)
@@ -354,7 +354,7 @@ class Planner:
         table, room = self._table, self._room
         first, last = int(table.port_first[row]), int(table.port_last[row])
         given = list(need.static_ports)
-        for _, port in given:
+        for port in need.static_numbers:
             room.taken.setdefault(port, set()).add(row)
             room.ports[row] -= first <= port <= last
         if need.allocated_ports:

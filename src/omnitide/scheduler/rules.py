@@ -115,7 +115,7 @@ def bound_rule(table: NodeTable, only: tuple[str, ...], why: str) -> Rule:
 def room_rules(table: NodeTable, room: Room, need: Requirements) -> Iterable[Rule]:
     """Rules on what is left on a node."""
     reserved = np.zeros(len(table), dtype=np.int64)
-    for _, port in need.static_ports:
+    for port in need.static_numbers:
         taken = room.port_taken(table, port)
         if need.allocated_ports:
             reserved += (table.port_first <= port) & (port <= table.port_last) & ~taken

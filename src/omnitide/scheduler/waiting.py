@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from omnitide.fabric.rules.conditions import company, needs_are_met, only_node
+from omnitide.fabric.rules.conditions import company, needs_are_met, only_node, volume_holder
 from omnitide.fabric.state import FabricState, Instance, spec_of_instance
 from omnitide.model.spec import WorkloadSpec
 from omnitide.scheduler.ask import Ask, Waiter, requirements_of
@@ -107,6 +107,8 @@ class Waiting:
         self._nodes = state.nodes
         self._bound: dict[str, None] = {}
         """Instances that may be placed on one node alone, or might be bound anew when nodes change."""
+        self._held: dict[str, None] = {}
+        """Instances whose volumes another generation of their slot still has."""
         self._needy: dict[_Key, None] = {}
         """Groups that need others of their namespace."""
         self._state = state
@@ -121,6 +123,11 @@ class Waiting:
         if self._bound and state.nodes is not self._nodes:
             self._bind(state)
         self._nodes = state.nodes
+        for identifier in [*self._held]:
+            instance = state.instances.get(identifier)
+            if instance is not None and identifier in state.pending and volume_holder(state, instance) is None:
+                self._leave(identifier)
+                self._enter(state, instance)
         if changed is None:
             if state.pending is self._pending:
                 return
@@ -191,7 +198,9 @@ class Waiting:
                 self._needy[key] = None
         self._group_of[instance.id] = group
         group.members += 1
-        if instance.not_before_ms:
+        if volume_holder(state, instance) is not None:
+            self._held[instance.id] = None
+        elif instance.not_before_ms:
             self._not_due[instance.id] = instance
             heapq.heappush(self._later, (instance.not_before_ms, instance.id))
         else:
@@ -200,6 +209,7 @@ class Waiting:
     def _leave(self, identifier: str) -> None:
         group = self._group_of.pop(identifier)
         self._bound.pop(identifier, None)
+        self._held.pop(identifier, None)
         self._not_due.pop(identifier, None)
         group.drop(identifier)
         group.members -= 1

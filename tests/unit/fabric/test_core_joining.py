@@ -275,6 +275,30 @@ class TestIssuing:
         fabric.given(cm.IssueToken(id="ci", purpose=TokenPurpose.API, digest="hmac:y", uses=7))
         assert (fabric.state.tokens["ci"].expires_ms, fabric.state.tokens["ci"].uses_left) == (0, 0)
 
+    def test_the_last_api_token_that_is_valid_is_revoked_by_force_alone(self) -> None:
+        fabric = Fabric()
+        api = cm.IssueToken(id="short", purpose=TokenPurpose.API, digest="hmac:x", expires_ms=fabric.time_ms + 60_000)
+        fabric.given(token(), replace(api, id="dead"), cm.RevokeToken(id="dead"), api)
+
+        def revoked(identifier: str, *, force: bool = False) -> str:
+            outcome = fabric.when(cm.RevokeToken(id=identifier, force=force), by="system:test")
+            return outcome.code or ",".join(outcome.kinds)
+
+        assert revoked("admin") == "token.revoked"
+        assert revoked("short") == "conflict"
+        fabric.given(replace(api, id="second"), by="system:test")
+        assert revoked("short") == "token.revoked"
+        assert revoked("second") == "conflict"
+        assert revoked("once") == "token.revoked", "a join token is no way in"
+        assert revoked("second", force=True) == "token.revoked"
+
+    def test_one_that_has_expired_is_no_way_in_any_more(self) -> None:
+        fabric = Fabric()
+        fabric.given(cm.IssueToken(id="short", purpose=TokenPurpose.API, digest="x", expires_ms=fabric.time_ms + 1000))
+        fabric.time_ms += 2000
+        assert fabric.when(cm.RevokeToken(id="admin")).code == "conflict"
+        assert fabric.when(cm.RevokeToken(id="short")).kinds == ["token.revoked"]
+
     def test_revoking_twice_is_no_error_and_no_event(self) -> None:
         fabric = Fabric()
         fabric.given(token())

@@ -103,6 +103,17 @@ def test_a_fixed_port_is_that_one_and_need_not_be_of_the_range() -> None:
     assert placed(plan(fabric, ("hello.1.1", "n-alpha", (("http", 80),)))) == 1
 
 
+def test_a_fixed_number_may_be_one_port_for_tcp_and_one_for_udp_and_is_held_once() -> None:
+    both = {"tcp": Port(port=53), "udp": Port(port=53, protocol="udp"), "any": Port()}
+    fabric = fabric_with(spec(ports=both), replicas=2)
+    numbers = (("any", 20000), ("tcp", 53), ("udp", 53))
+    assert placed(plan(fabric, ("hello.1.1", "n-alpha", numbers))) == 1
+    assert sorted(fabric.node("alpha").ports) == [53, 20000]
+    assert placed(plan(fabric, ("hello.2.1", "n-alpha", (("any", 20001), *numbers[1:])))) == 0
+    fabric = fabric_with(spec(ports={"fixed": Port(port=20000), "any": Port()}))
+    assert placed(plan(fabric, ("hello.1.1", "n-alpha", (("any", 20000), ("fixed", 20000))))) == 0
+
+
 def test_a_node_without_a_range_gives_no_port() -> None:
     fabric = fabric_with(spec(ports={"http": Port()}), node_facts=facts(ports=(0, 0)))
     assert placed(plan(fabric, ("hello.1.1", "n-alpha", (("http", 0),)))) == 0

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+from msgspec.structs import replace
 from tests.unit.scheduler.world import GIB, PROCESS, World, spec, where
 
 from omnitide.fabric.state import DriverFact
 from omnitide.model.spec import AgentSpec, Limits
-from omnitide.scheduler.ask import requirements_of
+from omnitide.scheduler.ask import Ask, Waiter, requirements_of
 from omnitide.scheduler.place import Plan, first_choice, place
 from omnitide.scheduler.table import NodeTable
 from omnitide.scheduler.waiting import Waiting
@@ -119,6 +120,14 @@ def test_a_port_asked_for_twice_is_on_no_node() -> None:
     world = World()
     world.node("a")
     assert where_it_goes(world, spec(ports={"http": 8080, "admin": 8080})) == "no: static-port"
+
+
+def test_a_number_may_be_one_for_tcp_and_one_for_udp_and_is_one_of_the_range() -> None:
+    world = World()
+    world.node("a", world.facts(ports=(20000, 20001)))
+    world.agent("dns", spec(cpu=100, ports={"tcp": 20000, "udp": 20000, "any": 0}))
+    (choice,) = plan(world).choices
+    assert choice.ports == (("any", 20001), ("tcp", 20000), ("udp", 20000))
 
 
 def test_allocated_ports_are_of_the_range_and_free_and_all_different() -> None:
@@ -256,6 +265,21 @@ def test_what_does_not_fit_stands_in_nobodys_way() -> None:
     made = plan(world)
     assert placed(made) == {"small.1.1": "a"}
     assert [(left.workload, left.count, left.reasons[0].rule) for left in made.unplaced] == [("big", 1, "cpu")]
+
+
+def test_what_is_bound_to_a_full_node_does_not_keep_the_same_need_from_the_others() -> None:
+    """Of two agents that need the same, the one that may go to one node alone is looked at first, and finds no room."""
+    world = World()
+    for name in ("a", "b"):
+        world.node(name)
+    world.agent("held", spec(cpu=8000, memory=1))
+    world.put("held.1.1", "a")
+    alike = Ask(workload="", version=1, need=requirements_of(spec()), waiters=(), total=1)
+    bound = replace(alike, workload="bound", waiters=[Waiter(1, 1, "bound.1.1")], only=("n-a",), since_ms=1)
+    free = replace(alike, workload="free", waiters=[Waiter(1, 1, "free.1.1")], since_ms=2)
+    made = place(NodeTable(world.state), [bound, free])
+    assert placed(made) == {"free.1.1": "b"}
+    assert [(left.workload, left.count) for left in made.unplaced] == [("bound", 1)]
 
 
 def test_a_large_ask_does_not_take_all_that_is_left_before_a_small_one_has_its_turn() -> None:

@@ -32,7 +32,10 @@ def spec(
         isolation=isolation,
         command=("true",),
         resources=Resources(cpu=cpu, memory=memory),
-        ports={name: Port(port=number) for name, number in (ports or {}).items()},
+        ports={
+            name: Port(port=number, protocol="udp" if name.startswith("udp") else "tcp")
+            for name, number in (ports or {}).items()
+        },
         constraints=tuple(where),
         placement="pack" if placement == "pack" else "spread",
         limits=limits or Limits(),

@@ -1,22 +1,30 @@
-"""Folds of instances: from pending to ended, and what that does to their node, slot and counters.
+"""Folds of instances: from pending to ended, and what that does to their node, slot and counters (see `membership`)."""
 
-An instance is in `state.instances` while it is its slot's current one (ended or not) or still attached to a node.
-Attached means: its id is in the node's `instances`, and what it set aside counts there.
-"""
+from typing import Final
 
-from typing import Final, TypeVar
-
-from immutables import Map
 from msgspec.structs import replace
 
 from omnitide.fabric import events as ev
-from omnitide.fabric.folds.availability import mark_rolling, runs_on, watch
+from omnitide.fabric.folds.availability import runs_on
+from omnitide.fabric.folds.membership import (
+    detach,
+    drop_instance,
+    instance_id,
+    is_current,
+    keep_watched,
+    leave_slot,
+    leave_slot_live,
+    put,
+    put_slot,
+    set_stray,
+    slot_of,
+    supersede,
+    with_all,
+)
 from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import (
     ASKED_FOR,
-    ENDED,
     Agent,
-    Counts,
     FabricState,
     Health,
     Instance,
@@ -29,156 +37,6 @@ from omnitide.model.provisions import stays
 
 OVERLAPPING: Final = frozenset({"update", "migrated", "drain"})
 """Reasons of new generations beside which the one before runs on."""
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-def instance_id(workload: str, slot: int, generation: int) -> str:
-    return f"{workload}.{slot}.{generation}"
-
-
-def is_attached(state: FabricState, instance: Instance) -> bool:
-    node = state.nodes.get(instance.node)
-    return node is not None and instance.id in node.instances
-
-
-def slot_of(state: FabricState, instance: Instance) -> Slot | None:
-    """The slot that the instance was made for; None once that is retired."""
-    if instance.kind == "agent":
-        return state.agents[instance.workload].slots.get(instance.slot)
-    return state.jobs[instance.workload].slot
-
-
-def is_current(state: FabricState, instance: Instance) -> bool:
-    slot = slot_of(state, instance)
-    return slot is not None and slot.current == instance.id
-
-
-def _moved(counts: Counts, before: InstanceStatus | None, after: InstanceStatus | None) -> Counts:
-    changes: dict[str, int] = {}
-    if before is not None:
-        field = before.value
-        changes[field] = getattr(counts, field) - 1
-    if after is not None:
-        field = after.value
-        changes[field] = getattr(counts, field) + 1
-    return replace(counts, **changes)
-
-
-def _put(state: FabricState, old: Instance, new: Instance) -> FabricState:
-    """Replace an instance, keeping counters and the pending set in step."""
-    before, after = old.status, new.status
-    if before is after:
-        return replace(state, instances=state.instances.set(new.id, new))
-    pending = state.pending
-    if before is InstanceStatus.PENDING:
-        pending = pending.delete(new.id)
-    if new.kind == "agent":
-        agent = state.agents[new.workload]
-        agent = replace(agent, counts=_moved(agent.counts, before, after))
-        if before is InstanceStatus.RUNNING and new.id in agent.watched:
-            agent = replace(agent, watched=agent.watched.delete(new.id))
-        if after is InstanceStatus.FAILED:
-            agent = replace(agent, failed=agent.failed.set(new.id, None))
-        state = replace(
-            state,
-            instances=state.instances.set(new.id, new),
-            agents=state.agents.set(agent.id, agent),
-            pending=pending,
-        )
-        return _end_overlap(state, agent, new.id) if new.superseded and not runs_on(new) else state
-    return replace(state, instances=state.instances.set(new.id, new), pending=pending)
-
-
-def _end_overlap(state: FabricState, agent: Agent, identifier: str) -> FabricState:
-    """An instance is not a superseded one that runs on any more."""
-    if identifier not in agent.superseded:
-        return state
-    agent = replace(agent, superseded=agent.superseded.delete(identifier))
-    return mark_rolling(replace(state, agents=state.agents.set(agent.id, agent)), agent)
-
-
-def _watched(state: FabricState, instance: Instance) -> FabricState:
-    """Keep `Agent.watched` in step after an instance came to run, or its health changed."""
-    if instance.kind != "agent":
-        return state
-    agent = state.agents[instance.workload]
-    watched = watch(agent, instance)
-    if watched is agent.watched:
-        return state
-    return replace(state, agents=state.agents.set(agent.id, replace(agent, watched=watched)))
-
-
-def _detach(state: FabricState, instance: Instance) -> FabricState:
-    """Give back what the instance set aside on its node."""
-    if not is_attached(state, instance):
-        return state
-    node = state.nodes[instance.node]
-    ports = node.ports
-    for _, port in instance.ports:
-        if ports.get(port) == instance.id:
-            ports = ports.delete(port)
-    node = replace(
-        node,
-        instances=node.instances.delete(instance.id),
-        ports=ports,
-        used_cpu_milli=node.used_cpu_milli - instance.cpu_milli,
-        used_memory_bytes=node.used_memory_bytes - instance.memory_bytes,
-    )
-    return replace(state, nodes=state.nodes.set(node.id, node))
-
-
-def _set_stray(state: FabricState, instance: Instance, stray: bool) -> FabricState:
-    if instance.kind == "agent":
-        agent = state.agents[instance.workload]
-        if stray == (instance.id in agent.strays):
-            return state
-        strays = agent.strays.set(instance.id, None) if stray else agent.strays.delete(instance.id)
-        return replace(state, agents=state.agents.set(agent.id, replace(agent, strays=strays)))
-    job = state.jobs[instance.workload]
-    if stray == (instance.id in job.strays):
-        return state
-    strays = job.strays.set(instance.id, None) if stray else job.strays.delete(instance.id)
-    return replace(state, jobs=state.jobs.set(job.id, replace(job, strays=strays)))
-
-
-def _put_slot(state: FabricState, instance: Instance, slot: Slot) -> FabricState:
-    if instance.kind == "agent":
-        agent = state.agents[instance.workload]
-        agent = replace(agent, slots=agent.slots.set(instance.slot, slot))
-        return replace(state, agents=state.agents.set(agent.id, agent))
-    job = state.jobs[instance.workload]
-    return replace(state, jobs=state.jobs.set(job.id, replace(job, slot=slot)))
-
-
-def drop_instance(state: FabricState, identifier: str) -> FabricState:
-    """Forget an instance wholly: off its node, out of every index."""
-    instance = state.instances[identifier]
-    state = _detach(state, instance)
-    pending = state.pending.delete(identifier) if identifier in state.pending else state.pending
-    instances = state.instances.delete(identifier)
-    if instance.kind == "job":
-        state = _set_stray(state, instance, False)
-        return replace(state, instances=instances, pending=pending)
-    agent = state.agents[instance.workload]
-    strays = agent.strays.delete(identifier) if identifier in agent.strays else agent.strays
-    watched = agent.watched.delete(identifier) if identifier in agent.watched else agent.watched
-    agent = replace(agent, counts=_moved(agent.counts, instance.status, None), strays=strays, watched=watched)
-    if identifier in agent.failed:
-        agent = replace(agent, failed=agent.failed.delete(identifier))
-    state = replace(state, instances=instances, pending=pending, agents=state.agents.set(agent.id, agent))
-    return _end_overlap(state, agent, identifier) if instance.superseded else state
-
-
-def _leave_slot(state: FabricState, identifier: str) -> FabricState:
-    """The instance stops being its slot's current one: kept while it is on a node, else forgotten."""
-    instance = state.instances.get(identifier)
-    if instance is None:
-        return state
-    if is_attached(state, instance):
-        return _set_stray(state, instance, True)
-    return drop_instance(state, identifier)
 
 
 def ended_by_itself(instance: Instance) -> bool:
@@ -264,38 +122,18 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
             )
         )
     if overlapping:
-        state = _supersede(state, overlapping)
+        state = supersede(state, overlapping)
     for identifier in previous:
-        state = _leave_slot(state, identifier)
-    instances = _with_all(state.instances, [(instance.id, instance) for instance in made])
-    pending = _with_all(state.pending, [(instance.id, None) for instance in made])
+        state = leave_slot(state, identifier)
+    instances = with_all(state.instances, [(instance.id, instance) for instance in made])
+    pending = with_all(state.pending, [(instance.id, None) for instance in made])
     if event.workload_kind == "agent":
         agent = state.agents[event.workload]
         counts = replace(agent.counts, pending=agent.counts.pending + len(made))
-        agent = replace(agent, slots=_with_all(agent.slots, slots), counts=counts)
+        agent = replace(agent, slots=with_all(agent.slots, slots), counts=counts)
         return replace(state, instances=instances, pending=pending, agents=state.agents.set(agent.id, agent))
     job = replace(state.jobs[event.workload], slot=slots[-1][1], revision=at.revision)
     return replace(state, instances=instances, pending=pending, jobs=state.jobs.set(job.id, job))
-
-
-def _supersede(state: FabricState, instances: list[Instance]) -> FabricState:
-    """They run on, until what was made in their place is available."""
-    agent = state.agents[instances[0].workload]
-    known, superseded = state.instances, agent.superseded
-    for instance in instances:
-        known = known.set(instance.id, instance)
-        superseded = superseded.set(instance.id, None)
-    agent = replace(agent, superseded=superseded)
-    return mark_rolling(replace(state, instances=known, agents=state.agents.set(agent.id, agent)), agent)
-
-
-def _with_all(known: Map[_Key, _Value], items: list[tuple[_Key, _Value]]) -> Map[_Key, _Value]:
-    if len(items) == 1:
-        return known.set(*items[0])
-    changed = known.mutate()
-    for key, value in items:
-        changed[key] = value
-    return changed.finish()
 
 
 def instances_placed(state: FabricState, event: ev.InstancesPlaced, at: Moment) -> FabricState:
@@ -315,7 +153,7 @@ def instances_placed(state: FabricState, event: ev.InstancesPlaced, at: Moment) 
             memory_bytes=placement.memory_bytes,
             ports=placement.ports,
         )
-        state = _put(state, old, new)
+        state = put(state, old, new)
         attached = attached.set(old.id, None)
         for _, port in placement.ports:
             ports = ports.set(port, old.id)
@@ -360,7 +198,7 @@ def instance_starting(state: FabricState, event: ev.InstanceStarting, at: Moment
         health_message="",
         next_attempt_ms=0,
     )
-    return _put(state, old, new)
+    return put(state, old, new)
 
 
 def instance_running(state: FabricState, event: ev.InstanceRunning, at: Moment) -> FabricState:
@@ -381,7 +219,7 @@ def instance_running(state: FabricState, event: ev.InstanceRunning, at: Moment) 
         unenforced=event.unenforced,
         ready_ms=at.time_ms if event.health is Health.HEALTHY else 0,
     )
-    return _watched(_put(state, old, new), new)
+    return keep_watched(put(state, old, new), new)
 
 
 def instance_exited(state: FabricState, event: ev.InstanceExited, at: Moment) -> FabricState:
@@ -401,7 +239,7 @@ def instance_exited(state: FabricState, event: ev.InstanceExited, at: Moment) ->
         handle="",
         asked_ends=old.asked_ends + (event.exit.reason in ASKED_FOR),
     )
-    return _put(state, old, new)
+    return put(state, old, new)
 
 
 def instance_health_changed(state: FabricState, event: ev.InstanceHealthChanged, at: Moment) -> FabricState:
@@ -413,7 +251,7 @@ def instance_health_changed(state: FabricState, event: ev.InstanceHealthChanged,
         revision=at.revision,
         ready_ms=at.time_ms if event.health is Health.HEALTHY else 0,
     )
-    return _watched(_put(state, old, new), new)
+    return keep_watched(put(state, old, new), new)
 
 
 def instance_stop_requested(state: FabricState, event: ev.InstanceStopRequested, at: Moment) -> FabricState:
@@ -425,12 +263,12 @@ def instance_stop_requested(state: FabricState, event: ev.InstanceStopRequested,
         revision=at.revision,
         stop_reason=event.reason,
     )
-    return _put(state, old, new)
+    return put(state, old, new)
 
 
 def instance_ended(state: FabricState, event: ev.InstanceEnded, at: Moment) -> FabricState:
     old = state.instances[event.instance]
-    state = _detach(state, old)
+    state = detach(state, old)
     if not is_current(state, old):
         return drop_instance(state, old.id)
     new = replace(
@@ -445,14 +283,14 @@ def instance_ended(state: FabricState, event: ev.InstanceEnded, at: Moment) -> F
         exit=event.exit or old.exit,
         handle="",
     )
-    return _put(state, old, new)
+    return put(state, old, new)
 
 
 def instances_lost(state: FabricState, event: ev.InstancesLost, at: Moment) -> FabricState:
     for identifier in event.instances:
         old = state.instances[identifier]
         new = replace(old, status=InstanceStatus.LOST, since_ms=at.time_ms, revision=at.revision)
-        state = _put(state, old, new)
+        state = put(state, old, new)
     return state
 
 
@@ -467,20 +305,12 @@ def instance_recovered(state: FabricState, event: ev.InstanceRecovered, at: Mome
         phase=Phase.RUNNING,
         superseded=False,
     )
-    state = _watched(_put(state, old, new), new)
-    state = _set_stray(state, new, False)
+    state = keep_watched(put(state, old, new), new)
+    state = set_stray(state, new, False)
     slot = slot_of(state, new) or Slot(generation=new.generation)
     replaced = slot.current
-    state = _put_slot(state, new, replace(slot, current=new.id))
-    return state if replaced in ("", new.id) else _leave_slot_live(state, replaced)
-
-
-def _leave_slot_live(state: FabricState, identifier: str) -> FabricState:
-    """As `_leave_slot`, but one that is pending or running stays, as a stray, until it has been stopped."""
-    instance = state.instances[identifier]
-    if instance.status in ENDED and not is_attached(state, instance):
-        return drop_instance(state, identifier)
-    return _set_stray(state, instance, True)
+    state = put_slot(state, new, replace(slot, current=new.id))
+    return state if replaced in ("", new.id) else leave_slot_live(state, replaced)
 
 
 def slots_retired(state: FabricState, event: ev.SlotsRetired, at: Moment) -> FabricState:
@@ -494,7 +324,7 @@ def slots_retired(state: FabricState, event: ev.SlotsRetired, at: Moment) -> Fab
     state = replace(state, agents=state.agents.set(agent.id, agent))
     for current in currents:
         if current:
-            state = _leave_slot(state, current)
+            state = leave_slot(state, current)
     return state
 
 

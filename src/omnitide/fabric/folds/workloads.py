@@ -9,7 +9,7 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.folds.access import count_workloads
 from omnitide.fabric.folds.availability import is_available, is_ready, mark_rolling
 from omnitide.fabric.folds.companies import join, keep_in_step, leave
-from omnitide.fabric.folds.instances import drop_instance
+from omnitide.fabric.folds.membership import drop_instance
 from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import Agent, Counts, FabricState, Job, JobStatus, Slot, Version, scoped
 

@@ -6,7 +6,7 @@ from omnitide.fabric import feature_levels
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.settle import jobs_removed
-from omnitide.fabric.state import DEFAULT_NAMESPACE, SYSTEM_NAMESPACES, TokenPurpose
+from omnitide.fabric.state import DEFAULT_NAMESPACE, SYSTEM_NAMESPACES, Token, TokenPurpose
 from omnitide.model.names import is_name, suggest_name
 from omnitide.model.quantity import MAX_QUANTITY
 
@@ -131,8 +131,24 @@ def revoke_token(draft: Draft, command: cm.RevokeToken) -> None:
     token = draft.state.tokens.get(command.id)
     if token is None:
         raise Refuse("not-found", f"there is no token {command.id}", hint="omnitide token list")
-    if not token.revoked:
-        draft.emit(ev.TokenRevoked(id=command.id))
+    if token.revoked:
+        return
+    if not command.force and _is_last_way_in(draft, token):
+        raise Refuse(
+            "conflict",
+            f"token {token.id} is the last API token that is valid: without it nobody can ask the fabric for anything",
+            hint="another first: omnitide token create --api; or --force, and after it `omnitide up` where Nexus runs",
+            subject=f"token {token.id}",
+        )
+    draft.emit(ev.TokenRevoked(id=command.id))
+
+
+def _is_last_way_in(draft: Draft, token: Token) -> bool:
+    def opens(one: Token) -> bool:
+        ended = one.revoked or 0 < one.expires_ms <= draft.header.time_ms
+        return one.purpose is TokenPurpose.API and not ended
+
+    return opens(token) and not any(opens(one) for one in draft.state.tokens.values() if one.id != token.id)
 
 
 def forget(draft: Draft, command: cm.Forget) -> None:

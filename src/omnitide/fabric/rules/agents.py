@@ -157,6 +157,13 @@ def restart_agent(draft: Draft, command: cm.RestartAgent) -> None:
             hint=f"omnitide start {agent.name}",
             subject=_subject(agent.namespace, agent.name),
         )
+    if agent.paused and agent.rollout_cursor:
+        raise Refuse(
+            "conflict",
+            f"the rollout of agent {scoped(agent.namespace, agent.name)} is paused, and a restart would go on with it",
+            hint=f"omnitide rollout resume {agent.name}; one replica: omnitide restart <instance>",
+            subject=_subject(agent.namespace, agent.name),
+        )
     draft.emit(ev.AgentRestarted(agent=agent.id, version=agent.version + 1))
     draft.touch(agent.id)
     settle_agent(draft, agent.id, reason="restart")

@@ -10,6 +10,7 @@ from immutables import Map
 
 from omnitide.fabric.folds.availability import is_ready, runs_on
 from omnitide.fabric.state import (
+    ON_NODE,
     Agent,
     FabricState,
     Instance,
@@ -156,6 +157,21 @@ def only_node(state: FabricState, instance: Instance) -> str:
         return pinned.id
     spec = spec_of_instance(state, instance)
     return home_of(state, instance, spec) if spec.volumes else ""
+
+
+def volume_holder(state: FabricState, instance: Instance) -> Instance | None:
+    """Another generation of its slot that is still on the one node that a waiting instance may go to, with volumes that
+    stay there: two never have them at once. It is a superseded one whose move came to nothing, or one that stops."""
+    workload = state.agents.get(instance.workload) or state.jobs[instance.workload]
+    if not workload.strays or not spec_of_instance(state, instance).volumes:
+        return None
+    only = only_node(state, instance)
+    for identifier in sorted(workload.strays):
+        other = state.instances[identifier]
+        there = other.slot == instance.slot and other.node == only and other.status in ON_NODE
+        if there and any(map(stays, spec_of_instance(state, other).volumes.values())):
+            return other
+    return None
 
 
 def company(state: FabricState, namespace: str, word: str, *, besides: str = "") -> frozenset[str]:

@@ -29,7 +29,7 @@ def require_feasible(draft: Draft, spec: WorkloadSpec, subject: str) -> None:
         )
     if spec.driver == "process" and not (spec.command and spec.command[0].strip()):
         raise Refuse("invalid", "the command names no program", hint="command[0] is the program", subject=subject)
-    static = [port.port for port in spec.ports.values() if port.port]
+    static = [(port.port, port.protocol) for port in spec.ports.values() if port.port]
     if len(static) != len(set(static)):
         raise Refuse("impossible", "two ports of the spec have the same number", subject=subject)
     if any(

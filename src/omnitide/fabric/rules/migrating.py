@@ -3,7 +3,7 @@
 from omnitide.fabric import commands as cm
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.folds.availability import runs_on
-from omnitide.fabric.folds.instances import is_current
+from omnitide.fabric.folds.membership import is_current
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.conditions import company, staying_volumes
 from omnitide.fabric.rules.failing import Wanted

@@ -146,10 +146,11 @@ def depart_node(draft: Draft, command: cm.DepartNode) -> None:
     if command.back_within_ms:
         return
     if node.status is NodeStatus.LIVE:
-        draft.emit(ev.NodeUnreachable(node=node.id, session=command.session))
+        draft.emit(ev.NodeUnreachable(node=node.id, session=command.session, cause="left"))
     if node.status is not NodeStatus.LOST:
         draft.emit(ev.NodeLost(node=node.id, session=command.session))
     _give_up(draft, node, lambda _: True)
+    _look_at_moves(draft)
 
 
 def _give_up(draft: Draft, node: Node, due: Callable[[int | None], bool]) -> None:
@@ -170,7 +171,9 @@ def _give_up(draft: Draft, node: Node, due: Callable[[int | None], bool]) -> Non
 def suspect_node(draft: Draft, command: cm.SuspectNode) -> None:
     node = in_session(draft, command.node, command.session)
     if node.status is NodeStatus.LIVE:
-        draft.emit(ev.NodeUnreachable(node=node.id, session=command.session))
+        draft.emit(
+            ev.NodeUnreachable(node=node.id, session=command.session, cause=command.cause, waited_ms=command.waited_ms)
+        )
 
 
 def declare_lost(draft: Draft, command: cm.DeclareLost) -> None:
@@ -179,6 +182,7 @@ def declare_lost(draft: Draft, command: cm.DeclareLost) -> None:
         return
     if node.status is NodeStatus.UNREACHABLE and command.silent_ms >= command.default_lost_after_ms:
         draft.emit(ev.NodeLost(node=node.id, session=command.session))
+        _look_at_moves(draft)
     default_ms = command.default_lost_after_ms
     _give_up(draft, node, lambda lost_after: command.silent_ms >= (default_ms if lost_after is None else lost_after))
 
@@ -205,6 +209,13 @@ def drain_node(draft: Draft, command: cm.DrainNode) -> None:
     draft.emit(ev.NodeDrainStarted(node=node.id))
     # What is there leaves by `moving.move_instances`, as soon as the scheduler has seen where it could go.
     advance_drain(draft, node.id)
+    _look_at_moves(draft)
+
+
+def _look_at_moves(draft: Draft) -> None:
+    """A node takes no more of what was sent to it: moves under way may have come to nothing."""
+    for agent in sorted(draft.state.rolling):
+        draft.touch(agent)
 
 
 def remove_node(draft: Draft, command: cm.RemoveNode) -> None:
@@ -226,4 +237,5 @@ def remove_node(draft: Draft, command: cm.RemoveNode) -> None:
         draft.emit(ev.InstanceEnded(instance=instance.id, status="lost"))
     draft.emit(ev.NodeRemoved(node=node.id, name=node.name))
     settle_instances(draft, instances)
+    _look_at_moves(draft)
     draft.result = {"node": node.id}

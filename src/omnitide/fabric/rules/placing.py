@@ -3,7 +3,7 @@
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.rules.conditions import company, needs_are_met, only_node
+from omnitide.fabric.rules.conditions import company, needs_are_met, only_node, volume_holder
 from omnitide.fabric.rules.room import Room, may_run_on
 from omnitide.fabric.state import Instance, InstanceStatus, spec_of_instance
 from omnitide.model.spec import WorkloadSpec
@@ -44,7 +44,7 @@ class _Conditions:
         state = self._draft.state
         if instance.pinned or spec.volumes:
             only = only_node(state, instance)
-            if only and only != node:
+            if (only and only != node) or volume_holder(state, instance) is not None:
                 return False
         if spec.needs:
             key = (instance.workload, instance.version)
@@ -89,11 +89,15 @@ def _take(draft: Draft, instance: Instance, room: Room, choice: cm.PlaceChoice, 
 
 
 def _ports_hold(room: Room, spec: WorkloadSpec, chosen: tuple[tuple[str, int], ...]) -> bool:
-    """Every port of the spec once: the number that it names, or a free one of the node's range."""
+    """Every port of the spec once: the number that it names, which one for tcp and one for udp may share, or a free one
+    of the node's range."""
     if not chosen and not spec.ports:
         return True
     numbers = dict(chosen)
-    if len(numbers) != len(chosen) or numbers.keys() != spec.ports.keys() or len(set(numbers.values())) != len(chosen):
+    if len(numbers) != len(chosen) or numbers.keys() != spec.ports.keys():
+        return False
+    static = [port.port for port in spec.ports.values() if port.port]
+    if len(set(numbers.values())) != len(set(static)) + len(spec.ports) - len(static):
         return False
     facts = room.node.facts
     for name, number in chosen:

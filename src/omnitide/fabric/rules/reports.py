@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.folds.instances import is_current
+from omnitide.fabric.folds.membership import is_current
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.bounds import MAX_TEXT, bounded_exit, bounded_text
 from omnitide.fabric.rules.failing import PORT_BUSY
@@ -16,6 +16,8 @@ from omnitide.fabric.rules.returning import adopt, came_to_run
 from omnitide.fabric.rules.settle import settle_instance
 from omnitide.fabric.state import ENDED, ExitRecord, Instance, InstanceStatus, JobStatus, Node, Phase
 
+MAX_SEQUENCE: Final = 1 << 53
+"""Beyond it no outbox counts, and not every reader of the log could."""
 _NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{1,5}(?![0-9])")
 
 
@@ -36,6 +38,8 @@ def report_instances(draft: Draft, command: cm.ReportInstances) -> None:
     if node.outbox != command.outbox:
         raise Refuse("stale", f"node {node.name!r} connected with outbox {node.outbox!r}, not {command.outbox!r}")
     last = command.first_sequence + len(command.reports) - 1
+    if command.reports and not 1 <= command.first_sequence <= last <= MAX_SEQUENCE:
+        raise Refuse("invalid", f"reports are numbered from 1 to {MAX_SEQUENCE}, not from {command.first_sequence}")
     draft.result = {"sequence": max(node.sequence, last) if command.reports else node.sequence}
     if not command.reports or last <= node.sequence:
         return
@@ -58,6 +62,8 @@ def take_report(draft: Draft, node: str, report: cm.InstanceReport) -> None:
         if same and phase is Phase.RUNNING and report.health is not instance.health:
             message = bounded_text(report.health_message, MAX_TEXT)
             draft.emit(ev.InstanceHealthChanged(instance=instance.id, health=report.health, message=message))
+            if instance.kind == "agent":
+                draft.touch(instance.workload)
         return
     if phase is Phase.WAITING:
         _exited(draft, instance, report, report.attempt)

@@ -23,6 +23,7 @@ from omnitide.fabric.state import (
     Scheduling,
     spec_of_instance,
 )
+from omnitide.model.provisions import stays
 
 _NOT_RUN_YET = frozenset({InstanceStatus.PENDING, InstanceStatus.PLACED, InstanceStatus.STARTING})
 
@@ -37,8 +38,18 @@ def welcome_back(draft: Draft, instance: Instance, report: cm.InstanceReport | N
         if report.phase is Phase.RUNNING and (instance.attempt, instance.phase) != (report.attempt, Phase.RUNNING):
             came_to_run(draft, instance, report)
         return
+    still_there = report is not None and report.phase is not Phase.ENDED
+    drained = draft.state.nodes[instance.node].scheduling is Scheduling.DRAINED
+    if still_there and not drained and _keeps_volumes(draft, instance):
+        # What is made in its place has the same volumes, and waits until it has ended.
+        draft.emit(ev.InstanceStopRequested(instance=instance.id, reason="replaced"))
+        return
     # A lost one is no slot's current one, and nothing waits for it: there is nothing to settle.
     draft.emit(ev.InstanceEnded(instance=instance.id, status="lost"))
+
+
+def _keeps_volumes(draft: Draft, instance: Instance) -> bool:
+    return any(map(stays, spec_of_instance(draft.state, instance).volumes.values()))
 
 
 def came_to_run(draft: Draft, instance: Instance, report: cm.InstanceReport) -> None:

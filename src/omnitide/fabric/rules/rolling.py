@@ -11,6 +11,7 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.folds.availability import available_from, is_available, is_ready
+from omnitide.fabric.rules.conditions import volume_holder
 from omnitide.fabric.rules.failing import halted_by, is_held_up, version_that_works
 from omnitide.fabric.rules.settle import request_stop, settle_agent
 from omnitide.fabric.state import ENDED, Agent, FabricState, Instance, InstanceStatus
@@ -22,9 +23,17 @@ MAX_ADVANCED = 1000
 
 
 def available(state: FabricState, agent: Agent, now_ms: int) -> int:
-    """Instances that are available. At most one of a slot, once `release_superseded` has been through."""
+    """Slots of which an instance is available. Two may be, until `release_superseded` has been through."""
     unready = sum(not is_available(agent, state.instances[identifier], now_ms) for identifier in agent.watched)
-    return agent.counts.running - unready
+    twice = sum(_is_covered(state, agent, state.instances[identifier], now_ms) for identifier in agent.superseded)
+    return agent.counts.running - unready - twice
+
+
+def _is_covered(state: FabricState, agent: Agent, superseded: Instance, now_ms: int) -> bool:
+    """Whether it is available, and what is to take its place as well."""
+    slot = agent.slots.get(superseded.slot)
+    current = state.instances.get(slot.current) if slot is not None else None
+    return current is not None and all(is_available(agent, one, now_ms) for one in (superseded, current))
 
 
 def unavailable(state: FabricState, agent: Agent, now_ms: int) -> int:
@@ -92,8 +101,25 @@ def release_superseded(draft: Draft, identifier: str) -> None:
         current = draft.state.instances.get(slot.current) if slot is not None else None
         if slot is None or not agent.wants(instance.slot):
             request_stop(draft, instance, "scaled-down")
-        elif current is None or _takes_over(agent, current, draft.header.time_ms):
+            continue
+        over = current is None or _takes_over(agent, current, draft.header.time_ms)
+        if over or (_comes_back(draft.state, instance, current) and _may_be_away(draft, agent, instance)):
             request_stop(draft, instance, "superseded")
+
+
+def _comes_back(state: FabricState, superseded: Instance, current: Instance | None) -> bool:
+    """Whether a move came to nothing: the next generation waits for the volumes that the superseded one has."""
+    if current is None:
+        return False
+    return current.status is InstanceStatus.PENDING and volume_holder(state, current) == superseded
+
+
+def _may_be_away(draft: Draft, agent: Agent, instance: Instance) -> bool:
+    """Whether it may be stopped before another is there, as in an update."""
+    agent, now_ms = draft.state.agents[agent.id], draft.header.time_ms
+    if not is_available(agent, instance, now_ms):
+        return True
+    return unavailable(draft.state, agent, now_ms) < agent.spec.update.max_unavailable
 
 
 def _takes_over(agent: Agent, current: Instance, now_ms: int) -> bool:

@@ -81,7 +81,7 @@ def obstacles(room: Room, spec: WorkloadSpec) -> list[str]:
         found.append(
             f"needs {format_bytes(spec.resources.memory)} of memory, {format_bytes(max(0, room.memory))} are free"
         )
-    taken = [port.port for port in spec.ports.values() if port.port in node.ports or port.port in room.ports]
+    taken = {port.port for port in spec.ports.values() if port.port in node.ports or port.port in room.ports}
     found += [f"its host port {port} is taken" for port in sorted(taken)]
     if not found and not promise(room, spec):
         found.append("it cannot take it now")

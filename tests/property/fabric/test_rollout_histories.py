@@ -1,0 +1,283 @@
+"""Rollouts and moves under everything that can happen meanwhile: no step of theirs takes more replicas away than the
+update allows, no volume that stays has two owners on its node, and once trouble ends every rollout does.
+
+One agent on four nodes. A failing seed replays exactly: `Trial(random.Random(seed)).steps(n)`.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from msgspec.structs import replace
+from tests.support.spec import Fabric, spec
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.folds.availability import is_available, runs_on
+from omnitide.fabric.state import (
+    ENDED,
+    Agent,
+    FabricState,
+    Health,
+    Instance,
+    InstanceStatus,
+    NodeStatus,
+    Scheduling,
+)
+from omnitide.model.probes import Probe, Probes
+from omnitide.model.provisions import Volume, stays
+from omnitide.model.spec import AgentSpec, Restart, Update
+
+HELLO: Final = {"namespace": "default", "name": "hello"}
+NODES: Final = ("a", "b", "c", "d")
+PROBED: Final = Probes(readiness=Probe(type="exec", command=("true",)))
+STEPS: Final = 120
+SEEDS: Final = 60
+OWN_STOPS: Final = frozenset({"update", "restart", "superseded", "drain"})
+"""Reasons of stops that a rollout or a move asks for by itself."""
+TOLD: Final = (ev.InstanceStarting, ev.InstanceExited, ev.InstanceHealthChanged, ev.InstanceEnded)
+
+
+def available_slots(state: FabricState, agent: Agent, now_ms: int) -> set[int]:
+    """Slots of which some generation serves."""
+    return {
+        instance.slot
+        for instance in state.instances.values()
+        if instance.workload == agent.id
+        and runs_on(instance)
+        and agent.wants(instance.slot)
+        and is_available(agent, instance, now_ms)
+    }
+
+
+class Trial:
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.fabric = Fabric()
+        self.fabric.join(*NODES)
+        self.number = 0
+        self.fabric.deploy(self.version(), replicas=chance.choice((1, 1, 2, 3, 4)))
+        self.fabric.settle()
+        self.before = self.fabric.state
+        self.fabric.observe = self.check
+        self.command: cm.Command | None = None
+
+    # What is asked
+
+    def version(self, *, good: bool = True) -> AgentSpec:
+        """Another version, that may run or not."""
+        self.number += 1
+        surge = self.chance.choice((0, 1, 1, 2))
+        volumes = {"data": Volume(target="data")} if self.chance.random() < 0.2 else {}
+        away = self.chance.choice((0, 0, 1, 2)) if surge and not volumes else self.chance.choice((1, 1, 2))
+        return spec(
+            "serve" if good else "gone",
+            str(self.number),
+            update=Update(
+                max_unavailable=away,
+                max_surge=0 if volumes else surge,
+                min_healthy=self.chance.choice((0, 1000, 5000)),
+                on_failure=self.chance.choice(("halt", "rollback")),
+            ),
+            health=PROBED if self.chance.random() < 0.5 else Probes(),
+            restart=Restart(attempts=self.chance.choice((0, 3))),
+            volumes=volumes,
+        )
+
+    def do(self, command: cm.Command, by: str = "token:admin") -> None:
+        self.command = command
+        self.fabric.when(command, by=by)
+
+    def deploy(self) -> None:
+        good = self.chance.random() < 0.7
+        self.do(cm.DeployAgent(agent="hello", spec=self.version(good=good), **HELLO))
+
+    def scale(self) -> None:
+        self.do(cm.ScaleAgent(replicas=self.chance.choice((0, 1, 2, 3, 5)), **HELLO))
+
+    def pause(self) -> None:
+        self.do(cm.PauseRollout(**HELLO))
+
+    def resume(self) -> None:
+        self.do(cm.ResumeRollout(**HELLO))
+
+    def roll_back(self) -> None:
+        self.do(cm.RollBackAgent(version=self.chance.choice((0, 0, 1, max(0, self.number - 3))), **HELLO))
+
+    def restart(self) -> None:
+        self.do(cm.RestartAgent(**HELLO))
+
+    def stop_and_start(self) -> None:
+        self.do(cm.StopAgent(**HELLO))
+        self.rounds()
+        self.do(cm.StartAgent(**HELLO))
+
+    def restart_instance(self) -> None:
+        if self.fabric.state.instances:
+            self.do(cm.RestartInstance(instance=self.chance.choice(sorted(self.fabric.state.instances))))
+
+    def migrate(self) -> None:
+        if self.fabric.state.instances:
+            instance = self.chance.choice(sorted(self.fabric.state.instances))
+            node, leave = self.chance.choice(("", *NODES)), self.chance.random() < 0.5
+            self.do(cm.MigrateInstance(instance=instance, node=node, leave_volumes=leave))
+
+    # What happens
+
+    def drain(self) -> None:
+        self.do(cm.DrainNode(node=self.chance.choice(NODES)))
+
+    def open(self) -> None:
+        self.do(cm.UncordonNode(node=self.chance.choice(NODES)))
+
+    def lose(self) -> None:
+        name = self.chance.choice(NODES)
+        if self.fabric.nodes[name].session:
+            self.fabric.silence(name)
+            if self.chance.random() < 0.7:
+                self.fabric.declare_lost(name)
+
+    def reconnect(self) -> None:
+        name = self.chance.choice(NODES)
+        if not self.fabric.nodes[name].session:
+            self.fabric.connect(name)
+
+    def flap(self) -> None:
+        """Some become ready and some do not stay so."""
+        for name, node in sorted(self.fabric.nodes.items()):
+            for instance in node.running() if node.session else ():
+                if self.chance.random() < 0.5:
+                    node.set_health(instance, self.chance.choice((Health.HEALTHY, Health.HEALTHY, Health.UNHEALTHY)))
+            if node.session and node.unsent:
+                self.fabric.send(name)
+
+    def crash(self) -> None:
+        live = sorted(node for node in NODES if self.fabric.nodes[node].session)
+        for name in live[:1]:
+            for instance in self.fabric.nodes[name].running()[:1]:
+                if instance in self.fabric.state.instances:
+                    self.fabric.exit(instance, code=1, permanent=self.chance.random() < 0.2)
+
+    def rounds(self) -> None:
+        for _ in range(self.chance.randrange(1, 4)):
+            self.command = None
+            self.fabric.pass_ms(self.chance.choice((1, 400, 1000, 5000)))
+            self.fabric.round()
+
+    def look(self) -> None:
+        self.do(cm.AdvanceRollouts(agents=("hello",)), by="system:rollouts")
+
+    def steps(self, number: int) -> None:
+        acts: list[Callable[[], None]] = [
+            *[self.deploy] * 3,
+            *[self.rounds] * 8,
+            *[self.flap] * 4,
+            *[self.migrate] * 3,
+            *[self.look] * 2,
+            self.scale,
+            self.pause,
+            self.resume,
+            self.roll_back,
+            self.restart,
+            self.stop_and_start,
+            self.restart_instance,
+            self.drain,
+            self.open,
+            self.open,
+            self.lose,
+            self.reconnect,
+            self.reconnect,
+            self.crash,
+        ]
+        for _ in range(number):
+            self.command = None
+            self.chance.choice(acts)()
+
+    # What has to hold
+
+    def check(self, events: tuple[ev.Event, ...]) -> None:
+        before, self.before = self.before, self.fabric.state
+        state, now_ms = self.fabric.state, self.fabric.log[-1].time_ms
+        agent, was = state.agents["hello"], before.agents["hello"]
+        self.check_volumes(state, agent)
+        stopped = [
+            before.instances[event.instance]
+            for event in events
+            if isinstance(event, ev.InstanceStopRequested)
+            and event.reason in OWN_STOPS
+            # A restart of the agent rolls out; one of an instance is what somebody asked for, whatever it takes.
+            and not (isinstance(self.command, cm.RestartInstance) and event.reason == "restart")
+        ]
+        # By what was decided on: the new version may ask more of being available than the one before.
+        judged = replace(was, version=agent.version, versions=agent.versions)
+        had = available_slots(before, judged, now_ms)
+        has = available_slots(state, agent, now_ms)
+        # What the world takes in the same entry, or somebody asked for, is none of a rollout's doing.
+        told = {event.instance for event in events if isinstance(event, TOLD)}
+        told |= {self.command.instance} if isinstance(self.command, cm.RestartInstance) else set()
+        had -= {before.instances[one].slot for one in told if one in before.instances}
+        if any(one.slot in had and agent.wants(one.slot) for one in stopped):
+            # What has failed for good is not on its way: nothing that leaves a node waits for it.
+            failed = sum(slot.current in agent.failed for slot in agent.slots.values())
+            least = min(len(had), agent.replicas - agent.spec.update.max_unavailable - failed)
+            assert len(has) >= least, (had, has, events)
+        superseded = [state.instances[other] for other in agent.superseded]
+        assert len({one.slot for one in superseded}) == len(superseded), "two superseded ones of a slot"
+
+    def check_volumes(self, state: FabricState, agent: Agent) -> None:
+        """A volume that stays is of one generation at a time, where it is."""
+        owners: dict[tuple[str, int], Instance] = {}
+        for _, one in sorted(state.instances.items()):
+            keeps = any(map(stays, agent.versions[one.version].spec.volumes.values()))
+            if one.status in ENDED or not one.node or not keeps:
+                continue
+            if state.nodes[one.node].status is not NodeStatus.LIVE:
+                continue
+            other = owners.setdefault((one.node, one.slot), one)
+            assert other is one, f"{other.name} and {one.name} share a volume"
+
+    def come_to_rest(self) -> None:
+        """Trouble ends, a version that runs is asked for: it is there, on every slot, and nothing else is."""
+        fabric = self.fabric
+        for name in NODES:
+            if not fabric.nodes[name].session:
+                fabric.connect(name)
+            if fabric.state.nodes[f"n-{name}"].scheduling is not Scheduling.OPEN:
+                self.do(cm.UncordonNode(node=name))
+        if not fabric.agent().replicas:
+            self.do(cm.ScaleAgent(replicas=2, **HELLO))
+        self.do(cm.DeployAgent(agent="hello", spec=self.version(), **HELLO))
+        for _ in range(60):
+            fabric.pass_ms(3_600_000)
+            for name, node in sorted(fabric.nodes.items()):
+                for instance in node.running():
+                    if node.runs[instance].health is not Health.HEALTHY:
+                        node.set_health(instance, Health.HEALTHY)
+                if node.unsent:
+                    fabric.send(name)
+            if not fabric.round() and not any(node.unsent for node in fabric.nodes.values()):
+                break
+        agent = fabric.agent()
+        known = {one.name: (one.status.value, one.version) for _, one in sorted(fabric.state.instances.items())}
+        assert (agent.rollout_cursor, list(agent.superseded), list(agent.strays)) == (0, [], []), known
+        assert {status for status, _ in known.values()} == {InstanceStatus.RUNNING.value}, known
+        assert {version for _, version in known.values()} == {agent.version}, known
+        assert len(known) == agent.replicas
+        assert "hello" not in fabric.state.rolling
+
+
+def run(seed: int) -> None:
+    trial = Trial(random.Random(seed))
+    trial.steps(STEPS)
+    trial.come_to_rest()
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_a_rollout_takes_no_more_than_it_may_and_ends(block: int) -> None:
+    each = SEEDS // 6
+    for seed in range(block * each, (block + 1) * each):
+        try:
+            run(seed)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}") from error
