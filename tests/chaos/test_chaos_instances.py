@@ -27,7 +27,7 @@ def test_a_killed_instance_is_restarted_and_its_death_is_kept(fabric: Fabric) ->
     assert (now.exit.attempt, now.exit.signal, now.exit.code) == (1, 9, None)
     assert now.handle != victim.handle
     assert fabric.client.get_instance(other.id).handle == other.handle
-    assert "signal 9" in fabric.cli("explain", victim.name).stdout + fabric.cli("events", "-n", "20").stdout
+    assert "signal 9" in fabric.cli("explain", victim.name).stdout + fabric.cli("events", "--tail", "20").stdout
 
 
 def test_a_node_proxy_dies_while_its_instances_end(fabric: Fabric, tmp_path: Path) -> None:

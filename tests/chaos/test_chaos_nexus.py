@@ -144,11 +144,7 @@ def small_disk(lone: Fabric) -> Generator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.root
-def test_a_full_disk_refuses_writes_and_nothing_else(lone: Fabric, small_disk: Path) -> None:
-    lone.up("--nexus-only")
-    assert lone.client.deploy_agent("before", SLEEPER, replicas=0).change == "created"
-    filler = small_disk / "filler"
+def fill(filler: Path) -> None:
     with filler.open("wb") as file:
         try:
             while True:
@@ -157,18 +153,31 @@ def test_a_full_disk_refuses_writes_and_nothing_else(lone: Fabric, small_disk: P
         except OSError:
             pass
 
+
+def refusal(fabric: Fabric) -> FabricError:
+    """Of a write, once the log has used up what its files still had room for."""
+
     def refused() -> FabricError | None:
         # Each a little larger than a page of what may still be free in files that are there already.
         labels = {f"k{n}": "x" * 60 for n in range(60)}
         try:
             for number in range(300):
                 wide = AgentSpec(command=("sleep", str(number)), labels=labels, resources=SMALL)
-                lone.client.deploy_agent("filling", wide, replicas=0)
+                fabric.client.deploy_agent("filling", wide, replicas=0)
         except FabricError as error:
             return error
         return None
 
-    error = until(refused, "a write is refused")
+    return until(refused, "a write is refused")
+
+
+@pytest.mark.root
+def test_a_full_disk_refuses_writes_and_nothing_else(lone: Fabric, small_disk: Path) -> None:
+    lone.up("--nexus-only")
+    assert lone.client.deploy_agent("before", SLEEPER, replicas=0).change == "created"
+    filler = small_disk / "filler"
+    fill(filler)
+    error = refusal(lone)
     assert "disk" in str(error).lower() or "space" in str(error).lower(), error
     ran = lone.cli("namespace", "create", "more", code=5)
     assert "disk" in ran.stderr.lower() or "space" in ran.stderr.lower(), ran.stderr
@@ -176,3 +185,31 @@ def test_a_full_disk_refuses_writes_and_nothing_else(lone: Fabric, small_disk: P
     filler.unlink()
     until(lambda: lone.client.deploy_agent("after", SLEEPER, replicas=0).revision, "writes go on")
     assert {"before", "after"} <= {agent.name for agent in lone.client.agents()}
+
+
+@pytest.mark.root
+@pytest.mark.timeout(240)
+def test_a_nexus_that_dies_while_its_disk_is_full_blames_no_node(lone: Fabric, small_disk: Path) -> None:
+    """No node can connect until there is room, for longer than the lease that a start grants."""
+    lone.up("--nexus-only")
+    for node in ("beta", "gamma"):
+        lone.join(node)
+    lone.client.deploy_agent("steady", SLEEPER, replicas=6)
+    before = {one.id: one.handle for one in lone.running("steady", 6)}
+    filler = small_disk / "filler"
+    fill(filler)
+    refusal(lone)
+    revision = lone.client.get_fabric().revision
+    nexus = lone.nexus_pid()
+    os.kill(nexus, signal.SIGKILL)
+    until(lambda: not alive(nexus), "Nexus is dead")
+    time.sleep(PAUSE_S)
+    filler.unlink()
+    for node in ("beta", "gamma"):
+        lone.until_live(node)
+    assert lone.nexus_pid() != nexus
+    # Well before this a node would have been declared whatever there was to declare of it.
+    lone.client.deploy_agent("after", SLEEPER, replicas=1)
+    lone.running("after", 1)
+    assert not kinds_since(lone, revision, "node.unreachable", "node.lost", "instance.lost")
+    assert {one.id: one.handle for one in lone.running("steady", 6)} == before

@@ -71,6 +71,9 @@ def test_a_node_that_is_switched_off_is_replaced_and_joins_in_again(fabric: Fabr
     seen = kinds(fabric, start)
     order = [seen.index(kind) for kind in ("node.unreachable", "instance.lost", "instance.running")]
     assert order == sorted(order)
+    (why,) = fabric.events("node.unreachable", after=start)
+    assert why.data["cause"] == "disconnected"
+    assert "its connection broke" in fabric.cli("events", "--subject", "node/beta").stdout
     new = {one.id: one for one in now if one.id not in kept}
     assert {one.generation for one in new.values()} == {2}
     fabric.start_node("beta")

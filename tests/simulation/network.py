@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-from omnitide.nexus.sessions import Peer, Sessions
+from omnitide.nexus.greeting import Peer
+from omnitide.nexus.sessions import Sessions
 from omnitide.nexus.tunnels import Tunnels
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from omnitide.config.settings import Settings
 from omnitide.fabric import commands as cm
+from omnitide.nexus.manners import MAX_REPORTS
 from omnitide.nexus.nexus import Nexus
-from omnitide.nexus.sessions import HELLO_TIMEOUT_S, MAX_REPORTS
+from omnitide.nexus.sessions import HELLO_TIMEOUT_S
 from omnitide.node.outbox import OutboxLimits, memory_connection
 from omnitide.node.retention import Retention
 from omnitide.node.session import REFUSED_WAIT

@@ -16,6 +16,7 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.rules import failing, moving, nodes, placing, reactions, reports, returning, rolling, settle
 from omnitide.fabric.state import InstanceStatus
 from omnitide.nexus import engine as engines
+from omnitide.nexus import leases
 from omnitide.nexus import placer as placers
 from omnitide.nexus.watching import Watcher
 from omnitide.node import reconciler as reconcilers
@@ -133,6 +134,17 @@ def leases_that_never_end(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(deciding._RULES, nodes.cm.DeclareLost, lambda draft, command: None)
 
 
+def refusals_counted_as_silence(patch: pytest.MonkeyPatch) -> None:
+    """When there is room on the disk again, nodes get no time to connect in."""
+    original = leases.Leases._grant
+
+    def mutated(self: leases.Leases, now: float, why: str, *, since: float) -> None:
+        if "writes" not in why:
+            original(self, now, why, since=since)
+
+    patch.setattr(leases.Leases, "_grant", mutated)
+
+
 def removed_instances_run_on(patch: pytest.MonkeyPatch) -> None:
     """A node does not stop what it is no longer told to run."""
     patch.setattr(reconcilers.Reconciler, "_remove", lambda self, name, now: None)
@@ -215,6 +227,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     watchers_without_a_bound,
     placed_twice,
     leases_that_never_end,
+    refusals_counted_as_silence,
     removed_instances_run_on,
     running_is_available,
     running_takes_over,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from omnitide.config.settings import Settings
+from omnitide.drivers.protocol import PortBinding
 from omnitide.fabric.commands import Command, Header, IssueToken, JoinNode
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.events import NodeLost, NodeUnreachable, decode_entry
@@ -91,8 +92,8 @@ class SimHost:
     def use(self) -> HostUse:
         return HostUse()
 
-    def busy_port(self, ports: tuple[int, ...]) -> int | None:
-        return next((port for port in ports if port in self.busy), None)
+    def busy_port(self, ports: Sequence[PortBinding]) -> int | None:
+        return next((port.host for port in ports if port.host in self.busy), None)
 
 
 class SimNode:
@@ -208,7 +209,7 @@ class World:
         self.nexus: Nexus | None = None
         self.nexus_starts = 0
         self._granted_until = 0.0
-        """Before it no node may be declared anything: Nexus stood still."""
+        """Before it no node may be declared anything: Nexus stood still, or took no writes."""
         self.checked = 0
         self.settings = Settings()
         install(asyncio.get_running_loop())
@@ -269,8 +270,12 @@ class World:
         self.clock.stopped_s += seconds
         if self.nexus is not None and seconds > MISSED_S:
             self.network.reset_all()
-            lease = self.settings.lease
-            self._granted_until = asyncio.get_running_loop().time() + (lease.reconnect_grace_ms + 5_000) / 1000
+            self._blame_nobody()
+
+    def _blame_nobody(self) -> None:
+        """From now on nodes have the time of a start to connect in."""
+        lease = self.settings.lease
+        self._granted_until = asyncio.get_running_loop().time() + (lease.reconnect_grace_ms + 5_000) / 1000
 
     @property
     def nexus_stops(self) -> bool:
@@ -302,7 +307,10 @@ class World:
             self._log.fail_appends(*faults)
 
     def set_full(self, full: bool) -> None:
-        self.storage.full = full
+        """A Nexus that has tried to write meanwhile has taken no node's connection either."""
+        was, self.storage.full = self.storage.full, full
+        if was and not full and self.nexus is not None and self.nexus.engine.refusing:
+            self._blame_nobody()
 
     def _check(self, before: FabricState, after: FabricState, entries: list[Committed]) -> None:
         """Each step: sound, nothing of it has gone back, and what readers see is the fold of what the log holds."""
@@ -318,7 +326,7 @@ class World:
                 and entry.principal == LEASES
                 and any(isinstance(event, NodeUnreachable | NodeLost) for event in entry.events)
             ):
-                self.faults_found.append(f"r{revision}: a node is blamed for the time in which Nexus stood still")
+                self.faults_found.append(f"r{revision}: a node is blamed for the time in which Nexus heard nobody")
         if state != after:
             self.faults_found.append(f"r{after.revision}: the committed state is not the fold of its entries")
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from omnitide.operations.runtime import (
     NewToken,
     NodeAway,
     NodeLive,
+    NodeVolume,
     NotServing,
     ReachFailed,
     Trimmed,
@@ -95,6 +96,7 @@ class MemoryRuntime:
         self.checks = [Check("engine", True), Check("event-log", True)]
         self.nodes: dict[str, HonestNode] = {}
         self.live: dict[str, NodeLive] = {}
+        self.volumes: dict[str, list[NodeVolume]] = {}
         self.output: dict[str, Output] = {}
         self.log_cut = asyncio.Event()
         """While set, log streams break off when they have given what there is."""
@@ -315,11 +317,28 @@ class MemoryRuntime:
     def node_live(self, node_id: str) -> NodeLive | None:
         return self.live.get(node_id)
 
+    def silent_since_ms(self, node_id: str) -> int:
+        return self.state.nodes[node_id].since_ms
+
     @contextlib.asynccontextmanager
     async def reach(self, instance_id: str, purpose: Purpose) -> AsyncGenerator[Reached]:
         """There are no real nodes here: tests/integration/node and tests/e2e reach into instances."""
         raise ReachFailed("nothing can be reached into here", cause="unsupported")
         yield  # a generator, as a runtime's is
+
+    async def node_volumes(self, node_id: str) -> Sequence[NodeVolume]:
+        """What a test has put into `volumes`; a node that it has not made live is away."""
+        node = self.state.nodes[node_id]
+        if node_id not in self.live:
+            raise NodeAway(node.name, node.since_ms)
+        return self.volumes.get(node_id, [])
+
+    async def remove_node_volume(self, node_id: str, namespace: str, name: str) -> None:
+        kept = list(await self.node_volumes(node_id))
+        left = [one for one in kept if (one.namespace, one.name) != (namespace, name)]
+        if left == kept:
+            raise ReachFailed("there is none", cause="no-such-volume")
+        self.volumes[node_id] = left
 
     async def logs(
         self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""

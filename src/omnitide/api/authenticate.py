@@ -39,6 +39,18 @@ class _Verified(NamedTuple):
     digest: str
 
 
+class _Wrong(Exception):
+    """Why a text is no token that is taken."""
+
+
+def _text_of(authorization: str) -> str:
+    """Raises _Wrong."""
+    scheme, _, text = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise _Wrong("only bearer tokens are taken")
+    return text
+
+
 class Authenticator:
     """Turns what a caller shows into a principal."""
 
@@ -53,26 +65,43 @@ class Authenticator:
         if not authorization:
             # Not an attempt: a browser, or someone who has not read that a token is needed.
             raise Failed(problem("unauthenticated", "no token was shown", hint="send `Authorization: Bearer oma_...`"))
-        scheme, _, text = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise self._wrong(peer, "only bearer tokens are taken")
-        return self.token(text, peer)
+        try:
+            return self._principal(_text_of(authorization))
+        except _Wrong as wrong:
+            raise self._wrong(peer, str(wrong)) from wrong
+
+    def recognises(self, authorization: str | None) -> bool:
+        """Whether `bearer` would give a principal. Counts nothing: who is refused for it shows the header again."""
+        if not authorization:
+            return False
+        try:
+            self._principal(_text_of(authorization))
+        except _Wrong:
+            return False
+        return True
 
     def token(self, text: str, peer: str) -> str:
         """The principal of an API token's text. Raises Failed."""
+        try:
+            return self._principal(text)
+        except _Wrong as wrong:
+            raise self._wrong(peer, str(wrong)) from wrong
+
+    def _principal(self, text: str) -> str:
+        """Raises _Wrong."""
         text = text.strip()
         if len(text) > MAX_TOKEN_CHARS:
-            raise self._wrong(peer, "this is too long for a token")
-        identifier = self._identify(text, peer)
+            raise _Wrong("this is too long for a token")
+        identifier = self._identify(text)
         known = self._runtime.committed().tokens.get(identifier)
         if known is None or known.purpose is not TokenPurpose.API or known.revoked:
-            raise self._wrong(peer, "the token is unknown or was revoked")
+            raise _Wrong("the token is unknown or was revoked")
         if known.expires_ms and known.expires_ms <= self._runtime.now_ms():
-            raise self._wrong(peer, "the token has expired")
+            raise _Wrong("the token has expired")
         return f"token:{known.id}"
 
-    def _identify(self, text: str, peer: str) -> str:
-        """Id of the token whose secret this text has, if there is such a token. Raises Failed."""
+    def _identify(self, text: str) -> str:
+        """Id of the token whose secret this text has. Raises _Wrong."""
         key = hashlib.sha256(text.encode(errors="replace")).digest()
         remembered = self._verified.get(key)
         if remembered is not None:
@@ -82,12 +111,12 @@ class Authenticator:
         try:
             token = parse_api_token(text)
         except MalformedToken as error:
-            raise self._wrong(peer, str(error)) from error
+            raise _Wrong(str(error)) from error
         known = self._runtime.committed().tokens.get(token.id)
         # An unknown id is compared with something too, so that the time taken does not tell it from a wrong secret.
         stored = known.digest if known is not None else "sha256:" + "0" * 64
         if not self._matches(token, stored) or known is None:
-            raise self._wrong(peer, "the token is unknown or was revoked")
+            raise _Wrong("the token is unknown or was revoked")
         self._verified[key] = _Verified(known.id, known.digest)
         if len(self._verified) > MAX_VERIFIED:
             self._verified.popitem(last=False)
@@ -105,7 +134,7 @@ class Authenticator:
         return self._count(peer)
 
     def _wrong(self, peer: str, detail: str) -> Failed:
-        hint = "a new one: omnitide token create --api, on a machine with access to the fabric"
+        hint = "a new one: omnitide token create --api, where one still opens; or omnitide up, where Nexus runs"
         return self._count(peer) or Failed(problem("unauthenticated", detail, hint=hint))
 
     def _count(self, peer: str) -> Failed | None:

@@ -58,8 +58,13 @@ class FileStreams:
             raise failed("method-not-allowed", "a tar stream is made as it is read: GET it")
         context, asked = await self._admit(request, rc.ARCHIVE)
         stack = contextlib.AsyncExitStack()
-        reached = await _entered(stack, self._desk.runtime.reach(asked.instance, tn.Archive(asked.path)))
+        # From here on: while its way is opened, further ones come.
         self._open += 1
+        try:
+            reached = await _entered(stack, self._desk.runtime.reach(asked.instance, tn.Archive(asked.path)))
+        except BaseException:
+            self._closed()
+            raise
         headers = plain_headers(context.correlation)
         headers[REVISION_HEADER] = str(self._desk.runtime.committed().revision)
         return _TarResponse(reached, stack, headers, self._closed)

@@ -1,29 +1,31 @@
 """The gRPC port for programs: FabricService by bearer token, with the standard health and reflection services."""
 
-import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
 import grpc.aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from omnitide.api.grpc_service import SERVICE, FabricService
+from omnitide.api.connections import bound_of_process
+from omnitide.api.grpc_health import HEALTH, Health
+from omnitide.api.grpc_service import SERVICE, FabricService, first_texts
 from omnitide.api.server import PlaintextRefused
 from omnitide.model.addresses import host_port
-from omnitide.operations.failures import Failed
 from omnitide.operations.registry import REGISTRY, Registry
 from omnitide.operations.runtime import Runtime
 from omnitide.telemetry import logs
 
 MAX_CALLS: Final = 4096
 KEEPALIVE_MS: Final = 20_000
-HEALTH_POLL_S: Final = 1.0
+HANDSHAKE_MS: Final = 10_000
+"""For TLS, from the acceptance of a connection on."""
+IDLE_MS: Final = 120_000
+"""A connection without a call is given up after it; a client that has something to ask then makes another."""
 STOP_S: Final = 5.0
 
 _REFLECTION: Final = "grpc.reflection.v1alpha.ServerReflection"
-_HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+_OPEN: Final = f"/{HEALTH}/"
 
 _log = logs.get(__name__)
 
@@ -43,8 +45,13 @@ class GrpcServer:
         port: int,
         credentials: grpc.ServerCredentials | None,
         registry: Registry = REGISTRY,
+        *,
+        connections: int | None = None,
     ) -> "GrpcServer":
         """Listen on an IP address; port 0 takes a free one. Without credentials on loopback only.
+
+        `connections`: how many may be open at once, if it is not half as many as on the HTTPS port; one more is closed
+        as soon as it is there.
 
         Raises PlaintextRefused, ParityError, OSError if the port cannot be had.
         """
@@ -55,17 +62,19 @@ class GrpcServer:
             interceptors=[_Guard(service)],
             options=[
                 ("grpc.max_receive_message_length", runtime.limits().body_bytes),
+                ("grpc.max_allowed_incoming_connections", connections or bound_of_process() // 2),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+                ("grpc.max_connection_idle_ms", IDLE_MS),
                 ("grpc.keepalive_time_ms", KEEPALIVE_MS),
                 ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
+                ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
                 ("grpc.so_reuseport", 0),
             ],
             maximum_concurrent_rpcs=MAX_CALLS,
         )
         server.add_generic_rpc_handlers((service.handler(),))
-        # grpcio-health-checking carries no types for this one.
-        health_pb2_grpc.add_HealthServicer_to_server(_Health(runtime), server)  # pyright: ignore[reportUnknownMemberType]
-        server.add_generic_rpc_handlers((_Reflection(),))
+        server.add_generic_rpc_handlers((Health(runtime).handler(), _Reflection()))
         address = host_port(host, port)
         try:
             if credentials is None:
@@ -81,42 +90,6 @@ class GrpcServer:
     async def close(self) -> None:
         """Refuse new calls, give those that run a few seconds, cancel the rest."""
         await self._server.stop(STOP_S)
-
-
-class _Health(health_pb2_grpc.HealthServicer):
-    """The standard health service. Open to anybody, as probes have no tokens; it says yes or no and nothing else."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    def _status(self, service: str) -> "health_pb2.HealthCheckResponse.ServingStatus | None":
-        if service not in ("", SERVICE):
-            return None
-        serving = all(check.ok for check in self._runtime.readiness())
-        response = health_pb2.HealthCheckResponse
-        return response.SERVING if serving else response.NOT_SERVING
-
-    async def Check(  # noqa: N802 - gRPC's own name
-        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> health_pb2.HealthCheckResponse:
-        status = self._status(request.service)
-        if status is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service[:80]!r} here")
-        return health_pb2.HealthCheckResponse(status=status)
-
-    async def Watch(  # noqa: N802
-        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        del context
-        told: object = None
-        while True:
-            status = self._status(request.service)
-            if status is None:
-                status = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-            if status != told:
-                told = status
-                yield health_pb2.HealthCheckResponse(status=status)
-            await asyncio.sleep(HEALTH_POLL_S)
 
 
 class _Reflection(grpc.GenericRpcHandler):
@@ -137,7 +110,7 @@ def _load_reflection() -> grpc.GenericRpcHandler:
     from grpc_reflection.v1alpha import reflection_pb2
     from grpc_reflection.v1alpha._async import ReflectionServicer
 
-    servicer: Any = ReflectionServicer((SERVICE, _HEALTH, _REFLECTION))  # `Any`: it carries no types
+    servicer: Any = ReflectionServicer((SERVICE, HEALTH, _REFLECTION))  # `Any`: it carries no types
     return grpc.method_handlers_generic_handler(
         _REFLECTION,
         {
@@ -151,10 +124,15 @@ def _load_reflection() -> grpc.GenericRpcHandler:
 
 
 class _Guard(grpc.aio.ServerInterceptor):
-    """Whatever else is served here, reflection above all, needs a token too. FabricService asks for itself."""
+    """Whoever shows no valid token is refused by the head of the call: nothing of what they send is read.
+
+    All that is served here needs a token, reflection above all; but health, which is open, and bounded by itself.
+    """
 
     def __init__(self, service: FabricService) -> None:
         self._service = service
+        # Of a stream, so that no question is waited for; who asks but one does not notice.
+        self._refusing: Any = grpc.stream_stream_rpc_method_handler(service.refuse)
 
     async def intercept_service(
         self,
@@ -163,25 +141,7 @@ class _Guard(grpc.aio.ServerInterceptor):
     ) -> Any:
         """`Any`: gRPC's handlers are of many types, and this gives back what it was given."""
         handler = await continuation(handler_call_details)
-        name = handler_call_details.method.rpartition("/")[0].removeprefix("/")
-        if handler is None or name in (SERVICE, _HEALTH):
+        if handler is None or handler_call_details.method.startswith(_OPEN):
             return handler
-        metadata = dict(handler_call_details.invocation_metadata or ())
-        try:
-            self._service.authenticator.bearer(str(metadata.get("authorization", "")), "gRPC")
-        except Failed as failure:
-            return _refusing(handler, failure.problem.detail)
-        return handler
-
-
-def _refusing(handler: Any, detail: str) -> Any:
-    async def refuse(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, detail)
-
-    if handler.request_streaming and handler.response_streaming:
-        return grpc.stream_stream_rpc_method_handler(refuse)  # type: ignore[arg-type]
-    if handler.request_streaming:
-        return grpc.stream_unary_rpc_method_handler(refuse)  # type: ignore[arg-type]
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(refuse)  # type: ignore[arg-type]
-    return grpc.unary_unary_rpc_method_handler(refuse)  # type: ignore[arg-type]
+        shown = first_texts(handler_call_details.invocation_metadata).get("authorization")
+        return handler if self._service.authenticator.recognises(shown) else self._refusing

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Final, NoReturn, cast
 
 import grpc
@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from omnitide.api import correlation as correlations
 from omnitide.api.authenticate import Authenticator
+from omnitide.api.grpc_blobs import GrpcBlobs
 from omnitide.api.grpc_errors import CORRELATION_KEY, PROBLEM_KEY, REVISION_KEY, encode_problem, status_of
 from omnitide.api.grpc_translate import fill, mismatches, parse
 from omnitide.model.normalise import Invalid
@@ -22,7 +23,16 @@ from omnitide.operations.closing import closing
 from omnitide.operations.events import WatchEventsRequest, watch_frames
 from omnitide.operations.failures import Failed, failed, from_exception, invalid
 from omnitide.operations.happenings.frames import Frame
-from omnitide.operations.operation import AnyDeclaration, AnyOperation, AnyStream, Context, Operation, Stream
+from omnitide.operations.operation import (
+    AnyBulk,
+    AnyDeclaration,
+    AnyOperation,
+    AnyStream,
+    Bulk,
+    Context,
+    Operation,
+    Stream,
+)
 from omnitide.operations.perform import perform, require_permission, stream
 from omnitide.operations.registry import Registry
 from omnitide.operations.runtime import Runtime
@@ -51,8 +61,10 @@ def check_parity(registry: Registry) -> None:
     found += [f"{name} is not in the proto" for name in set(declared) - set(methods)]
     for name in set(methods) & set(declared):
         declaration, method = declared[name], methods[name]
-        found += mismatches(declaration.input, method.input_type, given=True, besides=frozenset({"options"}))
-        found += mismatches(declaration.output, method.output_type, given=False)
+        besides = frozenset({"data", "offset"} if isinstance(declaration, Bulk) else {"options"})
+        found += mismatches(declaration.input, method.input_type, given=True, besides=besides)
+        if not isinstance(declaration, Bulk) or declaration.incoming:
+            found += mismatches(declaration.output, method.output_type, given=False)
         found += [f"{name}: {fault}" for fault in _shape_faults(declaration, method)]
     if found:
         raise ParityError("; ".join(sorted(found)))
@@ -65,7 +77,9 @@ def _shape_faults(declaration: AnyDeclaration, method: MethodDescriptor) -> list
         wanted = "WriteOptions" if declaration.writes else "ReadOptions"
     actual = options.message_type.name if options is not None and options.message_type is not None else ""
     faults = [] if actual == wanted else [f"its options are {actual or 'absent'}, not {wanted or 'absent'}"]
-    if method.client_streaming or method.server_streaming != isinstance(declaration, Stream):
+    bulk = isinstance(declaration, Bulk)
+    out = isinstance(declaration, Stream) or (bulk and not declaration.incoming)
+    if (method.client_streaming, method.server_streaming) != (bulk and declaration.incoming, out):
         faults.append("it streams on one side only")
     return faults
 
@@ -78,6 +92,7 @@ class FabricService:
         self._runtime = runtime
         self._registry = registry
         self.authenticator = Authenticator(runtime)
+        self._blobs = GrpcBlobs(runtime)
 
     def handler(self) -> grpc.GenericRpcHandler:
         methods = pb.DESCRIPTOR.services_by_name["FabricService"].methods_by_name
@@ -95,10 +110,16 @@ class FabricService:
                 response_serializer=_serialize,
             )
         item_class = GetMessageClass(method.output_type)
+        if isinstance(declaration, Bulk) and declaration.incoming:
+            return grpc.stream_unary_rpc_method_handler(
+                self._bulk_in(declaration, item_class), request_deserializer=_as_it_is, response_serializer=_serialize
+            )
         if declaration.name == "events.watch":
             serve = self._events(request_class)
+        elif isinstance(declaration, Bulk):
+            serve = self._bulk_out(declaration)
         else:
-            assert isinstance(declaration, Stream), "bulk has no gRPC method"
+            assert isinstance(declaration, Stream), "there is no other kind"
             serve = self._stream(declaration, request_class, item_class)
         return grpc.unary_stream_rpc_method_handler(
             serve,
@@ -115,8 +136,9 @@ class FabricService:
             correlation = self._correlation(call)
             with logs.bound(correlation=correlation):
                 try:
+                    principal = self._principal(call)
                     request = _message(raw, request_class)
-                    context = self._context(operation, request, call, correlation)
+                    context = self._context(operation, request, call, principal, correlation)
                     answer = await perform(operation, self._runtime, context, _parse(request, operation))
                 except Exception as error:
                     await self._abort(call, error, correlation)
@@ -127,11 +149,15 @@ class FabricService:
 
         return serve
 
-    def _context(self, operation: AnyDeclaration, request: Message, call: ServicerContext, correlation: str) -> Context:
-        """Who calls, and how. Raises Failed."""
-        metadata = _metadata(call)
+    def _principal(self, call: ServicerContext) -> str:
+        """Who calls; asked before anything of what they say is looked at. Raises Failed."""
+        return self.authenticator.bearer(_metadata(call).get("authorization"), _peer(call))
+
+    def _context(
+        self, operation: AnyDeclaration, request: Message, call: ServicerContext, principal: str, correlation: str
+    ) -> Context:
+        """How they call. Raises Failed."""
         peer = _peer(call)
-        principal = self.authenticator.bearer(metadata.get("authorization"), peer)
         if not isinstance(operation, Operation):
             return Context(principal=principal, correlation=correlation, peer=peer)
         options: Any = cast("Any", request).options  # `Any`: the parity check has seen that it is there
@@ -158,8 +184,9 @@ class FabricService:
         self, operation: AnyStream, request_class: type[Message], item_class: type[Message]
     ) -> Callable[[bytes, ServicerContext], Awaitable[None]]:
         async def messages(raw: bytes, call: ServicerContext, correlation: str) -> AsyncIterator[bytes]:
+            principal = self._principal(call)
             request = _message(raw, request_class)
-            context = self._context(operation, request, call, correlation)
+            context = self._context(operation, request, call, principal, correlation)
             async with closing(stream(operation, self._runtime, context, _parse(request, operation))) as items:
                 async for item in items:
                     message = item_class()
@@ -168,12 +195,44 @@ class FabricService:
 
         return self._serve_stream(messages)
 
+    # -- bytes -------------------------------------------------------------------------------------------------------
+
+    def _bulk_in(
+        self, operation: AnyBulk, answer_class: type[Message]
+    ) -> Callable[[AsyncIterator[bytes], ServicerContext], Awaitable[Message]]:
+        async def serve(messages: AsyncIterator[bytes], call: ServicerContext) -> Message:
+            correlation = self._correlation(call)
+            with logs.bound(correlation=correlation):
+                try:
+                    context = Context(principal=self._principal(call), correlation=correlation, peer=_peer(call))
+                    stored = await self._blobs.put(operation, context, messages)
+                except Exception as error:
+                    await self._abort(call, error, correlation)
+                message = answer_class()
+                fill(message, stored)
+                revision = str(self._runtime.committed().revision)
+                call.set_trailing_metadata(((REVISION_KEY, revision), (CORRELATION_KEY, correlation)))
+                return message
+
+        return serve
+
+    def _bulk_out(self, operation: AnyBulk) -> Callable[[bytes, ServicerContext], Awaitable[None]]:
+        async def messages(raw: bytes, call: ServicerContext, correlation: str) -> AsyncIterator[bytes]:
+            context = Context(principal=self._principal(call), correlation=correlation, peer=_peer(call))
+            request = cast("pb.GetBlobRequest", _message(raw, pb.GetBlobRequest))
+            async with closing(self._blobs.get(operation, context, request)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+        return self._serve_stream(messages)
+
     def _events(self, request_class: type[Message]) -> Callable[[bytes, ServicerContext], Awaitable[None]]:
         operation = cast("AnyStream", self._registry["events.watch"])
 
         async def messages(raw: bytes, call: ServicerContext, correlation: str) -> AsyncIterator[bytes]:
+            principal = self._principal(call)
             request = _message(raw, request_class)
-            context = self._context(operation, request, call, correlation)
+            context = self._context(operation, request, call, principal, correlation)
             require_permission(operation, self._runtime, context)
             wanted = cast("WatchEventsRequest", _parse(request, operation))
             async with closing(watch_frames(self._runtime, wanted)) as frames:
@@ -202,6 +261,14 @@ class FabricService:
         return serve
 
     # -- failures ----------------------------------------------------------------------------------------------------
+
+    async def refuse(self, _: AsyncIterator[bytes], call: ServicerContext) -> None:
+        """The end of a call whose head shows no valid token; what comes behind it is not read."""
+        try:
+            self._principal(call)
+            raise failed("busy", "the token has become valid just now; try again")
+        except Failed as failure:
+            await self._abort(call, failure, self._correlation(call))
 
     def _correlation(self, call: ServicerContext) -> str:
         metadata = _metadata(call)
@@ -258,12 +325,17 @@ def _as_it_is(data: bytes) -> bytes:
     return data
 
 
-def _metadata(call: ServicerContext) -> dict[str, str]:
+def first_texts(metadata: "Iterable[tuple[str, str | bytes]] | None") -> dict[str, str]:
+    """Of each key the first value, if it is text."""
     found: dict[str, str] = {}
-    for key, value in call.invocation_metadata() or ():
+    for key, value in metadata or ():
         if isinstance(value, str):
             found.setdefault(key, value)
     return found
+
+
+def _metadata(call: ServicerContext) -> dict[str, str]:
+    return first_texts(call.invocation_metadata())
 
 
 def _peer(call: ServicerContext) -> str:

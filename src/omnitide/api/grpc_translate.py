@@ -1,7 +1,8 @@
 """Between structs and protobuf messages, by the names of their fields: one rule for every operation.
 
 A quantity carries its unit in its name on the wire (`cpu` is `cpu_milli`), `dict[str, object]` is a protobuf Struct, a
-field that may be left out has presence. `mismatches` compares types with messages: no field can be on one side only.
+field that may be left out has presence. What is a number or a struct is the struct's message, with one field more,
+`value`, for the number. `mismatches` compares types with messages: no field can be on one side only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,11 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from msgspec import inspect as mi
 
-from omnitide.model.faults import bare, quantity_kind
+from omnitide.model.faults import bare, numbered, quantity_kind
 from omnitide.model.normalise import info_of, read
 
 _UNITS: Final = {"cpu": "_milli", "bytes": "_bytes", "duration": "_ms"}
+_NUMBER: Final = "value"
 _STRUCT: Final = struct_pb2.Struct.DESCRIPTOR.full_name
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -70,6 +72,8 @@ def _set_map(target: Any, value: Mapping[str, Any]) -> None:
     for key, item in value.items():
         if isinstance(item, msgspec.Struct):
             fill(target[key], item)
+        elif isinstance(target[key], Message):
+            setattr(target[key], _NUMBER, item)
         else:
             target[key] = item
 
@@ -100,6 +104,9 @@ def _data(message: Message, type_: type) -> dict[str, object]:
 def _value(value: Any, type_: mi.Type) -> object:
     if quantity_kind(type_) == "cpu":
         return value // 1000 if value % 1000 == 0 else value / 1000
+    struct = numbered(type_)
+    if struct is not None:
+        return value.value if value.HasField(_NUMBER) else _data(value, struct.cls)
     plain = bare(type_)
     if isinstance(plain, mi.StructType):
         return _data(value, plain.cls)
@@ -151,7 +158,8 @@ def _field_mismatches(
     if message is not None and message.GetOptions().map_entry:
         message = message.fields_by_name["value"].message_type
     if struct is not None and message is not None:
-        yield from _mismatches(struct.cls, message, given, frozenset(), seen)
+        besides = frozenset({_NUMBER}) if _has_number(field.type) else frozenset[str]()
+        yield from _mismatches(struct.cls, message, given, besides, seen)
     if _needs_presence(field, given) and not descriptor.has_presence:
         yield f"{where} needs presence: zero and left out are not the same"
 
@@ -169,6 +177,8 @@ def _needs_presence(field: mi.Field, given: bool) -> bool:
 
 
 def _kind(type_: mi.Type) -> str:
+    if numbered(type_) is not None:
+        return "message"
     plain = bare(type_)
     if isinstance(plain, mi.StructType):
         return "message"
@@ -196,9 +206,15 @@ def _wire_kind(descriptor: FieldDescriptor) -> str:
 
 
 def _struct_in(type_: mi.Type) -> mi.StructType | None:
-    plain = bare(type_)
+    plain = numbered(type_) or bare(type_)
     if isinstance(plain, mi.StructType):
         return plain
     if isinstance(plain, mi.DictType):
         return _struct_in(plain.value_type)
     return _struct_in(plain.item_type) if isinstance(plain, mi.VarTupleType) else None
+
+
+def _has_number(type_: mi.Type) -> bool:
+    """Whether the values of a map may be numbers as well as structs."""
+    plain = bare(type_)
+    return isinstance(plain, mi.DictType) and numbered(plain.value_type) is not None

@@ -29,13 +29,14 @@ from omnitide.config.folders import settled
 from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
 from omnitide.model.addresses import bracketed, host_port
+from omnitide.nexus.admin_token import AdminToken
 from omnitide.nexus.clock import SystemClock
 from omnitide.nexus.collector import Collector
 from omnitide.nexus.engine import EngineFailed
 from omnitide.nexus.identity import NexusIdentity, now_of
 from omnitide.nexus.nexus import Nexus, Ports, WrongFabric
 from omnitide.nexus.node_service import NodeServicer, server_credentials, start_node_server
-from omnitide.nexus.opening import DataUnusable, issue_admin_token, open_nexus
+from omnitide.nexus.opening import DataUnusable, open_nexus
 from omnitide.operations.runtime import NotServing
 from omnitide.security.data_lock import DataInUse
 from omnitide.security.errors import SecurityError
@@ -47,7 +48,6 @@ _log = logs.get(__name__)
 
 READY_FILE: Final = "nexus.json"
 CA_FILE: Final = "ca.pem"
-ADMIN_TOKEN_FILE: Final = "admin-token"  # noqa: S105 the name of a file
 STOP_NODES_S: Final = 1.0
 
 EXIT_FAILED: Final = 1
@@ -201,7 +201,7 @@ class NexusProcess:
             return await self._until_stopped(nexus)
         finally:
             (self._data / READY_FILE).unlink(missing_ok=True)
-            await nexus.services.end("configuration", "certificate", "collector")
+            await nexus.services.end("configuration", "certificate", "collector", "administrator's token")
             await api.close()
             await grpc_server.close()
             await nexus.sessions.close()
@@ -235,10 +235,9 @@ class NexusProcess:
     async def _first_start(self, nexus: Nexus) -> None:
         """The CA certificate and an administrator's token, for whoever owns the data directory."""
         write_private(self._data / CA_FILE, nexus.ca_bundle_pem().encode())
-        path = self._data / ADMIN_TOKEN_FILE
-        if path.exists():
-            return
-        write_private(path, f"{await issue_admin_token(nexus)}\n".encode(), exclusive=True)
+        admin = AdminToken(nexus, self._data)
+        await admin.ensure()
+        nexus.services.begin("administrator's token", admin.keep)
 
     def _write_ready(self, nexus: Nexus, addresses: Addresses) -> None:
         document = {**addresses._asdict(), "pid": os.getpid(), "fabric_id": nexus.keyring.fabric_id}

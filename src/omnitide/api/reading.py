@@ -3,7 +3,9 @@
 import asyncio
 import functools
 import hashlib
+import json
 import re
+from collections import Counter
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import parse_qsl
 
@@ -24,7 +26,9 @@ MAX_QUERY_CHARS: Final = 8192
 MAX_QUERY_FIELDS: Final = 100
 MAX_KEY_CHARS: Final = 200
 
-_INTEGER: Final = re.compile(r"-?\d{1,18}")
+_INTEGER: Final = re.compile(r"-?\d{1,8000}")
+MAX_DIGITS: Final = 18
+_LARGEST: Final = 2**63 - 2
 _ETAG: Final = re.compile(r'"?(\d{1,18})"?')
 _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 _JSON_TYPES: Final = frozenset({"application/json", ""})
@@ -142,8 +146,16 @@ def _from_texts(values: list[str], type_: mi.Type) -> object:
     if isinstance(plain, mi.BoolType):
         return {"true": True, "1": True, "": True, "false": False, "0": False}.get(text.lower(), text)
     if isinstance(plain, mi.IntType) and not quantity_kind(type_) and _INTEGER.fullmatch(text):
-        return int(text)
+        return int(text) if len(text) <= MAX_DIGITS else _outside(text, plain)
     return text
+
+
+def _outside(text: str, type_: mi.IntType) -> int:
+    """A number just outside of what the field takes, in place of one that is longer than any number here: refused for
+    the same reason. A field without a bound gets the largest."""
+    if text.startswith("-"):
+        return (type_.ge if type_.ge is not None else -_LARGEST) - 1
+    return (type_.le if type_.le is not None else _LARGEST) + 1
 
 
 # -- body ------------------------------------------------------------------------------------------------------------
@@ -198,7 +210,11 @@ def _json_body(request: Request, raw: bytes, operation: AnyDeclaration) -> dict[
 def parse_json(raw: bytes) -> Any:
     """Any JSON value. Raises Failed with line and column where it is none."""
     try:
-        return msgspec.json.decode(raw)
+        data = msgspec.json.decode(raw)
+        # Of a key that an object has twice the last value is taken: written anew it has fewer colons. That costs as
+        # little as to read it; which key it is, is looked for only then.
+        if raw.count(b":") > msgspec.json.encode(data).count(b":"):
+            _refuse_twice_given(raw)
     except msgspec.DecodeError as error:
         found = _POSITION.search(str(error))
         # Without a position it is that the end came too early.
@@ -211,6 +227,20 @@ def parse_json(raw: bytes) -> Any:
         raise failed("malformed", f"the body is not UTF-8: byte {error.start} of a text") from error
     except RecursionError as error:
         raise failed("malformed", "the body is nested too deeply") from error
+    return data
+
+
+def _refuse_twice_given(raw: bytes) -> None:
+    """Whoever wrote a key twice may have meant either. Raises Failed."""
+    # Values are not made, as of numbers without end: only the keys are looked at.
+    json.loads(raw, object_pairs_hook=_object, parse_int=len, parse_float=len, strict=False)
+
+
+def _object(pairs: list[tuple[str, object]]) -> None:
+    if len(pairs) > 1 and len({key for key, _ in pairs}) < len(pairs):
+        counted = Counter(key for key, _ in pairs)
+        key = next(key for key, count in counted.items() if count > 1)
+        raise failed("malformed", f"the body gives {key[:MAX_KEY_CHARS]!r} twice in one object", hint="leave one out")
 
 
 # -- headers ---------------------------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ from omnitide.telemetry import logs
 MAX_IN_FLIGHT: Final = 4096
 """Requests that are answered at once; one more is told to come again."""
 
+STRANGERS_BODY_BYTES: Final = 64 << 10
+"""Of those who need no token, and show none: a join is a token, a request for a certificate and a few words."""
+
 _SMALL_BODY: Final = 64 << 10
 _PRINCIPAL: Final = "omnitide.principal"
 
@@ -160,7 +163,10 @@ def _endpoint(operations: Mapping[str, AnyOperation], desk: Desk) -> Handler:
     async def handle(request: Request) -> Response:
         operation = operations["GET" if request.method == "HEAD" else request.method]
         principal = desk.principal(request, operation)
-        question = await read_request(request, operation, desk.runtime.limits().body_bytes)
+        limit = desk.runtime.limits().body_bytes
+        if principal == NOBODY:
+            limit = min(limit, STRANGERS_BODY_BYTES)
+        question = await read_request(request, operation, limit)
         try:
             answer = await perform(operation, desk.runtime, desk.context(request, principal, question), question.value)
         except Failed as failure:

@@ -21,11 +21,11 @@ from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.snapshot import SnapshotDamaged, dump, load
 from omnitide.fabric.state import FabricState, empty_state
 from omnitide.nexus.clock import Clock
+from omnitide.nexus.engine_reads import EngineReads, ReadLimits
 from omnitide.nexus.log_time import LogTime
 from omnitide.nexus.watching import Committed, Watchers
 from omnitide.operations.happenings.translate import count
 from omnitide.operations.runtime import InternalFault, NotServing
-from omnitide.operations.runtime import Trimmed as RevisionTrimmed
 from omnitide.store.protocol import (
     MAX_BATCH_BYTES,
     AppendFailed,
@@ -35,7 +35,6 @@ from omnitide.store.protocol import (
     LogError,
     LogFull,
     LogUnavailable,
-    Trimmed,
     TrimRefused,
 )
 from omnitide.telemetry import logs
@@ -115,15 +114,14 @@ class Engine:
         self._inbox: deque[_Waiting] = deque()
         self._decided = _Decided(state)
         self._in_flight: _Decided | None = None
+        self._in_flight_since = 0.0
         self._wake = asyncio.Event()
         self._watchers = Watchers(limits.watcher_entries, limits.recent_entries)
         self._subscribers: list[OnCommit] = []
-        self._readers: dict[asyncio.Future[None], int] = {}
-        """Who waits for which revision."""
+        bounds = ReadLimits(limits.readers, limits.log_reads, limits.log_reads_waiting, limits.log_read_wait_s)
+        self._reads = EngineReads(log, self._watchers, state.revision, bounds)
         self.stumbles = 0
         """How often a part did not follow a commit: never, unless the software has a fault."""
-        self._log_reads = asyncio.Semaphore(limits.log_reads)
-        self._log_reads_waiting = 0
         self._refusing = ""
         self._retry_at = 0.0
         self._batch_number = 0
@@ -192,6 +190,11 @@ class Engine:
         return self._refusing
 
     @property
+    def writing_s(self) -> float:
+        """For how long the batch in flight has been on its way to the disk; 0 if there is none."""
+        return 0.0 if self._in_flight is None else self._clock.monotonic() - self._in_flight_since
+
+    @property
     def watchers(self) -> Watchers:
         return self._watchers
 
@@ -201,51 +204,11 @@ class Engine:
     async def entries(self, after: int, limit: int) -> list[Committed]:
         """Durable entries after a revision. Raises operations.runtime.Trimmed, and NotServing where the log cannot be
         read, or by too many at once."""
-        recent = self._watchers.recent_after(after, limit)
-        if recent is not None:
-            return recent
-        if after >= self._committed.revision:
-            return []
-        await self._turn_to_read()
-        try:
-            records = await self._log.read(after, limit=limit)
-        except Trimmed as trimmed:
-            raise RevisionTrimmed(after, trimmed.first) from trimmed
-        except LogUnavailable as error:
-            raise NotServing(f"the event log cannot be read now: {error}", retryable=True) from error
-        finally:
-            self._log_reads.release()
-        bound = self._committed.revision
-        return [Committed(r.position, decode_entry(r.payload)) for r in records if r.position <= bound]
-
-    async def _turn_to_read(self) -> None:
-        """Until the log has few enough reads; whoever returns from it releases `_log_reads`. Raises NotServing."""
-        if self._log_reads_waiting >= self._limits.log_reads_waiting:
-            raise NotServing(f"overloaded: {self._log_reads_waiting} reads of the log wait already", retryable=True)
-        self._log_reads_waiting += 1
-        try:
-            await asyncio.wait_for(self._log_reads.acquire(), self._limits.log_read_wait_s)
-        except TimeoutError:
-            text = f"overloaded: the log had no turn for this read within {self._limits.log_read_wait_s:g} s"
-            raise NotServing(text, retryable=True) from None
-        finally:
-            self._log_reads_waiting -= 1
+        return await self._reads.entries(after, limit)
 
     async def wait_for(self, revision: int, timeout_s: float) -> bool:
         """Whether the committed state reaches a revision in time. Raises NotServing if too many wait already."""
-        if self._committed.revision >= revision:
-            return True
-        if len(self._readers) >= self._limits.readers:
-            raise NotServing(f"overloaded: {self._limits.readers} reads wait for a revision already", retryable=True)
-        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._readers[reached] = revision
-        try:
-            await asyncio.wait_for(reached, timeout_s)
-        except TimeoutError:
-            return False
-        finally:
-            self._readers.pop(reached, None)
-        return True
+        return await self._reads.wait_for(revision, timeout_s)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -367,6 +330,7 @@ class Engine:
     async def _commit(self, decided: _Decided) -> None:
         self._batch_number += 1
         self._in_flight = decided
+        self._in_flight_since = self._clock.monotonic()
         batch_id = f"{self._log.epoch}.{self._batch_number}".encode()
         batch = Batch(
             epoch=self._log.epoch,
@@ -419,17 +383,10 @@ class Engine:
             except Exception:
                 self.stumbles += 1
                 _log.exception("a part did not follow a commit", part=repr(callback))
-        if self._readers:
-            self._wake_readers()
+        self._reads.reached(self._committed.revision)
         self._since_snapshot += sum(count(committed.entry) for committed in decided.entries)
         if self._since_snapshot >= self._limits.snapshot_every:
             self._begin_snapshot()
-
-    def _wake_readers(self) -> None:
-        revision = self._committed.revision
-        for reached, wanted in self._readers.items():
-            if wanted <= revision and not reached.done():
-                reached.set_result(None)
 
     def _roll_back(self, decided: _Decided, reason: str) -> None:
         """Nothing of the batch was written: forget the speculative state and refuse whoever waits on it."""

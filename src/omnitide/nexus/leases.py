@@ -5,10 +5,12 @@ Clocks decide nothing here: a timer is a command that names the node's session, 
 """
 
 import asyncio
+import contextlib
+import sys
 from collections.abc import Callable
 from typing import Final
 
-from omnitide.fabric.commands import Command, DeclareLost, Header, SuspectNode
+from omnitide.fabric.commands import Command, DeclareLost, Forget, Header, SuspectNode
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import ENDED, FabricState, Node, NodeStatus, spec_of_instance
@@ -21,7 +23,7 @@ _log = logs.get(__name__)
 
 PRINCIPAL: Final = "system:leases"
 RETRY_S: Final = 0.5
-"""Between tries while the engine takes no writes: bounded by nothing but the engine's recovery, and idempotent."""
+"""Between looks whether the engine takes writes: bounded by nothing but its recovery."""
 BROKEN_RETRY_S: Final = 30.0
 """Between tries that meet a fault of the software."""
 MAX_DEPARTURE_MS: Final = 10 * 60 * 1000
@@ -44,8 +46,9 @@ class LeaseTimes:
 class Leases:
     """One task for each node that is away; none for those that are here.
 
-    Silence counts only while this process ran to hear it: when it was stopped, or its machine, every node is granted
-    anew what it is granted at a start.
+    Silence counts only while a node could have been heard: by a process that ran, with a log that took its connection.
+    When this one was stopped, or its machine, or when it could not write, every node is granted anew what it is granted
+    at a start.
     """
 
     def __init__(self, engine: Engine, clock: Clock, times: Callable[[], LeaseTimes]) -> None:
@@ -56,7 +59,10 @@ class Leases:
         self._pulsed = clock.monotonic()
         self._granted_until = 0.0
         """Before it no node is declared anything."""
+        self._refused_since: float | None = None
+        """When the engine was first seen to take no writes, or to hang in one; None while it takes them."""
         self._pulse: asyncio.Task[None] | None = None
+        self._trial: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """A new leader first grants every node one full lease: none has had the chance to connect to it."""
@@ -64,7 +70,7 @@ class Leases:
         self._pulse = asyncio.get_running_loop().create_task(self._beat(), name="leases' pulse")
         for node in sorted(self._engine.committed().nodes.values(), key=lambda node: node.id):
             if node.status in (NodeStatus.LIVE, NodeStatus.UNREACHABLE, NodeStatus.LOST):
-                self._begin(node.id, node.session, self._times().startup_grace_ms / 1000)
+                self._begin(node.id, node.session, self._times().startup_grace_ms / 1000, "start")
 
     def session_opened(self, node: str) -> None:
         timer = self._timers.pop(node, None)
@@ -79,18 +85,19 @@ class Leases:
         grace_ms = self._times().reconnect_grace_ms
         if known.departing:
             grace_ms = max(grace_ms, min(known.back_within_ms, MAX_DEPARTURE_MS))
-        self._begin(node, session, grace_ms / 1000)
+        self._begin(node, session, grace_ms / 1000, "goodbye" if known.departing else "disconnected")
 
     async def close(self) -> None:
-        timers = [*self._timers.values(), *([self._pulse] if self._pulse is not None else [])]
+        timers = [*self._timers.values(), *(task for task in (self._pulse, self._trial) if task is not None)]
         self._timers.clear()
         for timer in timers:
             timer.cancel()
         await asyncio.gather(*timers, return_exceptions=True)
 
-    def _begin(self, node: str, session: int, grace_s: float) -> None:
+    def _begin(self, node: str, session: int, grace_s: float, cause: str) -> None:
         self.session_opened(node)
-        task = asyncio.get_running_loop().create_task(self._run_out(node, session, grace_s), name=f"lease {node}")
+        running = self._run_out(node, session, grace_s, cause)
+        task = asyncio.get_running_loop().create_task(running, name=f"lease {node}")
         self._timers[node] = task
         task.add_done_callback(lambda done: self._finished(node, done))
 
@@ -104,31 +111,51 @@ class Leases:
         while True:
             await asyncio.sleep(PULSE_S)
             self._now()
+            if self._engine.refusing and self._timers and (self._trial is None or self._trial.done()):
+                self._trial = asyncio.get_running_loop().create_task(self._try_to_write(), name="leases' trial")
+
+    async def _try_to_write(self) -> None:
+        """With a write that changes nothing: if a declaration were the first to be taken, it would be of a node whose
+        own connection was refused until then; and nobody else may have anything to write."""
+        header = Header(principal=PRINCIPAL, idempotency_key=f"is there room at {self._clock.now_ms()}")
+        with contextlib.suppress(NotServing):
+            await self._engine.submit(Forget(finished_before_ms=0, keep_jobs=sys.maxsize), header)
 
     def _now(self) -> float:
-        """Monotonic time. Whoever asks first after a pause finds it, since timers fire in any order then."""
+        """Monotonic time. Whoever asks first after a pause, or after a time without writes, finds it, since timers fire
+        in any order then."""
         now = self._clock.monotonic()
         if self._pulse is not None and now - self._pulsed > MISSED_S:
-            self._granted_until = now + self._times().startup_grace_ms / 1000
-            _log.warning(
-                "this process did not run for a while: every node is granted a lease anew",
-                seconds=round(now - self._pulsed, 1),
-            )
+            self._grant(now, "this process did not run for a while", since=self._pulsed)
         self._pulsed = now
+        if self._engine.refusing or self._engine.writing_s > MISSED_S:
+            self._refused_since = now if self._refused_since is None else self._refused_since
+        elif self._refused_since is not None:
+            self._grant(now, "no writes were taken for a while", since=self._refused_since)
+            self._refused_since = None
         return now
 
+    def _grant(self, now: float, why: str, *, since: float) -> None:
+        self._granted_until = now + self._times().startup_grace_ms / 1000
+        _log.warning(f"{why}: every node is granted a lease anew", seconds=round(now - since, 1))
+
     async def _until(self, due: float) -> None:
-        """Until then, and until what nodes are granted meanwhile has passed."""
+        """Until then, until writes are taken, and until what nodes are granted meanwhile has passed."""
         while True:
             now = self._now()  # first: it may grant
-            left = max(due, self._granted_until) - now
+            left = RETRY_S if self._refused_since is not None else max(due, self._granted_until) - now
             if left <= 0:
                 return
             await asyncio.sleep(max(left, 0.001))
 
-    async def _run_out(self, node: str, session: int, grace_s: float) -> None:
-        await self._until(self._now() + grace_s)
-        while (taken := await self._submit(SuspectNode(node=node, session=session))) is None:
+    async def _run_out(self, node: str, session: int, grace_s: float, cause: str) -> None:
+        began = self._now()
+        await self._until(began + grace_s)
+
+        def suspect() -> SuspectNode:
+            return SuspectNode(node=node, session=session, cause=cause, waited_ms=int((self._now() - began) * 1000))
+
+        while (taken := await self._submit(suspect())) is None:
             await self._until(0.0)  # what is granted meanwhile is granted to those that could not be declared, too
         if not taken:
             return
@@ -182,6 +209,7 @@ class Leases:
         try:
             outcome: Decision | Rejection = await self._engine.submit(command, Header(principal=PRINCIPAL))
         except NotServing as refusal:
+            self._now()  # it may be over before the next look
             await asyncio.sleep(RETRY_S if refusal.retryable else BROKEN_RETRY_S)
             return None
         return isinstance(outcome, Decision)

@@ -7,7 +7,7 @@ in the simulation too.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from omnitide import __version__
@@ -15,21 +15,24 @@ from omnitide.config.settings import Settings
 from omnitide.fabric.commands import Command, CreateFabric, Forget, Header
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.state import FabricState, TokenPurpose
+from omnitide.fabric.state import FabricState, InstanceStatus, TokenPurpose
 from omnitide.model.blobs import BlobError
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.engine import Engine, EngineLimits
+from omnitide.nexus.greeting import SessionSettings
 from omnitide.nexus.joining import Joining
 from omnitide.nexus.leases import Leases, LeaseTimes
 from omnitide.nexus.placer import Placer
 from omnitide.nexus.rollouts import Rollouts
 from omnitide.nexus.services import Services
-from omnitide.nexus.sessions import HostSample, Sessions, SessionSettings
+from omnitide.nexus.sessions import HostSample, Sessions
 from omnitide.nexus.tunnel_reach import open_reach
 from omnitide.nexus.tunnels import Tunnels
 from omnitide.nexus.values import ClosedValues
+from omnitide.nexus.volumes import node_volumes, remove_node_volume
 from omnitide.nexus.watching import Committed
 from omnitide.operations.blobs import users_of_blobs
+from omnitide.operations.closing import closing
 from omnitide.operations.runtime import (
     Check,
     HostUse,
@@ -38,6 +41,7 @@ from omnitide.operations.runtime import (
     LogsUnavailable,
     NewToken,
     NodeLive,
+    NodeVolume,
     NotServing,
     ReachFailed,
 )
@@ -246,6 +250,9 @@ class Nexus:
             withheld=session.withheld,
         )
 
+    def silent_since_ms(self, node_id: str) -> int:
+        return self.sessions.silent_since_ms(node_id)
+
     def logs(
         self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
     ) -> AsyncIterator[LogPiece]:
@@ -254,9 +261,27 @@ class Nexus:
             raise LogsUnavailable(f"instance {instance_id} is not known any more")
         if not known.node:
             raise LogsUnavailable(f"{known.name} has not been placed on a node yet")
-        return self.tunnels.logs(
+        pieces = self.tunnels.logs(
             known.node, instance_id, follow=follow, tail_lines=tail_lines, since_ms=since_ms, after=after
         )
+        return self._told(instance_id, known.name, pieces)
+
+    async def _told(self, instance_id: str, name: str, pieces: AsyncIterator[LogPiece]) -> AsyncIterator[LogPiece]:
+        """The output, or that there is none any more, in the words of whoever asks."""
+        try:
+            async with closing(pieces):
+                async for piece in pieces:
+                    yield piece
+        except LogsUnavailable as error:
+            if not error.dropped:
+                raise
+            state = self.engine.committed()
+            known = state.instances.get(instance_id)
+            if known is not None and known.status is InstanceStatus.PLACED:
+                raise LogsUnavailable(f"{name} has not been started on its node yet") from error
+            job = state.jobs.get(known.workload) if known is not None else None
+            who = f"job {job.name}" if job is not None else name
+            raise LogsUnavailable(f"the output of {who} was dropped: {error.reason}", dropped=True) from error
 
     @contextlib.asynccontextmanager
     async def reach(self, instance_id: str, purpose: Purpose) -> AsyncGenerator[Reached]:
@@ -265,6 +290,12 @@ class Nexus:
             raise ReachFailed(f"instance {instance_id} does not run", cause="not-running")
         async with open_reach(self.tunnels, known.node, instance_id, purpose) as reached:
             yield reached
+
+    async def node_volumes(self, node_id: str) -> Sequence[NodeVolume]:
+        return await node_volumes(self.tunnels, node_id)
+
+    async def remove_node_volume(self, node_id: str, namespace: str, name: str) -> None:
+        await remove_node_volume(self.tunnels, node_id, namespace, name)
 
     def readiness(self) -> list[Check]:
         refusing = self.engine.refusing

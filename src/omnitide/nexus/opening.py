@@ -30,7 +30,11 @@ class DataUnusable(Exception):
     """The event log cannot be opened or folded; the message says what to do."""
 
     def __init__(self, error: LogError) -> None:
-        super().__init__(str(error))
+        hint = (
+            "; nothing was changed: put a copy of the whole data folder in its place, made while Nexus did not run, "
+            "or begin a new fabric in another folder, which the nodes then have to join"
+        )
+        super().__init__(f"{error}{hint if isinstance(error, LogCorrupt) else ''}")
         self.why: Literal["held", "damaged", "trouble"] = "trouble"
         """Another process has it open; it stays so by itself; or a disk that is full or away, which may pass."""
         if isinstance(error, LogLocked):

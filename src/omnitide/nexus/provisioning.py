@@ -13,6 +13,7 @@ from omnitide.fabric.state import (
 )
 from omnitide.model.spec import WorkloadSpec
 
+_ORDER: tuple[ProvisionKind, ...] = ("secret", "config")
 _GIVEN = (InstanceStatus.PLACED, InstanceStatus.STARTING, InstanceStatus.RUNNING)
 
 
@@ -52,6 +53,16 @@ def needed(state: FabricState, instance: Instance) -> list[Provision]:
         *_present(state, instance, "secret", secret_names(spec)),
         *_present(state, instance, "config", sorted(spec.configs)),
     ]
+
+
+def position(provision: Provision) -> str:
+    """Where one is among those that `needed` gives, whatever has come or gone meanwhile."""
+    return f"{_ORDER.index(provision.kind)}/{provision.name}"
+
+
+def behind(provisions: Iterable[Provision], after: str) -> list[Provision]:
+    """Those of `needed` behind a position; all where it is empty."""
+    return [one for one in provisions if position(one) > after]
 
 
 def nodes_using(state: FabricState, kind: ProvisionKind, namespace: str, name: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ engine by commands only and reads the committed state only, so it can move to a 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -12,30 +13,28 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.decide import Decision
 from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.state import FabricState, NodeFacts, Phase
-from omnitide.nexus import translate
+from omnitide.fabric.state import FabricState, NodeFacts, NodeStatus, Phase
+from omnitide.nexus import greeting, translate
 from omnitide.nexus.clock import Clock
 from omnitide.nexus.desired import DesiredLoad, desired_messages
 from omnitide.nexus.engine import Engine
+from omnitide.nexus.greeting import Peer, SessionSettings, settings_message
 from omnitide.nexus.kept import Kept, KeptSessions
 from omnitide.nexus.leases import Leases
+from omnitide.nexus.manners import Complaints, ProtocolFault, require_asked, require_hello, require_reports
 from omnitide.nexus.provisioning import nodes_using, versions
 from omnitide.nexus.routing import nodes_of
 from omnitide.nexus.watching import Committed
-from omnitide.operations.runtime import NotServing
+from omnitide.operations.runtime import InternalFault, NotServing
 from omnitide.telemetry import logs
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import Link, LinkClosed
 
 _log = logs.get(__name__)
 
-PROTOCOL_MIN: Final = 1
-PROTOCOL_MAX: Final = 1
-FEATURES: Final = ("logs",)
-
 HELLO_TIMEOUT_S: Final = 10.0
-MAX_REPORTS: Final = 1000
-"""Reports taken from one message; a longer message is a fault of the node's."""
+FAREWELL_S: Final = 1.0
+"""For the reason of an end to be sent to a node that may not be reading."""
 RETRY_S: Final = 0.25
 MAX_PROGRESS: Final = 2000
 """Instances of a node whose preparation is told of."""
@@ -47,27 +46,6 @@ _Told = tuple[int, dict[str, int], dict[str, int]]
 """Goal, and versions of secrets and configs."""
 
 NodeLink = Link[pb.NexusMessage, pb.NodeMessage]
-
-
-class Peer(NamedTuple):
-    """Who is at the other end, as its certificate proves."""
-
-    node: str
-    key_digest: str
-    address: str
-
-
-class SessionSettings(NamedTuple):
-    """What sessions hand to nodes, and the fabric's names. Read anew for each use: parts are reloadable."""
-
-    fabric_id: str
-    log_id: str
-    software: str
-    endpoints: tuple[str, ...]
-    keepalive_ms: int
-    keepalive_timeout_ms: int
-    lost_after_ms: int
-    beat_ms: int
 
 
 class HostSample(NamedTuple):
@@ -126,13 +104,20 @@ class NodeSession:
     async def run(self) -> None:
         """Serve until the link ends. Never raises LinkClosed."""
         log = _log.bind(node=self.peer.node)
+        # Of one that comes again and again to say what it may not, the complaints tell enough.
+        tell = log.debug if self._sessions.complaints.recent(self.peer.node) else log.info
         try:
             if not await self._handshake():
                 return
-            log.info("node connected", session=self.epoch, address=self.peer.address)
+            tell("node connected", session=self.epoch, address=self.peer.address)
             await self._serve()
+        except ProtocolFault as fault:
+            await self._turn_away(fault)
+        except InternalFault as fault:
+            # The engine has told of it, with its cause.
+            await self._turn_away(ProtocolFault(fault.reason))
         except LinkClosed as closed:
-            log.info("node session ended", session=self.epoch, reason=closed.reason)
+            tell("node session ended", session=self.epoch, reason=closed.reason)
         finally:
             await self._link.close()
             if self.epoch:
@@ -154,8 +139,16 @@ class NodeSession:
     async def end(self) -> None:
         await self._link.close()
 
+    async def _turn_away(self, fault: ProtocolFault) -> None:
+        """Tell the node and the log what it said that it may not. It may come again: it may be mended by then."""
+        with contextlib.suppress(LinkClosed, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._refuse("protocol", fault.reason, permanent=False)
+
     async def _refuse(self, reason: str, message: str, *, permanent: bool) -> None:
-        _log.warning("node refused", node=self.peer.node, address=self.peer.address, reason=reason, detail=message)
+        node, address = self.peer.node, self.peer.address
+        complain = self._sessions.complaints.write
+        complain("node refused", node, reason, node=node, address=address, reason=reason, detail=message)
         await self._link.send(pb.NexusMessage(refused=pb.Refused(reason=reason, message=message, permanent=permanent)))
 
     async def _handshake(self) -> bool:
@@ -164,28 +157,15 @@ class NodeSession:
         except TimeoutError:
             raise LinkClosed(f"no hello within {HELLO_TIMEOUT_S:.0f} s") from None
         if first.WhichOneof("body") != "hello":
-            await self._refuse("protocol", "the first message has to be a hello", permanent=True)
-            return False
+            raise ProtocolFault("the first message has to be a hello")
         hello = first.hello
+        require_hello(hello)
         self._outbox, self._boot, self._software = hello.outbox_id, hello.boot_id, hello.software
-        if hello.node_id != self.peer.node:
-            text = f"the certificate is of node {self.peer.node}, the hello of {hello.node_id}"
-            await self._refuse("identity", text, permanent=True)
-            return False
-        low, high = hello.protocol_min, hello.protocol_max
-        protocol = min(high, PROTOCOL_MAX)
-        if protocol < max(low, PROTOCOL_MIN):
-            text = f"the node speaks protocol {low} to {high}, Nexus {PROTOCOL_MIN} to {PROTOCOL_MAX}"
-            await self._refuse("version", text, permanent=True)
-            return False
-        other = self._sessions.used_elsewhere(self)
-        if other is not None:
-            text = f"another proxy is connected with this identity, from {other}: a copy, or the last connection, dying"
-            await self._refuse("in-use", text, permanent=False)
-            return False
+        used_from = self._sessions.used_elsewhere(self)
         copied = self._sessions.kept.refusal(self.peer.node, hello.last_session)
-        if copied is not None:
-            await self._refuse("copied", copied, permanent=True)
+        refused = greeting.refusal(hello, self.peer, used_from, copied)
+        if refused is not None:
+            await self._refuse(refused.reason, refused.message, permanent=refused.permanent)
             return False
         outcome = await self._connect(hello)
         if isinstance(outcome, Rejection):
@@ -196,7 +176,14 @@ class NodeSession:
         self.epoch = int(outcome.result["session"])
         self._ack = self._acked = int(outcome.result["sequence"])
         self._sessions.began(self)
-        await self._link.send(pb.NexusMessage(welcome=self._welcome(protocol, hello)))
+        welcome = greeting.welcome(
+            hello,
+            self._sessions.settings(),
+            session=self.epoch,
+            acknowledged=self._acked,
+            time_ms=self._engine.time.wall.now_ms(),
+        )
+        await self._link.send(pb.NexusMessage(welcome=welcome))
         return True
 
     async def _connect(self, hello: pb.Hello) -> Decision | Rejection:
@@ -219,36 +206,14 @@ class NodeSession:
             join_labels=self._sessions.join_labels(state, self.peer.node),
         )
 
-    def _welcome(self, protocol: int, hello: pb.Hello) -> pb.Welcome:
-        settings = self._sessions.settings()
-        return pb.Welcome(
-            protocol=protocol,
-            features=[feature for feature in FEATURES if feature in hello.features],
-            software=settings.software,
-            fabric_id=settings.fabric_id,
-            log_id=settings.log_id,
-            session=self.epoch,
-            endpoints=[pb.Endpoint(address=address, leader=True) for address in settings.endpoints],
-            time_ms=self._sessions.engine.time.wall.now_ms(),
-            settings=self._settings_message(),
-            acknowledged_sequence=self._acked,
-        )
-
-    def _settings_message(self) -> pb.Settings:
-        settings = self._sessions.settings()
-        return pb.Settings(
-            keepalive_ms=settings.keepalive_ms,
-            keepalive_timeout_ms=settings.keepalive_timeout_ms,
-            lost_after_ms=settings.lost_after_ms,
-            beat_ms=settings.beat_ms,
-        )
-
     async def _submit(self, command: cm.Command) -> Decision | Rejection:
         """Until the engine takes it: a node's reports wait for the disk to have room, they are not lost."""
         header = cm.Header(principal=f"node:{self.peer.node}")
         while True:
             try:
                 return await self._engine.submit(command, header)
+            except InternalFault:
+                raise
             except NotServing as refusal:
                 if not refusal.retryable:
                     raise LinkClosed(str(refusal)) from refusal
@@ -262,7 +227,10 @@ class NodeSession:
             body = message.WhichOneof("body")
             if body == "reports":
                 await self._reports(message.reports)
+            elif body == "hello":
+                raise ProtocolFault("a second hello: a session has one")
             elif body == "beat":
+                require_asked(message.beat, self._beat)
                 self._beat_answered(message.beat)
             elif body == "kept":
                 if message.kept.session == self.epoch:
@@ -290,8 +258,7 @@ class NodeSession:
             # Anything else is of a newer protocol; a feature that matters would have been negotiated.
 
     async def _reports(self, message: pb.Reports) -> None:
-        if len(message.reports) > MAX_REPORTS:
-            raise LinkClosed(f"{len(message.reports)} reports in one message; {MAX_REPORTS} are allowed")
+        require_reports(message)
         reports = [translate.report_from(report) for report in message.reports]
         # A report of a phase not known here keeps its place in the sequence as one of an instance that nobody has.
         command = cm.ReportInstances(
@@ -307,7 +274,8 @@ class NodeSession:
 
     def _require(self, outcome: Decision | Rejection) -> Decision:
         if isinstance(outcome, Rejection):
-            raise LinkClosed(outcome.message)
+            cannot_be = outcome.code in ("invalid", "limit")
+            raise ProtocolFault(outcome.message) if cannot_be else LinkClosed(outcome.message)
         return outcome
 
     def _progressed(self, progress: pb.Progress) -> None:
@@ -315,7 +283,7 @@ class NodeSession:
             text = progress.texts[instance]
             if not text:
                 self.progress.pop(instance, None)
-            elif instance in self.progress or len(self.progress) < MAX_PROGRESS:
+            elif instance in self._known and (instance in self.progress or len(self.progress) < MAX_PROGRESS):
                 self.progress[instance] = text[:MAX_PROGRESS_TEXT]
 
     def _beat_answered(self, beat: pb.Beat) -> None:
@@ -359,7 +327,7 @@ class NodeSession:
                 await self._link.send(pb.NexusMessage(open_tunnel=request))
             if self._settings_changed:
                 self._settings_changed = False
-                await self._link.send(pb.NexusMessage(settings=self._settings_message()))
+                await self._link.send(pb.NexusMessage(settings=settings_message(self._sessions.settings())))
 
     async def _sync(self, *, full: bool) -> None:
         """Tell the node what differs between what it was told and what the committed state wants of it."""
@@ -409,7 +377,11 @@ class Sessions:
         self.settings = settings
         self._leases = leases
         self._live: dict[str, NodeSession] = {}
+        self._began_ms = clock.now_ms()
+        self._broken_ms: dict[str, int] = {}
+        """When the last session of a node ended, of those that have had one and have none."""
         self.kept = KeptSessions()
+        self.complaints = Complaints()
         self._ending: set[asyncio.Task[None]] = set()
         self._closing = False
         engine.subscribe(self._on_commit)
@@ -419,6 +391,14 @@ class Sessions:
 
     def get(self, node: str) -> NodeSession | None:
         return self._live.get(node)
+
+    def silent_since_ms(self, node: str) -> int:
+        """Since when nothing has been heard of a node without a session: one that counts as live by the log may have
+        connected long ago, and was heard until its session ended, or before this Nexus began. 0: it is not known."""
+        known = self.engine.committed().nodes.get(node)
+        if known is None or known.status is not NodeStatus.LIVE:
+            return known.since_ms if known is not None else 0
+        return max(known.since_ms, self._broken_ms.get(node, self._began_ms))
 
     async def serve(self, link: NodeLink, peer: Peer) -> None:
         """Run one session until its link ends."""
@@ -441,6 +421,7 @@ class Sessions:
         """The newest session of a node takes over; the one before has lost its epoch already."""
         before = self._live.get(session.peer.node)
         self._live[session.peer.node] = session
+        self._broken_ms.pop(session.peer.node, None)
         self._leases.session_opened(session.peer.node)
         if before is not None:
             task = asyncio.get_running_loop().create_task(before.end())
@@ -450,6 +431,8 @@ class Sessions:
     def ended(self, session: NodeSession) -> None:
         if self._live.get(session.peer.node) is session:
             del self._live[session.peer.node]
+            if session.peer.node in self.engine.committed().nodes:
+                self._broken_ms[session.peer.node] = self.clock.now_ms()
             if not self._closing:
                 self._leases.session_closed(session.peer.node, session.epoch)
 
@@ -465,13 +448,14 @@ class Sessions:
         return {} if known is None else known.join_labels
 
     def _on_commit(self, before: FabricState, after: FabricState, entries: list[Committed]) -> None:
-        if not self._live and not self.kept:
+        if not self._live and not self.kept and not self._broken_ms:
             return
         touched: dict[str, None] = {}
         for _, entry in entries:
             for event in entry.events:
                 if isinstance(event, ev.NodeRemoved):
                     self.kept.forget(event.node)
+                    self._broken_ms.pop(event.node, None)
                 touched.update(dict.fromkeys(nodes_of(before, event)))
                 if isinstance(event, ev.SecretChanged | ev.SecretRemoved):
                     touched.update(dict.fromkeys(nodes_using(after, "secret", event.namespace, event.name)))

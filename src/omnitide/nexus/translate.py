@@ -28,11 +28,18 @@ _HEALTH = {pb.HEALTH_HEALTHY: Health.HEALTHY, pb.HEALTH_UNHEALTHY: Health.UNHEAL
 
 MAX_LABELS = 256
 MAX_TEXT = 1024
+MAX_TIME_MS = 1 << 47
+"""In the year 6429: every calendar has it."""
 
 
 def _texts(mapping: "dict[str, str]") -> dict[str, str]:
     """A node's own words, bounded, in a fixed order: maps on the wire have none."""
     return {key[:MAX_TEXT]: mapping[key][:MAX_TEXT] for key in sorted(mapping)[:MAX_LABELS]}
+
+
+def time_from(milliseconds: int) -> int:
+    """A time by a node's clock, such that it can be shown."""
+    return min(max(0, milliseconds), MAX_TIME_MS)
 
 
 def facts_from(message: pb.Facts, *, software: str, boot_id: str, join_labels: dict[str, str]) -> NodeFacts:
@@ -48,7 +55,7 @@ def facts_from(message: pb.Facts, *, software: str, boot_id: str, join_labels: d
                 version=driver.version[:MAX_TEXT],
                 healthy=driver.healthy,
                 detail=driver.detail[:MAX_TEXT],
-                enforces=tuple(sorted(set(driver.enforces)))[:16],
+                enforces=tuple(sorted({word[:64] for word in driver.enforces}))[:16],
                 absent=driver.absent,
             )
             for driver in sorted(message.drivers, key=lambda fact: fact.name)[:32]
@@ -72,7 +79,7 @@ def exit_from(message: pb.Exit, attempt: int) -> ExitRecord:
         cause=message.cause[:64],
         out_of_memory=message.out_of_memory,
         permanent=message.permanent,
-        ended_ms=message.ended_at_ms,
+        ended_ms=time_from(message.ended_at_ms),
     )
 
 
@@ -87,9 +94,9 @@ def report_from(message: pb.InstanceReport) -> InstanceReport | None:
         phase=phase,
         stopping=message.phase == pb.PHASE_STOPPING,
         exit=exit_from(message.exit, message.attempt) if message.HasField("exit") else None,
-        next_attempt_ms=message.next_attempt_at_ms,
+        next_attempt_ms=time_from(message.next_attempt_at_ms),
         handle=message.handle[:MAX_TEXT],
-        unenforced=tuple(message.unenforced)[:16],
+        unenforced=tuple(word[:64] for word in message.unenforced[:16]),
         health=_HEALTH.get(message.health, Health.UNKNOWN),
         health_message=message.health_message[:MAX_TEXT],
         outcome=message.outcome[:64],

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from omnitide.nexus.tunnels import TunnelLink, Tunnels
+from omnitide.nexus.manners import require_chunk
+from omnitide.nexus.tunnels import TunnelLink, Tunnels, words_of
 from omnitide.operations import tunnels as tn
 from omnitide.operations.runtime import ReachFailed
 from omnitide.wire import node_pb2 as pb
@@ -13,6 +14,8 @@ from omnitide.wire.link import LinkClosed
 
 START_TIMEOUT_S: Final = 30.0
 """For a program to be executed, a port to be connected to, the first bytes of a file."""
+
+MAX_CAUSE: Final = 64
 
 
 class TunnelReached:
@@ -51,10 +54,11 @@ class TunnelReached:
         """The next one as it came. Raises ReachFailed, which an error of the node's is as well."""
         try:
             frame = await self._link.receive()
+            require_chunk(frame.data.data)
         except LinkClosed as closed:
             raise _broken(closed) from closed
         if frame.WhichOneof("body") == "error":
-            raise ReachFailed(frame.error.message or frame.error.reason, cause=frame.error.reason)
+            raise ReachFailed(words_of(frame.error), cause=frame.error.reason[:MAX_CAUSE])
         return frame
 
 

@@ -6,7 +6,9 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 
+from omnitide.nexus.manners import ProtocolFault, require_chunk
 from omnitide.nexus.sessions import Sessions, TunnelsFull
+from omnitide.nexus.translate import time_from
 from omnitide.operations.runtime import LogPiece, LogsUnavailable, NodeAway, ReachFailed
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import Link, LinkClosed
@@ -15,6 +17,14 @@ OPEN_TIMEOUT_S: Final = 5.0
 MAX_TUNNELS: Final = 1000
 
 TunnelLink = Link[pb.TunnelFrame, pb.TunnelFrame]
+
+
+MAX_ERROR_TEXT: Final = 1000
+
+
+def words_of(error: pb.TunnelError) -> str:
+    """What a node says went wrong."""
+    return (error.message or error.reason)[:MAX_ERROR_TEXT]
 
 
 def _secret_name() -> str:
@@ -49,6 +59,10 @@ class Tunnels:
                 return
             waiting.link.set_result(link)
             await waiting.done.wait()
+        except ProtocolFault as fault:
+            self._sessions.complaints.write(
+                "a tunnel of a node was ended", node, "tunnel", node=node, reason="protocol", detail=fault.reason
+            )
         except (LinkClosed, TimeoutError):
             pass
         finally:
@@ -68,13 +82,14 @@ class Tunnels:
                     body = frame.WhichOneof("body")
                     if body == "log":
                         log = frame.log
+                        require_chunk(log.data)
                         if after and not log.position:
                             raise LogsUnavailable("the node's software is too old to go on in the middle of its output")
                         stream = "stderr" if log.stream == "stderr" else "stdout"
-                        yield LogPiece(log.at_ms, stream, log.attempt, log.data, log.position, log.gap)
+                        yield LogPiece(time_from(log.at_ms), stream, log.attempt, log.data, log.position, log.gap)
                     elif body == "error":
-                        busy = frame.error.reason == "busy"
-                        raise LogsUnavailable(f"{frame.error.message or frame.error.reason}", busy=busy)
+                        reason = frame.error.reason
+                        raise LogsUnavailable(words_of(frame.error), busy=reason == "busy", dropped=reason == "dropped")
                     elif body == "end":
                         return
         except LinkClosed as closed:
@@ -88,7 +103,7 @@ class Tunnels:
         session = self._sessions.get(node)
         if session is None:
             known = self._sessions.engine.committed().nodes.get(node)
-            raise NodeAway(known.name if known else node, known.since_ms if known else 0)
+            raise NodeAway(known.name if known else node, self._sessions.silent_since_ms(node))
         if len(self._waiting) >= MAX_TUNNELS:
             raise ReachFailed(f"{MAX_TUNNELS} streams are open already", cause="busy")
         name = request.tunnel = self._new_name()

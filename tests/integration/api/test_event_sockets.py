@@ -332,7 +332,7 @@ async def test_what_a_watcher_says_is_not_listened_to_and_not_kept(served: Serve
 async def test_a_token_that_is_revoked_ends_its_streams(served: Served) -> None:
     async with served.watch() as stream:
         await stream.recv()
-        served.runtime.apply(cm.RevokeToken(id=parse_api_token(served.token).id))
+        served.runtime.apply(cm.RevokeToken(id=parse_api_token(served.token).id, force=True))
         code, reason = await closed(stream)
         assert (code, reason["code"]) == (4403, "forbidden")
 

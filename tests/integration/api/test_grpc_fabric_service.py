@@ -2,8 +2,9 @@
 
 import asyncio
 import datetime as dt
+import hashlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from omnitide.model.spec import AgentSpec
 from omnitide.operations import events
 from omnitide.operations.happenings.hub import hub_of
 from omnitide.operations.registry import REGISTRY, Registry
-from omnitide.operations.runtime import Check, Limits, NotServing
+from omnitide.operations.runtime import Check, Limits, NodeVolume, NotServing
 from omnitide.security.names import NEXUS_SERVER_NAME
 from omnitide.security.pki import create_authority, issue_nexus
 from omnitide.security.tls import server_material
@@ -132,9 +133,28 @@ CALLS: dict[str, dict[str, Any]] = {
     "GetConfig": {"namespace": "default", "name": "proxy"},
     "SetConfig": {"namespace": "default", "name": "new", "data": DATA},
     "RemoveConfig": {"namespace": "default", "name": "proxy"},
+    "ListServices": {"namespace": "default"},
+    "GetService": {"namespace": "default", "name": "hello"},
+    "ListVolumes": {"node": "alpha"},
+    "RemoveVolume": {"node": "alpha", "namespace": "default", "name": "spare"},
+    "ListBlobs": {},
+    "RemoveBlob": {"digest": "{blob}"},
+    "PutBlob": {"digest": "any", "data": b"more"},
+    "GetBlob": {"digest": "{blob}"},
     "ListEvents": {"last": 3, "kinds": ["agent"]},
     "WatchEvents": {"after": 0},
 }
+
+
+INWARDS = ("PutBlob",)
+"""Whose requests are streams."""
+OUTWARDS = ("ReadLogs", "WatchEvents", "GetBlob")
+"""Whose answers are."""
+
+
+async def some(*items: Any) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
 
 
 def test_every_method_is_called_below() -> None:
@@ -155,12 +175,15 @@ async def test_each_method_answers(wired: Wired, method: str) -> None:
         await wired.call("DeployAgent", pb.DeployAgentRequest(namespace="default", name="hello", spec=other))
     instance = next(one.id for one in runtime.state.instances.values() if one.kind == "agent")
     runtime.writes(instance).write("hello\n")
-    places = {"{instance}": instance, "{token}": min(runtime.state.tokens)}
+    runtime.volumes[runtime.state.node_names["alpha"]] = [NodeVolume("default", "spare", 5)]
+    blob = await runtime.blobs().put(some(b"bytes"))
+    places = {"{blob}": blob.digest, "{instance}": instance, "{token}": min(runtime.state.tokens)}
     fields = {
         key: places.get(value, value) if isinstance(value, str) else value for key, value in CALLS[method].items()
     }
-    call = wired.call(method, getattr(pb, f"{method}Request")(**fields))
-    if method in ("ReadLogs", "WatchEvents"):
+    request = getattr(pb, f"{method}Request")(**fields)
+    call = wired.call(method, some(request) if method in INWARDS else request)
+    if method in OUTWARDS:
         assert await call.read()
         call.cancel()
         return
@@ -175,9 +198,9 @@ async def test_each_method_answers(wired: Wired, method: str) -> None:
 async def test_no_method_is_open(wired: Wired, method: str) -> None:
     request = getattr(pb, f"{method}Request")()
     for metadata in ((), (("authorization", "Bearer nonsense"),), (("authorization", "Basic x"),)):
-        call = wired.call(method, request, metadata=metadata)
+        call = wired.call(method, some(request) if method in INWARDS else request, metadata=metadata)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await (call.read() if method in ("ReadLogs", "WatchEvents") else call)
+            await (call.read() if method in OUTWARDS else call)
         assert problem_of(caught.value)[0] is grpc.StatusCode.UNAUTHENTICATED
 
 
@@ -321,6 +344,78 @@ async def test_the_correlation_is_taken_from_the_caller(wired: Wired) -> None:
     assert wired.runtime.log[-1].correlation == "deploy-42"
 
 
+# -- services, volumes, blobs ----------------------------------------------------------------------------------------
+
+
+async def test_a_service_is_what_rest_shows(wired: Wired) -> None:
+    await wired.deploy()
+    found = await wired.call("GetService", pb.GetServiceRequest(namespace="default", name="hello"))
+    assert [(one.port_name, one.name, one.port) for one in found.endpoints] == [("http", "hello-1.1", 20000)]
+    assert (await wired.call("ListServices", pb.ListServicesRequest(namespace="default"))).items[0] == found
+
+
+async def test_a_node_that_is_away_is_named_beside_the_volumes_of_others(wired: Wired) -> None:
+    names = wired.runtime.state.node_names
+    wired.runtime.volumes[names["alpha"]] = [NodeVolume("default", "a", 5), NodeVolume("other", "b", None)]
+    del wired.runtime.live[names["beta"]]
+    found = await wired.call("ListVolumes", pb.ListVolumesRequest())
+    assert [(one.namespace, one.name, one.node) for one in found.items] == [
+        ("default", "a", "alpha"),
+        ("other", "b", "alpha"),
+    ]
+    assert (found.items[0].size_bytes, found.items[1].HasField("size_bytes")) == (5, False)
+    assert [one.node for one in found.silent] == ["beta"]
+    request = pb.RemoveVolumeRequest(node="beta", namespace="default", name="a")
+    assert (await wired.refused("RemoveVolume", request))[1]["code"] == "node-away"
+
+
+async def test_a_volume_that_is_used_is_not_removed(wired: Wired) -> None:
+    spec = pb.AgentSpec(command=["x"], volumes={"data": pb.Volume(target="store")})
+    await wired.call("DeployAgent", pb.DeployAgentRequest(namespace="default", name="db", spec=spec))
+    wired.runtime.settle()
+    (instance,) = wired.runtime.state.instances.values()
+    wired.runtime.volumes[instance.node] = [NodeVolume("default", "data", 5), NodeVolume("other", "data", 5)]
+    found = await wired.call("ListVolumes", pb.ListVolumesRequest(node=instance.node))
+    assert [(list(one.used_by), list(one.instances)) for one in found.items] == [
+        (["agent default/db"], ["db-1.1"]),
+        ([], []),
+    ]
+    request = pb.RemoveVolumeRequest(node=instance.node, namespace="default", name="data", force=True)
+    code, problem = await wired.refused("RemoveVolume", request)
+    assert (code, problem["code"]) == (grpc.StatusCode.FAILED_PRECONDITION, "conflict")
+    assert "db-1.1" in problem["detail"]
+    request.namespace = "other"
+    assert (await wired.call("RemoveVolume", request)).node
+    assert len(wired.runtime.volumes[instance.node]) == 1
+
+
+async def test_a_blob_goes_in_and_out_in_pieces(wired: Wired) -> None:
+    data = bytes(range(256)) * 4096
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    parts = [pb.PutBlobRequest(digest=digest)]
+    parts += [pb.PutBlobRequest(data=data[at : at + 100_000]) for at in range(0, len(data), 100_000)]
+    stored = await wired.call("PutBlob", some(*parts))
+    assert (stored.digest, stored.size_bytes) == (digest, len(data))
+    assert [one.digest for one in (await wired.call("ListBlobs", pb.ListBlobsRequest())).items] == [digest]
+    got = [part.data async for part in wired.call("GetBlob", pb.GetBlobRequest(digest=digest, offset=1000))]
+    assert b"".join(got) == data[1000:]
+    assert [part async for part in wired.call("GetBlob", pb.GetBlobRequest(digest=digest, offset=len(data)))] == []
+
+
+async def test_what_is_wrong_with_a_blob_is_told(wired: Wired) -> None:
+    wrong = pb.PutBlobRequest(digest=f"sha256:{'0' * 64}", data=b"other")
+    for requests, expected in (
+        ([wrong], "digest-mismatch"),
+        ([pb.PutBlobRequest(digest="odd")], "malformed"),
+        ([], "malformed"),
+        ([pb.PutBlobRequest(digest="any", data=b"x" * (300 << 10))], "too-large"),
+    ):
+        assert (await wired.refused("PutBlob", some(*requests)))[1]["code"] == expected
+    assert list(await wired.runtime.blobs().all()) == []
+    nothing = pb.GetBlobRequest(digest=f"sha256:{'0' * 64}")
+    assert (await stream_failure(wired.call("GetBlob", nothing)))[1]["code"] == "not-found"
+
+
 # -- streams ---------------------------------------------------------------------------------------------------------
 
 
@@ -378,7 +473,7 @@ async def test_streams_end_with_a_reason(wired: Wired) -> None:
 async def test_a_token_that_is_revoked_ends_its_streams(wired: Wired) -> None:
     stream = wired.call("WatchEvents", pb.WatchEventsRequest())
     await stream.read()
-    wired.runtime.apply(cm.RevokeToken(id=parse_api_token(wired.token).id))
+    wired.runtime.apply(cm.RevokeToken(id=parse_api_token(wired.token).id, force=True))
     assert (await stream_failure(stream))[0] is grpc.StatusCode.PERMISSION_DENIED
 
 

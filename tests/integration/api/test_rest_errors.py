@@ -88,6 +88,13 @@ async def test_addresses(served: Served, method: str, path: str, status: int, co
     is_problem(await served.client.request(method, path), status, code)
 
 
+@pytest.mark.parametrize("number", ["99999999999999999999", "-99999999999999999999"])
+async def test_a_number_beyond_all_bounds_is_refused_as_a_number(served: Served, number: str) -> None:
+    detail = is_problem(await served.client.get(f"/v1/events?after={number}"), 422, "invalid")["detail"]
+    assert "text" not in detail
+    assert "after: " in detail
+
+
 async def test_a_method_that_is_not_there_says_which_are(served: Served) -> None:
     problem = is_problem(await served.client.patch(AGENT), 405, "method-not-allowed")
     for method in ("GET", "PUT", "DELETE"):
@@ -102,6 +109,8 @@ async def test_a_method_that_is_not_there_says_which_are(served: Served) -> None
         (b"\xff\xfe", 400, "malformed", ""),
         (b'{"spec": {"command": ["\xff"]}}', 400, "malformed", ""),
         (b"[" * 100_000, 400, "malformed", "nested"),
+        (b'{"spec": {"command": ["x"]}, "replicas": 1, "replicas": 2}', 400, "malformed", "'replicas' twice"),
+        (b'{"spec": {"command": ["a:b"], "labels": {"a" : "x", "a": "y"}}}', 400, "malformed", "'a' twice"),
         (b"[]", 422, "invalid", "object"),
         (b"null", 422, "invalid", "object"),
         (b'"text"', 422, "invalid", "object"),

@@ -11,7 +11,7 @@ from tests.support.served_api import SPEC, Served, is_problem
 
 from omnitide.api.documents import with_documents
 from omnitide.operations.registry import REGISTRY
-from omnitide.operations.runtime import Check
+from omnitide.operations.runtime import Check, NodeVolume
 from omnitide.security.join_contract import CaAnswer, JoinAnswer
 
 AGENT = "/v1/namespaces/default/agents/hello"
@@ -82,6 +82,8 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
     "blobs.put": ("PUT", "/v1/blobs/any", {"a": "body"}, 201),
     "blobs.get": ("GET", "/v1/blobs/{blob}", None, 200),
     "blobs.remove": ("DELETE", "/v1/blobs/{blob}", None, 200),
+    "volumes.list": ("GET", "/v1/volumes?node=alpha", None, 200),
+    "volumes.remove": ("DELETE", "/v1/nodes/alpha/volumes/default/spare", None, 200),
     "events.list": ("GET", "/v1/events?last=5&kinds=agent,instance&kinds=job", None, 200),
     "events.watch": ("GET", "/v1/events/stream", None, 426),
     "join.ca": ("GET", "/v1/ca", None, 200),
@@ -103,6 +105,7 @@ async def test_each_operation_answers(served: Served, name: str) -> None:
     await served.client.put("/v1/namespaces/default/secrets/word", json={"data": DATA})
     await served.client.put("/v1/namespaces/default/configs/proxy", json={"data": DATA})
     blob = (await served.client.put("/v1/blobs/any", content=b"bytes")).json()["digest"]
+    runtime.volumes[runtime.state.node_names["alpha"]] = [NodeVolume("default", "spare", 5)]
     if name in ("agents.rollback", "agents.pause", "agents.resume"):
         await served.client.put(AGENT, json={"spec": {**SPEC, "command": ["other"]}})
     method, path, body, status = CALLS[name]

@@ -13,6 +13,7 @@ from omnitide.config.settings import Settings
 from omnitide.nexus.clock import SystemClock
 from omnitide.nexus.opening import DataUnusable, open_nexus
 from omnitide.security.data_lock import DataInUse
+from omnitide.store.protocol import LogCorrupt, LogLocked
 
 DEADLINE_S = 60.0
 
@@ -58,6 +59,12 @@ async def test_the_second_is_told_who_is_first(tmp_path: Path, nexus: asyncio.su
     with pytest.raises(DataInUse):
         async with open_nexus(tmp_path / "nexus", SystemClock(), Settings, {}):
             pass
+
+
+def test_the_refusal_of_a_damaged_log_says_what_can_be_done() -> None:
+    told = str(DataUnusable(LogCorrupt(7, "a checksum does not fit")))
+    assert told.startswith("log damaged at position 7: a checksum does not fit; nothing was changed: put a copy")
+    assert str(DataUnusable(LogLocked("held"))) == "held", "what passes by itself needs no copy"
 
 
 async def test_a_damaged_log_is_said_to_be_so(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What Nexus gives a node over its own channel: the values and blobs of instances that are to run there, no others."""
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import pytest
 from omnitide.config.settings import Settings
 from omnitide.fabric import commands as cm
 from omnitide.fabric.state import DriverFact, Instance, TokenPurpose
-from omnitide.model.provisions import Artifact, SecretUse
+from omnitide.model.provisions import Artifact, ConfigUse, SecretUse
 from omnitide.model.spec import AgentSpec
 from omnitide.nexus.clock import SystemClock
 from omnitide.nexus.identity import NexusIdentity, now_of
@@ -23,7 +24,7 @@ from omnitide.node.provisions.supply import NexusSupply, SupplyRefused
 from omnitide.operations.operation import Context
 from omnitide.operations.perform import perform
 from omnitide.operations.registry import REGISTRY
-from omnitide.operations.secrets import RemoveSecretRequest, SetSecretRequest
+from omnitide.operations.secrets import RemoveSecretRequest, SetConfigRequest, SetSecretRequest
 from omnitide.security.certificates import make_csr, new_private_key, private_key_pem
 from omnitide.security.join_contract import JoinAnswer
 from omnitide.security.keyring import new_keyring
@@ -31,6 +32,7 @@ from omnitide.security.peer import TrustBundle
 from omnitide.security.pki import create_authority
 from omnitide.store.blobs import BlobLimits, DirectoryBlobs
 from omnitide.store.memory import MemoryLog, MemoryStorage
+from omnitide.wire import node_pb2 as pb
 
 WORD = "c2VjcmV0LXdvcmQ="  # secret-word
 PLAIN = b"secret-word"
@@ -151,6 +153,38 @@ async def test_a_node_is_given_what_its_own_instances_need_and_no_other_is(serve
             await supply.values(identifier)
 
 
+async def test_values_that_fit_into_no_one_message_arrive_in_several(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve of 512 KiB, the most that one can have, and a config behind them."""
+    sizes: list[int] = []
+    spec = AgentSpec(
+        command=("run",),
+        secrets={f"s-{number:02}": SecretUse() for number in range(12)},
+        configs={"a": ConfigUse()},
+    )
+    for number, name in enumerate(spec.secrets):
+        data = base64.b64encode(bytes([number]) * (512 << 10)).decode()
+        await served.perform("secrets.set", SetSecretRequest(namespace="default", name=name, data=data))
+    await served.perform("configs.set", SetConfigRequest(namespace="default", name="a", data=WORD))
+    mine = await served.join()
+    instance = await served.placed(mine.node, spec)
+    fetch = GrpcDialer.fetch_values
+
+    async def counted(self: GrpcDialer, endpoint: str, of: str, after: str) -> pb.FetchValuesResponse:
+        answer = await fetch(self, endpoint, of, after)
+        sizes.append(answer.ByteSize())
+        return answer
+
+    monkeypatch.setattr(GrpcDialer, "fetch_values", counted)
+    values = await mine.supply.values(instance.id)
+    found = {name: value.text.reveal() for name, value in values.secrets.items()}
+    assert found == {name: bytes([number]) * (512 << 10) for number, name in enumerate(spec.secrets)}
+    assert values.configs["a"].text.reveal() == PLAIN
+    assert len(sizes) > 3
+    assert max(sizes) < 2 << 20, "no answer holds more than its page"
+
+
 async def test_the_value_lies_closed_and_its_key_goes_with_it(served: Served) -> None:
     await served.perform("secrets.set", SetSecretRequest(namespace="default", name="db", data=WORD))
     files = [path for path in served.folder.rglob("*") if path.is_file()]
@@ -173,7 +207,6 @@ async def _entries(nexus: Nexus) -> AsyncIterator[bytes]:
 
 async def test_without_a_certificate_nothing_is_given(served: Served) -> None:
     channel = grpc.aio.insecure_channel(served.endpoint)
-    from omnitide.wire import node_pb2 as pb
     from omnitide.wire import node_pb2_grpc as pb_grpc
 
     with pytest.raises(grpc.aio.AioRpcError):

@@ -81,7 +81,7 @@ def test_the_purpose_of_a_token_is_what_the_state_says_not_what_its_text_says(
 
 def test_revoked_and_expired_tokens_open_nothing(runtime: MemoryRuntime, authenticator: Authenticator) -> None:
     revoked = runtime.api_token()
-    runtime.apply(cm.RevokeToken(id=parse_api_token(revoked).id))
+    runtime.apply(cm.RevokeToken(id=parse_api_token(revoked).id, force=True))
     assert code_of(authenticator, f"Bearer {revoked}") == "unauthenticated"
     drawn = runtime.new_token(TokenPurpose.API)
     runtime.apply(
@@ -105,7 +105,7 @@ def test_what_was_verified_once_is_still_looked_up_each_time(
     for text in texts:
         assert authenticator.bearer(f"Bearer {text}", "x")
     assert len(authenticator._verified) == MAX_VERIFIED
-    runtime.apply(cm.RevokeToken(id=parse_api_token(texts[-1]).id))
+    runtime.apply(cm.RevokeToken(id=parse_api_token(texts[-1]).id, force=True))
     assert code_of(authenticator, f"Bearer {texts[-1]}") == "unauthenticated"
     assert authenticator.bearer(f"Bearer {texts[0]}", "x")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.fabric import commands as cm
@@ -85,6 +86,19 @@ def test_who_and_why_are_on_each_event() -> None:
     events = [one.event for one in translate(lively()) if one.event.correlation == "c-7"]
     assert {one.type for one in events} >= {"omnitide.agent.created.v1", "omnitide.instance.created.v1"}
     assert {one.principal for one in events} == {"system:test"}
+
+
+def test_what_a_node_told_of_an_instance_names_that_node_also_when_the_instance_is_forgotten() -> None:
+    runtime = lively()
+    forgotten = MemoryRuntime().state
+    forgotten = replace(forgotten, nodes=runtime.state.nodes, node_names=runtime.state.node_names)
+    translator = Translator(runtime.log_id(), "f", KnownNames(forgotten))
+    told = [one for entry in enumerate(runtime.log, start=1) for one in translator.translate(entry)]
+    kinds = {"instance.starting.v1", "instance.running.v1", "instance.exited.v1", "instance.ended.v1"}
+    of_nodes = [one for one in told if one.kind in kinds]
+    assert {one.kind for one in of_nodes} == kinds
+    assert {one.event.data.get("node_name") for one in of_nodes} == {"alpha"}
+    assert all("node/alpha" in one.concerns for one in of_nodes)
 
 
 def test_a_spec_in_an_event_is_in_the_units_of_the_api() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from omnitide.api.grpc_errors import encode_problem, status_of
 from omnitide.api.grpc_service import ParityError, check_parity
 from omnitide.api.grpc_translate import fill, mismatches, parse
-from omnitide.model.normalise import Invalid
+from omnitide.model.container import Container, Ulimit
+from omnitide.model.normalise import Invalid, read
 from omnitide.model.objects import Agent, InstanceCounts, InstanceExit
 from omnitide.model.problem import KINDS, FieldFault, problem
 from omnitide.model.spec import AgentSpec, Constraint, Limits, Port, Resources, Restart, Update
@@ -98,6 +99,33 @@ def test_faults_of_a_message_name_the_fields() -> None:
         ("spec", "restart", "policy"),
         ("spec", "resources", "memory"),
     }
+
+
+def test_a_number_or_a_struct_is_on_the_wire_what_it_was() -> None:
+    spec = AgentSpec(
+        driver="docker",
+        container=Container(image="a", ulimits={"nofile": 512, "core": 0, "nproc": Ulimit(soft=0, hard=-1)}),
+    )
+    message = pb.DeployAgentRequest(namespace="default", name="web")
+    fill(message.spec, spec)
+    carried = pb.DeployAgentRequest.FromString(message.SerializeToString())
+    assert parse(carried, DeployAgentRequest).spec == spec
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("many", "expected a whole number, got text"),
+        ({"soft": 1}, "is missing"),
+        ({"soft": 1, "hard": 2, "harder": 3}, "unknown field"),
+        ({"soft": 1, "hard": -2}, "must be at least -1, is -2"),
+    ],
+)
+def test_what_is_neither_is_told_with_its_path(wrong: object, message: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        read({"driver": "docker", "container": {"image": "a", "ulimits": {"nofile": wrong}}}, AgentSpec)
+    (fault,) = caught.value.faults
+    assert (fault.path[:3], fault.message) == (("container", "ulimits", "nofile"), message)
 
 
 WORDS = st.text("abc", min_size=1, max_size=4)

@@ -79,7 +79,7 @@ def test_a_change_needs_the_permission_of_its_command(name: str) -> None:
 
 def test_the_table_above_is_complete() -> None:
     writes = {one.name for one in REGISTRY.unary() if one.writes and not one.open}
-    assert writes == {*COMMANDS, "blobs.remove"}, "a blob is no command: it is not in the log"
+    assert writes == {*COMMANDS, "blobs.remove", "volumes.remove"}, "a blob is no command: it is not in the log"
 
 
 def test_only_health_and_joining_are_open() -> None:
@@ -88,10 +88,8 @@ def test_only_health_and_joining_are_open() -> None:
 
 
 def test_only_what_belongs_to_http_has_no_grpc_method() -> None:
-    blobs = {"blobs.list", "blobs.put", "blobs.get", "blobs.remove"}
-    services = {"services.list", "services.get"}
     without = {one.name for one in REGISTRY if not one.rpc}
-    assert without == {"health.live", "health.ready", "join.ca", "join.node", *blobs, *services}
+    assert without == {"health.live", "health.ready", "join.ca", "join.node"}
 
 
 def test_what_ends_something_says_so() -> None:

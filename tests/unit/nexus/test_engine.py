@@ -21,7 +21,7 @@ from omnitide.model.spec import AgentSpec
 from omnitide.nexus.engine import Engine, EngineLimits
 from omnitide.operations.runtime import NotServing, Trimmed, WatchLagged
 from omnitide.store.memory import AppendFault, MemoryLog, MemoryStorage
-from omnitide.store.protocol import Batch, LogCorrupt
+from omnitide.store.protocol import Batch, LogCorrupt, Tail
 
 ADMIN = Header(principal="system:test")
 
@@ -67,10 +67,11 @@ async def log(disk: Disk) -> MemoryLog:
 
 
 @pytest.fixture
-async def engine(log: MemoryLog, clock: ManualClock) -> AsyncIterator[Engine]:
+async def engine(log: MemoryLog, disk: Disk, clock: ManualClock) -> AsyncIterator[Engine]:
     engine = await Engine.open(log, clock, EngineLimits(watcher_entries=5, recent_entries=4))
     await engine.submit(CreateFabric(fabric_id="f"), ADMIN)
     yield engine
+    disk.open.set()  # a test that failed may have left it shut, and the engine ends with its last batch
     await engine.close()
 
 
@@ -126,7 +127,7 @@ async def test_many_commands_share_one_sync(engine: Engine, disk: Disk) -> None:
 async def test_the_answer_of_a_command_that_changed_nothing_is_durable_where_it_has_a_key(
     engine: Engine, disk: Disk
 ) -> None:
-    revoked = RevokeToken(id="t")
+    revoked = RevokeToken(id="t", force=True)
     await engine.submit(IssueToken(id="t", purpose=TokenPurpose.API, digest="d"), ADMIN)
     await engine.submit(revoked, ADMIN)
     written = sum(len(batch.payloads) for batch in disk.batches)
@@ -202,6 +203,27 @@ async def test_a_writer_that_lost_the_log_fails_and_says_so(engine: Engine, log:
     with pytest.raises(NotServing):
         await engine.submit(CreateNamespace(name="blue"), ADMIN)
     assert "epoch" in str(await engine.failed)
+    with pytest.raises(NotServing):
+        await engine.submit(CreateNamespace(name="red"), ADMIN)
+
+
+async def test_a_log_that_holds_another_batch_after_an_unknown_outcome_fails_the_engine(
+    engine: Engine, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is the batch at the end nor is the log where it was: nothing that is known here fits it any more."""
+    durable, tail = engine.committed(), log.tail
+
+    async def of_another_writer() -> Tail:
+        if log.storage.tail.position == durable.revision:
+            log.storage.apply(Batch(log.epoch, durable.revision, b"another", [b"what it wrote"]))
+        return await tail()
+
+    monkeypatch.setattr(log, "tail", of_another_writer)
+    log.fail_appends(AppendFault.UNKNOWN_LOST)
+    with pytest.raises(NotServing):
+        await engine.submit(CreateNamespace(name="blue"), ADMIN)
+    assert "neither before nor after the last batch" in str(await engine.failed)
+    assert engine.committed() is durable
     with pytest.raises(NotServing):
         await engine.submit(CreateNamespace(name="red"), ADMIN)
 

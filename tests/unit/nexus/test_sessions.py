@@ -20,17 +20,16 @@ from omnitide.fabric.state import InstanceStatus, NodeFacts, NodeStatus, TokenPu
 from omnitide.model.spec import AgentSpec
 from omnitide.nexus.clock import SystemClock
 from omnitide.nexus.engine import Engine
+from omnitide.nexus.greeting import Peer, SessionSettings
 from omnitide.nexus.leases import Leases, LeaseTimes
+from omnitide.nexus.manners import MAX_REPORTS
 from omnitide.nexus.sessions import (
-    MAX_REPORTS,
     MAX_TUNNELS_WAITING,
-    Peer,
     Sessions,
-    SessionSettings,
     TunnelsFull,
 )
 from omnitide.nexus.tunnels import Tunnels
-from omnitide.operations.runtime import LogsUnavailable
+from omnitide.operations.runtime import LogsUnavailable, NodeAway
 from omnitide.store.memory import MemoryLog, MemoryStorage
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
@@ -493,6 +492,25 @@ async def test_a_broken_session_leads_to_unreachable_then_lost_then_replaced(sta
     await stand.until(lambda: state().nodes["n1"].status is NodeStatus.LOST)
     assert state().instances["a.1.1"].status is InstanceStatus.LOST
     assert "a.1.2" in state().pending
+
+
+async def test_a_node_without_a_session_is_silent_since_it_was_heard_and_not_since_it_connected(stand: Stand) -> None:
+    stand.times.reconnect_grace_ms = 60_000
+    pipe, _ = await stand.live()
+    connected = stand.engine.committed().nodes["n1"].since_ms
+    await stand.until(lambda: SystemClock().now_ms() > connected + 20)
+    closing = SystemClock().now_ms()
+    await pipe.close()
+    await stand.until(lambda: len(stand.sessions) == 0)
+    with pytest.raises(NodeAway) as away:
+        async with Tunnels(stand.sessions).connection("n1", pb.OpenTunnel()):
+            pass
+    assert away.value.since_ms >= closing
+
+    # Another Nexus over the same log has heard nothing since it began.
+    began = SystemClock().now_ms()
+    later = Sessions(stand.engine, SystemClock(), stand.leases, stand.sessions.settings)
+    assert later.silent_since_ms("n1") >= began
 
 
 async def test_a_node_that_is_back_in_time_loses_nothing(stand: Stand) -> None:

@@ -101,11 +101,13 @@ class TestCreateAndLoad:
         barrier, results = context.Barrier(3), context.SimpleQueue()
 
         def start() -> None:
-            barrier.wait()
             try:
+                barrier.wait(30)
                 results.put(keyring.create(home / "keyring.json", source, now=now).fabric_id)
             except KeyringExists:
                 results.put(None)
+            except Exception as error:  # said, or who waits for the result would wait for ever
+                results.put(repr(error))
 
         children = [context.Process(target=start) for _ in range(3)]
         for child in children:

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,13 @@ class TestText:
     def test_an_api_token_is_read_back(self, entropy: bytes) -> None:
         token = tokens.make_api_token(entropy)
         assert tokens.parse_api_token(token.text) == token
+
+    @pytest.mark.parametrize("place", range(tokens.FINGERPRINT_BYTES))
+    def test_a_join_token_trusts_no_root_that_differs_in_any_byte_it_carries(self, place: int) -> None:
+        other = bytearray(FINGERPRINT)
+        other[place] ^= 1
+        assert JOIN.trusts(FINGERPRINT)
+        assert not JOIN.trusts(bytes(other))
 
     def test_the_grammar_is_what_is_documented(self) -> None:
         prefix, identifier, secret, rest = JOIN.text.split("_")
@@ -143,9 +151,13 @@ class TestDigests:
         same = tokens.ApiToken(JOIN.id, JOIN.secret)
         assert not tokens.matches(same, tokens.digest(JOIN, "k1", KEYS["k1"]), KEYS)
 
-    def test_the_same_secret_under_another_id_does_not_fit(self) -> None:
-        other = tokens.ApiToken(JOIN.id, API.secret)
-        assert not tokens.matches(other, tokens.digest(API, "k1", KEYS["k1"]), KEYS) or other == API
+    @pytest.mark.parametrize("token", [JOIN, API], ids=["join", "api"])
+    def test_the_same_secret_under_another_id_does_not_fit(self, token: tokens.Token) -> None:
+        other = replace(token, id=tokens.make_api_token(bytes(range(1, 31))).id)
+        assert other.id != token.id
+        for stored in (tokens.digest(token, "k1", KEYS["k1"]), tokens.plain_digest(token)):
+            assert tokens.matches(token, stored, KEYS)
+            assert not tokens.matches(other, stored, KEYS)
 
     @pytest.mark.parametrize("stored", ["", "md5:00", "hmac-sha256:k9:00", "00"])
     def test_an_unknown_algorithm_or_key_is_an_error_and_never_a_match(self, stored: str) -> None:
