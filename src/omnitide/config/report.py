@@ -21,7 +21,8 @@ class Row(msgspec.Struct, frozen=True):
     text: str
     """The value as people read it: `64 MiB`, `1.5 s`."""
     source: str
-    """`default`, `flag`, `environment OMNITIDE_LOG_LEVEL` or `/etc/omnitide/omnitide.toml:12`."""
+    """`default`, `flag`, `flag --api-port, kept by up`, `environment OMNITIDE_LOG_LEVEL` or
+    `/etc/omnitide/omnitide.toml:12`."""
     reloadable: bool
     variable: str
     description: str

@@ -96,12 +96,28 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     max_artifact_bytes: Annotated[
         int, Meta(ge=0, le=1 << 50), _bytes("Largest artifact that is fetched, and all that an archive may hold.")
     ] = 5 << 30
+    keep_ended: Annotated[
+        int,
+        Meta(ge=0, le=10_000),
+        _about("Ended instances, as tasks of jobs, whose output and files are kept; the oldest are dropped first."),
+    ] = 200
+    keep_ended_ms: Annotated[
+        int, Meta(ge=0, le=3650 * _Day), _milliseconds("How long after the end of an instance they are kept.")
+    ] = _Day
     volume_paths: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
         Meta(max_length=64),
         _about(
             "Absolute paths at and below which instances may be given directories of this machine. Empty: anywhere but "
             "where the system and Omnitide keep their own; `none` alone: nowhere."
+        ),
+    ] = ()
+    devices: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
+        Meta(max_length=64),
+        _about(
+            "Device files, or directories of them, that containers may be given. Empty: null, zero, full, random and "
+            "urandom; `none` alone: not even those."
         ),
     ] = ()
 

@@ -53,6 +53,8 @@ class PortBinding(msgspec.Struct, frozen=True):
     target: int
     """Inside a container; elsewhere the same as `host`."""
     protocol: Literal["tcp", "udp"] = "tcp"
+    host_ip: str = ""
+    """The node's address at which it is open; empty: at all of them."""
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -199,6 +201,8 @@ class DriverContext(msgspec.Struct, frozen=True):
     """Directories of the node above `directory`, which a run of another user has to pass through."""
     keeper: str = ""
     """Directory of the node's keeper, for drivers whose runs are processes of this machine; empty: one of its own."""
+    only_to_end: bool = False
+    """Nothing is started any more: the runtime is the one that was used here before, whatever the environment says."""
 
 
 class DriverError(Exception):

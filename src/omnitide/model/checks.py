@@ -6,7 +6,7 @@ from omnitide.model.faults import Fault, Path
 from omnitide.model.provisions import stays
 from omnitide.model.quantity import format_bytes, format_cpu
 from omnitide.model.runtime_checks import probe_faults, provision_faults, runtime_faults
-from omnitide.model.spec import AgentSpec, Constraint, WorkloadSpec
+from omnitide.model.spec import MAX_GRACE_MS, AgentSpec, Constraint, WorkloadSpec
 
 _NO_NUL = "cannot contain the character NUL: no program can be given it"
 
@@ -29,16 +29,21 @@ def spec_faults(spec: WorkloadSpec) -> list[Fault]:
     elif isinstance(spec, AgentSpec) and not spec.update.max_unavailable and any(map(stays, spec.volumes.values())):
         message = "is 1 at least with a volume that stays on its node: the old instance has to leave it to the new one"
         faults.append(Fault(("update", "max_unavailable"), message, 'or on_move = "empty" for the volume'))
+    if spec.on_disconnect == "keep" and spec.lost_after is not None:
+        message = 'comes to nothing with on_disconnect = "keep": such an instance is never lost'
+        faults.append(Fault(("lost_after",), message, 'leave it out, or on_disconnect = "replace"'))
+    if spec.stop.grace > MAX_GRACE_MS:
+        faults.append(Fault(("stop", "grace"), "is longer than a day"))
     if spec.command and not spec.command[0].strip():
         faults.append(Fault(("command", 0), "names no program", "command[0] is the program"))
     return faults
 
 
 def _ports(spec: WorkloadSpec) -> Iterator[Fault]:
-    """Two ports of one instance with one number."""
-    names: dict[int, str] = {}
+    """Two ports of one instance with one number: one for tcp and one for udp are no two."""
+    names: dict[tuple[int, str], str] = {}
     for name, port in spec.ports.items():
-        first = names.setdefault(port.port, name) if port.port else name
+        first = names.setdefault((port.port, port.protocol), name) if port.port else name
         if first != name:
             message = f"{port.port} is the number of the port {first!r} already"
             yield Fault(("ports", name, "port"), message, "0, or none, takes any free port")

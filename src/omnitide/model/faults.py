@@ -79,6 +79,22 @@ def bare(type_: mi.Type) -> mi.Type:
     return type_
 
 
+def numbered(type_: mi.Type) -> mi.StructType | None:
+    """Of a union of a whole number and a struct, the struct."""
+    plain = bare(type_)
+    if not isinstance(plain, mi.UnionType) or not any(isinstance(bare(one), mi.IntType) for one in plain.types):
+        return None
+    return next((one for one in map(bare, plain.types) if isinstance(one, mi.StructType)), None)
+
+
+def _member(type_: mi.UnionType, *, fields: bool) -> mi.Type:
+    """What data is meant to be that may be a whole number or a struct."""
+    struct = numbered(type_)
+    if struct is None:
+        return type_
+    return struct if fields else next(one for one in map(bare, type_.types) if isinstance(one, mi.IntType))
+
+
 def _walk(data: object, type_: mi.Type, path: Path) -> Iterator[Fault]:
     if data is None and _allows_none(type_):
         return
@@ -91,6 +107,8 @@ def _walk(data: object, type_: mi.Type, path: Path) -> Iterator[Fault]:
         return
     description = _description(type_)
     type_ = bare(type_)
+    if isinstance(type_, mi.UnionType):
+        type_ = _member(type_, fields=isinstance(data, dict))
     if isinstance(type_, mi.StructType):
         yield from _struct(data, type_, path)
     elif isinstance(type_, mi.DictType):

@@ -5,7 +5,7 @@ succeeded once, and restarts the instance when it fails; `readiness` says whethe
 rollouts and the service registry wait for; `liveness` restarts it.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,10 @@ from msgspec import Meta
 from omnitide.model.names import Name
 from omnitide.model.part import Part, Text
 from omnitide.model.quantity import DurationMs, quantity
+
+MAX_TIMEOUT_MS: Final = 600_000
+"""Kubernetes, Docker and Nomad bound it by nothing, Amazon ECS by a minute. What has not answered after ten minutes is
+as good as silent, and a question holds a connection or a program of the node's."""
 
 Threshold = Annotated[int, Meta(ge=1, le=1000)]
 Interval = Annotated[int, quantity("duration", 100)]
@@ -38,7 +42,7 @@ class Probe(Part, frozen=True, kw_only=True):
     """From the start of the attempt to the first question."""
     interval: Interval = 10_000
     timeout: Interval = 1_000
-    """No answer within it is a failure."""
+    """No answer within it is a failure. No longer than `interval`, and ten minutes at most."""
     failure_threshold: Threshold = 3
     """Failures in a row that make the instance unwell."""
     success_threshold: Threshold = 1

@@ -1,6 +1,6 @@
 """What an instance finds when it starts: files that are fetched, volumes, secrets and configuration."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -10,6 +10,8 @@ from omnitide.model.part import Part, PathText
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$(?!\n)"
 Digest = Annotated[str, Meta(pattern=DIGEST_PATTERN, description="sha256:<64 hex digits>.")]
 FileMode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$(?!\n)", description="Octal, as for chmod: 0400.")]
+INSIDE: Final = {"secrets": "/run/secrets", "configs": "/run/configs"}
+"""Where files of secrets and configs are in a container or a module, which see paths of their own."""
 Signal = Literal["SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"]
 
 
@@ -19,13 +21,14 @@ class Artifact(Part, frozen=True, kw_only=True):
     source: Annotated[str, Meta(pattern=r"^(https?://[^\s]+|sha256:[0-9a-f]{64})$(?!\n)", max_length=2048)]
     """A URL, or the digest of a blob of the fabric's own store."""
     checksum: Digest | None = None
-    """What a URL must give. Without it any content is taken."""
+    """What a URL must give. Without it any content is taken. A blob's is its `source`."""
     path: PathText = ""
     """Below the instance's directory; empty: the last part of the URL, or the first of the digest. With `unpack`: the
     directory."""
     unpack: bool = False
     """A tar archive (plain, gz, bz2, xz) or a zip."""
     executable: bool = False
+    """A file that can be executed. What an archive holds is as the archive says."""
 
 
 class Volume(Part, frozen=True, kw_only=True):
@@ -38,6 +41,8 @@ class Volume(Part, frozen=True, kw_only=True):
     name: Name | None = None
     """Within the namespace; None: the key under which it stands in `volumes`."""
     read_only: bool = False
+    nocopy: bool = False
+    """Of a volume that the node keeps: a container's begins empty, without what its image has at `target`."""
     on_move: Literal["stay", "empty"] | None = None
     """When the instance has to leave its node. `stay`: it does not, it waits for that node. `empty`: it starts
     elsewhere with what is there. None: `stay` for the node's own volumes, `empty` for paths."""
@@ -58,7 +63,8 @@ class SecretUse(Part, frozen=True, kw_only=True):
     mode: FileMode = "0400"
     on_change: Literal["keep", "replace", "restart"] | Signal = "keep"
     """When the secret gets a new value. `keep`: the next start shows it. `replace`: files are replaced at once.
-    A signal: that, and the instance is sent it. `restart`: the instance is restarted."""
+    A signal: that, and the instance is sent it. `restart`: the instance is restarted. A variable of what runs stays as
+    it is whatever happens to files: with `environment` alone it is `keep` or `restart`."""
 
 
 class ConfigUse(Part, frozen=True, kw_only=True):

@@ -34,15 +34,21 @@ _DURATION_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 
 _NUMBER = re.compile(r"^\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*$")
 
 
+_MOST_CPU: Final = f"{MAX_QUANTITY // 1000} cores"
+_MOST_BYTES: Final = f"{MAX_QUANTITY >> 50} PiB"
+_MOST_TIME: Final = f"{MAX_QUANTITY // _DURATION_UNITS['d']} d"
+
+
 class QuantityError(ValueError):
     """A quantity that cannot be read; the message says what is accepted."""
 
 
-def _exact(value: Fraction, what: str, text: object) -> int:
+def _exact(value: Fraction, what: str, text: object, most: str) -> int:
+    """`what`: with its smallest unit in brackets; `most`: the largest, as people write it."""
     if value.denominator != 1:
         raise QuantityError(f"{text!r} is finer than the smallest unit of {what}")
     if value > MAX_QUANTITY:
-        raise QuantityError(f"{text!r} is larger than {what} can be")
+        raise QuantityError(f"{text!r} is larger than {what.partition(' (')[0]} can be: {most} at most")
     return int(value)
 
 
@@ -61,7 +67,7 @@ def parse_cpu(value: int | float | str) -> int:
     number, unit = _split(value, "cpu", '0.5, 2 or "500m"')
     if unit not in ("", "m"):
         raise QuantityError(f"{value!r} is not cpu: unknown unit {unit!r}; write cores (0.5) or milli-cpu (500m)")
-    return _exact(number if unit == "m" else number * 1000, "cpu (one thousandth of a core)", value)
+    return _exact(number if unit == "m" else number * 1000, "cpu (one thousandth of a core)", value, _MOST_CPU)
 
 
 def parse_bytes(value: int | float | str) -> int:
@@ -69,7 +75,7 @@ def parse_bytes(value: int | float | str) -> int:
     number, unit = _split(value, "a size", '"64MiB", "2GB" or a number of bytes')
     if unit not in _BYTE_UNITS:
         raise QuantityError(f"{value!r} is not a size: the unit {unit!r} is unknown; write KiB, MiB, GiB or KB, MB, GB")
-    return _exact(number * _BYTE_UNITS[unit], "a size (one byte)", value)
+    return _exact(number * _BYTE_UNITS[unit], "a size (one byte)", value, _MOST_BYTES)
 
 
 def parse_duration(value: int | float | str) -> int:
@@ -79,7 +85,7 @@ def parse_duration(value: int | float | str) -> int:
         unit = "ms"
     if unit not in _DURATION_UNITS:
         raise QuantityError(f"{value!r} is not a duration: the unit {unit!r} is unknown; write ms, s, m, h or d")
-    return _exact(number * _DURATION_UNITS[unit], "a duration (one millisecond)", value)
+    return _exact(number * _DURATION_UNITS[unit], "a duration (one millisecond)", value, _MOST_TIME)
 
 
 PARSERS: Final[dict[str, Callable[[int | float | str], int]]] = {

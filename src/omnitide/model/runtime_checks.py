@@ -1,12 +1,14 @@
 """What is wrong with a spec for the runtime that it names: parts that belong to another, probes and paths that cannot
 be."""
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
-from omnitide.model.container import Sandbox
+from omnitide.model.container import Container, Sandbox, Ulimit
 from omnitide.model.faults import Fault, Path
-from omnitide.model.probes import Probe
+from omnitide.model.probes import MAX_TIMEOUT_MS, Probe
+from omnitide.model.provisions import INSIDE
 from omnitide.model.spec import WorkloadSpec
 
 DEFAULT_DRIVER: Final = "process"
@@ -49,8 +51,47 @@ def runtime_faults(spec: WorkloadSpec) -> Iterator[Fault]:
     if spec.isolation == "sandbox":
         yield from _sandbox(spec)
     for name, port in spec.ports.items():
-        if port.target and spec.driver != "docker":
-            yield Fault(("ports", name, "target"), "is for containers: elsewhere a port is the node's own")
+        for field in ("target", "host_ip"):
+            if getattr(port, field) and spec.driver != "docker":
+                yield Fault(("ports", name, field), "is for containers: elsewhere a port is the node's own")
+    for name, volume in spec.volumes.items():
+        if volume.nocopy and (spec.driver != "docker" or volume.source):
+            yield Fault(("volumes", name, "nocopy"), "is for a container's volumes that the node keeps")
+        if volume.read_only and spec.driver == "process" and spec.isolation == "none":
+            message = "cannot be kept: a plain process finds a volume as a link, and writes as its user may"
+            yield Fault(("volumes", name, "read_only"), message, 'isolation = "sandbox"')
+    if spec.driver == "docker" and spec.container is not None:
+        yield from _container(spec, spec.container)
+
+
+def _container(spec: WorkloadSpec, part: Container) -> Iterator[Fault]:
+    """What the engine would leave aside in silence, or refuse."""
+    own = part.network not in ("host", "none")
+    if spec.logs.max_age:
+        yield Fault(("logs", "max_age"), "is not for containers: their engine keeps output by size alone")
+    for name, port in spec.ports.items():
+        if part.network == "none":
+            yield Fault(("ports", name), "cannot be reached: container.network is 'none'")
+        elif part.network == "host" and port.target not in (0, port.port):
+            yield Fault(("ports", name, "target"), "means nothing: with container.network 'host' it is the node's own")
+        elif part.network == "host" and port.host_ip:
+            yield Fault(("ports", name, "host_ip"), "means nothing: with container.network 'host' the program binds it")
+        elif port.host_ip and not _address(port.host_ip):
+            yield Fault(("ports", name, "host_ip"), f"{port.host_ip!r} is no IP address", "127.0.0.1, or ::1")
+    if part.aliases and (not own or part.network == "bridge"):
+        message = f"are names in a network of the namespace's, and container.network is {part.network!r}"
+        yield Fault(("container", "aliases"), message, 'network = "backend", say')
+    for name, most in part.ulimits.items():
+        if isinstance(most, Ulimit) and most.hard != -1 and (most.soft > most.hard or most.soft == -1):
+            yield Fault(("container", "ulimits", name, "soft"), "is above the hard limit", "-1 is above all others")
+
+
+def _address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _sandbox(spec: WorkloadSpec) -> Iterator[Fault]:
@@ -114,6 +155,8 @@ def _probe(spec: WorkloadSpec, probe: Probe, path: Path) -> Iterator[Fault]:
         yield Fault((*path, "port"), f"{probe.port!r} is not one of `ports`", f"known: {known}")
     if probe.timeout > probe.interval:
         yield Fault((*path, "timeout"), "is longer than the interval", "an answer is waited for no longer than that")
+    if probe.timeout > MAX_TIMEOUT_MS:
+        yield Fault((*path, "timeout"), "is longer than ten minutes", "an answer is waited for no longer than that")
 
 
 def provision_faults(spec: WorkloadSpec) -> Iterator[Fault]:
@@ -122,6 +165,12 @@ def provision_faults(spec: WorkloadSpec) -> Iterator[Fault]:
         message = _below(artifact.path) if artifact.path else ""
         if message:
             yield Fault(("artifacts", index, "path"), message)
+        if artifact.unpack and artifact.executable:
+            hint = "an archive says itself which of its files can be executed"
+            yield Fault(("artifacts", index, "executable"), "is for a file, and this is unpacked", hint)
+        if artifact.source.startswith("sha256:") and artifact.checksum not in (None, artifact.source):
+            message = "is not the blob's: its source says what it holds"
+            yield Fault(("artifacts", index, "checksum"), message, "leave it out")
     within = spec.driver != "process" or spec.isolation == "sandbox"
     for name, volume in spec.volumes.items():
         message = _absolute(volume.target) if within else _below(volume.target)
@@ -133,6 +182,9 @@ def provision_faults(spec: WorkloadSpec) -> Iterator[Fault]:
             yield Fault(("volumes", name, "name"), "is for volumes that the node keeps; this one is a path")
     for part, uses in (("secrets", spec.secrets), ("configs", spec.configs)):
         for name, use in uses.items():
+            if use.environment is not None and not use.file and use.on_change not in ("keep", "restart"):
+                message = f"{use.on_change!r} is for files: what runs keeps the variables that it was started with"
+                yield Fault((part, name, "on_change"), message, "keep, restart, or a file beside the variable")
             if not use.file:
                 continue
             message = _absolute(use.file) if use.file.startswith("/") else _below(use.file)
@@ -149,6 +201,7 @@ def _same_place(spec: WorkloadSpec) -> Iterator[Fault]:
         first = targets.setdefault(volume.target.rstrip("/"), name)
         if first != name:
             yield Fault(("volumes", name, "target"), f"is the target of the volume {first!r} already")
+    yield from _same_file(spec)
     variables: dict[str, str] = dict.fromkeys(spec.environment, "environment")
     for part, uses in (("secrets", spec.secrets), ("configs", spec.configs)):
         for name, use in uses.items():
@@ -157,6 +210,31 @@ def _same_place(spec: WorkloadSpec) -> Iterator[Fault]:
             first = variables.setdefault(use.environment, f"{part}.{name}")
             if first != f"{part}.{name}":
                 yield Fault((part, name, "environment"), f"{use.environment} is set by {first} already")
+
+
+def _same_file(spec: WorkloadSpec) -> Iterator[Fault]:
+    """Each file of a secret or config has a place of its own: none is where another is, nor below it."""
+    mounted = spec.driver != "process"
+    volumes = {_parts(one.target): name for name, one in spec.volumes.items() if mounted}
+    files: dict[tuple[str, ...], str] = {}
+    for part, uses in (("secrets", spec.secrets), ("configs", spec.configs)):
+        for name, use in uses.items():
+            file = use.file or ("" if use.environment is not None else name)
+            if not file:
+                continue
+            at = _parts(file if file.startswith("/") else f"{INSIDE[part]}/{file}")
+            other = next((one for one in files if one[: len(at)] == at[: len(one)]), None)
+            if at in volumes:
+                yield Fault((part, name, "file"), f"is the target of the volume {volumes[at]!r} already")
+            elif other is None:
+                files[at] = f"{part}.{name}"
+            else:
+                how = "is the file of" if other == at else "is in the way of the file of"
+                yield Fault((part, name, "file"), f"{how} {files[other]}")
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.split("/") if part not in ("", "."))
 
 
 def _below(path: str) -> str:

@@ -3,7 +3,7 @@
 from omnitide.model.objects import Object
 
 
-class Endpoint(Object, frozen=True, kw_only=True):
+class ServiceEndpoint(Object, frozen=True, kw_only=True):
     """A port of one replica."""
 
     port_name: str
@@ -28,7 +28,7 @@ class Service(Object, frozen=True, kw_only=True):
     namespace: str
     name: str
     """Of the agent."""
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[ServiceEndpoint, ...] = ()
     revision: int
     """Of the fabric, at which this is so. To hear of changes, watch events of the agent's instances after it."""
 

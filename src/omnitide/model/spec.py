@@ -4,7 +4,7 @@ All quantities are integers here; `manifest` turns what people write into them. 
 default never changes: specs live in the log for ever.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -49,6 +49,8 @@ class Port(Part, frozen=True, kw_only=True):
     target: PortNumber = 0
     """The port inside a container; 0: the same as outside."""
     protocol: Literal["tcp", "udp"] = "tcp"
+    host_ip: Annotated[str, Meta(max_length=45)] = ""
+    """The node's address at which a container's port is open, `127.0.0.1` for the node alone; empty: at all of them."""
 
 
 class Constraint(Part, frozen=True, kw_only=True):
@@ -77,10 +79,15 @@ class Restart(Part, frozen=True, kw_only=True):
     """An instance that ran so long starts counting anew."""
 
 
+MAX_GRACE_MS: Final = 86_400_000
+"""A day. Kubernetes and Docker bound it by nothing; whoever waits for the end of something needs a time to give up."""
+
+
 class Stop(Part, frozen=True, kw_only=True):
     signal: Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"] = "SIGTERM"
     grace: DurationMs = 10_000
-    """From the beginning of the stop until everything left of the instance is killed; `pre_stop` is part of it."""
+    """From the beginning of the stop until everything left of the instance is killed; `pre_stop` is part of it. A day
+    at most."""
     pre_stop: Annotated[tuple[Text, ...], Meta(max_length=MAX_COMMAND_ARGUMENTS)] = ()
     """A command that is run inside the instance before the signal is sent."""
 

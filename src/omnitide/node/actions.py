@@ -17,13 +17,15 @@ from omnitide.node.watching import Watching
 from omnitide.telemetry import logs
 
 MAX_STARTS: Final = 16
-"""Starts under way at once; further ones wait their turn."""
+"""Starts under way at once, of each driver; further ones wait their turn."""
 START_DEADLINE: Final = 30.0
 CALL_DEADLINE: Final = 10.0
 MAX_COMPLAINTS: Final = 1000
 """That are remembered, so as not to be told again."""
 DRIVER_UNAVAILABLE: Final = "driver-unavailable"
 """Cause of errors that do not tell whether what was asked has been done."""
+
+DEFECT: Final = "driver-defect"
 
 DriverAction = StartRun | StopRun | RemoveRun | RemoveInstance
 
@@ -44,7 +46,12 @@ class Actions:
         clock: Clock,
         preparations: Preparations,
         provisions: Provisions,
+        on_first_start: Callable[[str], object] = lambda driver: None,  # noqa: ARG005 (the shape of the call)
     ) -> None:
+        """`on_first_start`: called before a driver starts something for the first time. Raises OSError."""
+        self._on_first_start = on_first_start
+        self._started = set[str]()
+        """Drivers for which it was called."""
         self._provisions = provisions
         self._drivers = drivers
         self._watching = watching
@@ -54,12 +61,12 @@ class Actions:
         self._preparations = preparations
         self._complained: dict[tuple[str, str], str] = {}
         """What could not be done, to which instance, and why."""
-        self._starts = asyncio.Semaphore(MAX_STARTS)
+        self._starts = {name: asyncio.Semaphore(MAX_STARTS) for name in drivers}
         self._lanes = Lanes[DriverAction](group, self._run)
 
     def put(self, action: DriverAction) -> None:
         if isinstance(action, StopRun):
-            self._preparations.call_off(action.key.instance)
+            self._preparations.call_off(action.key)
         self._lanes.put(_instance(action), action)
 
     async def _run(self, action: DriverAction) -> None:
@@ -87,11 +94,14 @@ class Actions:
         key = action.launch.key
         try:
             launch = await self._preparations.prepare(driver, action.launch, action.needs)
-            async with self._starts:
-                busy = self._host.busy_port(action.ports) if action.ports else None
+            async with self._starts[driver.name]:
+                busy = self._host.busy_port(launch.ports) if launch.ports else None
                 if busy is not None:
                     # The number alone: Nexus reads it from there to give another one.
                     raise DriverError(str(busy), cause=PORT_BUSY, permanent=False)
+                if driver.name not in self._started:
+                    self._on_first_start(driver.name)
+                    self._started.add(driver.name)
                 async with asyncio.timeout(START_DEADLINE):
                     run = await driver.start(launch)
         except DriverError as error:
@@ -111,6 +121,11 @@ class Actions:
             log.warning("start failed", attempt=key.attempt, error=str(error))
             message = f"the node could not start it: {error}"
             return StartFailed(at_ms=self._clock.now_ms(), key=key, message=message, cause="resources", permanent=False)
+        except Exception as error:
+            # Drivers are written by others too: a defect of one costs what it was asked for.
+            log.error("start failed", attempt=key.attempt, error=f"{type(error).__name__}: {error}")
+            message = f"a defect of the driver {driver.name}: {type(error).__name__}: {error}"
+            return StartFailed(at_ms=self._clock.now_ms(), key=key, message=message, cause=DEFECT, permanent=False)
         else:
             self._watching[driver.name].started(key)
             return Started(at_ms=self._clock.now_ms(), driver=driver.name, run=run)
@@ -120,8 +135,10 @@ class Actions:
         try:
             async with asyncio.timeout(CALL_DEADLINE):
                 await call
-        except (DriverError, TimeoutError) as error:
+        except Exception as error:
             said = str(error) or f"no answer within {CALL_DEADLINE:g} s"
+            if not isinstance(error, DriverError | OSError):
+                said = f"a defect of the driver: {type(error).__name__}: {error}"
             if self._complained.get((what, instance)) != said:
                 if len(self._complained) >= MAX_COMPLAINTS:
                     self._complained.clear()

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from omnitide import __version__
+from omnitide.config.emptying import MARGIN_S, mark_used
 from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
 from omnitide.drivers.loading import load
 from omnitide.drivers.process import ProcessDriver
 from omnitide.drivers.wasm.driver import WasmDriver
 from omnitide.model.names import suggest_name
+from omnitide.model.spec import MAX_GRACE_MS
+from omnitide.node.asked_stops import AskedStops
 from omnitide.node.claim import claim
 from omnitide.node.clock import WallClock
-from omnitide.node.driver_places import KEEPER_DIRECTORY, context_of
+from omnitide.node.driver_places import KEEPER_DIRECTORY, context_of, of_keeper
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.grpc_link import GrpcDialer
 from omnitide.node.host import MachineHost
@@ -28,10 +31,11 @@ from omnitide.node.identities import Identities, IdentityUnusable, IdentityVault
 from omnitide.node.identity_view import Shown
 from omnitide.node.launching import NodeContext
 from omnitide.node.outbox import OutboxLimits, OutboxUnusable, open_outbox
-from omnitide.node.provisions.provisioner import NodeProvisions
+from omnitide.node.provisions.provisioner import VOLUMES, NodeProvisions
 from omnitide.node.provisions.supply import NexusSupply
 from omnitide.node.proxy import Parts, Proxy
 from omnitide.node.renewal import Renewal
+from omnitide.node.retention import Retention
 from omnitide.node.session import End, Who
 from omnitide.node.telling import Telling
 from omnitide.security.private_files import ensure_private_directory
@@ -42,8 +46,8 @@ __all__ = ["End", "Node"]
 OUTBOX_FILE: Final = "outbox.db"
 BACK_WITHIN_MS: Final = 30_000
 """Announced with an orderly end: a restart of the proxy, for which nothing is to be replaced."""
-LEAVING_MOST_S: Final = 900.0
-"""For instances to end that somebody said he would end; a grace may be ten minutes."""
+LEAVING_MOST_S: Final = MAX_GRACE_MS / 1000 + MARGIN_S
+"""For instances to end that somebody said he would end."""
 LEAVING_LINGER_S: Final = 10.0
 """After that, for this process to be ended by whom it may concern. One that nobody ends does so itself, and is started
 again where somebody wants it."""
@@ -103,6 +107,7 @@ class Node:
             cache_bytes=settings.node.cache_bytes,
             most=settings.node.max_artifact_bytes,
             allowed=settings.node.volume_paths,
+            devices=settings.node.devices,
         )
         self._telling = Telling(data, identity.node_id, self._name, lambda: known.current)
 
@@ -124,9 +129,13 @@ class Node:
                 endpoints=known,
                 clock=clock,
                 rng=rng,
+                told=AskedStops(data).told,
+                on_first_start=self._starts,
                 on_welcome=welcomed,
                 on_failure=identities.failed,
                 on_settings=dialer.settings,
+                volumes=str(data / VOLUMES),
+                retention=Retention(settings.node.keep_ended_ms, settings.node.keep_ended),
             )
         )
         self._renewal = Renewal(
@@ -174,6 +183,11 @@ class Node:
             self._telling.end()
         log.info("node proxy ends", why=end.value, instances_left_running=self._proxy.live())
         return end
+
+    def _starts(self, driver: str) -> None:
+        """Whatever the driver itself remembers: this node is to be emptied of what it starts. Raises OSError."""
+        if not any(of_keeper(one) for one in self._drivers if one.name == driver):
+            mark_used(self._data, driver)
 
     def _leave(self) -> None:
         log.info("this node is shut down: its instances are ended, and Nexus has them run elsewhere")

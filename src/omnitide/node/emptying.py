@@ -14,53 +14,74 @@ from typing import Final
 
 import msgspec
 
+from omnitide.config.emptying import MARGIN_S, Emptied, used
 from omnitide.drivers.loading import load
-from omnitide.drivers.process import ProcessDriver
 from omnitide.drivers.protocol import Driver, DriverError, Run, RunState
-from omnitide.drivers.unavailable import UnavailableDriver
-from omnitide.drivers.wasm.driver import WasmDriver
-from omnitide.node.driver_places import context_of
+from omnitide.model.spec import MAX_GRACE_MS
+from omnitide.node.asked_stops import AskedStops
+from omnitide.node.driver_places import context_of, of_keeper
 
-POLL_S: Final = 0.1
-MOST_S: Final = 660.0
-"""No grace is longer than ten minutes."""
-
-
-class Emptied(msgspec.Struct, frozen=True):
-    stopped: int
-    """Instances that ran."""
-    left: tuple[str, ...] = ()
-    """Those that did not end in time."""
-    problems: tuple[str, ...] = ()
+POLL_S: Final = (0.1, 1.0)
+"""From one look at what still runs to the next, at first and after a while."""
+CALL_DEADLINE: Final = 30.0
+"""For one answer of a driver."""
 
 
-async def empty(drivers: Sequence[Driver], grace_ms: int | None, most_s: float = MOST_S) -> Emptied:
-    """Stop all that the drivers run and wait for it to end."""
-    stopped, left, problems = 0, list[str](), list[str]()
-    for driver in drivers:
-        try:
+async def empty(
+    drivers: Sequence[Driver], grace_ms: int | None, asked: AskedStops, most_s: float | None = None
+) -> Emptied:
+    """Stop all that the drivers run and wait for it to end. `most_s`: instead of what the longest grace allows."""
+    if most_s is None:
+        most_s = (MAX_GRACE_MS if grace_ms is None else grace_ms) / 1000 + MARGIN_S
+    asked.clear()
+    emptied = await asyncio.gather(*(_empty_one(driver, grace_ms, asked, most_s) for driver in drivers))
+    return Emptied(
+        sum(one.stopped for one in emptied),
+        tuple(name for one in emptied for name in one.left),
+        tuple(text for one in emptied for text in one.problems),
+    )
+
+
+async def _empty_one(driver: Driver, grace_ms: int | None, asked: AskedStops, most_s: float) -> Emptied:
+    """One driver. Whatever it fails with costs nothing but itself."""
+    try:
+        async with asyncio.timeout(CALL_DEADLINE):
             live = _live(await driver.recover())
-        except DriverError as error:
-            if not (await driver.probe()).absent:
-                problems.append(f"{driver.name}: {error}")
-            continue
-        stopped += len(live)
-        try:
-            for run in live:
+    except Exception as error:
+        return Emptied(problems=(_words(driver, error),))
+    problems: list[str] = []
+    try:
+        asked.note(driver.name, (run.key for run in live))
+    except OSError as error:
+        problems.append(f"{driver.name}: its ends may be taken for failures: {error}")
+    left: list[str] = []
+    try:
+        for run in live:
+            async with asyncio.timeout(CALL_DEADLINE):
                 await driver.stop(run.key, grace_ms=grace_ms)
-            left += await _until_ended(driver, most_s)
-        except DriverError as error:
-            problems.append(f"{driver.name}: {error}")
-    return Emptied(stopped, tuple(left), tuple(problems))
+        left = await _until_ended(driver, most_s)
+    except Exception as error:
+        problems.append(_words(driver, error))
+    return Emptied(len(live), tuple(left), tuple(problems))
+
+
+def _words(driver: Driver, error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"{driver.name}: no answer within {CALL_DEADLINE:g} s"
+    kind = "" if isinstance(error, DriverError) else f"{type(error).__name__}: "
+    return f"{driver.name}: {kind}{error}"
 
 
 async def _until_ended(driver: Driver, most_s: float) -> list[str]:
-    end = asyncio.get_running_loop().time() + most_s
-    while live := _live(await driver.recover()):
-        if asyncio.get_running_loop().time() > end:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while True:
+        async with asyncio.timeout(CALL_DEADLINE):
+            live = _live(await driver.recover())
+        waited = loop.time() - began
+        if not live or waited > most_s:
             return [run.key.instance for run in live]
-        await asyncio.sleep(POLL_S)
-    return []
+        await asyncio.sleep(min(max(POLL_S[0], waited / 20), POLL_S[1]))
 
 
 def _live(runs: Sequence[Run]) -> list[Run]:
@@ -70,11 +91,11 @@ def _live(runs: Sequence[Run]) -> list[Run]:
 async def _main(data: Path, node_id: str, grace_ms: int | None) -> Emptied:
     drivers = [
         driver
-        for driver in load(lambda name: context_of(data, name, node_id))
-        if not isinstance(driver, ProcessDriver | WasmDriver | UnavailableDriver)
+        for driver in load(lambda name: context_of(data, name, node_id, only_to_end=True), declared=used(data))
+        if not of_keeper(driver)
     ]
     try:
-        return await empty(drivers, grace_ms)
+        return await empty(drivers, grace_ms, AskedStops(data))
     finally:
         for driver in drivers:
             await driver.close()

@@ -1,11 +1,11 @@
 """What a node is and how busy it is, as plain data; `host` reads it from the machine, the simulation makes it up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from omnitide.drivers.protocol import DriverInfo
+from omnitide.drivers.protocol import DriverInfo, PortBinding
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -46,6 +46,6 @@ class Host(Protocol):
 
     def use(self) -> HostUse: ...
 
-    def busy_port(self, ports: tuple[int, ...]) -> int | None:
-        """The first of these that cannot be bound."""
+    def busy_port(self, ports: Sequence[PortBinding]) -> int | None:
+        """The number of the first of these that cannot be bound."""
         ...

@@ -165,11 +165,11 @@ class GrpcDialer:
 
         return shared.channel, release
 
-    async def fetch_values(self, endpoint: str, instance: str) -> pb.FetchValuesResponse:
-        """The secrets and configs of an instance here. Raises LinkClosed."""
+    async def fetch_values(self, endpoint: str, instance: str, after: str) -> pb.FetchValuesResponse:
+        """Secrets and configs of an instance here, from one answer's `next` on. Raises LinkClosed."""
         channel, release = self._borrow(endpoint)
         try:
-            request = pb.FetchValuesRequest(instance=instance)
+            request = pb.FetchValuesRequest(instance=instance, paged=True, after=after)
             return await pb_grpc.NodeServiceStub(channel).FetchValues(request, timeout=VALUES_DEADLINE)
         except grpc.aio.AioRpcError as error:
             raise LinkClosed(f"{error.code().name.lower()}: {error.details()}") from None

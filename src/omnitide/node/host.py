@@ -1,20 +1,23 @@
 """The machine under a node, read with psutil: what it is, and how busy."""
 
+import errno
 import ipaddress
 import os
 import platform
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import psutil
 
+from omnitide.drivers.protocol import PortBinding
 from omnitide.node.container import ceiling
 from omnitide.node.facts import Facts, HostUse
 
 USE_TTL_S: Final = 0.5
+_KINDS: Final = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 SOMEWHERE: Final = "192.0.2.1"
 """An address for documentation (RFC 5737): the way to it is the default route, and nothing is ever sent there."""
 
@@ -79,15 +82,19 @@ class MachineHost:
             )
         return self._use
 
-    def busy_port(self, ports: tuple[int, ...]) -> int | None:
-        """The first that cannot be bound on all interfaces, as a server would: a socket in TIME_WAIT is no obstacle."""
+    def busy_port(self, ports: Sequence[PortBinding]) -> int | None:
+        """The number of the first that cannot be bound where it is to be open, as a server would: a socket in TIME_WAIT
+        is no obstacle. An address that is not this machine's is for whoever binds it to tell."""
         for port in ports:
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            family = socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET
+            with socket.socket(family, _KINDS[port.protocol]) as probe:
+                if port.protocol == "tcp":
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind(("0.0.0.0", port))
-                except OSError:
-                    return port
+                    probe.bind((port.host_ip or "0.0.0.0", port.host))
+                except OSError as error:
+                    if error.errno != errno.EADDRNOTAVAIL:
+                        return port.host
         return None
 
 

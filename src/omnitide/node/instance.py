@@ -13,6 +13,8 @@ class Instance:
     """Empty while nothing says which: then there is no run either, once all drivers are recovered."""
     assignment: Assignment | None = None
     """None: not wanted (`removed_at_ms` set), or not known to be wanted yet."""
+    meant: Assignment | None = None
+    """What its assignment was, once it is not wanted any more: the log tells of its end by name and request."""
     phase: Phase | None = None
     """None: nothing has been done about it here."""
     attempt: int = 0

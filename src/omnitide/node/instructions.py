@@ -19,8 +19,7 @@ class StartRun(Instruction, frozen=True, kw_only=True):
 
     driver: str
     launch: Launch
-    ports: tuple[int, ...] = ()
-    """Host ports that must be free before."""
+    """Its ports must be free before."""
     needs: Needs | None = None
     """What has to be there before; None: nothing."""
     correlation: str = ""

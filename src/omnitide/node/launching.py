@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from omnitide.drivers.protocol import Launch, Limit, LogPolicy, PortBinding, RunKey
+from omnitide.model.provisions import INSIDE
 from omnitide.model.spec import Port, WorkloadSpec
-from omnitide.node.provisions.needs import CONFIGS_VARIABLE, INSIDE, SECRETS_VARIABLE, file_name, versions_text
+from omnitide.node.provisions.needs import CONFIGS_VARIABLE, SECRETS_VARIABLE, file_name, versions_text
 from omnitide.node.records import Assignment
 
 MAX_VALUE_CHARACTERS: Final = 128 << 10
@@ -132,7 +133,15 @@ def bindings(assignment: Assignment, spec: WorkloadSpec) -> tuple[PortBinding, .
     bound: list[PortBinding] = []
     for name, number in sorted(assignment.ports.items()):
         port = spec.ports.get(name) or Port()
-        bound.append(PortBinding(name=name, host=number, target=port.target or number, protocol=port.protocol))
+        bound.append(
+            PortBinding(
+                name=name,
+                host=number,
+                target=port.target or number,
+                protocol=port.protocol,
+                host_ip=port.host_ip,
+            )
+        )
     return tuple(bound)
 
 

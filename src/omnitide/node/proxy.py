@@ -12,12 +12,15 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from omnitide.drivers.protocol import Driver, DriverInfo
+from omnitide.drivers.protocol import Driver, DriverInfo, Run
+from omnitide.model.spec import MAX_GRACE_MS
 from omnitide.node.actions import Actions
+from omnitide.node.asked_stops import as_told
 from omnitide.node.clock import Clock
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.facts import Facts, Host, HostUse
@@ -45,9 +48,19 @@ from omnitide.node.reconciler import Reconciler
 from omnitide.node.records import Phase, Report
 from omnitide.node.retention import Retention
 from omnitide.node.session import Dialer, End, Session, Who
-from omnitide.node.stimuli import Connected, DesiredReceived, DriverLost, Leaving, Recovered, Stimulus, TimerFired
+from omnitide.node.stimuli import (
+    Connected,
+    DesiredReceived,
+    DriverLost,
+    Leaving,
+    Recovered,
+    Restored,
+    Stimulus,
+    TimerFired,
+)
 from omnitide.node.timers import Timers
 from omnitide.node.tunnels.serving import Reach, Tunnels
+from omnitide.node.volumes import KeptVolumes
 from omnitide.node.watching import Watching
 from omnitide.telemetry import logs
 from omnitide.wire import node_pb2 as pb
@@ -59,7 +72,7 @@ UNWELL_SECONDS: Final = 5.0
 SETTLE_DEADLINE: Final = 5.0
 """For the drivers to tell what they run, before the first hello."""
 STOP_DEADLINE: Final = 2.0
-EMPTYING_DEADLINE: Final = 600.0
+EMPTYING_DEADLINE: Final = MAX_GRACE_MS / 1000 + 60.0
 """For instances to end on a node that was removed from the fabric; a grace may be as long."""
 EMPTYING_POLL: Final = 0.2
 SHUT_DOWN: Final = "this node is being shut down"
@@ -81,6 +94,12 @@ class Parts(NamedTuple):
     rng: random.Random
     provisions: Provisions = NoProvisions()
     retention: Retention = Retention()
+    volumes: str = ""
+    """The folder of the volumes that the node keeps; empty where there is none."""
+    told: Callable[[str, Run], Run] = as_told
+    """See `asked_stops`."""
+    on_first_start: Callable[[str], object] = lambda driver: None  # noqa: ARG005 (the shape of the call)
+    """Called before a driver starts something for the first time. Raises OSError."""
     on_welcome: Callable[[], None] = lambda: None
     on_failure: Callable[[], None] = lambda: None
     on_settings: Callable[[pb.Settings], None] = lambda settings: None  # noqa: ARG005 (the shape of the call)
@@ -103,7 +122,9 @@ class Proxy:
         """As long as there are feeders, who each wait for their pass, and timers."""
         self._wake = asyncio.Event()
         self._timers = Timers(self._timer_fired)
-        self._watching = {name: Watching(driver, self.feed, self._clock) for name, driver in self._drivers.items()}
+        self._watching = {
+            name: Watching(driver, self.feed, self._clock, parts.told) for name, driver in self._drivers.items()
+        }
         self._facts = parts.host.facts()
         self._survey_wake = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -119,6 +140,9 @@ class Proxy:
             on_welcome=parts.on_welcome,
             on_failure=parts.on_failure,
         )
+        self._group: asyncio.TaskGroup | None = None
+        self._forgetting: set[asyncio.Task[None]] = set()
+        """Secrets of instances that have just ended are being removed."""
         self._actions: Actions | None = None
         self._prober: Prober | None = None
         self._refreshing: Refreshes | None = None
@@ -218,6 +242,9 @@ class Proxy:
         assert self._tunnels is not None
         self._tunnels.open(endpoint, request)
 
+    def _known(self) -> Restored:
+        return self._reconciler.snapshot(self._clock.now_ms())
+
     def _reach_of(self, instance: str) -> Reach | None:
         running = self._reconciler.running(instance)
         if running is None:
@@ -233,6 +260,7 @@ class Proxy:
         self._session.progressed(instance, text)
 
     def _begin(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
         self._actions = Actions(
             group=group,
             drivers=self._drivers,
@@ -242,6 +270,7 @@ class Proxy:
             clock=self._clock,
             preparations=Preparations(self._prepares, self._parts.provisions),
             provisions=self._parts.provisions,
+            on_first_start=self._parts.on_first_start,
         )
         self._refreshing = Refreshes(group=group, drivers=self._drivers, provisions=self._parts.provisions)
         self._prober = Prober(group=group, drivers=self._drivers, feed=self.feed, clock=self._clock)
@@ -250,7 +279,9 @@ class Proxy:
             dialer=self._parts.dialer,
             drivers=self._drivers,
             driver_of=self._reconciler.driver_of,
+            retention=self._parts.retention,
             reach_of=self._reach_of,
+            volumes=KeptVolumes(Path(self._parts.volumes), self._known) if self._parts.volumes else None,
         )
         # Before all else, what was remembered: nothing may be done or told that contradicts it.
         self._carry_out(self._reconciler.handle(self._outbox.restored(self._clock.now_ms())))
@@ -277,6 +308,8 @@ class Proxy:
             self._outbox.forget_desired()
         if end is End.REMOVED:
             await self._empty()
+        if self._forgetting:
+            await asyncio.wait(self._forgetting, timeout=STOP_DEADLINE)
         return end
 
     async def _empty(self) -> None:
@@ -307,6 +340,7 @@ class Proxy:
         assert self._actions is not None
         assert self._refreshing is not None
         assert self._prober is not None
+        assert self._group is not None
         outbox_id = self._outbox.id
         self._outbox.commit(instructions)
         if self._outbox.id != outbox_id:
@@ -317,7 +351,10 @@ class Proxy:
                     _tell(instruction)
                     if instruction.report.phase is Phase.ENDED:
                         self._refreshing.end(instruction.report.instance)
-                        self._parts.provisions.ended(instruction.report.instance)
+                        ended = self._parts.provisions.ended(instruction.report.instance)
+                        task = self._group.create_task(ended, name="forget-secrets")
+                        self._forgetting.add(task)
+                        task.add_done_callback(self._forgetting.discard)
                     self._session.changed()
                 case StartRun() | StopRun() | RemoveRun() | RemoveInstance():
                     self._actions.put(instruction)

@@ -2,13 +2,23 @@
 
 import msgspec
 
+from omnitide.model.quantity import format_duration
+
 
 class Retention(msgspec.Struct, frozen=True):
     """How long the logs of instances that are no longer wanted stay on the node."""
 
-    for_ms: int = 3_600_000
-    instances: int = 100
+    for_ms: int = 86_400_000
+    instances: int = 200
     """At most so many; the ones removed first go first."""
+
+    @property
+    def text(self) -> str:
+        """`that of the last 200 ended instances, for 1 d`."""
+        if not self.instances or not self.for_ms:
+            return "none of ended instances"
+        many = f"the last {self.instances} ended instances" if self.instances > 1 else "the last ended instance"
+        return f"that of {many}, for {format_duration(self.for_ms)}"
 
 
 class Retained:

@@ -54,7 +54,7 @@ class Steps:
 
     def tell(self, instance: Instance) -> None:
         self._out.append(SaveRecord(record=instance.record()))
-        assignment = instance.assignment
+        assignment = instance.assignment or instance.meant
         name, correlation = (assignment.name, assignment.correlation) if assignment is not None else ("", "")
         self._out.append(SendReport(report=instance.report(), name=name, correlation=correlation))
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Final
 
 from omnitide.drivers.protocol import Driver, DriverError, DriverInfo, Run, RunKey
+from omnitide.node.asked_stops import as_told
 from omnitide.node.clock import Clock
 from omnitide.node.closing import closing
 from omnitide.node.stimuli import DriverLost, Recovered, RunChanged, Stimulus
@@ -22,7 +23,15 @@ log = logs.get(__name__)
 class Watching:
     """One driver's watch; `run` goes on until it is cancelled."""
 
-    def __init__(self, driver: Driver, feed: Callable[[Stimulus], Awaitable[None]], clock: Clock) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        feed: Callable[[Stimulus], Awaitable[None]],
+        clock: Clock,
+        told: Callable[[str, Run], Run] = as_told,
+    ) -> None:
+        """`told`: what to make of a run as the driver tells it; see `asked_stops`."""
+        self._told = told
         self._driver = driver
         self._feed = feed
         self._clock = clock
@@ -100,7 +109,8 @@ class Watching:
                     if run is None:
                         return
                     change = asyncio.ensure_future(_next(runs))
-                    yield RunChanged(at_ms=self._clock.now_ms(), driver=self._driver.name, run=run)
+                    told = self._told(self._driver.name, run)
+                    yield RunChanged(at_ms=self._clock.now_ms(), driver=self._driver.name, run=told)
                 elif relist.done():
                     self._relist.clear()
                     relist = asyncio.ensure_future(self._relist.wait())
@@ -122,7 +132,7 @@ class Watching:
             return Recovered(
                 at_ms=self._clock.now_ms(),
                 driver=self._driver.name,
-                runs=tuple(runs),
+                runs=tuple(self._told(self._driver.name, run) for run in runs),
                 unsure=frozenset(self._unsure),
             )
         finally:

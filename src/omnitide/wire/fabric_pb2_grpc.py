@@ -119,6 +119,46 @@ class FabricServiceStub:
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.RemoveConfigRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.FromString,
                 _registered_method=True)
+        self.ListServices = channel.unary_unary(
+                '/omnitide.v1.FabricService/ListServices',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListServicesRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.ServiceList.FromString,
+                _registered_method=True)
+        self.GetService = channel.unary_unary(
+                '/omnitide.v1.FabricService/GetService',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.GetServiceRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.Service.FromString,
+                _registered_method=True)
+        self.ListVolumes = channel.unary_unary(
+                '/omnitide.v1.FabricService/ListVolumes',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListVolumesRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.VolumeList.FromString,
+                _registered_method=True)
+        self.RemoveVolume = channel.unary_unary(
+                '/omnitide.v1.FabricService/RemoveVolume',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.RemoveVolumeRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.VolumeRemoved.FromString,
+                _registered_method=True)
+        self.ListBlobs = channel.unary_unary(
+                '/omnitide.v1.FabricService/ListBlobs',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListBlobsRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.BlobList.FromString,
+                _registered_method=True)
+        self.RemoveBlob = channel.unary_unary(
+                '/omnitide.v1.FabricService/RemoveBlob',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.RemoveBlobRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.BlobRemoved.FromString,
+                _registered_method=True)
+        self.PutBlob = channel.stream_unary(
+                '/omnitide.v1.FabricService/PutBlob',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.PutBlobRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.Blob.FromString,
+                _registered_method=True)
+        self.GetBlob = channel.unary_stream(
+                '/omnitide.v1.FabricService/GetBlob',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.GetBlobRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.BlobPart.FromString,
+                _registered_method=True)
         self.ListNodes = channel.unary_unary(
                 '/omnitide.v1.FabricService/ListNodes',
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListNodesRequest.SerializeToString,
@@ -403,6 +443,62 @@ class FabricServiceServicer:
 
     def RemoveConfig(self, request, context):
         """Remove a config.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListServices(self, request, context):
+        """List the agents that have ports, with where they can be reached.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetService(self, request, context):
+        """Show where the ports of an agent can be reached.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVolumes(self, request, context):
+        """List the volumes that nodes keep, with who uses them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveVolume(self, request, context):
+        """Remove a volume that nothing uses from its node, with all that is in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBlobs(self, request, context):
+        """List the blobs of the fabric's store.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveBlob(self, request, context):
+        """Remove a blob that nothing uses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutBlob(self, request_iterator, context):
+        """Store bytes. The first message names the blob, the bytes come in pieces of 256 KiB at most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBlob(self, request, context):
+        """The bytes of a blob, in pieces.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -726,6 +822,46 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     servicer.RemoveConfig,
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RemoveConfigRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.SerializeToString,
+            ),
+            'ListServices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListServices,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ListServicesRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.ServiceList.SerializeToString,
+            ),
+            'GetService': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetService,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.GetServiceRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.Service.SerializeToString,
+            ),
+            'ListVolumes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVolumes,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ListVolumesRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.VolumeList.SerializeToString,
+            ),
+            'RemoveVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveVolume,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RemoveVolumeRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.VolumeRemoved.SerializeToString,
+            ),
+            'ListBlobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBlobs,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ListBlobsRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.BlobList.SerializeToString,
+            ),
+            'RemoveBlob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveBlob,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RemoveBlobRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.BlobRemoved.SerializeToString,
+            ),
+            'PutBlob': grpc.stream_unary_rpc_method_handler(
+                    servicer.PutBlob,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.PutBlobRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.Blob.SerializeToString,
+            ),
+            'GetBlob': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetBlob,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.GetBlobRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.BlobPart.SerializeToString,
             ),
             'ListNodes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNodes,
@@ -1352,6 +1488,222 @@ class FabricService:
             '/omnitide.v1.FabricService/RemoveConfig',
             omnitide_dot_v1_dot_fabric__pb2.RemoveConfigRequest.SerializeToString,
             omnitide_dot_v1_dot_fabric__pb2.ConfigChanged.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListServices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/ListServices',
+            omnitide_dot_v1_dot_fabric__pb2.ListServicesRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.ServiceList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetService(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/GetService',
+            omnitide_dot_v1_dot_fabric__pb2.GetServiceRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.Service.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVolumes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/ListVolumes',
+            omnitide_dot_v1_dot_fabric__pb2.ListVolumesRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.VolumeList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/RemoveVolume',
+            omnitide_dot_v1_dot_fabric__pb2.RemoveVolumeRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.VolumeRemoved.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBlobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/ListBlobs',
+            omnitide_dot_v1_dot_fabric__pb2.ListBlobsRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.BlobList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveBlob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/RemoveBlob',
+            omnitide_dot_v1_dot_fabric__pb2.RemoveBlobRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.BlobRemoved.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutBlob(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/omnitide.v1.FabricService/PutBlob',
+            omnitide_dot_v1_dot_fabric__pb2.PutBlobRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.Blob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBlob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/omnitide.v1.FabricService/GetBlob',
+            omnitide_dot_v1_dot_fabric__pb2.GetBlobRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.BlobPart.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,6 +79,22 @@ class FabricServiceStub:
     """Give a config a value."""
     RemoveConfig: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RemoveConfigRequest, _fabric_pb2.ConfigChanged]
     """Remove a config."""
+    ListServices: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListServicesRequest, _fabric_pb2.ServiceList]
+    """List the agents that have ports, with where they can be reached."""
+    GetService: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetServiceRequest, _fabric_pb2.Service]
+    """Show where the ports of an agent can be reached."""
+    ListVolumes: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListVolumesRequest, _fabric_pb2.VolumeList]
+    """List the volumes that nodes keep, with who uses them."""
+    RemoveVolume: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RemoveVolumeRequest, _fabric_pb2.VolumeRemoved]
+    """Remove a volume that nothing uses from its node, with all that is in it."""
+    ListBlobs: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListBlobsRequest, _fabric_pb2.BlobList]
+    """List the blobs of the fabric's store."""
+    RemoveBlob: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RemoveBlobRequest, _fabric_pb2.BlobRemoved]
+    """Remove a blob that nothing uses."""
+    PutBlob: _grpc.StreamUnaryMultiCallable[_fabric_pb2.PutBlobRequest, _fabric_pb2.Blob]
+    """Store bytes. The first message names the blob, the bytes come in pieces of 256 KiB at most."""
+    GetBlob: _grpc.UnaryStreamMultiCallable[_fabric_pb2.GetBlobRequest, _fabric_pb2.BlobPart]
+    """The bytes of a blob, in pieces."""
     ListNodes: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListNodesRequest, _fabric_pb2.NodeList]
     """List the nodes, in order of name."""
     GetNode: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetNodeRequest, _fabric_pb2.Node]
@@ -183,6 +199,22 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """Give a config a value."""
     RemoveConfig: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RemoveConfigRequest, _fabric_pb2.ConfigChanged]  # type: ignore[assignment]
     """Remove a config."""
+    ListServices: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListServicesRequest, _fabric_pb2.ServiceList]  # type: ignore[assignment]
+    """List the agents that have ports, with where they can be reached."""
+    GetService: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetServiceRequest, _fabric_pb2.Service]  # type: ignore[assignment]
+    """Show where the ports of an agent can be reached."""
+    ListVolumes: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListVolumesRequest, _fabric_pb2.VolumeList]  # type: ignore[assignment]
+    """List the volumes that nodes keep, with who uses them."""
+    RemoveVolume: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RemoveVolumeRequest, _fabric_pb2.VolumeRemoved]  # type: ignore[assignment]
+    """Remove a volume that nothing uses from its node, with all that is in it."""
+    ListBlobs: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListBlobsRequest, _fabric_pb2.BlobList]  # type: ignore[assignment]
+    """List the blobs of the fabric's store."""
+    RemoveBlob: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RemoveBlobRequest, _fabric_pb2.BlobRemoved]  # type: ignore[assignment]
+    """Remove a blob that nothing uses."""
+    PutBlob: _aio.StreamUnaryMultiCallable[_fabric_pb2.PutBlobRequest, _fabric_pb2.Blob]  # type: ignore[assignment]
+    """Store bytes. The first message names the blob, the bytes come in pieces of 256 KiB at most."""
+    GetBlob: _aio.UnaryStreamMultiCallable[_fabric_pb2.GetBlobRequest, _fabric_pb2.BlobPart]  # type: ignore[assignment]
+    """The bytes of a blob, in pieces."""
     ListNodes: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListNodesRequest, _fabric_pb2.NodeList]  # type: ignore[assignment]
     """List the nodes, in order of name."""
     GetNode: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetNodeRequest, _fabric_pb2.Node]  # type: ignore[assignment]
@@ -386,6 +418,70 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.ConfigChanged, _abc.Awaitable[_fabric_pb2.ConfigChanged]]:
         """Remove a config."""
+
+    @_abc_1.abstractmethod
+    def ListServices(
+        self,
+        request: _fabric_pb2.ListServicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.ServiceList, _abc.Awaitable[_fabric_pb2.ServiceList]]:
+        """List the agents that have ports, with where they can be reached."""
+
+    @_abc_1.abstractmethod
+    def GetService(
+        self,
+        request: _fabric_pb2.GetServiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.Service, _abc.Awaitable[_fabric_pb2.Service]]:
+        """Show where the ports of an agent can be reached."""
+
+    @_abc_1.abstractmethod
+    def ListVolumes(
+        self,
+        request: _fabric_pb2.ListVolumesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.VolumeList, _abc.Awaitable[_fabric_pb2.VolumeList]]:
+        """List the volumes that nodes keep, with who uses them."""
+
+    @_abc_1.abstractmethod
+    def RemoveVolume(
+        self,
+        request: _fabric_pb2.RemoveVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.VolumeRemoved, _abc.Awaitable[_fabric_pb2.VolumeRemoved]]:
+        """Remove a volume that nothing uses from its node, with all that is in it."""
+
+    @_abc_1.abstractmethod
+    def ListBlobs(
+        self,
+        request: _fabric_pb2.ListBlobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.BlobList, _abc.Awaitable[_fabric_pb2.BlobList]]:
+        """List the blobs of the fabric's store."""
+
+    @_abc_1.abstractmethod
+    def RemoveBlob(
+        self,
+        request: _fabric_pb2.RemoveBlobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.BlobRemoved, _abc.Awaitable[_fabric_pb2.BlobRemoved]]:
+        """Remove a blob that nothing uses."""
+
+    @_abc_1.abstractmethod
+    def PutBlob(
+        self,
+        request_iterator: _MaybeAsyncIterator[_fabric_pb2.PutBlobRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.Blob, _abc.Awaitable[_fabric_pb2.Blob]]:
+        """Store bytes. The first message names the blob, the bytes come in pieces of 256 KiB at most."""
+
+    @_abc_1.abstractmethod
+    def GetBlob(
+        self,
+        request: _fabric_pb2.GetBlobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_fabric_pb2.BlobPart], _abc.AsyncIterator[_fabric_pb2.BlobPart]]:
+        """The bytes of a blob, in pieces."""
 
     @_abc_1.abstractmethod
     def ListNodes(

@@ -1078,6 +1078,8 @@ class OpenTunnel(_message.Message):
     ARCHIVE_FIELD_NUMBER: _builtins.int
     EXTRACT_FIELD_NUMBER: _builtins.int
     FORWARD_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
+    ERASE_VOLUME_FIELD_NUMBER: _builtins.int
     tunnel: _builtins.str
     """secret name of the tunnel, to be given in its first frame"""
     @_builtins.property
@@ -1090,6 +1092,10 @@ class OpenTunnel(_message.Message):
     def extract(self) -> Global___ExtractRequest: ...
     @_builtins.property
     def forward(self) -> Global___ForwardRequest: ...
+    @_builtins.property
+    def volumes(self) -> Global___VolumesRequest: ...
+    @_builtins.property
+    def erase_volume(self) -> Global___EraseVolumeRequest: ...
     def __init__(
         self,
         *,
@@ -1099,16 +1105,59 @@ class OpenTunnel(_message.Message):
         archive: Global___ArchiveRequest | None = ...,
         extract: Global___ExtractRequest | None = ...,
         forward: Global___ForwardRequest | None = ...,
+        volumes: Global___VolumesRequest | None = ...,
+        erase_volume: Global___EraseVolumeRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "exec", b"exec", "extract", b"extract", "forward", b"forward", "logs", b"logs", "purpose", b"purpose"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "erase_volume", b"erase_volume", "exec", b"exec", "extract", b"extract", "forward", b"forward", "logs", b"logs", "purpose", b"purpose", "volumes", b"volumes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "exec", b"exec", "extract", b"extract", "forward", b"forward", "logs", b"logs", "purpose", b"purpose", "tunnel", b"tunnel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "erase_volume", b"erase_volume", "exec", b"exec", "extract", b"extract", "forward", b"forward", "logs", b"logs", "purpose", b"purpose", "tunnel", b"tunnel", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_purpose: _TypeAlias = _typing.Literal["logs", "exec", "archive", "extract", "forward"]  # noqa: Y015
+    _WhichOneofReturnType_purpose: _TypeAlias = _typing.Literal["logs", "exec", "archive", "extract", "forward", "volumes", "erase_volume"]  # noqa: Y015
     _WhichOneofArgType_purpose: _TypeAlias = _typing.Literal["purpose", b"purpose"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_purpose) -> _WhichOneofReturnType_purpose | None: ...
 
 Global___OpenTunnel: _TypeAlias = OpenTunnel  # noqa: Y015
+
+@_typing.final
+class VolumesRequest(_message.Message):
+    """Which volumes the node keeps: frames of them, then the end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VolumesRequest: _TypeAlias = VolumesRequest  # noqa: Y015
+
+@_typing.final
+class EraseVolumeRequest(_message.Message):
+    """Be rid of a volume that nothing here uses: the end, or an error."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseVolumeRequest: _TypeAlias = EraseVolumeRequest  # noqa: Y015
 
 @_typing.final
 class LogsRequest(_message.Message):
@@ -1319,6 +1368,7 @@ class TunnelFrame(_message.Message):
     RESIZE_FIELD_NUMBER: _builtins.int
     SIGNAL_FIELD_NUMBER: _builtins.int
     EXITED_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
     tunnel: _builtins.str
     """in the first frame from the node only"""
     end: _builtins.bool
@@ -1349,6 +1399,10 @@ class TunnelFrame(_message.Message):
     def exited(self) -> Global___ExecExit:
         """of a program, behind all its output; last"""
 
+    @_builtins.property
+    def volumes(self) -> Global___VolumeFacts:
+        """some of those that the node keeps"""
+
     def __init__(
         self,
         *,
@@ -1363,16 +1417,65 @@ class TunnelFrame(_message.Message):
         resize: Global___TerminalSize | None = ...,
         signal: _builtins.int = ...,
         exited: Global___ExecExit | None = ...,
+        volumes: Global___VolumeFacts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "end", b"end", "end_of_data", b"end_of_data", "error", b"error", "exited", b"exited", "log", b"log", "resize", b"resize", "signal", b"signal", "started", b"started", "taken", b"taken"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "end", b"end", "end_of_data", b"end_of_data", "error", b"error", "exited", b"exited", "log", b"log", "resize", b"resize", "signal", b"signal", "started", b"started", "taken", b"taken", "volumes", b"volumes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "end", b"end", "end_of_data", b"end_of_data", "error", b"error", "exited", b"exited", "log", b"log", "resize", b"resize", "signal", b"signal", "started", b"started", "taken", b"taken", "tunnel", b"tunnel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "end", b"end", "end_of_data", b"end_of_data", "error", b"error", "exited", b"exited", "log", b"log", "resize", b"resize", "signal", b"signal", "started", b"started", "taken", b"taken", "tunnel", b"tunnel", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["log", "error", "end", "started", "data", "end_of_data", "taken", "resize", "signal", "exited"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["log", "error", "end", "started", "data", "end_of_data", "taken", "resize", "signal", "exited", "volumes"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
 Global___TunnelFrame: _TypeAlias = TunnelFrame  # noqa: Y015
+
+@_typing.final
+class VolumeFacts(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOLUMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeFact]:
+        """500 at most"""
+
+    def __init__(
+        self,
+        *,
+        volumes: _abc.Iterable[Global___VolumeFact] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["volumes", b"volumes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VolumeFacts: _TypeAlias = VolumeFacts  # noqa: Y015
+
+@_typing.final
+class VolumeFact(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    size_bytes: _builtins.int
+    """on disk; -1: too much to be measured by the way"""
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VolumeFact: _TypeAlias = VolumeFact  # noqa: Y015
 
 @_typing.final
 class TunnelData(_message.Message):
@@ -1584,15 +1687,23 @@ class FetchValuesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INSTANCE_FIELD_NUMBER: _builtins.int
+    PAGED_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     instance: _builtins.str
+    paged: _builtins.bool
+    """the asker goes on where an answer ends; else all has to fit into one"""
+    after: _builtins.str
+    """`next` of the answer before"""
     def __init__(
         self,
         *,
         instance: _builtins.str = ...,
+        paged: _builtins.bool = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "instance", b"instance", "paged", b"paged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1604,6 +1715,9 @@ class FetchValuesResponse(_message.Message):
 
     SECRETS_FIELD_NUMBER: _builtins.int
     CONFIGS_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    next: _builtins.str
+    """there is more: opaque, for `after`"""
     @_builtins.property
     def secrets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Value]: ...
     @_builtins.property
@@ -1613,10 +1727,11 @@ class FetchValuesResponse(_message.Message):
         *,
         secrets: _abc.Iterable[Global___Value] | None = ...,
         configs: _abc.Iterable[Global___Value] | None = ...,
+        next: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs", "secrets", b"secrets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs", "next", b"next", "secrets", b"secrets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

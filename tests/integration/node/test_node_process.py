@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from omnitide.drivers.protocol import PortBinding
 from omnitide.model.spec import AgentSpec, JobSpec, Logs, Port, Restart, WorkloadSpec
 from omnitide.node.host import MachineHost
 from omnitide.node.main import EXIT_HELD, EXIT_UNUSABLE
@@ -117,7 +118,7 @@ async def test_what_cannot_start_says_why(node: NodeProcess) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert host.busy_port((port,)) == port
+        assert host.busy_port((PortBinding(name="http", host=port, target=port),)) == port
         desired = pb.Desired(full=True, revision=1)
         for name, spec, ports in (
             ("absent", AgentSpec(command=("/no/such/program",)), {}),

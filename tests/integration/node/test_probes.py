@@ -2,6 +2,11 @@
 
 import asyncio
 import contextlib
+import os
+import resource
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -15,7 +20,7 @@ from omnitide.model.probes import Probe, Probes
 from omnitide.node.clock import WallClock
 from omnitide.node.instructions import BeginProbes
 from omnitide.node.probes.asking import NoAnswer, Target, ask
-from omnitide.node.probes.prober import Prober
+from omnitide.node.probes.prober import MAX_ASKED, Prober
 from omnitide.node.records import Health
 from omnitide.node.stimuli import Probed
 
@@ -187,6 +192,63 @@ async def test_an_exec_probe_that_hangs_is_ended() -> None:
     assert program.closed
 
 
+async def test_a_program_that_the_runtime_does_not_start_in_time_says_nothing_about_the_instance() -> None:
+    class Stuck(Runtime):
+        async def exec(self, key: RunKey, request: ExecRequest) -> Exec:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    with pytest.raises(NoAnswer, match="could not be put to it within 100 ms"):
+        await ask(Probe(type="exec", command=("check",), timeout=100), target(1, Stuck()))
+
+
+async def test_a_node_that_does_not_come_to_listen_takes_nothing_for_silence() -> None:
+    """The answer comes in time, while this process does something else for longer than the timeout."""
+    asked = threading.Event()
+    stall_s, timeout_ms = 2.0, 1_000
+
+    def answer(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(4096)
+            asked.set()
+            # Long after the stall has begun, and as long before the timeout.
+            time.sleep(timeout_ms / 2000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    def stall() -> None:
+        assert asked.wait(DEADLINE_S)
+        time.sleep(stall_s)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,))
+        thread.start()
+        asking = asyncio.ensure_future(ask(Probe(type="http", timeout=timeout_ms), target(listening.getsockname()[1])))
+        while not asked.is_set():
+            await asyncio.sleep(0.001)
+        asyncio.get_running_loop().call_soon(stall)
+        assert await asking == (True, "")
+        thread.join()
+
+
+async def test_a_node_without_descriptors_left_says_nothing_about_the_instance() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    filling: list[int] = []
+    async with server(answering(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    filling.append(os.dup(0))
+            for kind in ("tcp", "http"):
+                with pytest.raises(NoAnswer, match="this node cannot ask: Too many open files"):
+                    await ask(Probe(type=kind), target(port))
+        finally:
+            for one in filling:
+                os.close(one)
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 async def test_a_runtime_that_is_away_says_nothing_about_the_instance() -> None:
     runtime = Runtime()
     runtime.program = DriverError("the keeper has hung up", cause="driver-unavailable", permanent=False)
@@ -202,17 +264,26 @@ class Watched:
 
     def __init__(self, group: asyncio.TaskGroup, runtime: Runtime) -> None:
         self.told: list[Probed] = []
-        drivers: Any = {"process": runtime}
+        drivers: Any = {"process": runtime, "slow": Runtime()}
+        drivers["slow"].program = Program(b"", None)
         self.prober = Prober(group=group, drivers=drivers, feed=self._feed, clock=WallClock())
 
     async def _feed(self, probed: Probed) -> None:
         self.told.append(probed)
 
-    def begin(self, probes: Probes, port: int, health: Health = Health.UNKNOWN) -> None:
+    def begin(
+        self,
+        probes: Probes,
+        port: int,
+        health: Health = Health.UNKNOWN,
+        *,
+        driver: str = "process",
+        instance: str = "a",
+    ) -> None:
         self.prober.begin(
             BeginProbes(
-                driver="process",
-                key=KEY,
+                driver=driver,
+                key=RunKey(instance, 1),
                 probes=probes,
                 ports=(PortBinding("http", port, port),),
                 started_at_ms=0,
@@ -270,3 +341,23 @@ async def test_a_server_that_dies_is_to_be_restarted_after_its_threshold() -> No
         _, second = await watched.until(2)
         assert (second.health, second.restart) == (Health.UNHEALTHY, True)
         assert second.message.startswith("liveness probe failed 2 times in a row: port")
+
+
+async def test_slow_probes_of_many_hold_up_nobody_else() -> None:
+    port = await closed_port()
+    hangs = Probes(liveness=Probe(type="exec", command=("check",), interval=600_000, timeout=600_000))
+    async with asyncio.TaskGroup() as group:
+        watched = Watched(group, Runtime())
+        names = [f"slow-{number}" for number in range(2 * MAX_ASKED)]
+        for name in names:
+            watched.begin(hangs, port, driver="slow", instance=name)
+        slow: Any = watched.prober._drivers["slow"]
+        async with asyncio.timeout(DEADLINE_S):
+            while len(slow.asked) < MAX_ASKED:
+                await asyncio.sleep(0.005)
+        watched.begin(Probes(readiness=Probe(type="exec", command=("check",))), port)
+        (first,) = await watched.until(1)
+        assert (first.key, first.health) == (KEY, Health.HEALTHY)
+        for name in ("a", *names):
+            watched.prober.end(name)
+    assert slow.program.closed

@@ -110,6 +110,10 @@ def test_an_alias_is_as_good_as_what_it_stands_for() -> None:
             '[limits]\nmemory = "16MiB"\n[resources]\nmemory = "32MiB"\n',
             "a.toml:4: limits.memory: 16 MiB is below resources.memory, 32 MiB",
         ),
+        (
+            'on_disconnect = "keep"\nlost_after = "5s"\n',
+            'a.toml:4: lost_after: comes to nothing with on_disconnect = "keep"',
+        ),
     ],
 )
 def test_what_contradicts_itself_is_refused_with_its_line_and_field(text: str, told: str) -> None:

@@ -23,6 +23,12 @@ def faults(document: object) -> list[str]:
         PROCESS,
         IMAGE,
         {**IMAGE, "container": {"image": "r.example:5000/a/b@sha256:" + "0" * 64, "network": "shop"}},
+        {**IMAGE, "ports": {"a": {"port": 53}, "b": {"port": 53, "protocol": "udp"}}},
+        {**IMAGE, "ports": {"a": {"target": 80, "host_ip": "127.0.0.1"}, "b": {"target": 80, "host_ip": "::1"}}},
+        {**IMAGE, "container": {"image": "a", "network": "host", "hostname": "here"}, "ports": {"a": {}}},
+        {**IMAGE, "container": {"image": "a", "network": "shop", "aliases": ["cart", "cart.internal"]}},
+        {**IMAGE, "container": {"image": "a", "ulimits": {"nofile": 9, "core": {"soft": 0, "hard": -1}}}},
+        {**IMAGE, "volumes": {"data": {"target": "/data", "nocopy": True}}},
         {"driver": "wasm", "wasm": {"module": "hello.wasm"}, "volumes": {"data": {"target": "/data"}}},
         {"driver": "somebody-elses", "options": {"flavour": "blue"}},
         {**PROCESS, "isolation": "sandbox", "volumes": {"data": {"target": "/data"}}},
@@ -47,6 +53,31 @@ def test_what_fits_its_runtime_has_no_fault(document: object) -> None:
         ({**PROCESS, "container": {"image": "a"}}, "container: is for the driver 'docker', and this one is 'process'"),
         ({**IMAGE, "isolation": "sandbox"}, "isolation: is for the driver 'process'; 'docker' has its own"),
         ({**PROCESS, "ports": {"a": {"target": 80}}}, "ports.a.target: is for containers"),
+        ({**PROCESS, "ports": {"a": {"host_ip": "127.0.0.1"}}}, "ports.a.host_ip: is for containers"),
+        ({**IMAGE, "ports": {"a": {"host_ip": "localhost"}}}, "ports.a.host_ip: 'localhost' is no IP address"),
+        (
+            {**IMAGE, "container": {"image": "a", "network": "host"}, "ports": {"a": {"port": 8080, "target": 80}}},
+            "ports.a.target: means nothing",
+        ),
+        (
+            {**IMAGE, "container": {"image": "a", "network": "host"}, "ports": {"a": {"host_ip": "127.0.0.1"}}},
+            "ports.a.host_ip: means nothing",
+        ),
+        (
+            {**IMAGE, "container": {"image": "a", "network": "none"}, "ports": {"a": {}}},
+            "ports.a: cannot be reached: container.network is 'none'",
+        ),
+        ({**IMAGE, "logs": {"max_age": "1h"}}, "logs.max_age: is not for containers"),
+        ({**IMAGE, "container": {"image": "a", "aliases": ["b"]}}, "container.aliases: are names in a network"),
+        (
+            {**IMAGE, "container": {"image": "a", "ulimits": {"core": {"soft": 2, "hard": 1}}}},
+            "container.ulimits.core.soft: is above the hard limit",
+        ),
+        ({**PROCESS, "volumes": {"v": {"target": "a", "nocopy": True}}}, "volumes.v.nocopy: is for a container's"),
+        (
+            {**IMAGE, "volumes": {"v": {"target": "/a", "source": "/b", "nocopy": True}}},
+            "volumes.v.nocopy: is for a container's",
+        ),
         ({**PROCESS, "health": {"readiness": {"type": "tcp"}}}, "health.readiness.port: is missing"),
         (
             {**PROCESS, "ports": {"a": {}}, "health": {"readiness": {"type": "tcp", "port": "b"}}},
@@ -65,6 +96,10 @@ def test_what_fits_its_runtime_has_no_fault(document: object) -> None:
             {**PROCESS, "health": {"liveness": {"type": "exec", "command": ["a"], "timeout": "11s"}}},
             "health.liveness.timeout: is longer than the interval",
         ),
+        (
+            {**PROCESS, "health": {"liveness": {"type": "exec", "command": ["a"], "interval": "1h", "timeout": "11m"}}},
+            "health.liveness.timeout: is longer than ten minutes",
+        ),
         ({**IMAGE, "volumes": {"v": {"target": "data"}}}, "volumes.v.target: is an absolute path"),
         ({**IMAGE, "volumes": {"v": {"target": "/../etc"}}}, "volumes.v.target: is an absolute path"),
         ({**PROCESS, "volumes": {"v": {"target": "../up"}}}, "volumes.v.target: is below the instance's directory"),
@@ -79,6 +114,42 @@ def test_what_fits_its_runtime_has_no_fault(document: object) -> None:
         ),
         ({**PROCESS, "secrets": {"s": {"file": "/etc/s"}}}, "secrets.s.file: is below the directory"),
         (
+            {**PROCESS, "artifacts": [{"source": "https://x.example/a", "unpack": True, "executable": True}]},
+            "artifacts[0].executable: is for a file, and this is unpacked",
+        ),
+        (
+            {**PROCESS, "artifacts": [{"source": f"sha256:{'0' * 64}", "checksum": f"sha256:{'1' * 64}"}]},
+            "artifacts[0].checksum: is not the blob's",
+        ),
+        (
+            {**PROCESS, "secrets": {"a": {"file": "x"}, "b": {"file": "./x"}}},
+            "secrets.b.file: is the file of secrets.a",
+        ),
+        (
+            {**PROCESS, "secrets": {"a": {}, "b": {"file": "a/b"}}},
+            "secrets.b.file: is in the way of the file of secrets.a",
+        ),
+        (
+            {**IMAGE, "secrets": {"a": {"file": "/etc/x"}}, "configs": {"b": {"file": "/etc//x"}}},
+            "configs.b.file: is the file of secrets.a",
+        ),
+        (
+            {**IMAGE, "secrets": {"a": {}, "b": {"file": "/run/secrets/a"}}},
+            "secrets.b.file: is the file of secrets.a",
+        ),
+        (
+            {**IMAGE, "volumes": {"v": {"target": "/etc/x"}}, "configs": {"b": {"file": "/etc/x"}}},
+            "configs.b.file: is the target of the volume 'v' already",
+        ),
+        (
+            {**PROCESS, "secrets": {"s": {"environment": "S", "on_change": "SIGHUP"}}},
+            "secrets.s.on_change: 'SIGHUP' is for files",
+        ),
+        (
+            {**PROCESS, "configs": {"s": {"environment": "S", "on_change": "replace"}}},
+            "configs.s.on_change: 'replace' is for files",
+        ),
+        (
             {**PROCESS, "environment": {"A": "b"}, "configs": {"c": {"environment": "A"}}},
             "configs.c.environment: A is set by environment already",
         ),
@@ -87,6 +158,10 @@ def test_what_fits_its_runtime_has_no_fault(document: object) -> None:
         (
             {**PROCESS, "isolation": "sandbox", "volumes": {"v": {"target": "/usr/local/x"}}},
             "volumes.v.target: /usr/local/x is the system's",
+        ),
+        (
+            {**PROCESS, "volumes": {"v": {"target": "v", "read_only": True}}},
+            "volumes.v.read_only: cannot be kept: a plain process finds a volume as a link",
         ),
         ({**PROCESS, "isolation": "sandbox", "sandbox": {"writable": ["/etc"]}}, "sandbox.writable[0]: /etc is"),
         ({**PROCESS, "isolation": "sandbox", "working_directory": "/"}, "working_directory: / is the system's"),

@@ -5,10 +5,12 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pytest
 
+from omnitide.drivers.protocol import PortBinding
 from omnitide.node.container import Ceiling, ceiling
 from omnitide.node.host import MachineHost, address_towards
 
@@ -48,12 +50,31 @@ def test_use_is_measured(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
 def test_a_port_that_is_listened_on_is_busy_whatever_the_interface(tmp_path: Path, address: str) -> None:
     with socket.create_server((address, 0)) as server:
-        taken = server.getsockname()[1]
+        taken = bound(server.getsockname()[1])
         with socket.create_server(("127.0.0.1", 0)) as other:
-            free = other.getsockname()[1]
-        assert host(tmp_path).busy_port((free, taken)) == taken
+            free = bound(other.getsockname()[1])
+        assert host(tmp_path).busy_port((free, taken)) == taken.host
         assert host(tmp_path).busy_port((free,)) is None
     assert host(tmp_path).busy_port((taken,)) is None
+
+
+def test_a_port_is_busy_for_its_protocol_and_address_alone(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+    ):
+        datagrams.bind(("127.0.0.1", 0))
+        tcp, udp = server.getsockname()[1], datagrams.getsockname()[1]
+        asked = host(tmp_path).busy_port
+        assert asked((bound(tcp, "udp"),)) is None
+        assert asked((bound(udp, "udp"),)) == udp
+        assert asked((bound(tcp, host_ip="127.0.0.2"),)) is None
+        assert asked((bound(tcp, host_ip="127.0.0.1"),)) == tcp
+        assert asked((bound(tcp, host_ip="192.0.2.7"),)) is None, "not this machine's: whoever binds it says so"
+
+
+def bound(number: int, protocol: Literal["tcp", "udp"] = "tcp", host_ip: str = "") -> PortBinding:
+    return PortBinding(name="a", host=number, target=number, protocol=protocol, host_ip=host_ip)
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:7401", "localhost:7401", "[::1]:7401"])

@@ -5,19 +5,26 @@ import asyncio
 import hashlib
 import http.server
 import os
+import shutil
 import stat
 import threading
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from omnitide.drivers.protocol import DriverError, Launch, RunKey
+from omnitide.model.container import Sandbox
 from omnitide.model.provisions import Artifact, ConfigUse, SecretUse, Volume
+from omnitide.model.spec import AgentSpec
+from omnitide.node.provisions.artifacts import MAX_DOWNLOADS
 from omnitide.node.provisions.cache import Cache
-from omnitide.node.provisions.needs import Needs, versions_from
+from omnitide.node.provisions.needs import Needs, needs_of, versions_from
 from omnitide.node.provisions.provisioner import NodeProvisions
 from omnitide.node.provisions.supply import SupplyAway, SupplyRefused, Value, Values
+from omnitide.node.records import Assignment, Goal
 from omnitide.security.clear_text import ClearText
 from omnitide.security.memory_folder import memory_root
 
@@ -96,7 +103,9 @@ LAUNCH = Launch(key=RunKey("a", 1), name="a", command=("x",), environment={})
 
 
 class World:
-    def __init__(self, folder: Path, *, allowed: tuple[str, ...] = (), cache: int = 1 << 20) -> None:
+    def __init__(
+        self, folder: Path, *, allowed: tuple[str, ...] = (), devices: tuple[str, ...] = (), cache: int = 1 << 20
+    ) -> None:
         self.folder = folder
         self.shop = Shop()
         self.memory = folder / "memory"
@@ -110,15 +119,21 @@ class World:
             cache_bytes=cache,
             most=1 << 20,
             allowed=allowed,
+            devices=devices,
             memory=self.memory,
         )
         self.told: list[str] = []
 
-    async def provide(self, *, homeless: bool = False, **needs: object) -> Launch:
-        launch = Launch(key=RunKey("a", 1), name="a-0.1", command=("run",), environment={"A": "1"})
-        wanted = Needs(instance="a", namespace="default", **needs)  # type: ignore[arg-type]
-        driver = object() if homeless else self.driver
-        return await self.provisions.provide(driver, launch, wanted, self.told.append)  # type: ignore[arg-type]
+    async def provide(self, *, homeless: bool = False, instance: str = "a", **needs: object) -> Launch:
+        launch = Launch(key=RunKey(instance, 1), name=f"{instance}-0.1", command=("run",), environment={"A": "1"})
+        wanted = Needs(instance=instance, namespace="default", **needs)  # type: ignore[arg-type]
+        return await self.provide_by(object() if homeless else self.driver, launch, wanted)
+
+    async def provide_by(self, driver: Any, launch: Launch, needs: Needs) -> Launch:
+        async def ready(launch: Launch) -> None:
+            await driver.prepare(launch, self.told.append)
+
+        return await self.provisions.provide(driver, launch, needs, self.told.append, ready)
 
     async def refused(self, **needs: object) -> DriverError:
         with pytest.raises(DriverError) as refused:
@@ -173,13 +188,13 @@ class TestSecrets:
         await world.provide(secrets=use)
         world.shop.away = True
         assert (await world.provide(secrets=use)).environment["DB"] == WORD.decode()
-        world.provisions.ended("a")
+        await world.provisions.ended("a")
         assert (await world.refused(secrets=use)).cause == "secrets-unavailable"
 
     async def test_it_goes_when_its_instance_ends_and_is_on_no_disk(self, world: World) -> None:
         await world.provide(secrets={"db": SecretUse()})
         assert not [path for path in (world.folder / "node").rglob("*") if path.is_file()]
-        world.provisions.ended("a")
+        await world.provisions.ended("a")
         assert not (world.memory / "a").exists()
 
     async def test_files_are_swapped_whole_and_mounted_ones_written_into(self, world: World) -> None:
@@ -206,6 +221,23 @@ class TestSecrets:
         world.memory.symlink_to(world.folder)
         assert (await world.refused(secrets={"db": SecretUse()})).cause == "no-tmpfs"
 
+    async def test_no_more_is_kept_for_when_nexus_is_away_than_the_bound(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("omnitide.node.provisions.values.KEPT_BYTES", 2 * len(WORD))
+        uses = {"db": SecretUse(environment="DB")}
+        for name in ("a", "b", "c"):
+            await world.provide(instance=name, secrets=uses)
+        world.shop.away = True
+        for name in ("a", "b"):
+            assert (await world.provide(instance=name, secrets=uses)).environment["DB"] == WORD.decode()
+        assert (await world.refused(instance="c", secrets=uses)).cause == "secrets-unavailable"
+        await world.provisions.ended("a")
+        world.shop.away = False
+        await world.provide(instance="c", secrets=uses)
+        world.shop.away = True
+        assert (await world.provide(instance="c", secrets=uses)).environment["DB"] == WORD.decode()
+
     async def test_what_is_no_text_is_no_variable(self, world: World) -> None:
         world.shop.secrets["db"] = Value(1, ClearText(b"\xff\xfe"))
         error = await world.refused(secrets={"db": SecretUse(environment="DB")})
@@ -230,7 +262,7 @@ class TestSecrets:
         await world.provide(secrets={"db": SecretUse()})
         world.provisions.leave()
         assert (world.memory / "a/secrets/db").read_bytes() == WORD
-        world.provisions.ended("a")
+        await world.provisions.ended("a")
         world.provisions.leave()
         assert not world.memory.exists()
         world.provisions.leave()
@@ -240,7 +272,7 @@ class TestSecrets:
         uses = {"db": SecretUse(), "x": SecretUse(file="/etc/app/x", mode="0440")}
         world.shop.secrets["x"] = Value(1, ClearText(b"x"))
         needs = Needs(instance="a", namespace="default", secrets=uses, mounted=True, own_paths=True)
-        await world.provisions.provide(ContainerDriver(), LAUNCH, needs, lambda _: None)  # type: ignore[arg-type]
+        await world.provide_by(ContainerDriver(), LAUNCH, needs)
         world.shop.secrets["db"] = Value(2, ClearText(b"new"))
         await world.provisions.refresh(needs)
         for path, mode in (
@@ -264,11 +296,32 @@ class TestSecrets:
             mounted=True,
             own_paths=True,
         )
-        launch = await world.provisions.provide(ContainerDriver(), LAUNCH, needs, lambda _: None)  # type: ignore[arg-type]
+        launch = await world.provide_by(ContainerDriver(), LAUNCH, needs)
         modes = [("a", 0o700), ("a/secrets", 0o755), ("a/secrets/db", 0o444)]
         assert [(path, stat.S_IMODE((world.memory / path).stat().st_mode)) for path, _ in modes] == modes
         (volume,) = [mount.source for mount in launch.mounts if mount.target == "/data"]
         assert stat.S_IMODE(Path(volume).stat().st_mode) == 0o777
+
+
+class TestDevices:
+    @pytest.mark.parametrize("device", ["/dev/mem", "/dev", "/", "/dev/kmsg:/dev/null", "/dev/fuse", "/dev/shm/../mem"])
+    async def test_a_node_that_says_nothing_gives_none_that_matters(self, world: World, device: str) -> None:
+        error = await world.refused(devices=("/dev/null", device))
+        assert (error.cause, error.permanent) == ("device-refused", True)
+        assert "node.devices" in str(error)
+
+    async def test_what_every_container_has_is_given(self, world: World) -> None:
+        await world.provide(devices=("/dev/null", "/dev/zero:/dev/nothing", "/dev/urandom"))
+
+    async def test_by_the_setting_these_and_what_is_below_them(self, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to("/dev/mem")
+        world = World(tmp_path, devices=("/dev/dri", "/dev/snd/timer"))
+        await world.provide(devices=("/dev/dri", "/dev/dri/card0:/dev/card", "/dev/snd/timer"))
+        for device in ("/dev/null", "/dev/snd", "/dev/drive", str(tmp_path / "link")):
+            assert (await world.refused(devices=(device,))).cause == "device-refused", device
+
+    async def test_with_none_not_even_those(self, tmp_path: Path) -> None:
+        assert (await World(tmp_path, devices=("none",)).refused(devices=("/dev/null",))).cause == "device-refused"
 
 
 class TestVolumes:
@@ -311,6 +364,32 @@ class TestVolumes:
         world = World(tmp_path, allowed=("none",))
         error = await world.refused(volumes={"v": Volume(target="v", source=str(tmp_path / "x"))})
         assert error.cause == "volume-refused"
+
+    async def test_what_a_sandbox_may_write_to_is_held_to_the_same(self, tmp_path: Path) -> None:
+        for name in ("open", "closed"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "open" / "link").symlink_to(tmp_path / "closed")
+        world = World(tmp_path, allowed=(str(tmp_path / "open"),))
+        await world.provide(mounted=True, writable=(str(tmp_path / "open"),))
+        for path in (tmp_path / "closed", tmp_path / "open" / "link", world.folder / "node", Path("/etc")):
+            error = await world.refused(mounted=True, writable=(str(path),))
+            assert (error.cause, error.permanent) == ("volume-refused", True)
+            assert str(path) in str(error)
+        error = await world.refused(mounted=True, writable=(str(tmp_path / "open" / "absent"),))
+        assert error.cause == "volume-missing"
+
+    def test_that_is_what_its_spec_names_and_where_it_works(self) -> None:
+        spec = AgentSpec(command=("x",), isolation="sandbox", sandbox=Sandbox(writable=("/srv/a",)))
+        asked = Assignment("a", "a-0.1", "default", "agent", "a", 1, 0, 1, Goal.RUN, "k")
+        assert needs_of(asked, spec).writable == ("/srv/a",)
+        assert needs_of(asked, replace(spec, working_directory="/srv/b")).writable == ("/srv/a", "/srv/b")
+        assert needs_of(asked, replace(spec, isolation="none", working_directory="/srv/b")).writable == ()
+
+    async def test_a_link_keeps_nobody_from_writing(self, world: World) -> None:
+        error = await world.refused(volumes={"v": Volume(target="v", read_only=True)})
+        assert (error.cause, error.permanent) == ("volume-refused", True)
+        assert 'isolation = "sandbox"' in str(error)
+        await world.provide(mounted=True, volumes={"v": Volume(target="v", read_only=True)})
 
 
 class TestArtifacts:
@@ -478,3 +557,60 @@ async def test_configs_are_given_as_secrets_are(world: World) -> None:
     world.shop.values = values
     await world.provide(configs={"c": ConfigUse(file="app.conf")})
     assert (world.memory / "a/configs/app.conf").read_text() == "port=1"
+
+
+async def test_slow_servers_hold_up_nothing_that_needs_none_of_them(world: World) -> None:
+    asked: list[asyncio.StreamWriter] = []
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        await reader.read()
+
+    blob = b"here already"
+    world.shop.blobs[digest_of(blob)] = blob
+    await world.provide(artifacts=(Artifact(source=digest_of(blob), path="kept"),))
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    slow = [
+        asyncio.ensure_future(
+            world.provide(instance=f"slow-{number}", artifacts=(Artifact(source=f"http://127.0.0.1:{port}/{number}"),))
+        )
+        for number in range(2 * MAX_DOWNLOADS)
+    ]
+    async with asyncio.timeout(20):
+        while len(asked) < MAX_DOWNLOADS:
+            await asyncio.sleep(0.005)
+        await world.provide(instance="b", secrets={"db": SecretUse()}, artifacts=(Artifact(source=digest_of(blob)),))
+    assert (world.memory / "b" / "secrets" / "db").read_bytes() == WORD
+    assert len(asked) == MAX_DOWNLOADS, "the others wait their turn"
+    waits = [text for text in world.told if text.startswith("waiting to fetch")]
+    assert len(waits) == MAX_DOWNLOADS
+    assert f"{MAX_DOWNLOADS} downloads are under way, the most at once (http://127.0.0.1:{port}/" in waits[0]
+    for one in slow:
+        one.cancel()
+    server.close()
+    for writer in asked:
+        writer.transport.abort()
+    await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_what_is_left_of_an_instance_is_removed_beside_the_event_loop(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    real = shutil.rmtree
+
+    def watched(path: object, *arguments: object, **options: object) -> None:
+        threads.append(threading.current_thread())
+        real(path, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    await world.provide(secrets={"db": SecretUse()})
+    await world.provisions.ended("a")
+    await world.provide(homeless=True, secrets={"db": SecretUse()}, volumes={})
+    await world.provisions.removed("a")
+    await world.provide(secrets={"db": SecretUse()})
+    await world.provisions.sweep(lambda _: False)
+    assert not (world.memory / "a").exists()
+    assert len(threads) >= 3
+    assert threading.main_thread() not in threads

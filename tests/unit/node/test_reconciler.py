@@ -178,7 +178,7 @@ def test_what_is_desired_is_started_and_remembered_before() -> None:
     kinds = [type(i).__name__ for i in out]
     assert kinds == ["SaveDesired", "SaveRecord", "SendReport", "StartRun"]
     (start,) = [i for i in out if isinstance(i, StartRun)]
-    assert (start.ports, start.correlation) == ((20_001,), "c-9")
+    assert ([port.host for port in start.launch.ports], start.correlation) == ([20_001], "c-9")
     out = node.started()
     assert told(out) == [("running", 1, None)]
     (report,) = reports(out)
@@ -467,6 +467,15 @@ def test_its_logs_stay_for_a_while_and_its_memory_until_the_driver_has_forgotten
     assert actions(node.fires("remove")) == [("remove", "a")]
     assert node.handle(InstanceRemoved(at_ms=1, instance="a", done=True)) == [ForgetRecord(instance="a")]
     assert node.reconciler.driver_of("a") is None
+
+
+def test_the_end_of_what_is_not_wanted_any_more_is_told_by_name_and_request() -> None:
+    node = Node()
+    node.desire(replace(node.assign("a"), correlation="c-7"))
+    node.started("a")
+    out = node.desire(removed=("a",)) + node.exits(None, "a")
+    told = [(one.name, one.correlation, one.report.phase) for one in out if isinstance(one, SendReport)]
+    assert told == [("a-0.1", "c-7", Phase.STOPPING), ("a-0.1", "c-7", Phase.ENDED)]
 
 
 def test_only_so_many_are_kept_for_their_logs() -> None:

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 from omnitide.drivers.protocol import Exit, Run, RunKey, RunState
 from omnitide.model.provisions import ConfigUse, SecretUse
 from omnitide.model.spec import AgentSpec, Stop
+from omnitide.node.course import AWAY_RETRY_MS, RESTART
 from omnitide.node.instructions import Instruction, RefreshValues, SendReport, StartRun, StopRun
 from omnitide.node.launching import LABEL_VALUES
 from omnitide.node.provisions.errors import SECRET_MISSING, VALUES_AWAY
-from omnitide.node.reconciler import AWAY_RETRY_MS, RESTART
 from omnitide.node.records import Assignment, Phase
 from omnitide.node.stimuli import RunChanged, Started, StartFailed
 from unit.node.test_reconciler import Node
@@ -17,8 +17,8 @@ from unit.node.test_reconciler import Node
 KEY = RunKey("a", 1)
 
 
-def uses(on_change: str = "keep", **fields: object) -> AgentSpec:
-    use = SecretUse(environment="DB", on_change=on_change)  # type: ignore[arg-type]
+def uses(on_change: str = "keep", *, file: str = "db", **fields: object) -> AgentSpec:
+    use = SecretUse(environment="DB", file=file, on_change=on_change)  # type: ignore[arg-type]
     return AgentSpec(command=("run",), secrets={"db": use}, stop=Stop(grace=3_000), **fields)  # type: ignore[arg-type]
 
 
@@ -95,6 +95,14 @@ def test_a_newer_one_is_put_in_place(on_change: str, signals: tuple[str, ...]) -
 def test_keep_leaves_what_runs_as_it_is() -> None:
     node = Node()
     assignment = running(node, uses("keep"), db=1)
+    done = node.desire(replace(assignment, secrets={"db": 2}))
+    assert not [one for one in done if isinstance(one, RefreshValues | StopRun)]
+
+
+@pytest.mark.parametrize("on_change", ["replace", "SIGHUP"])
+def test_a_variable_alone_stays_as_it_is_and_no_signal_says_otherwise(on_change: str) -> None:
+    node = Node()
+    assignment = running(node, uses(on_change, file=""), db=1)
     done = node.desire(replace(assignment, secrets={"db": 2}))
     assert not [one for one in done if isinstance(one, RefreshValues | StopRun)]
 

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from omnitide.drivers.protocol import Exit, RunKey
+from omnitide.model.spec import JobSpec
+from omnitide.node.retention import Retention
 from omnitide.node.tunnels.serving import MAX_TUNNELS
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
@@ -135,11 +137,21 @@ def test_a_slow_reader_slows_its_own_tunnel_alone() -> None:
 def test_what_is_not_there_and_what_is_not_known_is_said() -> None:
     async def scenario(world: NodeWorld) -> None:
         link = await logging(world)
-        assert await read(await ask(world, link, pb.LogsRequest(instance="nobody"))) == ([], "not-found")
+        assert await read(await ask(world, link, pb.LogsRequest(instance="nobody"))) == ([], "dropped")
         await link.send(pb.NexusMessage(open_tunnel=pb.OpenTunnel(tunnel="new purpose")))
         tunnel = await world.nexus.accept_tunnel()
         assert (await tunnel.receive()).tunnel == "new purpose"
         assert await read(tunnel) == ([], "unsupported")
+
+    virtual(scenario)
+
+
+def test_what_has_never_been_started_has_written_nothing() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        link, _ = await world.nexus.welcomed()
+        await world.desire(link, world.assignment("a", spec=JobSpec(command=("run", "--key=${API_KEY}"))))
+        await world.reports(link, lambda report: report.phase == pb.PHASE_ENDED)
+        assert await read(await ask(world, link, pb.LogsRequest(instance="a"))) == ([], "end")
 
     virtual(scenario)
 
@@ -169,6 +181,18 @@ def test_logs_of_an_ended_instance_are_there_until_it_is_forgotten() -> None:
         world.runtime.finish(RunKey("a", 1), Exit(code=0))
         assert (await read(await ask(world, link, pb.LogsRequest(instance="a"))))[0] == ["stdout 1 why it died"]
         await asyncio.sleep(61)
-        assert await read(await ask(world, link, pb.LogsRequest(instance="a"))) == ([], "not-found")
+        assert await read(await ask(world, link, pb.LogsRequest(instance="a"))) == ([], "dropped")
 
     virtual(scenario)
+
+
+@pytest.mark.parametrize(
+    ("retention", "text"),
+    [
+        (Retention(86_400_000, 200), "that of the last 200 ended instances, for 1 d"),
+        (Retention(3_600_000, 1), "that of the last ended instance, for 1 h"),
+        (Retention(0, 200), "none of ended instances"),
+    ],
+)
+def test_what_is_kept_is_said_in_words(retention: Retention, text: str) -> None:
+    assert retention.text == text

@@ -1,7 +1,10 @@
-"""Asks one probe once. Whatever happens while it is asked is an answer; only a runtime that is away is none."""
+"""Asks one probe once. Whatever an instance does while it is asked is an answer. A runtime that is away is none, and
+neither is what this node is too busy for: an instance is judged by its own silence alone."""
 
 import asyncio
 import contextlib
+import errno
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import h11
@@ -17,11 +20,23 @@ MAX_HEAD: Final = 64 << 10
 """Bytes of an answer's head; a longer one is a failure."""
 _OF_THE_NODE: Final = ("driver-unavailable", "not-running", "busy", "resources")
 """Causes for which a program could not be run that are none of the instance's."""
+_OUT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL})
+"""What a node, and not the instance, has run out of: descriptors, memory, ports to ask from."""
+SLICE_S: Final = 0.25
+"""A wait is made of such slices, to tell an instance that is silent from a node that does not come to listen."""
 _WELL: Final = Answer(True)
 
 
 class NoAnswer(Exception):
-    """The runtime cannot be asked: that says nothing of the instance."""
+    """It cannot be asked: that says nothing of the instance."""
+
+
+@dataclass
+class _Asked:
+    """How far a question has come."""
+
+    put: bool = False
+    """The instance has it, as far as that is the node's and the runtime's doing."""
 
 
 class Target(NamedTuple):
@@ -34,20 +49,67 @@ class Target(NamedTuple):
 
 async def ask(probe: Probe, target: Target) -> Answer:
     """Raises NoAnswer."""
+    asked = _Asked()
+    question = asyncio.ensure_future(_question(probe, target, asked))
     try:
-        async with asyncio.timeout(probe.timeout / 1000):
-            if probe.type == "exec":
-                return await _exec(probe, target)
-            host, port = await _where(probe, target)
-            if probe.type == "tcp":
-                return await _tcp(host, port)
-            if probe.type == "http":
-                return await _http(probe, host, port)
-            return await _grpc(probe, host, port)
-    except TimeoutError:
+        if await _in_time(question, probe.timeout / 1000):
+            return question.result()
+        if not asked.put:
+            raise NoAnswer(f"the question could not be put to it within {probe.timeout} ms")
         return Answer(False, f"no answer within {probe.timeout} ms")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        if error.errno in _OUT_OF:
+            raise NoAnswer(f"this node cannot ask: {error.strerror or error}") from error
         return Answer(False, f"it could not be asked: {error}")
+    except ValueError as error:
+        return Answer(False, f"it could not be asked: {error}")
+    except NoAnswer:
+        raise
+    except Exception as error:
+        raise NoAnswer(f"a defect of the driver: {type(error).__name__}: {error}") from error
+    finally:
+        question.cancel()
+        await asyncio.gather(question, return_exceptions=True)
+
+
+async def _question(probe: Probe, target: Target, asked: _Asked) -> Answer:
+    if probe.type == "exec":
+        return await _exec(probe, target, asked)
+    host, port = await _where(probe, target)
+    asked.put = True
+    if probe.type == "tcp":
+        return await _tcp(host, port)
+    if probe.type == "http":
+        return await _http(probe, host, port)
+    return await _grpc(probe, host, port)
+
+
+async def _in_time(question: "asyncio.Future[Answer]", seconds: float) -> bool:
+    """Whether it has ended within so many seconds in which this process came to listen.
+
+    A slice that took twice its time is one in which this process did not run: the answer may lie there unread, so it is
+    not counted. Raises NoAnswer where more than `seconds` are lost so.
+    """
+    loop = asyncio.get_running_loop()
+    left, lost = seconds, 0.0
+    while left > 0:
+        piece = min(SLICE_S, left)
+        began = loop.time()
+        await asyncio.wait((question,), timeout=piece)
+        if question.done():
+            return True
+        took = loop.time() - began
+        if took < 2 * piece:
+            left -= piece
+            continue
+        lost += took
+        if lost > seconds + 2 * SLICE_S:
+            # Whatever has come meanwhile is taken now, and nothing is concluded from what has not.
+            await asyncio.wait((question,), timeout=SLICE_S)
+            if question.done():
+                return True
+            raise NoAnswer(f"this node was too busy to listen for {lost:.1f} s")
+    return False
 
 
 async def _where(probe: Probe, target: Target) -> tuple[str, int]:
@@ -67,6 +129,8 @@ async def _tcp(host: str, port: int) -> Answer:
     try:
         _, writer = await asyncio.open_connection(host, port)
     except OSError as error:
+        if error.errno in _OUT_OF:
+            raise
         return Answer(False, _refused(port, error))
     writer.close()
     return _WELL
@@ -76,6 +140,8 @@ async def _http(probe: Probe, host: str, port: int) -> Answer:
     try:
         reader, writer = await asyncio.open_connection(host, port)
     except OSError as error:
+        if error.errno in _OUT_OF:
+            raise
         return Answer(False, _refused(port, error))
     try:
         return await _status(probe, host, port, reader, writer)
@@ -111,13 +177,14 @@ async def _status(
             return Answer(False, f"GET {probe.path}: the connection was closed without an answer")
 
 
-async def _exec(probe: Probe, target: Target) -> Answer:
+async def _exec(probe: Probe, target: Target, asked: _Asked) -> Answer:
     try:
         program = await target.driver.exec(target.key, ExecRequest(command=probe.command))
     except DriverError as error:
         if error.cause in _OF_THE_NODE:
             raise NoAnswer(str(error)) from error
         return Answer(False, f"{probe.command[0]}: {error}")
+    asked.put = True
     said = bytearray()
     try:
         await program.end_input()

@@ -14,7 +14,10 @@ from omnitide.node.stimuli import Probed
 from omnitide.telemetry import logs
 
 MAX_ASKED: Final = 64
-"""Probes asked at once; further ones wait their turn."""
+"""Questions that begin at once; further ones wait their turn, which is never longer than a moment: see `_ask`."""
+MOMENT_S: Final = 0.25
+"""For what is answered at once. Who takes longer goes on without a turn, so that nobody waits for the slow ones of
+others: no more of those are under way than two an instance."""
 FIRST_S: Final = 0.05
 """Wait before the second question to one that has never succeeded; doubles up to its interval."""
 
@@ -78,12 +81,11 @@ class Prober:
         interval = probe.interval / 1000
         wait = min(FIRST_S, interval)
         while judge.due(kind):
-            async with self._turns:
-                try:
-                    answer: Answer | None = await ask(probe, target)
-                except NoAnswer as reason:
-                    log.debug("a probe could not be asked", instance=asked.key.instance, probe=kind, error=str(reason))
-                    answer = None
+            try:
+                answer: Answer | None = await self._ask(probe, target)
+            except NoAnswer as reason:
+                log.debug("a probe could not be asked", instance=asked.key.instance, probe=kind, error=str(reason))
+                answer = None
             if answer is not None:
                 await self._judge(kind, answer, asked, judge)
                 if not judge.due("startup"):
@@ -93,6 +95,20 @@ class Prober:
                 wait = min(2 * wait, interval)
             else:
                 await asyncio.sleep(interval)
+
+    async def _ask(self, probe: Probe, target: Target) -> Answer:
+        """Ask when it is its turn; the waiting is not counted as silence. Raises NoAnswer."""
+        async with self._turns:
+            question = asyncio.ensure_future(ask(probe, target))
+            try:
+                await asyncio.wait((question,), timeout=MOMENT_S)
+            except asyncio.CancelledError:
+                await _called_off(question)
+                raise
+        try:
+            return await question
+        finally:
+            await _called_off(question)
 
     async def _judge(self, kind: Kind, answer: Answer, asked: BeginProbes, judge: Judge) -> None:
         before = judge.verdict
@@ -108,3 +124,8 @@ class Prober:
                     restart=verdict.restart,
                 )
             )
+
+
+async def _called_off(question: "asyncio.Future[Answer]") -> None:
+    question.cancel()
+    await asyncio.gather(question, return_exceptions=True)

@@ -6,6 +6,7 @@ import hashlib
 import stat
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -18,7 +19,14 @@ from omnitide.node.provisions.errors import of_disk, permanent, transient
 from omnitide.node.provisions.supply import Supply, SupplyAway, SupplyRefused
 from omnitide.node.provisions.tree import Owner, PathUnsafe, Tree, parts_of
 from omnitide.node.provisions.unpacking import unpack
+from omnitide.node.turns import Turns
 
+MAX_DOWNLOADS: Final = 8
+"""Artifacts that are fetched at once; further ones wait their turn."""
+MAX_LAYING: Final = 4
+"""That are unpacked or copied at once."""
+DEADLINE: Final = 1800.0
+"""For each of them."""
 BLOB_TRIES: Final = 4
 BLOB_WAIT_S: Final = 1.0
 _MEBIBYTE: Final = 1 << 20
@@ -34,6 +42,11 @@ class Artifacts:
         self._cache = cache
         self._supply = supply
         self._most = most
+        self._downloads = Turns("fetch", "downloads", MAX_DOWNLOADS)
+        self._laying = Turns("lay out", "artifacts", MAX_LAYING)
+        # Threads of their own: by a few slow servers all that the rest of the node does in threads would wait.
+        self._fetchers = ThreadPoolExecutor(MAX_DOWNLOADS, thread_name_prefix="fetch")
+        self._layers = ThreadPoolExecutor(MAX_LAYING, thread_name_prefix="lay-out")
         self._laid: dict[str, dict[int, str]] = {}
         """What was laid out for an instance, by number, with its digest: once is enough for all of its attempts."""
 
@@ -54,6 +67,11 @@ class Artifacts:
     def forget(self, instance: str) -> None:
         self._laid.pop(instance, None)
 
+    def close(self) -> None:
+        """Let go of the threads."""
+        for threads in (self._fetchers, self._layers):
+            threads.shutdown(wait=False, cancel_futures=True)
+
     async def _one(
         self, instance: str, artifact: Artifact, path: str, directory: str, owner: Owner | None, told: Progress
     ) -> str:
@@ -62,18 +80,26 @@ class Artifacts:
         expected = source if blob else artifact.checksum or ""
 
         async def fetch(into: Path) -> str:
-            if blob:
-                digest = await self._blob(instance, source, into, told)
-            else:
-                digest = await self._url(source, into, told)
-            if expected and digest != expected:
-                raise permanent(f"artifact {source} has the digest {digest}, not {expected}", "checksum")
+            async with self._downloads.turn(_short(source), told, DEADLINE):
+                if blob:
+                    digest = await self._blob(instance, source, into, told)
+                else:
+                    digest = await self._url(source, into, told)
+            for wanted in (expected, artifact.checksum or ""):
+                if wanted and digest != wanted:
+                    raise permanent(f"artifact {source} has the digest {digest}, not {wanted}", "checksum")
             return digest
 
+        if self._cache.fetching(expected or source):
+            told(f"waiting for {_short(source)}, which is being fetched for another instance")
         try:
             async with self._cache.get(expected or source, expected, fetch) as (digest, file):
-                told(f"laying out {path or 'an archive'}")
-                await _in_thread(lambda stop: _lay(file, artifact, path, directory, owner, self._most, stop))
+                what = path or "an archive"
+                async with self._laying.turn(what, told, DEADLINE):
+                    told(f"laying out {what}")
+                    await _in_thread(
+                        self._layers, lambda stop: _lay(file, artifact, path, directory, owner, self._most, stop)
+                    )
         except PathUnsafe as error:
             raise permanent(f"artifact {source}: {error}", "artifact-unsafe") from None
         except OSError as error:
@@ -92,11 +118,11 @@ class Artifacts:
             loop.call_soon_threadsafe(told, _progress(url, size, total))
 
         told(f"fetching {url}")
-        return await _in_thread(lambda stop: fetching.fetch(url, into, self._most, so_far, stop))
+        return await _in_thread(self._fetchers, lambda stop: fetching.fetch(url, into, self._most, so_far, stop))
 
     async def _blob(self, instance: str, digest: str, into: Path, told: Progress) -> str:
         """From Nexus, going on where a broken connection left off."""
-        told(f"fetching {digest[:19]}")
+        told(f"fetching {_short(digest)}")
         hashed, size, tries = hashlib.sha256(), 0, 0
         with await asyncio.to_thread(open, into, "wb") as file:
             while True:
@@ -111,7 +137,7 @@ class Artifacts:
                         hashed.update(piece)
                         file.write(piece)
                         if size // (16 * _MEBIBYTE) != before // (16 * _MEBIBYTE):
-                            told(_progress(digest[:19], size, 0))
+                            told(_progress(_short(digest), size, 0))
                     return f"sha256:{hashed.hexdigest()}"
                 except SupplyRefused as error:
                     if error.absent:
@@ -164,15 +190,19 @@ def _chunks(read: Callable[[int], bytes], stop: threading.Event):
         yield chunk
 
 
+def _short(source: str) -> str:
+    return source[:19] if source.startswith("sha256:") else source
+
+
 def _progress(what: str, size: int, total: int) -> str:
     of = f" of {total / _MEBIBYTE:.1f}" if total else ""
     return f"fetching {what}, {size / _MEBIBYTE:.1f}{of} MiB"
 
 
-async def _in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Run it in a thread; called off, it is waited for, so that nothing is written behind anybody's back."""
+async def _in_thread(threads: Executor, work: Callable[[threading.Event], T]) -> T:
+    """Run it in a thread of these; called off, it is waited for, so that nothing is written behind anybody's back."""
     stop = threading.Event()
-    task: Awaitable[T] = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    task: Awaitable[T] = asyncio.get_running_loop().run_in_executor(threads, work, stop)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -31,6 +31,11 @@ class Cache:
         for left in incoming.iterdir():
             left.unlink(missing_ok=True)
 
+    def fetching(self, key: str) -> bool:
+        """Whether somebody fetches what is fetched by this key."""
+        lock = self._locks.get(key)
+        return lock is not None and lock.locked()
+
     @contextlib.asynccontextmanager
     async def get(self, key: str, digest: str, fetch: Fetch) -> AsyncGenerator[tuple[str, Path]]:
         """The digest and file of an artifact, fetched if it is not here; it stays while the context is open.

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from omnitide.drivers.protocol import Mount
-from omnitide.model.provisions import ConfigUse, SecretUse
+from omnitide.model.provisions import INSIDE, ConfigUse, SecretUse
 from omnitide.node.provisions.errors import of_disk, permanent
-from omnitide.node.provisions.needs import INSIDE, Needs, file_name
+from omnitide.node.provisions.needs import Needs, file_name
 from omnitide.node.provisions.supply import Value, Values
 from omnitide.node.provisions.tree import Owner, PathUnsafe, Tree, parts_of
 from omnitide.security.memory_folder import MemoryFolder

@@ -11,9 +11,6 @@ from omnitide.node.records import Assignment
 
 SECRETS_VARIABLE: Final = "OMNITIDE_SECRETS"
 CONFIGS_VARIABLE: Final = "OMNITIDE_CONFIGS"
-INSIDE: Final = {"secrets": "/run/secrets", "configs": "/run/configs"}
-"""Where files are in a container or a module, which see paths of their own."""
-
 Versions = Mapping[str, int]
 
 
@@ -29,6 +26,10 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What it is given has to be mounted: so it is in those, and in a sandbox, which shows some of the node's paths."""
     artifacts: tuple[Artifact, ...] = ()
     volumes: Mapping[str, Volume] = {}
+    writable: tuple[str, ...] = ()
+    """Paths of the node that its sandbox is to let it write to."""
+    devices: tuple[str, ...] = ()
+    """Of the node, that its container is to be given."""
     secrets: Mapping[str, SecretUse] = {}
     configs: Mapping[str, ConfigUse] = {}
     credentials: str = ""
@@ -36,7 +37,8 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def nothing(self) -> bool:
-        return not (self.artifacts or self.volumes or self.secrets or self.configs or self.credentials)
+        files = self.artifacts or self.volumes or self.writable or self.devices
+        return not (files or self.secrets or self.configs or self.credentials)
 
     @property
     def laid(self) -> bool:
@@ -59,10 +61,19 @@ def needs_of(assignment: Assignment, spec: WorkloadSpec) -> Needs:
         mounted=spec.driver != "process" or spec.isolation == "sandbox",
         artifacts=spec.artifacts,
         volumes=spec.volumes,
+        writable=_writable(spec),
+        devices=spec.container.devices if spec.container is not None else (),
         secrets=spec.secrets,
         configs=spec.configs,
         credentials=(spec.container.credentials or "") if spec.container is not None else "",
     )
+
+
+def _writable(spec: WorkloadSpec) -> tuple[str, ...]:
+    """Of a sandbox; a plain process has its user's rights. It writes to its directory, also where it names one."""
+    if spec.isolation != "sandbox":
+        return ()
+    return (*spec.sandbox.writable, *((spec.working_directory,) if spec.working_directory else ()))
 
 
 def file_name(name: str, use: SecretUse | ConfigUse) -> str:
@@ -113,7 +124,8 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def change_between(given: Mapping[str, int], assignment: Assignment, spec: WorkloadSpec) -> Change:
-    """By each one's `on_change`. A secret that was removed leaves what runs as it is."""
+    """By each one's `on_change`. A secret that was removed leaves what runs as it is, and so does one that is a
+    variable alone unless it says `restart`: no signal makes a running program's variable another."""
     replace = restart = False
     signals: set[str] = set()
     for prefix, uses, present in (("s", spec.secrets, assignment.secrets), ("c", spec.configs, assignment.configs)):
@@ -123,7 +135,7 @@ def change_between(given: Mapping[str, int], assignment: Assignment, spec: Workl
                 continue
             if use.on_change == "restart":
                 restart = True
-            else:
+            elif file_name(name, use):
                 replace = True
                 if use.on_change != "replace":
                     signals.add(use.on_change)

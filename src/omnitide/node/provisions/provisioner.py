@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from omnitide.drivers import process_user
 from omnitide.drivers.protocol import Driver, Launch, Mount, Progress
 from omnitide.node.provisions.artifacts import Artifacts
 from omnitide.node.provisions.cache import Cache
+from omnitide.node.provisions.devices import Devices
 from omnitide.node.provisions.files import SecretFiles
 from omnitide.node.provisions.needs import Needs
 from omnitide.node.provisions.supply import Supply
@@ -25,6 +26,10 @@ VOLUMES: Final = "volumes"
 CACHE: Final = "cache"
 STAGED: Final = "artifacts"
 """Folders in the node's data directory. `artifacts` holds those of instances without a directory of their own."""
+
+
+Ready = Callable[[Launch], Awaitable[None]]
+"""Has the driver prepare a launch, when it is its turn. Raises DriverError."""
 
 
 @runtime_checkable
@@ -45,6 +50,16 @@ class HasOwner(Protocol):
         ...
 
 
+@runtime_checkable
+class HasContent(Protocol):
+    """A driver whose instances come with files of their own."""
+
+    async def fill(self, launch: Launch, target: str, directory: str) -> None:
+        """Put what there is at a path of the instance's into an empty directory of the node, with its owners and modes,
+        the directory's own too; nothing where there is nothing. Raises DriverError."""
+        ...
+
+
 class Provisions(Protocol):
     """What the node proxy needs of it."""
 
@@ -53,11 +68,11 @@ class Provisions(Protocol):
         """Below which files of secrets are; empty where they cannot be."""
         ...
 
-    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress) -> Launch: ...
+    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress, ready: Ready) -> Launch: ...
 
     async def refresh(self, needs: Needs) -> None: ...
 
-    def ended(self, instance: str) -> None: ...
+    async def ended(self, instance: str) -> None: ...
 
     async def removed(self, instance: str) -> None: ...
 
@@ -76,6 +91,7 @@ class NodeProvisions:
         cache_bytes: int,
         most: int,
         allowed: tuple[str, ...] = (),
+        devices: tuple[str, ...] = (),
         memory: Path | None = None,
     ) -> None:
         """`memory`: instead of the folder that is found on a file system in memory. Raises OSError."""
@@ -84,27 +100,33 @@ class NodeProvisions:
         self._values = KeptValues(supply)
         self._artifacts = Artifacts(Cache(data / CACHE, cache_bytes), supply, most)
         self._volumes = Volumes(data / VOLUMES, (str(data),), allowed)
+        self._devices = Devices(devices)
+        self._filling = asyncio.Lock()
 
     @property
     def root(self) -> str:
         return self._files.root
 
-    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress) -> Launch:
+    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress, ready: Ready) -> Launch:
         """The launch with all that its spec names, which is then there. Raises DriverError."""
         if needs.nothing:
             return launch
+        await asyncio.to_thread(self._volumes.permit, needs)
+        await asyncio.to_thread(self._devices.permit, needs.devices)
         mounts: list[Mount] = []
         values = None
         if needs.values:
-            values = await self._values.of(needs)
+            values = await self._values.of(needs, told)
             launch = replace(
                 launch,
                 environment={**launch.environment, **environment_of(needs, values)},
                 credentials=credentials_of(needs, values),
             )
-        owner = await _owner(driver, launch, needs, told)
+        owner = await _owner(driver, launch, needs, ready)
         if values is not None:
             mounts += await asyncio.to_thread(self._files.write, needs, values, owner)
+            # What follows may take long, and they may be large: not held twice for that.
+            values = None
         directory = ""
         if (needs.artifacts or needs.volumes) and isinstance(driver, HasDirectory):
             directory = await asyncio.to_thread(driver.directory, needs.instance)
@@ -115,6 +137,8 @@ class NodeProvisions:
         if needs.volumes:
             # Whom a container's program is outside of it nobody knows here; see `_owner`.
             shared = owner is None and isinstance(driver, HasOwner)
+            if isinstance(driver, HasContent):
+                await self._fill(driver, launch, needs, owner, ready, shared=shared)
             volumes = await asyncio.to_thread(self._volumes.mounts, needs, owner, shared=shared)
             if directory and not needs.mounted:
                 await asyncio.to_thread(self._volumes.link, directory, volumes, owner)
@@ -122,20 +146,34 @@ class NodeProvisions:
                 mounts += volumes
         return replace(launch, mounts=(*launch.mounts, *mounts))
 
+    async def _fill(
+        self, driver: HasContent, launch: Launch, needs: Needs, owner: Owner | None, ready: Ready, *, shared: bool
+    ) -> None:
+        """Volumes that are used for the first time begin with what is at their target. Raises DriverError."""
+        if not await asyncio.to_thread(self._volumes.fresh, needs):
+            return
+        await ready(launch)
+        # One at a time: who comes second finds the volume there.
+        async with self._filling:
+            for fresh in await asyncio.to_thread(self._volumes.fresh, needs):
+                await asyncio.to_thread(self._volumes.begin, fresh, owner, shared=shared)
+                await driver.fill(launch, fresh.target, str(fresh.staged))
+                await asyncio.to_thread(self._volumes.finish, fresh, owner)
+
     async def refresh(self, needs: Needs) -> None:
         """Put the present values in the place of those that a running instance has in files. Raises DriverError."""
         owner = await asyncio.to_thread(self._files.owner, needs.instance)
-        values = await self._values.of(needs)
+        values = await self._values.of(needs, lambda _: None)
         await asyncio.to_thread(lambda: self._files.write(needs, values, owner, running=True))
 
-    def ended(self, instance: str) -> None:
+    async def ended(self, instance: str) -> None:
         """It does not start again: its secrets go at once."""
         self._values.forget(instance)
-        self._files.remove(instance)
+        await asyncio.to_thread(self._files.remove, instance)
 
     async def removed(self, instance: str) -> None:
         """It is forgotten."""
-        self.ended(instance)
+        await self.ended(instance)
         self._artifacts.forget(instance)
         await asyncio.to_thread(shutil.rmtree, self._staged / instance, ignore_errors=True)
 
@@ -145,6 +183,7 @@ class NodeProvisions:
 
     def leave(self) -> None:
         """The node ends; what goes on keeps what it has."""
+        self._artifacts.close()
         self._files.leave()
 
     def _stage(self, instance: str) -> str:
@@ -158,14 +197,14 @@ class NoProvisions:
 
     root = ""
 
-    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress) -> Launch:
-        del driver, needs, told
+    async def provide(self, driver: Driver, launch: Launch, needs: Needs, told: Progress, ready: Ready) -> Launch:
+        del driver, needs, told, ready
         return launch
 
     async def refresh(self, needs: Needs) -> None:
         del needs
 
-    def ended(self, instance: str) -> None:
+    async def ended(self, instance: str) -> None:
         del instance
 
     async def removed(self, instance: str) -> None:
@@ -175,14 +214,14 @@ class NoProvisions:
         del wanted
 
 
-async def _owner(driver: Driver, launch: Launch, needs: Needs, told: Progress) -> Owner | None:
+async def _owner(driver: Driver, launch: Launch, needs: Needs, ready: Ready) -> Owner | None:
     """Who the instance's files are to belong to. None: this node's own user, also where it can give nothing away; then
     a container's are for whoever is in it. Raises DriverError."""
     if not isinstance(driver, HasOwner):
         return await asyncio.to_thread(owner_of, needs.user)
     if not may_give_away() or not needs.laid:
         return None
-    await driver.prepare(launch, told)
+    await ready(launch)
     return Owner(*await driver.owner(launch))
 
 

@@ -57,6 +57,11 @@ class Refreshes:
                 if str(error) != told:
                     told = str(error)
                     log.warning("newer secrets are handed over later", instance=instance, error=told)
+            except Exception as error:
+                # Drivers are written by others too: a defect of one costs what it was asked for.
+                defect = f"{type(error).__name__}: {error}"
+                log.error("newer secrets could not be handed over", instance=instance, error=defect)
+                break
             await asyncio.sleep(AGAIN_S)
         self._open.pop(instance, None)
         self._owed.pop(instance, None)

@@ -1,11 +1,14 @@
 """What Nexus supplies a node with on request, and how that is said in this package's own words."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from omnitide.security.clear_text import ClearText
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
+
+MAX_PAGES: Final = 128
+"""Of values: a spec names no more than 128 secrets and configs, and each answer gives one at least."""
 
 
 class SupplyAway(Exception):
@@ -45,7 +48,7 @@ class Supply(Protocol):
 class Fetcher(Protocol):
     """Who carries the calls (`grpc_link`). Raises LinkClosed; what Nexus refuses begins with the name of its status."""
 
-    async def fetch_values(self, endpoint: str, instance: str) -> pb.FetchValuesResponse: ...
+    async def fetch_values(self, endpoint: str, instance: str, after: str) -> pb.FetchValuesResponse: ...
 
     def fetch_blob(self, endpoint: str, instance: str, digest: str, offset: int) -> AsyncIterator[pb.BlobPiece]: ...
 
@@ -58,14 +61,20 @@ class NexusSupply:
         self._endpoint = endpoint
 
     async def values(self, instance: str) -> Values:
-        try:
-            answer = await self._fetcher.fetch_values(self._endpoint(), instance)
-        except (LinkClosed, LookupError) as error:
-            raise _told(error) from None
-        return Values(
-            secrets={one.name: Value(one.version, ClearText(one.data)) for one in answer.secrets},
-            configs={one.name: Value(one.version, ClearText(one.data)) for one in answer.configs},
-        )
+        secrets: dict[str, Value] = {}
+        configs: dict[str, Value] = {}
+        after = ""
+        for _ in range(MAX_PAGES):
+            try:
+                answer = await self._fetcher.fetch_values(self._endpoint(), instance, after)
+            except (LinkClosed, LookupError) as error:
+                raise _told(error) from None
+            secrets |= {one.name: Value(one.version, ClearText(one.data)) for one in answer.secrets}
+            configs |= {one.name: Value(one.version, ClearText(one.data)) for one in answer.configs}
+            after = answer.next
+            if not after:
+                return Values(secrets, configs)
+        raise SupplyRefused(f"it has not given all of them in {MAX_PAGES} answers")
 
     async def blob(self, instance: str, digest: str, offset: int) -> AsyncIterator[bytes]:
         try:

@@ -3,11 +3,18 @@
 import asyncio
 from typing import Final
 
+from omnitide.drivers.protocol import Progress
 from omnitide.node.provisions.errors import SECRET_MISSING, VALUES_AWAY, permanent, transient
 from omnitide.node.provisions.needs import Needs
 from omnitide.node.provisions.supply import Supply, SupplyAway, SupplyRefused, Values
+from omnitide.node.turns import Turns
 
-ANSWER_S: Final = 10.0
+ANSWER_S: Final = 60.0
+"""For all of an instance's values, 64 MiB at most; for each answer with some of them the link has its own limit."""
+KEPT_BYTES: Final = 32 << 20
+"""Of all instances together; those of one that does not fit any more have to be asked for again."""
+MAX_ASKED: Final = 8
+"""Instances whose values are asked for at once; further ones wait their turn."""
 
 
 class KeptValues:
@@ -17,11 +24,14 @@ class KeptValues:
         self._supply = supply
         self._kept: dict[str, Values] = {}
         """Of instances that are here; each is forgotten with its instance."""
+        self._turns = Turns("ask for", "requests for secrets", MAX_ASKED)
 
-    async def of(self, needs: Needs) -> Values:
+    async def of(self, needs: Needs, told: Progress) -> Values:
         """Present values of all that an instance needs; those from before, where Nexus is away. Raises DriverError."""
+        what = f"the secrets of {needs.instance}"
         try:
-            async with asyncio.timeout(ANSWER_S):
+            # The inner limit comes first: the turn's own is there for a supply that does not heed it.
+            async with self._turns.turn(what, told, 2 * ANSWER_S), asyncio.timeout(ANSWER_S):
                 values = await self._supply.values(needs.instance)
         except SupplyRefused as error:
             raise transient(f"Nexus does not give the secrets: {error}", VALUES_AWAY) from None
@@ -36,11 +46,20 @@ class KeptValues:
         missing = _missing(needs, values)
         if missing:
             raise transient(f"{missing} does not exist; the instance starts when it is set", SECRET_MISSING)
-        self._kept[needs.instance] = values
+        self._keep(needs.instance, values)
         return values
+
+    def _keep(self, instance: str, values: Values) -> None:
+        self._kept.pop(instance, None)
+        if sum(map(_size, self._kept.values())) + _size(values) <= KEPT_BYTES:
+            self._kept[instance] = values
 
     def forget(self, instance: str) -> None:
         self._kept.pop(instance, None)
+
+
+def _size(values: Values) -> int:
+    return sum(len(one.text) for kind in values for one in kind.values())
 
 
 def _missing(needs: Needs, values: Values) -> str:

@@ -7,12 +7,12 @@ symbolic links may be where the system or this node keep their own.
 
 import contextlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from omnitide.drivers.protocol import Mount
-from omnitide.model.provisions import Volume
 from omnitide.node.provisions.errors import of_disk, permanent
 from omnitide.node.provisions.needs import Needs
 from omnitide.node.provisions.tree import Owner, PathUnsafe, Tree, parts_of
@@ -39,6 +39,18 @@ SENSITIVE: Final = (
 """Neither these nor what is above or below them, unless the setting names paths."""
 
 
+STAGED: Final = ".new"
+"""Below the folder of volumes, where those are that are being filled; no namespace can be called so."""
+
+
+class Fresh(NamedTuple):
+    """A volume that is not there yet, and is to begin with an image's files."""
+
+    target: str
+    staged: Path
+    path: Path
+
+
 class Volumes:
     def __init__(self, folder: Path, own: Sequence[str], allowed: Sequence[str] = ()) -> None:
         """`own`: directories of this node's, which nobody is given. `allowed`: the setting `node.volume_paths`."""
@@ -53,11 +65,21 @@ class Volumes:
         found: list[Mount] = []
         for key, volume in needs.volumes.items():
             if volume.source:
-                source = self._path(volume)
+                source = self._path(volume.source)
             else:
                 source = self._kept(needs.namespace, volume.name or key, owner, shared=shared)
             found.append(Mount(source=source, target=volume.target, read_only=volume.read_only))
         return found
+
+    def permit(self, needs: Needs) -> None:
+        """Whether it may have what no mount of this is needed for: places that a sandbox leaves open, which are as good
+        as volumes. And nobody can have a volume for reading only as a link. Raises DriverError."""
+        for path in needs.writable:
+            self._path(path)
+        for volume in needs.volumes.values():
+            if volume.read_only and not needs.mounted:
+                message = f"a plain process finds {volume.target} as a link, and would write as its user may"
+                raise permanent(f'{message}: read_only takes isolation = "sandbox"', "volume-refused")
 
     def link(self, directory: str, mounts: Sequence[Mount], owner: Owner | None) -> None:
         """For who sees the machine's own paths: the targets, below its directory, as links. Raises DriverError."""
@@ -69,6 +91,41 @@ class Volumes:
             raise permanent(f"a volume cannot be put in its place: {error}", "volume") from None
         except OSError as error:
             raise of_disk(error, "volumes") from None
+
+    def fresh(self, needs: Needs) -> list[Fresh]:
+        """Those of the node's own that would be made, and filled before."""
+        return [
+            Fresh(volume.target, self._folder / STAGED / f"{needs.namespace}.{name}", path)
+            for key, volume in needs.volumes.items()
+            if not volume.source and not volume.nocopy
+            for name in (volume.name or key,)
+            for path in (self._folder / needs.namespace / name,)
+            if not path.is_dir()
+        ]
+
+    def begin(self, fresh: Fresh, owner: Owner | None, *, shared: bool) -> None:
+        """An empty directory in place of whatever an earlier attempt left. Raises DriverError."""
+        try:
+            for above in (self._folder, fresh.staged.parent, fresh.path.parent):
+                above.mkdir(0o711, exist_ok=True)
+                above.chmod(0o711)  # whatever the umask
+            if fresh.staged.exists():
+                shutil.rmtree(fresh.staged)
+            Tree(str(fresh.staged), owner).__exit__(None, None, None)
+            if shared:
+                fresh.staged.chmod(0o777)
+        except OSError as error:
+            raise of_disk(error, f"volume {fresh.path.parent.name}/{fresh.path.name}") from None
+
+    def finish(self, fresh: Fresh, owner: Owner | None) -> None:
+        """It is the volume from now on, whole. Raises DriverError."""
+        try:
+            if owner is not None and owner.uid and not fresh.staged.stat().st_uid:
+                # The image's directory is root's, and its program is not: as before, it may write to its volume.
+                os.chown(fresh.staged, owner.uid, owner.gid)
+            fresh.staged.rename(fresh.path)
+        except OSError as error:
+            raise of_disk(error, f"volume {fresh.path.parent.name}/{fresh.path.name}") from None
 
     def _kept(self, namespace: str, name: str, owner: Owner | None, *, shared: bool) -> str:
         path = self._folder / namespace / name
@@ -85,8 +142,8 @@ class Volumes:
             raise of_disk(error, f"volume {namespace}/{name}") from None
         return str(path)
 
-    def _path(self, volume: Volume) -> str:
-        source = volume.source
+    def _path(self, source: str) -> str:
+        """What it really is. Raises DriverError."""
         real = os.path.realpath(source)
         if self._restricted:
             if not any(_within(real, allowed) for allowed in self._allowed):

@@ -3,20 +3,31 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
 
 from omnitide.drivers.protocol import Driver, DriverError, LogChunk
 from omnitide.node.closing import closing
+from omnitide.node.retention import Retention
 from omnitide.node.session import TunnelLink
 from omnitide.node.tunnels.errors import error_frame
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
 
+NOTHING_KEPT: Final = "not-found"
+"""Cause of a driver's error: it has nothing of the instance."""
+DROPPED: Final = "dropped"
+"""Reason of the tunnel's end: what there was of an instance is not kept any more."""
+
 
 async def send_logs(
-    link: TunnelLink, drivers: Mapping[str, Driver], driver_of: Callable[[str], str | None], request: pb.LogsRequest
+    link: TunnelLink,
+    drivers: Mapping[str, Driver],
+    driver_of: Callable[[str], str | None],
+    request: pb.LogsRequest,
+    retention: Retention,
 ) -> None:
     """Until they end or the reader leaves, even while none comes. Raises LinkClosed."""
-    frames = _frames(drivers, driver_of, request)
+    frames = _frames(drivers, driver_of, request, retention)
 
     async def send() -> None:
         async with closing(frames):
@@ -36,9 +47,16 @@ async def send_logs(
 
 
 async def _frames(
-    drivers: Mapping[str, Driver], driver_of: Callable[[str], str | None], request: pb.LogsRequest
+    drivers: Mapping[str, Driver],
+    driver_of: Callable[[str], str | None],
+    request: pb.LogsRequest,
+    retention: Retention,
 ) -> AsyncIterator[pb.TunnelFrame]:
-    """The log of an instance, then the end, or why there is none."""
+    """The log of an instance, then the end, or why there is none.
+
+    A driver has nothing of an instance that has not come to be started, which has written nothing; of one that is not
+    known here any more, it was dropped.
+    """
     driver = driver_of(request.instance)
     names = [driver] if driver is not None and driver in drivers else list(drivers)
     error: DriverError | None = None
@@ -59,10 +77,15 @@ async def _frames(
             continue
         yield pb.TunnelFrame(end=True)
         return
-    if error is not None:
+    if error is None:
+        yield error_frame("no-driver", "this node has no driver")
+    elif driver is None:
+        # Of those that were asked some may only not work here.
+        yield error_frame(DROPPED, f"its node keeps {retention.text}")
+    elif driver and error.cause != NOTHING_KEPT:
         yield error_frame(error.cause, str(error))
     else:
-        yield error_frame("no-driver", "this node has no driver")
+        yield pb.TunnelFrame(end=True)
 
 
 async def _until_closed(link: TunnelLink) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from omnitide.drivers.protocol import Driver, DriverError, PortBinding, RunKey
+from omnitide.node.retention import Retention
 from omnitide.node.session import Dialer, TunnelLink
 from omnitide.node.tunnels.errors import error_frame
 from omnitide.node.tunnels.files import send_archive, take_archive
@@ -14,13 +15,22 @@ from omnitide.node.tunnels.logs import send_logs
 from omnitide.node.tunnels.ports import forward
 from omnitide.node.tunnels.programs import run_program
 from omnitide.node.tunnels.talk import Overrun, Talk
+from omnitide.node.volumes import KeptVolumes
 from omnitide.telemetry import logs
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
 
 MAX_TUNNELS: Final = 32
 """Log streams open at once; a further one is told that the node is busy."""
-MOST: Final = {"logs": MAX_TUNNELS, "exec": 32, "archive": 16, "extract": 16, "forward": 128}
+MOST: Final = {
+    "logs": MAX_TUNNELS,
+    "exec": 32,
+    "archive": 16,
+    "extract": 16,
+    "forward": 128,
+    "volumes": 4,
+    "erase_volume": 4,
+}
 """By purpose, so that none keeps out the others."""
 MAX_REFUSALS: Final = 32
 """Told so at once; beyond that Nexus hears nothing and its own deadline ends the wait."""
@@ -50,12 +60,16 @@ class Tunnels:
         drivers: Mapping[str, Driver],
         driver_of: Callable[[str], str | None],
         reach_of: Callable[[str], Reach | None],
+        retention: Retention,
+        volumes: KeptVolumes | None = None,
     ) -> None:
         self._group = group
         self._dialer = dialer
         self._drivers = drivers
         self._driver_of = driver_of
         self._reach_of = reach_of
+        self._retention = retention
+        self._volumes = volumes
         self._serving: Counter[str] = Counter()
         self._refusing = 0
 
@@ -76,9 +90,12 @@ class Tunnels:
             with contextlib.suppress(LinkClosed, TimeoutError):
                 async with self._link(endpoint, request.tunnel) as link:
                     if purpose == "logs":
-                        await send_logs(link, self._drivers, self._driver_of, request.logs)
+                        await send_logs(link, self._drivers, self._driver_of, request.logs, self._retention)
                     else:
                         await self._reach(link, request, purpose)
+        except Exception as error:
+            # Drivers are written by others too: a defect of one costs its tunnel.
+            log.error("a tunnel broke off", purpose=purpose, error=f"{type(error).__name__}: {error}")
         finally:
             self._serving[purpose] -= 1
 
@@ -97,6 +114,10 @@ class Tunnels:
                 case "forward":
                     driver, reach = self._find(request.forward.instance, purpose)
                     await forward(talk, driver, reach.key, reach.ports, request.forward)
+                case "volumes" if self._volumes is not None:
+                    await self._volumes.send(talk)
+                case "erase_volume" if self._volumes is not None:
+                    await self._volumes.remove(talk, request.erase_volume)
                 case _:
                     await talk.send(error_frame("unsupported", "this node's software does not know this purpose"))
         except DriverError as error:
