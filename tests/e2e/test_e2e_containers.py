@@ -244,3 +244,25 @@ def test_down_ends_containers_too_and_up_starts_them_again_as_if_nothing_had_fai
     fabric.up()
     until(lambda: fabric.running("web", 2) and running(engine, "web") == 2, "they are started again")
     assert not fabric.client.get_fabric().concerns
+
+
+def test_a_node_that_is_taken_down_ends_its_containers_whatever_engine_its_owner_talks_to(
+    lone: Fabric, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nexus goes on elsewhere: its node proxy runs meanwhile, and tells no end of theirs as a failure."""
+    fabric = lone
+    fabric.up("--nexus-only")
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    fabric.join("beta")
+    fabric.cli("deploy", str(agent(fabric, "web", "stubborn", replicas=2)))
+    before = fabric.running("web", 2)
+    assert running(engine, "web") == 2
+    elsewhere = {"DOCKER_HOST": f"unix://{fabric.folder / 'no-engine.sock'}"}
+    told = fabric.cli("down", "--grace", "1s", name="beta", environment=elsewhere)
+    assert "ended 2 instances" in told.stdout, told.stdout + told.stderr
+    assert running(engine, "web") == 0
+    log = (fabric.data("beta") / "node.log").read_text()
+    assert "instance waiting" not in log, "an end of theirs was taken for a failure"
+    ended = [line for line in log.splitlines() if "instance ended" in line]
+    assert len(ended) == len(before)
+    assert all("stopped" in line for line in ended), ended

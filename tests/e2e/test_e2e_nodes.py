@@ -1,5 +1,7 @@
 """Nodes through the installed command: drained, opened, removed."""
 
+import re
+
 from support.fabric_processes import EXAMPLES, Fabric, alive, until
 
 WORKER = str(EXAMPLES / "worker.yaml")
@@ -20,6 +22,10 @@ def test_a_drain_moves_the_work_and_uncordon_opens_again(fabric: Fabric) -> None
     assert "beta" in {one.node for one in fabric.running("worker", 4)}
 
 
+def _removed(told: str) -> str:
+    return told if "was removed from its fabric" in told else ""
+
+
 def test_a_node_that_is_removed_is_out(fabric: Fabric) -> None:
     fabric.join("gamma")
     proxy = fabric.proxy_pid("gamma")
@@ -28,6 +34,9 @@ def test_a_node_that_is_removed_is_out(fabric: Fabric) -> None:
     until(lambda: not alive(proxy), "its proxy ends: it is of no fabric any more")
     assert "gamma" not in fabric.cli("nodes").stdout
     fabric.cli("nodes", "show", "gamma", code=3)
+    endpoint = fabric.ready()["node_endpoint"]
+    told = until(lambda: _removed(fabric.cli("status", name="gamma").stdout), "its machine says so")
+    assert re.search(rf"^nexus +{re.escape(endpoint)}$", told, re.MULTILINE), told
     fabric.cli("leave", "--yes", name="gamma")
     fabric.data("gamma").rename(fabric.folder / "gamma-before")
     fabric.join("gamma")

@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import os
+import socket
 import tarfile
 import threading
 from collections.abc import Generator
@@ -13,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from omnitide.drivers import process_sandbox
+from omnitide.model.provisions import Artifact
+from omnitide.model.spec import AgentSpec, Resources
 from support.fabric_processes import Fabric, until
+from support.passable import opened
 
 WORD = "corr3ct-h0rse-battery"
 OTHER = "st4ple-0f-another-kind"
@@ -93,7 +97,7 @@ def test_a_secret_is_handed_over_and_found_nowhere_else(secrets: Fabric) -> None
         fabric.cli("secret", "ls", "-o", "json").stdout,
         fabric.cli("secret", "inspect", "db", "-o", "json").stdout,
         fabric.cli("inspect", "keeps", "-o", "json").stdout,
-        fabric.cli("events", "-n", "200", "-o", "json").stdout,
+        fabric.cli("events", "--tail", "200", "-o", "json").stdout,
         fabric.cli("ps", "-o", "json").stdout,
         fabric.cli("explain", "keeps", code=None).stdout,
     ]
@@ -282,6 +286,7 @@ def test_a_volume_outlives_its_instance(fabric: Fabric) -> None:
 @pytest.mark.parametrize("user", ["", pytest.param("nobody", marks=pytest.mark.root)])
 def test_a_sandbox_sees_its_own_secrets_and_volumes_and_nobody_elses(secrets: Fabric, user: str) -> None:
     fabric = secrets
+    opened(fabric.folder)
     fabric.cli("secret", "set", "db", stdin=WORD)
     fabric.cli("secret", "set", "other", stdin=OTHER)
     fabric.cli("deploy", agent(fabric, "beside", "[secrets.other]\n", "echo there; sleep 1000"))
@@ -330,3 +335,27 @@ def test_a_path_that_this_node_gives_nobody(fabric: Fabric) -> None:
     text = "[volumes.store]\ntarget = 'data'\nsource = '/srv/nothing/of/the/kind'\n"
     fabric.cli("deploy", agent(fabric, "reads-none", text, "sleep 1000"), code=None)
     assert "/srv/nothing/of/the/kind" in reason(fabric, "reads-none", "volume-missing")
+
+
+def test_servers_that_do_not_answer_hold_up_no_agent_that_needs_none_of_them(lone: Fabric) -> None:
+    """As many downloads as a node has turns for them, and more that wait and say so."""
+    fabric = lone
+    fabric.up()
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/never"
+        little = Resources(cpu=10)
+        for number in range(12):
+            artifacts = (Artifact(source=f"{url}/{number}"),)
+            spec = AgentSpec(command=("sleep", "1000"), resources=little, artifacts=artifacts)
+            fabric.client.deploy_agent(f"slow-{number}", spec)
+
+        def told(words: str) -> list[str]:
+            texts = [fabric.client.explain_instance(one.id).text for one in fabric.instances()]
+            return [text for text in texts if words in text]
+
+        until(lambda: len(told("fetching http")) >= 8, "eight downloads are under way")
+        (waiting, *_) = until(lambda: told("waiting to fetch"), "the others say what they wait for")
+        assert "8 downloads are under way, the most at once" in waiting
+        fabric.client.deploy_agent("plain", AgentSpec(command=("sleep", "1000"), resources=little))
+        assert fabric.running("plain", 1)
+        assert told("waiting to fetch"), "it ran while others waited"

@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from omnitide.sdk import Client
 from support.fabric_processes import EXAMPLES, Fabric, until
 
 WORKER = str(EXAMPLES / "worker.yaml")
@@ -44,6 +45,38 @@ def test_a_join_token_that_does_not_open_says_why(fabric: Fabric) -> None:
     refused(fabric, wrong[:-4] + ("aaaa" if not wrong.endswith("aaaa") else "bbbb"), "token")
     refused(fabric, "garbage", "token")
     fabric.cli("nodes", "rm", "delta", "--force")
+
+
+def test_the_last_way_in_is_kept_and_made_anew_by_up(lone: Fabric) -> None:
+    lone.up("--nexus-only")
+    file = lone.data() / "nexus" / "admin-token"
+    first = file.read_text().strip()
+    own = first.split("_")[1]
+    kept = lone.cli("token", "revoke", own, code=4)
+    assert "last API token" in kept.stderr
+    assert "omnitide token create --api" in kept.stderr
+    second = lone.token("--api")
+    revoked = lone.cli("token", "revoke", own)
+    assert "by which this command got in" in revoked.stderr
+    shut = lone.cli("status", code=6)
+    assert "omnitide up, where Nexus runs" in shut.stderr
+    told = lone.cli("up", "--nexus-only")
+    assert "a new one is in" in told.stderr
+    third = file.read_text().strip()
+    assert third != first
+    assert file.stat().st_mode & 0o077 == 0
+    lone.cli("status")
+    assert "new one" not in lone.cli("up", "--nexus-only").stderr
+    # All of them, which needs to be said twice, and again from nothing.
+    lone.cli("token", "revoke", second.split("_")[1])
+    lone.cli("token", "revoke", third.split("_")[1], code=4)
+    lone.cli("token", "revoke", third.split("_")[1], "--force")
+    lone.cli("status", code=6)
+    lone.cli("down")
+    assert "a new one is in" in lone.cli("up", "--nexus-only").stderr
+    lone.cli("status")
+    states = {token.id: token.state for token in Client(lone.target()).tokens(purpose="api")}
+    assert sorted(states.values()) == ["revoked", "revoked", "revoked", "valid"], states
 
 
 def test_a_token_of_another_fabric_stops_at_the_fingerprint(fabric: Fabric, lone: Fabric) -> None:

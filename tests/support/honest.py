@@ -9,7 +9,7 @@ acknowledged and sends the rest again.
 from dataclasses import dataclass, field
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric.rules.conditions import company, needs_are_met, only_node
+from omnitide.fabric.rules.conditions import company, needs_are_met, only_node, volume_holder
 from omnitide.fabric.state import (
     DriverFact,
     ExitRecord,
@@ -243,6 +243,8 @@ def first_fit(state: FabricState, time_ms: int) -> cm.PlaceInstances:
     for identifier in sorted(state.pending):
         instance = state.instances[identifier]
         spec = spec_of_instance(state, instance)
+        if volume_holder(state, instance) is not None:
+            continue
         if instance.not_before_ms > time_ms or not needs_are_met(state, instance.namespace, spec):
             continue
         only, with_it = only_node(state, instance), frozenset[str]()

@@ -3,11 +3,13 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from omnitide.drivers.protocol import PortBinding, Run
 from omnitide.model.spec import AgentSpec, JobSpec, WorkloadSpec
+from omnitide.node.asked_stops import as_told
 from omnitide.node.endpoints import Endpoints
 from omnitide.node.facts import Facts, HostUse
 from omnitide.node.launching import NodeContext
@@ -39,8 +41,8 @@ class WorldHost:
     def use(self) -> HostUse:
         return HostUse(cpu_milli_used=100)
 
-    def busy_port(self, ports: tuple[int, ...]) -> int | None:
-        return next((port for port in ports if port in self.busy), None)
+    def busy_port(self, ports: Sequence[PortBinding]) -> int | None:
+        return next((port.host for port in ports if port.host in self.busy), None)
 
 
 class NodeWorld:
@@ -57,6 +59,8 @@ class NodeWorld:
         self.proxy: Proxy
         self.task: asyncio.Task[End]
         self.revision = 0
+        self.told: Callable[[str, Run], Run] = as_told
+        self.on_first_start: Callable[[str], object] = lambda driver: None
 
     def start(self) -> None:
         """A new proxy process."""
@@ -74,6 +78,8 @@ class NodeWorld:
                 clock=self.clock,
                 rng=self.rng,
                 retention=Retention(for_ms=60_000, instances=10),
+                told=self.told,
+                on_first_start=self.on_first_start,
             )
         )
         self.task = asyncio.create_task(self.proxy.run())

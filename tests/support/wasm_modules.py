@@ -114,3 +114,65 @@ def lay(directory: Path, text: str, name: str = "module.wasm") -> str:
     path = directory / name
     path.write_bytes(wasmtime.wat2wasm(text))
     return str(path)
+
+
+def declares(mebibytes: int) -> str:
+    """Needs so much memory to begin, and touches its last byte."""
+    pages = mebibytes * 16
+    return f"""(module (memory (export "memory") {pages})
+        (func (export "_start") (i32.store8 (i32.const {(mebibytes << 20) - 1}) (i32.const 1))))"""
+
+
+def grows_many(memories: int, mebibytes: int) -> str:
+    """Has several memories and fills each; exits with 7 when it has got them all."""
+    parts = "".join(f"(memory $m{number} 1)" for number in range(memories))
+    fills = "".join(
+        f"""(if (i32.eq (memory.grow $m{number} (i32.const {mebibytes * 16})) (i32.const -1)) (then unreachable))
+            (memory.fill $m{number} (i32.const 0) (i32.const 1) (i32.const {mebibytes << 20}))"""
+        for number in range(memories)
+    )
+    return f"""(module {_EXIT} {parts} (func (export "_start") {fills} (call $exit (i32.const 7))))"""
+
+
+CHANCE = f"""(module {_WRITE} (import "{_WASI}" "random_get" (func $random (param i32 i32) (result i32))) {_MEMORY}
+    (func (export "_start")
+        (drop (call $random (i32.const 64) (i32.const 16)))
+        (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 16))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"""
+"""Says 16 random bytes."""
+
+TABLE_HOG = """(module (memory (export "memory") 1) (table $t 1 funcref)
+    (func (export "_start")
+        (loop $more
+            (if (i32.eq (table.grow $t (ref.null func) (i32.const 65536)) (i32.const -1)) (then unreachable))
+            (br $more))))"""
+
+DEEP = """(module (memory (export "memory") 1)
+    (func $down (param i64) (result i64) (i64.add (call $down (i64.add (local.get 0) (i64.const 1))) (i64.const 1)))
+    (func (export "_start") (drop (call $down (i64.const 0)))))"""
+
+BAD_START = """(module (memory (export "memory") 1)
+    (func $early unreachable) (start $early) (func (export "_start")))"""
+
+ENDLESS_START = """(module (memory (export "memory") 1)
+    (func $early (loop br 0)) (start $early) (func (export "_start")))"""
+
+NO_SUCH_FUNCTION = f"""(module (import "{_WASI}" "no_such_thing" (func)) (memory (export "memory") 1)
+    (func (export "_start")))"""
+
+WRONG_TYPE = f"""(module (import "{_WASI}" "fd_write" (func (param i64))) (memory (export "memory") 1)
+    (func (export "_start")))"""
+
+START_WITH_PARAMETERS = """(module (memory (export "memory") 1) (func (export "_start") (param i32)))"""
+
+START_THAT_IS_NONE = """(module (memory (export "_start") 1))"""
+
+
+def wants(interface: str) -> str:
+    """A component that is a command and imports an interface."""
+    return component(0).replace("(component", f'(component (import "{interface}" (instance))', 1)
+
+
+def exports(interface: str) -> str:
+    """A component of another kind."""
+    return component(0).replace("wasi:cli/run@0.2.0", interface)

@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "secret": Entry("secrets.secrets:app", "What agents are given"),
     "config": Entry("access.config:app", "What agents are given"),
     "blob": Entry("blobs.blobs:app", "What agents are given"),
+    "volume": Entry("volumes.volumes:app", "What agents are given"),
     "run": Entry("jobs.run:run", "Jobs", foreign_options=True),
     "jobs": Entry("jobs.jobs:app", "Jobs"),
     "cancel": Entry("jobs.jobs:cancel", "Jobs"),

@@ -21,6 +21,9 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "blob ls": ("omnitide blob ls -o json",),
     "blob get": ("omnitide blob get sha256:6b1f02 model.tar.gz",),
     "blob rm": ("omnitide blob rm sha256:6b1f02",),
+    "volume": ("omnitide volume ls --orphans",),
+    "volume ls": ("omnitide volume ls --orphans", "omnitide volume ls --node alpha -o json"),
+    "volume rm": ("omnitide volume rm data --node alpha", "omnitide volume rm shop/data --dry-run"),
     "config set": ("omnitide config set nginx-conf --from-file nginx.conf",),
     "config get": ("omnitide config get nginx-conf",),
     "config ls": ("omnitide config ls -o json",),
@@ -80,7 +83,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "port-forward": ("omnitide port-forward hello 8080:http", "omnitide port-forward hello-2.1 http"),
     "services": ("omnitide services", "omnitide services hello -o json"),
     "events": (
-        "omnitide events -n 5",
+        "omnitide events --tail 5",
         "omnitide events -f --subject agent/default/hello",
         "omnitide events --after 120 -o json",
     ),

@@ -1,11 +1,12 @@
 """The tree of commands: made as far as one call needs it, with the global options on every command, and its errors."""
 
+import copy
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from inspect import cleandoc
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import typer
 import typer.main
@@ -55,7 +56,22 @@ def load(name: str) -> Any:
     add_globals(command)
     add_examples(command, name)
     _flow(command)
+    _alias(command)
     return command
+
+
+_ALIASES: Final = {"list": "ls", "ls": "list"}
+
+
+def _alias(group: Any) -> None:
+    """Take `ls` for `list` and the other way round; the help shows the one that there is. `Any`: as of `load`."""
+    below = getattr(group, "commands", {})
+    for name, other in _ALIASES.items():
+        if name in below and other not in below:
+            same = copy.copy(below[name])
+            same.name, same.hidden = other, True
+            below[other] = same
+            return
 
 
 def _flow(command: Any) -> None:

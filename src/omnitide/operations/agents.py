@@ -1,7 +1,6 @@
 """Operations on agents."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -173,19 +172,6 @@ async def _scale(runtime: Runtime, context: Context, asked: ScaleAgentRequest) -
     return _answer(runtime, made, "scaled")
 
 
-def _changes(
-    command: type[cm.RestartAgent | cm.PauseRollout | cm.ResumeRollout | cm.StopAgent | cm.StartAgent | cm.DeleteAgent],
-    done: str,
-) -> Callable[[Runtime, Context, AgentRequest], Awaitable[Answer[ob.AgentChanged]]]:
-    """The handler of a change that needs to know no more than which agent."""
-
-    async def handle(runtime: Runtime, context: Context, asked: AgentRequest) -> Answer[ob.AgentChanged]:
-        wanted = command(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
-        return _answer(runtime, await change(runtime, context, wanted, namespace=asked.namespace), done)
-
-    return handle
-
-
 async def _roll_back(runtime: Runtime, context: Context, asked: RollBackAgentRequest) -> Answer[ob.AgentChanged]:
     before = find_agent(runtime.committed(), asked.namespace, asked.name)
     command = cm.RollBackAgent(
@@ -226,6 +212,46 @@ async def _explain(runtime: Runtime, _: Context, asked: ExplainAgentRequest) -> 
 
 _AGENT: Final = "/v1/namespaces/{namespace}/agents/{name}"
 _FAILURES: Final = ("not-found", "conflict", "precondition-failed")
+_Plain = cm.RestartAgent | cm.PauseRollout | cm.ResumeRollout | cm.StopAgent | cm.StartAgent | cm.DeleteAgent
+
+
+def _change(
+    verb: str,
+    summary: str,
+    path: str,
+    asked: type[AgentRequest],
+    command: type[_Plain],
+    done: str,
+    *,
+    method: Literal["POST", "DELETE"] = "POST",
+    idempotent: bool = True,
+    destructive: bool = True,
+    failures: tuple[str, ...] = (),
+) -> Operation[Any, Any]:
+    """A change that needs to know no more than which agent. `done`: what is said of it afterwards."""
+
+    async def handle(runtime: Runtime, context: Context, asked: AgentRequest) -> Answer[ob.AgentChanged]:
+        wanted = command(namespace=asked.namespace, name=asked.name, if_match=context.if_match)
+        return _answer(runtime, await change(runtime, context, wanted, namespace=asked.namespace), done)
+
+    return Operation[Any, Any](
+        name=f"agents.{verb}",
+        rpc=asked.__name__.removesuffix("Request"),
+        summary=summary,
+        method=method,
+        path=_AGENT + path,
+        input=asked,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[command],
+        failures=(*_FAILURES, *failures),
+        handler=handle,
+        writes=True,
+        idempotent=idempotent,
+        destructive=destructive,
+        dry_run=True,
+        conditional=True,
+    )
+
 
 OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
     Operation(
@@ -283,22 +309,14 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         dry_run=True,
         conditional=True,
     ),
-    Operation(
-        name="agents.restart",
-        rpc="RestartAgent",
-        summary="Replace every replica, a few at a time, by a new one of the same spec.",
-        method="POST",
-        path=_AGENT + "/restart",
-        input=RestartAgentRequest,
-        output=ob.AgentChanged,
-        permission=PERMISSIONS[cm.RestartAgent],
-        failures=_FAILURES,
-        handler=_changes(cm.RestartAgent, "restarted"),
-        writes=True,
+    _change(
+        "restart",
+        "Replace every replica, a few at a time, by a new one of the same spec.",
+        "/restart",
+        RestartAgentRequest,
+        cm.RestartAgent,
+        "restarted",
         idempotent=False,
-        destructive=True,
-        dry_run=True,
-        conditional=True,
     ),
     Operation(
         name="agents.rollback",
@@ -330,83 +348,49 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         failures=("not-found",),
         handler=_rollout,
     ),
-    Operation(
-        name="agents.pause",
-        rpc="PauseRollout",
-        summary="Keep a rollout from going on.",
-        method="POST",
-        path=_AGENT + "/rollout/pause",
-        input=PauseRolloutRequest,
-        output=ob.AgentChanged,
-        permission=PERMISSIONS[cm.PauseRollout],
-        failures=_FAILURES,
-        handler=_changes(cm.PauseRollout, "paused"),
-        writes=True,
-        dry_run=True,
-        conditional=True,
+    _change(
+        "pause",
+        "Keep a rollout from going on.",
+        "/rollout/pause",
+        PauseRolloutRequest,
+        cm.PauseRollout,
+        "paused",
+        destructive=False,
     ),
-    Operation(
-        name="agents.resume",
-        rpc="ResumeRollout",
-        summary="Let a paused rollout go on.",
-        method="POST",
-        path=_AGENT + "/rollout/resume",
-        input=ResumeRolloutRequest,
-        output=ob.AgentChanged,
-        permission=PERMISSIONS[cm.ResumeRollout],
-        failures=_FAILURES,
-        handler=_changes(cm.ResumeRollout, "resumed"),
-        writes=True,
-        destructive=True,
-        dry_run=True,
-        conditional=True,
+    _change(
+        "resume",
+        "Let a paused rollout go on.",
+        "/rollout/resume",
+        ResumeRolloutRequest,
+        cm.ResumeRollout,
+        "resumed",
     ),
-    Operation(
-        name="agents.stop",
-        rpc="StopAgent",
-        summary="Stop every replica; the agent, its versions and its number of replicas stay.",
-        method="POST",
-        path=_AGENT + "/stop",
-        input=StopAgentRequest,
-        output=ob.AgentChanged,
-        permission=PERMISSIONS[cm.StopAgent],
-        failures=_FAILURES,
-        handler=_changes(cm.StopAgent, "stopped"),
-        writes=True,
-        destructive=True,
-        dry_run=True,
-        conditional=True,
+    _change(
+        "stop",
+        "Stop every replica; the agent, its versions and its number of replicas stay.",
+        "/stop",
+        StopAgentRequest,
+        cm.StopAgent,
+        "stopped",
     ),
-    Operation(
-        name="agents.start",
-        rpc="StartAgent",
-        summary="Start a stopped agent.",
-        method="POST",
-        path=_AGENT + "/start",
-        input=StartAgentRequest,
-        output=ob.AgentChanged,
-        permission=PERMISSIONS[cm.StartAgent],
-        failures=(*_FAILURES, "limit"),
-        handler=_changes(cm.StartAgent, "started"),
-        writes=True,
-        dry_run=True,
-        conditional=True,
+    _change(
+        "start",
+        "Start a stopped agent.",
+        "/start",
+        StartAgentRequest,
+        cm.StartAgent,
+        "started",
+        destructive=False,
+        failures=("limit",),
     ),
-    Operation(
-        name="agents.delete",
-        rpc="DeleteAgent",
-        summary="Stop an agent's replicas and forget it.",
+    _change(
+        "delete",
+        "Stop an agent's replicas and forget it.",
+        "",
+        DeleteAgentRequest,
+        cm.DeleteAgent,
+        "deleted",
         method="DELETE",
-        path=_AGENT,
-        input=DeleteAgentRequest,
-        output=ob.AgentChanged,
-        permission=PERMISSIONS[cm.DeleteAgent],
-        failures=_FAILURES,
-        handler=_changes(cm.DeleteAgent, "deleted"),
-        writes=True,
-        destructive=True,
-        dry_run=True,
-        conditional=True,
     ),
     Operation(
         name="agents.versions",

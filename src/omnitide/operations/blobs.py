@@ -88,6 +88,7 @@ async def _remove(runtime: Runtime, context: Context, asked: RemoveBlobRequest) 
 OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
     Operation[Any, Any](
         name="blobs.list",
+        rpc="ListBlobs",
         summary="List the blobs of the fabric's store.",
         method="GET",
         path="/v1/blobs",
@@ -98,6 +99,7 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
     ),
     Operation[Any, Any](
         name="blobs.remove",
+        rpc="RemoveBlob",
         summary="Remove a blob that nothing uses.",
         method="DELETE",
         path="/v1/blobs/{digest}",
@@ -112,6 +114,7 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
     ),
     Bulk[Any, Any](
         name="blobs.put",
+        rpc="PutBlob",
         summary="Store bytes. The body is taken as it comes, whatever its size.",
         description="The digest is sha256: and 64 hex digits, and has to be that of the body; `any` takes every body.",
         method="PUT",
@@ -124,6 +127,7 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
     ),
     Bulk[Any, Any](
         name="blobs.get",
+        rpc="GetBlob",
         summary="The bytes of a blob. Takes `Range: bytes=N-`.",
         method="GET",
         path="/v1/blobs/{digest}",

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from omnitide.fabric.folds.instances import slot_of
+from omnitide.fabric.folds.membership import slot_of
 from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up, proven_nodes
 from omnitide.fabric.rules.moving import is_leaving, next_version, to_spare
 from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Phase, spec_of_instance

@@ -28,12 +28,14 @@ def plan_of(before: Agent | None, after: Agent, change: str, asked_replicas: int
     created = _made(before, after)
     stopping = sum(getattr(after.counts, status) for status in _ENDING)
     stopping_before = sum(getattr(counts_before, status) for status in _ENDING) if counts_before is not None else 0
-    note = ""
+    notes: list[str] = []
     if asked_replicas is not None and asked_replicas != after.replicas:
-        note = (
+        notes.append(
             f"replicas stay at {after.replicas}: `scale` set them last; --take-over-replicas (take_over_replicas) "
             f"makes them {asked_replicas} and lets the manifest own them again"
         )
+    if before is None or before.spec != after.spec:
+        notes += _cautions(after.spec)
     return ob.Plan(
         change=cast("ob.PlanChange", change),
         version_before=before.version if before is not None else 0,
@@ -43,8 +45,18 @@ def plan_of(before: Agent | None, after: Agent, change: str, asked_replicas: int
         differences=tuple(differences(before.spec if before is not None else None, after.spec)),
         instances_created=created,
         instances_stopped=max(0, stopping - stopping_before),
-        note=note,
+        note="; ".join(notes),
     )
+
+
+def _cautions(spec: AgentSpec) -> Iterator[str]:
+    """What is done as asked, and better known before."""
+    open_ones = sorted(name for name, use in spec.secrets.items() if use.environment is not None)
+    if spec.driver == "docker" and open_ones:
+        yield (
+            f"the container engine keeps variables in the clear on the node's disk, of the secret "
+            f"{', '.join(open_ones)} too: a file (`file` in place of `environment`) stays in memory"
+        )
 
 
 def _made(before: Agent | None, after: Agent) -> int:

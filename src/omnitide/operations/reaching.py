@@ -125,7 +125,7 @@ def prepare(
         raise failed("not-running", detail, hint=f"omnitide explain {known.name}", subject=f"instance {known.name}")
     if runtime.node_live(known.node) is None:
         node = state.nodes.get(known.node)
-        away = from_exception(NodeAway(node.name if node else known.node, node.since_ms if node else 0))
+        away = from_exception(NodeAway(node.name if node else known.node, runtime.silent_since_ms(known.node)))
         assert away is not None
         raise away
     _log.info(

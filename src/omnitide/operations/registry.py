@@ -17,6 +17,7 @@ from omnitide.operations import (
     secrets,
     services,
     tokens,
+    volumes,
 )
 from omnitide.operations.operation import OPEN, AnyDeclaration, AnyOperation, Bulk, Operation, Stream
 
@@ -86,6 +87,7 @@ REGISTRY: Final = Registry(
         *jobs.OPERATIONS,
         *instances.OPERATIONS,
         *services.OPERATIONS,
+        *volumes.OPERATIONS,
         *events.OPERATIONS,
         *joining.OPERATIONS,
     ]

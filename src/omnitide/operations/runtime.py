@@ -69,10 +69,11 @@ class NodeAway(Exception):
 class LogsUnavailable(Exception):
     """The node is there and has no logs of the instance to give: never started, removed, or its files are damaged."""
 
-    def __init__(self, reason: str, *, busy: bool = False) -> None:
-        """`busy`: it has, and gives as many already as it can at a time."""
+    def __init__(self, reason: str, *, busy: bool = False, dropped: bool = False) -> None:
+        """`busy`: it has, and gives as many already as it can at a time. `dropped`: it had; the reason is its rule."""
         super().__init__(reason)
         self.reason = reason
+        self.dropped = dropped
         self.busy = busy
 
 
@@ -128,6 +129,15 @@ class LogPiece(NamedTuple):
     """Where it ends, as its node calls it: letters, digits, `.`, `:` and `-`."""
     gap: bool = False
     """Before it there was output that is not kept any more."""
+
+
+class NodeVolume(NamedTuple):
+    """A volume that a node keeps."""
+
+    namespace: str
+    name: str
+    size_bytes: int | None
+    """None: too much to be measured by the way."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -248,6 +258,10 @@ class Runtime(Protocol):
         """None for a node without a session here."""
         ...
 
+    def silent_since_ms(self, node_id: str) -> int:
+        """When a node without a session here was heard last, as far as that is known; 0: it is not."""
+        ...
+
     def logs(
         self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
     ) -> "AsyncIterator[LogPiece]":
@@ -263,6 +277,14 @@ class Runtime(Protocol):
 
     def reach(self, instance_id: str, purpose: Purpose) -> Opening:
         """Open a tunnel into an instance for a program, its files or a port."""
+        ...
+
+    async def node_volumes(self, node_id: str) -> Sequence[NodeVolume]:
+        """The volumes that a node keeps, as it says. Raises NodeAway, ReachFailed."""
+        ...
+
+    async def remove_node_volume(self, node_id: str, namespace: str, name: str) -> None:
+        """Raises NodeAway, ReachFailed: `in-use`, `no-such-volume`."""
         ...
 
     async def explain(self, instance_id: str, node_limit: int) -> Explanation:

@@ -5,7 +5,7 @@ from typing import Final
 from omnitide.fabric.authorize import Permission
 from omnitide.fabric.folds.availability import is_ready
 from omnitide.fabric.state import Agent, FabricState, Health
-from omnitide.model.services import Endpoint, Service, ServiceList
+from omnitide.model.services import Service, ServiceEndpoint, ServiceList
 from omnitide.model.spec import Port
 from omnitide.operations.agents import AgentName, require_agent
 from omnitide.operations.inputs import NamespaceName, PageRequest, Request
@@ -26,7 +26,7 @@ class GetServiceRequest(Request, frozen=True, kw_only=True):
 
 def show_service(state: FabricState, agent: Agent) -> Service:
     """Endpoints in order of slot and port."""
-    endpoints: list[Endpoint] = []
+    endpoints: list[ServiceEndpoint] = []
     current = (state.instances.get(agent.slots[number].current) for number in sorted(agent.slots))
     for instance in current:
         if instance is None:
@@ -36,7 +36,7 @@ def show_service(state: FabricState, agent: Agent) -> Service:
         spec = agent.versions[instance.version].spec
         for port_name, number in sorted(shown.ports.items()):
             endpoints.append(
-                Endpoint(
+                ServiceEndpoint(
                     port_name=port_name,
                     protocol=(spec.ports.get(port_name) or Port()).protocol,
                     instance=instance.id,
@@ -73,6 +73,7 @@ _READ: Final = Permission("read", "agent", namespaced=True)
 OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
     Operation(
         name="services.list",
+        rpc="ListServices",
         summary="List the agents that have ports, with where they can be reached.",
         method="GET",
         path="/v1/namespaces/{namespace}/services",
@@ -83,6 +84,7 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
     ),
     Operation(
         name="services.get",
+        rpc="GetService",
         summary="Show where the ports of an agent can be reached.",
         method="GET",
         path="/v1/namespaces/{namespace}/services/{name}",

@@ -51,6 +51,9 @@ class CreateTokenRequest(Request, frozen=True, kw_only=True):
 
 class RevokeTokenRequest(Request, frozen=True, kw_only=True):
     id: TokenId
+    force: Annotated[
+        bool, Meta(description="Even if it is the last API token that is valid: nobody else can call the API then.")
+    ] = False
 
 
 async def _list(runtime: Runtime, _: Context, asked: ListTokensRequest) -> Answer[inv.TokenList]:
@@ -120,7 +123,7 @@ async def _create(runtime: Runtime, context: Context, asked: CreateTokenRequest)
 
 
 async def _revoke(runtime: Runtime, context: Context, asked: RevokeTokenRequest) -> Answer[inv.TokenRevoked]:
-    made = await change(runtime, context, cm.RevokeToken(id=asked.id))
+    made = await change(runtime, context, cm.RevokeToken(id=asked.id, force=asked.force))
     token = made.state.tokens.get(asked.id)
     return Answer(
         inv.TokenRevoked(
@@ -166,13 +169,13 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         name="tokens.revoke",
         rpc="RevokeToken",
         summary="Revoke a token: from now on it opens nothing.",
-        description="Nodes that joined by it stay.",
+        description="Nodes that joined by it stay. The last API token that is valid is kept, unless `force` is given.",
         method="DELETE",
         path="/v1/tokens/{id}",
         input=RevokeTokenRequest,
         output=inv.TokenRevoked,
         permission=PERMISSIONS[cm.RevokeToken],
-        failures=("not-found",),
+        failures=("not-found", "conflict"),
         handler=_revoke,
         writes=True,
         destructive=True,

@@ -13,6 +13,7 @@ from omnitide.model import inventory as inv
 from omnitide.model import objects as ob
 from omnitide.model import secrets as ms
 from omnitide.model import services as sv
+from omnitide.model import volumes as mv
 from omnitide.model.normalise import present
 from omnitide.model.spec import AgentSpec, JobSpec
 from omnitide.sdk.exchange import Call
@@ -125,8 +126,9 @@ def create_token(
     return Call("POST", _path("tokens"), inv.TokenCreated, text_of(dry_run=dry_run), _body(fields), writes=True)
 
 
-def revoke_token(identifier: str, dry_run: bool) -> Call[inv.TokenRevoked]:
-    return Call("DELETE", _path("tokens", identifier), inv.TokenRevoked, text_of(dry_run=dry_run), writes=True)
+def revoke_token(identifier: str, force: bool, dry_run: bool) -> Call[inv.TokenRevoked]:
+    query = text_of(force=force, dry_run=dry_run)
+    return Call("DELETE", _path("tokens", identifier), inv.TokenRevoked, query, writes=True)
 
 
 # -- secrets, configs, blobs -----------------------------------------------------------------------------------------
@@ -182,6 +184,18 @@ def get_blob(digest: str) -> Call[mb.Blob]:
 
 def remove_blob(digest: str, dry_run: bool) -> Call[mb.BlobRemoved]:
     return Call("DELETE", _path("blobs", digest), mb.BlobRemoved, text_of(dry_run=dry_run), writes=True)
+
+
+# -- volumes ---------------------------------------------------------------------------------------------------------
+
+
+def list_volumes(namespace: str, node: str, cursor: str, nodes: int) -> Call[mv.VolumeList]:
+    return Call("GET", _path("volumes"), mv.VolumeList, _page(cursor, nodes, namespace=namespace, node=node))
+
+
+def remove_volume(node: str, namespace: str, name: str, force: bool, dry_run: bool) -> Call[mv.VolumeRemoved]:
+    path = _path("nodes", node, "volumes", namespace, name)
+    return Call("DELETE", path, mv.VolumeRemoved, text_of(force=force, dry_run=dry_run), writes=True)
 
 
 # -- nodes -----------------------------------------------------------------------------------------------------------

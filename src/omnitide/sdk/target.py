@@ -163,7 +163,8 @@ def _read(file: str, what: str) -> str:
         text = data.decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise refused_here(f"the {what} file {file} cannot be read: {reason}") from None
+        hint = "omnitide up starts a fabric here and writes it; another's: --url, --token-file, --ca, or --data DIR"
+        raise refused_here(f"the {what} file {file} cannot be read: {reason}", hint) from None
     if not text or len(data) > MAX_FILE_BYTES:
         raise refused_here(f"the {what} file {file} is {'empty' if not text else 'too large'}")
     return text

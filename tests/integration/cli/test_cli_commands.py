@@ -112,6 +112,12 @@ def test_apply_takes_a_folder_and_plans_all_of_it_first(fabric: MemoryFabric) ->
     ran = fabric.cli("apply", "-f", str(folder), "-y")
     assert "plan: 0 to create, 1 to change, 2 unchanged" in ran.stdout
     assert 'command: ["x"] -> ["y"]' in ran.stdout
+    told = json.loads(fabric.cli("apply", "-f", str(folder), "-o", "json").stdout)
+    assert [(one["agent"]["name"], one["change"], one["dry_run"]) for one in told] == [
+        ("hello", "unchanged", False),
+        ("one", "unchanged", False),
+        ("two", "unchanged", False),
+    ]
 
 
 def labelled(name: str, value: str = "shop") -> str:
@@ -215,15 +221,15 @@ def test_explain_gives_the_verdict_and_its_numbers(fabric: MemoryFabric) -> None
 
 def test_events_are_told_in_words_and_in_json_one_a_line(fabric: MemoryFabric) -> None:
     fabric.cli("deploy", manifest(fabric))
-    ran = fabric.cli("events", "-n", "50")
+    ran = fabric.cli("events", "--tail", "50")
     assert "agent hello created, 1 replica\n" in ran.stdout
     assert re.search(r"  r\d+ .+  instance hello-1\.1 running  pid-1 +on node alpha\n", ran.stdout)
-    lines = fabric.cli("events", "-n", "3", "-o", "json").stdout.splitlines()
+    lines = fabric.cli("events", "--tail", "3", "-o", "json").stdout.splitlines()
     assert [json.loads(line)["specversion"] for line in lines] == ["1.0"] * 3
 
 
 def test_events_follow_without_a_gap(fabric: MemoryFabric) -> None:
-    with fabric.process("events", "-f", "-n", "1", "-o", "json") as following:
+    with fabric.process("events", "-f", "--tail", "1", "-o", "json") as following:
         assert following.stdout is not None
         first = json.loads(following.stdout.readline())
         fabric.cli("namespace", "create", "team")
@@ -467,7 +473,9 @@ def test_tokens_are_shown_once_and_listed_without_their_text(fabric: MemoryFabri
 
 def test_nodes_are_cordoned_drained_and_opened_again(fabric: MemoryFabric) -> None:
     fabric.cli("deploy", manifest(fabric), "--replicas", "2")
-    assert "alpha drained in" in fabric.cli("drain", "alpha").stdout
+    told = fabric.cli("drain", "alpha").stdout
+    assert "alpha drained in" in told
+    assert "omnitide nodes uncordon alpha\n" in told
     assert json.loads(fabric.cli("ps", "--node", "alpha", "-o", "json").stdout)["items"] == []
     assert "drained" in fabric.cli("nodes").stdout
     assert "alpha uncordoned" in fabric.cli("nodes", "uncordon", "alpha").stdout

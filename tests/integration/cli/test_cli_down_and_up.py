@@ -48,6 +48,14 @@ def test_down_and_up_again_and_again_is_no_failure(lone: Fabric) -> None:
     assert len(re.findall(r"sleeper-1\.1 was stopped, as asked; starts again", told)) == 3, told
     assert "SIGTERM" not in told
 
+    # All at once, as by somebody who ends whatever he finds: what `up` starts then, by whichever hand, it says.
+    for pid in (lone.supervisor_pid(), lone.nexus_pid(), lone.proxy_pid(), lone.keeper_pid()):
+        os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: not alive(pid), "it is gone")
+    told = lone.json("up")
+    assert told["started"]
+    assert not lone.json("up")["started"]
+
 
 def test_while_nexus_does_not_answer_status_says_what_this_machine_knows(lone: Fabric) -> None:
     ports = ("--api-port", "0", "--node-port", "0", "--grpc-port", "0")

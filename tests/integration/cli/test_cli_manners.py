@@ -233,19 +233,34 @@ def test_a_drain_that_is_not_done_in_time_tells_its_list_once(fabric: MemoryFabr
 # -- completion --------------------------------------------------------------------------------------------------------
 
 
-def complete(fabric: MemoryFabric, line: str, *, url: str = "") -> list[str]:
-    before = f"omnitide --url {url or fabric.url} --token-file {fabric.token} "
-    words = before + line
-    environment = {
-        **os.environ,
-        "_OMNITIDE_COMPLETE": "complete_bash",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split(" ")) - 1),
-    }
-    command = [sys.executable, "-m", "omnitide.cli"]
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+COMPLETER = """
+import contextlib, io, json, os, sys
+from omnitide.cli.main import main
+found = []
+for words in json.load(sys.stdin):
+    os.environ |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main([])
+    found.append(out.getvalue().split())
+json.dump(found, sys.stdout)
+"""
+"""Asked for many lines, as a process takes longer to begin than to complete."""
+
+
+def complete(fabric: MemoryFabric, *lines: str) -> list[list[str]]:
+    """What a shell that calls the program for each of the lines is given."""
+    before = f"omnitide --url {fabric.url} --token-file {fabric.token} "
+    ran = subprocess.run(
+        [sys.executable, "-c", COMPLETER],
+        input=json.dumps([before + line for line in lines]),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "_OMNITIDE_COMPLETE": "complete_bash"},
+        timeout=60,
+        check=False,
+    )
     assert ran.stderr == ""
-    return ran.stdout.split()
+    return json.loads(ran.stdout)
 
 
 def test_names_of_the_fabric_are_completed(fabric: MemoryFabric) -> None:
@@ -253,20 +268,24 @@ def test_names_of_the_fabric_are_completed(fabric: MemoryFabric) -> None:
     deploy(fabric, "hello")
     deploy(fabric, "other")
     fabric.cli("run", "-d", "--name", "heavy", "--", "x")
-    assert complete(fabric, "scale h") == ["hello"]
-    assert complete(fabric, "logs he") == ["heavy", "heavy-1.1", "hello", "hello-1.1"]
-    assert complete(fabric, "rm he") == ["heavy", "hello"]
-    assert complete(fabric, "cancel ") == ["heavy"]
-    assert complete(fabric, "nodes cordon a") == ["alpha"]
-    assert complete(fabric, "drain ") == ["alpha", "beta"]
-    assert complete(fabric, "ps --node b") == ["beta"]
-    assert complete(fabric, "agents -n t") == ["team"]
-    assert complete(fabric, "scale default/h") == ["default/hello"]
-    for line in ("exec hel", "cp hel", "cp file hel", "port-forward hel", "migrate hel"):
-        assert complete(fabric, line) == ["hello", "hello-1.1"], line
-    for line in ("rollout status h", "rollout pause h", "rollout resume h", "rollback h", "history h", "services h"):
-        assert complete(fabric, line) == ["hello"], line
-    assert complete(fabric, "migrate hello-1.1 --to b") == ["beta"]
+    wanted = {
+        "scale h": ["hello"],
+        "logs he": ["heavy", "heavy-1.1", "hello", "hello-1.1"],
+        "rm he": ["heavy", "hello"],
+        "cancel ": ["heavy"],
+        "nodes cordon a": ["alpha"],
+        "drain ": ["alpha", "beta"],
+        "ps --node b": ["beta"],
+        "agents -n t": ["team"],
+        "events -n t": ["team"],
+        "scale default/h": ["default/hello"],
+        "migrate hello-1.1 --to b": ["beta"],
+    }
+    of_instances = ("exec hel", "cp hel", "cp file hel", "port-forward hel", "migrate hel")
+    wanted |= {line: ["hello", "hello-1.1"] for line in of_instances}
+    of_agents = ("rollout status h", "rollout pause h", "rollout resume h", "rollback h", "history h", "services h")
+    wanted |= {line: ["hello"] for line in of_agents}
+    assert dict(zip(wanted, complete(fabric, *wanted), strict=True)) == wanted
 
 
 def test_what_agents_are_given_is_completed_too(fabric: MemoryFabric) -> None:
@@ -274,16 +293,16 @@ def test_what_agents_are_given_is_completed_too(fabric: MemoryFabric) -> None:
     file.write_text("text")
     fabric.cli("secret", "set", "word", "--from-file", str(file))
     fabric.cli("config", "set", "proxy", "--from-file", str(file))
-    digest = fabric.cli("blob", "put", str(file)).stdout.strip()
-    for verb in ("set", "inspect", "rm"):
-        assert complete(fabric, f"secret {verb} w") == ["word"]
-    for verb in ("set", "get", "rm"):
-        assert complete(fabric, f"config {verb} default/p") == ["default/proxy"]
-    bare = digest.removeprefix("sha256:")
-    for verb in ("get", "rm"):
-        assert complete(fabric, f"blob {verb} {bare[:5]}") == [bare]
-        assert complete(fabric, f"blob {verb} ") == [bare]
+    bare = fabric.cli("blob", "put", str(file)).stdout.strip().removeprefix("sha256:")
+    wanted = {f"secret {verb} w": ["word"] for verb in ("set", "inspect", "rm")}
+    wanted |= {f"config {verb} default/p": ["default/proxy"] for verb in ("set", "get", "rm")}
+    wanted |= {f"blob {verb} {begun}": [bare] for verb in ("get", "rm") for begun in ("", bare[:5])}
+    assert dict(zip(wanted, complete(fabric, *wanted), strict=True)) == wanted
 
 
 def test_completion_is_silent_and_quick_where_there_is_no_fabric(fabric: MemoryFabric) -> None:
-    assert complete(fabric, "scale h", url="http://127.0.0.1:1") == []
+    words = f"omnitide --url http://127.0.0.1:1 --token-file {fabric.token} scale h"
+    environment = {**os.environ, "_OMNITIDE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "6"}
+    command = [sys.executable, "-m", "omnitide.cli"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    assert (ran.stdout.split(), ran.stderr) == ([], "")

@@ -6,15 +6,17 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from omnitide.cli.happenings.wording import BOOKKEEPING, kind_of, text_of
 from omnitide.cli.instances.output import Printer
+from omnitide.cli.instances.ps import _note
 from omnitide.cli.show.forms import as_text
 from omnitide.cli.show.table import Cell, Column, table
 from omnitide.cli.show.words import ago, share, state
 from omnitide.fabric.events import Event
 from omnitide.model.happenings import CloudEvent, LogChunk
-from omnitide.model.objects import Instance
+from omnitide.model.objects import Instance, InstanceExit
 
 COLUMNS = (
     Column("NAME"),
@@ -113,6 +115,21 @@ def test_an_event_that_is_not_known_is_shown_with_all_it_says() -> None:
     assert text_of(told) == "instance hello-2.1 teleported {'to': 'mars'}"
 
 
+@pytest.mark.parametrize(
+    ("cause", "text"),
+    [
+        ("disconnected", "unreachable: its connection broke, and it was not back within 2.0 s"),
+        ("goodbye", "unreachable: it said goodbye, and was not back within 2.0 s"),
+        ("start", "unreachable: it has not connected in the 2.0 s since Nexus started"),
+        ("left", "unreachable: it said goodbye for good"),
+        ("", "unreachable"),
+    ],
+)
+def test_a_node_that_is_unreachable_is_so_for_what_has_happened(cause: str, text: str) -> None:
+    told = event("node.unreachable", cause=cause, waited_ms=2_012)
+    assert text_of(told).partition(" ")[2].partition(" ")[2] == text
+
+
 def test_a_death_names_its_signal() -> None:
     told = event("instance.exited", exit={"signal": 9, "out_of_memory": True})
     assert text_of(told) == "instance hello-2.1 exited: signal 9 (SIGKILL), out of memory; starts again"
@@ -135,6 +152,14 @@ def instance(name: str) -> Instance:
         created_ms=1,
         revision=1,
     )
+
+
+def test_a_note_of_an_earlier_attempt_says_so() -> None:
+    lost = replace(instance("a-1.1"), status="lost", attempt=3)
+    last = InstanceExit(attempt=3, reason="signal", signal=9, text="signal 9")
+    assert _note(replace(lost, exit=last)) == "signal 9"
+    assert _note(replace(lost, exit=replace(last, attempt=2))) == "before: signal 9"
+    assert _note(replace(lost, exit=replace(last, attempt=2, reason="stopped"))) == ""
 
 
 def chunk(text: str, stream: str = "stdout") -> LogChunk:

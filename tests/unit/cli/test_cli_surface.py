@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def paths() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for name in COMMANDS:
         below: dict[str, Any] = getattr(load(name), "commands", {})
-        found += [(name,), *((name, inner) for inner in below)]
+        found += [(name,), *((name, inner) for inner, command in below.items() if not command.hidden)]
     return found
 
 
@@ -86,6 +87,31 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     for name in COMMANDS:
         assert f" {name} " in told
+
+
+@pytest.mark.parametrize("group", sorted(name for name in COMMANDS if hasattr(load(name), "commands")))
+def test_list_and_ls_are_one(group: str) -> None:
+    below = load(group).commands
+    named = [name for name in ("list", "ls") if name in below]
+    assert len(named) in (0, 2)
+    if named:
+        assert below["list"].callback is below["ls"].callback
+        assert sum(not below[name].hidden for name in named) == 1, "the help shows one"
+
+
+def test_n_is_the_namespace_wherever_it_is_taken() -> None:
+    def options(command: Any) -> Iterator[tuple[str, str]]:
+        for one in command.params:
+            yield from ((name, one.name) for name in one.opts)
+        for below in getattr(command, "commands", {}).values():
+            yield from options(below)
+
+    assert {one for name in COMMANDS for opt, one in options(load(name)) if opt == "-n"} == {"namespace"}
+
+
+def test_a_time_beyond_all_bounds_is_refused_with_the_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["token", "create", "--ttl", "100000000000d"]) == Exit.USAGE
+    assert "--ttl: '100000000000d' is larger than a duration can be: 104249991 d at most" in capsys.readouterr().err
 
 
 def test_an_unknown_command_is_met_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

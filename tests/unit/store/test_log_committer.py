@@ -1,11 +1,13 @@
 """What the committer itself guards, below what the log lets through."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from omnitide.store.committer import Committer
-from omnitide.store.protocol import Batch, StaleEpoch
+from omnitide.store.protocol import Batch, LogCorrupt, StaleEpoch
 
 
 @pytest.fixture
@@ -39,6 +41,32 @@ def test_a_writer_that_opens_again_finds_that_another_has_had_the_log(place: Pat
     third = Committer(place, create=False, ballast_bytes=0)
     assert third.tail.position == 3
     third.close()
+
+
+def test_that_a_log_was_opened_is_remembered_through_a_power_loss(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The witness has it on the disk before anything is acknowledged: a store that is older than that is noticed."""
+    first = Committer(place, create=True, ballast_bytes=0)
+    fill(first, 2)
+    first.close()
+    shutil.copytree(place, tmp_path / "older")
+    on_disk = (place / "witness").read_bytes()
+    sync = os.fsync
+
+    def seen(descriptor: int) -> None:
+        nonlocal on_disk
+        sync(descriptor)
+        if os.path.samestat(os.fstat(descriptor), os.stat(place / "witness")):
+            on_disk = (place / "witness").read_bytes()
+
+    monkeypatch.setattr(os, "fsync", seen)
+    second = Committer(place, create=False, ballast_bytes=0)
+    left = on_disk  # what a power loss would leave of the witness now
+    second.close()
+    (tmp_path / "older" / "witness").write_bytes(left)
+    with pytest.raises(LogCorrupt):
+        Committer(tmp_path / "older", create=False, ballast_bytes=0)
 
 
 def test_the_last_batch_stays_whatever_is_to_be_forgotten(place: Path) -> None:

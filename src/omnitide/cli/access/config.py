@@ -31,19 +31,24 @@ def show_(
     context: typer.Context,
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not as by default.")] = False,
 ) -> None:
-    """Show every setting with its value and the file, variable or flag that it comes from."""
+    """Show every setting with its value and the file, variable or flag that it comes from.
+
+    Also the flags that `omnitide up` was given and keeps; what is set and waits for the next `up` is said.
+    """
+    from omnitide.cli.fabric.in_force import in_force
     from omnitide.cli.show.table import table, terminal_width
     from omnitide.config.report import rows
 
     session = session_of(context)
-    found = [row for row in rows(session.loaded) if not changed or row.source != "default"]
+    now = in_force(session)
+    found = [row for row in rows(now.loaded) if not changed or row.source != "default"]
     if session.plain:
         session.emit(found)
         return
     lines: list[list[Cell | str]] = [
         [
             row.key,
-            row.text,
+            f"{row.text} ({now.got[row.key]} now)" if row.key in now.got else row.text,
             Cell(row.source, "" if row.source == "default" else "cyan"),
             "live" if row.reloadable else "-",
             row.variable,
@@ -52,6 +57,8 @@ def show_(
     ]
     for line in table(_COLUMNS, lines, color=session.color, width=terminal_width()):
         print(line)
+    if now.waiting:
+        session.note(f"  not in force yet: {'; '.join(now.waiting)}. omnitide up takes it over")
 
 
 @app.command()

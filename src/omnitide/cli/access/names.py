@@ -67,6 +67,10 @@ def _blobs(client: "Client", _: str) -> Iterable[str]:
         yield one.digest.removeprefix("sha256:")
 
 
+def _volumes(client: "Client", namespace: str) -> Iterable[str]:
+    return (one.name for one in client.list_volumes(namespace=namespace).items)
+
+
 def _complete(context: typer.Context, incomplete: str, asks: tuple[Ask, ...], *, namespaced: bool) -> list[str]:
     try:
         # Loaded by its name: `session` needs the global options, and one of those is completed here.
@@ -133,3 +137,7 @@ def blobs(context: typer.Context, incomplete: str) -> list[str]:
 
 def tokens(context: typer.Context, incomplete: str) -> list[str]:
     return _complete(context, incomplete, (_tokens,), namespaced=False)
+
+
+def volumes(context: typer.Context, incomplete: str) -> list[str]:
+    return _complete(context, incomplete, (_volumes,), namespaced=True)

@@ -119,11 +119,19 @@ def _lines(session: Session, found: "TokenList", width: int | None) -> list[str]
 def revoke(
     context: typer.Context,
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, as in the list.", autocompletion=tokens)],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also the last API token that is valid; then `omnitide up` makes one.")
+    ] = False,
 ) -> None:
     """Revoke a token: from now on it opens nothing. Nodes that joined by it stay."""
     session = session_of(context)
     with session.client() as client:
-        revoked = client.revoke_token(token)
+        revoked = client.revoke_token(token, force=force)
+    if session.target.token.split("_")[1:2] == [token]:
+        session.warn(
+            "it is the token by which this command got in: it opens nothing any more.\n"
+            "  with another: --token-file FILE; a new one: omnitide up, on the machine of Nexus"
+        )
     if session.plain:
         session.emit(revoked)
     else:

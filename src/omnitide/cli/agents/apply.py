@@ -49,6 +49,8 @@ def apply(
     else changes between the plan and its doing is not changed: exit code 4. Exit codes 7 and 8 as of deploy, also for
     agents that are unchanged: each is to run, and to go on running for --settle (1s). Answered with no: 1.
     """
+    from msgspec.structs import replace
+
     from omnitide.cli.agents.prune import no_longer_named, remove, selector_of
     from omnitide.cli.agents.written import manifests, namespace_of
 
@@ -75,8 +77,8 @@ def apply(
         if not wanted and not removals:
             if wait:
                 report(session, client, same, time.monotonic(), limit_s, [], settle_s)
-            if session.plain:
-                session.emit([])
+            # Nothing was held back: it is what was done.
+            done.extend(replace(plan, dry_run=False) for plan in plans)
             return
         if not yes and not session.plain and sys.stdin.isatty():
             agreed("  go on?")

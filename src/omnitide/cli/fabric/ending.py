@@ -9,23 +9,17 @@ import msgspec
 
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.show.words import plural
+from omnitide.config.emptying import MARGIN_S, Emptied, used
+from omnitide.model.spec import MAX_GRACE_MS
 
 if TYPE_CHECKING:
     from omnitide.cli.session import Session
     from omnitide.node.keeper.launch import Talk
 
 
-class _Emptied(msgspec.Struct, frozen=True):
-    stopped: int = 0
-    left: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-
-
 QUIET_S: Final = 0.5
 """What ends within it needs no words."""
 AGAIN_S: Final = 5.0
-LONGEST_S: Final = 660.0
-"""No grace is longer than ten minutes."""
 NAMED: Final = 5
 
 
@@ -39,7 +33,7 @@ def stop_others(session: "Session", node: Path, node_id: str, grace_ms: int | No
     import subprocess
     import sys
 
-    if not node_id or not any((node / "drivers").glob("*/used")):
+    if not node_id or not used(node):
         return 0
     grace = [] if grace_ms is None else ["--grace-ms", str(grace_ms)]
     program = [sys.executable, "-P", "-m", "omnitide.node.emptying", "--data", str(node), "--node-id", node_id, *grace]
@@ -55,7 +49,7 @@ def stop_others(session: "Session", node: Path, node_id: str, grace_ms: int | No
                     due = waited + AGAIN_S
                     session.note(f"  waiting for containers to end; {waited:.0f} s so far (at once: --grace 0s)")
     try:
-        told = msgspec.json.decode(answer, type=_Emptied)
+        told = msgspec.json.decode(answer, type=Emptied)
     except msgspec.MsgspecError:
         lines = trouble.decode(errors="replace").strip().splitlines()
         raise Failure(
@@ -75,7 +69,8 @@ def _stop(session: "Session", folder: Path, grace_ms: int | None) -> int:
         with Talk(str(folder)) as talk, Talk(str(folder)) as asking:
             live = _live(asking)
             talk.ask("shutdown", stop_runs=True, **({} if grace_ms is None else {"grace_ms": grace_ms}))
-            _wait(session, talk, asking, folder)
+            longest_s = (MAX_GRACE_MS if grace_ms is None else grace_ms) / 1000 + MARGIN_S
+            _wait(session, talk, asking, folder, longest_s)
             return len(live)
     except KeeperUnavailable:
         return 0
@@ -83,14 +78,14 @@ def _stop(session: "Session", folder: Path, grace_ms: int | None) -> int:
         raise Failure(f"the keeper of {folder} does not stop: {error}") from None
 
 
-def _wait(session: "Session", talk: "Talk", asking: "Talk", folder: Path) -> None:
+def _wait(session: "Session", talk: "Talk", asking: "Talk", folder: Path, longest_s: float) -> None:
     from omnitide.node.keeper.launch import KeeperUnavailable
 
     began = time.monotonic()
     told, due = "", 0.0
     while not talk.wait_for_hangup(QUIET_S):
         waited = time.monotonic() - began
-        if waited > LONGEST_S:
+        if waited > longest_s:
             raise Failure(f"the keeper of {folder} still waits after {waited:.0f} s", code=Exit.TIMEOUT)
         try:
             live = _live(asking)

@@ -8,6 +8,7 @@ from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.fabric import kept
 from omnitide.cli.fabric.kept import Kept, Record
 from omnitide.cli.fabric.layout import Layout, layout_of
+from omnitide.cli.fabric.told import flags_of
 from omnitide.cli.show.words import ago, plural
 from omnitide.supervisor import identity
 from omnitide.supervisor.places import Places
@@ -121,13 +122,21 @@ def local_node(layout: Layout) -> LocalNode | None:
         fabric_id=fabric_id,
         node_id=node_id,
         name=known.told.get("OMNITIDE_NODE_NAME") or said.name,
-        endpoint=said.endpoint,
+        endpoint=said.endpoint or _last_endpoint(layout, known),
         connected=mine and said.connected,
         since_ms=said.since_ms if mine else 0,
         pid=proxy.pid if proxy is not None else 0,
         trouble="" if proxy is not None else _why_down(layout, known),
         instances=tuple(running_here(layout.keepers())),
     )
+
+
+def _last_endpoint(layout: Layout, known: Kept) -> str:
+    """Of Nexus, where the proxy does not say it: as it was told, or as it joined by."""
+    from omnitide.cli.fabric.node import endpoints_of
+
+    told = flags_of(known.arguments).get("--endpoint", ())
+    return next(iter((*told[-1:], *endpoints_of(layout))), "")
 
 
 def _why_down(layout: Layout, known: Kept) -> str:
@@ -145,7 +154,7 @@ def _why_down(layout: Layout, known: Kept) -> str:
 def node_lines(node: LocalNode) -> list[tuple[str, str]]:
     """Rows of title and text."""
     name = f"{node.name} ({node.node_id})" if node.name else node.node_id
-    nexus = node.endpoint or "unknown until it was started"
+    nexus = node.endpoint or "not known"
     if node.pid:
         how = "connected" if node.connected else "not connected"
         nexus = f"{nexus}   {how} for {ago(node.since_ms)}" if node.since_ms else nexus

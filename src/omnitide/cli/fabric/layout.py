@@ -7,6 +7,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from omnitide.cli.session import Session
+    from omnitide.sdk.target import Target
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -61,6 +62,12 @@ class Layout(NamedTuple):
     def has_fabric(self) -> bool:
         """A Nexus was started here once."""
         return (self.nexus / "keys").is_dir()
+
+    def target(self) -> "Target":
+        """Of the Nexus here, by the profile that `up` writes, whatever the environment names. Raises FabricError."""
+        from omnitide.sdk.target import PROFILE_NAME, find_target
+
+        return find_target(environ={}, profile=self.data / PROFILE_NAME)
 
     def node_ready(self) -> NodeReady:
         """What the node proxy says of itself when it runs; empty if nothing."""

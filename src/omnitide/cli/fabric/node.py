@@ -14,6 +14,7 @@ from omnitide.supervisor import policy
 
 if TYPE_CHECKING:
     from omnitide.sdk.client import Client
+    from omnitide.security.identity import NodeIdentity
     from omnitide.security.join import JoinResult
     from omnitide.security.join_contract import Hop
 
@@ -24,18 +25,28 @@ WELCOME_S = 5.0
 
 
 def identity_of(layout: Layout) -> tuple[str, str]:
-    """Fabric and node id of this machine; empty if it has not joined."""
+    """Fabric and node id of this machine; empty if it has not joined. Raises Failure."""
+    identity = _identity(layout)
+    return (identity.fabric_id, identity.node_id) if identity is not None else ("", "")
+
+
+def endpoints_of(layout: Layout) -> tuple[str, ...]:
+    """Of Nexus, as this machine learned them when it joined; none if it has not. Raises Failure."""
+    identity = _identity(layout)
+    return identity.endpoints if identity is not None else ()
+
+
+def _identity(layout: Layout) -> "NodeIdentity | None":
     from omnitide.security.errors import SecurityError
     from omnitide.security.identity import IdentityStore
 
     store = IdentityStore(layout.identity)
     if not store.exists():
-        return "", ""
+        return None
     try:
-        identity = store.load()
+        return store.load()
     except SecurityError as error:
         raise Failure(f"the identity of this node cannot be used: {error}", "omnitide join ... --replace") from None
-    return identity.fabric_id, identity.node_id
 
 
 def facts(name: str) -> dict[str, object]:

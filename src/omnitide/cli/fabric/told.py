@@ -7,6 +7,7 @@ from omnitide.cli.session import load_settings
 
 if TYPE_CHECKING:
     from omnitide.cli.fabric.layout import Ready
+    from omnitide.config.settings import Settings
 
 Flags = dict[str, tuple[str, ...]]
 """By flag, with its values: `--listen`, `--public-name`."""
@@ -18,6 +19,7 @@ _KEYS: Final = {
     "--grpc-port": "nexus.grpc_port",
     "--public-name": "nexus.public_names",
 }
+FLAGS: Final = {key: flag for flag, key in _KEYS.items()}
 _SECTIONS: Final = {
     "nexus": ("nexus", "lease", "log", "limits", "snapshots"),
     "node": ("node", "log", "limits"),
@@ -42,22 +44,35 @@ def words_of(flags: Flags) -> list[str]:
     return [word for flag, values in flags.items() for value in values for word in (flag, value)]
 
 
-def settings_of(name: str, flags: Flags) -> dict[str, str]:
-    """The settings that a start with these flags would bring into force, as text. Raises Failure."""
-    from omnitide.config.fields import catalogue
-
-    given: dict[str, object] = {
+def values_of(flags: Flags) -> dict[str, object]:
+    """What flags set, by key."""
+    return {
         _KEYS[flag]: values if flag == "--public-name" else values[-1]
         for flag, values in flags.items()
         if flag in _KEYS
     }
-    loaded = load_settings(config_of(flags), flags=given)
+
+
+def settings_of(name: str, flags: Flags) -> dict[str, str]:
+    """The settings that a start with these flags would bring into force, as text. Raises Failure."""
+    return texts_of(name, load_settings(config_of(flags), flags=values_of(flags)).settings)
+
+
+def texts_of(name: str, settings: "Settings") -> dict[str, str]:
+    """Those that concern Nexus or the node, as text."""
+    from omnitide.config.fields import catalogue
+
     return {
-        key: str(getattr(getattr(loaded.settings, field.section), field.name))
+        key: str(getattr(getattr(settings, field.section), field.name))
         for key, field in catalogue().items()
         # Folders are the caller's affair.
         if field.section in _SECTIONS[name] and field.name != "data_dir"
     }
+
+
+def ports_of(ready: "Ready") -> dict[str, str]:
+    """The ports that a running Nexus got, by key; empty for one that it does not tell."""
+    return {key: getattr(ready, place).rpartition(":")[2] for key, place in _PLACES.items()}
 
 
 def changes(
@@ -76,7 +91,7 @@ def changes(
         if catalogue()[key].live and not other_file:
             continue
         if key in _PLACES and ready is not None:
-            got = getattr(ready, _PLACES[key]).rpartition(":")[2]
+            got = ports_of(ready)[key]
             if wanted in ("0", got):
                 continue
             had = got

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from omnitide.cli.fabric.layout import Layout
     from omnitide.cli.fabric.nexus import Running
     from omnitide.cli.fabric.told import Flags
-    from omnitide.sdk.target import Target
 
 
 class _NodeUp(NamedTuple):
@@ -64,9 +63,15 @@ def up(
             _no_second_fabric(layout)
         if name and not nexus_only:
             _no_other_name(layout, name)
+        ran = {part for part in kept.TITLES if kept.find(layout, part) is not None}
+        # Whatever the last supervisor kept starts with the new one, before anything below looks for it.
         kept.supervise(layout)
         nexus = None if node_only else _nexus(session, layout, flags)
         node = None if nexus_only else _node(session, layout, nexus, name)
+    if nexus is not None and "nexus" not in ran:
+        nexus = nexus._replace(fresh=True)
+    if node is not None and "node" not in ran:
+        node = node._replace(fresh=True)
     _tell(session, layout, nexus, node, seconds=time.monotonic() - began)
     if foreground:
         from omnitide.cli.fabric.foreground import stay
@@ -133,11 +138,14 @@ def _config(session: Session) -> str:
 
 
 def _nexus(session: Session, layout: "Layout", flags: "Flags") -> "Running":
+    from omnitide.cli.fabric.admin_token import renew_token
     from omnitide.cli.fabric.nexus import ensure_nexus, remember
     from omnitide.sdk.target import PROFILE_NAME
 
     running = ensure_nexus(layout, flags)
     remember(layout, running.ready, *{layout.data / PROFILE_NAME, session.profile_path})
+    if renew_token(layout):
+        session.warn(f"the administrator's token opened nothing any more: a new one is in {layout.token_file}")
     _warn_of_move(session, layout, running)
     return running
 
@@ -154,7 +162,7 @@ def _warn_of_move(session: Session, layout: "Layout", nexus: "Running") -> None:
         return
     here = nodes.identity_of(layout)[1]
     try:
-        with Client(_local(layout)) as client:
+        with Client(layout.target()) as client:
             others = sum(node.id != here for node in client.nodes())
         who = f"{plural(others, 'node')} know{'s' if others == 1 else ''}"
     except FabricError:
@@ -166,12 +174,6 @@ def _warn_of_move(session: Session, layout: "Layout", nexus: "Running") -> None:
             f"  the old one again: --node-port {before}; else on each of them: "
             f"omnitide join {nexus.ready.url} --token - --replace"
         )
-
-
-def _local(layout: "Layout") -> "Target":
-    from omnitide.sdk.target import PROFILE_NAME, find_target
-
-    return find_target(environ={}, profile=layout.data / PROFILE_NAME)
 
 
 def _node(session: Session, layout: "Layout", nexus: "Running | None", name: str) -> _NodeUp:
@@ -195,7 +197,7 @@ def _node(session: Session, layout: "Layout", nexus: "Running | None", name: str
             f"this machine is a node of fabric {fabric_id}, and {layout.nexus} is fabric {nexus.ready.fabric_id}",
             "--nexus-only, or give up its membership first: omnitide leave",
         )
-    with Client(_local(layout)) as client:
+    with Client(layout.target()) as client:
         if not node_id:
             token = client.create_token("join", ttl="10m", uses=1, note="omnitide up").text
             node_id = _join(layout, nexus.ready.url, token, name)

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 def events(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")] = False,
-    number: Annotated[
-        int,
-        typer.Option("--number", "-n", min=0, max=1000, help="The newest so many. (A namespace: --namespace in full.)"),
-    ] = 20,
+    number: Annotated[int, typer.Option("--tail", min=0, max=1000, help="The newest so many.")] = 20,
     kinds: Annotated[
         list[str] | None, typer.Option("--kind", "-k", help="Only these: instance, agent.created; repeatable.")
     ] = None,

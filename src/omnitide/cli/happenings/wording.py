@@ -101,6 +101,21 @@ def _departing(data: Data) -> str:
     return f"{text}, back within {format_duration(int(back))}" if back else text
 
 
+def _unreachable(data: Data) -> str:
+    waited = format_duration(int(data.get("waited_ms") or 0) // 100 * 100)
+    match data.get("cause"):
+        case "disconnected":
+            return f"unreachable: its connection broke, and it was not back within {waited}"
+        case "goodbye":
+            return f"unreachable: it said goodbye, and was not back within {waited}"
+        case "start":
+            return f"unreachable: it has not connected in the {waited} since Nexus started"
+        case "left":
+            return "unreachable: it said goodbye for good"
+        case _:
+            return "unreachable"
+
+
 BOOKKEEPING: Final = frozenset({"node.reported", "node.facts-changed", "agent.rollout-advanced", "agent.slots-retired"})
 """Facts that the fabric needs and people hardly ever."""
 
@@ -125,7 +140,7 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "node.key-changed": "uses its new key",
     "node.reported": "reported",
     "node.departing": _departing,
-    "node.unreachable": "unreachable: not heard from for longer than its lease",
+    "node.unreachable": _unreachable,
     "node.lost": "lost",
     "node.port-refused": lambda data: f"cannot give port {data.get('port')}: something else there has it",
     "node.cordoned": "cordoned",

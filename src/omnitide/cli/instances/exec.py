@@ -52,7 +52,7 @@ def exec_(
     program, Ctrl-C too; without, Ctrl-C interrupts it, and a second one hangs up. It is killed when we end.
     """
     from omnitide.cli.show.errors import tell_fabric_error
-    from omnitide.sdk.errors import FabricError, Invalid
+    from omnitide.sdk.errors import FabricError
 
     session = session_of(context)
     variables = dict(_pair(text) for text in env or ())
@@ -64,8 +64,9 @@ def exec_(
             _Talk(session, instance, command, variables, user, workdir, interactive, tty, keyboard).run()
         )
     except FabricError as error:
-        code = tell_fabric_error(error, session.options)
-        raise typer.Exit(code if isinstance(error, Invalid) and code == Exit.USAGE else Exit.RUN_TROUBLE) from None
+        tell_fabric_error(error, session.options)
+        # Any other code could be the program's own.
+        raise typer.Exit(Exit.RUN_TROUBLE) from None
     raise typer.Exit(code)
 
 

@@ -30,7 +30,7 @@ AGAIN_S: Final = 1.0
 WAKE_S: Final = 0.5
 QUIET_S: Final = 0.5
 """What waits for its turn longer than this is told."""
-BUSY_AGAIN_S: Final = 5.0
+BUSY_AGAIN_S: Final = 2.0
 """A node that had none left is asked again after it."""
 MAX_FAILURES: Final = 30
 """Answers in a row that there is no output, after which an instance is given up: its node has forgotten it."""
@@ -293,7 +293,8 @@ class Following:
                 if error.code == "busy":
                     busy = error.detail
                     break
-                failures += 1
+                # What an ended one wrote and is not there now is not there later either.
+                failures += 1 if instance.status not in ENDED else MAX_FAILURES + 1
                 if isinstance(error, NotFound) and (error.code != "logs-unavailable" or failures > MAX_FAILURES):
                     if failures > MAX_FAILURES:
                         self._session.warn(f"{instance.name} is not followed any more: {error.detail}")

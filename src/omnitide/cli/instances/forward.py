@@ -85,6 +85,8 @@ class _Forwarding:
     async def run(self, wanted: list[_Wanted]) -> None:
         """Until it is cancelled. Raises FabricError, Failure."""
         await self._look()
+        for one in wanted:
+            self._check(one.port)
         async with self._session.async_client() as client, contextlib.AsyncExitStack() as stack:
             for one in wanted:
                 server = await self._listen(client, one)
@@ -92,6 +94,14 @@ class _Forwarding:
                 stack.callback(server.close)
                 self._tell(server.sockets[0].getsockname(), one)
             await asyncio.get_running_loop().create_future()
+
+    def _check(self, port: str) -> None:
+        """Raises Failure for a name that no replica's spec has: each connection would fail for it."""
+        known = sorted({name for instance in self._instances for name in instance.ports})
+        if port.isdigit() or port in known:
+            return
+        hint = f"there is {', '.join(known)}; a number is taken as it is" if known else "its spec has no ports"
+        raise Failure(f"{self._name} has no port {port!r}", hint, Exit.NOT_FOUND)
 
     async def _listen(self, client: "AsyncClient", one: _Wanted) -> asyncio.Server:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -122,10 +122,12 @@ def _note(one: "Instance") -> str:
         parts.append(one.stop_reason)
     if one.exit is not None and _status(one) == "waiting":
         parts.append(f"restarts; attempt {one.exit.attempt}: {one.exit.text}")
+    elif one.exit is not None and one.exit.attempt < one.attempt:
+        # Of an earlier attempt: of the current one there is no end, or none that is known.
+        if one.exit.reason not in ASKED_FOR:
+            parts.append(f"before: {one.exit.text}")
     elif one.exit is not None and one.status != "running":
         parts.append(one.exit.text)
-    elif one.exit is not None and one.attempt > 1 and one.exit.reason not in ASKED_FOR:
-        parts.append(f"before: {one.exit.text}")
     elif one.exit is None and one.previous_exit is not None and one.previous_exit.reason not in ASKED_FOR:
         # The one before was not asked to end, as for a move or an update: then how it ended says nothing.
         parts.append(f"before: {one.previous_exit.text}")

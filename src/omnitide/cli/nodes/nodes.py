@@ -151,7 +151,8 @@ def drain(
         if session.plain:
             session.emit(found)
         else:
-            session.say(f"  {found.name} drained in {time.monotonic() - began:.1f} s; open it: omnitide nodes uncordon")
+            took = f"{time.monotonic() - began:.1f} s"
+            session.say(f"  {found.name} drained in {took}; open it again: omnitide nodes uncordon {found.name}")
 
 
 @app.command()

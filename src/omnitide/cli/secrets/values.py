@@ -39,6 +39,8 @@ def read_value(session: Session, name: str, file: Path | None, variable: str, *,
             session.note(
                 "note: the value ends in a newline, which is part of it (printf instead of echo leaves it out)"
             )
+    if not value:
+        session.warn(f"the value of {name} is empty")
     if len(value) > MAX_VALUE_BYTES:
         raise Failure(
             f"the value is larger than {MAX_VALUE_BYTES} bytes",

@@ -20,6 +20,8 @@ from omnitide.operations.happenings.known import KnownNames
 from omnitide.operations.runtime import Committed
 
 TYPE_PREFIX: Final = "omnitide."
+_NODE: Final = "node:"
+"""Before a node's id, where it is a principal."""
 _encoder: Final = msgspec.json.Encoder()
 
 Data = dict[str, object]
@@ -87,7 +89,8 @@ class Translator:
             if until is not None:
                 end = min(width, until - before)
             kind = kind_of(event)
-            for number, part in enumerate(self._parts(event, begin, end), before + begin + 1):
+            reporter = _reporter(event, entry.principal)
+            for number, part in enumerate(self._parts(event, begin, end, reporter), before + begin + 1):
                 yield Happening(
                     CloudEvent(
                         specversion="1.0",
@@ -107,8 +110,11 @@ class Translator:
                     (part.subject, *part.also),
                 )
 
-    def _parts(self, event: Event, begin: int, end: int) -> Iterator[_Part]:
-        """Those of an event that is about many things from `begin` to before `end`; of another the one that it is."""
+    def _parts(self, event: Event, begin: int, end: int, reporter: str) -> Iterator[_Part]:
+        """Those of an event that is about many things from `begin` to before `end`; of another the one that it is.
+
+        `reporter`: the node that told of it; empty where it is none or any.
+        """
         match event:
             case ev.FabricCreated():
                 yield _Part(f"fabric/{event.fabric_id}", _data(event))
@@ -131,14 +137,14 @@ class Translator:
                 for identifier in event.jobs[begin:end]:
                     yield self._workload("job", identifier, {"job": identifier})
             case _:
-                yield self._one(event)
+                yield self._one(event, reporter)
 
-    def _one(self, event: Event) -> _Part:
+    def _one(self, event: Event, reporter: str) -> _Part:
         """By the field that says what it is about."""
         data = _data(event)
         if "instance" in data:
             identifier = str(data["instance"])
-            return self._instance(identifier, data, self._names.node_of(identifier))
+            return self._instance(identifier, data, self._names.node_of(identifier) or reporter)
         if "agent" in data:
             return self._workload("agent", str(data["agent"]), data)
         if "job" in data:
@@ -197,6 +203,14 @@ class Translator:
 def count(entry: Entry) -> int:
     """How many CloudEvents an entry makes."""
     return sum(map(_width, entry.events))
+
+
+def _reporter(event: Event, principal: str) -> str:
+    """The node whose report an event is, which it is on: also of an instance that is long forgotten."""
+    told = isinstance(
+        event, ev.InstanceStarting | ev.InstanceRunning | ev.InstanceExited | ev.InstanceHealthChanged
+    ) or (isinstance(event, ev.InstanceEnded) and event.exit is not None)
+    return principal.removeprefix(_NODE) if told and principal.startswith(_NODE) else ""
 
 
 def _width(event: Event) -> int:

@@ -44,5 +44,6 @@ class AccessCalls(AsyncConnection):
         """`ttl`: "1h" or milliseconds. The token's text is in this answer and nowhere else."""
         return await self._do(calls.create_token(purpose, ttl, uses, note, labels, dry_run))
 
-    async def revoke_token(self, identifier: str, *, dry_run: bool = False) -> inv.TokenRevoked:
-        return await self._do(calls.revoke_token(identifier, dry_run))
+    async def revoke_token(self, identifier: str, *, force: bool = False, dry_run: bool = False) -> inv.TokenRevoked:
+        """`force`: even if it is the last API token that is valid."""
+        return await self._do(calls.revoke_token(identifier, force, dry_run))

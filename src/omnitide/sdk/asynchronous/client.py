@@ -8,9 +8,12 @@ from omnitide.sdk.asynchronous.instances import InstanceCalls
 from omnitide.sdk.asynchronous.jobs import JobCalls
 from omnitide.sdk.asynchronous.nodes import NodeCalls
 from omnitide.sdk.asynchronous.provisions import ProvisionCalls
+from omnitide.sdk.asynchronous.volumes import VolumeCalls
 
 
-class AsyncClient(FabricCalls, AccessCalls, ProvisionCalls, NodeCalls, AgentCalls, JobCalls, InstanceCalls, EventCalls):
+class AsyncClient(
+    FabricCalls, AccessCalls, ProvisionCalls, VolumeCalls, NodeCalls, AgentCalls, JobCalls, InstanceCalls, EventCalls
+):
     """A connection to a fabric. Belongs to one event loop. Close it, or use it as a context manager.
 
     Every method raises FabricError (see `omnitide.sdk.errors`). A read shows at least what this client has written.

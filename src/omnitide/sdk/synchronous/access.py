@@ -45,5 +45,6 @@ class AccessCalls(Connection):
         """`ttl`: "1h" or milliseconds. The token's text is in this answer and nowhere else."""
         return self._do(calls.create_token(purpose, ttl, uses, note, labels, dry_run))
 
-    def revoke_token(self, identifier: str, *, dry_run: bool = False) -> inv.TokenRevoked:
-        return self._do(calls.revoke_token(identifier, dry_run))
+    def revoke_token(self, identifier: str, *, force: bool = False, dry_run: bool = False) -> inv.TokenRevoked:
+        """`force`: even if it is the last API token that is valid."""
+        return self._do(calls.revoke_token(identifier, force, dry_run))

@@ -1,0 +1,1 @@
+"""Commands on the volumes that nodes keep."""
