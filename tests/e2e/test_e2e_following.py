@@ -114,11 +114,12 @@ def test_settings_show_their_source(fabric: Fabric) -> None:
     assert rows["lease.lost_after_ms"] == (8000, "environment OMNITIDE_LEASE_LOST_AFTER_MS"), "stronger than the file"
     assert rows["lease.keepalive_ms"] == (900, f"{file}:3")
     assert rows["log.level"] == ("debug", f"{file}:5")
-    assert rows["nexus.api_port"] == (7400, "default")
+    assert rows["lease.reconnect_grace_ms"][1] == "default"
+    assert rows["nexus.api_port"] == (0, "flag --api-port, kept by up")
     assert {source for _, source in rows.values()} > {"default", "flag --data"}
     table = fabric.cli("config", "show", "--changed", "--config", str(file), environment=told).stdout
     assert re.search(r"lease\.lost_after_ms +8.0 s +environment OMNITIDE_LEASE_LOST_AFTER_MS", table), table
-    assert "nexus.api_port" not in table
+    assert "lease.reconnect_grace_ms" not in table
 
 
 def test_schema_and_completion(fabric: Fabric) -> None:

@@ -19,7 +19,7 @@ from omnitide.nexus import engine as engines
 from omnitide.nexus import leases
 from omnitide.nexus import placer as placers
 from omnitide.nexus.watching import Watcher
-from omnitide.node import reconciler as reconcilers
+from omnitide.node.course import Course
 from omnitide.scheduler import moving as plans
 from omnitide.scheduler import waiting
 from simulation.scenario import simulate
@@ -147,7 +147,7 @@ def refusals_counted_as_silence(patch: pytest.MonkeyPatch) -> None:
 
 def removed_instances_run_on(patch: pytest.MonkeyPatch) -> None:
     """A node does not stop what it is no longer told to run."""
-    patch.setattr(reconcilers.Reconciler, "_remove", lambda self, name, now: None)
+    patch.setattr(Course, "remove", lambda self, name, now: None)
 
 
 def running_is_available(patch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ MAX_PORTS: Final = 32
 _EVERYWHERE: Final = ("", "0.0.0.0", "::")
 _NODE_ALONE: Final = "127.0.0.1"
 _LAST: Final = 65_535
+_SHOWN: Final = 12
+"""Digits: what has more is no number here, and is not shown whole."""
 
 Number = tuple[int, str]
 """With its protocol: one number can be open for each."""
@@ -71,8 +73,12 @@ def _fixed(view: View) -> set[Number]:
     return {
         (int(text(one.get("published"))), text(one.get("protocol")) or "tcp")
         for one in listed
-        if text(one.get("published")).isdecimal()
+        if _is_number(text(one.get("published")))
     }
+
+
+def _is_number(written: str) -> bool:
+    return written.isdecimal() and len(written) <= _SHOWN
 
 
 def _number(port: View, protocol: str, numbers: set[Number], taken: set[Number], *, several: bool) -> int:
@@ -81,8 +87,8 @@ def _number(port: View, protocol: str, numbers: set[Number], taken: set[Number],
     if not published or published == "0":
         return 0
     first, dash, last = published.partition("-")
-    if not (first.isdecimal() and (last if dash else first).isdecimal()):
-        port.lose("published", f"{published}: is no port: it is given a free one")
+    if not (_is_number(first) and _is_number(last if dash else first)):
+        port.lose("published", f"{published[:_SHOWN]}: is no port: it is given a free one")
         return 0
     if not dash:
         number = int(first)

@@ -13,6 +13,8 @@ _MILLISECONDS: Final = {
     "w": Fraction(604_800_000),
 }  # fmt: skip
 MOST: Final = 2**53
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_MOST_DIGITS: Final = 40
 
 
 class NotThat(ValueError):
@@ -53,12 +55,12 @@ def duration(value: object) -> int:
 
 def cpus(value: object) -> int:
     """Thousandths of a processor, rounded up, of `0.5`. Raises NotThat."""
-    try:
-        number = Fraction(str(value).strip()) if not isinstance(value, bool) else None
-    except (ValueError, ZeroDivisionError):
-        number = None
+    written = str(value).strip()
+    # A fraction is exact, and so is of any size: what could be large is not made.
+    short = len(written) <= _MOST_DIGITS and _DECIMAL.fullmatch(written) and not isinstance(value, bool)
+    number = Fraction(written) if short else None
     if number is None or not 0 <= number <= 10**6:
-        raise NotThat(f"{value!r} is no number of processors: write 0.5 or 2")
+        raise NotThat(f"{written[:_MOST_DIGITS]!r} is no number of processors: write 0.5 or 2")
     return -int(-number * 1000 // 1)
 
 

@@ -180,6 +180,11 @@ def _update(deploy: View, made: Made) -> None:
     monitor = config.duration("monitor")
     if monitor is not None:
         own["min_healthy"] = monitor
+    action = config.text("failure_action")
+    if action == "rollback":
+        own["on_failure"] = "rollback"
+    elif action not in ("", "pause"):
+        config.lose("failure_action", f"{action}: a rollout that fails is halted, and what worked goes on")
     if own:
         made["update"] = own
 

@@ -377,7 +377,7 @@ def test_run_passes_its_words_on_as_they_are(fabric: MemoryFabric) -> None:
     assert command == ["sh", "-c", "echo $$$$ $${HOME} $$1"]  # `$$` is a dollar in a spec
 
 
-@pytest.mark.parametrize("words", [["events", "-n", "1000"], ["events", "-f"], ["ps", "--help"], ["ps", "-w"]])
+@pytest.mark.parametrize("words", [["events", "--tail", "1000"], ["events", "-f"], ["ps", "--help"], ["ps", "-w"]])
 def test_a_reader_that_has_enough_is_no_error(fabric: MemoryFabric, words: list[str]) -> None:
     """As `| head -1`: no trace, no complaint."""
     with fabric.process(*words) as writing:

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from omnitide.compose.importing import import_compose
+from omnitide.compose.report import Imported
+from omnitide.model.manifest import ManifestError
 from omnitide.model.probes import MAX_TIMEOUT_MS
 from omnitide.model.spec import MAX_GRACE_MS
 
@@ -29,3 +33,37 @@ def test_a_time_that_is_too_long_is_cut_and_told(tmp_path: Path) -> None:
     told = {(one.key, one.message) for one in imported.notes}
     assert any("stop_grace_period" in key and "longer than a day" in message for key, message in told), told
     assert any("timeout" in key and "longer than ten minutes" in message for key, message in told), told
+
+
+def imported(folder: Path, service: str) -> Imported:
+    file = folder / "compose.yaml"
+    file.write_text(f"services: {{web: {{image: nginx, {service}}}}}")
+    return import_compose([str(file)], {}, name="shop")
+
+
+@pytest.mark.parametrize("number", ["1e99999999", "1e-99999999", "9" * 5000, "0x1p9999", "1/3", "inf", "nan"])
+@pytest.mark.parametrize("place", ["cpus: {}", "deploy: {{resources: {{limits: {{cpus: {}}}}}}}"])
+def test_no_number_of_processors_is_worked_out_that_could_be_large(tmp_path: Path, number: str, place: str) -> None:
+    with pytest.raises(ManifestError) as refused:
+        imported(tmp_path, place.format(f'"{number}"'))
+    (fault,) = refused.value.faults
+    assert len(fault.message) < 200
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_port_of_thousands_of_digits_is_no_port(tmp_path: Path, quote: str) -> None:
+    digits = quote + "9" * 5000 + quote
+    made = imported(tmp_path, f"ports: [{{target: 80, published: {digits}}}]")
+    (port,) = made.agents[0].ports.values()
+    assert port.port == 0
+    (lost,) = [one for one in made.losses if "published" in one.key]
+    assert len(lost.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("action", "does", "lost"), [("rollback", "rollback", 0), ("pause", "halt", 0), ("continue", "halt", 1)]
+)
+def test_what_becomes_of_a_failed_update(tmp_path: Path, action: str, does: str, lost: int) -> None:
+    made = imported(tmp_path, f"deploy: {{update_config: {{failure_action: {action}}}}}")
+    assert made.agents[0].update.on_failure == does
+    assert sum("failure_action" in one.key for one in made.losses) == lost
