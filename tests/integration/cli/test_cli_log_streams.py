@@ -67,6 +67,7 @@ def test_replicas_are_picked_and_lines_have_the_names_that_were_asked_for(fabric
     assert fabric.cli("logs", "many", "--replica", "2", "--no-prefix").stdout == "of 2\n"
     assert fabric.cli("logs", "many-2.1").stdout == "of 2\n"
     assert fabric.cli("logs", "many-2.1", "--prefix").stdout == "many-2.1 | of 2\n"
+    assert "there is no many-9" in fabric.cli("logs", "many", "--replica", "1", "--replica", "9", code=3).stderr
     assert "--replica picks from an agent's replicas" in fabric.cli("logs", "many-2.1", "--replica", "2", code=2).stderr
 
 

@@ -71,6 +71,10 @@ def logs(
         if replica and kind != "agent":
             raise Failure("--replica picks from an agent's replicas", f"{name} is a {kind}", Exit.USAGE)
         wanted = frozenset(replica or ())
+        absent = sorted(wanted - {one.slot for one in found})
+        if absent and not follow:
+            those = ", ".join(f"{name}-{number}" for number in absent)
+            raise Failure(f"there is no {those}", f"omnitide ps {name}", Exit.NOT_FOUND)
         found = [one for one in found if one.status in _READABLE and (not wanted or one.slot in wanted)]
         if len(found) > MAX_STREAMS:
             raise Failure(
