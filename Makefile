@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 
 # What a developer may want to change on the command line.
-WORKERS ?= 2
+# Three, on two cores: tests of real processes wait for much of their time.
+WORKERS ?= 3
 ARGS ?=
 UP_ARGS ?=
 FORCE ?=
