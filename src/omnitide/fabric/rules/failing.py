@@ -7,6 +7,7 @@ the spec's, and the slot or job has failed until somebody changes something.
 
 from typing import Final, NamedTuple
 
+from omnitide.fabric.folds.availability import is_ready
 from omnitide.fabric.state import Agent, ExitRecord, FabricState, Instance, InstanceStatus, Job, Slot
 from omnitide.model.spec import Restart, WorkloadSpec
 
@@ -147,12 +148,48 @@ class Wanted:
         return self._working
 
 
+def known_to_work(state: FabricState, agent: Agent) -> int:
+    """The newest version besides the one that rolls out of which an instance works now (see `_works`); 0: of none.
+
+    While a rollout is under way such instances are superseded, or current in slots that it has not reached.
+    """
+    newest = 0
+    for identifier in agent.superseded:
+        superseded = state.instances[identifier]
+        # How many generations in a row had failed before it is not known any more.
+        if superseded.version > newest and _works(state, agent, superseded, 0):
+            newest = superseded.version
+    for number in range(max(1, agent.rollout_cursor), agent.replicas + 1):
+        slot = agent.slots.get(number)
+        current = state.instances.get(slot.current) if slot is not None else None
+        if slot is None or current is None or current.version <= newest:
+            continue
+        if _works(state, agent, current, slot.failures):
+            newest = current.version
+    return newest
+
+
+def _works(state: FabricState, agent: Agent, instance: Instance, failures: int) -> bool:
+    """Whether it is of another version than the newest, and ready: and not one that has ended by itself before, on its
+    node or as one of `failures` generations in a row, unless it has run for `reset_after` since.
+    """
+    if instance.version == agent.version or not is_ready(agent, instance):
+        return False
+    if not failures and instance.attempt <= 1 + instance.asked_ends:
+        return True
+    return state.time_ms - instance.started_ms >= agent.versions[instance.version].spec.restart.reset_after
+
+
 def version_that_works(state: FabricState, agent: Agent) -> int:
-    """The newest version besides the halted one that a replica runs; if none does, the one before it."""
+    """The version for what is made while the newest is halted: the one that is known to work; if none is, the newest
+    other one that a replica runs; if none does, the one before."""
+    known = known_to_work(state, agent)
+    if known:
+        return known
     currents = [state.instances.get(slot.current) for slot in agent.slots.values()]
     runs = [
         current.version
-        for current in currents
+        for current in (*currents, *(state.instances[identifier] for identifier in agent.superseded))
         if current is not None and current.status is InstanceStatus.RUNNING and current.version != agent.version
     ]
     return max(runs or [number for number in agent.versions if number < agent.version], default=agent.version)
