@@ -7,13 +7,14 @@ import pytest
 
 from support.fabric_fixtures import bytecode, fabric, lone
 from support.fabric_processes import Fabric
+from support.passable import passable_folder
 
 __all__ = ["bytecode", "fabric", "lone"]
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, bytecode: Path) -> Generator[Fabric]:
-    with Fabric(tmp_path_factory.mktemp("fabric"), bytecode=bytecode) as made:
+def shared(bytecode: Path) -> Generator[Fabric]:
+    with passable_folder() as folder, Fabric(folder, bytecode=bytecode) as made:
         made.up()
         made.join("beta")
         yield made

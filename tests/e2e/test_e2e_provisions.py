@@ -17,7 +17,6 @@ from omnitide.drivers import process_sandbox
 from omnitide.model.provisions import Artifact
 from omnitide.model.spec import AgentSpec, Resources
 from support.fabric_processes import Fabric, until
-from support.passable import opened
 
 WORD = "corr3ct-h0rse-battery"
 OTHER = "st4ple-0f-another-kind"
@@ -286,7 +285,6 @@ def test_a_volume_outlives_its_instance(fabric: Fabric) -> None:
 @pytest.mark.parametrize("user", ["", pytest.param("nobody", marks=pytest.mark.root)])
 def test_a_sandbox_sees_its_own_secrets_and_volumes_and_nobody_elses(secrets: Fabric, user: str) -> None:
     fabric = secrets
-    opened(fabric.folder)
     fabric.cli("secret", "set", "db", stdin=WORD)
     fabric.cli("secret", "set", "other", stdin=OTHER)
     fabric.cli("deploy", agent(fabric, "beside", "[secrets.other]\n", "echo there; sleep 1000"))

@@ -1,13 +1,18 @@
-"""Folders of a test that other users can pass through, as they can through those in which a node keeps its data."""
+"""Folders for tests in which programs run as other users, who can pass through them as through those of a node's data.
 
-import os
+Not below pytest's own, `pytest-of-USER`: each start of pytest on the machine closes that one to all others again.
+"""
+
+import contextlib
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 
-def opened(path: Path) -> None:
-    """The folder itself and those above it, as far as the test run has made them."""
-    for folder in (path, *path.parents):
-        status = folder.stat()
-        if status.st_uid == os.geteuid() and folder.is_relative_to(tempfile.gettempdir()):
-            folder.chmod(status.st_mode | 0o011)
+@contextlib.contextmanager
+def passable_folder() -> Generator[Path]:
+    """A new folder that others can pass through and not list; it goes with the block."""
+    with tempfile.TemporaryDirectory(prefix="omnitide-test-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder

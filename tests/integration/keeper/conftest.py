@@ -14,6 +14,7 @@ from omnitide.drivers.process import ProcessDriver
 from omnitide.drivers.protocol import Launch, LogChunk, Run, RunKey, RunState
 from omnitide.node.keeper import cgroup_mounts, processes
 from omnitide.node.keeper.launch import KeeperUnavailable, Talk, ensure_keeper, stop_keeper
+from support.passable import passable_folder
 
 DEADLINE_S = 30.0
 
@@ -179,10 +180,17 @@ def running(pid: int) -> bool:
     return process is not None and process.state not in "ZX"
 
 
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """Where the keepers of `home` and `one_home` have their directories: other users can pass through."""
+    with passable_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(params=["auto", "fork", "off"])
-async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Home]:
+async def home(request: pytest.FixtureRequest, open_path: Path) -> AsyncIterator[Home]:
     """With control groups where this machine and user have them, and without; spawned and forked."""
-    home = Home(tmp_path / "keeper", "off" if request.param == "off" else "auto")
+    home = Home(open_path / "keeper", "off" if request.param == "off" else "auto")
     if request.param == "fork":
         home.defaults["fence_ms"] = 3_600_000  # far away; what has a fence is forked
     await home.driver.probe()
@@ -191,9 +199,9 @@ async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 @pytest.fixture
-async def one_home(tmp_path: Path) -> AsyncIterator[Home]:
+async def one_home(open_path: Path) -> AsyncIterator[Home]:
     """With control groups where there are some; for what does not depend on them."""
-    home = Home(tmp_path / "keeper", "auto")
+    home = Home(open_path / "keeper", "auto")
     await home.driver.probe()
     yield home
     await home.close()

@@ -37,9 +37,9 @@ class SmallDisk:
 
 
 @pytest.fixture
-def keeper_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+def keeper_disk(open_path: Path) -> Iterator[SmallDisk]:
     """Mounted where the keeper of `one_home` will be."""
-    disk = SmallDisk(tmp_path / "keeper")
+    disk = SmallDisk(open_path / "keeper")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk.path)], check=True)
 
@@ -54,8 +54,10 @@ def size_of(directory: str) -> int:
     return sum(entry.stat().st_size for entry in os.scandir(directory))
 
 
-def mounts() -> list[str]:
-    return sorted(line.split(" ", 2)[2] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+def mounts(*folders: str | Path) -> list[str]:
+    """Of these folders, or in them: other tests mount as well."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return sorted(line for line in lines if any(str(folder) in line for folder in folders))
 
 
 def resident(pid: int) -> int:
@@ -120,7 +122,7 @@ async def test_one_that_does_all_of_it_at_once_leaves_nothing(one_home: Home, tm
     await one_home.run("warm", "echo warm")
     await one_home.driver.remove_instance("warm")
     keeper = one_home.keeper_pid
-    before, mounted, size = descriptors(keeper), mounts(), resident(keeper)
+    before, mounted, size = descriptors(keeper), mounts(one_home.directory, tmp_path), resident(keeper)
     (tmp_path / "given").mkdir()
     script = """
         trap '' TERM INT HUP
@@ -151,7 +153,7 @@ async def test_one_that_does_all_of_it_at_once_leaves_nothing(one_home: Home, tm
     await eventually(lambda: not one_home.processes(), "the end of all its processes")
     groups = [path for base in one_home.groups() for path, _, _ in os.walk(base) if "/run-" in path]
     assert groups == []
-    assert mounts() == mounted
+    assert mounts(one_home.directory, tmp_path) == mounted
     await eventually(lambda: not os.listdir(f"{one_home.directory}/trash"), "its directory is deleted")
     assert os.listdir(f"{one_home.directory}/work") == os.listdir(f"{one_home.directory}/logs") == []
     await eventually(lambda: descriptors(keeper) == before, "the keeper has closed what it had opened")

@@ -15,7 +15,6 @@ import pytest
 from omnitide.drivers import process_exec
 from omnitide.drivers.protocol import DriverError, RunKey
 from omnitide.drivers.streams import Exec, ExecEnded, ExecOutput, ExecRequest
-from support.passable import opened
 
 KEY = RunKey("a.1.1", 1)
 
@@ -217,8 +216,7 @@ async def test_it_has_the_rights_of_the_runs_user_and_no_more(one_home) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs instances of other users")
 @pytest.mark.parametrize("isolation", ["none", "sandbox"])
 @pytest.mark.parametrize("user", ["root", "0:0", "daemon", "nobody:root", "65534:0"])
-async def test_a_user_s_run_is_no_way_to_another_user(one_home, tmp_path: Path, isolation: str, user: str) -> None:
-    opened(tmp_path)
+async def test_a_user_s_run_is_no_way_to_another_user(one_home, isolation: str, user: str) -> None:
     await asleep(one_home, user="nobody:nogroup", isolation=isolation)
     with pytest.raises(DriverError) as refused:
         await one_home.driver.exec(KEY, ExecRequest(command=["id"], user=user))
@@ -260,10 +258,10 @@ async def test_a_program_that_nobody_waits_for_any_more_is_ended_and_leaves_noth
     request = ExecRequest(command=["sh", "-c", "sleep 1000 & wait"], terminal=terminal)
     task = asyncio.create_task(one_home.driver.exec(KEY, request))
     await asyncio.to_thread(begun.wait, 30)
+    assert is_running(pids[0])  # not later: its terminal goes with the request, and the hang-up may end it at once
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert is_running(pids[0])
     go_on.set()
     await wait_until(lambda: not is_running(pids[0]), "its program has ended")
     await wait_until(lambda: descriptors() == before, "all that was opened for it is closed")

@@ -8,13 +8,15 @@ import asyncio
 import os
 import pwd
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from omnitide.drivers.protocol import DriverError, Limit, RunKey
 from omnitide.node.keeper import cgroup_mounts
-from omnitide.node.keeper.launch import ensure_keeper
+from omnitide.node.keeper.launch import ensure_keeper, stop_keeper
 
 pytestmark = pytest.mark.root
 
@@ -248,7 +250,7 @@ class TestUsers:
         await one_home.run("secret", "echo secret")
         keeper = one_home.directory
         places = ("", "logs", "runs.journal", "logs/secret/log-00000001", "work/secret")
-        script = "; ".join(f"ls {keeper}/{place}; cat {keeper}/{place}" for place in places)
+        script = "; ".join(f"ls {keeper}/{place}/; cat {keeper}/{place}" for place in places)
         await one_home.shell("web-1", script, user="nobody")
         await one_home.end_of("web-1")
         assert await one_home.output("web-1") == b""
@@ -270,6 +272,24 @@ class TestUsers:
         await home.start("web-1", "/bin/sleep", "60", user="nobody")
         await home.driver.stop(RunKey("web-1", 1))
         assert (await home.end_of("web-1")).exit.reason == "stopped"
+
+
+async def test_a_keeper_that_ends_leaves_no_group_although_something_in_its_own_is_just_dying(limited) -> None:
+    assert limited.groups()
+    end_with_a_dying_helper(limited)
+    assert limited.groups() == []
+
+
+def end_with_a_dying_helper(home) -> None:
+    """The more memory it has, the longer it takes to die."""
+    held = "import time; held = b'x' * (64 << 20); print('up', flush=True); time.sleep(1000)"
+    with subprocess.Popen([sys.executable, "-ISc", held], stdout=subprocess.PIPE) as helper:
+        assert helper.stdout is not None
+        assert helper.stdout.readline()
+        for group in home.groups():
+            Path(group, "keeper", "cgroup.procs").write_text(str(helper.pid))
+        helper.kill()
+        stop_keeper(home.directory, stop_runs=True, grace_ms=0)
 
 
 def group_lines(pid: int) -> str:

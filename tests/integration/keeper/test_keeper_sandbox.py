@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from omnitide.drivers.streams import ExecOutput, ExecRequest
 from omnitide.model.container import Sandbox
 from omnitide.node.keeper import enter, processes, sandbox, words
 from omnitide.node.keeper.launch import upgrade_keeper
-from support.passable import opened
 
 pytestmark = pytest.mark.skipif(not process_sandbox.works(), reason="bubblewrap does not work here")
 
@@ -159,6 +159,25 @@ async def test_a_program_that_is_not_in_its_view_is_refused_with_the_reason(home
     assert await home.find("box") is None
 
 
+async def test_a_start_is_refused_when_nothing_of_it_is_left(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What bubblewrap leaves behind takes its time to die, the longer the more memory it has."""
+    bubblewrap = tmp_path / "tools" / "bwrap"
+    bubblewrap.parent.mkdir()
+    left = "import os; held = b'x' * (64 << 20); open('up', 'w'); os.read(os.pipe()[0], 1)"
+    bubblewrap.write_text(
+        f'#!/bin/sh\n{sys.executable} -ISc "{left}" & while ! [ -e up ]; do sleep 0.01; done; echo broken >&2; exit 1\n'
+    )
+    bubblewrap.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bubblewrap.parent}:{os.environ['PATH']}")
+    with pytest.raises(DriverError, match="broken"):
+        await home.start("box", "/bin/true", **BOX)
+    assert home.processes() == []
+    assert [group for group in home.groups() if there(group, "instances/run-box")] == []
+    assert await home.find("box") is None
+
+
 async def test_a_path_that_shall_be_writable_must_be_there(home: Home) -> None:
     with pytest.raises(DriverError, match="not there") as refused:
         await home.start("box", "/bin/true", isolation="sandbox", sandbox=Sandbox(writable=("/no/such/place",)))
@@ -194,9 +213,8 @@ async def inside(home: Home, *command: str, **more: object) -> tuple[int | None,
 
 
 @as_root
-async def test_nothing_that_the_spec_puts_into_its_sandbox_is_executed_with_rights(home: Home, tmp_path: Path) -> None:
-    opened(tmp_path)
-    false = tmp_path / "false"
+async def test_nothing_that_the_spec_puts_into_its_sandbox_is_executed_with_rights(home: Home, open_path: Path) -> None:
+    false = open_path / "false"
     false.write_text('#!/bin/sh\ngrep CapEff /proc/self/status >> caught\nwhile [ "$1" != -- ]; do shift; done; "$@"\n')
     false.chmod(0o755)
     mounts = [Mount(str(false), f"/usr/bin/{name}") for name in ("setpriv", "nsenter", "python3")]
@@ -228,8 +246,7 @@ async def test_how_a_further_program_ends_is_told_from_within(one_home: Home, sc
 
 
 @as_root
-async def test_another_user_s_sandbox_is_that_user_s(home: Home, tmp_path: Path) -> None:
-    opened(tmp_path)
+async def test_another_user_s_sandbox_is_that_user_s(home: Home) -> None:
     text = await said(
         home, "id -u; touch mine && echo done; cat /proc/self/status | grep CapEff", user="nobody:nogroup"
     )
@@ -282,8 +299,7 @@ async def test_a_further_program_is_executed_inside_with_no_more_rights(home: Ho
 
 @as_root
 @pytest.mark.parametrize("user", ["", "nobody:nogroup", "root"])
-async def test_its_environment_is_that_of_its_spec(one_home: Home, tmp_path: Path, user: str) -> None:
-    opened(tmp_path)
+async def test_its_environment_is_that_of_its_spec(one_home: Home, user: str) -> None:
     names = ("TMPDIR", "TZDIR", "LOCPATH", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "OWN")
     environment = {name: "1" if name == "MALLOC_ARENA_MAX" else f"/{name}" for name in names} | {"PATH": "/bin"}
     text = await said(one_home, "env", user=user, environment=environment)
@@ -293,8 +309,7 @@ async def test_its_environment_is_that_of_its_spec(one_home: Home, tmp_path: Pat
 
 @as_root
 @pytest.mark.parametrize("user", ["", "nobody:nogroup"])
-async def test_a_fenced_one_dies_with_its_keeper(one_home: Home, tmp_path: Path, user: str) -> None:
-    opened(tmp_path)
+async def test_a_fenced_one_dies_with_its_keeper(one_home: Home, user: str) -> None:
     await one_home.shell("box", "echo up; sleep 1000 & sleep 1000", user=user, fence_ms=3_600_000, **BOX)
     await one_home.says("box", b"up")
     assert one_home.processes()

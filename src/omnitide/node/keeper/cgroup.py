@@ -7,6 +7,7 @@ are found (the unified one where mounted beside, else pids or freezer), and one 
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ _PERIOD_US = 100_000
 _LONG_PERIOD_US = 1_000_000
 _LEAST_QUOTA_US = 1_000
 """The kernel's bounds: periods up to a second, quotas from a millisecond on."""
+_LEAVE_TRIES = 100
+_LEAVE_PAUSE_S = 0.01
 
 
 class _Place(NamedTuple):
@@ -236,16 +239,27 @@ class Cgroups:
         return found
 
     def leave(self) -> None:
-        """Remove what is empty and go back to where the keeper came from; for the keeper's own end."""
+        """Remove what is empty and go back to where the keeper came from; for the keeper's own end.
+
+        What is just dying (a zygote, say) cannot be moved and holds its group until it is dead: that is waited for, for
+        a second at most. What then still holds a group keeps it.
+        """
         self._leave_home()
-        for place in self._places.values():
-            cgroup_files.remove({place.key: f"{place.base}/instances"})
-            for pid in (cgroup_files.read(f"{place.base}/keeper/cgroup.procs") or "").split():
-                try:
-                    cgroup_files.write(f"{place.own}/cgroup.procs", pid)
-                except OSError:
-                    break
-            cgroup_files.remove({place.key: place.base})
+        for tries_left in reversed(range(_LEAVE_TRIES)):
+            held = [place for place in self._places.values() if not self._vacate(place)]
+            if not held or not tries_left:
+                return
+            time.sleep(_LEAVE_PAUSE_S)
+
+    def _vacate(self, place: _Place) -> bool:
+        """Remove the base with all below it; whether it is gone."""
+        cgroup_files.remove({place.key: f"{place.base}/instances"})
+        for pid in (cgroup_files.read(f"{place.base}/keeper/cgroup.procs") or "").split():
+            try:
+                cgroup_files.write(f"{place.own}/cgroup.procs", pid)
+            except OSError:
+                continue  # that one has ended meanwhile; the others have not
+        return cgroup_files.remove({place.key: place.base})
 
 
 def _delegated(group: str) -> bool:

@@ -175,7 +175,7 @@ class Supervisor:
         self._close_status(run)
         if report or run.failure:
             run.failure = run.failure or report
-            return  # the child is about to exit, and `_failed` follows
+            return  # the child is about to exit, and `settle` follows
         self._begun(run)
 
     def _begun(self, run: Run) -> None:
@@ -226,13 +226,9 @@ class Supervisor:
         for reply in self._waiting.pop(run.key, ()):
             reply(outcome)
 
-    def _failed(self, run: Run) -> None:
-        """A run whose program was never executed: forget it and tell why."""
-        instance = self.instances[run.instance]
+    def _failed(self, run: Run, instance: Instance) -> None:
+        """A run whose program was never executed, and of which nothing is left: forget it and tell why."""
         self._let_go(run)
-        if self._trees.alive(run):
-            self._trees.kill(run)
-        cgroup_files.remove(run.groups)
         self._forget(run, instance)
         if not instance.runs:
             del self.instances[instance.name]
@@ -302,10 +298,8 @@ class Supervisor:
     def _main_buried(self, run: Run) -> None:
         del self._mains[run.pid]
         run.main_alive = False
-        if run.failure:
-            self._failed(run)
-            return
-        run.state = STOPPING
+        if not run.failure:
+            run.state = STOPPING
         self.settle(run)
 
     def _write_exit(self, run: Run) -> None:
@@ -320,15 +314,19 @@ class Supervisor:
             self._loop.after(_WRITE_AGAIN_MS, partial(self._write_exit, run))
 
     def settle(self, run: Run) -> None:
-        """The main process is gone: end the rest of its tree, take the last of its output, then call the run ended."""
+        """The main process is gone: end the rest of its tree, take the last of its output, then call the run ended.
+
+        A start that has failed has a tree too: bubblewrap may be gone before the first process of its sandbox is.
+        """
         instance = self.instances[run.instance]
         sandbox.kill(run.first, run.pid)
         if self._trees.alive(run):
             self._trees.kill(run)
         else:
-            self._output.finish(run, instance)
+            if not run.failure:
+                self._output.finish(run, instance)
             if cgroup_files.remove(run.groups) or run.settled_for_ms > _GROUPS_GIVEN_UP_MS:
-                self._ended(run, instance)
+                (self._failed if run.failure else self._ended)(run, instance)
                 return
         run.settle_delay_ms = min(_SETTLE_MOST_MS, max(1, 2 * run.settle_delay_ms))
         run.settled_for_ms += run.settle_delay_ms

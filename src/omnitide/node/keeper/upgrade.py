@@ -95,7 +95,7 @@ def restore(supervisor: Supervisor, state: Json) -> None:
         supervisor.supervise(run)
         if run.kill_due_ms and run.exit is None:
             supervisor.stopper.kill_at(run, run.kill_due_ms)
-        if run.exit is not None:
+        if not run.main_alive:
             supervisor.settle(run)
 
 
