@@ -210,6 +210,8 @@ class World:
         self.nexus_starts = 0
         self._granted_until = 0.0
         """Before it no node may be declared anything: Nexus stood still, or took no writes."""
+        self._granted_ms = 0
+        """The same, by the log's time: what was decided earlier may be on its way to the disk still."""
         self.checked = 0
         self.settings = Settings()
         install(asyncio.get_running_loop())
@@ -276,6 +278,7 @@ class World:
         """From now on nodes have the time of a start to connect in."""
         lease = self.settings.lease
         self._granted_until = asyncio.get_running_loop().time() + (lease.reconnect_grace_ms + 5_000) / 1000
+        self._granted_ms = self.nexus.now_ms() if self.nexus is not None else 0
 
     @property
     def nexus_stops(self) -> bool:
@@ -323,6 +326,7 @@ class World:
             state = folded
             if (
                 granted
+                and entry.time_ms >= self._granted_ms
                 and entry.principal == LEASES
                 and any(isinstance(event, NodeUnreachable | NodeLost) for event in entry.events)
             ):
