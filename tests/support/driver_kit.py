@@ -53,7 +53,7 @@ class Kit:
         """Skips a test that asks for what there is not."""
         missing = sorted(self.lacks.intersection(what))
         if missing:
-            pytest.skip(f"no {', '.join(missing)} in {self.name}")
+            pytest.skip(f"this driver lacks [{', '.join(missing)}]")
 
     async def start(self, instance: str, *words: str, attempt: int = 1, **more: object) -> Run:
         launch = replace(self.launch(RunKey(instance, attempt), words), **more)

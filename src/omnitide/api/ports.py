@@ -1,5 +1,7 @@
 """Ports of Nexus: those that it was told, or took and takes again, as nodes and profiles know them; and why not."""
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,6 +13,11 @@ from omnitide.security.private_files import write_private
 T = TypeVar("T")
 
 PORTS_FILE: Final = "ports.json"
+
+
+TRIES: Final = 5
+AGAIN_S: Final = 0.2
+"""Between tries of the port of last time."""
 
 
 class Ports:
@@ -33,10 +40,11 @@ class Ports:
         """
         last = self._before.get(name, 0)
         if configured == 0 and last:
-            try:
-                return await start(last)
-            except OSError:
-                pass
+            # Others know it, and what has it may be some outgoing connection that is gone in a moment.
+            for _ in range(TRIES):
+                with contextlib.suppress(OSError):
+                    return await start(last)
+                await asyncio.sleep(AGAIN_S)
         try:
             return await start(configured)
         except OSError:

@@ -150,7 +150,7 @@ async def test_an_end_while_no_driver_looked_is_told_with_its_cause(kit: Kit) ->
 
 async def test_what_has_no_handler_ends_at_its_stop_signal(kit: Kit) -> None:
     if "signals" not in kit.lacks:
-        pytest.skip("its programs heed signals")
+        pytest.skip("this driver can")
     await kit.start("a", "run", stop_grace_ms=600_000)
     await kit.until_output("a", "ready")
     await kit.driver.stop(RunKey("a", 1))
