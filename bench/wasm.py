@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import wasmtime
+from bench._fabric import percentile
 
 from omnitide.drivers.protocol import Driver, DriverContext, Launch, RunKey, RunState
 from omnitide.drivers.wasm import make
@@ -134,16 +135,13 @@ async def measure(
     return begun, ended
 
 
-def at(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
 def show(what: str, rounds: Rounds) -> None:
-    best = min(rounds, key=lambda values: at(values, 0.99))
+    best = min(rounds, key=lambda values: percentile(values, 0.99))
     everything = [value for values in rounds for value in values]
     print(
-        f"  {what:<50}quietest round: p50 {at(best, 0.5):6.2f}  p99 {at(best, 0.99):6.2f} ms"
-        f"   all: p50 {at(everything, 0.5):6.2f}  p99 {at(everything, 0.99):6.2f}  least {min(everything):5.2f} ms"
+        f"  {what:<50}quietest round: p50 {percentile(best, 0.5):6.2f}  p99 {percentile(best, 0.99):6.2f} ms"
+        f"   all: p50 {percentile(everything, 0.5):6.2f}  p99 {percentile(everything, 0.99):6.2f}"
+        f"  least {min(everything):5.2f} ms"
     )
 
 

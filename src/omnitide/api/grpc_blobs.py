@@ -7,6 +7,7 @@ from typing import Any, Final
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from omnitide.api.blob_transfers import ANY, MAX_TRANSFERS, STILL_S
 from omnitide.model.blobs import Blob, hex_of
 from omnitide.operations.blobs import show_blob, users_of_blobs
 from omnitide.operations.closing import closing
@@ -16,13 +17,7 @@ from omnitide.operations.perform import require_permission
 from omnitide.operations.runtime import Runtime
 from omnitide.wire import fabric_pb2 as pb
 
-ANY: Final = "any"
-"""Instead of a digest, for bytes whose digest their sender does not know yet."""
 PIECE: Final = 256 << 10
-MAX_TRANSFERS: Final = 64
-"""Both ways together."""
-STILL_S: Final = 60.0
-"""How long a client may send nothing."""
 
 Call = grpc.aio.ServicerContext[Any, Any]
 
