@@ -26,7 +26,6 @@ async def test_too_much_memory_is_the_end_with_its_reason(kit: Kit) -> None:
     run = await kit.end_of("a")
     assert run.exit is not None
     if "oom-reason" in kit.lacks:
-        # Podman's conmon notes it where its engine does not look.
         assert run.exit.signal == 9
     else:
         assert run.exit.out_of_memory

@@ -48,7 +48,8 @@ async def test_a_follower_begins_with_a_position_and_ends_with_the_run(kit: Kit)
 
 
 async def test_the_last_lines_alone(kit: Kit) -> None:
-    await kit.start("a", "order", "50")
+    # Of one stream: Podman's monitor reads two in whatever order it comes to them on a busy machine.
+    await kit.start("a", "say", *(f"line {number}" for number in range(50)))
     await kit.end_of("a")
     assert (await kit.text("a", tail_lines=3)).split("\n")[:-1] == ["line 47", "line 48", "line 49"]
     assert await kit.text("a", tail_lines=0) == ""

@@ -5,8 +5,9 @@ import signal
 import time
 
 import pytest
+from msgspec.structs import replace
 
-from omnitide.drivers.protocol import DriverError, Limit, RunKey, RunState
+from omnitide.drivers.protocol import DriverError, Exit, Limit, RunKey, RunState
 from support.driver_kit import ENDED, Kit
 
 
@@ -26,6 +27,25 @@ async def test_a_signal_that_ends_a_program_is_told(kit: Kit) -> None:
     run = await kit.end_of("a")
     assert run.exit is not None
     assert (run.exit.code, run.exit.signal, run.exit.reason) == (None, signal.SIGKILL, "signal")
+
+
+async def test_a_program_that_there_is_not_is_named_and_cannot_be_helped(kit: Kit) -> None:
+    kit.needs("exec")
+    part = kit.launch(RunKey("a", 1), ()).container
+    named: dict[str, object] = {"command": ("no-such-program",)}
+    if part is not None:
+        named = {"container": replace(part, entrypoint=("no-such-program",))}
+    try:
+        await kit.start("a", "b", **named)
+    except DriverError as error:
+        found: Exit | DriverError = error
+    else:
+        ended = (await kit.end_of("a")).exit
+        assert ended is not None
+        assert (ended.code, ended.reason) == (None, "start-failed")
+        found = ended
+    assert (found.cause, found.permanent) == ("command-not-found", True)
+    assert "no-such-program" in (found.message if isinstance(found, Exit) else str(found))
 
 
 async def test_a_start_that_is_asked_for_twice_happens_once(kit: Kit) -> None:

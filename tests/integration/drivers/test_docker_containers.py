@@ -1,7 +1,8 @@
-"""What only containers have: what is asked of the engine for a spec, networks, and what lies about without use."""
+"""What only containers have: what is asked of the engine for a spec, and networks."""
 
 import asyncio
 import io
+import signal
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator
@@ -10,12 +11,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from omnitide.drivers.docker import garbage
 from omnitide.drivers.docker.answers import ExecState
-from omnitide.drivers.docker.connection import Connection
-from omnitide.drivers.docker.driver import DockerDriver
+from omnitide.drivers.docker.containers import inspect
 from omnitide.drivers.docker.engine import Engine
-from omnitide.drivers.docker.notes import Notes
+from omnitide.drivers.docker.notes import Notes, Stop
+from omnitide.drivers.docker.stopping import Stops
 from omnitide.drivers.protocol import DriverError, Mount, PortBinding, RunKey
 from omnitide.model.container import Container
 from support.container_engine import DockerEngine
@@ -159,6 +159,77 @@ async def test_without_a_network_there_is_no_address(docker: Kit) -> None:
     assert await docker.driver.address(RunKey("b", 1)) == "127.0.0.1"
 
 
+def now_of(engine: DockerEngine) -> str:
+    return engine.docker("info", "--format", "{{.SystemTime}}").stdout.strip()
+
+
+def signals(engine: DockerEngine, name: str, since: str) -> list[tuple[int, int]]:
+    """Those that a container was sent, by the engine's own record: when, in nanoseconds, and which."""
+    words = (
+        "events",
+        "--since",
+        since,
+        "--until",
+        now_of(engine),
+        "--filter",
+        "event=kill",
+        "--filter",
+        f"container={name}",
+    )
+    told = engine.docker(*words, "--format", "{{.TimeNano}} {{.Actor.Attributes.signal}}").stdout
+    return [(int(line.split()[0]), int(line.split()[1])) for line in told.splitlines()]
+
+
+async def test_the_grace_is_what_was_asked_for_whole(docker: Kit, engine: DockerEngine) -> None:
+    began = now_of(engine)
+    await docker.start("a", "stubborn", stop_grace_ms=60_000)
+    await docker.until_output("a", "ready")
+    (name,) = docker.left()
+    await docker.driver.stop(RunKey("a", 1), grace_ms=1_500)
+    run = await docker.end_of("a")
+    assert run.exit is not None
+    assert run.exit.reason == "killed"
+    (asked_at, asked), (killed_at, killed) = signals(engine, name, began)
+    assert (asked, killed) == (signal.SIGTERM, signal.SIGKILL)
+    assert killed_at - asked_at > 1_400_000_000
+
+
+async def test_of_two_graces_the_one_that_is_over_first_counts(
+    docker: Kit, engine: DockerEngine, tmp_path: Path
+) -> None:
+    await docker.start("a", "stubborn")
+    await docker.until_output("a", "ready")
+    (name,) = docker.left()
+    now = 5_000
+    notes = Notes(str(tmp_path / "notes"))
+    stops = Stops(notes, lambda: now)
+    client = Engine(engine.host)
+    await client.open()
+    found = await inspect(client, name)
+    assert found is not None
+    try:
+        stops.begin(client, found, 600_000)
+        assert notes.stop(name) == Stop(5_000, 600_000)
+        now = 6_000
+        for grace in (599_000, 700_000):
+            stops.begin(client, found, grace)
+            assert notes.stop(name) == Stop(5_000, 600_000), "one that is over later prolongs nothing"
+        await stops.close()
+        stops = Stops(notes, lambda: now)  # the next node proxy's
+        stops.begin(client, found, 700_000)
+        assert notes.stop(name) == Stop(5_000, 600_000)
+        now = 9_000
+        stops.begin(client, found, 300)
+        assert notes.stop(name) == Stop(5_000, 4_300)
+        run = await docker.end_of("a")
+        assert run.exit is not None
+        assert run.exit.signal == signal.SIGKILL
+        assert notes.stop(name) == Stop(5_000, 4_300, killed=True)
+    finally:
+        await stops.close()
+        await client.close()
+
+
 async def test_what_is_to_be_done_before_a_stop_is_done(docker: Kit) -> None:
     await docker.start("a", "heed", pre_stop=("/conform", "write", "/done", "yes"), stop_grace_ms=2_000)
     await docker.until_output("a", "ready")
@@ -202,45 +273,6 @@ async def test_a_container_that_others_remove_has_ended(docker: Kit, engine: Doc
             run = await anext(watch)
     assert run.key == RunKey("a", 1)
     assert await docker.driver.recover() == []
-
-
-async def test_garbage_goes_by_age_and_when_the_disk_is_full(docker: Kit, engine: DockerEngine, tmp_path: Path) -> None:
-    driver = docker.driver
-    assert isinstance(driver, DockerDriver)
-    for attempt in (1, 2):
-        await docker.start("a", "exit", "0", attempt=attempt)
-        await docker.end_of("a", attempt)
-    await driver.remove(RunKey("a", 1))
-    engine.docker("import", "-", "unused:1", stdin=_tar())
-    unused = engine.docker("inspect", "--format", "{{.Id}}", "unused:1").stdout.strip()
-    node = f"node-{tmp_path.name}"
-    notes = Notes(str(tmp_path / "docker"))
-    notes.image_used(unused, 1_000, pulled=True)
-    connection = await Connection.open(engine.host, node, notes, lambda run: None, lambda error: None, set())
-    try:
-        now = 1_000 + garbage.KEEP.image_ms // 2
-
-        async def collected(full: float, at_ms: int) -> list[str]:
-            return await garbage.collect(
-                connection.engine, node, notes, at_ms, busy=lambda name: False, used=lambda folder: full
-            )
-
-        assert await collected(0.5, now) == []
-        removed = await collected(0.95, now)
-        assert len(removed) == 2
-        assert unused in removed
-        assert len(docker.left()) == 1  # the second attempt, which nobody has forgotten
-        assert notes.images == {}
-        engine.docker("inspect", IMAGE)  # which nobody pulled
-    finally:
-        await connection.close()
-
-
-def _tar() -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("empty"))
-    return made.getvalue()
 
 
 async def test_an_engine_that_passes_output_on_before_it_knows_the_process(

@@ -5,7 +5,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,7 @@ from support.driver_kit import Kit
 IMAGE = "furnished:1"
 
 
-@pytest.fixture(scope="module")
-def furnished(engine: DockerEngine, program: Path) -> str:
+def furnish(engine: DockerEngine, program: Path) -> str:
     """An image with files of several users in /srv/site, and an empty directory /srv/own of user 77."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:
@@ -44,6 +43,11 @@ def furnished(engine: DockerEngine, program: Path) -> str:
             tar.addfile(member, io.BytesIO(content))
     engine.docker("import", "--change", 'ENTRYPOINT ["/conform"]', "-", IMAGE, stdin=data.getvalue())
     return IMAGE
+
+
+@pytest.fixture(scope="module")
+def furnished(engine: DockerEngine, program: Path) -> str:
+    return furnish(engine, program)
 
 
 class NothingToFetch:
@@ -88,6 +92,20 @@ def rights(path: Path) -> tuple[int, int]:
 
 
 async def test_its_first_use_brings_the_files_of_the_image(room: Room, furnished: str, engine: DockerEngine) -> None:
+    await first_use(room, furnished, engine)
+
+
+async def test_podman_brings_them_too(
+    podman_engine: DockerEngine, program: Path, make_docker: Callable[[Path, DockerEngine], Kit], tmp_path: Path
+) -> None:
+    kit = make_docker(tmp_path, podman_engine)
+    try:
+        await first_use(Room(tmp_path, kit), furnish(podman_engine, program), podman_engine)
+    finally:
+        await kit.clear()
+
+
+async def first_use(room: Room, furnished: str, engine: DockerEngine) -> None:
     launch = await room.given("a", furnished, site=Volume(target="/srv/site"), own=Volume(target="/srv/own"))
     site = room.volume("site")
     assert {mount.target: mount.source for mount in launch.mounts} == {

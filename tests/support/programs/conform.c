@@ -43,6 +43,10 @@ int main(int count, char **words) {
     for (int i = 2; i < count; i++) say(words[i]);
     return 0;
   }
+  if (!strcmp(what, "fail")) { /* code, what is complained of */
+    for (int i = 3; i < count; i++) fprintf(stderr, "%s\n", words[i]);
+    return (int)number;
+  }
   if (!strcmp(what, "environment")) {
     for (char **one = environ; *one; one++) say(*one);
     return 0;

@@ -14,10 +14,20 @@ class Answer(msgspec.Struct, frozen=True, rename="pascal"):
     """Unknown fields are ignored: engines differ."""
 
 
+class Component(Answer, frozen=True):
+    name: str = ""
+
+
 class Version(Answer, frozen=True):
     version: str
     api_version: str
     platform: Mapping[str, Any] = {}
+    components: Sequence[Component] | None = None
+
+    @property
+    def podman(self) -> bool:
+        """It is Podman that answers, with Docker's words."""
+        return any(one.name.startswith("Podman") for one in self.components or ())
 
 
 class Info(Answer, frozen=True):
@@ -60,6 +70,7 @@ class NetworkSettings(Answer, frozen=True):
 
 class HostConfig(Answer, frozen=True):
     network_mode: str = ""
+    init: bool | None = None
 
 
 class Container(Answer, frozen=True):
@@ -69,6 +80,8 @@ class Container(Answer, frozen=True):
     name: str
     state: State
     config: Config
+    path: str = ""
+    args: Sequence[str] = ()
     created: str = NEVER
     image: str = ""
     log_path: str = ""

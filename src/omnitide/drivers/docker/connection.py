@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container
 from typing import Final
 
 from omnitide.drivers.docker.engine import Engine
@@ -40,8 +40,9 @@ class Connection:
         tell: Callable[[Run], None],
         lost: Callable[[DriverError], None],
         making: Container[str],
+        tidy: Callable[[], Awaitable[None]],
     ) -> "Connection":
-        """Raises DriverError. `lost` is told once, if the engine goes away later."""
+        """Raises DriverError. `lost` is told once, if the engine goes away later. `tidy`: is called now and then."""
         engine = Engine(address)
         made = cls(engine, node_id, notes, making)
         try:
@@ -56,7 +57,7 @@ class Connection:
                 raise made._error or DriverError(
                     "the engine does not tell of its events", cause="driver-unavailable", permanent=False
                 )
-            made._tasks.append(asyncio.create_task(made._collect_forever(), name="container-garbage"))
+            made._tasks.append(asyncio.create_task(made._collect_forever(tidy), name="container-garbage"))
         except BaseException:
             await made.close()
             raise
@@ -75,7 +76,7 @@ class Connection:
         """The engine's disk is full."""
         self._soon.set()
 
-    async def _collect_forever(self) -> None:
+    async def _collect_forever(self, tidy: Callable[[], Awaitable[None]]) -> None:
         wait = FIRST_GARBAGE_S
         while True:
             try:
@@ -86,6 +87,7 @@ class Connection:
             self._soon.clear()
             wait = EVERY_S
             try:
+                await tidy()
                 await collect(
                     self.engine,
                     self._node_id,

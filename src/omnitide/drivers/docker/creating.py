@@ -161,7 +161,11 @@ def _device(text: str) -> dict[str, str]:
 _BUSY = re.compile(r":(\d+)(?:/\w+)? failed: port is already allocated|:(\d+): bind: address already in use")
 _CAUSES: Final = (
     # Words of the engine or of its runtime, cause, permanent
-    (r"executable file not found|exec: .*no such file or directory|no command specified", "command-not-found", True),
+    (
+        r"executable file not found|exec: .*(no such file or|not a) directory|no command specified",
+        "command-not-found",
+        True,
+    ),
     (r"unable to find (user|group)|no matching entries in (passwd|group)", "user", True),
     (r"no space left on device", "no-disk", False),
     (r"no such image|image not known", "image-missing", False),

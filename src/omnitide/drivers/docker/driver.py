@@ -7,19 +7,20 @@ engine may die too: then every call and the watch fail with `driver-unavailable`
 import asyncio
 import contextlib
 import importlib.util
-import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
-from omnitide.drivers.docker import address, creating, log_files, naming
+from omnitide.drivers.docker import address, containers, creating, log_files, naming
 from omnitide.drivers.docker.answers import Container, Created, Listed
+from omnitide.drivers.docker.ended import Ended
 from omnitide.drivers.docker.errors import EngineRefused, unavailable
 from omnitide.drivers.docker.image_users import ImageUsers
 from omnitide.drivers.docker.networks import Networks
 from omnitide.drivers.docker.notes import Notes
+from omnitide.drivers.docker.removing import Removing, still_runs
 from omnitide.drivers.docker.runs import ENDED, LIVE, run_of
 from omnitide.drivers.process_watch import ProcessWatch
 from omnitide.drivers.protocol import (
@@ -40,15 +41,14 @@ if TYPE_CHECKING:
     from omnitide.drivers.docker.connection import Connection
     from omnitide.drivers.docker.engine import Engine
     from omnitide.drivers.docker.logs import Kept
+    from omnitide.drivers.docker.usage import Groups
 
 T = TypeVar("T")
 
-AT_ONCE: Final = 8
-"""Requests about different containers that one call has under way."""
-KEPT_ATTEMPTS: Final = 3
-"""Ended containers of an instance that are kept for their output beside the last."""
 ABSENT_POLL: Final = 5.0
 """Seconds from one look for an engine's socket to the next, on a node that has none."""
+LEAVE_S: Final = 30.0
+"""For the removal of all that a node had, when it is taken down."""
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 
@@ -56,11 +56,20 @@ CONFLICT: Final = 409
 class DockerDriver:
     """See `drivers.protocol.Driver`."""
 
-    def __init__(self, directory: str, node_id: str, *, find: Callable[[], str | None] = address.find) -> None:
+    def __init__(
+        self,
+        directory: str,
+        node_id: str,
+        *,
+        find: Callable[[], str | None] = address.find,
+        only_to_end: bool = False,
+    ) -> None:
         self._node_id = node_id
         self._find = find
+        self._only_to_end = only_to_end
         Path(directory).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._notes = Notes(directory)
+        self._ended = Ended(directory)
         self._networks = Networks(node_id)
         self._users = ImageUsers(naming.users_name(node_id))
         self._connection: Connection | None = None
@@ -68,7 +77,11 @@ class DockerDriver:
         self._watches: WeakSet[ProcessWatch] = WeakSet()
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """By the names of containers that are being made and started: one at a time tries."""
+        self._removing = Removing(node_id, self._notes, self._ended, self._networks, self._making, self._run)
         self._closed = False
+        self._groups: Groups | None = None
+        self._folder = ""
+        """Where the engine has its files, as it last said."""
 
     @property
     def name(self) -> str:
@@ -94,10 +107,33 @@ class DockerDriver:
             if self._connection is not None:
                 await self._connection.close()
                 self._connection = None
-            self._connection = await Connection.open(
-                found, self._node_id, self._notes, self._tell, self._lost, self._making
+            made = await Connection.open(
+                found, self._node_id, self._notes, self._tell, self._lost, self._making, self._tidy
             )
-            return self._connection
+            try:
+                await self._moved(made.engine)
+            except BaseException:
+                await made.close()
+                raise
+            self._connection = made
+            return made
+
+    async def _moved(self, engine: "Engine") -> None:
+        """Raises DriverError while another engine, of before, has to be seen to first."""
+        before = self._notes.engine()
+        if self._only_to_end or before in ("", engine.address):
+            return
+        from omnitide.drivers.docker.moving import leave
+
+        await leave(before, engine, self._node_id, str(self._notes.note), self._removing.put_away)
+        self._noted(engine.address)
+
+    def _noted(self, engine: str) -> None:
+        """That it is used. Raises DriverError."""
+        try:
+            self._notes.begin(engine)
+        except OSError as error:
+            raise DriverError(f"the driver's notes: {error}", cause="no-disk", permanent=False) from None
 
     async def _engine(self) -> "Engine":
         return (await self._connected()).engine
@@ -124,13 +160,25 @@ class DockerDriver:
 
     # -- the protocol ------------------------------------------------------------------------------------------------
 
+    def places(self) -> Sequence[str]:
+        """Of the engine, if it is this machine's: its socket, and where it has its files once it has said so."""
+        scheme, _, socket = (self._find() or "").partition("://")
+        if scheme != "unix":
+            return ()
+        if self._connection is not None:
+            self._folder = self._connection.engine.info.docker_root_dir or self._folder
+        return (socket, self._folder) if self._folder else (socket,)
+
     async def probe(self) -> DriverInfo:
         absent = self._absent()
         try:
             engine = await self._engine()
             await engine.do("GET", "_ping")
         except DriverError as error:
-            return DriverInfo(name=self.name, version="", healthy=False, detail=str(error), absent=absent)
+            detail = str(error)
+            return DriverInfo(
+                name=self.name, version="", healthy=False, detail=detail, absent=absent, silent=not absent
+            )
         info = engine.info
         can = {"cpu": info.cpu_cfs_quota, "memory": info.memory_limit, "pids": info.pids_limit}
         lacking = [name for name, so in can.items() if not so]
@@ -187,14 +235,14 @@ class DockerDriver:
         connection = await self._connected()
         name = naming.container_name(self._node_id, launch.key)
         lock = self._making.setdefault(name, asyncio.Lock())
-        try:
-            async with lock:
-                self._notes.begin(connection.engine.address)
-                return await self._start(connection, launch, name)
-        except OSError as error:
-            raise DriverError(f"the driver's notes: {error}", cause="no-disk", permanent=False) from None
+        async with lock:
+            self._noted(connection.engine.address)
+            return await self._start(connection, launch, name)
 
     async def _start(self, connection: "Connection", launch: Launch, name: str) -> Run:
+        record = self._ended.get(launch.key)
+        if record is not None:
+            return record.run
         engine, part = connection.engine, creating.container_part(launch)
         named = part.network not in creating.NETWORK_MODES
         async with self._networks.lock if named else contextlib.nullcontext():
@@ -207,8 +255,8 @@ class DockerDriver:
             except EngineRefused as error:
                 if not error.name_taken:
                     raise creating.start_error(error) from None
-                found = await self._inspect(engine, name)
-                run = run_of(found, self._notes.stop(name)) if found is not None else None
+                found = await containers.inspect(engine, name)
+                run = await self._run(engine, found)
                 if run is not None:
                     return run
                 container = name  # made, but never started
@@ -220,24 +268,24 @@ class DockerDriver:
                 with contextlib.suppress(DriverError):
                     await engine.do("DELETE", f"containers/{container}", params={"v": "1"})
                 raise creating.start_error(error) from None
-        found = await self._inspect(engine, container)
+        found = await containers.inspect(engine, container)
         if found is not None:
             await asyncio.to_thread(log_files.mark, found.log_path)
-        run = run_of(found, self._notes.stop(name)) if found is not None else None
+        run = await self._run(engine, found)
         if run is None:
             raise unavailable(f"the engine has started {name}, but does not know it")
         return run
 
-    async def _inspect(self, engine: "Engine", name: str) -> Container | None:
-        try:
-            return await engine.call("GET", f"containers/{name}/json", Container)
-        except EngineRefused as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
+    async def _run(self, engine: "Engine", found: Container | None) -> Run | None:
+        """As a run, with all that is known of its end."""
+        from omnitide.drivers.docker.endings import run_with_end
+
+        if found is None:
+            return None
+        return await run_with_end(engine, found, self._notes.stop(found.name.lstrip("/")))
 
     async def _of(self, engine: "Engine", key: RunKey) -> Container | None:
-        return await self._inspect(engine, naming.container_name(self._node_id, key))
+        return await containers.inspect(engine, naming.container_name(self._node_id, key))
 
     async def _running(self, engine: "Engine", key: RunKey) -> Container:
         """Raises DriverError for one that does not run."""
@@ -270,8 +318,11 @@ class DockerDriver:
         name = naming.container_name(self._node_id, key)
         if self._notes.is_forgotten(name):
             return None
-        found = await self._inspect(await self._engine(), name)
-        return run_of(found, self._notes.stop(name)) if found is not None else None
+        record = self._ended.get(key)
+        if record is not None:
+            return None if record.forgotten else record.run
+        engine = await self._engine()
+        return await self._run(engine, await containers.inspect(engine, name))
 
     async def exec(self, key: RunKey, request: ExecRequest) -> Exec:
         from omnitide.drivers.docker.execs import open_exec
@@ -295,8 +346,8 @@ class DockerDriver:
 
     async def _latest(self, engine: "Engine", instance: str) -> Container:
         """The container of an instance's last attempt. Raises DriverError."""
-        attempts = await self._attempts(engine, instance)
-        found = await self._inspect(engine, attempts[-1][1].id) if attempts else None
+        attempts = await containers.attempts(engine, self._node_id, instance)
+        found = await containers.inspect(engine, attempts[-1][1].id) if attempts else None
         if found is None:
             message = f"no container of instance {instance} is kept on this node"
             raise DriverError(message, cause="not-found", permanent=True)
@@ -313,34 +364,25 @@ class DockerDriver:
 
     async def recover(self) -> list[Run]:
         if self._absent():
-            return []
+            return sorted(self._ended.runs(), key=lambda run: run.key)
         engine = await self._engine()
-        listed = await self._list(engine, f"{naming.NODE}={self._node_id}")
+        listed = await containers.listed(engine, f"{naming.NODE}={self._node_id}")
         keys = [(naming.key_of(one.labels or {}), one) for one in listed]
         names = {naming.container_name(self._node_id, key) for key, _ in keys if key is not None}
         self._notes.keep_only(names)
-        found = await _gathered([self._recovered(engine, key, one) for key, one in keys if key is not None])
-        return sorted((run for run in found if run is not None), key=lambda run: run.key)
+        found = await containers.gathered([self._recovered(engine, key, one) for key, one in keys if key is not None])
+        runs = {run.key: run for run in (*found, *self._ended.runs()) if run is not None}
+        return sorted(runs.values(), key=lambda run: run.key)
 
     async def _recovered(self, engine: "Engine", key: RunKey, one: Listed) -> Run | None:
         name = naming.container_name(self._node_id, key)
-        if self._notes.is_forgotten(name) or one.state == "created":
+        if self._notes.is_forgotten(name) or one.state == "created" or self._ended.get(key) is not None:
             return None
-        found = await self._inspect(engine, one.id)
-        return run_of(found, self._notes.stop(name)) if found is not None else None
-
-    async def _list(self, engine: "Engine", *labels: str) -> list[Listed]:
-        params = {"all": "1", "filters": json.dumps({"label": list(labels)})}
-        return await engine.call("GET", "containers/json", list[Listed], params=params)
-
-    async def _attempts(self, engine: "Engine", instance: str) -> list[tuple[int, Listed]]:
-        """Containers of an instance, the first attempt first."""
-        listed = await self._list(engine, f"{naming.NODE}={self._node_id}", f"{naming.INSTANCE}={instance}")
-        keys = ((naming.key_of(one.labels or {}), one) for one in listed)
-        return sorted(((key.attempt, one) for key, one in keys if key is not None), key=lambda pair: pair[0])
+        return await self._run(engine, await containers.inspect(engine, one.id))
 
     async def remove(self, key: RunKey) -> None:
         """Its container stays for the sake of its output, until the instance is removed or there are many."""
+        self._ended.forget(key)
         if self._absent():
             return
         engine = await self._engine()
@@ -350,40 +392,31 @@ class DockerDriver:
             self._notes.gone(name)
             return
         if run_of(found, None) is not None and found.state.status not in ENDED:
-            raise _still_runs(key.instance)
+            raise still_runs(key.instance)
         self._notes.forget(name)
-        attempts = await self._attempts(engine, key.instance)
-        forgotten = [
-            (attempt, one)
-            for attempt, one in attempts[:-1]
-            if self._notes.is_forgotten(naming.container_name(self._node_id, RunKey(key.instance, attempt)))
-        ]
-        for attempt, one in forgotten[:-KEPT_ATTEMPTS]:
-            await self._delete(engine, RunKey(key.instance, attempt), one)
+        await self._removing.superseded(engine, key.instance)
 
     async def remove_instance(self, instance: str) -> None:
-        if self._absent():
-            return
-        engine = await self._engine()
-        attempts = await self._attempts(engine, instance)
-        if any(one.state in LIVE for _, one in attempts):
-            raise _still_runs(instance)
-        for attempt, one in attempts:
-            await self._delete(engine, RunKey(instance, attempt), one)
-        for network in {(one.labels or {}).get(naming.NETWORK, "") for _, one in attempts}:
-            await self._networks.remove_unused(engine, network)
+        if not self._absent():
+            await self._removing.all_of(await self._engine(), instance)
+        await self._ended.remove(instance)
 
-    async def _delete(self, engine: "Engine", key: RunKey, one: Listed) -> None:
-        try:
-            await engine.do("DELETE", f"containers/{one.id}", params={"v": "1"})
-        except EngineRefused as error:
-            if error.status == CONFLICT and "already in progress" in str(error):
-                return
-            if error.still_runs:
-                raise _still_runs(key.instance) from None
-            if error.status != NOT_FOUND:
+    async def put_away(self, instance: str) -> None:
+        """It is over: keep what it said, and remove its containers. What fails is tried again by itself, also by the
+        driver of a later node proxy. Idempotent. Raises DriverError."""
+        if not self._absent():
+            self._notes.is_over(instance)
+            try:
+                await self._removing.put_away(await self._engine(), instance, forgotten=True)
+            except asyncio.CancelledError:
+                # It takes longer than whoever asks waits, many at once perhaps: `_tidy` has all the time.
+                if self._connection is not None:
+                    self._connection.collect_soon()
                 raise
-        self._notes.gone(naming.container_name(self._node_id, key))
+
+    async def kept_bytes(self, instance: str) -> int:
+        """What the copy of its output takes of the disk."""
+        return await asyncio.to_thread(self._ended.bytes, instance)
 
     async def fence(self, keys: Sequence[RunKey], within_ms: int) -> None:
         """None is ever fenced: `start` refuses it."""
@@ -394,10 +427,14 @@ class DockerDriver:
         return watch
 
     async def stats(self, keys: Sequence[RunKey]) -> dict[RunKey, Usage]:
-        from omnitide.drivers.docker.usage import measure
-
         engine = await self._engine()
-        found = await _gathered([measure(engine, naming.container_name(self._node_id, key)) for key in keys])
+        if self._groups is None:
+            from omnitide.drivers.docker.usage import Groups
+
+            self._groups = Groups()
+        groups, names = self._groups, [naming.container_name(self._node_id, key) for key in keys]
+        groups.keep(set(names))
+        found = await containers.gathered([groups.measure(engine, name) for name in names])
         return {key: usage for key, usage in zip(keys, found, strict=True) if usage is not None}
 
     async def logs(
@@ -414,14 +451,14 @@ class DockerDriver:
         engine = await self._engine()
 
         async def listed() -> "list[Kept]":
-            return await self._kept(engine, instance)
+            return await containers.kept_output(engine, self._node_id, instance, self._ended)
 
         if not await listed():
             message = f"no instance {instance} is kept on this node"
             raise DriverError(message, cause="not-found", permanent=True)
 
         async def running(one: "Kept") -> bool:
-            found = await self._inspect(engine, one.container)
+            found = await containers.inspect(engine, one.container)
             return found is not None and found.state.status in LIVE
 
         chunks = read_logs(
@@ -436,19 +473,21 @@ class DockerDriver:
         async for chunk in chunks:
             yield chunk
 
-    async def _kept(self, engine: "Engine", instance: str) -> "list[Kept]":
-        from omnitide.drivers.docker.logs import Kept
+    async def _tidy(self) -> None:
+        """What of instances that are over could not be put away when they were."""
+        for instance in self._notes.over:
+            with contextlib.suppress(DriverError):
+                await self._removing.put_away(await self._engine(), instance, forgotten=True)
 
-        attempts = await self._attempts(engine, instance)
-        found = await _gathered([self._inspect(engine, one.id) for _, one in attempts if one.state != "created"])
-        kept: list[Kept] = []
-        for container in found:
-            key = naming.key_of(container.config.labels or {}) if container is not None else None
-            if container is not None and key is not None:
-                kept.append(Kept(key.attempt, container.id, container.config.tty, container.log_path))
-        return kept
+    async def _leave_nothing(self) -> None:
+        """The node is being taken down, perhaps for good: its folder, and not the engine, has what it may need."""
+        with contextlib.suppress(DriverError, TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await self._removing.of_node(await self._engine())
 
     async def close(self) -> None:
+        if self._only_to_end and self._connection is not None and not self._connection.lost:
+            await self._leave_nothing()
         self._closed = True
         if self._connection is not None:
             await self._connection.close()
@@ -462,23 +501,10 @@ def make(context: DriverContext) -> Driver:
     if context.only_to_end:
         # Who ends a node's containers may have another DOCKER_HOST than the proxy that started them.
         known = Notes(context.directory).engine()
-        return DockerDriver(context.directory, context.node_id, find=lambda: known or address.find())
+        find = lambda: known or address.find()  # noqa: E731
+        return DockerDriver(context.directory, context.node_id, find=find, only_to_end=True)
     return DockerDriver(context.directory, context.node_id)
-
-
-def _still_runs(instance: str) -> DriverError:
-    return DriverError(f"a run of {instance} has not ended", cause="running", permanent=False)
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-async def _gathered(calls: Sequence[Awaitable[T]]) -> list[T]:
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def one(call: Awaitable[T]) -> T:
-        async with turns:
-            return await call
-
-    return await asyncio.gather(*(one(call) for call in calls))

@@ -8,10 +8,11 @@ import msgspec
 
 from omnitide.drivers.docker import naming
 from omnitide.drivers.docker.answers import Container, Event, nanoseconds
+from omnitide.drivers.docker.endings import run_with_end
 from omnitide.drivers.docker.engine import Engine, lines
 from omnitide.drivers.docker.errors import EngineRefused, unavailable
 from omnitide.drivers.docker.notes import Notes
-from omnitide.drivers.docker.runs import exit_of, removed_run, run_of
+from omnitide.drivers.docker.runs import exit_of, removed_run
 from omnitide.drivers.protocol import Run, RunKey
 
 ACTIONS = ("start", "die", "died")
@@ -65,7 +66,7 @@ class Events:
             if event.action != "start":
                 self._tell(self._removed(event, key, name))
             return
-        run = run_of(container, self._notes.stop(name))
+        run = await run_with_end(self._engine, container, self._notes.stop(name))
         if run is not None:
             self._tell(run)
 

@@ -7,6 +7,7 @@ a digest of the last entry, and where that is another one now, all of that secon
 """
 
 import asyncio
+import contextlib
 import re
 import zlib
 from collections import deque
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from omnitide.drivers.docker.answers import nanoseconds, whole_seconds
+from omnitide.drivers.docker.ended import pieces
 from omnitide.drivers.docker.engine import Engine
 from omnitide.drivers.docker.errors import EngineRefused
 from omnitide.drivers.docker.log_files import beginning_lost
@@ -67,6 +69,10 @@ class Kept(NamedTuple):
     tty: bool
     path: str = ""
     """Of the engine's file, where it is on this machine."""
+    copy: str = ""
+    """Path of what was copied of it; then there is no container any more."""
+    cut: bool = False
+    """The copy lacks the beginning."""
 
 
 def place_of(text: str) -> Place:
@@ -83,6 +89,10 @@ async def bursts(
     engine: Engine, kept: Kept, *, since_ns: int = 0, tail: int | None = None, follow: bool = False
 ) -> AsyncGenerator[list[Entry]]:
     """Entries as they come, those together that came together. Raises DriverError."""
+    if kept.copy:
+        async for burst in _copied(kept, since_ns, tail):
+            yield burst
+        return
     params = {
         "stdout": "1",
         "stderr": "1",
@@ -102,6 +112,23 @@ async def bursts(
         rest = split.rest()
         if rest:
             yield [clock.entry(stream, raw) for stream, raw in rest]
+
+
+async def _copied(kept: Kept, since_ns: int, tail: int | None) -> AsyncGenerator[list[Entry]]:
+    clock = _Clock()
+    split = _Terminal() if kept.tty else _Frames()
+    last: deque[Entry] = deque(maxlen=tail)
+    async with contextlib.aclosing(pieces(kept.copy)) as found:
+        async for piece in found:
+            burst = [clock.entry(stream, raw) for stream, raw in split.feed(piece)]
+            burst = [entry for entry in burst if entry.at_ns >= since_ns]
+            if tail is not None:
+                last.extend(burst)
+            elif burst:
+                yield burst
+    last.extend(entry for stream, raw in split.rest() if (entry := clock.entry(stream, raw)).at_ns >= since_ns)
+    if last:
+        yield list(last)
 
 
 class _Clock:
@@ -230,11 +257,18 @@ async def read_logs(
             if one.attempt != place.attempt:
                 place = Place(one.attempt, since_ms * _MS, 0)
             if whole or (one.attempt != begun and not since_ms):
-                gap = gap or await asyncio.to_thread(beginning_lost, one.path)
-            async for chunk in _all_of(engine, one, place, running if follow else None, gap):
-                gap = False
-                place = place_of(chunk.position)
-                yield chunk
+                gap = gap or one.cut or await asyncio.to_thread(beginning_lost, one.path)
+            source: Kept | None = one
+            while source is not None:
+                try:
+                    async for chunk in _all_of(engine, source, place, running if follow else None, gap):
+                        gap = False
+                        place = place_of(chunk.position)
+                        yield chunk
+                    source = None
+                except _ContainerGone:
+                    # What it said may have been copied before.
+                    source = next((now for now in await listed() if now.attempt == one.attempt and now.copy), None)
         if not follow:
             return
         last = kept[-1].attempt
@@ -247,7 +281,7 @@ async def _all_of(
     """One container's output. With `running` it is followed until the container has ended and all is read: an engine
     also ends a stream whose reader its rotation of files has overtaken, and goes on writing."""
     try:
-        while running is not None:
+        while running is not None and not one.copy:
             async for chunk in _read(engine, one, place, follow=True, gap=gap):
                 gap, place = False, place_of(chunk.position)
                 yield chunk
@@ -257,8 +291,9 @@ async def _all_of(
         async for chunk in _read(engine, one, place, follow=False, gap=gap):
             yield chunk
     except EngineRefused as error:
-        if error.status != NOT_FOUND:  # removed meanwhile
+        if error.status != NOT_FOUND:
             raise
+        raise _ContainerGone from None
 
 
 async def _read(engine: Engine, one: Kept, begin: Place, *, follow: bool, gap: bool) -> AsyncGenerator[LogChunk]:
@@ -294,6 +329,10 @@ async def _from(engine: Engine, one: Kept, begin: Place, *, follow: bool, gap: b
             gap = False
     if skip and coarse:
         raise _OthersNow
+
+
+class _ContainerGone(Exception):
+    """It was removed meanwhile."""
 
 
 class _OthersNow(Exception):

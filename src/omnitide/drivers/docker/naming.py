@@ -27,24 +27,25 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 
 def container_name(node_id: str, key: RunKey) -> str:
     """The same for the same attempt, always: the engine refuses to make it twice."""
-    return f"omnitide-{_word(node_id)[:16]}-{_word(key.instance)}-{key.attempt}"
+    return f"omnitide-{word(node_id)[:16]}-{word(key.instance)}-{key.attempt}"
 
 
 def users_name(node_id: str) -> str:
     """Of the container in which users are looked up."""
-    return f"omnitide-{_word(node_id)[:16]}-users"
+    return f"omnitide-{word(node_id)[:16]}-users"
 
 
 def contents_name(node_id: str) -> str:
     """Of the container, and of the engine's volume, by which a volume of the node gets its first files."""
-    return f"omnitide-{_word(node_id)[:16]}-contents"
+    return f"omnitide-{word(node_id)[:16]}-contents"
 
 
 def network_name(node_id: str, namespace: str, network: str) -> str:
-    return f"omnitide-{_word(node_id)[:16]}-{_word(namespace or 'default')}-{network}"
+    return f"omnitide-{word(node_id)[:16]}-{word(namespace or 'default')}-{network}"
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """The text itself, or if it could be no part of a name or path, a digest of it."""
     return text if _PLAIN.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -1,5 +1,5 @@
-"""What the engine does not remember for us: which stops were asked for, which ended runs are forgotten, which images
-this driver pulled. Small files in the driver's directory, so that the next node proxy knows."""
+"""What the engine does not remember for us: which stops were asked for, which ended runs are forgotten, which instances
+are over, which images this driver pulled. Small files in the driver's directory, so that the next node proxy knows."""
 
 import contextlib
 import os
@@ -8,10 +8,13 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from omnitide.drivers.docker.naming import word
+
 T = TypeVar("T")
 
 STOPS: Final = "stops"
 FORGOTTEN: Final = "forgotten"
+OVER: Final = "over"
 IMAGES: Final = "images.json"
 USED: Final = "used"
 
@@ -29,19 +32,34 @@ class Notes:
         self._root = Path(directory)
         self._stops = {name: stop for name in self._names(STOPS) if (stop := self._read(Path(STOPS, name), Stop))}
         self._forgotten = set(self._names(FORGOTTEN))
+        self._over = {name: instance for name in self._names(OVER) if (instance := self._read(Path(OVER, name), str))}
         self._images = self._read(Path(IMAGES), dict[str, int]) or {}
         self.used = (self._root / USED).exists()
         """A container was started once: an engine that is away now is missed."""
         self._engine = self.engine() if self.used else ""
+        self.begun = 0
+        """Starts, so that one is noticed during a look at what there is."""
 
     def begin(self, engine: str) -> None:
         """A container is about to be started by the engine of this address. Raises OSError."""
+        self.begun += 1
         if not self.used or self._engine != engine:
             self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
             fresh = self._root / f"{USED}.new"
             fresh.write_text(engine)
             fresh.replace(self._root / USED)
             self.used, self._engine = True, engine
+
+    def end(self) -> None:
+        """No container of this node is there any more: no engine is missed."""
+        with contextlib.suppress(OSError):
+            self.note.unlink(missing_ok=True)
+            self.used, self._engine = False, ""
+
+    @property
+    def note(self) -> Path:
+        """The file with the address of the engine that was used last."""
+        return self._root / USED
 
     def engine(self) -> str:
         """The address of the engine that was used last; empty where none is known."""
@@ -79,6 +97,22 @@ class Notes:
         """Let go of what is noted of containers that are no more."""
         for name in (self._stops.keys() | self._forgotten) - names:
             self.gone(name)
+
+    # -- instances that are over, whose containers are to be removed -------------------------------------------------
+
+    @property
+    def over(self) -> list[str]:
+        return list(self._over.values())
+
+    def is_over(self, instance: str) -> None:
+        if word(instance) not in self._over:
+            self._over[word(instance)] = instance
+            self._write(Path(OVER, word(instance)), msgspec.json.encode(instance))
+
+    def put_away(self, instance: str) -> None:
+        """None of its containers is there any more."""
+        if self._over.pop(word(instance), None) is not None:
+            self._remove(Path(OVER, word(instance)))
 
     # -- images ------------------------------------------------------------------------------------------------------
 
