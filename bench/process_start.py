@@ -3,12 +3,14 @@
     python -m bench.process_start [--cgroup auto|off] [--starts 100] [--sleepers 200] [--megabytes 500]
         [--directory DIR]
 
-Two baselines, both in this process, without another one to talk to. *Bare* is posix_spawn and wait, and no more. The
+Three baselines, all in this process, without another one to talk to. *Bare* is posix_spawn and wait, and no more. The
 *careful* one does what any supervisor has to do for a process: a session of its own, input from /dev/null, output to a
 file of its own that it makes; nothing is recorded, no directory is made, no limit is possible, and what the process
-leaves behind is not found. The driver's start does that and makes the private directory and the control group, records
-start and end on disk, and tells each in another process. Rounds of all of them alternate, as other work on the machine
-slows what happens at the same time; the best round says what the work costs, the median what this machine made of it.
+leaves behind is not found. The *placed* one, where control groups can be made, is that with a private directory and a
+control group, made and entered before and removed after. The driver's start does all of that, records start and end on
+disk, and tells each in another process. Rounds of all of them alternate, as other work on the machine slows what
+happens at the same time; the best round says what the work costs, the median what this machine made of it. Starts far
+apart are another matter than one of many: the kernel lets the first move between control groups in a while wait.
 On a busy machine root reads them with `chrt -f 1` before the command, which lets nothing else run for some seconds.
 
 Compile first (`python -m compileall src bench`): the keeper reads its program when it starts.
@@ -23,14 +25,21 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from omnitide.drivers.process import ProcessDriver
 from omnitide.drivers.protocol import Launch, LogPolicy, RunKey, RunState
+from omnitide.node.keeper import cgroup_files
+from omnitide.node.keeper.cgroup import Cgroups
+from omnitide.node.keeper.cgroup_mounts import discover_here
 from omnitide.node.keeper.launch import Talk, ensure_keeper, stop_keeper
+from omnitide.node.keeper.spec import Limits
 
 TRUE = "/bin/true"
 ROUNDS = 10
+APART = 20
+APART_S = 0.1
 
 
 def bare_sequential(count: int) -> float:
@@ -73,6 +82,36 @@ def careful_concurrent(count: int, folder: str) -> float:
     pids = [careful(folder, number) for number in range(count)]
     for pid in pids:
         os.waitpid(pid, 0)
+    return time.perf_counter() - begin
+
+
+def placed(cgroups: Cgroups, folder: str, number: int) -> tuple[int, cgroup_files.Groups]:
+    """As `careful`, in a control group, with a private directory: the process and its groups."""
+    os.mkdir(f"{folder}/{number}", 0o700)
+    groups = cgroups.create(str(number), Limits())
+    for key, group in groups.items():
+        fd = cgroup_files.open_to_enter(key, group)
+        os.write(fd, b"0")
+        os.close(fd)
+    pid = careful(folder, number)
+    cgroups.go_home()
+    return pid, groups
+
+
+def placed_sequential(cgroups: Cgroups, count: int, folder: str) -> float:
+    begin = time.perf_counter()
+    for number in range(count):
+        pid, groups = placed(cgroups, folder, number)
+        os.waitpid(pid, 0)
+        cgroup_files.remove(groups)
+    return time.perf_counter() - begin
+
+
+def placed_concurrent(cgroups: Cgroups, count: int, folder: str) -> float:
+    begin = time.perf_counter()
+    for pid, groups in [placed(cgroups, folder, number) for number in range(count)]:
+        os.waitpid(pid, 0)
+        cgroup_files.remove(groups)
     return time.perf_counter() - begin
 
 
@@ -120,6 +159,22 @@ async def driver_starts(driver: ProcessDriver, prefix: str, count: int, *, toget
     endings.stop()
     for name in names:
         await driver.remove_instance(name)
+    return took
+
+
+async def starts_apart(driver: ProcessDriver) -> list[float]:
+    """Seconds from start to exit event of starts that have nothing to do with each other."""
+    endings = Endings(driver)
+    await driver.probe()
+    took: list[float] = []
+    for name in (f"apart-{number}" for number in range(APART)):
+        await asyncio.sleep(APART_S)
+        begin = time.perf_counter()
+        await driver.start(launch(name, [TRUE]))
+        await endings.event(name).wait()
+        took.append(time.perf_counter() - begin)
+        await driver.remove_instance(name)
+    endings.stop()
     return took
 
 
@@ -200,6 +255,33 @@ async def main() -> None:
             stop_keeper(directory, stop_runs=True, grace_ms=0)
 
 
+async def run_rounds(driver: ProcessDriver, options: argparse.Namespace, *, placing: bool) -> dict[str, list[float]]:
+    """Seconds that each way of starting took in each round: `bare 1` one after the other, `bare n` all at once."""
+    count: int = options.starts
+    took: dict[str, list[float]] = {}
+
+    def note(name: str, seconds: float) -> None:
+        took.setdefault(name, []).append(seconds)
+
+    cgroups = Cgroups(discover_here(), f"bench-{os.getpid()}") if placing else None
+    try:
+        for number in range(ROUNDS):
+            note("bare 1", bare_sequential(count))
+            note("careful 1", within(careful_sequential, count, options.directory))
+            if cgroups:
+                note("placed 1", within(partial(placed_sequential, cgroups), count, options.directory))
+            note("ours 1", await driver_starts(driver, f"one-{number}", count, together=False))
+            note("bare n", bare_concurrent(count))
+            note("careful n", within(careful_concurrent, count, options.directory))
+            if cgroups:
+                note("placed n", within(partial(placed_concurrent, cgroups), count, options.directory))
+            note("ours n", await driver_starts(driver, f"all-{number}", count, together=True))
+    finally:
+        if cgroups:
+            cgroups.leave()
+    return took
+
+
 async def measure(directory: str, options: argparse.Namespace) -> None:
     with Talk(directory) as talk:
         pid = talk.about["pid"]
@@ -210,24 +292,22 @@ async def measure(directory: str, options: argparse.Namespace) -> None:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
     print(f"{machine}, Python {platform.python_version()}")
     print(f"{count} starts of {TRUE}, control groups {'in use' if tracks else 'not in use'}, {ROUNDS} rounds")
-    rounds: dict[str, list[float]] = {f"{who} {how}": [] for who in ("bare", "careful", "ours") for how in "1n"}
-    for number in range(ROUNDS):
-        rounds["bare 1"].append(bare_sequential(count))
-        rounds["careful 1"].append(within(careful_sequential, count, options.directory))
-        rounds["ours 1"].append(await driver_starts(driver, f"one-{number}", count, together=False))
-        rounds["bare n"].append(bare_concurrent(count))
-        rounds["careful n"].append(within(careful_concurrent, count, options.directory))
-        rounds["ours n"].append(await driver_starts(driver, f"all-{number}", count, together=True))
-    show("bare, one after the other", spread(rounds["bare 1"], count))
-    show("careful, one after the other", spread(rounds["careful 1"], count))
+    rounds = await run_rounds(driver, options, placing=bool(tracks))
+    others = [who for who in ("bare", "careful", "placed") if f"{who} 1" in rounds]
+    for who in others:
+        show(f"{who}, one after the other", spread(rounds[f"{who} 1"], count))
     show("driver: start to exit event, one after the other", spread(rounds["ours 1"], count))
-    show("bare, all at once", spread(rounds["bare n"], count))
-    show("careful, all at once", spread(rounds["careful n"], count))
+    for who in others:
+        show(f"{who}, all at once", spread(rounds[f"{who} n"], count))
     show("driver: start all, to the last exit event", spread(rounds["ours n"], count))
-    for who in ("bare", "careful"):
+    for who in others:
         show(f"driver to {who}, one after the other", ratio(rounds["ours 1"], rounds[f"{who} 1"]))
         show(f"driver to {who}, all at once", ratio(rounds["ours n"], rounds[f"{who} n"]))
     show("driver all at once to bare one after the other", ratio(rounds["ours n"], rounds["bare 1"]))
+    show(
+        f"driver: start to exit event, each {APART_S * 1e3:.0f} ms after the last",
+        spread(await starts_apart(driver), 1),
+    )
     before, after = await memory(driver, pid, options.sleepers)
     show("keeper resident, no run", f"{before / 1024:.1f} MiB")
     show(f"keeper resident, {options.sleepers} runs", f"{after / 1024:.1f} MiB")

@@ -15,6 +15,7 @@ from omnitide.node.keeper.protocol import Json
 
 MAX_IN_FLIGHT = 4096
 """Requests without answer at a time; more wait their turn."""
+_READ_AT_ONCE = 64 << 10
 _WRITE_AT_ONCE = 64 << 10
 """Bytes of requests that are not collected any longer."""
 ANSWER_S = 30.0
@@ -69,14 +70,17 @@ def unavailable(message: str) -> DriverError:
     return DriverError(message, cause="driver-unavailable", permanent=False)
 
 
-class KeeperLink(asyncio.Protocol):
+class KeeperLink(asyncio.BufferedProtocol):
     """One connection, from `open_link` until it breaks; then every open request fails and `lost` is called once."""
 
     def __init__(self, pushed: Callable[[WireRun], None], lost: Callable[["KeeperLink"], None]) -> None:
         self._pushed = pushed
         self._lost = lost
         self._transport: asyncio.Transport | None = None
+        self._incoming = memoryview(bytearray(_READ_AT_ONCE))
+        """What has just come. Kept, as a new one for each read would be fresh memory of the system's each time."""
         self._buffer = bytearray()
+        """A message of which the end is still to come."""
         self._decoder = msgspec.json.Decoder(_Message)
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -90,15 +94,18 @@ class KeeperLink(asyncio.Protocol):
     def closed(self) -> bool:
         return self._transport is None or self._transport.is_closing()
 
-    # -- asyncio.Protocol ------------------------------------------------------------------------------------------
+    # -- asyncio.BufferedProtocol --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's interface
+        return self._incoming
+
+    def buffer_updated(self, nbytes: int) -> None:
         buffer = self._buffer
-        buffer += data
+        buffer += self._incoming[:nbytes]
         start = 0
         while len(buffer) - start >= 4:
             end = start + 4 + int.from_bytes(buffer[start : start + 4], "big")

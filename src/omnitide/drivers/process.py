@@ -36,7 +36,9 @@ from omnitide.drivers.protocol import (
 )
 from omnitide.drivers.streams import Exec, ExecRequest
 from omnitide.node.keeper import protocol
+from omnitide.node.keeper.disk_use import bytes_below
 from omnitide.node.keeper.paths import Paths
+from omnitide.node.keeper.protocol import Refused
 from omnitide.node.keeper.run import ZYGOTE
 
 T = TypeVar("T")
@@ -109,15 +111,15 @@ class ProcessDriver:
         max_runs: int = 2000,
         passage: Sequence[str] = (),
         zygotes: bool = False,
-        hidden: Sequence[str] = (),
+        hidden: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """`directory`: the keeper's, private to this user. `cgroup`: `auto`, or `off` to do without control groups.
         `passage`: directories of ours above it, which a run of another user has to pass through on the way to its own:
         opened for that (never to be listed) before the first such run. `zygotes`: look after the keeper's runs that
         were forked from a zygote, another driver's, instead of the processes. `hidden`: what of the node's own a
-        sandbox must not see, besides the keeper's directory."""
+        sandbox must not see, besides the keeper's directory and the passage."""
         self._zygotes = zygotes
-        self._hidden = (directory, *passage, *hidden)
+        self._hidden = hidden
         self._options = KeeperOptions(directory, cgroup, max_runs)
         self._link: KeeperLink | None = None
         self._connecting = asyncio.Lock()
@@ -215,7 +217,7 @@ class ProcessDriver:
         try:
             info = await self._ask("info", _Info, {})
         except DriverError as error:
-            return DriverInfo(name=self.name, version="", healthy=False, detail=str(error))
+            return DriverInfo(name=self.name, version="", healthy=False, detail=str(error), silent=True)
         return DriverInfo(
             name=self.name,
             version=f"keeper {protocol.VERSION}+{info.code}",
@@ -233,7 +235,8 @@ class ProcessDriver:
         request = process_request.of_launch(launch, identity, signal_number(launch.stop_signal))
         if launch.isolation == "sandbox":
             private = self.private_directory(launch)
-            request["wrapper"] = await asyncio.to_thread(process_sandbox.wrapper, launch, private, self._hidden)
+            hidden = (self._options.directory, *self._passage, *self._hidden())
+            request["wrapper"] = await asyncio.to_thread(process_sandbox.wrapper, launch, private, hidden)
         else:
             request["links"] = process_request.links(launch)
         return await self.start_request(request)
@@ -326,6 +329,15 @@ class ProcessDriver:
     async def remove_instance(self, instance: str) -> None:
         await self._ask("remove-instance", _Nothing, {"instance": instance})
 
+    async def kept_bytes(self, instance: str) -> int:
+        """What its output and its directory take of the disk. Raises DriverError."""
+        try:
+            paths = Paths(self._options.directory)
+            places = (paths.logs_of(instance), paths.work_of(instance))
+        except Refused as error:
+            raise DriverError(str(error), cause=error.cause, permanent=error.permanent) from None
+        return await asyncio.to_thread(bytes_below, *places)
+
     async def fence(self, keys: Sequence[RunKey], within_ms: int) -> None:
         await self._ask("fence", _Nothing, {"keys": [tuple(key) for key in keys], "within_ms": within_ms})
 
@@ -384,4 +396,4 @@ async def _list(link: KeeperLink) -> list[WireRun]:
 
 def make(context: DriverContext) -> Driver:
     """The entry point."""
-    return ProcessDriver(context.directory, cgroup=context.cgroup, passage=context.passage)
+    return ProcessDriver(context.directory, cgroup=context.cgroup, passage=context.passage, hidden=context.hidden)

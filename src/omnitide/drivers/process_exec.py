@@ -22,6 +22,8 @@ CHUNK: Final = 64 << 10
 DRAIN_S: Final = 0.25
 """After the program's end, for what else holds its output open and is not of its process group."""
 ANSWER_S: Final = 30.0
+KILL_S: Final = 2.0
+"""For the keeper to end what a talk leaves."""
 _END_OF_INPUT: Final = b"\x04"
 """As typed at a terminal."""
 
@@ -134,6 +136,8 @@ class ProcessExec:
         self._closed = True
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
+        if self._terminal and not self._ended.done():
+            await self._killed()
         self._connection.close()
         if not self._ended.done():
             self._ended.set_exception(_unavailable("this talk was closed"))
@@ -144,6 +148,15 @@ class ProcessExec:
             self._input_ended = True
             _forget(self._source)
             os.close(self._source)
+
+    async def _killed(self) -> None:
+        """Hang up, and wait for the keeper to do so: it kills all that the program has started as long as that is below
+        it. A terminal that is closed before ends a shell, and leaves its jobs to nobody."""
+        with contextlib.suppress(OSError, TimeoutError):
+            self._connection.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(KILL_S):
+                while await asyncio.get_running_loop().sock_recv(self._connection, CHUNK):
+                    pass
 
     def _takes_input(self) -> bool:
         return not self._closed and not self._input_ended and not (self._terminal and not self._outputs)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from omnitide.drivers import process_sandbox
 from omnitide.drivers.protocol import DriverError, Limit, RunKey
 from omnitide.node.keeper import cgroup_mounts
 from omnitide.node.keeper.launch import ensure_keeper, stop_keeper
@@ -97,6 +98,20 @@ class TestPids:
         await limited.driver.stop(RunKey("web-1", 1), grace_ms=0)
         assert (await limited.end_of("web-1")).exit.reason in ("killed", "signal", "exited", "stopped")
         assert limited.processes() == []
+
+    @pytest.mark.parametrize("isolation", ["none", "sandbox"])
+    async def test_who_ends_at_the_limit_is_told_to_have_reached_it(self, limited, isolation):
+        if isolation == "sandbox" and not process_sandbox.works():
+            pytest.skip("bubblewrap does not work here")
+        await limited.shell("web-1", "while :; do sleep 1000 & done", limits=Limit(pids=10), isolation=isolation)
+        end = (await limited.end_of("web-1")).exit
+        assert (end.code, end.reason) == (2, "exited")
+        assert end.message == "exited with code 2; it was refused a further process once, at its limit of them"
+
+    async def test_who_copes_with_the_limit_ends_as_any_other(self, limited):
+        await limited.shell("web-1", "(while :; do sleep 1000 & done); exit 0", limits=Limit(pids=10))
+        end = (await limited.end_of("web-1")).exit
+        assert (end.code, end.message) == (0, "exited with code 0")
 
 
 class TestCpu:

@@ -1,10 +1,14 @@
 """A sandboxed process: its own view of the machine, and everything else as for any run."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ import pytest
 from integration.keeper.conftest import Home, eventually
 from omnitide.drivers import process_sandbox
 from omnitide.drivers.protocol import DriverError, Exit, Launch, Limit, Mount, RunKey, RunState
-from omnitide.drivers.streams import ExecOutput, ExecRequest
+from omnitide.drivers.streams import Exec, ExecOutput, ExecRequest
 from omnitide.model.container import Sandbox
 from omnitide.node.keeper import enter, processes, sandbox, words
 from omnitide.node.keeper.launch import upgrade_keeper
@@ -89,6 +93,119 @@ async def test_what_the_spec_hides_is_empty_and_what_it_opens_can_be_written(hom
     text = await said(home, f"ls {secret}; touch {shared}/new && echo done", sandbox=box)
     assert text.split() == ["done"]
     assert (shared / "new").exists()
+
+
+class Permitted:
+    """A path of the machine that was permitted, below a directory to which somebody else may write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.forbidden, self.shared = folder / "forbidden", folder / "shared"
+        self.forbidden.mkdir()
+        (self.forbidden / "key").write_text("k")
+        self.path = self.shared / "data" / "inner"
+        self.path.mkdir(parents=True)
+        self._aside = self.shared / "aside"
+
+    def swap(self, place: Path) -> None:
+        """A link to what was not permitted, in the place of a part of the path."""
+        place.rename(self._aside)
+        place.symlink_to(self.forbidden)
+        if place != self.path:
+            (self.forbidden / self.path.name).mkdir(exist_ok=True)
+
+
+async def refused(home: Home, **more: object) -> DriverError:
+    with pytest.raises(DriverError) as caught:
+        await home.start("box", "/bin/sh", "-c", "ls /mnt/data; touch /mnt/data/new", isolation="sandbox", **more)
+    assert await home.find("box") is None
+    return caught.value
+
+
+@pytest.mark.parametrize("part", ["data/inner", "data"])
+@pytest.mark.parametrize("how", ["writable", "read-write", "read-only"])
+async def test_a_link_that_is_put_into_a_path_after_it_was_permitted_is_not_followed(
+    one_home: Home, tmp_path: Path, part: str, how: str
+) -> None:
+    permitted = Permitted(tmp_path)
+    path = str(permitted.path)
+    permitted.swap(permitted.shared / part)
+    if how == "writable":
+        error = await refused(one_home, sandbox=Sandbox(writable=(path,)), real={path: path})
+    else:
+        mount = Mount(path, "/mnt/data", read_only=how == "read-only", firm=True)
+        error = await refused(one_home, mounts=[mount])
+    assert (error.cause, error.permanent) == ("sandbox", True)
+    assert f"{path}: there is a link in it, which was not there when it was permitted" in str(error)
+    assert one_home.processes() == []
+    assert not there(str(permitted.forbidden), "new")
+
+
+async def test_a_link_that_comes_and_goes_never_leads_a_sandbox_elsewhere(one_home: Home, tmp_path: Path) -> None:
+    permitted = Permitted(tmp_path)
+    (permitted.path / "mine").touch()
+    path, link, rest = permitted.path, permitted.shared / "link", permitted.shared / "rest"
+    link.symlink_to(permitted.forbidden)
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            path.rename(rest)
+            link.rename(path)
+            path.rename(link)
+            rest.rename(path)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        for number in range(12):
+            box = f"box-{number}"
+            with contextlib.suppress(DriverError):
+                await one_home.shell(
+                    box, "ls /mnt/data", isolation="sandbox", mounts=[Mount(str(path), "/mnt/data", firm=True)]
+                )
+                await one_home.end_of(box)
+                assert await one_home.output(box) == b"mine\n"
+    finally:
+        over.set()
+        swapping.join()
+
+
+async def test_a_path_is_opened_as_what_it_was_found_to_be_and_nothing_open_is_left_inside(
+    home: Home, tmp_path: Path
+) -> None:
+    """The spec may name it by a link, as long as what that leads to is permitted."""
+    real, named = tmp_path / "real", tmp_path / "named"
+    real.mkdir()
+    named.symlink_to(real)
+    (tmp_path / "file").write_text("a file")
+    script = (
+        f"touch {named}/new; cat /mnt/file; echo; ls -l /proc/self/fd | grep -c {tmp_path}; grep SigI /proc/self/status"
+    )
+    text = await said(
+        home,
+        script,
+        sandbox=Sandbox(writable=(str(named),)),
+        real={str(named): str(real)},
+        mounts=[Mount(str(tmp_path / "file"), "/mnt/file", read_only=True, firm=True)],
+        environment={"TMPDIR": "--bind-fd", "A": "@0"},
+    )
+    assert there(str(real), "new")
+    *told, ignored = text.split()
+    assert told == ["a", "file", "0", "SigIgn:"]
+    assert not int(ignored, 16) & (1 << 31) - 1, "what Python ignores is not ignored in there"
+
+
+async def test_a_bubblewrap_that_cannot_be_given_what_is_open_gets_no_path_of_the_machine(
+    one_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "tools" / "bwrap"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho '    --bind SRC DEST'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
+    error = await refused(one_home, mounts=[Mount(str(tmp_path), "/mnt/data", firm=True)])
+    assert (error.cause, error.permanent) == ("sandbox", True)
+    assert "bubblewrap 0.10 has it" in str(error)
 
 
 async def test_without_network_it_has_a_loopback_alone(home: Home) -> None:
@@ -295,6 +412,56 @@ async def test_a_further_program_is_executed_inside_with_no_more_rights(home: Ho
     await inside.close()
     assert piece.code == 0, said
     assert said.split() == [b"bwrap", b"CapEff:", b"0000000000000000", b"/srv/only-inside"]
+
+
+async def test_a_shell_in_it_has_the_terminal_and_jobs_and_is_killed_with_the_talk(home: Home) -> None:
+    await home.shell("box", "echo up; exec sleep 1000", **BOX)
+    await home.says("box", b"up")
+
+    async def shell() -> tuple[Exec, Callable[[bytes], Awaitable[None]]]:
+        talk = await home.driver.exec(RunKey("box", 1), ExecRequest(["/bin/sh"], terminal=True))
+        seen = b""
+
+        async def until(text: bytes) -> None:
+            nonlocal seen
+            while text not in seen:
+                piece = await asyncio.wait_for(talk.receive(), 30)
+                assert isinstance(piece, ExecOutput), seen
+                seen += piece.data
+            assert b"tty" not in seen, "neither the access to it nor its process group fails"
+            seen = b""
+
+        return talk, until
+
+    talk, until = await shell()
+    await talk.write(b"echo be''gun; sleep 1001\n")
+    await until(b"begun")
+    await eventually(lambda: sleeping(b"1001"), "the job in the foreground")
+    await talk.write(b"\x03")
+    await eventually(lambda: not sleeping(b"1001"), "the end of the job alone")
+    await talk.write(b"echo go''ing on\n")
+    await until(b"going on")
+    await talk.write(b"exit 5\n")
+    while isinstance(piece := await asyncio.wait_for(talk.receive(), 30), ExecOutput):
+        assert b"Cannot set" not in piece.data
+    assert piece.code == 5
+    await talk.close()
+
+    talk, until = await shell()
+    await talk.write(b"sleep 1002 & sleep 1003\n")
+    await eventually(lambda: sleeping(b"1002") and sleeping(b"1003"), "both jobs")
+    await talk.close()
+    await eventually(lambda: not (sleeping(b"1002") or sleeping(b"1003")), "the end of all of it")
+
+
+def sleeping(seconds: bytes) -> bool:
+    def line(pid: int) -> bytes:
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return b""
+
+    return any(line(pid) == b"sleep\0" + seconds + b"\0" for pid in processes.all_processes())
 
 
 @as_root

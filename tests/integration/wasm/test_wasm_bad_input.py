@@ -1,7 +1,10 @@
 """Bad modules: each a clear ending with a reason, or refused before it starts; and the node goes on."""
 
+import contextlib
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -177,3 +180,43 @@ async def test_no_path_leads_out_of_what_it_is_given(wasm: Modules, tmp_path: Pa
     assert written.exit.code != 0
     assert (outside / "secret").read_text() == "the secret"
     await still_well(wasm, tmp_path)
+
+
+async def test_a_link_that_is_put_into_a_mounts_source_after_it_was_permitted_is_not_followed(
+    wasm: Modules, conform: Path, tmp_path: Path
+) -> None:
+    shared, outside = tmp_path / "shared", tmp_path / "outside"
+    (shared / "data").mkdir(parents=True)
+    (shared / "data" / "plain").write_text("mine")
+    outside.mkdir()
+    (outside / "plain").write_text("the secret")
+    mounts = [Mount(str(shared / "data"), "/data", firm=True)]
+    await wasm.run("one", str(conform), "read", "/data/plain", mounts=mounts)
+    assert "mine" in (await wasm.output("one")).decode()
+    (shared / "data").rename(shared / "aside")
+    (shared / "data").symlink_to(outside)
+    with pytest.raises(DriverError, match="symbolic links"):
+        await wasm.start("two", str(conform), "read", "/data/plain", mounts=mounts)
+    await still_well(wasm, tmp_path)
+
+
+@pytest.fixture
+def full_cache(tmp_path: Path) -> Iterator[Path]:
+    """The cache of `tmp_path`, on a file system without room."""
+    disk = tmp_path / "cache"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "small", str(disk)], check=True)
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.root
+async def test_a_full_disk_is_told_as_that_and_is_no_fault_of_the_module(tmp_path: Path, full_cache: Path) -> None:
+    path = text.lay(tmp_path, text.says("hello"))
+    refused = await refusal_of(tmp_path, path)
+    assert (refused.cause, refused.permanent) == ("no-disk", False)
+    assert str(refused) == f"{path}: the node's disk is full, and its compiled form has no room"
+    assert os.listdir(full_cache) == ["filler"]

@@ -263,3 +263,23 @@ def test_files_that_are_no_logs_are_left_alone(directory):
         (directory / name).write_text("x")
     assert log_format.sequences(str(directory)) == [1]
     assert text(read(directory)) == b"one"
+
+
+def gap_at_the_beginning(directory: Path, tail: int | None = None) -> bool:
+    reader = LogReader(str(directory))
+    if tail is not None:
+        reader.skip_to_tail(tail)
+    assert reader.read()
+    gap = reader.gap
+    reader.close()
+    return gap
+
+
+def test_a_beginning_that_was_rotated_away_is_told(directory: Path) -> None:
+    log = writer(directory, max_bytes=4096, max_files=2)
+    write(log, [Frame(1, 1, 1, b"line\n" * 10)])
+    assert not gap_at_the_beginning(directory)
+    write(log, [Frame(1, 1, 1, b"line\n" * 200) for _ in range(20)])
+    assert gap_at_the_beginning(directory)
+    assert gap_at_the_beginning(directory, tail=1_000_000)
+    assert not gap_at_the_beginning(directory, tail=3), "nothing is missing of what was asked for"

@@ -12,6 +12,7 @@ from omnitide.drivers.wasm import components, memory, modules
 from omnitide.drivers.wasm.engine import Ready
 from omnitide.drivers.wasm.work import Work
 from omnitide.node.keeper import linux
+from omnitide.node.keeper.firm import open_firm
 from omnitide.node.keeper.spawn import UMASK
 
 TRAPPED = 134
@@ -115,8 +116,16 @@ def _wasi(work: Work) -> WasiConfig:
     wasi.inherit_stderr()
     wasi.preopen_dir(".", ".")
     for preopen in work.preopens:
-        os.close(os.open(preopen.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        wasi.preopen_dir(preopen.source, preopen.target, fs_mutable=not preopen.read_only)
+        if preopen.firm:
+            fd = open_firm(preopen.source)
+            source = f"/proc/self/fd/{fd}"
+        else:
+            fd = os.open(preopen.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            source = preopen.source
+        try:
+            wasi.preopen_dir(source, preopen.target, fs_mutable=not preopen.read_only)
+        finally:
+            os.close(fd)
     return wasi
 
 

@@ -17,13 +17,16 @@ MAX_AT_A_TIME: Final = 2
 """Others wait."""
 UNUSABLE: Final = 2
 """The compiler's exit code for a module that can never run."""
+NO_DISK: Final = 3
+"""Its exit code where the compiled form has no room."""
 _SUM: Final = re.compile(r"[0-9a-f]{64}")
 
 
 async def compile_module(content: bytes, name: str, prefix: str, max_bytes: int) -> str:
     """Lay the compiled form down at `prefix`-SUM.cwasm, SUM being its SHA-256, which is returned.
 
-    `max_bytes`: of the compiled form. Raises DriverError: `malformed-module` for what can never run here, `compiler`.
+    `max_bytes`: of the compiled form. Raises DriverError: `malformed-module` for what can never run here, `no-disk`,
+    `compiler`.
     """
     command = [sys.executable, "-P", "-m", "omnitide.drivers.wasm.compiling", prefix, str(MAX_MEMORY), str(max_bytes)]
     pipe = asyncio.subprocess.PIPE
@@ -44,7 +47,11 @@ async def compile_module(content: bytes, name: str, prefix: str, max_bytes: int)
     found = answer.decode(errors="replace").strip()
     if running.returncode == 0 and _SUM.fullmatch(found):
         return found
-    why = said.decode(errors="replace").strip()
+    if running.returncode == NO_DISK:
+        message = f"{name}: the node's disk is full, and its compiled form has no room"
+        raise DriverError(message, cause="no-disk", permanent=False)
+    # The last line: of a defect of the compiler, what it is and not where.
+    why = said.decode(errors="replace").strip().rpartition("\n")[2]
     if running.returncode == -signal.SIGABRT:  # so wasmtime ends where it is refused memory
         why = f"it cannot be compiled with {MAX_MEMORY >> 20} MiB of memory ({why[-200:]})"
     unusable = running.returncode in (UNUSABLE, -signal.SIGABRT)

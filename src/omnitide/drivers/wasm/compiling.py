@@ -1,9 +1,11 @@
 """`python -m omnitide.drivers.wasm.compiling PREFIX MEMORY SIZE < MODULE`: compile a module; see `compiler`.
 
 MEMORY and SIZE bound, in bytes, this process and what it writes. Exit code 0 with the digest of the compiled form on
-standard output, or 2 with one line on standard error for a module that can never run, which says why.
+standard output, or 2 with one line on standard error for a module that can never run, which says why; 3 where the disk
+is full.
 """
 
+import errno
 import hashlib
 import os
 import resource
@@ -62,7 +64,13 @@ def main() -> None:
     except MemoryError:
         sys.stderr.write(f"it cannot be compiled with {memory} bytes of memory\n")
         sys.exit(compiler.UNUSABLE)
-    sys.stdout.write(f"{_lay_down(prefix, compiled)}\n")
+    try:
+        made = _lay_down(prefix, compiled)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(compiler.NO_DISK)
+    sys.stdout.write(f"{made}\n")
 
 
 if __name__ == "__main__":

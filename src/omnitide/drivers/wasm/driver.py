@@ -184,6 +184,9 @@ class WasmDriver:
     async def remove_instance(self, instance: str) -> None:
         await self._runs.remove_instance(instance)
 
+    async def kept_bytes(self, instance: str) -> int:
+        return await self._runs.kept_bytes(instance)
+
     async def fence(self, keys: Sequence[RunKey], within_ms: int) -> None:
         await self._runs.fence(keys, within_ms)
 
@@ -222,12 +225,12 @@ def _ceiling(memory_bytes: int) -> int:
 
 def _work(launch: Launch, compiled: Compiled) -> dict[str, object]:
     assert launch.wasm is not None
-    preopens: list[tuple[str, str, bool]] = []
+    preopens: list[tuple[str, str, bool, bool]] = []
     for mount in launch.mounts:
         if not os.path.isdir(mount.source):
             message = f"{mount.target}: a module is given directories, and {mount.source} is none"
             raise DriverError(message, cause="mount", permanent=True)
-        preopens.append((mount.source, mount.target, mount.read_only))
+        preopens.append((mount.source, mount.target, mount.read_only, mount.firm))
     return {
         "compiled": compiled.path,
         "component": compiled.component,

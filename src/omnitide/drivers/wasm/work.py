@@ -9,6 +9,8 @@ class Preopen(NamedTuple):
     source: str
     target: str
     read_only: bool
+    firm: bool = False
+    """No link may be followed to the source."""
 
 
 class Work(NamedTuple):
@@ -38,7 +40,7 @@ def parse(fields: dict[str, object]) -> Work:
         compiled=str(fields["compiled"]),
         component=bool(fields["component"]),
         arguments=cast("list[str]", fields["arguments"]),
-        preopens=[Preopen(*item) for item in cast("list[tuple[str, str, bool]]", fields["preopens"])],
+        preopens=[Preopen(*item) for item in cast("list[tuple[str, str, bool, bool]]", fields["preopens"])],
         memory_bytes=cast("int", fields["memory_bytes"]),
         environment=cast("dict[str, str]", fields["variables"]),
         directory=str(fields["directory"]),

@@ -93,7 +93,7 @@ class Cgroups:
                 if attempt:
                     self._settle(self._tracker)  # somebody has removed the leaf
                 if self._home < 0:
-                    self._home = os.open(f"{self._tracker.base}/keeper/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+                    self._home = cgroup_files.open_to_enter(self._tracker.key, f"{self._tracker.base}/keeper")
                 os.write(self._home, b"0")
             except OSError as error:
                 note(f"{self._tracker.base}/keeper: {error.strerror}")
@@ -200,7 +200,10 @@ class Cgroups:
 
     def create(self, instance: str, limits: Limits) -> Groups:
         """Make a run's groups and set those of its limits that can be enforced. Raises OSError; then none are left."""
-        wanted = {limit: self._enforced_by[limit] for limit in limits.asked() if limit in self._enforced_by}
+        asked = limits.asked()
+        if not asked and self._tracker is not None:
+            return {self._tracker.key: self._make_group(self._tracker, instance)}
+        wanted = {limit: self._enforced_by[limit] for limit in asked if limit in self._enforced_by}
         places = {place.key: place for place in (self._tracker, *wanted.values()) if place is not None}
         groups: Groups = {}
         try:

@@ -39,6 +39,15 @@ def write(path: str, value: str) -> None:
         os.close(fd)
 
 
+def open_to_enter(key: str, group: str) -> int:
+    """The file by which a process of one thread enters a control group, by writing 0. Raises OSError.
+
+    In version 1 it moves as a thread: to move a process, the kernel first waits until every processor has seen that
+    no other may fork meanwhile, for 10 ms or so unless another has moved just before.
+    """
+    return os.open(f"{group}/{'cgroup.procs' if key == UNIFIED else 'tasks'}", os.O_WRONLY | os.O_CLOEXEC)
+
+
 def counter(path: str, name: str) -> int | None:
     """A number from a file of `name number` lines."""
     for line in (read(path) or "").splitlines():
@@ -130,6 +139,25 @@ def oom_kills(groups: Groups) -> int:
     if UNIFIED in groups:
         return counter(f"{groups[UNIFIED]}/memory.events", "oom_kill") or 0
     return 0
+
+
+def refused_processes(groups: Groups) -> int:
+    """How often the run was refused a further process at its limit of them."""
+    group = groups.get("pids") or groups.get(UNIFIED)
+    return (counter(f"{group}/pids.events", "max") or 0) if group else 0
+
+
+def remove_if_left(groups: Groups) -> bool:
+    """Remove the group by which a run's processes are found, if none is left in it and it has no groups below: whether
+    that was so. One call, where to ask first whether any is left takes four."""
+    key = tracker(groups)
+    if key is None:
+        return False
+    try:
+        os.rmdir(groups[key])
+    except OSError:
+        return False
+    return True
 
 
 def remove(groups: Groups) -> bool:

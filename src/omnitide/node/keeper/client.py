@@ -17,9 +17,17 @@ _SEND_AT_ONCE = 64 << 10
 processor from us for every single message."""
 MAX_DESCRIPTORS = 3
 """Handed over with a request and not taken yet: input, output and error output of a program."""
-_RECEIVE = 64 << 10
+_received = memoryview(bytearray(64 << 10))
+"""What has just come from whichever client; its decoder has it by the end of the call."""
 _MESSAGES_A_TURN = 32
 _CREDENTIALS = struct.Struct("3i")
+_DESCRIPTOR = struct.Struct("i")
+_ANCILLARY = socket.CMSG_LEN(MAX_DESCRIPTORS * _DESCRIPTOR.size)
+
+
+def _descriptors(handed_over: bytes) -> list[int]:
+    whole = len(handed_over) - len(handed_over) % _DESCRIPTOR.size
+    return [number for (number,) in _DESCRIPTOR.iter_unpack(handed_over[:whole])]
 
 
 def peer_uid(connection: socket.socket) -> int:
@@ -87,19 +95,19 @@ class Client:
 
     def _receive(self) -> None:
         try:
-            data, descriptors, flags, _ = socket.recv_fds(
-                self._socket, _RECEIVE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-            )
+            size, ancillary, flags, _ = self._socket.recvmsg_into([_received], _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data, descriptors, flags = b"", [], 0
-        self.descriptors += descriptors
+            size, ancillary, flags = 0, [], 0
+        for level, kind, handed_over in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self.descriptors += _descriptors(handed_over)
         if len(self.descriptors) > MAX_DESCRIPTORS or flags & socket.MSG_CTRUNC:
             self.refuse(f"more than {MAX_DESCRIPTORS} descriptors at a time")
             return
-        if data:
-            self._decoder.feed(data)
+        if size:
+            self._decoder.feed(_received[:size])
         else:
             self.close()
 
@@ -177,8 +185,8 @@ class Client:
                 pass  # it has hung up, or does not read
         self.closed = True
         self._loop.forget(self._socket.fileno())
-        self._socket.close()
         for fd in self.take_descriptors():
             os.close(fd)
         self._out.clear()
         self._gone(self)
+        self._socket.close()  # last: who waits for the end of his programs sees it by this

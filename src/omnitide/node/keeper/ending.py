@@ -68,13 +68,15 @@ def describe(
     kill_reason: str,
     oom_kills: int,
     ended_at_ms: int,
+    refused_processes: int = 0,
     sandboxed: bool = False,
     said: tuple[str, str] = ("", ""),
 ) -> Exit:
     """How a run ended.
 
     `how` and `status` are `si_code` and `si_status` of waitid; `kill_reason` is what the keeper was about (stopped,
-    killed, fenced or nothing); `oom_kills` counts processes of the run that the kernel killed for want of memory.
+    killed, fenced or nothing); `oom_kills` counts processes of the run that the kernel killed for want of memory,
+    `refused_processes` those that it would have had beyond its limit.
     `sandboxed`: a code of 128 and a signal's number is how bubblewrap tells that the signal ended the program.
     `said`: reason and message that the run's own helper gave.
     """
@@ -101,6 +103,9 @@ def describe(
         reason, message = OUT_OF_MEMORY, "killed by the kernel: the run reached its memory limit"
     elif out_of_memory:
         message += f"; the kernel had killed {oom_kills} of its processes for want of memory"
+    if refused_processes and not kill_reason:
+        often = "once" if refused_processes == 1 else f"{refused_processes} times"
+        message += f"; it was refused a further process {often}, at its limit of them"
     return Exit(code, number, reason, message, out_of_memory, ended_at_ms)
 
 

@@ -18,6 +18,7 @@ import os
 import resource
 import signal
 import sys
+import termios
 from typing import NoReturn
 
 _USER = 0x10000000
@@ -75,7 +76,7 @@ def _open(first: str, name: str) -> int:
     return -1 if same else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _run_inside(argv: list[str], namespaces: list[tuple[int, int]], joins: list[int]) -> NoReturn:
+def _run_inside(argv: list[str], namespaces: list[tuple[int, int]], joins: list[int], terminal: bool) -> NoReturn:
     directory, uid, gid, groups, command = argv[2], argv[3], argv[4], argv[5], argv[7:]
     code = NOT_ENTERED
     try:
@@ -84,6 +85,10 @@ def _run_inside(argv: list[str], namespaces: list[tuple[int, int]], joins: list[
         _checked(_prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "it cannot be hidden")
         for fd in joins:
             os.write(fd, b"0")
+        if terminal:
+            # A shell sets the terminal's process group, which takes a session and groups that have numbers in there.
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         for fd, kind in namespaces:
             if fd < 0:
                 continue
@@ -143,10 +148,22 @@ def main(argv: list[str]) -> NoReturn:
         os._exit(NOT_ENTERED)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP):
         signal.signal(number, _ignored)  # a terminal's: the program's to answer, and not inherited by it
+    terminal = _give_terminal()
     pid = os.fork()
     if pid == 0:
-        _run_inside(argv, [*opened, *((fd, _USER) for fd in users[1:])], joins)
+        _run_inside(argv, [*opened, *((fd, _USER) for fd in users[1:])], joins, terminal)
     _end_as(os.waitpid(pid, 0)[1])
+
+
+def _give_terminal() -> bool:
+    """Leave it to whoever takes it, if there is one."""
+    if not os.isatty(0):
+        return False
+    try:
+        fcntl.ioctl(0, termios.TIOCNOTTY)
+    except OSError:
+        return False  # it is not this session's
+    return True
 
 
 def _ignored(number: int, frame: object) -> None:

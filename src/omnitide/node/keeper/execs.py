@@ -132,11 +132,15 @@ class Execs:
         begun.client.send({"push": "exec", "pid": pid, "code": code, "signal": number})
 
     def gone(self, client: Client) -> None:
-        """A client has hung up: kill what it talked with, in all of its session."""
+        """A client has hung up: kill what it talked with, in all of its session, and in those of what is below it: in a
+        sandbox a program with a terminal has one of its own."""
         for begun in [one for one in self._by_pid.values() if one.client is client]:
-            session = begun.pid
+            known = processes.all_processes()
+            sessions = {begun.pid}
+            below = processes.with_descendants([begun.pid], known)
+            sessions.update(known[pid].session for pid in below if pid in known)
             processes.kill_all(
-                lambda session=session: [one for one in processes.all_processes().values() if one.session == session]
+                lambda sessions=sessions: [one for one in processes.all_processes().values() if one.session in sessions]
             )
 
 

@@ -4,6 +4,7 @@ import os
 from typing import NamedTuple
 
 from omnitide.node.keeper import sandbox, spawn
+from omnitide.node.keeper.cgroup_files import Groups
 from omnitide.node.keeper.protocol import Refused
 from omnitide.node.keeper.run import SANDBOX, ZYGOTE, Run
 from omnitide.node.keeper.spec import Identity
@@ -15,22 +16,21 @@ class Inside(NamedTuple):
     programs: tuple[str, ...]
     arguments: tuple[str, ...]
     identity: Identity | None
-    groups: tuple[str, ...]
+    groups: Groups
 
 
 def command(run: Run, wanted: tuple[str, ...], search: str, directory: str, identity: Identity | None) -> Inside:
     """What the keeper's child is to be. `search`: its PATH. Raises Refused."""
-    groups = tuple(run.groups.values())
     if run.kind == ZYGOTE:
         raise Refused("a module has no programs beside it", cause="unsupported", permanent=True)
     if run.kind != SANDBOX:
         programs = spawn.existing_programs(wanted[0], spawn.possible_programs(wanted[0], search), directory)
-        return Inside(programs, wanted, identity, groups)
+        return Inside(programs, wanted, identity, run.groups)
     if not run.first:
         raise Refused("its sandbox has ended", cause="not-running", permanent=False)
     _check(run.first, spawn.possible_programs(wanted[0], search), wanted[0], directory)
-    arguments = (*sandbox.prefix(run.first, run.user_namespace, directory, identity, groups), *wanted)
-    return Inside((arguments[0],), arguments, None, ())  # within, it becomes who it shall be, and counts as the run's
+    arguments = (*sandbox.prefix(run.first, run.user_namespace, directory, identity, run.groups.values()), *wanted)
+    return Inside((arguments[0],), arguments, None, {})  # within, it becomes who it shall be, and counts as the run's
 
 
 def _check(first: int, programs: tuple[str, ...], wanted: str, directory: str) -> None:

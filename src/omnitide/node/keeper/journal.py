@@ -15,7 +15,7 @@ from omnitide.node.keeper import ending, protocol
 from omnitide.node.keeper.ending import Exit
 from omnitide.node.keeper.notes import note
 from omnitide.node.keeper.protocol import Json
-from omnitide.node.keeper.run import Key, Run, from_record, record
+from omnitide.node.keeper.run import Key, Run, from_record, record, remembered
 
 _LEAST_BYTES = 1 << 20
 _GROWTH = 4
@@ -29,21 +29,22 @@ class Journal:
         """`boot` names this boot of the machine. Raises OSError."""
         self._path = path
         self._boot = boot
+        self._boot_json = json.dumps(boot).encode()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.lseek(self._fd, 0, os.SEEK_END)
         self._compact_at = max(_LEAST_BYTES, self._size)
 
     def started(self, run: Run) -> None:
         """Raises OSError: then it is not remembered."""
-        self._append({"run": record(run, self._boot)})
+        self._append(b'{"run":%b}' % remembered(run, self._boot_json))
 
     def ended(self, run: Run, how: Exit) -> None:
         """Raises OSError: then it is not remembered."""
-        self._append(_exit_line(run.key, how))
+        self._append(protocol.to_json(_exit_line(run.key, how)))
 
     def forgotten(self, key: Key) -> None:
         try:
-            self._append({"forget": list(key)})
+            self._append(protocol.to_json({"forget": list(key)}))
         except OSError as error:
             # It comes back with the next keeper and is forgotten anew by whoever asked.
             note(f"{self._path}: {error.strerror}")
@@ -53,8 +54,8 @@ class Journal:
         """Whether `rewrite` is due."""
         return self._size >= self._compact_at
 
-    def _append(self, line: Json) -> None:
-        data = protocol.to_json(line) + b"\n"
+    def _append(self, line: bytes) -> None:
+        data = line + b"\n"
         written = 0
         try:
             written = os.write(self._fd, data)

@@ -21,7 +21,6 @@ class LogReader:
         self._sequence = 0
         self._offset = 0
         self._skip = 0
-        self._resumed = False
         self._missing = False
         self.gap = False
         """Before the frames that `read` just returned there may have been output that is not kept any more."""
@@ -46,7 +45,6 @@ class LogReader:
         if place.sequence > (known[-1] if known else 0):
             raise ValueError("this place is not in this log")
         self.close()
-        self._resumed = True
         if place.sequence and not (place.sequence in known and self._open(place.sequence)):
             # Whether that file went on behind the place, nobody can say.
             self._sequence, self._missing = place.sequence, True
@@ -83,8 +81,8 @@ class LogReader:
     def _open_next(self) -> bool:
         before = self._sequence
         opened = any(self._open(sequence) for sequence in self._sequences() if sequence > before)
-        if opened and self._sequence > before + 1 and (before or self._resumed):
-            self._missing = True
+        if opened and self._sequence > before + 1:
+            self._missing = True  # also of a reader that begins at the beginning, and finds that it is gone
         return opened
 
     def _open(self, sequence: int) -> bool:
@@ -121,6 +119,7 @@ class LogReader:
                 self.close()
                 if self._open(sequence):
                     self._offset, self._skip = offset, skip
+                    self._missing = missing > 0 and sequence > 1
                 return
             wanted = missing
 

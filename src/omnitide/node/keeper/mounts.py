@@ -5,6 +5,7 @@ A dead file server makes whoever touches its files wait for ever. If that is the
 
 import os
 import select
+from collections.abc import Iterable
 
 _REMOTE = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "9p", "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs")
@@ -44,9 +45,14 @@ class Mounts:
             parts.append(part)
         self._places = remote_places(b"".join(parts).decode(errors="surrogateescape"))
 
-    def may_hang(self, path: str) -> bool:
-        """Whether a path is below a remote place, as far as its name shows: links are not followed, that would look."""
+    def may_hang(self, directory: str, paths: Iterable[str] = ()) -> bool:
+        """Whether a directory, or one of the paths as seen from there, is below a remote place, as far as its name
+        shows: links are not followed, that would look."""
         if self._fd >= 0 and self._poll.poll(0):
             self._read()
-        path = os.path.normpath(path)
+        return bool(self._places) and any(
+            self._is_remote(os.path.normpath(os.path.join(directory, path))) for path in ("", *paths)
+        )
+
+    def _is_remote(self, path: str) -> bool:
         return any(path == place or path.startswith(place + "/") for place in self._places)

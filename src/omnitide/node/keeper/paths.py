@@ -7,6 +7,7 @@ In the keeper's directory:
     work/ID/        private working directories
     logs/ID/        output
     trash/          directories on their way out
+    spare/          empty directories for instances to come
 """
 
 import os
@@ -36,6 +37,7 @@ class Paths:
         "logs",
         "place",
         "socket",
+        "spare",
         "start_lock",
         "trash",
         "work",
@@ -53,6 +55,7 @@ class Paths:
         self.work = f"{self.directory}/work"
         self.logs = f"{self.directory}/logs"
         self.trash = f"{self.directory}/trash"
+        self.spare = f"{self.directory}/spare"
 
     def logs_of(self, instance: str) -> str:
         """Where an instance's output is kept. Raises Refused for an id outside the grammar."""
@@ -84,7 +87,7 @@ class Paths:
             )
         if status.st_mode & 0o066:  # 0711 is what `open_to_other_users` has made of it, and stays
             os.chmod(self.directory, 0o700)
-        for path in (self.work, self.logs, self.trash):
+        for path in (self.work, self.logs, self.trash, self.spare):
             os.makedirs(path, mode=0o700, exist_ok=True)
 
     def open_to_other_users(self) -> None:

@@ -22,6 +22,7 @@ MARKER = "OMNITIDE_RUN_ID"
 """Environment variable by which a process can be found to belong to a run: `<keeper id>/<instance>/<attempt>`."""
 
 _PREFIX = 4
+_WHITESPACE = " \t\r\n"
 
 
 class Refused(Exception):
@@ -37,6 +38,7 @@ class ProtocolError(Exception):
     """The other side does not speak this protocol; the connection cannot go on."""
 
 
+_read = json.JSONDecoder().raw_decode
 _write = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -47,7 +49,11 @@ def to_json(message: Json) -> bytes:
 
 def encode(message: Json) -> bytes:
     """A message as it travels. Raises ProtocolError for one that is too long."""
-    body = to_json(message)
+    return framed(to_json(message))
+
+
+def framed(body: bytes) -> bytes:
+    """A message that is JSON already, as it travels. Raises ProtocolError for one that is too long."""
     if len(body) > MAX_MESSAGE:
         raise ProtocolError(f"a message of {len(body)} bytes is longer than {MAX_MESSAGE}")
     return len(body).to_bytes(_PREFIX, "big") + body
@@ -61,7 +67,7 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: "bytes | memoryview[int]") -> None:
         self._buffer += data
 
     def next(self) -> Json | None:
@@ -74,10 +80,13 @@ class Decoder:
             raise ProtocolError(f"a message of {end - _PREFIX} bytes is longer than {MAX_MESSAGE}")
         if len(buffer) < end:
             return None
-        body = bytes(buffer[_PREFIX:end])
+        body = buffer[_PREFIX:end]
         del buffer[:end]
         try:
-            message = json.loads(body)
+            text = body.decode().strip(_WHITESPACE)
+            message, length = _read(text)
+            if length != len(text):
+                raise ValueError(f"more follows after character {length}")
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"a message is not JSON: {error}") from None
         if not isinstance(message, dict):
@@ -100,7 +109,7 @@ def text(message: Json, key: str, default: str | None = None) -> str:
 def number(message: Json, key: str, default: int | None = None, *, least: int = 0, most: int = 2**62) -> int:
     """An integer field within bounds. Raises Refused."""
     value = message.get(key, default)
-    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+    if type(value) is int and least <= value <= most:  # no bool
         return value
     raise Refused(f"field {key!r} must be a whole number from {least} to {most}", cause="invalid", permanent=True)
 

@@ -3,7 +3,8 @@
 posix_spawn knows nothing of working directories, limits of open files or control groups, but the child begins with its
 parent's. So the keeper takes on what the child should have, spawns, and goes back; it is single-threaded, and nothing
 else happens meanwhile. What it cannot take on without harm (another user; limits; a group that counts its memory) and
-what only the child can do (to die with the keeper) takes the fork.
+what only the child can do (to die with the keeper) takes the fork; so does a start on its own where the kernel would
+let the move between groups wait (`cgroup_files.open_to_enter`).
 """
 
 import errno
@@ -11,7 +12,8 @@ import os
 import resource
 from collections.abc import Callable
 
-from omnitide.node.keeper.spawn import UMASK, Failure, Plan, Spawned, SpawnFailed, open_group
+from omnitide.node.keeper import cgroup_files
+from omnitide.node.keeper.spawn import UMASK, Failure, Plan, Spawned, SpawnFailed
 
 
 def spawn_quickly(plan: Plan, go_home: Callable[[], None]) -> Spawned:
@@ -25,8 +27,8 @@ def spawn_quickly(plan: Plan, go_home: Callable[[], None]) -> Spawned:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, plan.open_files)
         _enter_directory(plan.directory)
-        for group in plan.groups:
-            fd = open_group(group)
+        for key, group in plan.groups.items():
+            fd = cgroup_files.open_to_enter(key, group)
             try:
                 away = True
                 os.write(fd, b"0")

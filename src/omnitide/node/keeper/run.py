@@ -31,6 +31,7 @@ class Run:
         "attempt",
         "boot",
         "command",
+        "common",
         "directory",
         "environment",
         "exit",
@@ -78,6 +79,8 @@ class Run:
         self.boot = ""
         """The boot of the machine in which it was started, for a run that an earlier keeper has left; else empty."""
         self.command = ""
+        self.common = b""
+        """What clients are told and the disk remembers alike, as JSON without its last brace; see `told`."""
         self.directory = ""
         self.user = ""
         self.environment: dict[str, str] = {}
@@ -177,6 +180,38 @@ def record(run: Run, boot: str) -> Json:
         "groups": run.groups,
         "kind": run.kind,
     }
+
+
+def _common(run: Run) -> bytes:
+    """Encoded when it is first asked for, which is when the process is there: none of it changes from then on."""
+    if not run.common:
+        fields: Json = {
+            "instance": run.instance,
+            "attempt": run.attempt,
+            "name": run.name,
+            "pid": run.pid,
+            "started_at_ms": run.started_at_ms,
+            "unenforced": run.unenforced,
+            "groups": run.groups,
+            "labels": run.labels,
+            "kind": run.kind,
+        }
+        run.common = protocol.to_json(fields)[:-1]
+    return run.common
+
+
+def told(run: Run) -> bytes:
+    """`public`, as JSON. A start has it told two or three times: most of it is encoded once."""
+    how = protocol.to_json(ending.to_fields(run.exit)) if run.exit is not None and run.ended else b"null"
+    told = b'%b,"state":"%b","exit":%b}' % (_common(run), run.state.encode(), how)
+    if run.ended:
+        run.common = b""  # seldom asked for from here on
+    return told
+
+
+def remembered(run: Run, boot: bytes) -> bytes:
+    """`record`, as JSON; `boot` is JSON too."""
+    return b'%b,"started_ticks":%d,"boot":%b}' % (_common(run), run.started_ticks, boot)
 
 
 def from_record(fields: Json) -> Run:

@@ -13,7 +13,7 @@ from omnitide.node.keeper.loop import Loop
 from omnitide.node.keeper.notes import note
 from omnitide.node.keeper.paths import MAX_ATTEMPT
 from omnitide.node.keeper.protocol import Json, Refused
-from omnitide.node.keeper.run import Run, public
+from omnitide.node.keeper.run import Run, public, told
 from omnitide.node.keeper.supervisor import Supervisor
 
 MAX_CLIENTS = 320
@@ -216,8 +216,11 @@ class Service:
 
     def changed(self, run: Run) -> None:
         """Tell the watchers."""
-        message = protocol.encode({"push": "run", "run": public(run)})
-        for client in [client for client in self._clients if client.watching]:
+        watchers = [client for client in self._clients if client.watching]
+        if not watchers:
+            return
+        message = protocol.framed(b'{"push":"run","run":%b}' % told(run))
+        for client in watchers:
             client.send_encoded(message)
 
     def _remove(self, message: Json) -> Answer:
@@ -294,7 +297,7 @@ def _reply_started(client: Client, request: int, outcome: "Run | Refused") -> No
     if isinstance(outcome, Refused):
         client.send({"id": request, "error": protocol.refusal(outcome)})
     else:
-        client.send({"id": request, "ok": public(outcome)})
+        client.send_encoded(protocol.framed(b'{"id":%d,"ok":%b}' % (request, told(outcome))))
 
 
 def _reply_ready(client: Client, request: int, refused: Refused | None) -> None:

@@ -13,7 +13,9 @@ import signal
 import termios
 from typing import NamedTuple
 
-from omnitide.node.keeper import linux
+from omnitide.node.keeper import cgroup_files, linux
+from omnitide.node.keeper.cgroup_files import Groups
+from omnitide.node.keeper.cgroup_mounts import UNIFIED
 from omnitide.node.keeper.protocol import Refused
 from omnitide.node.keeper.spec import Identity
 
@@ -36,8 +38,8 @@ class Plan(NamedTuple):
     stdin: int
     stdout: int
     stderr: int
-    groups: tuple[str, ...]
-    """Directories of the control groups to enter."""
+    groups: Groups
+    """The control groups to enter."""
     open_files: tuple[int, int]
     """Soft and hard limit of open descriptors: those that the keeper was started with."""
     dies_with_keeper: bool
@@ -80,9 +82,9 @@ def spawn(plan: Plan) -> Spawned:
     status, report = os.pipe2(os.O_CLOEXEC)
     joins: list[int] = []
     try:
-        joins.extend(open_group(group) for group in plan.groups)
+        joins.extend(cgroup_files.open_to_enter(key, group) for key, group in plan.groups.items() if key != UNIFIED)
         os.set_blocking(status, False)
-        pid = os.fork()
+        pid = _fork(plan.groups.get(UNIFIED), joins)
         if pid == 0:
             _child(plan, keeper, report, joins)
     except OSError:
@@ -94,9 +96,20 @@ def spawn(plan: Plan) -> Spawned:
     return Spawned(pid, status)
 
 
-def open_group(group: str) -> int:
-    """The file by which a process enters a control group. Raises OSError."""
-    return os.open(f"{group}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+def _fork(group: str | None, joins: list[int]) -> int:
+    """As `os.fork`. `group`: of version 2, for the child; where it cannot be born there, it shall join it as others."""
+    if group is None:
+        return os.fork()
+    if linux.can_fork_into():
+        directory = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return linux.fork_into(directory)
+        except OSError:
+            pass  # whatever it is, the other way says it better
+        finally:
+            os.close(directory)
+    joins.append(cgroup_files.open_to_enter(UNIFIED, group))
+    return os.fork()
 
 
 def _child(plan: Plan, keeper: int, report: int, joins: list[int]) -> None:
@@ -165,7 +178,7 @@ def possible_programs(command: str, search: str) -> tuple[str, ...]:
 def existing_programs(command: str, programs: tuple[str, ...], directory: str) -> tuple[str, ...]:
     """Those of `programs` that are there. Raises Refused if there is none."""
     if "/" in command:
-        found = tuple(path for path in programs if os.path.exists(os.path.join(directory, path)))
+        found = programs if os.path.exists(os.path.join(directory, command)) else ()
     else:
         found = tuple(path for path in programs if os.path.isfile(os.path.join(directory, path)))
     if not found:

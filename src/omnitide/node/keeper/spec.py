@@ -33,6 +33,8 @@ class Limits(NamedTuple):
 
     def asked(self) -> tuple[str, ...]:
         """Names of the limits that are set, as in `DriverInfo.enforces`."""
+        if not any(self):
+            return ()
         pairs = (("cpu", self.cpu_milli), ("memory", self.memory_bytes), ("pids", self.pids))
         return tuple(name for name, value in pairs if value)
 

@@ -7,6 +7,7 @@ import signal
 from omnitide.node.keeper import cgroup_files, links, linux, processes, sandbox, spawn, tree
 from omnitide.node.keeper.cgroup import Cgroups
 from omnitide.node.keeper.cgroup_files import Groups
+from omnitide.node.keeper.cgroup_mounts import UNIFIED
 from omnitide.node.keeper.instance import Instance
 from omnitide.node.keeper.journal import Journal
 from omnitide.node.keeper.log_format import STDERR, STDOUT
@@ -15,9 +16,13 @@ from omnitide.node.keeper.paths import Paths
 from omnitide.node.keeper.protocol import MARKER, Refused
 from omnitide.node.keeper.quick_spawn import spawn_quickly
 from omnitide.node.keeper.run import Run, from_spec
+from omnitide.node.keeper.spares import Spares
 from omnitide.node.keeper.spawn import Plan, SpawnFailed
 from omnitide.node.keeper.spec import RunSpec
 from omnitide.node.keeper.zygotes import Zygotes
+
+_BURST_MS = 30
+"""A start within so many milliseconds of another is one of many."""
 
 
 class Starter:
@@ -33,8 +38,9 @@ class Starter:
         open_files: tuple[int, int],
         zygotes: Zygotes,
     ) -> None:
-        """`open_files`: soft and hard limit that runs get."""
+        """`open_files`: soft and hard limit that runs get. Raises OSError."""
         self.zygotes = zygotes
+        self.spares = Spares(paths.spare)
         self._paths = paths
         self._journal = journal
         self._cgroups = cgroups
@@ -43,6 +49,7 @@ class Starter:
         self._mounts = Mounts()
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._open_to_others = False
+        self._last_start_ms = -_BURST_MS
 
     def start(self, spec: RunSpec, instance: Instance) -> Run:
         """Start a run's process. Raises Refused.
@@ -53,8 +60,7 @@ class Starter:
         environment = {**spec.environment, MARKER: tree.marker(self._keeper_id, run)}
         run.directory = spec.working_directory or instance.work
         programs = () if spec.zygote else spawn.possible_programs(run.command, environment["PATH"])
-        places = [run.directory, *(os.path.join(run.directory, program) for program in programs)]
-        blind = any(map(self._mounts.may_hang, places))
+        blind = self._mounts.may_hang(run.directory, programs)
         self._prepare_directory(spec, instance, blind=blind)
         if not blind and not spec.zygote:
             programs = spawn.existing_programs(run.command, programs, run.directory)
@@ -86,7 +92,8 @@ class Starter:
                 _make(instance.logs)
                 if not spec.links:
                     return
-            _make(instance.work)
+            if not self.spares.take(instance.work):
+                _make(instance.work)
             if spec.identity is not None:
                 os.chown(instance.work, spec.identity.uid, spec.identity.gid, follow_symlinks=False)
                 if not self._open_to_others:
@@ -102,8 +109,9 @@ class Starter:
 
     def _groups(self, spec: RunSpec) -> tuple[Groups, tuple[str, ...]]:
         """The run's control groups, and which of its limits are not enforced. Raises Refused."""
-        enforced = self._cgroups.enforces if self._cgroups else ()
-        missing = tuple(limit for limit in spec.limits.asked() if limit not in enforced)
+        asked = spec.limits.asked()
+        enforced = self._cgroups.enforces if self._cgroups and asked else ()
+        missing = tuple(limit for limit in asked if limit not in enforced)
         if missing and spec.limits_required:
             problems = "; ".join(self._cgroups.problems) if self._cgroups else "control groups are switched off"
             message = f"limits required but not enforceable on this node: {', '.join(missing)} ({problems})"
@@ -118,6 +126,17 @@ class Starter:
                 raise Refused(message, cause="limits", permanent=False) from None
             return {}, spec.limits.asked()
 
+    def _may_move(self, groups: Groups) -> bool:
+        """Whether the keeper gets into a run's groups sooner than a child can be born there.
+
+        In version 2 the first move in a while takes 10 ms and more, those after it next to nothing: see
+        `cgroup_files.open_to_enter`.
+        """
+        now_ms = linux.monotonic_ms()
+        lately = now_ms - self._last_start_ms < _BURST_MS
+        self._last_start_ms = now_ms
+        return lately or UNIFIED not in groups or not linux.can_fork_into()
+
     def _spawn(
         self, run: Run, spec: RunSpec, programs: tuple[str, ...], environment: dict[str, str], *, blind: bool
     ) -> None:
@@ -125,7 +144,7 @@ class Starter:
         quickly = spec.identity is None and not spec.fence_ms and not blind
         go_home = _nothing
         if self._cgroups is not None and run.groups:
-            quickly = quickly and self._cgroups.may_visit(run.groups)
+            quickly = quickly and self._cgroups.may_visit(run.groups) and self._may_move(run.groups)
             go_home = self._cgroups.go_home
         opened: list[int] = []
         words = (-1, -1)
@@ -144,7 +163,7 @@ class Starter:
                 stdin=self._null,
                 stdout=stdout[1],
                 stderr=stderr[1],
-                groups=tuple(run.groups.values()),
+                groups=run.groups,
                 open_files=self.open_files,
                 dies_with_keeper=spec.fence_ms > 0,
                 words=words[1],

@@ -74,6 +74,7 @@ class Supervisor:
         self._log_ages = LogAges(loop, self.instances)
         self.zygotes = starter.zygotes
         self.trash = Trash(paths)
+        self._spares = starter.spares
         self.execs = Execs(loop, keeper_id, starter.open_files)
         """Further programs in the runs."""
 
@@ -120,7 +121,7 @@ class Supervisor:
     def _check_room(self, instance: Instance, spec: RunSpec) -> None:
         if self.closing:
             raise Refused("the keeper is shutting down", cause="driver-unavailable", permanent=False)
-        live = next((run for run in instance.runs.values() if not run.ended), None)
+        live = next((run for run in instance.runs.values() if not run.ended), None) if instance.runs else None
         if live is not None:
             message = f"attempt {live.attempt} of {spec.instance} has not ended"
             raise Refused(message, cause="busy", permanent=False)
@@ -278,6 +279,8 @@ class Supervisor:
             status=status,
             kill_reason=run.kill_reason,
             oom_kills=cgroup_files.oom_kills(run.groups),
+            # Before the rest of its tree is killed, for which the limit is lowered.
+            refused_processes=cgroup_files.refused_processes(run.groups) if status or how != os.CLD_EXITED else 0,
             ended_at_ms=linux.wall_ms(),
             sandboxed=run.kind == SANDBOX,
             said=words.of_zygote(run.words) if run.kind == ZYGOTE else ("", ""),
@@ -320,7 +323,7 @@ class Supervisor:
         """
         instance = self.instances[run.instance]
         sandbox.kill(run.first, run.pid)
-        if self._trees.alive(run):
+        if not cgroup_files.remove_if_left(run.groups) and self._trees.alive(run):
             self._trees.kill(run)
         else:
             if not run.failure:
@@ -391,6 +394,8 @@ class Supervisor:
             )
             raise Refused(message, cause="busy", permanent=False)
         for directory in (instance.logs, instance.work):
+            if directory == instance.work and _left_nothing(instance) and self._spares.keep(directory):
+                continue
             if not erase(directory):
                 self._throw_away(directory)
         for run in list(instance.runs.values()):
@@ -406,3 +411,8 @@ class Supervisor:
             self.trash.put(directory)
         except OSError as error:
             raise Refused(f"{directory}: {error.strerror}", cause="resources", permanent=False) from None
+
+
+def _left_nothing(instance: Instance) -> bool:
+    """Whether it is certain that no process of an instance is left: each run's were held together, and seen to end."""
+    return bool(instance.runs) and all(run.groups and run.state == EXITED for run in instance.runs.values())

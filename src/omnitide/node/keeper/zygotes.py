@@ -15,7 +15,7 @@ import socket
 import struct
 from collections.abc import Callable
 
-from omnitide.node.keeper import spawn
+from omnitide.node.keeper import cgroup_files
 from omnitide.node.keeper.loop import Loop, Timer
 from omnitide.node.keeper.notes import note
 from omnitide.node.keeper.protocol import Json, Refused
@@ -124,7 +124,7 @@ class Zygotes:
             os.set_blocking(status, False)
             handed.append(_file(_work(wanted.work, plan)))
             handed += [os.dup(fd) for fd in (plan.stdin, plan.stdout, plan.stderr, report, plan.words)]
-            handed += [spawn.open_group(group) for group in plan.groups]
+            handed += [cgroup_files.open_to_enter(key, group) for key, group in plan.groups.items()]
             pid = self._ask(zygote, handed)
         except BaseException:
             os.close(status)
