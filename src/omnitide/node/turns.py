@@ -24,8 +24,9 @@ class Turns:
         self._under_way: list[str] = []
 
     @contextlib.asynccontextmanager
-    async def turn(self, what: str, told: Progress, within_s: float) -> AsyncGenerator[None]:
-        """Wait for a turn, and have it for at most so many seconds; the waiting is not counted.
+    async def turn(self, what: str, told: Progress, within_s: float | None) -> AsyncGenerator[None]:
+        """Wait for a turn, and have it for at most so many seconds; the waiting is not counted. None: for as long as it
+        takes, where what is done in it has an end of its own.
 
         Raises DriverError (cause `preparation`) when the time is over.
         """

@@ -132,6 +132,19 @@ async def test_many_that_wait_for_one_image_take_one_turn(world: World) -> None:
     assert images.fetching == ["big", "small"], "fetched once for all of them"
 
 
+async def test_what_another_has_fetched_meanwhile_takes_no_turn_of_downloads(world: World) -> None:
+    images = Images()
+    same = [world.begin(images, f"same-{number}", "big") for number in range(2)]
+    await until(lambda: "waiting for big" in world.said.get("same-1", ""))
+    for number in range(MAX_FETCHES):
+        world.begin(images, f"slow-{number}", f"image-{number}")
+    await until(lambda: len(images.fetching) == MAX_FETCHES)
+    images.let["big"].set()
+    async with asyncio.timeout(DEADLINE_S):
+        await asyncio.gather(*same)
+    assert len(images.fetching) == MAX_FETCHES + 1, "downloads that never end have all turns"
+
+
 async def test_a_call_off_ends_its_own_attempt_and_no_newer_one(world: World) -> None:
     images = Images()
     second = world.begin(images, "a", "image", attempt=2)

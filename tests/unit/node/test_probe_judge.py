@@ -117,3 +117,23 @@ def test_a_restart_needs_as_many_failures_in_a_row_as_the_threshold_says(
             assert verdict.health is Health.UNHEALTHY
         if verdict.health is Health.HEALTHY and before.health is not Health.HEALTHY:
             assert well
+
+
+def test_what_cannot_be_asked_for_as_long_as_it_takes_to_fail_is_known_no_longer() -> None:
+    judge = Judge(Probes(readiness=probe(failures=3), liveness=probe(failures=3)))
+    answers(judge, "readiness", WELL)
+    known = judge.verdict
+    assert judge.unasked("readiness", "no engine", 5_000) == known
+    assert judge.unasked("readiness", "no engine", 5_000 + 2 * INTERVAL - 1) == known
+    assert judge.unasked("liveness", "no engine", 9 * INTERVAL) == known
+    verdict = judge.unasked("readiness", "no engine", 5_000 + 2 * INTERVAL)
+    assert verdict == Verdict(Health.UNKNOWN, "the readiness probe cannot be asked: no engine")
+    assert answers(judge, "readiness", WELL) == Verdict(Health.HEALTHY)
+
+
+def test_one_answer_begins_the_time_without_any_anew() -> None:
+    judge = Judge(Probes(readiness=probe(failures=2)))
+    answers(judge, "readiness", WELL)
+    judge.unasked("readiness", "no engine", 0)
+    answers(judge, "readiness", WELL, at_ms=INTERVAL)
+    assert judge.unasked("readiness", "no engine", INTERVAL + 1).health is Health.HEALTHY

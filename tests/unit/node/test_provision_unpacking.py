@@ -7,9 +7,11 @@ import io
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import tempfile
 import threading
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 from omnitide.drivers.protocol import DriverError
 from omnitide.node.provisions.fetching import CalledOff
 from omnitide.node.provisions.tree import PathUnsafe, Tree, parts_of
-from omnitide.node.provisions.unpacking import unpack
+from omnitide.node.provisions.unpacking import MAX_DIRECTORY, MAX_MEMBERS, unpack
 
 MOST = 1 << 20
 Change = Callable[[tarfile.TarInfo], None]
@@ -66,6 +68,31 @@ def refusal(folder: Path, data: bytes, most: int = MOST) -> str:
         unpacked(folder, data, most)
     assert refused.value.permanent
     return refused.value.cause
+
+
+def directory_of(entries: int, *, name: bytes = b"") -> bytes:
+    """A zip of nothing but its directory, whose end is of the old or the large kind as the number demands."""
+    head = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, len(name), 0, 0, 0, 0, 0, 0)
+    size = entries * (len(head) + len(name))
+    large = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, entries, entries, size, 4)
+    large += struct.pack("<4sLQL", b"PK\6\7", 0, 4 + size, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return b"PK\3\4" + (head + name) * entries + large + end
+
+
+@pytest.mark.parametrize(("entries", "name"), [(MAX_MEMBERS + 1, b""), (MAX_DIRECTORY // 60_000 + 1, b"n" * 60_000)])
+def test_a_zip_whose_directory_alone_would_fill_the_memory(tmp_path: Path, entries: int, name: bytes) -> None:
+    data = directory_of(entries, name=name)
+    tracemalloc.start()
+    assert refusal(tmp_path, data) == "artifact-too-large"
+    assert tracemalloc.get_traced_memory()[1] < MAX_DIRECTORY + (4 << 20), "no entry of it has been made"
+    tracemalloc.stop()
+
+
+def test_what_further_names_of_a_file_take_is_counted(tmp_path: Path) -> None:
+    names = [entry(f"n{number}", type=tarfile.LNKTYPE, linkname="big") for number in range(2)]
+    data = tar(entry("big", b"x" * (MOST // 2)), *names)
+    assert refusal(tmp_path, data) == "artifact-too-large"
 
 
 @pytest.mark.parametrize("pack", [lambda data: data, gzip.compress, bz2.compress, lzma.compress])

@@ -187,6 +187,33 @@ def test_a_supervisor_that_is_away_is_shown_and_nothing_is_counted_against_the_i
     virtual(scenario)
 
 
+def test_a_runtime_that_hangs_is_told_of_with_the_next_beat_and_asked_anew_once_it_answers() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        async def told() -> pb.DriverFact:
+            while (message := await link.receive()).WhichOneof("body") != "facts":
+                pass
+            return message.facts.drivers[0]
+
+        link, _ = await world.nexus.welcomed()
+        await world.desire(link, world.assignment("a"))
+        await world.reports(link, running("a"))
+        world.runtime.answers.clear()
+        await link.send(pb.NexusMessage(beat=pb.Beat(number=1)))
+        began = asyncio.get_running_loop().time()
+        driver = await told()
+        assert (driver.healthy, driver.silent, driver.detail) == (False, True, "no answer within 2 s")
+        assert asyncio.get_running_loop().time() - began < 10
+        world.runtime.finish(RunKey("a", 1), Exit(code=1))
+        await asyncio.sleep(60)
+        assert world.runtime.started == [RunKey("a", 1)]
+        world.runtime.answers.set()
+        driver = await told()
+        assert (driver.healthy, driver.silent) == (True, False)
+        assert await world.reports(link, running("a", 2)) == ["a waiting 1", "a starting 2", "a running 2"]
+
+    virtual(scenario)
+
+
 SLOW = Faults(start_seconds=(0.0, 0.3), call_seconds=(0.0, 0.3), watch_seconds=(0.0, 1.0))
 
 

@@ -13,6 +13,7 @@ from omnitide.node.instructions import (
     EndProbes,
     ForgetRecord,
     Instruction,
+    MeasureKept,
     RemoveInstance,
     RemoveRun,
     Resync,
@@ -31,6 +32,7 @@ from omnitide.node.stimuli import (
     DesiredReceived,
     DriverLost,
     InstanceRemoved,
+    KeptMeasured,
     Leaving,
     Probed,
     Recovered,
@@ -50,13 +52,16 @@ JOB = JobSpec(command=("count",))
 class Node:
     """A reconciler, and short words for what happens to it."""
 
-    def __init__(self, recovered: bool = True, connected: bool = True) -> None:
+    def __init__(
+        self,
+        recovered: bool = True,
+        connected: bool = True,
+        retention: Retention = Retention(for_ms=60_000, instances=2),  # noqa: B008 immutable
+    ) -> None:
         self.now = 1_000
         self.revision = 1
         self.specs: dict[str, bytes] = {}
-        self.reconciler = Reconciler(
-            drivers=("process",), context=NodeContext("alpha"), retention=Retention(for_ms=60_000, instances=2)
-        )
+        self.reconciler = Reconciler(drivers=("process",), context=NodeContext("alpha"), retention=retention)
         if recovered:
             self.recover()
         if connected:
@@ -467,6 +472,55 @@ def test_its_logs_stay_for_a_while_and_its_memory_until_the_driver_has_forgotten
     assert actions(node.fires("remove")) == [("remove", "a")]
     assert node.handle(InstanceRemoved(at_ms=1, instance="a", done=True)) == [ForgetRecord(instance="a")]
     assert node.reconciler.driver_of("a") is None
+
+
+def measured(instructions: list[Instruction]) -> list[str]:
+    return [i.instance for i in instructions if isinstance(i, MeasureKept)]
+
+
+def test_of_ended_instances_the_oldest_go_when_all_together_keep_too_much() -> None:
+    node = Node(retention=Retention(instances=10, bytes=100))
+
+    def ends(name: str, size: int) -> list[object]:
+        node.running(name)
+        node.desire(removed=(name,))
+        out = node.exits(0, name)
+        assert measured(out) == [name]
+        return removals(out) + removals(node.handle(KeptMeasured(at_ms=node.now, instance=name, bytes=size)))
+
+    assert ends("a", 60) == []
+    assert ends("b", 40) == []
+    assert ends("c", 1) == [("remove", "a")]
+    assert ends("d", 100) == [("remove", "b"), ("remove", "c")]
+    assert ends("e", 0) == []
+    assert ends("f", 1_000_000) == [("remove", "d"), ("remove", "e")], "the last one stays: it tells what happened"
+    assert ends("g", 0) == [("remove", "f")]
+    assert removals(node.handle(KeptMeasured(at_ms=node.now, instance="never", bytes=1_000_000))) == []
+
+
+def test_a_proxy_that_begins_measures_what_is_kept_anew() -> None:
+    node = Node(retention=Retention(instances=10, bytes=100))
+    for name in ("a", "b"):
+        node.running(name)
+        node.desire(removed=(name,))
+        node.exits(0, name)
+    known = node.reconciler.snapshot(node.now)
+    again = Node(recovered=False, connected=False, retention=Retention(instances=10, bytes=100))
+    assert measured(again.handle(known)) == ["a", "b"]
+    for name in ("a", "b"):
+        out = again.handle(KeptMeasured(at_ms=again.now, instance=name, bytes=80))
+    assert removals(out) == [("remove", "a")]
+
+
+def test_nothing_is_measured_where_bytes_have_no_bound() -> None:
+    node = Node()
+    node.running()
+    node.desire(removed=("a",))
+    assert measured(node.exits(0)) == []
+
+
+def removals(instructions: list[Instruction]) -> list[object]:
+    return [("remove", i.instance) for i in instructions if isinstance(i, RemoveInstance)]
 
 
 def test_the_end_of_what_is_not_wanted_any_more_is_told_by_name_and_request() -> None:

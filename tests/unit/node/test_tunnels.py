@@ -8,6 +8,7 @@ from omnitide.drivers.protocol import Exit, RunKey
 from omnitide.model.spec import JobSpec
 from omnitide.node.retention import Retention
 from omnitide.node.tunnels.serving import MAX_TUNNELS
+from omnitide.node.tunnels.talk import WINDOW, Talk, ignore
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
 from support.memory_link import NexusEnd, TunnelEnd
@@ -192,7 +193,80 @@ def test_logs_of_an_ended_instance_are_there_until_it_is_forgotten() -> None:
         (Retention(86_400_000, 200), "that of the last 200 ended instances, for 1 d"),
         (Retention(3_600_000, 1), "that of the last ended instance, for 1 h"),
         (Retention(0, 200), "none of ended instances"),
+        (Retention(86_400_000, 200, 4 << 30), "that of the last 200 ended instances, for 1 d, and 4 GiB in all"),
+        (Retention(86_400_000, 1, 4 << 30), "that of the last ended instance, for 1 d"),
     ],
 )
 def test_what_is_kept_is_said_in_words(retention: Retention, text: str) -> None:
     assert retention.text == text
+
+
+def test_a_runtime_that_hangs_is_told_of_in_seconds_by_whatever_is_asked_of_it() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        link = await logging(world)
+        world.runtime.write("a", b"one")
+        world.runtime.answers.clear()
+        asked = {
+            "exec": pb.OpenTunnel(exec=pb.ExecRequest(instance="a", command=["well"])),
+            "logs": pb.OpenTunnel(logs=pb.LogsRequest(instance="a")),
+            "forward": pb.OpenTunnel(forward=pb.ForwardRequest(instance="a", port="http")),
+            "archive": pb.OpenTunnel(archive=pb.ArchiveRequest(instance="a", path="x")),
+        }
+        for name, request in asked.items():
+            request.tunnel = name
+            await link.send(pb.NexusMessage(open_tunnel=request))
+            tunnel = await world.nexus.accept_tunnel()
+            began = asyncio.get_running_loop().time()
+            assert (await tunnel.receive()).tunnel == name
+            assert await read(tunnel) == ([], "driver-unavailable"), name
+            assert asyncio.get_running_loop().time() - began < 5, name
+
+    virtual(scenario)
+
+
+def test_a_runtime_that_is_slow_and_answers_is_waited_for() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        link = await logging(world)
+        world.runtime.faults = world.runtime.faults._replace(call_seconds=(10.0, 10.0))
+        request = pb.OpenTunnel(tunnel="t", exec=pb.ExecRequest(instance="a", command=["well"]))
+        await link.send(pb.NexusMessage(open_tunnel=request))
+        tunnel = await world.nexus.accept_tunnel()
+        assert (await tunnel.receive()).tunnel == "t"
+        assert (await asyncio.wait_for(tunnel.receive(), 60)).started
+
+    virtual(scenario)
+
+
+def test_no_more_data_is_under_way_than_the_other_side_has_said_it_can_take() -> None:
+    class Line:
+        """The other side, which takes nothing by itself."""
+
+        def __init__(self) -> None:
+            self.sent = 0
+            self.said: asyncio.Queue[pb.TunnelFrame] = asyncio.Queue()
+
+        async def send(self, frame: pb.TunnelFrame) -> None:
+            await asyncio.sleep(0)
+            self.sent += len(frame.data.data)
+
+        async def receive(self) -> pb.TunnelFrame:
+            return await self.said.get()
+
+        async def close(self) -> None:
+            await asyncio.sleep(0)
+
+    async def scenario() -> None:
+        line = Line()
+        talk = Talk(line)
+        listening = asyncio.create_task(talk.listen(ignore))
+        sending = asyncio.create_task(talk.send_data(bytes(3 * WINDOW)))
+        for allowed in (WINDOW, WINDOW + 100, 2 * WINDOW + 100):
+            for _ in range(200):
+                await asyncio.sleep(0)
+            assert (line.sent, sending.done()) == (allowed, False)
+            line.said.put_nowait(pb.TunnelFrame(taken=100 if allowed == WINDOW else WINDOW))
+        await asyncio.wait_for(sending, 60)
+        assert line.sent == 3 * WINDOW
+        listening.cancel()
+
+    asyncio.run(scenario())

@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
+from weakref import WeakValueDictionary
 
 from omnitide.drivers.protocol import DriverError, Mount, Progress
 from omnitide.model.provisions import Artifact
@@ -23,6 +24,8 @@ from omnitide.node.turns import Turns
 
 MAX_DOWNLOADS: Final = 8
 """Artifacts that are fetched at once; further ones wait their turn."""
+MAX_OF_ONE_SERVER: Final = 4
+"""Of those: one that hangs leaves the rest to the others."""
 MAX_LAYING: Final = 4
 """That are unpacked or copied at once."""
 DEADLINE: Final = 1800.0
@@ -43,6 +46,8 @@ class Artifacts:
         self._supply = supply
         self._most = most
         self._downloads = Turns("fetch", "downloads", MAX_DOWNLOADS)
+        self._servers: WeakValueDictionary[str, Turns] = WeakValueDictionary()
+        """While something is fetched from them."""
         self._laying = Turns("lay out", "artifacts", MAX_LAYING)
         # Threads of their own: by a few slow servers all that the rest of the node does in threads would wait.
         self._fetchers = ThreadPoolExecutor(MAX_DOWNLOADS, thread_name_prefix="fetch")
@@ -80,7 +85,9 @@ class Artifacts:
         expected = source if blob else artifact.checksum or ""
 
         async def fetch(into: Path) -> str:
-            async with self._downloads.turn(_short(source), told, DEADLINE):
+            what = _short(source)
+            # Who waits for a server has no turn of the others'; and only what is fetched then has an end.
+            async with self._of(source).turn(what, told, None), self._downloads.turn(what, told, DEADLINE):
                 if blob:
                     digest = await self._blob(instance, source, into, told)
                 else:
@@ -110,6 +117,14 @@ class Artifacts:
             message = f"artifact {source}: {error}"
             raise DriverError(message, cause=error.cause, permanent=error.permanent) from None
         return digest
+
+    def _of(self, source: str) -> Turns:
+        """The turns of the server of a source."""
+        server = urlsplit(source).netloc.rpartition("@")[2] or "the fabric's store"
+        turns = self._servers.get(server)
+        if turns is None:
+            turns = self._servers[server] = Turns("fetch", f"downloads from {server}", MAX_OF_ONE_SERVER)
+        return turns
 
     async def _url(self, url: str, into: Path, told: Progress) -> str:
         loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ class Cache:
         self._locks: dict[str, asyncio.Lock] = {}
         self._used: dict[str, int] = {}
         """Digests that somebody reads now."""
+        self._guard = threading.Lock()
+        """Held from a look whether one is here, or is read, to what is done about it; room is made in threads."""
         incoming = folder / _INCOMING
         incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in incoming.iterdir():
@@ -45,37 +48,51 @@ class Cache:
         """
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
-            path = self._path(digest) if digest else None
-            if path is None or not path.exists():
-                digest, path = await self._fetch(fetch)
-        self._used[digest] = self._used.get(digest, 0) + 1
+            if not (digest and self._take(digest)):
+                digest = await self._fetch(fetch)
+        path = self._path(digest)
         try:
             with contextlib.suppress(OSError):
                 os.utime(path)
             yield digest, path
         finally:
-            self._used[digest] -= 1
-            if not self._used[digest]:
-                del self._used[digest]
+            self._release(digest)
             if not lock.locked():
                 self._locks.pop(key, None)
-            await asyncio.to_thread(self._trim, frozenset(self._used))
+            await asyncio.to_thread(self._trim)
 
-    async def _fetch(self, fetch: Fetch) -> tuple[str, Path]:
+    async def _fetch(self, fetch: Fetch) -> str:
+        """The digest of what was fetched, and is taken."""
         partial = self._folder / _INCOMING / secrets.token_hex(8)
         try:
             digest = await fetch(partial)
             path = self._path(digest)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial.replace(path)
+            with self._guard:
+                partial.replace(path)
+                self._used[digest] = self._used.get(digest, 0) + 1
         finally:
             partial.unlink(missing_ok=True)
-        return digest, path
+        return digest
+
+    def _take(self, digest: str) -> bool:
+        """Keep it here until it is released; False if it is not here."""
+        with self._guard:
+            if not self._path(digest).exists():
+                return False
+            self._used[digest] = self._used.get(digest, 0) + 1
+            return True
+
+    def _release(self, digest: str) -> None:
+        with self._guard:
+            self._used[digest] -= 1
+            if not self._used[digest]:
+                del self._used[digest]
 
     def _path(self, digest: str) -> Path:
         return self._folder / "sha256" / hex_of(digest)
 
-    def _trim(self, used: frozenset[str]) -> None:
+    def _trim(self) -> None:
         found: list[tuple[float, int, Path]] = []
         for path in (self._folder / "sha256").glob("*"):
             with contextlib.suppress(OSError):
@@ -85,6 +102,18 @@ class Cache:
         for _, size, path in sorted(found):
             if total <= self._most:
                 return
-            if f"sha256:{path.name}" not in used:
-                path.unlink(missing_ok=True)
+            if self._drop(path):
                 total -= size
+
+    def _drop(self, path: Path) -> bool:
+        """Whether it is gone: not while somebody reads it. What is large is deleted without the guard."""
+        aside = self._folder / _INCOMING / secrets.token_hex(8)
+        with self._guard:
+            if f"sha256:{path.name}" in self._used:
+                return False
+            try:
+                path.replace(aside)
+            except FileNotFoundError:
+                return True
+        aside.unlink(missing_ok=True)
+        return True

@@ -4,11 +4,19 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
+from omnitide.model.host_paths import HARMLESS
 from omnitide.node.provisions.errors import permanent
 
-HARMLESS: Final = ("/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero")
-"""What every container has of its own. Given by any other path too, unless the setting names devices."""
 NONE: Final = ("none",)
+
+
+def given(allowed: Sequence[str]) -> tuple[str, ...]:
+    """What a node tells of the devices that it gives, so that what asks for others is placed elsewhere: those of the
+    setting `node.devices` that are there, as they are named and as what they really are. `none` alone: none."""
+    if not allowed:
+        return HARMLESS
+    there = [path for path in allowed if path not in NONE and os.path.exists(path)]
+    return tuple(sorted({*there, *map(os.path.realpath, there)})) or NONE
 
 
 class Devices:

@@ -3,14 +3,17 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
+from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
 from omnitide.drivers import process_user
 from omnitide.drivers.protocol import Driver, Launch, Mount, Progress
+from omnitide.node.keeper.disk_use import bytes_below
+from omnitide.node.own_places import OwnPlaces
 from omnitide.node.provisions.artifacts import Artifacts
 from omnitide.node.provisions.cache import Cache
 from omnitide.node.provisions.devices import Devices
@@ -19,14 +22,18 @@ from omnitide.node.provisions.needs import Needs
 from omnitide.node.provisions.supply import Supply
 from omnitide.node.provisions.tree import Owner
 from omnitide.node.provisions.values import KeptValues, credentials_of, environment_of
-from omnitide.node.provisions.volumes import Volumes
+from omnitide.node.provisions.volumes import Fresh, Volumes
+from omnitide.node.turns import Turns
 from omnitide.security.memory_folder import memory_root
 
 VOLUMES: Final = "volumes"
 CACHE: Final = "cache"
 STAGED: Final = "artifacts"
 """Folders in the node's data directory. `artifacts` holds those of instances without a directory of their own."""
-
+MAX_FILLING: Final = 4
+"""Volumes that are filled at once; further ones wait their turn."""
+FILL_DEADLINE: Final = 1800.0
+"""For each of them."""
 
 Ready = Callable[[Launch], Awaitable[None]]
 """Has the driver prepare a launch, when it is its turn. Raises DriverError."""
@@ -76,6 +83,8 @@ class Provisions(Protocol):
 
     async def removed(self, instance: str) -> None: ...
 
+    async def kept_bytes(self, instance: str) -> int: ...
+
     async def sweep(self, wanted: Callable[[str], bool]) -> None: ...
 
 
@@ -92,16 +101,20 @@ class NodeProvisions:
         most: int,
         allowed: tuple[str, ...] = (),
         devices: tuple[str, ...] = (),
+        own: Callable[[], Sequence[str]] | None = None,
         memory: Path | None = None,
     ) -> None:
-        """`memory`: instead of the folder that is found on a file system in memory. Raises OSError."""
+        """`own`: what nobody is given; without it, what `OwnPlaces` finds. `memory`: instead of the folder that is
+        found on a file system in memory. Raises OSError."""
         self._staged = data / STAGED
         self._files = SecretFiles(memory or memory_root(node_id))
         self._values = KeptValues(supply)
         self._artifacts = Artifacts(Cache(data / CACHE, cache_bytes), supply, most)
-        self._volumes = Volumes(data / VOLUMES, (str(data),), allowed)
+        self._volumes = Volumes(data / VOLUMES, own or OwnPlaces(data, os.environ), allowed)
         self._devices = Devices(devices)
-        self._filling = asyncio.Lock()
+        self._turns = Turns("fill", "volumes", MAX_FILLING)
+        self._filling: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        """By volume: for whoever needs the same, one fills it."""
 
     @property
     def root(self) -> str:
@@ -111,7 +124,7 @@ class NodeProvisions:
         """The launch with all that its spec names, which is then there. Raises DriverError."""
         if needs.nothing:
             return launch
-        await asyncio.to_thread(self._volumes.permit, needs)
+        launch = replace(launch, real=await asyncio.to_thread(self._volumes.permit, needs))
         await asyncio.to_thread(self._devices.permit, needs.devices)
         mounts: list[Mount] = []
         values = None
@@ -138,7 +151,7 @@ class NodeProvisions:
             # Whom a container's program is outside of it nobody knows here; see `_owner`.
             shared = owner is None and isinstance(driver, HasOwner)
             if isinstance(driver, HasContent):
-                await self._fill(driver, launch, needs, owner, ready, shared=shared)
+                await self._fill(driver, launch, needs, owner, told, ready, shared=shared)
             volumes = await asyncio.to_thread(self._volumes.mounts, needs, owner, shared=shared)
             if directory and not needs.mounted:
                 await asyncio.to_thread(self._volumes.link, directory, volumes, owner)
@@ -147,18 +160,37 @@ class NodeProvisions:
         return replace(launch, mounts=(*launch.mounts, *mounts))
 
     async def _fill(
-        self, driver: HasContent, launch: Launch, needs: Needs, owner: Owner | None, ready: Ready, *, shared: bool
+        self,
+        driver: HasContent,
+        launch: Launch,
+        needs: Needs,
+        owner: Owner | None,
+        told: Progress,
+        ready: Ready,
+        *,
+        shared: bool,
     ) -> None:
         """Volumes that are used for the first time begin with what is at their target. Raises DriverError."""
-        if not await asyncio.to_thread(self._volumes.fresh, needs):
+        found = await asyncio.to_thread(self._volumes.fresh, needs)
+        if not found:
             return
         await ready(launch)
-        # One at a time: who comes second finds the volume there.
-        async with self._filling:
-            for fresh in await asyncio.to_thread(self._volumes.fresh, needs):
-                await asyncio.to_thread(self._volumes.begin, fresh, owner, shared=shared)
-                await driver.fill(launch, fresh.target, str(fresh.staged))
-                await asyncio.to_thread(self._volumes.finish, fresh, owner)
+        for fresh in found:
+            what = f"volume {fresh.path.parent.name}/{fresh.path.name}"
+            lock = self._filling.setdefault(fresh.path, asyncio.Lock())
+            if lock.locked():
+                told(f"waiting for {what}, which is being filled for another instance")
+            async with lock:
+                if not await asyncio.to_thread(fresh.path.is_dir):
+                    async with self._turns.turn(what, told, FILL_DEADLINE):
+                        await self._fill_one(driver, launch, fresh, owner, shared=shared)
+
+    async def _fill_one(
+        self, driver: HasContent, launch: Launch, fresh: Fresh, owner: Owner | None, *, shared: bool
+    ) -> None:
+        await asyncio.to_thread(self._volumes.begin, fresh, owner, shared=shared)
+        await driver.fill(launch, fresh.target, str(fresh.staged))
+        await asyncio.to_thread(self._volumes.finish, fresh, owner)
 
     async def refresh(self, needs: Needs) -> None:
         """Put the present values in the place of those that a running instance has in files. Raises DriverError."""
@@ -176,6 +208,10 @@ class NodeProvisions:
         await self.ended(instance)
         self._artifacts.forget(instance)
         await asyncio.to_thread(shutil.rmtree, self._staged / instance, ignore_errors=True)
+
+    async def kept_bytes(self, instance: str) -> int:
+        """What is kept of it besides what its driver keeps."""
+        return await asyncio.to_thread(bytes_below, str(self._staged / instance))
 
     async def sweep(self, wanted: Callable[[str], bool]) -> None:
         """At the start: what a proxy before this one has left of instances that are gone."""
@@ -209,6 +245,10 @@ class NoProvisions:
 
     async def removed(self, instance: str) -> None:
         del instance
+
+    async def kept_bytes(self, instance: str) -> int:
+        del instance
+        return 0
 
     async def sweep(self, wanted: Callable[[str], bool]) -> None:
         del wanted

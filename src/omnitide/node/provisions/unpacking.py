@@ -15,7 +15,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from omnitide.drivers.protocol import DriverError
 from omnitide.node.provisions.errors import permanent
@@ -23,10 +23,15 @@ from omnitide.node.provisions.fetching import CalledOff
 from omnitide.node.provisions.tree import PathUnsafe, Tree, parts_of
 
 MAX_MEMBERS: Final = 200_000
+MAX_DIRECTORY: Final = 32 << 20
+"""Bytes of a zip's directory, which is read whole before its first entry: MAX_MEMBERS of 160 each."""
 CHUNK: Final = 256 << 10
 MAX_HEADER: Final = 1 << 20
 """Of what one member says of itself; a longer one would be read into memory whole."""
 _DAMAGED: Final = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, gzip.BadGzipFile, ValueError)
+
+_ENTRY: Final = b"PK\x01\x02"
+"""With which each entry of a zip's directory begins."""
 
 Parts = tuple[str, ...]
 
@@ -67,7 +72,7 @@ def unpack(archive: Path, tree: Tree, below: Parts, most: int, stop: threading.E
             else:
                 _unpack_tar(opened, tree, below, bounds)
     except PathUnsafe as error:
-        raise permanent(f"the archive would lead out of its directory: {error}", "artifact-unsafe") from None
+        raise permanent(f"the archive cannot be laid out safely: {error}", "artifact-unsafe") from None
     except OSError as error:
         if error.errno is None:  # how gzip and bz2 say that what they read is none
             raise _damaged(error) from None
@@ -165,8 +170,37 @@ def _is_empty_tar(file: IO[bytes]) -> bool:
     return file.read(1024) == bytes(1024)
 
 
+class _Directory(io.RawIOBase):
+    """A zip file whose directory `zipfile` is kept from taking in if it is too large: it reads it in one piece,
+    wherever the end of the archive says that it is, and makes an object of each entry."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_DIRECTORY:
+            raise permanent(f"the archive's directory takes more than {MAX_DIRECTORY} bytes", "artifact-too-large")
+        data = self._file.read(size if size >= 0 else MAX_DIRECTORY)
+        if data.count(_ENTRY) > MAX_MEMBERS:
+            raise permanent(f"the archive holds more than {MAX_MEMBERS} entries", "artifact-too-large")
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
 def _unpack_zip(file: IO[bytes], tree: Tree, below: Parts, bounds: _Bounds) -> None:
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(cast("IO[bytes]", _Directory(file))) as archive:
         for member in archive.infolist():
             bounds.member()
             parts = parts_of(member.filename)
@@ -225,7 +259,7 @@ def _inner(at: Parts, target: str) -> str:
     while up < len(parts) and parts[up] == "..":
         up += 1
     if not target or target.startswith("/") or "\0" in target or up > len(at) - 1 or ".." in parts[up:]:
-        raise PathUnsafe(f"the link {'/'.join(at)!r} leads to {target[:200]!r}")
+        raise PathUnsafe(f"the link {'/'.join(at)!r} leads out, to {target[:200]!r}")
     return target
 
 

@@ -1,44 +1,31 @@
 """Volumes: directories of this machine that outlive an instance, and which of its paths an instance may be given.
 
 A volume that the node keeps lies at VOLUMES/NAMESPACE/NAME, made at its first use for the user of who uses it first; it
-stays when instances go. A path of the machine has to be there already, and neither it nor what it really is behind
-symbolic links may be where the system or this node keep their own.
+stays when instances go. A path of the machine has to be there already, and what it really is, behind symbolic links and
+by whatever mount, may not be where the system, Omnitide or a container engine keep their own.
 """
 
 import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from omnitide.drivers import places
+from omnitide.drivers.places import overlap, within
 from omnitide.drivers.protocol import Mount
+from omnitide.model.host_paths import OF_ALL, SENSITIVE
 from omnitide.node.provisions.errors import of_disk, permanent
 from omnitide.node.provisions.needs import Needs
 from omnitide.node.provisions.tree import Owner, PathUnsafe, Tree, parts_of
 
 NOWHERE: Final = ("none",)
-SENSITIVE: Final = (
-    "/bin",
-    "/boot",
-    "/dev",
-    "/etc",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/proc",
-    "/root",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/usr",
-    "/var/lib/containerd",
-    "/var/lib/docker",
-    "/var/run",
-)
-"""Neither these nor what is above or below them, unless the setting names paths."""
+_OF_A_USER: Final = ".local/state/omnitide"
+"""In a home: where a user's fabric is, unless it is told otherwise."""
 
-
+_MARKS: Final = ("admin-token", "nexus/admin-token")
+"""Of the folder of a Nexus, and of one with it."""
 STAGED: Final = ".new"
 """Below the folder of volumes, where those are that are being filled; no namespace can be called so."""
 
@@ -52,10 +39,10 @@ class Fresh(NamedTuple):
 
 
 class Volumes:
-    def __init__(self, folder: Path, own: Sequence[str], allowed: Sequence[str] = ()) -> None:
-        """`own`: directories of this node's, which nobody is given. `allowed`: the setting `node.volume_paths`."""
+    def __init__(self, folder: Path, own: Callable[[], Sequence[str]], allowed: Sequence[str] = ()) -> None:
+        """`own`: what nobody is given, whatever is allowed. `allowed`: the setting `node.volume_paths`."""
         self._folder = folder
-        self._own = tuple(os.path.realpath(path) for path in own)
+        self._own = own
         self._allowed = tuple(os.path.realpath(path) for path in allowed if path not in NOWHERE)
         self._restricted = bool(allowed)
 
@@ -64,22 +51,23 @@ class Volumes:
         to, as whose it would have to be is not known, or it cannot be given away. Raises DriverError."""
         found: list[Mount] = []
         for key, volume in needs.volumes.items():
+            firm = bool(volume.source)
             if volume.source:
                 source = self._path(volume.source)
             else:
                 source = self._kept(needs.namespace, volume.name or key, owner, shared=shared)
-            found.append(Mount(source=source, target=volume.target, read_only=volume.read_only))
+            found.append(Mount(source=source, target=volume.target, read_only=volume.read_only, firm=firm))
         return found
 
-    def permit(self, needs: Needs) -> None:
+    def permit(self, needs: Needs) -> dict[str, str]:
         """Whether it may have what no mount of this is needed for: places that a sandbox leaves open, which are as good
-        as volumes. And nobody can have a volume for reading only as a link. Raises DriverError."""
-        for path in needs.writable:
-            self._path(path)
+        as volumes; returns what they really are. And nobody can have a volume for reading only as a link. Raises
+        DriverError."""
         for volume in needs.volumes.values():
             if volume.read_only and not needs.mounted:
                 message = f"a plain process finds {volume.target} as a link, and would write as its user may"
                 raise permanent(f'{message}: read_only takes isolation = "sandbox"', "volume-refused")
+        return {path: self._path(path) for path in needs.writable}
 
     def link(self, directory: str, mounts: Sequence[Mount], owner: Owner | None) -> None:
         """For who sees the machine's own paths: the targets, below its directory, as links. Raises DriverError."""
@@ -145,24 +133,31 @@ class Volumes:
     def _path(self, source: str) -> str:
         """What it really is. Raises DriverError."""
         real = os.path.realpath(source)
+        mounts = places.mounted()
         if self._restricted:
-            if not any(_within(real, allowed) for allowed in self._allowed):
+            if not any(within(real, allowed) for allowed in self._allowed):
                 raise permanent(
                     f"this node gives nobody {source}: its setting node.volume_paths names other paths",
                     "volume-refused",
                 )
-        elif real == "/" or any(_within(real, one) or _within(one, real) for one in SENSITIVE):
+        elif real in OF_ALL or any(overlap(real, one) for one in places.names(places.real(SENSITIVE), mounts)):
             raise permanent(
                 f"this node gives nobody {source}, where the system keeps its own; its setting node.volume_paths would"
                 " have to name it",
                 "volume-refused",
             )
-        if any(_within(real, one) or _within(one, real) for one in self._own):
-            raise permanent(f"this node gives nobody {source}, where Omnitide keeps its own", "volume-refused")
+        own = places.names(places.real(self._own()), mounts)
+        if _is_anothers(real) or any(overlap(real, one) for one in own):
+            message = f"this node gives nobody {source}, where Omnitide or a container engine keeps its own"
+            raise permanent(message, "volume-refused")
         if not os.path.exists(real):
             raise permanent(f"there is no {source} on this node", "volume-missing")
         return real
 
 
-def _within(path: str, above: str) -> bool:
-    return path == above or path.startswith(above.rstrip("/") + "/")
+def _is_anothers(real: str) -> bool:
+    """Whether it is, or holds, the folder of a fabric that is not this node's: of a user, or wherever a Nexus is."""
+    if f"/{_OF_A_USER}/" in f"{real}/" or os.path.lexists(os.path.join(real, _OF_A_USER)):
+        return True
+    above = (real, *map(str, Path(real).parents))
+    return any(os.path.lexists(f"{one}/{mark}") for one in above for mark in _MARKS)
