@@ -88,6 +88,12 @@ def test_apply_deploys_once_and_again_changes_nothing(fabric: Fabric, shop: str)
         fabric.cli("rm", "web", "db", code=None)
 
 
+def test_apply_looks_for_the_namespace_before_anything_else(fabric: Fabric, shop: str) -> None:
+    refused = fabric.cli("import", "compose", shop, "--apply", "--namespace", "nowhere", code=3)
+    assert "there is no namespace 'nowhere'" in refused.stderr
+    assert "shop" not in refused.stdout + refused.stderr, "nothing was planned"
+
+
 def test_apply_creates_secrets_and_configs_whose_values_are_at_hand(fabric: Fabric, tmp_path: Path) -> None:
     (tmp_path / "password.txt").write_text("hunter2-from-the-file")
     file = tmp_path / "compose.yaml"

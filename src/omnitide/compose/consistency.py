@@ -4,7 +4,7 @@ anything."""
 from collections.abc import Iterator, Sequence
 
 from omnitide.compose.loading import Project
-from omnitide.compose.quantities import NotThat, text, truth
+from omnitide.compose.quantities import NotThat, cpus, size, text, truth, whole
 from omnitide.compose.tree import Map, Place, Seq, refuse
 from omnitide.model.manifest import ManifestFault
 
@@ -87,9 +87,29 @@ def _service(project: Project, name: str, service: Map, services: dict[str, Map]
         )
     yield from _named(project, own, service)
     yield from _mounted(own, service)
+    yield from _twice(own, service)
     replicas = service.map("deploy").get("replicas")
     if replicas is not None and service.get("scale") is not None and text(replicas) != text(service["scale"]):
         yield _fault(service.at("scale"), f"{own}.scale", "is another number than deploy.replicas")
+
+
+def _twice(own: str, service: Map) -> Iterator[ManifestFault]:
+    """A number that is said in two places, and is another in each."""
+    resources = service.map("deploy").map("resources")
+    for key, part, below, how in (
+        ("cpus", "limits", "cpus", cpus),
+        ("mem_limit", "limits", "memory", size),
+        ("mem_reservation", "reservations", "memory", size),
+        ("pids_limit", "limits", "pids", whole),
+    ):
+        here, there = service.get(key), resources.map(part).get(below)
+        try:
+            differ = bool(here and there) and how(here) != how(there)
+        except NotThat:
+            continue  # for which it will be refused
+        if differ:
+            message = f"is another number than deploy.resources.{part}.{below}"
+            yield _fault(service.at(key), f"{own}.{key}", message)
 
 
 def _named(project: Project, own: str, service: Map) -> Iterator[ManifestFault]:

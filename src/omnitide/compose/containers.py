@@ -1,5 +1,6 @@
 """What only containers have: image, entrypoint, capabilities, kernel settings and the like."""
 
+import posixpath
 import re
 import shlex
 from typing import Final
@@ -12,6 +13,7 @@ from omnitide.compose.running import escaped
 from omnitide.compose.tree import Map, Seq, dotted, refuse
 from omnitide.compose.view import View
 from omnitide.model.container import IMAGE_PATTERN
+from omnitide.model.host_paths import HARMLESS
 
 _DEFAULT: Final = (
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
@@ -19,6 +21,11 @@ _DEFAULT: Final = (
 )  # fmt: skip
 """What the Docker Engine gives a container by itself."""
 _CAPABILITY: Final = re.compile(r"[A-Z][A-Z_]{1,40}")
+MAX_CAPABILITIES: Final = 64
+MAX_GROUPS: Final = 64
+MAX_SERVERS: Final = 16
+MAX_SYSCTLS: Final = 64
+MAX_ULIMITS: Final = 32
 _IMAGE: Final = re.compile(IMAGE_PATTERN)
 _PULL: Final = {"always": "always", "never": "never", "missing": "missing", "if_not_present": "missing"}
 
@@ -27,7 +34,11 @@ def container(view: View, context: Context, made: Made, own: Made) -> None:
     """`own` becomes the manifest's `container`."""
     _image(view, context, own)
     _command(view, made, own)
-    own["capabilities"] = _capabilities(view)
+    capabilities = _capabilities(view)
+    own["capabilities"] = capabilities[:MAX_CAPABILITIES]
+    if len(capabilities) > MAX_CAPABILITIES:
+        left = ", ".join(capabilities[MAX_CAPABILITIES:])
+        view.lose("cap_add", f"a container takes {MAX_CAPABILITIES} of them at most here: not {left}")
     for key, field in (("user", "user"), ("working_dir", "working_directory")):
         if key in view:
             made[field] = view.text(key)
@@ -45,14 +56,12 @@ def container(view: View, context: Context, made: Made, own: Made) -> None:
     shm = view.size("shm_size")
     if shm:
         own["shm_size"] = shm
-    groups = view.words("group_add")
+    groups = view.some("group_add", MAX_GROUPS, "a container takes")
     if groups:
         own["groups"] = groups
-    addresses = view.words("dns")
+    addresses = view.some("dns", MAX_SERVERS, "a container takes")
     if addresses:
-        own["dns"] = addresses[:16]
-    for _, place, path in view.entries("dns")[16:]:
-        view.report.remark("loss", path, place, "a container takes 16 name servers here")
+        own["dns"] = addresses
     _hosts(view, own)
     _kernel(view, own)
     _devices(view, own)
@@ -165,7 +174,10 @@ def _hosts(view: View, own: Made) -> None:
 def _kernel(view: View, own: Made) -> None:
     sysctls = view.use("sysctls")
     if isinstance(sysctls, Map) and sysctls:
-        own["sysctls"] = {key: text(value) for key, value in sysctls.items()}
+        own["sysctls"] = {key: text(value) for key, value in list(sysctls.items())[:MAX_SYSCTLS]}
+        for key in list(sysctls)[MAX_SYSCTLS:]:
+            message = f"a container takes {MAX_SYSCTLS} of them at most here"
+            view.report.remark("loss", (*view.path, "sysctls", key), sysctls.at(key), message)
     limits: dict[str, int | Made] = {}
     ulimits = view.open("ulimits")
     for name, value in ulimits.data.items():
@@ -184,6 +196,9 @@ def _kernel(view: View, own: Made) -> None:
     kept = {name: value for name, value in limits.items() if re.fullmatch(r"[a-z]{2,20}", name)}
     for name in limits.keys() - kept.keys():
         ulimits.lose(name, "is no limit that the engine knows")
+    for name in list(kept)[MAX_ULIMITS:]:
+        ulimits.lose(name, f"a container takes {MAX_ULIMITS} of them at most here")
+        del kept[name]
     if kept:
         own["ulimits"] = kept
 
@@ -206,6 +221,9 @@ def _devices(view: View, own: Made) -> None:
             continue
         if permissions not in ("", "rwm"):
             device.lose("permissions")
+        if posixpath.normpath(source) not in HARMLESS:
+            message = f"{source}: no node gives it to containers until the node's setting node.devices names it"
+            device.lose("source", message)
         found.append(f"{source}:{target}" if target and target != source else source)
         device.rest()
     if found:

@@ -1,7 +1,7 @@
 """What the making of every agent needs to know of the project as a whole."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from omnitide.compose.consistency import is_external
@@ -13,6 +13,9 @@ from omnitide.model.names import is_name, suggest_name
 
 Made = dict[str, object]
 """A manifest as it grows: what `omnitide.model.normalise.read` takes."""
+
+Number = tuple[int, str]
+"""A port's, with its protocol: one number can be open for each."""
 
 _LENGTH: Final = 40
 
@@ -29,6 +32,9 @@ class Context:
     """The network of each service that has one with others; also the word for `together`."""
     holders: dict[str, str]
     """Names of volumes, secrets and configs as `kind/name`, and who in the file has each: none is given out twice."""
+    numbers: set[Number] = field(default_factory=set["Number"])
+    """Ports of nodes that ranges of ports give away no more: asked for by themselves, or given from a range. They are
+    the whole project's: its services may be on one node."""
 
     def resource(self, kind: str, key: str) -> str:
         """The name here of a volume, secret or config of the file."""

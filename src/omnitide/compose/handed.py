@@ -22,6 +22,7 @@ _LABEL: Final = re.compile(LABEL_KEY_PATTERN)
 _LABEL_VALUE: Final = re.compile(LABEL_VALUE_PATTERN)
 _MAX_TEXT: Final = 32_768
 _MAX_LABELS: Final = 64
+MAX_USES: Final = 64
 _MAX_VALUE: Final = 1 << 20
 """Bytes of a secret or config that is read here."""
 
@@ -96,7 +97,7 @@ def _file(entry: View, environment: Mapping[str, str], earlier: Mapping[str, str
 
 
 def labels(view: View, context: Context, made: Made) -> None:
-    """Those of the containers, and those of the service over them; and whose project it is."""
+    """Those of the containers, and those of the service beside them; and whose project it is."""
     kept: dict[str, str] = {}
     for name, place, path in view.entries("label_file"):
         try:
@@ -112,6 +113,10 @@ def labels(view: View, context: Context, made: Made) -> None:
         for key, value in own.items():
             path = (*holder.path, "labels", key)
             holder.report.used(path)
+            if holder is not view and kept.get(key, text(value)) != text(value):
+                said = f"{key!r} is the container's label, {kept[key][:40]!r}, which stays: an agent has one of a name"
+                view.report.remark("loss", path, own.at(key), said)
+                continue
             _label(view, kept, key, text(value), own.at(key), path)
     kept["compose.project"] = context.project.name
     made["labels"] = kept
@@ -138,6 +143,10 @@ def uses(view: View, context: Context, made: Made, kind: str) -> None:
         if name in made_of:
             use.report.used(use.path)
             use.report.remark("loss", use.path, use.place(), f"{source!r} is given to this service already: once each")
+            continue
+        if len(made_of) >= MAX_USES:
+            use.report.used(use.path)
+            use.report.remark("loss", use.path, use.place(), f"an agent has {MAX_USES} {kind} at most here")
             continue
         folder = "/run/secrets/" if kind == "secrets" else "/"
         file = target if target.startswith("/") else folder + (target or source)

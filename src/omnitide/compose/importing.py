@@ -9,6 +9,7 @@ from omnitide.compose.handed import environment, labels, uses
 from omnitide.compose.keys import fate_of
 from omnitide.compose.loading import SECTIONS, load_project
 from omnitide.compose.mounts import mounts
+from omnitide.compose.ports import fixed_numbers
 from omnitide.compose.reach import join_networks, networks_of, reach
 from omnitide.compose.report import Imported, Report
 from omnitide.compose.running import running
@@ -40,7 +41,7 @@ def import_compose(
     services = active(project)
     report = Report()
     carried = _carried(services, report)
-    context = Context(project, report, carried, _agents(carried), {}, {})
+    context = Context(project, report, carried, _agents(carried), {}, {}, fixed_numbers(carried.values()))
     context.networks = join_networks(carried, project.name)
     agents: list[AgentManifest] = []
     for service in carried:
@@ -124,7 +125,9 @@ def _agent(context: Context, service: str) -> AgentManifest:
 
 
 def _fault(place: Place, service: str, field: str, message: str) -> ManifestFault:
-    return ManifestFault(place.file, place.line, f"services.{service}", f"its agent's {field}: {message}")
+    # Whatever Compose refuses too is found before.
+    said = f"no agent can be made of it, by a bound of Omnitide's: its {field}: {message}"
+    return ManifestFault(place.file, place.line, f"services.{service}", said)
 
 
 def _rest(context: Context, services: set[str]) -> None:

@@ -11,6 +11,7 @@ from omnitide.compose.running import several
 from omnitide.compose.short import is_windows
 from omnitide.compose.tree import Map
 from omnitide.compose.view import View
+from omnitide.model.host_paths import is_sensitive
 
 MAX_VOLUMES: Final = 64
 MAX_TMPFS: Final = 32
@@ -34,7 +35,10 @@ def mounts(view: View, context: Context, made: Made, own: Made) -> None:
         if left:
             view.report.remark("loss", path, place, f"{', '.join(left)}: only the size is passed on")
     for mount in view.each("volumes"):
-        if wrong := _unmountable(mount) or (len(volumes) >= MAX_VOLUMES and f"an agent takes {MAX_VOLUMES} volumes"):
+        full = len(volumes) >= MAX_VOLUMES and f"an agent takes {MAX_VOLUMES} volumes"
+        if text(mount.data.get("type")) == "tmpfs":
+            full = len(tmpfs) >= MAX_TMPFS and f"a container takes {MAX_TMPFS} of them here"
+        if wrong := _unmountable(mount) or full:
             mount.report.used(mount.path)
             mount.report.remark("loss", mount.path, mount.place(), str(wrong))
         elif mount.text("type") == "tmpfs":
@@ -88,7 +92,14 @@ def _volume(mount: View, context: Context, volumes: dict[str, object], service: 
     if text(mount.data.get("type")) == "bind":
         one["source"] = source
         key = context.own_name(f"mount/{service}", posixpath.basename(source) or "root", target)
-        mount.note("source", f"{source} of the node: it has to be there on each node that may run this")
+        if is_sensitive(source):
+            message = (
+                f"{source}: no node gives it away, and its agent does not start, until the node's setting"
+                " node.volume_paths names it, with all other paths that it is to give"
+            )
+            mount.lose("source", message)
+        else:
+            mount.note("source", f"{source} of the node: it has to be there on each node that may run this")
         context.report.needs(Creation(kind="file", name=source, command="", reason=f"mounted by the service {service}"))
     elif source:
         key = context.resource("volumes", source)

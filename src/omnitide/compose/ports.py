@@ -1,11 +1,13 @@
 """Which ports of a service are open on its node, at which address and number."""
 
 import ipaddress
+from collections.abc import Iterable
 from typing import Final
 
-from omnitide.compose.context import Made
+from omnitide.compose.context import Context, Made, Number
 from omnitide.compose.quantities import text
 from omnitide.compose.running import several
+from omnitide.compose.tree import Map, Seq
 from omnitide.compose.view import View
 from omnitide.model.names import is_name
 
@@ -16,13 +18,9 @@ _LAST: Final = 65_535
 _SHOWN: Final = 12
 """Digits: what has more is no number here, and is not shown whole."""
 
-Number = tuple[int, str]
-"""With its protocol: one number can be open for each."""
 
-
-def ports(view: View, made: Made) -> None:
+def ports(view: View, context: Context, made: Made) -> None:
     found: dict[str, dict[str, object]] = {}
-    numbers = _fixed(view)
     taken: set[Number] = set()
     mode = text(view.data.get("network_mode"))
     for port in view.each("ports"):
@@ -34,7 +32,7 @@ def ports(view: View, made: Made) -> None:
             port.report.remark("note" if mode == "host" else "loss", port.path, port.place(), wrong)
             continue
         one: dict[str, object] = {"target": target}
-        number = _number(port, protocol, numbers, taken, several=several(view.data))
+        number = _number(port, protocol, context.numbers, taken, several=several(view.data))
         if number:
             one["port"] = number
         if protocol == "udp":
@@ -67,14 +65,16 @@ def _wrong(target: int | None, protocol: str, count: int, mode: str) -> str:
     return f"an agent takes {MAX_PORTS} ports" if count >= MAX_PORTS else ""
 
 
-def _fixed(view: View) -> set[Number]:
-    """The numbers that are asked for by themselves: no range gives them away."""
-    listed = [port.data for port in view.each("ports")]
-    return {
-        (int(text(one.get("published"))), text(one.get("protocol")) or "tcp")
-        for one in listed
-        if _is_number(text(one.get("published")))
-    }
+def fixed_numbers(services: Iterable[Map]) -> set[Number]:
+    """The numbers that services ask for by themselves: no range gives them away."""
+    found: set[Number] = set()
+    for service in services:
+        listed = service.get("ports")
+        for one in listed if isinstance(listed, Seq) else ():
+            published = text(one.get("published")) if isinstance(one, Map) else ""
+            if isinstance(one, Map) and _is_number(published):
+                found.add((int(published), text(one.get("protocol")) or "tcp"))
+    return found
 
 
 def _is_number(written: str) -> bool:
@@ -106,6 +106,7 @@ def _number(port: View, protocol: str, numbers: set[Number], taken: set[Number],
     for number in range(max(int(first), 1), min(int(last), _LAST) + 1):
         if (number, protocol) not in taken | numbers:
             taken.add((number, protocol))
+            numbers.add((number, protocol))
             port.note("published", f"{published}: {number}, the first of them that nothing else here has")
             return number
     port.lose("published", f"{published}: none of them is left: it is given a free one")

@@ -57,7 +57,7 @@ def reach(view: View, context: Context, made: Made, own: Made) -> None:
     """`own` becomes the manifest's `container`."""
     name = str(view.path[-1])
     _network(view, context, name, made, own)
-    ports(view, made)
+    ports(view, context, made)
     _needs(view, context, made)
 
 
@@ -135,15 +135,18 @@ def _needs(view: View, context: Context, made: Made) -> None:
         required = wait.use("required")
         service = context.services.get(other)
         if service is None:
-            wait.note("required", f"{other} is left out, and not waited for")
             wait.report.used(wait.path)
+            wait.report.remark("note", wait.path, wait.place(), f"{other} is left out, and not waited for")
             continue
         if required is False:
             wait.note("required", f"{other} is there: it is waited for")
         need = _CONDITIONS.get(condition, "started")
         if need == "ready" and not probes(service):
-            message = f"{other} says nothing of its health here, so that it counts as ready once it runs"
-            wait.note("condition", message)
+            message = (
+                f"{other} has no test in the file, and what its image says of its health is not asked here: it counts"
+                " as ready once it runs"
+            )
+            wait.lose("condition", message)
         if len(needs) >= MAX_NEEDS:
             wait.report.remark("loss", wait.path, wait.place(), f"an agent waits for {MAX_NEEDS} others at most")
         else:

@@ -2,13 +2,15 @@
 of its health."""
 
 import re
+from collections.abc import Callable
 from typing import Final, cast
 
 from omnitide.compose.context import Made
-from omnitide.compose.quantities import NotThat, size, text, whole
+from omnitide.compose.quantities import MOST, NotThat, size, text, whole
 from omnitide.compose.tree import Map, Seq
 from omnitide.compose.view import View
 from omnitide.model.probes import MAX_TIMEOUT_MS
+from omnitide.model.quantity import format_bytes, format_cpu, format_duration
 from omnitide.model.spec import MAX_GRACE_MS
 
 _SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL")
@@ -17,9 +19,22 @@ _NUMBERS: Final = {
 }  # fmt: skip
 _ARCH: Final = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64", "386": "i686"}
 _MIB: Final = 1 << 20
+_MOST_DIGITS: Final = 18
+_PERIOD: Final = 100_000
+_PERIODS: Final = (1_000, 1_000_000)
 _HEALTH_MS: Final = 30_000
 """The engine's interval and timeout where a file names none."""
 MAX_REPLICAS: Final = 100_000
+MAX_PIDS: Final = 4_194_304
+MAX_CONSTRAINTS: Final = 64
+LEAST_CPU: Final = 10
+LEAST_MEMORY: Final = 6 * _MIB
+"""Limits below which the engine refuses a container."""
+MAX_ATTEMPTS: Final = 1_000_000
+LEAST_PROBE_MS: Final = 100
+MAX_RETRIES: Final = 1000
+LEAST_LOG: Final = 4096
+MAX_LOGS: Final = 100
 
 
 def running(view: View, made: Made) -> None:
@@ -41,7 +56,8 @@ def running(view: View, made: Made) -> None:
 def _replicas(view: View, deploy: View, made: Made) -> None:
     mode = deploy.text("mode")
     if mode not in ("", "replicated"):
-        deploy.lose("mode", f"{mode!r}: an agent has a number of replicas, not one on each node")
+        what = "an agent is no job: it runs as `restart` says" if mode.endswith("-job") else "not one on each node"
+        deploy.lose("mode", f"{mode!r}: an agent has a number of replicas, {what}")
     for holder, key in ((view, "scale"), (deploy, "replicas")):
         count = holder.whole(key)
         if count is None:
@@ -64,8 +80,13 @@ def several(service: Map) -> bool:
 def _resources(view: View, deploy: View, made: Made) -> None:
     resources = deploy.open("resources")
     limits, reserved = resources.open("limits"), resources.open("reservations")
-    cpu = limits.cpus("cpus") or view.cpus("cpus") or _quota(view)
-    memory = limits.size("memory") or view.size("mem_limit") or 0
+    cpu = _limit(((limits, "cpus", limits.cpus("cpus")), (view, "cpus", view.cpus("cpus"))), LEAST_CPU, format_cpu)
+    memory = _limit(
+        ((limits, "memory", limits.size("memory")), (view, "mem_limit", view.size("mem_limit"))),
+        LEAST_MEMORY,
+        format_bytes,
+    )
+    cpu = cpu or _quota(view)
     own: dict[str, object] = {}
     if cpu:
         own["cpu"] = cpu / 1000
@@ -74,7 +95,7 @@ def _resources(view: View, deploy: View, made: Made) -> None:
     for holder, key in ((limits, "pids"), (view, "pids_limit")):
         count = holder.whole(key)
         if count is not None and count > 0 and "pids" not in own:
-            own["pids"] = min(count, 4_194_304)
+            own["pids"] = holder.near(key, count, 1, MAX_PIDS)
         elif count is not None and count <= 0:
             holder.note(key, "no limit, as where nothing is said")
     for holder, key, value in (
@@ -112,6 +133,11 @@ def _resources(view: View, deploy: View, made: Made) -> None:
     resources.rest()
 
 
+def _limit(written: tuple[tuple[View, str, int | None], ...], least: int, show: Callable[[int], str]) -> int:
+    """The first that is one; 0: there is none. Compose takes no two that differ."""
+    return next((holder.near(key, value, least, MOST, show) for holder, key, value in written if value), 0)
+
+
 def _quota(view: View) -> int:
     """CFS quota and period (100 ms where it is not said) as thousandths of a processor."""
     quota, period = view.whole("cpu_quota"), view.whole("cpu_period")
@@ -121,7 +147,10 @@ def _quota(view: View) -> int:
         if quota is not None:
             view.note("cpu_quota", "no limit, as where nothing is said")
         return 0
-    return max(1, round(1000 * quota / (period or 100_000)))
+    if period is not None and not _PERIODS[0] <= period <= _PERIODS[1]:
+        view.lose("cpu_period", f"{period}: the engine takes {_PERIODS[0]} to {_PERIODS[1]}; it is taken for {_PERIOD}")
+        period = None
+    return view.near("cpu_quota", round(1000 * quota / (period or _PERIOD)), LEAST_CPU, MOST, format_cpu)
 
 
 def _restart(view: View, deploy: View, made: Made) -> None:
@@ -133,8 +162,11 @@ def _restart(view: View, deploy: View, made: Made) -> None:
         own = {"policy": "always"}
     elif name == "on-failure":
         own = {"policy": "on-failure"}
-        if attempts.isdecimal() and len(attempts) < 7:
-            own["attempts"] = int(attempts)
+        if attempts and re.fullmatch(r"[0-9]+", attempts) is None:
+            view.lose("restart", f"{attempts[:40]!r} is no number of restarts")
+        elif attempts.strip("0"):
+            # What has more digits is as good as for ever.
+            own["attempts"] = _attempts(view, "restart", int(attempts[:_MOST_DIGITS]))
     elif name not in ("", "no", "false"):
         view.lose("restart", f"{written!r} is no policy: it is taken for `no`")
     if "restart_policy" in deploy:
@@ -152,11 +184,23 @@ def _restart(view: View, deploy: View, made: Made) -> None:
             own["reset_after"] = window
         elif window == 0:
             policy.note("window", "as where nothing is said")
-        if attempts is not None and 0 <= attempts <= 1_000_000:
-            own["attempts"] = attempts
+        if attempts is not None and attempts < 0:
+            policy.lose("max_attempts", f"{attempts} is no number of restarts")
+        elif attempts:
+            own["attempts"] = _attempts(policy, "max_attempts", attempts)
         policy.rest()
     if own != {"policy": "always"}:
         made["restart"] = own
+
+
+def _attempts(holder: View, key: str, count: int) -> int:
+    """Restarts after which the engine gives a container up. Nothing gives an agent up here."""
+    message = (
+        f"after {count} restarts in a row it is not given up here: it is started elsewhere, or there again, for ever,"
+        " with longer and longer waits; what is waited for as completed can be waited for without an end"
+    )
+    holder.lose(key, message)
+    return min(max(count, 0), MAX_ATTEMPTS)
 
 
 def _update(deploy: View, made: Made) -> None:
@@ -165,8 +209,7 @@ def _update(deploy: View, made: Made) -> None:
         return
     own: dict[str, object] = {}
     parallelism = config.whole("parallelism")
-    count = 1 if parallelism is None else parallelism or MAX_REPLICAS
-    count = min(max(count, 1), MAX_REPLICAS)
+    count = 1 if parallelism is None else config.near("parallelism", parallelism or MAX_REPLICAS, 1, MAX_REPLICAS)
     order = config.text("order")
     kept = made.get("volumes")
     stays = isinstance(kept, dict) and any("source" not in one for one in cast("dict[str, Made]", kept).values())
@@ -209,6 +252,8 @@ def _placement(view: View, deploy: View, made: Made) -> None:
         if made_of is None:
             said = f"{written!r}: nodes have `node` (their name), `host`, `os`, `arch` and labels of their own"
             view.report.remark("loss", path, place, said)
+        elif len(found) >= MAX_CONSTRAINTS:
+            view.report.remark("loss", path, place, f"an agent has {MAX_CONSTRAINTS} constraints at most here")
         else:
             found.append(made_of)
     placement.rest()
@@ -243,29 +288,28 @@ def _health(view: View, made: Made) -> None:
     health = view.open("healthcheck")
     disabled = health.flag("disable")
     test = health.words("test")
-    if disabled or test[:1] == ["NONE"] or len(test) < 2 or not test[1].strip():
-        if disabled and len(test) < 2:
-            health.note("disable", "there is no probe; what the image says of its health is not asked here")
-        elif test:
-            health.note("test", "there is no probe; what the image says of its health is not asked here")
-        for key in ("interval", "timeout", "retries"):
-            health.note(key, "is of no use without a test: what the image says of its health is not asked here")
+    if disabled or test[:1] == ["NONE"]:
+        for key in ("disable", "test", "interval", "timeout", "retries"):
+            health.note(key, "there is no probe, as in Compose")
+        health.rest()
+        return
+    if len(test) < 2 or not test[1].strip():
+        # They are for the image's own test, which nothing here asks.
+        for key in ("test", "interval", "timeout", "retries", "start_period", "start_interval"):
+            health.lose(key, "without a test of the file's own there is no probe: what the image has is not asked here")
         health.rest()
         return
     command = ["/bin/sh", "-c", " ".join(test[1:])] if test[0] == "CMD-SHELL" else test[1:]
-    interval = max(health.duration("interval") or _HEALTH_MS, 100)
-    timeout = max(health.duration("timeout") or _HEALTH_MS, 100)
-    probe: dict[str, object] = {"type": "exec", "command": command, "interval": interval}
-    if timeout > interval:
-        health.note("timeout", "is longer than the interval: an answer is waited for no longer than that")
-        timeout = interval
-    if timeout > MAX_TIMEOUT_MS:
-        health.note("timeout", "is longer than ten minutes: an answer is waited for no longer than that")
-        timeout = MAX_TIMEOUT_MS
-    probe["timeout"] = timeout
+    interval, timeout = health.duration("interval") or _HEALTH_MS, health.duration("timeout") or _HEALTH_MS
+    probe: dict[str, object] = {
+        "type": "exec",
+        "command": command,
+        "interval": health.near("interval", interval, LEAST_PROBE_MS, MOST, format_duration),
+        "timeout": health.near("timeout", timeout, LEAST_PROBE_MS, MAX_TIMEOUT_MS, format_duration),
+    }
     retries = health.whole("retries")
     if retries:
-        probe["failure_threshold"] = min(max(retries, 1), 1000)
+        probe["failure_threshold"] = health.near("retries", retries, 1, MAX_RETRIES)
     elif retries == 0:
         health.note("retries", "0 is the engine's own, 3")
     made["health"] = {"readiness": probe}
@@ -285,9 +329,7 @@ def _stop(view: View, made: Made) -> None:
             )
     grace = view.duration("stop_grace_period")
     if grace is not None:
-        if grace > MAX_GRACE_MS:
-            view.note("stop_grace_period", "is longer than a day: what has not ended by then is killed")
-        own["grace"] = min(grace, MAX_GRACE_MS)
+        own["grace"] = view.near("stop_grace_period", grace, 0, MAX_GRACE_MS, format_duration)
     hooks = list(view.each("pre_stop"))
     for index, hook in enumerate(hooks):
         if index == 0:
@@ -325,9 +367,9 @@ def _kept(options: View) -> dict[str, object]:
     own: dict[str, object] = {}
     try:
         if "max-size" in options:
-            own["max_file"] = max(size(options.use("max-size")), 4096)
+            own["max_file"] = options.near("max-size", size(options.use("max-size")), LEAST_LOG, MOST, format_bytes)
         if "max-file" in options:
-            own["max_files"] = min(max(whole(options.use("max-file")), 1), 100)
+            own["max_files"] = options.near("max-file", whole(options.use("max-file")), 1, MAX_LOGS)
     except NotThat as error:
         key = "max-file" if "max_file" in own or "max-size" not in options else "max-size"
         options.lose(key, str(error))

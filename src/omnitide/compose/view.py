@@ -82,6 +82,13 @@ class View:
             self.note(key, message)
         return self.words(key)
 
+    def some(self, key: str, most: int, what: str) -> list[str]:
+        """The first of a list, with a loss where it has more than there can be here."""
+        found = self.words(key)
+        if len(found) > most:
+            self.lose(key, f"{len(found)} of them, and {what} {most} at most here: the first")
+        return found[:most]
+
     def text(self, key: str) -> str:
         value = self.use(key)
         return "" if isinstance(value, Map | Seq) else quantities.text(value)
@@ -128,6 +135,15 @@ class View:
     def lose(self, key: str, message: str = "") -> None:
         """Say of a key that it is not carried over, and why."""
         self._tell("loss", key, message)
+
+    def near(self, key: str, value: int, least: int, most: int, show: Callable[[int], str] = str) -> int:
+        """A number of the key's as it is here: the nearest that there can be, with a loss where that is another. No
+        number of a file is bounded in any other way."""
+        made = min(max(value, least), most)
+        if made != value:
+            bound = "least" if value < least else "most"
+            self.lose(key, f"{show(value)}: {show(made)} is the {bound} that it can be here")
+        return made
 
     def _tell(self, kind: str, key: str, message: str) -> None:
         if key not in self.data:

@@ -87,7 +87,7 @@ def test_a_healthcheck_is_a_readiness_probe(taken: Taken) -> None:
     probe = agent.health.readiness
     assert probe is not None
     assert probe.command == ("/bin/sh", "-c", "curl -f localhost $A")
-    assert (probe.interval, probe.timeout, probe.failure_threshold) == (3000, 3000, 5)
+    assert (probe.interval, probe.timeout, probe.failure_threshold) == (3000, 30_000, 5), "30 s where none is said"
     assert agent.health.liveness is None
 
 
@@ -125,6 +125,42 @@ def test_ranges_of_ports_are_a_port_each_or_the_first_that_is_free(taken: Taken)
         "tcp-81": (9005, 81),
     }
     assert losses == []
+
+
+@pytest.mark.parametrize("fixed_first", [True, False])
+def test_a_range_takes_no_number_that_is_asked_for_by_itself(taken: Taken, fixed_first: bool) -> None:
+    """Whichever of the two is written first: a range has others, and the number has not."""
+    fixed, ranged = '"8001:80"', '"8001-8003:81"'
+    listed = ", ".join([fixed, ranged] if fixed_first else [ranged, fixed])
+    agent, _, losses = taken.service(f"ports: [{listed}]")
+    assert {port.target: port.port for port in agent.ports.values()} == {80: 8001, 81: 8002}
+    assert losses == []
+
+
+def test_a_range_takes_no_number_that_another_service_has(taken: Taken) -> None:
+    """They may be on one node, and in Compose the engine gives each the next that is free."""
+    imported = taken.project(
+        "services:\n"
+        '  one: {image: nginx, ports: ["8001-8005:80"]}\n'
+        '  two: {image: nginx, ports: ["8001-8005:80"]}\n'
+        '  three: {image: nginx, ports: ["8001:80"]}\n'
+        '  four: {image: nginx, ports: ["8002-8002:80"]}\n'
+    )
+    assert {agent.name: agent.ports["tcp-80"].port for agent in imported.agents} == {
+        "one": 8003,
+        "two": 8004,
+        "three": 8001,
+        "four": 8002,
+    }
+    assert imported.losses == ()
+
+
+def test_a_number_for_udp_is_free_for_a_range_of_tcp(taken: Taken) -> None:
+    agent, _, _ = taken.service('ports: ["8001:53/udp", "8001-8003:81"]')
+    assert {(port.target, port.protocol): port.port for port in agent.ports.values()} == {
+        (53, "udp"): 8001,
+        (81, "tcp"): 8001,
+    }
 
 
 def test_one_port_of_a_range_for_many_replicas_is_told(taken: Taken) -> None:
@@ -250,3 +286,124 @@ def test_a_secrets_value_is_held_and_never_shown(taken: Taken) -> None:
 def test_an_unset_variable_is_named_where_it_breaks_something(taken: Taken) -> None:
     with pytest.raises(ManifestError, match="not set: MEDIA"):
         taken.service('volumes: ["${MEDIA}:/media"]')
+
+
+def test_a_label_of_the_service_takes_no_label_of_its_containers(taken: Taken) -> None:
+    text = "labels: {routed: 'true', tier: web}\ndeploy: {labels: {routed: 'false', tier: web, owner: ops}}"
+    agent, _, losses = taken.service(text)
+    assert agent.labels == {"routed": "true", "tier": "web", "owner": "ops", "compose.project": "shop"}
+    assert losses == ["services.web.deploy.labels.routed"]
+
+
+def test_who_waits_for_what_is_left_out_is_told(taken: Taken) -> None:
+    imported = taken.project(
+        "services:\n"
+        "  web: {image: nginx, depends_on: [model]}\n"
+        "  model: {provider: {type: model}}\n"
+    )  # fmt: skip
+    told = [(one.key, one.message) for one in imported.notes]
+    assert told == [("services.web.depends_on.model", "model is left out, and not waited for")]
+
+
+def test_a_start_interval_needs_nothing(taken: Taken) -> None:
+    imported = taken.project(
+        "services: {web: {image: nginx, healthcheck: {test: [CMD, x], start_interval: 1s}}}\n",
+    )
+    (note,) = imported.notes
+    assert note.key == "services.web.healthcheck.start_interval"
+    assert "sooner than its interval" in note.message
+    assert imported.losses == ()
+
+
+@pytest.mark.parametrize("text", ["restart: on-failure:4", "deploy: {restart_policy: {max_attempts: 4}}"])
+def test_that_nothing_is_given_up_after_so_many_restarts_is_a_loss(taken: Taken, text: str) -> None:
+    imported = taken.project(f"services: {{web: {{image: x, {text}}}}}")
+    (loss,) = imported.losses
+    assert "after 4 restarts in a row it is not given up here" in loss.message
+    assert imported.agents[0].restart.attempts == 4
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/var/run/docker.sock", "/etc/localtime", "/lib/modules", "/root/data", "/", "/var/lib", "/dev/shm"],
+)
+def test_a_path_that_no_node_gives_by_itself_is_a_loss(taken: Taken, path: str) -> None:
+    agent, _, losses = taken.service(f"volumes: [{{type: bind, source: '{path}', target: /a}}]")
+    assert [one.source for one in agent.volumes.values()] == [path], "a node whose setting names it gives it"
+    assert losses == ["services.web.volumes[0].source"]
+
+
+def test_the_loss_of_a_path_says_which_setting_it_needs(taken: Taken) -> None:
+    imported = taken.project("services: {web: {image: x, volumes: ['/etc/localtime:/a', '/srv/a:/b']}}")
+    (loss,) = imported.losses
+    assert "node.volume_paths" in loss.message
+
+
+def test_a_device_that_no_node_gives_by_itself_is_a_loss(taken: Taken) -> None:
+    _, container, losses = taken.service("devices: [/dev/null, /dev/kvm]")
+    assert container.devices == ("/dev/null", "/dev/kvm")
+    assert losses == ["services.web.devices[1].source"]
+
+
+@pytest.mark.parametrize(
+    "other", ["image: y", "image: y, healthcheck: {interval: 5s}", "image: y, healthcheck: {disable: true}"]
+)
+def test_waiting_for_the_health_of_what_has_no_test_is_a_loss(taken: Taken, other: str) -> None:
+    imported = taken.project(
+        f"services:\n  web: {{image: x, depends_on: {{db: {{condition: service_healthy}}}}}}\n  db: {{{other}}}\n"
+    )
+    assert "services.web.depends_on.db.condition" in [one.key for one in imported.losses]
+
+
+def test_how_an_images_own_test_is_asked_is_a_loss(taken: Taken) -> None:
+    _, _, losses = taken.service("healthcheck: {interval: 5s, start_period: 1m}")
+    assert losses == ["services.web.healthcheck.interval", "services.web.healthcheck.start_period"]
+    _, _, losses = taken.service("healthcheck: {disable: true, interval: 5s}")
+    assert losses == []
+
+
+SURPLUS = {
+    "group_add": "group_add: [" + ", ".join(f"g{one}" for one in range(70)) + "]",
+    "sysctls": "sysctls: {" + ", ".join(f"net.a{one}: 1" for one in range(70)) + "}",
+    "cap_add": "cap_add: [" + ", ".join(f"A{chr(65 + one // 26)}{chr(65 + one % 26)}" for one in range(70)) + "]",
+    "secrets": "secrets: [" + ", ".join(f"s{one}" for one in range(70)) + "]",
+    "configs": "configs: [" + ", ".join(f"s{one}" for one in range(70)) + "]",
+    "volumes": "volumes: [" + ", ".join(f"{{type: tmpfs, target: /t{one}}}" for one in range(70)) + "]",
+    "tmpfs": "tmpfs: [" + ", ".join(f"/t{one}" for one in range(70)) + "]",
+    "dns": "dns: [" + ", ".join(f"10.0.0.{one}" for one in range(70)) + "]",
+    "devices": "devices: [" + ", ".join(f"/dev/null:/dev/n{one}" for one in range(70)) + "]",
+    "ulimits": "ulimits: {" + ", ".join(f"a{chr(97 + one // 26)}{chr(97 + one % 26)}: 1" for one in range(70)) + "}",
+    "extra_hosts": "extra_hosts: {" + ", ".join(f"h{one}: 10.0.0.1" for one in range(70)) + "}",
+    "ports": "ports: [" + ", ".join(f"'{one}'" for one in range(1, 71)) + "]",
+    "labels": "labels: {" + ", ".join(f"l{one}: a" for one in range(70)) + "}",
+    "deploy": "deploy: {placement: {constraints: [" + ", ".join(f"node.labels.a{one}==b" for one in range(70)) + "]}}",
+    "depends_on": "depends_on: [" + ", ".join(f"o{one}" for one in range(70)) + "]",
+}
+
+
+@pytest.mark.parametrize("key", SURPLUS)
+def test_what_is_too_many_here_is_a_loss_and_refuses_nothing(taken: Taken, key: str) -> None:
+    others = "".join(f"  o{one}: {{image: x}}\n" for one in range(70)) if key == "depends_on" else ""
+    declared = "{" + ", ".join(f"s{one}: {{file: ./f}}" for one in range(70)) + "}"
+    imported = taken.project(
+        f"services:\n  web:\n    image: x\n    {SURPLUS[key]}\n{others}secrets: {declared}\nconfigs: {declared}\n"
+    )
+    assert any(one.key.startswith(f"services.web.{key}") for one in imported.losses)
+
+
+def test_a_word_that_is_too_long_is_refused_as_our_bound(taken: Taken) -> None:
+    with pytest.raises(ManifestError, match="by a bound of Omnitide's: its command"):
+        taken.service("command: [a, " + "b" * 40_000 + "]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cpus: 2\ndeploy: {resources: {limits: {cpus: '1'}}}",
+        "mem_limit: 1g\ndeploy: {resources: {limits: {memory: 2g}}}",
+        "pids_limit: 10\ndeploy: {resources: {limits: {pids: 11}}}",
+    ],
+)
+def test_one_number_said_twice_and_differently_is_refused_as_compose_does(taken: Taken, text: str) -> None:
+    with pytest.raises(ManifestError, match="is another number than"):
+        taken.service(text)

@@ -10,12 +10,12 @@ from omnitide.cli.agents.deploy import Timeout, finish_unwaited, one_document, r
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from omnitide.model.objects import Agent, AgentChanged
+    from omnitide.model.objects import Agent, AgentChanged, Instance
     from omnitide.sdk.client import Client
 
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Name, or namespace/name.", autocompletion=agents)]
 MAX_REPLICAS: Final = 100_000
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is so.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done, or only ask for it.")]
 
 
 def scale(
@@ -56,7 +56,10 @@ def restart(
     wait: Wait = True,
     timeout: Timeout = "5m",
 ) -> None:
-    """Restart an agent, a few replicas at a time as in an update; or one instance, on its node."""
+    """Restart an agent, a few replicas at a time as in an update; or one instance alone.
+
+    Waits until what ran has ended and what takes its place runs, and is ready if the agent says what that is.
+    """
     from omnitide.cli.instances.resolve import find_instance
 
     session = session_of(context)
@@ -65,15 +68,30 @@ def restart(
         began = time.monotonic()
         instance = find_instance(session, client, name)
         if instance is not None:
-            done = client.restart_instance(instance.id)
-            if session.plain:
-                session.emit(done)
-            else:
-                session.say(f"  {instance.name} {done.change}")
+            _restart_one(session, client, instance, began, limit_s, wait=wait)
             return
         namespace, agent = session.name(name)
         changed = client.restart_agent(agent, namespace=namespace)
         finish(session, client, changed, began, limit_s, wait=wait)
+
+
+def _restart_one(
+    session: Session, client: "Client", instance: "Instance", began: float, limit_s: float, *, wait: bool
+) -> None:
+    from omnitide.cli.instances.restarting import until_restarted
+
+    asked = client.restart_instance(instance.id)
+    if not wait:
+        session.say(f"  {instance.name} is to restart, at revision {asked.revision}; not waited for")
+        if session.plain:
+            session.emit(asked)
+        return
+    following = until_restarted(client, instance, began + limit_s)
+    where = "" if following.node == instance.node else f" on {following.node}"
+    took = time.monotonic() - began
+    session.say(f"  {instance.name} restarted in {took:.2f} s: {following.name} runs{where}")
+    if session.plain:
+        session.emit(following)
 
 
 def stop(context: typer.Context, name: AgentName, wait: Wait = True, timeout: Timeout = "5m") -> None:

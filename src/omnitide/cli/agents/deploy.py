@@ -139,7 +139,7 @@ def report(
 ) -> None:
     """Follow changes, say how each ended, and see whether it stays so; the agents as they then are go into `done`, in
     the order of the changes. `unchanged`: also of those that were as asked for already. Raises Failure."""
-    from omnitide.cli.agents.follow import Settled, follow
+    from omnitide.cli.agents.follow import Settled, follow, has_ended_well
     from omnitide.cli.agents.staying import stay
 
     found: list[Settled] = []
@@ -151,6 +151,9 @@ def report(
             agent = settled.agent
             took = f"in {settled.seconds:.2f} s" if settled.changed.change != "unchanged" else "already"
             urls = "".join(f"  {url}" for url in settled.urls)
+            if agent.replicas and has_ended_well(agent):
+                session.say(f"  {agent.name} has ended well {took}")
+                continue
             state = "running" if agent.replicas else "with no replicas"
             session.say(f"  {agent.name} {agent.running}/{agent.replicas} {state} {took} {urls}".rstrip())
     finally:

@@ -52,6 +52,7 @@ def follow(
     session: Session, client: "Client", changes: "Sequence[AgentChanged]", began: float, timeout_s: float
 ) -> Iterator[Settled]:
     """Each agent once every replica wanted runs in its version or a later one, in the order in which that comes about.
+    One that has succeeded, and is not started again for that, need not run.
 
     Raises Failure with the cause where it cannot, and when the time is up.
     """
@@ -62,6 +63,7 @@ def follow(
         if one.agent is not None
     ]
     progress = _Progress(session)
+    up: list[Agent] = []
     explained, turn, last_text = time.monotonic(), 0, ""
     try:
         while awaited:
@@ -69,6 +71,7 @@ def follow(
                 _not_rolled_back(client, one)
             for one in [one for one in awaited if _settled(one)]:
                 awaited.remove(one)
+                up.append(one.agent)
                 progress.clear()
                 at = time.monotonic()
                 yield Settled(one.agent, one.changed, at - began, _urls(client, one.agent), one.revision, at)
@@ -79,11 +82,15 @@ def follow(
             failed = [one for one in awaited if one.agent.counts.failed]
             if looked - explained > (FAILED_AGAIN_S if failed else EXPLAIN_EVERY_S) or (failed and not last_text):
                 explained, turn = looked, turn + 1
-                about = (failed or awaited)[turn % len(failed or awaited)].agent
+                asked = [one.agent for one in failed or awaited]
+                # What was up for a moment, and is waited for by what is not, may be why.
+                asked += [] if failed else [one for one in up if any(_needs(other.agent, one) for other in awaited)]
+                about = asked[turn % len(asked)]
                 explanation = _explanation(client, about, deadline - looked)
                 if explanation is not None:
-                    last_text = f"{about.name} {about.running}/{about.replicas} after {timeout_s:.0f} s: "
-                    last_text += explanation.text
+                    if about not in up:
+                        last_text = f"{about.name} {about.running}/{about.replicas} after {timeout_s:.0f} s: "
+                        last_text += explanation.text
                     progress.reason(explanation)
                     _check_hope(explanation)
             if looked > deadline:
@@ -115,7 +122,24 @@ def _settled(one: _Awaited) -> bool:
     agent, wanted = one.agent, one.wanted
     if agent.id != wanted.id or agent.status in ("stopped", "removing"):
         raise Failure(f"{wanted.name} was {agent.status} by someone else meanwhile", code=Exit.CONFLICT)
-    return agent.version >= wanted.version and agent.status == "running"
+    return agent.version >= wanted.version and (agent.status == "running" or has_ended_well(agent))
+
+
+def has_ended_well(agent: "Agent") -> bool:
+    """Whether replicas of it have succeeded, which are not started again for that, and all others run."""
+    counts = agent.counts
+    on_the_way = counts.pending or counts.placed or counts.starting or counts.failed or counts.unknown
+    return (
+        agent.spec.restart.policy != "always"
+        and counts.succeeded > 0
+        and counts.running + counts.succeeded >= agent.replicas
+        and not on_the_way
+        and agent.rollout is None
+    )
+
+
+def _needs(agent: "Agent", other: "Agent") -> bool:
+    return other.namespace == agent.namespace and other.name in agent.spec.needs
 
 
 def _look(client: "Client", awaited: list[_Awaited], until: float) -> None:
@@ -178,8 +202,10 @@ def _check_hope(explanation: "AgentExplanation") -> None:
 def _hopeless(explanation: "AgentExplanation", trouble: "InstanceExplanation", why: str) -> Failure:
     agent = explanation.agent
     lines = "".join(f"\n       | {line}" for line in trouble.last_output[-SHOWN_LINES:])
+    # Those that run then may be of the version before.
+    version = f" in version {agent.version}" if agent.version > 1 else ""
     return Failure(
-        f"{agent.name} {agent.running}/{agent.replicas} cannot come up: {why}{lines}",
+        f"{agent.name} cannot come up{version} ({agent.running} of {agent.replicas} replicas run): {why}{lines}",
         ways_on(agent.name),
         Exit.ROLLOUT,
     )
@@ -227,12 +253,15 @@ class _Progress:
 
     def reason(self, explanation: "AgentExplanation") -> None:
         for trouble in explanation.troubles:
+            text = ""
             if trouble.instance.status == "pending" and trouble.placement is not None:
                 text = f"  {trouble.instance.name} waits: {trouble.placement.text}"
-                if text not in self._said and not self._session.quiet:
-                    self.clear()
-                    self._session.note(text)
-                    self._said.add(text)
+            elif trouble.instance.status == "running" and trouble.instance.health == "unhealthy":
+                text = f"  {trouble.instance.name} runs and is not ready: {trouble.instance.health_message}"
+            if text and text not in self._said and not self._session.quiet:
+                self.clear()
+                self._session.note(text)
+                self._said.add(text)
 
     def clear(self) -> None:
         if self._shown:

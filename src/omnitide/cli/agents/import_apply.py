@@ -4,56 +4,76 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from omnitide.cli.agents.staying import DEFAULT
 from omnitide.cli.session import Session
 
 if TYPE_CHECKING:
-    from omnitide.compose.report import Imported
+    from omnitide.compose.report import Held, Imported
     from omnitide.model.objects import AgentChanged
     from omnitide.model.spec import AgentManifest
     from omnitide.sdk.client import Client
 
-_LOOK_S = 0.3
-"""From one look at agents that may end to the next."""
 OWNER = "compose.project"
 """The label that says whose an agent is."""
 
 
 def deploy_project(
-    session: Session, imported: "Imported", agents: "Sequence[AgentManifest]", *, wait: bool, timeout: str
+    session: Session,
+    imported: "Imported",
+    agents: "Sequence[AgentManifest]",
+    *,
+    wait: bool,
+    timeout: str,
+    settle: str = DEFAULT,
 ) -> None:
-    """Raises Failure before anything is changed if an agent of a name is not this project's; FabricError."""
+    """Raises Failure before anything is changed if an agent of a name is not this project's, and as `report` does;
+    FabricError."""
     from omnitide.cli.agents.deploy import finish_unwaited, one_document, put, report, seconds_of
     from omnitide.cli.agents.plan import plan_lines
 
-    limit_s = seconds_of(timeout)
+    limit_s, settle_s = seconds_of(timeout), seconds_of(settle, "--settle")
     with session.client() as client, one_document(session, several=True) as done:
         todo = [(agent, agent.namespace or session.namespace) for agent in ordered(agents)]
         seen = [_revision(client, namespace, agent, imported.project) for agent, namespace in todo]
-        _provide(session, client, imported, {f"agent {namespace}/{agent.name}" for agent, namespace in todo})
+        renewed = _provide(session, client, imported, {f"agent {namespace}/{agent.name}" for agent, namespace in todo})
         made: list[AgentChanged] = []
         began = time.monotonic()
         for (agent, namespace), at in zip(todo, seen, strict=True):
             changed = put(client, namespace, agent, agent.replicas, take_over=False, seen=at, dry_run=False)
             for line in plan_lines(namespace, agent.name, changed, session.color):
                 session.say(f"  {line}")
+            _tell_kept(session, changed, renewed)
             made.append(changed)
-        if wait:
-            may_end = [agent.restart.policy == "never" for agent, _ in todo]
-            lasting = [changed for changed, ends in zip(made, may_end, strict=True) if not ends]
-            if lasting:
-                report(session, client, lasting, began, limit_s, done)
-            ending = [(space, agent.name) for (agent, space), ends in zip(todo, may_end, strict=True) if ends]
-            _begun(session, client, ending, began + limit_s)
-            done.extend(client.get_agent(name, namespace=space) for space, name in ending)
-        else:
-            done.extend(finish_unwaited(session, changed) for changed in made)
+        # One that somebody has stopped, and that is as the files say, stays so.
+        awaited = [one for one in made if wait and (one.change != "unchanged" or _meant_to_run(one))]
+        report(session, client, awaited, began, limit_s, done, settle_s)
+        done.extend(finish_unwaited(session, changed) for changed in made if changed not in awaited)
 
 
-def _provide(session: Session, client: "Client", imported: "Imported", own: set[str]) -> None:
-    """Create the secrets and configs whose values the files give; change those that only this project's agents use."""
+def _meant_to_run(changed: "AgentChanged") -> bool:
+    return changed.agent is not None and changed.agent.status not in ("stopped", "removing")
+
+
+def _tell_kept(session: Session, changed: "AgentChanged", renewed: "Sequence[Held]") -> None:
+    """Say that what runs goes on with the old values, where nothing else makes it start anew."""
+    agent = changed.agent
+    if agent is None or changed.change in ("created", "updated") or not agent.running:
+        return
+    spec = agent.spec
+    for held in renewed:
+        use = (spec.secrets if held.kind == "secret" else spec.configs).get(held.name)
+        if use is not None and use.on_change == "keep":
+            told = f"runs with the old value of the {held.kind} {held.name} until it is started anew"
+            session.warn(f"{agent.name} {told}: omnitide restart {agent.name}")
+
+
+def _provide(session: Session, client: "Client", imported: "Imported", own: set[str]) -> "list[Held]":
+    """Create the secrets and configs whose values the files give; change those that only this project's agents use.
+    Returns those that have a new value in place of an old one."""
     from omnitide.sdk.errors import NotFound
 
     namespace = session.namespace
+    renewed: list[Held] = []
     for held in imported.held:
         read, write = (
             (client.get_secret, client.set_secret) if held.kind == "secret" else (client.get_config, client.set_config)
@@ -67,27 +87,11 @@ def _provide(session: Session, client: "Client", imported: "Imported", own: set[
                 f"the {held.kind} {namespace}/{held.name} is left as it is: {', '.join(sorted(used - own))} has it"
             )
             continue
-        session.say(f"  {held.kind} {namespace}/{held.name} {write(namespace, held.name, held.value).change}")
-
-
-def _begun(session: Session, client: "Client", agents: Sequence[tuple[str, str]], until: float) -> None:
-    """Wait until each agent that is not started again runs, or has ended well. Raises Failure."""
-    from omnitide.cli.exits import Exit, Failure
-
-    left = {(namespace, name) for namespace, name in agents if client.get_agent(name, namespace=namespace).replicas}
-    while left:
-        for namespace, name in sorted(left):
-            found = [one.status for one in client.instances(namespace=namespace, agent=name, ended=True)]
-            if "failed" in found:
-                raise Failure(f"{name} has ended with a failure", f"omnitide logs {name}", Exit.ROLLOUT)
-            if found and all(status in ("running", "succeeded") for status in found):
-                session.say(f"  {name} {'runs' if 'running' in found else 'has ended well'}")
-                left.discard((namespace, name))
-        if left and time.monotonic() > until:
-            waiting = ", ".join(name for _, name in sorted(left))
-            raise Failure(f"not within the time: {waiting}", f"omnitide explain {min(left)[1]}", Exit.TIMEOUT)
-        if left:
-            time.sleep(_LOOK_S)
+        change = write(namespace, held.name, held.value).change
+        session.say(f"  {held.kind} {namespace}/{held.name} {change}")
+        if change == "updated":
+            renewed.append(held)
+    return renewed
 
 
 def ordered(agents: "Sequence[AgentManifest]") -> "list[AgentManifest]":

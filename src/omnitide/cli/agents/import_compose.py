@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omnitide.cli.agents.staying import DEFAULT
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -44,20 +45,35 @@ def compose(
     apply: Annotated[bool, typer.Option("--apply", help="Deploy the agents, what they wait for first.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="With --apply: wait until they run.")] = True,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="With --apply: how long to wait: 90s, 5m.")] = "5m",
+    settle: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="With --apply: once all run, see for so long if they go on; 0s: do not."),
+    ] = DEFAULT,
 ) -> None:
     """Print the agents that Compose files describe, with what is not carried over.
 
     Without a FILE: compose.yaml and its like in this folder. What is printed is a manifest that `omnitide apply` takes;
     what has to be said about it is in its comments, or in fields with --output json.
 
-    Exit code 0: carried over, its losses listed. 2: refused, because Compose would not take the files either, or they
-    cannot be read. 1 with --strict, if there are losses.
+    --apply creates the secrets and configs whose values the files give, and then the agents. Images are pulled, not
+    built; the namespace (-n) has to be there. The same again changes nothing. What runs keeps the old value of a secret
+    or config that has a new one, which is told.
+
+    Exit code 0: carried over, its losses listed; with --apply, all runs or has ended well, and went on for --settle.
+    2: refused, because Compose would not take the files either, they cannot be read, or a part of a service is larger
+    than an agent's can be; each reason says which. 1 with --strict, if there are losses. With --apply also 4, an agent
+    of that name belongs to something else, and 7 and 8 as of deploy.
     """
     from omnitide.cli.exits import Exit, Failure
     from omnitide.compose.importing import import_compose
     from omnitide.model.manifest import ManifestError
 
     session = session_of(context)
+    if apply:
+        from omnitide.cli.instances.resolve import require_namespace
+
+        with session.client() as client:
+            require_namespace(session, client, making=True)
     try:
         imported = import_compose(
             _files([*(files or ()), *(more or ())]),
@@ -82,7 +98,7 @@ def compose(
 
         for line in summary(imported, agents):
             session.note(line)
-        deploy_project(session, imported, agents, wait=wait, timeout=timeout)
+        deploy_project(session, imported, agents, wait=wait, timeout=timeout, settle=settle)
 
 
 def _files(given: list[str]) -> list[str]:

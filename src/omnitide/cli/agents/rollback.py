@@ -14,7 +14,14 @@ def rollback(
     context: typer.Context,
     name: AgentName,
     to: Annotated[
-        int, typer.Option("--to", metavar="VERSION", min=0, help="Its number; left out: the one before.")
+        int,
+        typer.Option(
+            "--to",
+            metavar="VERSION",
+            min=0,
+            show_default=False,
+            help="Its number; left out: the newest with another spec that is known to work, or that is kept.",
+        ),
     ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")] = False,
     wait: Wait = True,
@@ -22,7 +29,7 @@ def rollback(
 ) -> None:
     """Give an agent the spec of an earlier version again, as a new version that rolls out like any other.
 
-    `omnitide history AGENT` lists the versions. Left out, --to is the newest earlier one with another spec.
+    `omnitide history AGENT` lists the versions.
     """
     session = session_of(context)
     namespace, agent = session.name(name)

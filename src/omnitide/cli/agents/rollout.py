@@ -65,10 +65,11 @@ def lines(found: "RolloutStatus") -> list[str]:
     of = f", the spec of version {found.source} again" if found.source else ""
     shown = [
         f"  {found.agent} version {found.version} ({found.reason}{of}): {found.verdict}",
-        f"  {found.updated}/{found.replicas} updated, {found.available}/{found.replicas} available",
+        f"  {progress(found)}",
     ]
     if found.superseded:
-        shown[-1] += f", {found.superseded} of the version before until then"
+        who = "1 of an older version runs" if found.superseded == 1 else f"{found.superseded} of older versions run"
+        shown.append(f"  {who} besides, until what takes its place is available")
     if found.cause:
         shown.append(f"  {found.cause}")
     if found.verdict == "paused":
@@ -78,15 +79,21 @@ def lines(found: "RolloutStatus") -> list[str]:
     return shown
 
 
+def progress(found: "RolloutStatus") -> str:
+    """How far it is, in a line."""
+    of = f"of {found.replicas}"
+    return f"{found.updated} {of} replicas run version {found.version}; {found.available} {of} are available"
+
+
 def _watch(session: Session, client: "Client", found: "RolloutStatus", deadline: float) -> "RolloutStatus":
     """Until the verdict is a last one, or the time is up. What changes is told."""
     from omnitide.sdk.errors import NO_NEWS, Unavailable
 
     told = ""
     while found.verdict == "progressing":
-        text = f"  {found.updated}/{found.replicas} updated, {found.available}/{found.replicas} available"
+        text = progress(found)
         if text != told and not session.plain:
-            session.note(text.strip())
+            session.note(text)
             told = text
         left = deadline - time.monotonic()
         if left <= 0:

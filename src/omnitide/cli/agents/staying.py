@@ -83,11 +83,14 @@ def _gone(client: "Client", agent: "Agent", event: "CloudEvent", settle_s: float
     name = event.subject.rpartition("/")[2]
     how = exit_text(cast("dict[str, Any]", event.data))
     output = _last_words(client, str(event.data.get("instance", "")))
-    return Failure(
-        f"{agent.name} does not stay up: {name} ended within {settle_s:.3g} s{f', with {how}' if how else ''}{output}",
-        ways_on(agent.name),
-        Exit.ROLLOUT,
-    )
+    ending = cast("dict[str, Any]", event.data.get("exit") or {})
+    if ending.get("reason") == "start-failed":
+        # A container that ran as far as its engine knew, and whose program could not be executed.
+        said = f"{agent.name} cannot come up: {name} {ending.get('cause', '')}: {ending.get('message', '')}{output}"
+    else:
+        with_ = f", with {how}" if how else ""
+        said = f"{agent.name} does not stay up: {name} ended within {settle_s:.3g} s{with_}{output}"
+    return Failure(said, ways_on(agent.name), Exit.ROLLOUT)
 
 
 def _last_words(client: "Client", instance: str) -> str:
