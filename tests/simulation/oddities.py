@@ -20,7 +20,7 @@ from omnitide.nexus.sessions import HELLO_TIMEOUT_S
 from omnitide.node.outbox import OutboxLimits, memory_connection
 from omnitide.node.retention import Retention
 from omnitide.node.session import REFUSED_WAIT
-from omnitide.operations.runtime import LogsUnavailable, NodeAway, NotServing, Trimmed
+from omnitide.operations.runtime import LogsUnavailable, NodeAway, NotServing, RuntimeAway, Trimmed
 from omnitide.store.memory import AppendFault
 from omnitide.store.protocol import LogFull, LogUnavailable, Tail
 from omnitide.wire import node_pb2 as pb
@@ -270,7 +270,7 @@ class Oddities:
                         if number <= last:
                             self.world.faults_found.append(f"the logs of {instance} say {number} after {last}")
                         last = number
-        except (LogsUnavailable, NodeAway, TimeoutError):
+        except (LogsUnavailable, NodeAway, RuntimeAway, TimeoutError):
             pass
 
     def _ask_nexus(self) -> None:

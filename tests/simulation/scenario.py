@@ -17,6 +17,7 @@ from omnitide.fabric.state import (
     JobStatus,
     NodeStatus,
     Scheduling,
+    find_agent,
 )
 from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import Volume
@@ -165,9 +166,12 @@ class _Life:
         """Something that a person asks for."""
         rng = self.rng
         name = rng.choice(AGENTS)
-        choice = rng.randrange(51) // 2
+        choice = rng.randrange(53) // 2
         if choice == 20:
             await self.broken_update(name)
+            return
+        if choice == 25:
+            await self.hurried_update(name)
             return
         command: cm.Command
         if choice < 7:
@@ -243,6 +247,40 @@ class _Life:
                 await asyncio.sleep(rng.uniform(2, 6))
         if rng.random() < 0.5:
             await self.world.submit(cm.ScaleAgent(namespace="default", name=name, replicas=rng.choice((4, 6))))
+
+    async def hurried_update(self, name: str) -> None:
+        """What runs well is given another version, and the next one before that has shown what it is worth."""
+        rng = self.rng
+        surge = rng.choice((1, 2))
+        for number, command in enumerate((("run",), ("run",), rng.choice((("run",), ("refuse", "user"))))):
+            self.ids += 1
+            # Each has to run for long enough, which the one after it asks less of.
+            update = Update(max_unavailable=0, max_surge=surge, min_healthy=(0, 8000, 500)[number])
+            deployed = cm.DeployAgent(
+                agent=f"a{self.ids}",
+                namespace="default",
+                name=name,
+                spec=AgentSpec(command=command, update=update, lost_after=2000, resources=Resources(cpu=100)),
+                replicas=rng.choice((1, 2)),
+                take_over_replicas=True,
+            )
+            self.say(f"wish {deployed}")
+            await self.world.submit(deployed)
+            for _ in range(30):
+                await asyncio.sleep(0.3)
+                if self._runs_newest(name, all_=number == 0):
+                    break
+
+    def _runs_newest(self, name: str, *, all_: bool) -> bool:
+        """Whether an instance of an agent runs in its newest version; `all_`: and its rollout is over."""
+        nexus = self.world.nexus
+        agent = find_agent(nexus.committed(), "default", name) if nexus is not None else None
+        if nexus is None or agent is None:
+            return True
+        if all_:
+            return not agent.rollout_cursor and agent.counts.running >= agent.replicas
+        known = [nexus.committed().instances.get(slot.current) for slot in agent.slots.values()]
+        return any(one is not None and one.version == agent.version and one.started_ms for one in known)
 
     def _spec(self) -> AgentSpec:
         rng = self.rng

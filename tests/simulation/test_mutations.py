@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from omnitide.fabric import decide as deciding
 from omnitide.fabric.commands import PlaceInstances, ReportInstances
 from omnitide.fabric.draft import Draft
+from omnitide.fabric.folds import availability
 from omnitide.fabric.rules import failing, moving, nodes, placing, reactions, reports, returning, rolling, settle
 from omnitide.fabric.state import InstanceStatus
 from omnitide.nexus import engine as engines
@@ -150,6 +151,16 @@ def removed_instances_run_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Course, "remove", lambda self, name, now: None)
 
 
+def overtaken_versions_count_at_once(patch: pytest.MonkeyPatch) -> None:
+    """What runs in a version that another has overtaken is available without having shown what it is worth."""
+    original = availability.available_from
+
+    def mutated(agent: Any, instance: Any) -> int:
+        return 0 if instance.version != agent.version else original(agent, instance)
+
+    patch.setattr(availability, "available_from", mutated)
+
+
 def running_is_available(patch: pytest.MonkeyPatch) -> None:
     """A rollout goes on as soon as the new replicas run, ready or not."""
     patch.setattr(rolling, "available", lambda state, agent, now_ms: agent.counts.running)
@@ -229,6 +240,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     leases_that_never_end,
     refusals_counted_as_silence,
     removed_instances_run_on,
+    overtaken_versions_count_at_once,
     running_is_available,
     running_takes_over,
     drains_count_what_runs,
@@ -241,13 +253,26 @@ MUTATIONS: tuple[Mutation, ...] = (
 )
 
 
+CAUGHT_BY: dict[Mutation, int] = {
+    restarted_run_interrupts: 52,
+    drains_count_what_runs: 46,
+    leases_that_never_end: 24,
+    drains_that_look_once: 24,
+    superseded_run_on: 17,
+    reports_taken_again: 9,
+    drains_without_a_target: 8,
+}
+"""The first seed that caught it when this was written, where that is not among the first few: it is tried first, and
+where the simulation has changed so that it passes, all others are."""
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_the_simulation_catches(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
     mutation(monkeypatch)
     logging.disable(logging.CRITICAL)
     try:
-        for seed in range(SEEDS):
+        for seed in sorted(range(SEEDS), key=lambda seed: seed != CAUGHT_BY.get(mutation)):
             try:
                 if simulate(seed).faults:
                     return

@@ -117,6 +117,9 @@ class FakeRuntime:
         self.rng = rng
         self.faults = faults
         self.available = True
+        self.answers = asyncio.Event()
+        """Cleared: it hangs, and tells nobody of anything that happens meanwhile."""
+        self.answers.set()
         self.unwell: set[str] = set()
         """Instances whose probes fail."""
         self.lacks: tuple[str, ...] = ()
@@ -247,7 +250,7 @@ class FakeRuntime:
 
     def _change(self, entry: _Entry, run: Run) -> None:
         entry.run = run
-        for watch in list(self._watches):
+        for watch in list(self._watches) if self.answers.is_set() else ():
             if self.faults.watch_seconds[1]:
                 watch.put_later(run, self.rng.uniform(*self.faults.watch_seconds))
             else:
@@ -298,11 +301,13 @@ class FakeDriver:
         return self._name
 
     async def probe(self) -> DriverInfo:
+        await self.runtime.answers.wait()
         return DriverInfo(
             name=self._name,
             version="1",
             healthy=self.runtime.available,
             detail="" if self.runtime.available else "away",
+            silent=not self.runtime.available,
             enforces=("cpu", "memory", "pids"),
         )
 
@@ -335,6 +340,7 @@ class FakeDriver:
         return next((run for run in await self.recover() if run.key == key), None)
 
     async def address(self, key: RunKey) -> str:
+        await self.runtime.answers.wait()
         return "127.0.0.1"
 
     async def exec(self, key: RunKey, request: ExecRequest) -> Exec:
@@ -347,6 +353,7 @@ class FakeDriver:
         return FakeExec(1 if key.instance in self.runtime.unwell else 0)
 
     async def archive(self, instance: str, path: str) -> AsyncIterator[bytes]:
+        await self.runtime.answers.wait()
         raise DriverError("this runtime has no files", cause="unsupported", permanent=True)
         yield b""
 
@@ -391,6 +398,7 @@ class FakeDriver:
         follow: bool = False,
     ) -> AsyncIterator[LogChunk]:
         """A chunk's position is its number, from 1; a chunk is a line."""
+        await self.runtime.answers.wait()
         logs = self.runtime.logs_of(instance)
         position = int(after or 0)
         if tail_lines is not None and not after:
@@ -419,6 +427,7 @@ class FakeDriver:
 
     async def _arrive(self) -> None:
         """The way to the runtime."""
+        await self.runtime.answers.wait()
         await asyncio.sleep(self.runtime.rng.uniform(*self.runtime.faults.call_seconds))
         if not self.runtime.available:
             raise _away()

@@ -29,6 +29,7 @@ PERMISSIONS: Final[dict[type, Permission]] = {
     cm.CreateNamespace: Permission("create", "namespace"),
     cm.DeleteNamespace: Permission("delete", "namespace"),
     cm.IssueToken: Permission("create", "token"),
+    cm.OpenSession: Permission("create", "session"),
     cm.RevokeToken: Permission("delete", "token"),
     cm.SetSecret: Permission("update", "secret", namespaced=True),
     cm.RemoveSecret: Permission("delete", "secret", namespaced=True),
@@ -92,12 +93,26 @@ def authorize(state: FabricState, principal: str, permission: Permission, time_m
         return f"principal {principal!r} is of no known kind"
     token = state.tokens.get(identifier)
     if token is None or token.revoked:
-        return "the token is unknown or was revoked"
+        ended = token is not None and token.purpose is TokenPurpose.SESSION
+        return "the session was ended" if ended else "the token is unknown or was revoked"
     if token.purpose is TokenPurpose.JOIN:
         # Whether it has expired or is used up is for the joining itself to say, by a code of its own.
         return "" if permission == PERMISSIONS[cm.JoinNode] else "a join token can only join a node"
     if token.expires_ms and token.expires_ms <= time_ms:
-        return "the token has expired"
+        return "the session has ended" if token.purpose is TokenPurpose.SESSION else "the token has expired"
+    if token.purpose is TokenPurpose.LOGIN:
+        return "a login opens a session and nothing else"
+    if token.purpose is TokenPurpose.SESSION and not opens(state, token.principal, time_ms):
+        return "the token by which this session was opened was revoked or has expired"
     if permission.verb in _SYSTEM_ONLY or permission.verb in _NODE_VERBS or permission.verb == "join":
         return f"{permission.verb} {permission.resource} is for the fabric's own parts"
     return ""
+
+
+def opens(state: FabricState, principal: str, time_ms: int) -> bool:
+    """Whether this is an API token that is valid: what it has let in stays in as long as it is."""
+    kind, _, identifier = principal.partition(":")
+    token = state.tokens.get(identifier) if kind == TOKEN else None
+    if token is None or token.purpose is not TokenPurpose.API or token.revoked:
+        return False
+    return not token.expires_ms or token.expires_ms > time_ms

@@ -59,6 +59,18 @@ class IssueToken(_Command, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
 
 
+class OpenSession(_Command, frozen=True, kw_only=True):
+    """Let a browser in by a login or an API token, which the shell has verified."""
+
+    by: str
+    """Id of the login or API token."""
+    id: str
+    """Of the session."""
+    digest: str
+    expires_ms: int
+    note: str = ""
+
+
 class RevokeToken(_Command, frozen=True, kw_only=True):
     id: str
     force: bool = False
@@ -80,6 +92,8 @@ class SetSecret(_Command, frozen=True, kw_only=True):
 class RemoveSecret(_Command, frozen=True, kw_only=True):
     namespace: str
     name: str
+    force: bool = False
+    """Also one that an agent or job would miss."""
 
 
 class SetConfig(_Command, frozen=True, kw_only=True):
@@ -96,6 +110,8 @@ class SetConfig(_Command, frozen=True, kw_only=True):
 class RemoveConfig(_Command, frozen=True, kw_only=True):
     namespace: str
     name: str
+    force: bool = False
+    """Also one that an agent or job would miss."""
 
 
 class JoinNode(_Command, frozen=True, kw_only=True):
@@ -349,6 +365,7 @@ Command = (
     | CreateNamespace
     | DeleteNamespace
     | IssueToken
+    | OpenSession
     | RevokeToken
     | SetSecret
     | RemoveSecret

@@ -12,7 +12,19 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.events import Entry, encode_entry
 from omnitide.fabric.evolve import close_entry, remembered_key
 from omnitide.fabric.rejection import Refuse, Rejection
-from omnitide.fabric.rules import access, agents, jobs, migrating, moving, nodes, placing, reports, rolling, secrets
+from omnitide.fabric.rules import (
+    access,
+    agents,
+    jobs,
+    migrating,
+    moving,
+    nodes,
+    placing,
+    reports,
+    rolling,
+    secrets,
+    sessions,
+)
 from omnitide.fabric.rules.reactions import react
 from omnitide.fabric.state import FabricState
 
@@ -49,6 +61,7 @@ _RULES: Final[dict[type, Rule]] = {
     cm.CreateNamespace: access.create_namespace,
     cm.DeleteNamespace: access.delete_namespace,
     cm.IssueToken: access.issue_token,
+    cm.OpenSession: sessions.open_session,
     cm.RevokeToken: access.revoke_token,
     cm.SetSecret: secrets.set_secret,
     cm.RemoveSecret: secrets.remove_secret,

@@ -48,6 +48,8 @@ from omnitide.fabric.kinds.nodes import (
     NodeDeparting,
     NodeDrained,
     NodeDrainStarted,
+    NodeDriverAnswers,
+    NodeDriverSilent,
     NodeFactsChanged,
     NodeJoined,
     NodeKeyChanged,
@@ -77,7 +79,9 @@ from omnitide.fabric.kinds.workloads import (
     RolloutAdvanced,
     RolloutPaused,
     RolloutResumed,
+    RolloutStumbled,
     SlotsRetired,
+    VersionProven,
 )
 
 Event = (
@@ -98,6 +102,8 @@ Event = (
     | NodeKeyOffered
     | NodeKeyChanged
     | NodeFactsChanged
+    | NodeDriverSilent
+    | NodeDriverAnswers
     | NodeReported
     | NodeDeparting
     | NodeUnreachable
@@ -112,7 +118,9 @@ Event = (
     | AgentUpdated
     | AgentRestarted
     | AgentRolledBack
+    | VersionProven
     | RolloutPaused
+    | RolloutStumbled
     | RolloutResumed
     | AgentScaled
     | AgentStopped

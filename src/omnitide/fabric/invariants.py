@@ -211,6 +211,8 @@ def agent_violations(state: FabricState, agent: Agent, key: str) -> Iterator[str
         yield f"{label}: {rolls}rolling, at cursor {agent.rollout_cursor}, with {len(agent.superseded)} superseded"
     if agent.paused and not agent.rollout_cursor:
         yield f"{label}: paused, and no rollout is under way"
+    if agent.stumbled and not agent.rollout_cursor:
+        yield f"{label}: slot {agent.stumbled} halts a rollout that is not under way"
     for identifier in sorted({*agent.superseded, *agent.watched, *agent.failed} - {*state.instances}):
         yield f"{label}: {identifier} is watched, superseded or failed, and not there"
     slots = [state.instances[other].slot for other in sorted(agent.superseded) if other in state.instances]
@@ -328,6 +330,11 @@ def node_violations(state: FabricState, node: Node, key: str) -> Iterator[str]:
             yield f"{label}: port {port} is held by {node.ports[port]}, which does not have it"
     if (node.status is NodeStatus.JOINED) != (node.session == 0):
         yield f"{label}: {node.status} in session {node.session}"
+    silent = {driver.name for driver in node.facts.drivers if driver.silent}
+    if node.session and set(node.silent_drivers) != silent:
+        yield f"{label}: holds {sorted(node.silent_drivers)} to be silent, and says that {sorted(silent)} are"
+    if max(node.silent_drivers.values(), default=0) > state.time_ms:
+        yield f"{label}: a driver is silent since a time to come"
     if node.status is NodeStatus.JOINED and node.instances:
         yield f"{label}: never connected, and holds {len(node.instances)} instances"
     if node.status is NodeStatus.LIVE and unknown:

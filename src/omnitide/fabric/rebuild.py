@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NoReturn
 
 from immutables import Map
+from msgspec.structs import replace
 
 from omnitide.fabric.folds.availability import runs_on
 from omnitide.fabric.folds.companies import words_of
@@ -169,15 +170,7 @@ class Builder:
         version, before = record.version, versions.get(record.version.number - 1)
         if before is not None and before.spec == version.spec:
             # As after a restart, which is a version with the spec of the one before.
-            version = Version(
-                number=version.number,
-                spec=before.spec,
-                created_ms=version.created_ms,
-                principal=version.principal,
-                reason=version.reason,
-                source=version.source,
-                cause=version.cause,
-            )
+            version = replace(version, spec=before.spec)
         versions[version.number] = version
 
     def _instances_of(self, record: InstancesRecord) -> None:
@@ -363,6 +356,7 @@ def _node(record: NodeRecord, attached: dict[str, None], ports: dict[int, str]) 
         next_key_digest=record.next_key_digest,
         departing=record.departing,
         back_within_ms=record.back_within_ms,
+        silent_drivers=record.silent_drivers,
     )
 
 

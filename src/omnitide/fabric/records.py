@@ -100,6 +100,7 @@ class NodeRecord(_Record, frozen=True, kw_only=True, tag="node.v1"):
     departing: str = ""
     back_within_ms: int = 0
     foreign_ports: tuple[int, ...] = ()
+    silent_drivers: dict[str, int] = {}
 
     @staticmethod
     def of(node: Node) -> "NodeRecord":
@@ -123,6 +124,7 @@ class NodeRecord(_Record, frozen=True, kw_only=True, tag="node.v1"):
             departing=node.departing,
             back_within_ms=node.back_within_ms,
             foreign_ports=tuple(sorted(port for port, holder in node.ports.items() if holder == FOREIGN_PORT)),
+            silent_drivers=node.silent_drivers,
         )
 
 

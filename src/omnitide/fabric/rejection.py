@@ -28,11 +28,15 @@ class Rejection(msgspec.Struct, frozen=True):
     hint: str = ""
     subject: str = ""
     """What it is about, e.g. `agent default/hello`."""
+    used_by: tuple[str, ...] = ()
+    """conflict: who would miss what was to be removed, in order."""
 
 
 class Refuse(Exception):
     """Raised by rules inside `decide`, which turns it into its Rejection; never seen outside the core."""
 
-    def __init__(self, code: Code, message: str, *, hint: str = "", subject: str = "") -> None:
+    def __init__(
+        self, code: Code, message: str, *, hint: str = "", subject: str = "", used_by: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
-        self.rejection = Rejection(code=code, message=message, hint=hint, subject=subject)
+        self.rejection = Rejection(code=code, message=message, hint=hint, subject=subject, used_by=used_by)

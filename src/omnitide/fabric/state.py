@@ -180,6 +180,10 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """Of one that was rolled back: the version whose spec it has again."""
     cause: str = ""
     """Why the fabric rolled back by itself; empty where somebody asked."""
+    proven: bool = False
+    """Every replica has been available in it (see `rules.proving`): what it is once it stays."""
+    stumbled: int = 0
+    """Slot whose replica ends again and again in it while it rolls out, which halts that; 0: none does."""
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -220,6 +224,11 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     def spec(self) -> AgentSpec:
         return self.versions[self.version].spec
 
+    @property
+    def stumbled(self) -> int:
+        """See `Version.stumbled`."""
+        return self.versions[self.version].stumbled
+
     def wants(self, slot: int) -> bool:
         """Whether this slot should have a running instance."""
         return self.active and not self.deleting and 1 <= slot <= self.replicas
@@ -258,6 +267,8 @@ class DriverFact(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     enforces: tuple[str, ...] = ()
     absent: bool = False
     """Not healthy only because what it needs is not installed there, and nobody said that it should be."""
+    silent: bool = False
+    """Its runtime does not answer the node: what it runs there is not known."""
 
 
 class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -274,6 +285,8 @@ class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     platform: dict[str, str] = {}
     software: str = ""
     boot_id: str = ""
+    devices: tuple[str, ...] = ()
+    """Paths, or directories of such, that its containers are given; `none` alone: none is. Empty: not told."""
 
     def driver(self, name: str) -> DriverFact | None:
         for fact in self.drivers:
@@ -328,6 +341,8 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     departing: str = ""
     """Reason given with a goodbye; empty otherwise."""
     back_within_ms: int = 0
+    silent_drivers: dict[str, int] = {}
+    """Of its drivers those whose runtime does not answer it, and since when (log time, ms)."""
 
     @property
     def schedulable(self) -> bool:
@@ -338,6 +353,10 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class TokenPurpose(enum.StrEnum):
     JOIN = "join"
     API = "api"
+    LOGIN = "login"
+    """Opens one session of the panel, once."""
+    SESSION = "session"
+    """A browser that has logged in. Its `principal` is the API token that let it in, directly or by a login."""
 
 
 class Token(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -353,7 +372,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     expires_ms: int = 0
     """0: never."""
     uses_left: int = 0
-    """Join tokens only."""
+    """Of join tokens and logins."""
     note: str = ""
     labels: dict[str, str] = {}
     """Put on each node that joins by it."""

@@ -6,6 +6,8 @@ asks after each entry.
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from omnitide.fabric import events as ev
 from omnitide.fabric.folds.availability import is_available
 from omnitide.fabric.folds.membership import instance_id
@@ -126,6 +128,7 @@ def step_violations(before: FabricState, after: FabricState, entry: ev.Entry) ->
     found += _driven_out(before, entry)
     found += _overlapping(before, after, touched)
     found += _taken_away(before, after, entry)
+    found += _stopped_for_less(before, after, entry)
     found += _placed_right(before, after, entry)
     found += _sizes(before, after, touched)
     return found
@@ -163,8 +166,15 @@ def _agent_step(before: Agent, after: Agent) -> Iterator[str]:
     if after.version < before.version:
         yield f"{label}: version {after.version} follows {before.version}"
     for number in sorted(set(before.versions) & set(after.versions)):
-        if after.versions[number] != before.versions[number]:
+        old_version, new_version = before.versions[number], after.versions[number]
+        if replace(new_version, proven=old_version.proven, stumbled=old_version.stumbled) != old_version:
             yield f"{label}: version {number} was changed"
+        if old_version.proven and not new_version.proven:
+            yield f"{label}: version {number} was known to work, and is not any more"
+    if any(version.proven for version in before.versions.values()) and not any(
+        version.proven for version in after.versions.values()
+    ):
+        yield f"{label}: no version is kept that is known to work"
     if before.deleting and not after.deleting:
         yield f"{label}: its removal was taken back"
     if after.generation_floor < before.generation_floor:
@@ -369,6 +379,50 @@ def _taken_away(before: FabricState, after: FabricState, entry: ev.Entry) -> Ite
         done = new.counts.succeeded + new.counts.failed
         if lost and now + done < new.replicas - max(old.spec.update.max_unavailable, new.spec.update.max_unavailable):
             yield f"agent {identifier}: {now} of {new.replicas} available after {sorted(asked)} were asked to stop"
+
+
+def _is_there(agent: Agent, instance: Instance, now_ms: int, before: Agent) -> bool:
+    """Available by the rule of its own version, whatever version is the newest by now. Written here once more, so that
+    a rollout is not judged by what it goes by itself."""
+    spec = agent.versions[instance.version].spec
+    if instance.status is not InstanceStatus.RUNNING:
+        return False
+    if spec.health.readiness is None:
+        since = instance.started_ms
+    elif instance.health is Health.HEALTHY:
+        since = instance.ready_ms
+    else:
+        return False
+    # What was not watched had been seen to be available, or came to run while nothing rolled out.
+    watched = instance.id in before.watched or instance.id in agent.watched
+    return not watched or now_ms >= since + spec.update.min_healthy
+
+
+def _stopped_for_less(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
+    """An available instance of a version that is known to work is not stopped by a rollout or a move for one that is
+    not available by its own version's rule."""
+    for event in entry.events:
+        if not isinstance(event, ev.InstanceStopRequested) or event.reason != "superseded":
+            continue
+        instance = before.instances.get(event.instance)
+        old = before.agents.get(instance.workload) if instance is not None else None
+        new = after.agents.get(instance.workload) if instance is not None else None
+        if instance is None or old is None or new is None or not new.versions[instance.version].proven:
+            continue
+        slot = new.slots.get(instance.slot)
+        current = after.instances.get(slot.current) if slot is not None else None
+        if current is None or current.status is InstanceStatus.SUCCEEDED:
+            continue
+        holder = volume_holder(after, current) if current.status is InstanceStatus.PENDING else None
+        if holder is not None and holder.id == instance.id:
+            continue  # its move came to nothing: as many may be away as in an update
+        others = [current, *(after.instances[other] for other in new.superseded)]
+        there = any(one.slot == instance.slot and _is_there(new, one, entry.time_ms, old) for one in others)
+        if _is_there(old, instance, entry.time_ms, old) and not there:
+            yield (
+                f"instance {instance.id}: available in version {instance.version}, which is known to work, and stopped "
+                "for what is not available by the rule of its own version"
+            )
 
 
 def _placed_right(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from omnitide.fabric.rules.room import asked_devices
 from omnitide.model.spec import Constraint, WorkloadSpec
 
 _LIMITS: Final = ("cpu", "memory", "pids")
@@ -25,6 +26,8 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     constraints: tuple[Constraint, ...] = ()
     enforced: tuple[str, ...] = ()
     """What the driver must be able to enforce: of cpu, memory, pids, and sandbox."""
+    devices: tuple[str, ...] = ()
+    """Paths on the node that a container is given."""
     strategy: Literal["spread", "pack"] = "spread"
 
     @property
@@ -50,6 +53,7 @@ def requirements_of(spec: WorkloadSpec) -> Requirements:
             *(name for name, limit in zip(_LIMITS, demanded, strict=True) if limit),
             *(("sandbox",) if spec.isolation == "sandbox" else ()),
         ),
+        devices=asked_devices(spec),
         strategy=spec.placement,
     )
 

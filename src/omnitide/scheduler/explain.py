@@ -54,6 +54,7 @@ _COST: Final[dict[RuleKind, float]] = {
     "driver-unhealthy": 5,
     "enforcement": 6,
     "constraint": 6,
+    "device": 8,
     "driver": 9,
     "node": 9,
 }

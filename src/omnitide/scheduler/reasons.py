@@ -139,6 +139,9 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
         return f"no node can sandbox processes; install bubblewrap on {', '.join(first)}{more}"
     if rule.kind == "enforcement":
         return f"needs an enforced {rule.subject} limit; {able} {of_nodes} can enforce it"
+    if rule.kind == "device":
+        gives = "gives" if single else "give"
+        return f"needs the device {rule.subject}; {able} {of_nodes} {gives} it to containers (setting node.devices)"
     if rule.kind == "node":
         return f"waits for {rule.subject}"
     if rule.kind == "static-port":

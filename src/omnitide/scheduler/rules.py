@@ -20,6 +20,7 @@ RuleKind = Literal[
     "driver",
     "driver-unhealthy",
     "enforcement",
+    "device",
     "constraint",
     "static-port",
     "ports",
@@ -28,9 +29,10 @@ RuleKind = Literal[
     "node",
 ]
 """offline: not live. closed: cordoned, draining or drained. driver: the node lacks it. driver-unhealthy: it is there
-and does not work now. enforcement: the driver cannot enforce a limit that is required. constraint: labels. static-port:
-a host port of that number is taken. ports: too few free ports in the node's range. cpu, memory: too little free. node:
-it is bound to others, by a volume that stays, the company that it keeps, or a move that somebody asked for."""
+and does not work now. enforcement: the driver cannot enforce a limit that is required. device: the node gives it to no
+container. constraint: labels. static-port: a host port of that number is taken. ports: too few free ports in the node's
+range. cpu, memory: too little free. node: it is bound to others, by a volume that stays, the company that it keeps, or
+a move that somebody asked for."""
 
 PASSING: Final = frozenset({"offline", "closed", "driver-unhealthy"})
 """Kinds that are never lasting. Those of room are lasting where even an empty node has too little."""
@@ -101,6 +103,8 @@ def standing_rules(table: NodeTable, need: Requirements) -> Iterable[Rule]:
     yield Rule("driver-unhealthy", need.driver, present & ((bits & HEALTHY) == 0))
     for limit in need.enforced:
         yield Rule("enforcement", limit, present & ((bits & ENFORCES[limit]) == 0))
+    for device in need.devices:
+        yield Rule("device", device, ~table.gives(device))
     for constraint in need.constraints:
         yield Rule("constraint", describe_constraint(constraint), ~_meets(table, constraint))
 

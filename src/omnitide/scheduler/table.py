@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from omnitide.fabric.rules.room import label_of
+from omnitide.fabric.rules.room import gives_device, label_of
 from omnitide.fabric.state import FabricState, Node, NodeStatus
 from omnitide.model.quantity import MAX_QUANTITY
 
@@ -174,6 +174,10 @@ class NodeTable:
     def driver(self, name: str) -> Codes:
         """Bits of the driver on each node, see `driver_bits`."""
         return self._column(("driver", name), lambda node: driver_bits(node, name), {}).values
+
+    def gives(self, device: str) -> Flags:
+        """Nodes that give a container this device, as far as they have told."""
+        return self._column(("device", device), lambda node: gives_device(node.facts, device), {}).values != 0
 
     def port_used(self, port: int) -> Flags:
         """Where this host port is taken, by an instance or by something else."""

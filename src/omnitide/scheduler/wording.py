@@ -40,6 +40,8 @@ def least_change(table: NodeTable, rule: Rule, row: int) -> Change:
             return _node_change(rule, "once it can sandbox processes (install bubblewrap there)")
         case "enforcement":
             return _spec_change(rule, f"with the {rule.subject} limit best-effort instead of required")
+        case "device":
+            return _node_change(rule, f"once it gives containers {rule.subject} (its setting node.devices)")
         case "static-port":
             return _spec_change(rule, f"with another host port than {rule.subject}")
         case "node":
@@ -94,6 +96,8 @@ def need_and_have(node: Node, rule: Rule, row: int) -> tuple[str, str]:
             return "sandboxes", "cannot sandbox processes"
         case "enforcement":
             return f"{rule.subject} limit enforced", "cannot enforce it"
+        case "device":
+            return rule.subject, f"gives containers {', '.join(node.facts.devices)}"
         case "static-port":
             holder = node.ports.get(int(rule.subject), "")
             return f"port {rule.subject} free", "asked for twice" if not holder else f"used by {_holder(holder)}"

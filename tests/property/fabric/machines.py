@@ -13,7 +13,7 @@ FACTS = (
     facts(cpu=100, memory=64 << 20),
     facts(ports=(20000, 20001)),
     facts(ports=(0, 0)),
-    facts(drivers=(DriverFact(name="process", healthy=False), DriverFact(name="docker"))),
+    facts(drivers=(DriverFact(name="process", healthy=False, silent=True), DriverFact(name="docker"))),
     facts(cpu=-1),
     facts(ports=(70_000, 80_000)),
     facts(labels={"zone": "z1"}),

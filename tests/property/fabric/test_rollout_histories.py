@@ -14,7 +14,7 @@ from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
-from omnitide.fabric.folds.availability import is_available, runs_on
+from omnitide.fabric.folds.availability import runs_on
 from omnitide.fabric.state import (
     ENDED,
     Agent,
@@ -39,6 +39,17 @@ OWN_STOPS: Final = frozenset({"update", "restart", "superseded", "drain"})
 TOLD: Final = (ev.InstanceStarting, ev.InstanceExited, ev.InstanceHealthChanged, ev.InstanceEnded)
 
 
+def is_there(agent: Agent, instance: Instance, now_ms: int) -> bool:
+    """Available by the rule of its own version: ready for its `min_healthy`, unless that was seen to be so before."""
+    asked = agent.versions[instance.version].spec
+    if instance.status is not InstanceStatus.RUNNING:
+        return False
+    if asked.health.readiness is not None and instance.health is not Health.HEALTHY:
+        return False
+    since = instance.started_ms if asked.health.readiness is None else instance.ready_ms
+    return instance.id not in agent.watched or now_ms - since >= asked.update.min_healthy
+
+
 def available_slots(state: FabricState, agent: Agent, now_ms: int) -> set[int]:
     """Slots of which some generation serves."""
     return {
@@ -47,7 +58,7 @@ def available_slots(state: FabricState, agent: Agent, now_ms: int) -> set[int]:
         if instance.workload == agent.id
         and runs_on(instance)
         and agent.wants(instance.slot)
-        and is_available(agent, instance, now_ms)
+        and is_there(agent, instance, now_ms)
     }
 
 
@@ -92,6 +103,22 @@ class Trial:
     def deploy(self) -> None:
         good = self.chance.random() < 0.7
         self.do(cm.DeployAgent(agent="hello", spec=self.version(good=good), **HELLO))
+
+    def hurry(self) -> None:
+        """A version that is to run for long comes after one that works, and another before it has."""
+        self.do(cm.DeployAgent(agent="hello", spec=self.version(), **HELLO))
+        for _ in range(4):
+            self.rounds()
+        self.deploy()
+        self.command = None
+        self.fabric.place()
+        for name, node in sorted(self.fabric.nodes.items()):
+            for _ in range(2 if node.session else 0):
+                node.desire(self.fabric.state)
+                node.step()
+                if node.unsent:
+                    self.fabric.send(name)
+        self.deploy()
 
     def scale(self) -> None:
         self.do(cm.ScaleAgent(replicas=self.chance.choice((0, 1, 2, 3, 5)), **HELLO))
@@ -175,6 +202,7 @@ class Trial:
             *[self.flap] * 4,
             *[self.migrate] * 3,
             *[self.look] * 2,
+            *[self.hurry] * 2,
             self.scale,
             self.pause,
             self.resume,
@@ -222,8 +250,20 @@ class Trial:
             failed = sum(slot.current in agent.failed for slot in agent.slots.values())
             least = min(len(had), agent.replicas - agent.spec.update.max_unavailable - failed)
             assert len(has) >= least, (had, has, events)
+        self.check_worth(stopped, was, agent, now_ms)
         superseded = [state.instances[other] for other in agent.superseded]
         assert len({one.slot for one in superseded}) == len(superseded), "two superseded ones of a slot"
+
+    def check_worth(self, stopped: list[Instance], was: Agent, agent: Agent, now_ms: int) -> None:
+        """What serves in a version that is known to work does not make room for what does not serve yet, while no
+        replica may be away."""
+        for one in stopped:
+            if agent.spec.update.max_unavailable or not agent.versions[one.version].proven:
+                continue
+            judged = replace(agent, watched=agent.watched.update(was.watched))
+            others = [other for _, other in sorted(self.fabric.state.instances.items()) if other.slot == one.slot]
+            if len(others) > 1 and agent.wants(one.slot) and is_there(was, one, now_ms):
+                assert any(is_there(judged, other, now_ms) for other in others), f"{one.name} was stopped too early"
 
     def check_volumes(self, state: FabricState, agent: Agent) -> None:
         """A volume that stays is of one generation at a time, where it is."""

@@ -19,6 +19,7 @@ from omnitide.fabric.rules.failing import gave_up, halted_by, proven_nodes
 from omnitide.fabric.rules.moving import next_version
 from omnitide.fabric.rules.room import Room, promise
 from omnitide.fabric.rules.secrets import MAX_VALUE_BYTES
+from omnitide.fabric.rules.sessions import holder
 from omnitide.fabric.state import (
     ENDED,
     DriverFact,
@@ -156,11 +157,20 @@ class World(Workloads, Machines):
         if self.maybe(3):
             self.do(cm.RevokeToken(id=identifier))
             return
-        purpose = self.pick((TokenPurpose.JOIN, TokenPurpose.API))
+        purpose = self.pick((TokenPurpose.JOIN, TokenPurpose.API, TokenPurpose.LOGIN))
         expires = self.pick((FAR_MS, self.fabric.time_ms + 5_000, 1, 0, 2**70))
         self.do(
             cm.IssueToken(id=identifier, purpose=purpose, digest="d", expires_ms=expires, uses=self.pick((1, 3, 0)))
         )
+        if self.maybe(2):
+            self._session(identifier)
+
+    def _session(self, by: str) -> None:
+        """A browser is let in by a token that may be of any kind, known or not."""
+        known = self.fabric.state.tokens.get(by)
+        whose = holder(self.fabric.state, known) if known is not None and not self.maybe(6) else "token:admin"
+        ends = self.fabric.time_ms + self.pick((60_000, 0))
+        self.do(cm.OpenSession(by=by, id=self.pick(("s1", "s2", "s3")), digest="d", expires_ms=ends), by=whose)
 
     def provision(self) -> None:
         """A secret or config is given a value, mostly for the id that it has, or removed."""

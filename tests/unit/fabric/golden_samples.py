@@ -128,6 +128,14 @@ SAMPLES: tuple[Pair, ...] = (
         ev.NodeFactsChanged(node="n-alpha", facts=NodeFacts()),
     ),
     (
+        ev.NodeDriverSilent(node="n-alpha", driver="docker", detail="the engine has hung up"),
+        ev.NodeDriverSilent(node="n-delta", driver="process"),
+    ),
+    (
+        ev.NodeDriverAnswers(node="n-alpha", driver="docker"),
+        ev.NodeDriverAnswers(node="n-delta", driver="process"),
+    ),
+    (
         ev.NodeReported(node="n-alpha", outbox="o1", sequence=44),
         ev.NodeReported(node="n-alpha", outbox="", sequence=0),
     ),
@@ -164,8 +172,10 @@ SAMPLES: tuple[Pair, ...] = (
         ev.AgentRolledBack(agent="hello", version=2, source=1, cause="hello-1.2 of version 1 failed for good: user"),
         ev.AgentRolledBack(agent="idle", version=2, source=1),
     ),
+    (ev.VersionProven(agent="hello", version=1), ev.VersionProven(agent="idle", version=1)),
     (ev.RolloutPaused(agent="hello"), ev.RolloutPaused(agent="idle")),
     (ev.RolloutResumed(agent="hello"), ev.RolloutResumed(agent="idle")),
+    (ev.RolloutStumbled(agent="hello", slot=1), ev.RolloutStumbled(agent="hello", slot=0)),
     (
         ev.AgentScaled(agent="hello", replicas=7, owner="scale"),
         ev.AgentScaled(agent="hello", replicas=0, owner="manifest"),

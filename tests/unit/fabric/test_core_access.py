@@ -314,4 +314,5 @@ def test_a_rejection_is_plain_data_for_programs() -> None:
         "message": "there is no agent default/x",
         "hint": "omnitide agents",
         "subject": "agent default/x",
+        "used_by": (),
     }

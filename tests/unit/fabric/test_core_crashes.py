@@ -187,6 +187,40 @@ class TestPortBusy:
         assert fabric.instance("hello.1.3").not_before_ms == fabric.state.time_ms + 500
 
 
+class TestFixedPortBusy:
+    """A host port that the spec names is tried again, elsewhere first, and then again and again, ever more rarely."""
+
+    def held(self, fabric: Fabric, generation: int) -> str:
+        """Something else has the port where it is now; that node's id."""
+        node = fabric.instance(f"hello.1.{generation}").node
+        fabric.exit(f"hello.1.{generation}", cause="port-busy", message="20778")
+        return node
+
+    def test_the_node_is_tried_again_when_its_back_off_is_over_and_runs_it_once_the_port_is_free(self) -> None:
+        fabric = running(spec(ports={"http": Port(port=20778)}, restart=Restart(backoff=1000, backoff_max=4000)))
+        waits: list[int] = []
+        for generation in range(1, 7):
+            self.held(fabric, generation)
+            due = fabric.instance(f"hello.1.{generation + 1}").not_before_ms
+            waits.append(max(0, due - fabric.state.time_ms))
+            fabric.pass_ms(waits[-1])
+            fabric.round()
+            assert fabric.instance(f"hello.1.{generation + 1}").node, "it is placed there again"
+        assert waits == [0, 1000, 2000, 4000, 4000, 4000]
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.7": "running"}
+        assert dict(fabric.node("alpha").ports) == {20778: "hello.1.7"}
+
+    def test_other_nodes_come_first_one_after_the_other(self) -> None:
+        fabric = running(spec(ports={"http": Port(port=20778)}), "alpha", "beta", "gamma")
+        tried = [self.held(fabric, 1)]
+        for generation in (2, 3):
+            fabric.pass_ms(60_000)
+            fabric.round()
+            tried.append(self.held(fabric, generation))
+        assert sorted(tried) == ["n-alpha", "n-beta", "n-gamma"]
+
+
 class TestStoppedUnasked:
     """A node that stops what it was not asked to stop, as when it goes down on purpose."""
 

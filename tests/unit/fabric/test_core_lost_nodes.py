@@ -60,7 +60,7 @@ class TestSilence:
     def test_past_the_limit_it_is_lost_and_what_it_ran_is_replaced_in_the_same_entry(self) -> None:
         fabric = two()
         outcome = fabric.lose("alpha")
-        assert outcome.kinds == ["node.lost", "instance.lost", "instance.created"]
+        assert outcome.kinds == ["node.lost", "agent.version-proven", "instance.lost", "instance.created"]
         assert fabric.statuses() == {"hello.1.1": "lost", "hello.1.2": "pending"}
         assert list(fabric.agent().strays) == ["hello.1.1"]
 
@@ -469,7 +469,8 @@ class TestGoodbyeForGood:
         fabric = two()
         outcome = fabric.when(self.leave(fabric), by="node:n-alpha")
         assert outcome.kinds == [
-            "node.departing", "node.unreachable", "node.lost", "instance.lost", "instance.created",
+            "node.departing", "node.unreachable", "node.lost", "agent.version-proven", "instance.lost",
+            "instance.created",
         ]  # fmt: skip
         fabric.given(self.leave(fabric), by="node:n-alpha")
         assert fabric.node("alpha").status is NodeStatus.LOST

@@ -1,5 +1,6 @@
-"""Which version a rollout goes back to by itself: one that is seen to work now, else the one before."""
+"""Which version a rollout goes back to by itself: one that is proven, or seen to work now, else the one before."""
 
+from msgspec.structs import replace
 from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
@@ -81,7 +82,7 @@ class TestSource:
     def test_one_that_runs_between_two_crashes_does_not_work(self) -> None:
         """Nothing asks whether a replica is ready. Slot 2 crashes in version 2, slot 3 has not been reached by it."""
         fabric = working(spec("1", update=ONE_BY_ONE), replicas=3)
-        fabric.deploy(spec("2", update=ONE_BY_ONE))
+        fabric.deploy(spec("2", update=replace(ONE_BY_ONE, on_failure="halt")))
         while fabric.agent().rollout_cursor < 3:
             fabric.round()
         while not self.tried_again(fabric):
@@ -127,16 +128,23 @@ class TestSource:
 
     def test_one_that_runs_and_is_not_ready_does_not_work(self) -> None:
         fabric = working(surging("1"))
+        tell(fabric, "hello.2.1", Health.UNHEALTHY)
         fabric.deploy(surging("2"))
         assert known_to_work(fabric.state, fabric.agent()) == 1
-        for instance in ("hello.1.1", "hello.2.1"):
-            tell(fabric, instance, Health.UNHEALTHY)
-            assert fabric.instance(instance).status.value == "running"
+        tell(fabric, "hello.1.1", Health.UNHEALTHY)
+        assert fabric.instance("hello.1.1").status.value == "running"
         assert known_to_work(fabric.state, fabric.agent()) == 0
 
+    def test_unless_every_replica_was_ready_in_it_at_once(self) -> None:
+        fabric = working(surging("1"))
+        fabric.deploy(surging("2"))
+        for instance in ("hello.1.1", "hello.2.1"):
+            tell(fabric, instance, Health.UNHEALTHY)
+        assert known_to_work(fabric.state, fabric.agent()) == 1
 
-class TestNothingIsKnown:
-    def test_a_single_replica_goes_back_to_the_version_before(self) -> None:
+
+class TestNothingRunsThatIsKnown:
+    def test_a_single_replica_goes_back_to_the_version_that_worked(self) -> None:
         """Its only instance of that was stopped for the new one."""
         fabric = working(spec("1", update=ONE_BY_ONE), replicas=1)
         lacking(fabric, "2")

@@ -144,9 +144,11 @@ def test_records_come_in_a_fixed_order_between_header_and_end(state: FabricState
 def large() -> FabricState:
     fabric = Fabric(checked=False)
     for number in range(3):
-        fabric.deploy(spec("serve", environment={"V": "x" * 20_000}), name=f"agent-{number}", replicas=5_000)
-        for version in range(15):
-            fabric.deploy(spec("serve", str(version), environment={"V": "x" * 20_000}), name=f"agent-{number}")
+        name = f"agent-{number}"
+        for version in range(16):
+            fabric.deploy(spec("serve", str(version), environment={"V": "x" * 20_000}), name=name, replicas=0)
+        # Only now: each version before would make thousands of instances anew.
+        fabric.given(cm.ScaleAgent(namespace="default", name=name, replicas=5_000))
     return fabric.state
 
 

@@ -1,7 +1,8 @@
 """Which instances are available, and which have been superseded by the next generation of their slot.
 
-An instance is available when it runs and is ready (healthy, or nothing asks for readiness), one of the newest version
-for `update.min_healthy`. `Agent.watched` holds those that run and may not be: what an agent with many replicas costs
+An instance is available when it runs and is ready (healthy, or nothing asks for readiness), and while a rollout or a
+move is under way for the `update.min_healthy` of its own version: another version that comes meanwhile does not make it
+so any earlier. `Agent.watched` holds those that run and may not be: what an agent with many replicas costs
 here goes with what has just been started, or is unwell, not with its size.
 """
 
@@ -27,16 +28,32 @@ def is_ready(agent: Agent, instance: Instance) -> bool:
 
 def available_from(agent: Agent, instance: Instance) -> int:
     """Log time from which one that is ready is available."""
-    if instance.id not in agent.watched or instance.version != agent.version:
-        return 0
-    asked = agent.versions[instance.version].spec.health.readiness is not None
-    since = instance.ready_ms if asked else instance.started_ms
-    return since + agent.spec.update.min_healthy
+    return _ready_for_long_from(agent, instance) if instance.id in agent.watched else 0
+
+
+def was_available(agent: Agent, instance: Instance, now_ms: int) -> bool:
+    """The same of one as it was until its end at a log time, when it is not watched any more."""
+    return is_ready(agent, instance) and now_ms >= _ready_for_long_from(agent, instance)
+
+
+def _ready_for_long_from(agent: Agent, instance: Instance) -> int:
+    spec = agent.versions[instance.version].spec
+    since = instance.ready_ms if spec.health.readiness is not None else instance.started_ms
+    return since + spec.update.min_healthy
 
 
 def is_available(agent: Agent, instance: Instance, now_ms: int) -> bool:
     """At a log time."""
     return is_ready(agent, instance) and now_ms >= available_from(agent, instance)
+
+
+def serves(agent: Agent, instance: Instance, now_ms: int) -> bool:
+    """Whether to stop it takes something away: it is available, or is ready again for a short time only, in an earlier
+    version that is known to work."""
+    if is_available(agent, instance, now_ms):
+        return True
+    version = agent.versions[instance.version]
+    return version.proven and instance.version != agent.version and is_ready(agent, instance)
 
 
 def watch(agent: Agent, instance: Instance) -> Map[str, None]:

@@ -74,6 +74,18 @@ def node_facts_changed(state: FabricState, event: ev.NodeFactsChanged, at: Momen
     return put_node(state, replace(state.nodes[event.node], facts=event.facts, revision=at.revision))
 
 
+def node_driver_silent(state: FabricState, event: ev.NodeDriverSilent, at: Moment) -> FabricState:
+    node = state.nodes[event.node]
+    silent = {**node.silent_drivers, event.driver: at.time_ms}
+    return put_node(state, replace(node, silent_drivers=silent, revision=at.revision))
+
+
+def node_driver_answers(state: FabricState, event: ev.NodeDriverAnswers, at: Moment) -> FabricState:
+    node = state.nodes[event.node]
+    silent = {name: since for name, since in node.silent_drivers.items() if name != event.driver}
+    return put_node(state, replace(node, silent_drivers=silent, revision=at.revision))
+
+
 def node_reported(state: FabricState, event: ev.NodeReported, at: Moment) -> FabricState:
     return put_node(state, replace(state.nodes[event.node], outbox=event.outbox, sequence=event.sequence))
 
@@ -150,6 +162,8 @@ FOLDS: Final[dict[type, Fold]] = {
     ev.NodeKeyOffered: node_key_offered,
     ev.NodeKeyChanged: node_key_changed,
     ev.NodeFactsChanged: node_facts_changed,
+    ev.NodeDriverSilent: node_driver_silent,
+    ev.NodeDriverAnswers: node_driver_answers,
     ev.NodeReported: node_reported,
     ev.NodeDeparting: node_departing,
     ev.NodeUnreachable: node_unreachable,

@@ -14,7 +14,7 @@ from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import Agent, Counts, FabricState, Job, JobStatus, Slot, Version, scoped
 
 KEPT_VERSIONS: Final = 20
-"""Newest versions kept besides those that still run."""
+"""Newest versions kept besides those that still run, and the newest that is known to work."""
 
 
 def _put_agent(state: FabricState, agent: Agent) -> FabricState:
@@ -54,7 +54,7 @@ def agent_created(state: FabricState, event: ev.AgentCreated, at: Moment) -> Fab
 def _add_version(state: FabricState, agent: Agent, version: Version, at: Moment) -> FabricState:
     versions = agent.versions.set(version.number, version)
     if len(versions) > KEPT_VERSIONS:
-        used = {version.number}
+        used = {version.number, newest_proven(agent, besides=version.number)}
         for slot in agent.slots.values():
             instance = state.instances.get(slot.current)
             if instance is not None:
@@ -107,12 +107,34 @@ def agent_rolled_back(state: FabricState, event: ev.AgentRolledBack, at: Moment)
     return _add_version(state, agent, version, at)
 
 
+def version_proven(state: FabricState, event: ev.VersionProven, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    version = replace(agent.versions[event.version], proven=True)
+    return _put_agent(state, replace(agent, versions=agent.versions.set(event.version, version), revision=at.revision))
+
+
+def newest_proven(agent: Agent, *, besides: int) -> int:
+    """Number of the newest version but one that is known to work; 0: there is none."""
+    proven = (number for number, version in agent.versions.items() if version.proven and number != besides)
+    return max(proven, default=0)
+
+
 def rollout_paused(state: FabricState, event: ev.RolloutPaused, at: Moment) -> FabricState:
     return _put_agent(state, replace(state.agents[event.agent], paused=True, revision=at.revision))
 
 
 def rollout_resumed(state: FabricState, event: ev.RolloutResumed, at: Moment) -> FabricState:
     return _put_agent(state, replace(state.agents[event.agent], paused=False, revision=at.revision))
+
+
+def rollout_stumbled(state: FabricState, event: ev.RolloutStumbled, at: Moment) -> FabricState:
+    agent = replace(state.agents[event.agent], revision=at.revision)
+    return _put_agent(state, _stumbled(agent, event.slot))
+
+
+def _stumbled(agent: Agent, slot: int) -> Agent:
+    version = replace(agent.versions[agent.version], stumbled=slot)
+    return replace(agent, versions=agent.versions.set(agent.version, version))
 
 
 def agent_scaled(state: FabricState, event: ev.AgentScaled, at: Moment) -> FabricState:
@@ -122,6 +144,8 @@ def agent_scaled(state: FabricState, event: ev.AgentScaled, at: Moment) -> Fabri
 
 def agent_stopped(state: FabricState, event: ev.AgentStopped, at: Moment) -> FabricState:
     agent = state.agents[event.agent]
+    if agent.stumbled:
+        agent = _stumbled(agent, 0)
     return _put_rolling(state, replace(agent, active=False, rollout_cursor=0, paused=False, revision=at.revision))
 
 
@@ -131,6 +155,8 @@ def agent_started(state: FabricState, event: ev.AgentStarted, at: Moment) -> Fab
 
 def agent_deleted(state: FabricState, event: ev.AgentDeleted, at: Moment) -> FabricState:
     agent = state.agents[event.agent]
+    if agent.stumbled:
+        agent = _stumbled(agent, 0)
     return _put_rolling(state, replace(agent, deleting=True, rollout_cursor=0, paused=False, revision=at.revision))
 
 
@@ -160,6 +186,8 @@ def rollout_advanced(state: FabricState, event: ev.RolloutAdvanced, at: Moment) 
         if is_available(agent, instance, at.time_ms) or (not rolls and is_ready(agent, instance)):
             watched = watched.delete(identifier)
     paused = agent.paused and event.cursor > 0
+    if agent.stumbled and not event.cursor:
+        agent = _stumbled(agent, 0)
     return _put_rolling(state, replace(agent, rollout_cursor=event.cursor, watched=watched, paused=paused))
 
 
@@ -231,7 +259,9 @@ FOLDS: Final[dict[type, Fold]] = {
     ev.AgentUpdated: agent_updated,
     ev.AgentRestarted: agent_restarted,
     ev.AgentRolledBack: agent_rolled_back,
+    ev.VersionProven: version_proven,
     ev.RolloutPaused: rollout_paused,
+    ev.RolloutStumbled: rollout_stumbled,
     ev.RolloutResumed: rollout_resumed,
     ev.AgentScaled: agent_scaled,
     ev.AgentStopped: agent_stopped,

@@ -42,6 +42,22 @@ class NodeFactsChanged(BaseEvent, frozen=True, kw_only=True, tag="node.facts-cha
     facts: NodeFacts
 
 
+class NodeDriverSilent(BaseEvent, frozen=True, kw_only=True, tag="node.driver-silent.v1"):
+    """The runtime of a driver does not answer its node: what it runs there is not known until it does."""
+
+    node: str
+    driver: str
+    detail: str = ""
+    """As the node says it."""
+
+
+class NodeDriverAnswers(BaseEvent, frozen=True, kw_only=True, tag="node.driver-answers.v1"):
+    """It does again, or is no driver of the node any more."""
+
+    node: str
+    driver: str
+
+
 class NodeReported(BaseEvent, frozen=True, kw_only=True, tag="node.reported.v1"):
     """Reports up to `sequence` have been taken."""
 

@@ -38,12 +38,27 @@ class AgentRolledBack(BaseEvent, frozen=True, kw_only=True, tag="agent.rolled-ba
     """Why the fabric did it by itself; empty where somebody asked."""
 
 
+class VersionProven(BaseEvent, frozen=True, kw_only=True, tag="agent.version-proven.v1"):
+    """Every replica has been available in it: it is known to work from now on."""
+
+    agent: str
+    version: int
+
+
 class RolloutPaused(BaseEvent, frozen=True, kw_only=True, tag="agent.rollout-paused.v1"):
     agent: str
 
 
 class RolloutResumed(BaseEvent, frozen=True, kw_only=True, tag="agent.rollout-resumed.v1"):
     agent: str
+
+
+class RolloutStumbled(BaseEvent, frozen=True, kw_only=True, tag="agent.rollout-stumbled.v1"):
+    """A replica of the new version ends again and again before it is available, which halts the rollout."""
+
+    agent: str
+    slot: int
+    """Its slot; 0: the one that did runs well by now."""
 
 
 class AgentScaled(BaseEvent, frozen=True, kw_only=True, tag="agent.scaled.v1"):

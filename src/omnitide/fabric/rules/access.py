@@ -112,19 +112,27 @@ def issue_token(draft: Draft, command: cm.IssueToken) -> None:
             raise Refuse("invalid", f"a join token is for 1 to 10000 nodes, not {command.uses}")
         if not command.expires_ms:
             raise Refuse("invalid", "a join token must expire", hint="give it a time to live, e.g. --ttl 1h")
-    if len(draft.state.tokens) >= MAX_TOKENS:
-        raise Refuse("limit", f"the fabric holds {MAX_TOKENS} tokens, the most it can", hint="revoke some")
+    if command.purpose is TokenPurpose.LOGIN and not command.expires_ms:
+        raise Refuse("invalid", "a login must expire", hint="give it a time to live, e.g. 10m")
+    if command.purpose is TokenPurpose.SESSION:
+        raise Refuse("invalid", "a session is opened by a login or an API token")
+    require_room_for_token(draft)
     draft.emit(
         ev.TokenIssued(
             id=command.id,
             purpose=command.purpose,
             digest=command.digest,
             expires_ms=command.expires_ms,
-            uses=command.uses if command.purpose is TokenPurpose.JOIN else 0,
+            uses={TokenPurpose.JOIN: command.uses, TokenPurpose.LOGIN: 1}.get(command.purpose, 0),
             note=command.note,
             labels=command.labels,
         )
     )
+
+
+def require_room_for_token(draft: Draft) -> None:
+    if len(draft.state.tokens) >= MAX_TOKENS:
+        raise Refuse("limit", f"the fabric holds {MAX_TOKENS} tokens, the most it can", hint="revoke some")
 
 
 def revoke_token(draft: Draft, command: cm.RevokeToken) -> None:

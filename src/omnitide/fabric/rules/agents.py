@@ -7,6 +7,7 @@ from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
 from omnitide.fabric.rules.bounds import require_others, require_spec
 from omnitide.fabric.rules.feasible import require_feasible
+from omnitide.fabric.rules.proving import prove_by_replicas
 from omnitide.fabric.rules.settle import request_stop, retry_slot, settle_agent, settle_slots
 from omnitide.fabric.state import ENDED, Agent, InstanceStatus, find_agent, find_job, scoped
 from omnitide.model.spec import MAX_REPLICAS, AgentSpec
@@ -115,12 +116,14 @@ def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
         require_others(command.spec, command.name, subject)
         require_feasible(draft, command.spec, subject)
         version += 1
+        prove_by_replicas(draft, agent.id)
         draft.emit(ev.AgentUpdated(agent=agent.id, version=version, spec=command.spec))
         change = "updated"
     replicas = agent.replicas
     if command.replicas is not None and (agent.replicas_owner == "manifest" or command.take_over_replicas):
         replicas = command.replicas
         if (replicas, "manifest") != (agent.replicas, agent.replicas_owner):
+            prove_by_replicas(draft, agent.id)
             draft.emit(ev.AgentScaled(agent=agent.id, replicas=replicas, owner="manifest"))
             change = "updated" if change == "updated" else "scaled"
     _require_room(draft, replicas - (agent.replicas if agent.active else 0))
@@ -141,6 +144,7 @@ def scale_agent(draft: Draft, command: cm.ScaleAgent) -> None:
     draft.result = {"agent": agent.id, "from": agent.replicas, "to": command.replicas}
     if command.replicas == agent.replicas and agent.replicas_owner == "scale":
         return
+    prove_by_replicas(draft, agent.id)
     draft.emit(ev.AgentScaled(agent=agent.id, replicas=command.replicas, owner="scale"))
     if command.replicas != agent.replicas:
         draft.touch(agent.id)
@@ -164,6 +168,7 @@ def restart_agent(draft: Draft, command: cm.RestartAgent) -> None:
             hint=f"omnitide rollout resume {agent.name}; one replica: omnitide restart <instance>",
             subject=_subject(agent.namespace, agent.name),
         )
+    prove_by_replicas(draft, agent.id)
     draft.emit(ev.AgentRestarted(agent=agent.id, version=agent.version + 1))
     draft.touch(agent.id)
     settle_agent(draft, agent.id, reason="restart")
@@ -177,9 +182,9 @@ def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
     if not agent.active:
         raise Refuse("conflict", f"{subject} is stopped", hint=f"omnitide start {agent.name}", subject=subject)
     kept = sorted(agent.versions)
-    source = command.version or max(
-        (number for number in kept if number < agent.version and agent.versions[number].spec != agent.spec), default=0
-    )
+    others = [number for number in kept if number < agent.version and agent.versions[number].spec != agent.spec]
+    proven = [number for number in others if agent.versions[number].proven]
+    source = command.version or max(proven or others, default=0)
     if not source:
         raise Refuse(
             "conflict",
@@ -202,6 +207,7 @@ def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
             subject=subject,
         )
     require_feasible(draft, agent.versions[source].spec, subject)
+    prove_by_replicas(draft, agent.id)
     draft.emit(ev.AgentRolledBack(agent=agent.id, version=agent.version + 1, source=source))
     draft.touch(agent.id)
     settle_agent(draft, agent.id, reason="update")
@@ -237,6 +243,7 @@ def resume_rollout(draft: Draft, command: cm.ResumeRollout) -> None:
 def stop_agent(draft: Draft, command: cm.StopAgent) -> None:
     agent = _agent(draft, command.namespace, command.name, command.if_match)
     if agent.active:
+        prove_by_replicas(draft, agent.id)
         draft.emit(ev.AgentStopped(agent=agent.id))
         settle_agent(draft, agent.id, reason="stopped")
     draft.result = {"agent": agent.id}

@@ -7,8 +7,9 @@ the spec's, and the slot or job has failed until somebody changes something.
 
 from typing import Final, NamedTuple
 
-from omnitide.fabric.folds.availability import is_ready
-from omnitide.fabric.state import Agent, ExitRecord, FabricState, Instance, InstanceStatus, Job, Slot
+from omnitide.fabric.folds.workloads import newest_proven
+from omnitide.fabric.rules.proving import runs_well
+from omnitide.fabric.state import Agent, ExitRecord, FabricState, Instance, InstanceStatus, Job, Phase, Slot
 from omnitide.model.spec import Restart, WorkloadSpec
 
 PORT_BUSY: Final = "port-busy"
@@ -17,6 +18,10 @@ PORT_TRIES: Final = 10
 """Generations in a row of a task that may end so."""
 PERMANENT_TRIES: Final = 3
 """Generations in a row that may fail with a permanent cause, the first included."""
+LEAST_HALTING_ENDS: Final = 3
+MOST_HALTING_ENDS: Final = 10
+MAX_AVOIDED: Final = 16
+"""Nodes that a generation avoids for a fixed port that was taken there; the oldest is forgotten."""
 
 
 def reschedule_delay(restart: Restart, failures: int) -> int:
@@ -80,21 +85,27 @@ class NextTry(NamedTuple):
     avoid_also: tuple[str, ...] = ()
 
 
-def next_try(time_ms: int, restart: Restart, failed: Instance, failures: int, permanent: int) -> NextTry:
+def next_try(time_ms: int, spec: WorkloadSpec, failed: Instance, failures: int, permanent: int) -> NextTry:
     """What the generation after `failed` waits for, and the nodes that it avoids.
 
-    After a taken port it is tried at once, and there too: with other ports it may well run. After a permanent cause at
-    once and elsewhere: to wait cannot help, and there are only a few such tries, so that none is spent on a node that
-    has shown already that it cannot. `permanent`: how many generations in a row have failed so by now.
+    After a taken port it is tried at once, and there too: with other ports it may well run. Where the spec fixes ports,
+    elsewhere first; if it fits nowhere else, there again after its back-off, as nobody tells when a port is free. After
+    a permanent cause at once and elsewhere: to wait cannot help, and there are only a few such tries, so that none is
+    spent on a node that has shown already that it cannot. `permanent`: how many generations in a row have failed so by
+    now.
     """
+    restart, also = spec.restart, tuple[str, ...]()
     if failed.exit is not None and failed.exit.cause == PORT_BUSY:
         delay, avoid = reschedule_delay(restart, failures - 1), ""
+        if any(port.port for port in spec.ports.values()):
+            avoid = failed.node
+            also = tuple(node for node in failed.avoids if node != avoid)[: MAX_AVOIDED - 1]
     elif failed_permanently(failed):
         before = failed.avoids if permanent > 1 else ()
         return NextTry(avoid=failed.node, avoid_also=tuple(node for node in before if node != failed.node))
     else:
         delay, avoid = reschedule_delay(restart, failures), failed.node
-    return NextTry(time_ms + delay if delay else 0, avoid)
+    return NextTry(time_ms + delay if delay else 0, avoid, also)
 
 
 def try_again(before: Instance) -> NextTry:
@@ -102,18 +113,51 @@ def try_again(before: Instance) -> NextTry:
     return NextTry(avoid=before.avoid, avoid_also=before.avoid_also)
 
 
+def ends_in_a_row(instance: Instance, slot: Slot) -> int:
+    """Attempts of an instance that ended by themselves, and those of the generation before, if that failed too."""
+    if instance.exit is not None:
+        ended = instance.attempt if instance.phase is Phase.WAITING else instance.attempt - 1
+        return slot.failures + max(0, ended - instance.asked_ends)
+    before = slot.last_exit.attempt if slot.failures and slot.last_exit is not None else 0
+    return max(slot.failures, slot.failures - 1 + before)
+
+
+def halting_ends(restart: Restart) -> int:
+    """So many ends in a row before it was ever available are taken for those of a version that cannot run: as many as
+    the spec allows on one node, within reason."""
+    return max(LEAST_HALTING_ENDS, min(restart.attempts + 1, MOST_HALTING_ENDS))
+
+
+def stumbling(state: FabricState, agent: Agent) -> tuple[Instance, Slot] | None:
+    """The replica that has stumbled (see `Version.stumbled`), as it is now."""
+    slot = agent.slots.get(agent.stumbled) if agent.stumbled else None
+    current = state.instances.get(slot.current) if slot is not None else None
+    return None if slot is None or current is None else (current, slot)
+
+
 def halted_by(state: FabricState, agent: Agent, *, besides: int = 0) -> Instance | None:
-    """The replica of the new version whose failure for good holds a rollout up; None if none does. `besides`: a slot
-    that does not count.
+    """The replica of the new version whose failure holds a rollout up, for good or again and again; None if none does.
+    `besides`: a slot that does not count.
 
     A new version that cannot run must not take more of the old one with it. What has not been replaced stays, until
-    the spec is changed or somebody asks for another try.
+    the spec is changed, somebody asks for another try, or what ended again and again runs well.
     """
-    if not agent.rollout_cursor or not agent.failed:
+    if not agent.rollout_cursor:
         return None
     failed = (state.instances[identifier] for identifier in agent.failed)
-    found = (one for one in failed if one.version == agent.version and one.slot != besides)
+    found = [one for one in failed if one.version == agent.version and one.slot != besides]
+    stumbles = stumbling(state, agent)
+    if not found and stumbles is not None and stumbles[0].version == agent.version and agent.stumbled != besides:
+        return stumbles[0]
     return min(found, key=lambda one: one.slot, default=None)
+
+
+def why_halted(agent: Agent, instance: Instance) -> str:
+    """What `halted_by` found, after its name: how it failed, without its last end."""
+    slot = agent.slots.get(instance.slot)
+    if instance.id in agent.failed or slot is None:
+        return "has failed for good"
+    return f"ended {ends_in_a_row(instance, slot)} times in a row before it was available"
 
 
 def is_held_up(state: FabricState, agent: Agent, *, besides: int = 0) -> bool:
@@ -149,11 +193,11 @@ class Wanted:
 
 
 def known_to_work(state: FabricState, agent: Agent) -> int:
-    """The newest version besides the one that rolls out of which an instance works now (see `_works`); 0: of none.
+    """The newest version besides the one that rolls out that is proven, or of which an instance works now; 0: none.
 
     While a rollout is under way such instances are superseded, or current in slots that it has not reached.
     """
-    newest = 0
+    newest = newest_proven(agent, besides=agent.version)
     for identifier in agent.superseded:
         superseded = state.instances[identifier]
         # How many generations in a row had failed before it is not known any more.
@@ -170,14 +214,8 @@ def known_to_work(state: FabricState, agent: Agent) -> int:
 
 
 def _works(state: FabricState, agent: Agent, instance: Instance, failures: int) -> bool:
-    """Whether it is of another version than the newest, and ready: and not one that has ended by itself before, on its
-    node or as one of `failures` generations in a row, unless it has run for `reset_after` since.
-    """
-    if instance.version == agent.version or not is_ready(agent, instance):
-        return False
-    if not failures and instance.attempt <= 1 + instance.asked_ends:
-        return True
-    return state.time_ms - instance.started_ms >= agent.versions[instance.version].spec.restart.reset_after
+    """Whether it is of another version than the newest, and runs well."""
+    return instance.version != agent.version and runs_well(agent, instance, failures, state.time_ms)
 
 
 def version_that_works(state: FabricState, agent: Agent) -> int:

@@ -10,6 +10,7 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name
 from omnitide.fabric.rules.bounds import MAX_TEXT, bounded_text, require_facts
+from omnitide.fabric.rules.proving import prove_by_replicas
 from omnitide.fabric.rules.reports import in_session, take_report
 from omnitide.fabric.rules.returning import welcome_back
 from omnitide.fabric.rules.settle import advance_drain, settle_instances
@@ -18,6 +19,7 @@ from omnitide.fabric.state import (
     Instance,
     InstanceStatus,
     Node,
+    NodeFacts,
     NodeStatus,
     Scheduling,
     TokenPurpose,
@@ -98,6 +100,7 @@ def connect_node(draft: Draft, command: cm.ConnectNode) -> None:
     draft.emit(
         ev.NodeConnected(node=node.id, session=session, outbox=command.outbox, facts=command.facts, sequence=known)
     )
+    _hear_drivers(draft, node, command.facts)
     reports = {report.instance: report for report in command.instances}
     for identifier in sorted(draft.state.nodes[node.id].instances):
         instance = draft.state.instances.get(identifier)
@@ -124,6 +127,17 @@ def change_facts(draft: Draft, command: cm.ChangeNodeFacts) -> None:
     require_facts(command.facts, f"node {node.name}")
     if node.facts != command.facts:
         draft.emit(ev.NodeFactsChanged(node=node.id, facts=command.facts))
+        _hear_drivers(draft, node, command.facts)
+
+
+def _hear_drivers(draft: Draft, node: Node, facts: NodeFacts) -> None:
+    """Which of its drivers have fallen silent, and which no longer are. Nothing that they run ends by that."""
+    silent = {driver.name: driver.detail for driver in facts.drivers if driver.silent}
+    for name in sorted(silent.keys() - node.silent_drivers.keys()):
+        detail = bounded_text(silent[name], MAX_TEXT)
+        draft.emit(ev.NodeDriverSilent(node=node.id, driver=name, detail=detail))
+    for name in sorted(node.silent_drivers.keys() - silent.keys()):
+        draft.emit(ev.NodeDriverAnswers(node=node.id, driver=name))
 
 
 def depart_node(draft: Draft, command: cm.DepartNode) -> None:
@@ -164,6 +178,8 @@ def _give_up(draft: Draft, node: Node, due: Callable[[int | None], bool]) -> Non
         if spec.on_disconnect != "keep" and due(spec.lost_after):
             gone.append(instance)
     if gone:
+        for workload in sorted({instance.workload for instance in gone if instance.kind == "agent"}):
+            prove_by_replicas(draft, workload)
         draft.emit(ev.InstancesLost(node=node.id, instances=tuple(instance.id for instance in gone)))
         settle_instances(draft, gone)
 

@@ -13,8 +13,19 @@ from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.bounds import MAX_TEXT, bounded_exit, bounded_text
 from omnitide.fabric.rules.failing import PORT_BUSY
 from omnitide.fabric.rules.returning import adopt, came_to_run
+from omnitide.fabric.rules.rolling import note_end
 from omnitide.fabric.rules.settle import settle_instance
-from omnitide.fabric.state import ENDED, ExitRecord, Instance, InstanceStatus, JobStatus, Node, Phase
+from omnitide.fabric.state import (
+    ENDED,
+    ExitRecord,
+    FabricState,
+    Instance,
+    InstanceStatus,
+    JobStatus,
+    Node,
+    Phase,
+    spec_of_instance,
+)
 
 MAX_SEQUENCE: Final = 1 << 53
 """Beyond it no outbox counts, and not every reader of the log could."""
@@ -88,6 +99,7 @@ def _exited(draft: Draft, instance: Instance, report: cm.InstanceReport, attempt
             next_attempt_ms=report.next_attempt_ms if report.phase is Phase.WAITING else 0,
         )
     )
+    note_end(draft, instance)
 
 
 def _outcome(instance: Instance, report: cm.InstanceReport) -> InstanceStatus:
@@ -109,7 +121,7 @@ def _counts_as_done(instance: Instance) -> bool:
 def _ended(draft: Draft, instance: Instance, report: cm.InstanceReport) -> None:
     exit_record = bounded_exit(report.exit, max(report.attempt, instance.attempt))
     if exit_record is not None and exit_record.cause == PORT_BUSY:
-        for port in _refused_ports(instance, exit_record.message):
+        for port in _refused_ports(draft.state, instance, exit_record.message):
             draft.emit(ev.NodePortRefused(node=instance.node, port=port))
         exit_record = _in_words(exit_record)
     status = _outcome(instance, report)
@@ -117,6 +129,7 @@ def _ended(draft: Draft, instance: Instance, report: cm.InstanceReport) -> None:
         adopt(draft, instance, max(report.attempt, instance.attempt))
     draft.emit(ev.InstanceEnded(instance=instance.id, status=status.value, exit=exit_record))
     settle_instance(draft, instance)
+    note_end(draft, instance)
 
 
 def _finishes_its_job(draft: Draft, instance: Instance) -> bool:
@@ -134,8 +147,11 @@ def _in_words(record: ExitRecord) -> ExitRecord:
     return replace(record, message=f"host port {record.message} is taken by something else")
 
 
-def _refused_ports(instance: Instance, message: str) -> list[int]:
-    """The ports of the instance that the message names; all of them if it names none."""
-    held = sorted(port for _, port in instance.ports)
+def _refused_ports(state: FabricState, instance: Instance, message: str) -> list[int]:
+    """The ports of the instance that the message names, all of them if it names none, but for those that its spec
+    fixes: others can take the place of what the node chose; a fixed one is tried again (see `next_try`)."""
+    ports = spec_of_instance(state, instance).ports
     named = {int(number) for number in _NUMBER.findall(message)}
-    return [port for port in held if port in named] or held
+    held = {port for _, port in instance.ports}
+    fixed = {port.port for port in ports.values() if port.port}
+    return sorted((held & named or held) - fixed)

@@ -2,17 +2,30 @@
 
 A rollout goes through the slots in order (`Agent.rollout_cursor`). Where the update allows a surge, the next generation
 of a slot is made while the one before runs on, *superseded*, and that is stopped once the new one is available; else it
-is stopped first, as long as no more than `max_unavailable` replicas are away by it. The cursor is 0 again when every
-slot is available in the new version. Nothing here reads a clock: `AdvanceRollouts` comes when `next_due` says that a
-replica will have been ready for long enough, and is looked at by log time.
+is stopped first, as long as no more than `max_unavailable` replicas are away by it. What serves nobody in an older
+version goes before its turn where it would hold up the others. The cursor is 0 again when every slot is available in
+the new version. Nothing here reads a clock: `AdvanceRollouts` comes when `next_due` says that a replica will have been
+ready for long enough, and is looked at by log time.
 """
+
+from collections.abc import Iterable
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.folds.availability import available_from, is_available, is_ready
+from omnitide.fabric.folds.availability import available_from, is_available, is_ready, serves, was_available
+from omnitide.fabric.folds.membership import is_current
 from omnitide.fabric.rules.conditions import volume_holder
-from omnitide.fabric.rules.failing import halted_by, is_held_up, version_that_works
+from omnitide.fabric.rules.failing import (
+    ends_in_a_row,
+    halted_by,
+    halting_ends,
+    is_held_up,
+    stumbling,
+    version_that_works,
+    why_halted,
+)
+from omnitide.fabric.rules.proving import prove_by_rollout
 from omnitide.fabric.rules.settle import request_stop, settle_agent
 from omnitide.fabric.state import ENDED, Agent, FabricState, Instance, InstanceStatus
 from omnitide.model.provisions import stays
@@ -49,8 +62,34 @@ def next_due(state: FabricState, agent: Agent) -> int | None:
     looked; None if none is to be."""
     if agent.id not in state.rolling:
         return None
+    well = _runs_well_from(state, agent)
     watched = (state.instances[identifier] for identifier in agent.watched)
-    return min((available_from(agent, instance) for instance in watched if is_ready(agent, instance)), default=None)
+    times = [available_from(agent, instance) for instance in watched if is_ready(agent, instance)]
+    return min([*times, well] if well is not None else times, default=None)
+
+
+def _runs_well_from(state: FabricState, agent: Agent) -> int | None:
+    """Log time from which the replica that has stumbled halts the rollout no more; None: it does not run."""
+    found = stumbling(state, agent)
+    if found is None or not is_ready(agent, found[0]):
+        return None
+    return found[0].started_ms + agent.versions[found[0].version].spec.restart.reset_after
+
+
+def note_end(draft: Draft, before: Instance) -> None:
+    """Whether the rollout stumbles over the end of an attempt, or of a generation, of a replica. `before`: as it was
+    until then."""
+    agent = draft.state.agents.get(before.workload)
+    if agent is None or not agent.rollout_cursor or agent.stumbled or before.version != agent.version:
+        return
+    slot = agent.slots.get(before.slot)
+    current = draft.state.instances.get(slot.current) if slot is not None else None
+    if slot is None or current is None or current.version != agent.version or not agent.wants(before.slot):
+        return
+    if current.status in ENDED or was_available(agent, before, draft.header.time_ms):
+        return
+    if ends_in_a_row(current, slot) >= halting_ends(agent.spec.restart):
+        draft.emit(ev.RolloutStumbled(agent=agent.id, slot=before.slot))
 
 
 def advance_rollouts(draft: Draft, command: cm.AdvanceRollouts) -> None:
@@ -60,6 +99,9 @@ def advance_rollouts(draft: Draft, command: cm.AdvanceRollouts) -> None:
         if agent is not None and due is not None and due <= draft.header.time_ms:
             # They are not watched any more.
             draft.emit(ev.RolloutAdvanced(agent=agent.id, cursor=agent.rollout_cursor))
+            well = _runs_well_from(draft.state, draft.state.agents[agent.id])
+            if well is not None and well <= draft.header.time_ms:
+                draft.emit(ev.RolloutStumbled(agent=agent.id, slot=0))
             draft.touch(agent.id)
 
 
@@ -117,7 +159,7 @@ def _comes_back(state: FabricState, superseded: Instance, current: Instance | No
 def _may_be_away(draft: Draft, agent: Agent, instance: Instance) -> bool:
     """Whether it may be stopped before another is there, as in an update."""
     agent, now_ms = draft.state.agents[agent.id], draft.header.time_ms
-    if not is_available(agent, instance, now_ms):
+    if not serves(agent, instance, now_ms):
         return True
     return unavailable(draft.state, agent, now_ms) < agent.spec.update.max_unavailable
 
@@ -129,11 +171,12 @@ def _takes_over(agent: Agent, current: Instance, now_ms: int) -> bool:
     return current.status is InstanceStatus.SUCCEEDED
 
 
-def advance_rollout(draft: Draft, identifier: str) -> None:
+def advance_rollout(draft: Draft, identifier: str, told: Iterable[str] = ()) -> None:
     """Take the rollout as far as it may go now.
 
     Nothing more is taken from the old version while it is paused, or once a replica of the new version has failed for
     good (see `halted_by`): then it stays as it is, or the version that works is rolled out again, by `on_failure`.
+    `told`: instances of the agent of which this decision has heard.
     """
     agent = draft.state.agents.get(identifier)
     if agent is None or agent.rollout_cursor == 0 or not agent.active or agent.deleting or agent.paused:
@@ -145,16 +188,53 @@ def advance_rollout(draft: Draft, identifier: str) -> None:
         if halted_by(draft.state, agent) is not None:
             return
     before = draft.before.agents.get(identifier)
-    if before is not None and before.version == agent.version and is_held_up(draft.before, before):
+    begins = before is None or before.version != agent.version
+    if before is not None and not begins and is_held_up(draft.before, before):
         # It goes on: what waits in an older version, made while it was held up, is wanted in the new one again.
         settle_agent(draft, identifier, reason="update")
-        agent = draft.state.agents[identifier]
+        agent, begins = draft.state.agents[identifier], True
+    if begins:
+        told = [agent.slots[number].current for number in sorted(agent.slots)]
+    _make_way(draft, agent, sorted({*told, *agent.watched}))
+    agent = draft.state.agents[identifier]
     cursor = _go_on(draft, agent)
     agent = draft.state.agents[identifier]
     if cursor > agent.replicas and not agent.superseded and not unavailable(draft.state, agent, draft.header.time_ms):
         cursor = 0
+        prove_by_rollout(draft, identifier)
     if cursor != agent.rollout_cursor:
         draft.emit(ev.RolloutAdvanced(agent=identifier, cursor=cursor))
+
+
+def _make_way(draft: Draft, agent: Agent, known: list[str]) -> None:
+    """Stop what serves nobody in an older version and uses up what may be away: wherever its slot is, it must not hold
+    up the version that may mend it.
+
+    As many at once as may be away, one at least, and only while nothing of the new version is on its way: it has to
+    show that it can run before more is taken. `known`: instances to look at, all when the rollout begins, later those
+    that may have come to be so, so that a rollout costs what it has in hand.
+    """
+    now_ms = draft.header.time_ms
+    idle: list[Instance] = []
+    for identifier in known:
+        instance = draft.state.instances.get(identifier)
+        if instance is None or instance.status in ENDED or instance.status is InstanceStatus.STOPPING:
+            continue
+        if instance.version == agent.version:
+            if not is_available(agent, instance, now_ms):
+                return
+        elif is_current(draft.state, instance) and not serves(agent, instance, now_ms):
+            idle.append(instance)
+    counts = agent.counts
+    unseen = counts.pending + counts.placed + counts.starting + counts.stopping
+    if unseen > sum(instance.status is not InstanceStatus.RUNNING for instance in idle):
+        return
+    for instance in idle[: max(1, agent.spec.update.max_unavailable)]:
+        request_stop(draft, instance, _reason(agent))
+
+
+def _reason(agent: Agent) -> str:
+    return "restart" if agent.versions[agent.version].reason == "restarted" else "update"
 
 
 def _go_on(draft: Draft, agent: Agent) -> int:
@@ -162,15 +242,15 @@ def _go_on(draft: Draft, agent: Agent) -> int:
     cursor, now_ms = agent.rollout_cursor, draft.header.time_ms
     if cursor > agent.replicas:
         return cursor
-    restarted = agent.versions[agent.version].reason == "restarted"
     state, budget = draft.state, None
     surge = surge_left(agent)
+    covered = {state.instances[other].slot for other in agent.superseded}
     while cursor <= agent.replicas:
         slot = agent.slots.get(cursor)
         current = draft.state.instances.get(slot.current) if slot is not None else None
         if current is not None and current.version != agent.version and current.status not in ENDED:
-            if is_available(agent, current, now_ms):
-                if surge > 0:
+            if serves(agent, current, now_ms):
+                if surge > 0 and cursor not in covered:
                     surge -= 1
                     overlap(draft, current, agent.version, reason="update")
                     cursor += 1
@@ -180,7 +260,7 @@ def _go_on(draft: Draft, agent: Agent) -> int:
                 if budget <= 0:
                     break
                 budget -= 1
-            request_stop(draft, current, "restart" if restarted else "update")
+            request_stop(draft, current, _reason(agent))
         cursor += 1
     return cursor
 
@@ -193,8 +273,10 @@ def _roll_back_by_itself(draft: Draft, agent: Agent, failed: Instance) -> None:
     source = version_that_works(draft.state, agent)
     if source not in agent.versions or agent.versions[source].spec == agent.spec:
         return
-    ending = failed.exit
+    slot = agent.slots.get(failed.slot)
+    ending = failed.exit or (slot.last_exit if slot is not None else None)
     why = "" if ending is None else ending.cause or ending.reason
-    cause = f"{failed.name} of version {agent.version} failed for good{f': {why}' if why else ''}"
+    how = why_halted(agent, failed).removeprefix("has ")
+    cause = f"{failed.name} of version {agent.version} {how}{f': {why}' if why else ''}"
     draft.emit(ev.AgentRolledBack(agent=agent.id, version=agent.version + 1, source=source, cause=cause))
     settle_agent(draft, agent.id, reason="update")

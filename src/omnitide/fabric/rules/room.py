@@ -1,9 +1,10 @@
 """What a node still has while a plan is being taken, and whether it can take an instance now."""
 
+import posixpath
 from typing import Final
 
 from omnitide.fabric import events as ev
-from omnitide.fabric.state import DriverFact, Node, NodeStatus
+from omnitide.fabric.state import DriverFact, Node, NodeFacts, NodeStatus
 from omnitide.model.quantity import format_bytes, format_cpu
 from omnitide.model.spec import Constraint, WorkloadSpec
 
@@ -51,10 +52,26 @@ def enforces(driver: DriverFact, spec: WorkloadSpec) -> bool:
     return all(name in driver.enforces for name, limit in demanded if limit)
 
 
+def asked_devices(spec: WorkloadSpec) -> tuple[str, ...]:
+    """Paths on the node of the devices that an instance is to be given."""
+    if spec.container is None:
+        return ()
+    return tuple(sorted({posixpath.normpath(device.partition(":")[0]) for device in spec.container.devices}))
+
+
+def gives_device(facts: NodeFacts, path: str) -> bool:
+    """Whether the node gives a container this device, as far as it has told. By name: it looks itself at what it is."""
+    if not facts.devices:
+        return True
+    return any(path == one or path.startswith(one.rstrip("/") + "/") for one in facts.devices)
+
+
 def may_run_on(node: Node, spec: WorkloadSpec) -> bool:
     """Whether the node takes instances at all, with a driver that works and enforces what is required."""
     driver = node.facts.driver(spec.driver)
-    return node.schedulable and driver is not None and driver.healthy and enforces(driver, spec)
+    if not node.schedulable or driver is None or not driver.healthy or not enforces(driver, spec):
+        return False
+    return all(gives_device(node.facts, path) for path in asked_devices(spec))
 
 
 def obstacles(room: Room, spec: WorkloadSpec) -> list[str]:
@@ -71,6 +88,9 @@ def obstacles(room: Room, spec: WorkloadSpec) -> list[str]:
         found.append(f"its driver {spec.driver} does not work ({driver.detail or 'no detail given'})")
     elif not enforces(driver, spec):
         found.append("it cannot enforce a limit that is required")
+    found += [
+        f"it gives no container the device {path}" for path in asked_devices(spec) if not gives_device(node.facts, path)
+    ]
     for constraint in spec.constraints:
         if not _meets(node, constraint):
             values = f" {', '.join(constraint.values)}" if constraint.values else ""

@@ -7,12 +7,16 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
-from omnitide.fabric.state import Provision, ProvisionKind, find_provision, provision_key
+from omnitide.fabric.state import Agent, FabricState, Provision, ProvisionKind, find_provision, provision_key
+from omnitide.model.spec import WorkloadSpec
 
 MAX_PROVISIONS: Final = 20_000
 """Secrets and configs of a fabric, together."""
 MAX_VALUE_BYTES: Final = 512 << 10
 """Of one value. It travels in one message, and is held in memory by the nodes that use it."""
+
+_NAMED: Final = 3
+"""Of those who would miss what is to be removed, in a message; all are in the field beside it."""
 
 _Change = cm.SetSecret | cm.SetConfig
 _Removal = cm.RemoveSecret | cm.RemoveConfig
@@ -51,12 +55,12 @@ def set_config(draft: Draft, command: cm.SetConfig) -> None:
 
 
 def remove_secret(draft: Draft, command: cm.RemoveSecret) -> None:
-    known = _known(draft, command, "secret")
+    known = _removable(draft, command, "secret")
     draft.emit(ev.SecretRemoved(id=known.id, namespace=known.namespace, name=known.name))
 
 
 def remove_config(draft: Draft, command: cm.RemoveConfig) -> None:
-    known = _known(draft, command, "config")
+    known = _removable(draft, command, "config")
     draft.emit(ev.ConfigRemoved(id=known.id, namespace=known.namespace, name=known.name))
 
 
@@ -102,13 +106,50 @@ def _require_value(command: _Change, kind: ProvisionKind) -> None:
         raise Refuse("stale", message, hint="try again", subject=provision_key(kind, command.namespace, command.name))
 
 
-def _known(draft: Draft, command: _Removal, kind: ProvisionKind) -> Provision:
+def _removable(draft: Draft, command: _Removal, kind: ProvisionKind) -> Provision:
+    """Refuses what something would miss, as Docker Swarm does: what runs goes on without it, and could not be started
+    again, on another day and by another hand. Unlike there it can be forced."""
     known = find_provision(draft.state, kind, command.namespace, command.name)
+    subject = f"{kind} {command.namespace}/{command.name}"
     if known is None:
+        raise Refuse("not-found", f"there is no {subject}", hint=f"omnitide {kind} ls", subject=subject)
+    users = () if command.force else users_of(draft.state, kind, command.namespace, command.name)
+    if users:
+        more = f" and {len(users) - _NAMED} more" if len(users) > _NAMED else ""
         raise Refuse(
-            "not-found",
-            f"there is no {kind} {command.namespace}/{command.name}",
-            hint=f"omnitide {kind} ls",
-            subject=f"{kind} {command.namespace}/{command.name}",
+            "conflict",
+            f"{', '.join(users[:_NAMED])}{more} could not be started again without the {subject}",
+            hint="remove them, or deploy them without it, first; or --force",
+            subject=subject,
+            used_by=users,
         )
     return known
+
+
+def users_of(state: FabricState, kind: ProvisionKind, namespace: str, name: str) -> tuple[str, ...]:
+    """Agents and jobs that would miss it, in order: whose present specs name it, or versions of them that run. What is
+    being removed misses nothing."""
+    agents = (one for one in state.agents.values() if one.namespace == namespace and _misses(state, one, kind, name))
+    jobs = (one for one in state.jobs.values() if one.namespace == namespace and _names(one.spec, kind, name))
+    return (
+        *sorted(f"agent {namespace}/{agent.name}" for agent in agents),
+        *sorted(f"job {namespace}/{job.name}" for job in jobs if not job.finished_ms),
+    )
+
+
+def _misses(state: FabricState, agent: Agent, kind: ProvisionKind, name: str) -> bool:
+    if agent.deleting:
+        return False
+    if _names(agent.spec, kind, name):
+        return True
+    before = {number for number, version in agent.versions.items() if _names(version.spec, kind, name)}
+    if not before:
+        return False
+    current = (state.instances.get(slot.current) for slot in agent.slots.values())
+    return any(one is not None and one.version in before for one in current)
+
+
+def _names(spec: WorkloadSpec, kind: ProvisionKind, name: str) -> bool:
+    if kind == "config":
+        return name in spec.configs
+    return name in spec.secrets or (spec.container is not None and spec.container.credentials == name)

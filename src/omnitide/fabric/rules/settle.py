@@ -61,7 +61,8 @@ def _create(draft: Draft, agent: Agent, versions: dict[int, int]) -> None:
         slot = agent.slots.get(number) or Slot(generation=agent.generation_floor)
         current = draft.state.instances.get(slot.current)
         following = ev.SlotGeneration(number, slot.generation + 1)
-        restart = agent.versions[version].spec.restart
+        spec = agent.versions[version].spec
+        restart = spec.restart
         permanent = permanent_failures_after(slot, current, version, restart.reset_after)
         failed = current is not None and current.version == version and ended_by_itself(current)
         if current is None or not (failed or permanent):
@@ -69,7 +70,7 @@ def _create(draft: Draft, agent: Agent, versions: dict[int, int]) -> None:
             continue
         if failed:
             failures = failures_after(slot, current, version, restart.reset_after)
-            then = next_try(draft.header.time_ms, restart, current, failures, permanent)
+            then = next_try(draft.header.time_ms, spec, current, failures, permanent)
         else:
             then = try_again(current)
         draft.emit(
@@ -201,7 +202,7 @@ def _next_task(draft: Draft, job: Job, current: Instance | None) -> None:
     permanent = permanent_failures_after(job.slot, current, 1, None)
     if current is not None and ended_by_itself(current):
         failures = failures_after(job.slot, current, 1, None)
-        then = next_try(draft.header.time_ms, job.spec.restart, current, failures, permanent)
+        then = next_try(draft.header.time_ms, job.spec, current, failures, permanent)
     elif current is not None and permanent:
         then = try_again(current)
     draft.emit(
