@@ -46,9 +46,10 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _NAMED = r"\w*(?:token|secret|password|passphrase|authorization)"
 _BODY = r"[A-Za-z0-9_.~+/=-]"
 _TEXT_SECRETS: Final = (
-    # A token of the fabric: `omt_` joins, `oma_` administers. Inside a longer word, only what is long enough to be one.
-    (re.compile(rf"(?<![A-Za-z0-9])(om[ta]_){_BODY}+"), rf"\1{MASK}"),
-    (re.compile(rf"(om[ta]_){_BODY}{{12,}}"), rf"\1{MASK}"),
+    # A token of the fabric: `omt_` joins, `oma_` administers, `oml_` and `oms_` log in.
+    # Inside a longer word, only what is long enough to be one.
+    (re.compile(rf"(?<![A-Za-z0-9])(om[alst]_){_BODY}+"), rf"\1{MASK}"),
+    (re.compile(rf"(om[alst]_){_BODY}{{12,}}"), rf"\1{MASK}"),
     (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END|\Z)", re.DOTALL), rf"\1 {MASK}"),
     (re.compile(r"\b(authorization[\"']?\s*[:=]\s*[\"']?)[^\r\n\"',}]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(bearer)\s+[^\s\"',;]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
@@ -58,7 +59,7 @@ _TEXT_SECRETS: Final = (
     (re.compile(rf"([\"']{_NAMED}[\"']\s*:\s*)(?:\"[^\"]*\"?|'[^']*'?)", re.IGNORECASE), rf"\1'{MASK}'"),
 )
 
-_HINT = re.compile(r"om[ta]_|private key|bearer|:|=|authorization", re.IGNORECASE)
+_HINT = re.compile(r"om[alst]_|private key|bearer|:|=|authorization", re.IGNORECASE)
 """A text without any of these holds nothing that the patterns find; most texts are done after this one look."""
 
 

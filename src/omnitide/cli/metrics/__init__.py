@@ -1,0 +1,1 @@
+"""What nodes and instances use, over time."""

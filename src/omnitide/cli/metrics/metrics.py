@@ -1,0 +1,118 @@
+"""`omnitide metrics`."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.live import show
+from omnitide.cli.show.table import Column
+
+if TYPE_CHECKING:
+    from omnitide.model.metrics import MetricAnswer, MetricList
+    from omnitide.sdk.client import Client
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="What nodes and instances use, over time: the last 15 minutes by the second, 7 days by the minute.",
+)
+
+WATCH_S: Final = 1.0
+NO_TIME: Final = "0s"
+_NAMES: Final = (
+    Column("NAME"),
+    Column("KIND", rank=2),
+    Column("UNIT"),
+    Column("SERIES", right=True),
+    Column("LABELS", rank=1),
+    Column("WHAT", free=True),
+)
+_AGGREGATES: Final = ("avg", "min", "max", "last", "p95", "rate")
+_COMBINES: Final = ("sum", "avg", "min", "max")
+
+
+@app.command("ls")
+def ls(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only names that begin so.")] = "",
+) -> None:
+    """List what is sampled, with units and how many series there are."""
+    show(session_of(context), lambda client: client.list_metrics(prefix=prefix), _list_lines)
+
+
+@app.command()
+def query(
+    context: typer.Context,
+    selector: Annotated[str, typer.Argument(metavar="SELECTOR", help='name, or name{label="value"}.')],
+    match: Annotated[
+        list[str] | None,
+        typer.Option("--match", "-m", help="A condition: label=value, !=, =~ or !~. May be given more than once."),
+    ] = None,
+    since: Annotated[str, typer.Option("--since", help="How far back, such as 15m or 2d.")] = "15m",
+    until: Annotated[str, typer.Option("--until", help="Up to so long ago.")] = NO_TIME,
+    step: Annotated[str, typer.Option("--step", help="Length of a step; 0s: as fits.")] = NO_TIME,
+    aggregate: Annotated[
+        str,
+        typer.Option(
+            "--aggregate", "-a", help=f"Of the samples of a step: {', '.join(_AGGREGATES)}. Default: rate or avg."
+        ),
+    ] = "",
+    by: Annotated[
+        str, typer.Option("--by", help="Labels to keep, a,b; series that are then the same are one. `-`: none.")
+    ] = "",
+    combine: Annotated[
+        str, typer.Option("--combine", help=f"How series that are the same are one: {', '.join(_COMBINES)}.")
+    ] = "sum",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it anew each second.")] = False,
+) -> None:
+    """Show samples over time: a line for each series, with its last, least and most.
+
+    Of counters (names that end in _total) the rate a second is shown. What is older than 15 minutes is kept by the
+    minute.
+    """
+    from omnitide.cli.durations import milliseconds
+    from omnitide.cli.exits import Exit, Failure
+
+    for flag, text, known in (("--aggregate", aggregate, _AGGREGATES), ("--combine", combine, _COMBINES)):
+        if text and text not in known:
+            raise Failure(f"{flag} {text}: must be one of {', '.join(known)}", code=Exit.USAGE)
+    span, ended, length = (
+        milliseconds(since, "--since"),
+        milliseconds(until, "--until"),
+        milliseconds(step, "--step"),
+    )
+    labels = tuple(part.strip() for part in by.split(",") if part.strip())
+
+    def read(client: "Client") -> "MetricAnswer":
+        return client.query_metrics(
+            selector,
+            match=tuple(match or ()),
+            start_ms=-span,
+            end_ms=-ended,
+            step_ms=length,
+            aggregate=aggregate,
+            by=labels,
+            combine=combine,
+        )
+
+    show(session_of(context), read, _query_lines, watch=watch, every_s=WATCH_S)
+
+
+def _list_lines(session: Session, found: "MetricList", width: int | None) -> list[str]:
+    from omnitide.cli.show.table import table
+    from omnitide.model.quantity import format_bytes
+
+    rows = [
+        [one.name, one.kind, one.unit or "-", str(one.series), " ".join(one.labels), one.help] for one in found.items
+    ]
+    lines = table(_NAMES, rows, color=session.color, width=width) if rows else ["nothing has been sampled yet"]
+    room = f"{format_bytes(found.memory_bytes)} of {format_bytes(found.memory_bound_bytes)}"
+    lines.append(f"{found.series} series in {room}" + (f"; {found.dropped} not taken" if found.dropped else ""))
+    return lines
+
+
+def _query_lines(session: Session, found: "MetricAnswer", width: int | None) -> list[str]:
+    from omnitide.cli.show.charts import chart_lines
+
+    return chart_lines(found, color=session.color, width=width)

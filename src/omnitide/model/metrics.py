@@ -1,0 +1,60 @@
+"""Samples over time, as the API shows them."""
+
+from typing import Literal
+
+from omnitide.model.objects import Millis, Object, Revision
+
+SeriesKind = Literal["gauge", "counter"]
+"""Of a counter, what is shown is its rate a second."""
+Aggregate = Literal["avg", "min", "max", "last", "p95", "rate"]
+Combine = Literal["sum", "avg", "min", "max"]
+
+
+class MetricSeries(Object, frozen=True, kw_only=True):
+    """One line of a chart."""
+
+    labels: dict[str, str]
+    values: tuple[float | None, ...]
+    """One a step; None where nothing is known."""
+
+
+class MetricAnswer(Object, frozen=True, kw_only=True):
+    name: str
+    kind: SeriesKind
+    unit: str
+    """`bytes`, `seconds`, ...; of a counter, what is shown is so much a second."""
+    help: str
+    aggregate: Aggregate
+    start_ms: Millis
+    """When the first step begins; a multiple of the step."""
+    step_ms: int
+    """May be longer than was asked: what is older than 15 minutes is kept by the minute."""
+    resolution_ms: int
+    """Of the samples that were looked at."""
+    items: tuple[MetricSeries, ...]
+    revision: Revision
+
+
+class MetricName(Object, frozen=True, kw_only=True):
+    """What there is by one name."""
+
+    name: str
+    kind: SeriesKind
+    unit: str
+    help: str
+    series: int
+    labels: dict[str, int]
+    """Labels that they have, and how many values of each there are."""
+
+
+class MetricList(Object, frozen=True, kw_only=True):
+    items: tuple[MetricName, ...]
+    """In order of name; of the last 15 minutes."""
+    series: int
+    """All of them."""
+    memory_bytes: int
+    """That they take."""
+    memory_bound_bytes: int
+    dropped: int
+    """Samples or series that were not taken since Nexus began: there was no room, or they could not be."""
+    revision: Revision

@@ -1,0 +1,172 @@
+"""Scrapes the endpoints that agents' specs name, each at its interval."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+import h11
+
+from omnitide.drivers.protocol import Driver, DriverError
+from omnitide.model.scrape import Metrics
+from omnitide.node.metrics.buffer import Scraped
+from omnitide.node.metrics.exposition import ScrapedSeries, Unreadable
+from omnitide.node.metrics.instances import RunningInstance
+from omnitide.telemetry import logs
+from omnitide.telemetry.series.definition import Series
+
+MAX_BODY: Final = 4 << 20
+MAX_HEAD: Final = 64 << 10
+MAX_TIME_S: Final = 10.0
+LOOK_S: Final = 1.0
+"""Between two looks at what runs here."""
+MAX_AT_ONCE: Final = 8
+ACCEPT: Final = "application/openmetrics-text;version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.8"
+_PREFIX: Final = "omnitide_instance_scrape_"
+
+log = logs.get(__name__)
+
+
+class ScrapeFailed(Exception):
+    """An endpoint gave nothing that could be read."""
+
+
+class _About(NamedTuple):
+    """What is told of an instance's scrapes, whatever became of them."""
+
+    up: Series
+    seconds: Series
+    left_out: Series
+
+
+class Scraper:
+    """One task for each endpoint of an instance that runs."""
+
+    def __init__(
+        self,
+        drivers: Mapping[str, Driver],
+        running: Callable[[], Iterable[RunningInstance]],
+        take: Callable[[Scraped], object],
+        now: Callable[[], float],
+        most: Callable[[], int],
+    ) -> None:
+        """`now`: seconds, of which the whole number is the tick. `most`: series of one instance."""
+        self._drivers = drivers
+        self._running = running
+        self._take = take
+        self._now = now
+        self._most = most
+        self._tasks: dict[RunningInstance, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(MAX_AT_ONCE)
+        self.left_out: dict[str, int] = {}
+        """Series that are left out now, by instance."""
+        self._complained: set[str] = set()
+
+    async def run(self) -> None:
+        try:
+            while True:
+                wanted = {run for run in self._running() if run.metrics is not None}
+                for gone in self._tasks.keys() - wanted:
+                    self._tasks.pop(gone).cancel()
+                    self.left_out.pop(gone.key.instance, None)
+                    self._complained.discard(gone.key.instance)
+                for run in wanted - self._tasks.keys():
+                    self._tasks[run] = asyncio.create_task(self._scrape_forever(run), name=f"scrape-{run.key.instance}")
+                await asyncio.sleep(LOOK_S)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+
+    async def _scrape_forever(self, run: RunningInstance) -> None:
+        metrics = run.metrics
+        assert metrics is not None
+        instance = run.key.instance
+        series = ScrapedSeries(instance, metrics.interval, self._most())
+        about = _about(instance, metrics.interval)
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            began = loop.time()
+            values: dict[Series, float] = {}
+            up, left_out = 0.0, 0
+            async with self._turns:
+                try:
+                    async with asyncio.timeout(min(MAX_TIME_S, metrics.interval / 1000)):
+                        text, content_type = await self._get(run, metrics)
+                    series.most = self._most()
+                    # In a thread: an answer of some thousand lines takes longer than others here should wait.
+                    values, left_out = await asyncio.to_thread(series.take, text, content_type)
+                    up = 1.0
+                except (ScrapeFailed, Unreadable, DriverError, TimeoutError, OSError, h11.ProtocolError) as error:
+                    self._complain(instance, metrics, str(error) or type(error).__name__)
+            if left_out:
+                self.left_out[instance] = left_out
+            else:
+                self.left_out.pop(instance, None)
+            values[about.up] = up
+            values[about.seconds] = loop.time() - began
+            values[about.left_out] = float(left_out)
+            self._take(Scraped(int(self._now()), instance, values))
+            due = max(due + metrics.interval / 1000, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _complain(self, instance: str, metrics: Metrics, reason: str) -> None:
+        if instance not in self._complained:
+            self._complained.add(instance)
+            log.warning("an instance's metrics cannot be had", instance=instance, path=metrics.path, reason=reason)
+
+    async def _get(self, run: RunningInstance, metrics: Metrics) -> tuple[str, str]:
+        """Body and type of the answer. Raises ScrapeFailed, DriverError, OSError, h11.ProtocolError."""
+        named = [port for port in run.ports if metrics.port in (None, port.name)]
+        if len(named) != 1:
+            raise ScrapeFailed(f"the instance has no port {metrics.port or ''}".rstrip())
+        host = await self._drivers[run.driver].address(run.key)
+        port = named[0].host if host == "127.0.0.1" else named[0].target
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            return await _exchange(reader, writer, f"{host}:{port}", metrics.path)
+        finally:
+            writer.close()
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, path: str
+) -> tuple[str, str]:
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    headers = [("Host", host), ("User-Agent", "omnitide"), ("Accept", ACCEPT), ("Connection", "close")]
+    for event in (h11.Request(method="GET", target=path, headers=headers), h11.EndOfMessage()):
+        writer.write(connection.send(event) or b"")
+    await writer.drain()
+    body, content_type = bytearray(), ""
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(64 << 10))
+        elif isinstance(event, h11.Response):
+            if event.status_code != 200:
+                raise ScrapeFailed(f"GET {path} answers {event.status_code}")
+            content_type = dict(event.headers).get(b"content-type", b"").decode("latin-1")
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY:
+                raise ScrapeFailed(f"GET {path} answers more than {MAX_BODY >> 20} MiB")
+        elif isinstance(event, h11.EndOfMessage):
+            return body.decode(errors="replace"), content_type
+        elif isinstance(event, h11.ConnectionClosed):
+            raise ScrapeFailed(f"GET {path}: the connection was closed without an answer")
+
+
+def _about(instance: str, step_ms: int) -> _About:
+    labels = (("instance", instance),)
+    return _About(
+        Series(f"{_PREFIX}up", labels, "gauge", "", "Whether an instance's own metrics could be had.", 0, step_ms),
+        Series(f"{_PREFIX}duration_seconds", labels, "gauge", "seconds", "How long that took.", 0, step_ms),
+        Series(
+            f"{_PREFIX}dropped_series",
+            labels,
+            "gauge",
+            "",
+            "Series of an instance's own that were left out: there are too many, or they cannot be taken.",
+            0,
+            step_ms,
+        ),
+    )
