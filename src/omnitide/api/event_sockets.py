@@ -1,203 +1,51 @@
 """The stream of events over a WebSocket: arrays of CloudEvents in JSON, from a revision on."""
 
-import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from omnitide.api.answering import problem_response
-from omnitide.api.reading import read_request
-from omnitide.api.rest import Desk, peer_of, recognised
-from omnitide.fabric.authorize import authorize
-from omnitide.model.problem import Problem, problem
-from omnitide.operations.closing import closing
+from omnitide.api.rest import Desk
+from omnitide.api.stream_sockets import StreamSockets
 from omnitide.operations.events import WatchEventsRequest, filter_of, watch_frames
-from omnitide.operations.failures import Failed, failed, from_exception
 from omnitide.operations.happenings.frames import Frame
 from omnitide.operations.happenings.translate import TYPE_PREFIX
 from omnitide.operations.operation import AnyStream
-from omnitide.telemetry import logs
-
-SUBPROTOCOL: Final = "omnitide.v1"
-TOKEN_SUBPROTOCOL: Final = "bearer."  # noqa: S105 a prefix
-"""A browser cannot set headers on a WebSocket: it offers `omnitide.v1` and `bearer.<token>`."""
-SEND_TIME_S: Final = 20.0
-"""A watcher that does not take a frame within this is given up; its queue is full by then or soon."""
-
-CLOSE_CODES: Final = {
-    "trimmed": 4410,
-    "lagged": 4408,
-    "not-serving": 1012,
-    "unauthenticated": 4401,
-    "forbidden": 4403,
-    "busy": 1013,
-    "unknown-revision": 4409,
-}
-"""By a problem's code. 1012: service restart. Others are 1011."""
+from omnitide.operations.runtime import Runtime
 
 BOOKMARK: Final = TYPE_PREFIX + "stream.bookmark.v1"
-MAX_REASON_BYTES: Final = 123
-"""A WebSocket's close frame holds no more."""
-
-_log = logs.get(__name__)
 
 
-class EventSockets:
+class EventSockets(StreamSockets[Frame]):
     """All event streams over WebSockets."""
 
     def __init__(self, operation: AnyStream, desk: Desk) -> None:
-        self._operation = operation
-        self._desk = desk
+        super().__init__(
+            operation,
+            desk,
+            frames=_frames,
+            encode=lambda frame: frame.encoded("json", self._text),
+            check=filter_of,
+            hint="old ones: /v1/events",
+        )
+        self._runtime = desk.runtime
 
-    def routes(self) -> list[BaseRoute]:
-        path, name = self._operation.path, self._operation.name
-        return [WebSocketRoute(path, self._endpoint, name=name), Route(path, self._no_socket, methods=["GET"])]
-
-    async def _no_socket(self, request: Request) -> Response:
-        async def handle(request: Request) -> Response:
-            self._desk.principal(request, self._operation)
-            raise failed("upgrade-required", "this is a stream of events over a WebSocket", hint="old ones: /v1/events")
-
-        return await self._desk.answer(request, handle)
-
-    async def _endpoint(self, socket: WebSocket) -> None:
-        # What stands before the stream is read as of any other request; only its answer is another.
-        request = Request({**socket.scope, "type": "http", "method": "GET"})
-        correlation = self._desk.correlation(request)
-        with logs.bound(correlation=correlation):
-            try:
-                principal, wanted = await self._open(request)
-            except Failed as failure:
-                revision = self._desk.runtime.committed().revision
-                path = request.url.path
-                await socket.send_denial_response(
-                    problem_response(failure.problem, correlation, path, revision=revision)
-                )
-                return
-            await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
-            await self._serve(socket, principal, wanted)
-
-    async def _open(self, request: Request) -> tuple[str, WatchEventsRequest]:
-        """Who watches what. Raises Failed."""
-        check_origin(request)
-        principal = socket_principal(self._desk, request)
-        question = await read_request(request, self._operation, 0)
-        self._authorize(principal)
-        if not isinstance(question.value, WatchEventsRequest):
-            raise TypeError("the declaration of events.watch has another input")
-        filter_of(question.value)  # refused while there is still an answer that says why
-        return principal, question.value
-
-    def _authorize(self, principal: str) -> None:
-        runtime = self._desk.runtime
-        refusal = authorize(runtime.committed(), principal, self._operation.permission, runtime.now_ms())
-        if refusal:
-            raise failed("forbidden", refusal)
-
-    async def _serve(self, socket: WebSocket, principal: str, wanted: WatchEventsRequest) -> None:
-        sending = asyncio.ensure_future(self._send_all(socket, principal, wanted))
-        leaving = asyncio.ensure_future(_until_gone(socket))
-        try:
-            await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (sending, leaving):
-                task.cancel()
-            outcomes = await asyncio.gather(sending, leaving, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
-                _log.error("an event stream broke", error=repr(outcome))
-
-    async def _send_all(self, socket: WebSocket, principal: str, wanted: WatchEventsRequest) -> None:
-        try:
-            async with closing(watch_frames(self._desk.runtime, wanted)) as frames:
-                async for frame in frames:
-                    self._authorize(principal)  # a token that was revoked or has expired sees nothing more
-                    text = frame.encoded("json", self._encode)
-                    async with asyncio.timeout(SEND_TIME_S):
-                        await socket.send_text(text)
-        except TimeoutError:
-            _log.info("a watcher stood still and was left")
-        except WebSocketDisconnect:
-            return
-        except Exception as error:
-            failure = from_exception(error)
-            if failure is None:
-                _log.exception("an event stream failed")
-                failure = Failed(problem("internal", "something went wrong in the control plane"))
-            await _close(socket, failure.problem)
-
-    def _encode(self, frame: Frame) -> str:
+    def _text(self, frame: Frame) -> str:
         if not frame.happenings:
             return self._bookmark(frame.resume)
         return (b"[" + b",".join(happening.json for happening in frame.happenings) + b"]").decode()
 
     def _bookmark(self, revision: int) -> str:
         """An event that says that everything up to a revision has been sent."""
-        runtime = self._desk.runtime
         event = {
             "specversion": "1.0",
-            "id": f"{runtime.log_id()}/{revision}",
-            "source": f"/fabrics/{runtime.committed().fabric_id}",
+            "id": f"{self._runtime.log_id()}/{revision}",
+            "source": f"/fabrics/{self._runtime.committed().fabric_id}",
             "type": BOOKMARK,
             "revision": revision,
         }
         return msgspec.json.encode([event]).decode()
 
 
-def nothing_else(desk: Desk, path: str) -> BaseRoute:
-    """The route behind all others: a WebSocket that nothing answers is told so as any other request is.
-
-    `path`: of the one that there is.
-    """
-
-    async def endpoint(socket: WebSocket) -> None:
-        request = Request({**socket.scope, "type": "http", "method": "GET"})
-        asked = request.url.path
-        cause = problem("no-route", f"there is no WebSocket at {asked}", hint=f"the stream of events is at {path}")
-        revision = desk.runtime.committed().revision
-        await socket.send_denial_response(problem_response(cause, desk.correlation(request), asked, revision=revision))
-
-    return WebSocketRoute("/{path:path}", endpoint)
-
-
-def socket_principal(desk: Desk, request: Request) -> str:
-    """Who opens a WebSocket, by header or subprotocol. Raises Failed."""
-    offered = [one for one in request.scope.get("subprotocols", []) if one.startswith(TOKEN_SUBPROTOCOL)]
-    if offered and "authorization" not in request.headers:
-        principal = desk.authenticator.token(offered[0].removeprefix(TOKEN_SUBPROTOCOL), peer_of(request))
-    else:
-        principal = desk.authenticator.bearer(request.headers.get("authorization"), peer_of(request))
-    return recognised(request, principal)
-
-
-def check_origin(request: Request) -> None:
-    """A page of another site must not ride on a token that its visitor's browser holds. Programs send no Origin."""
-    origin = request.headers.get("origin")
-    if origin is None:
-        return
-    parts = urlsplit(origin)
-    if parts.scheme not in ("http", "https") or parts.netloc.lower() != request.headers.get("host", "").lower():
-        raise failed("forbidden", "WebSockets are opened by pages of this host or by programs only")
-
-
-async def _until_gone(socket: WebSocket) -> None:
-    """Watchers say nothing; what one says all the same is dropped."""
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
-
-
-async def _close(socket: WebSocket, cause: Problem) -> None:
-    code = CLOSE_CODES.get(cause.code, 1011)
-    told: dict[str, object] = {"code": cause.code}
-    if cause.code in ("lagged", "unknown-revision"):
-        told["resume"] = cause.resume_revision
-    if cause.code == "trimmed":
-        told["first"] = cause.first_revision
-    reason = msgspec.json.encode(told).decode()
-    async with asyncio.timeout(SEND_TIME_S):
-        await socket.close(code, reason[:MAX_REASON_BYTES])
+def _frames(runtime: Runtime, asked: WatchEventsRequest) -> AsyncIterator[Frame]:
+    return watch_frames(runtime, asked)

@@ -19,9 +19,9 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from omnitide.api.answering import problem_response
-from omnitide.api.event_sockets import CLOSE_CODES, SEND_TIME_S, SUBPROTOCOL, check_origin, socket_principal
 from omnitide.api.reading import read_request
 from omnitide.api.rest import Desk, peer_of
+from omnitide.api.stream_sockets import CLOSE_CODES, SEND_TIME_S, SUBPROTOCOL, check_origin, socket_principal
 from omnitide.model.problem import problem
 from omnitide.operations import reaching as rc
 from omnitide.operations import tunnels as tn

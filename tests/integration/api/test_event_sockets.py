@@ -12,7 +12,7 @@ from tests.support.served_api import Served
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from omnitide.api import event_sockets
+from omnitide.api import event_sockets, stream_sockets
 from omnitide.api.server import MAX_SOCKET_MESSAGE, STUCK_MS
 from omnitide.fabric import commands as cm
 from omnitide.model.spec import AgentSpec
@@ -247,7 +247,7 @@ def _is_lagging(runtime: MemoryRuntime) -> bool:
 
 
 async def test_a_watcher_that_takes_nothing_at_all_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_sockets, "SEND_TIME_S", 0.3)
+    monkeypatch.setattr(stream_sockets, "SEND_TIME_S", 0.3)
     runtime = served.runtime
     stream = await served.watch(sock=small_socket(served), max_queue=1, ping_interval=None, close_timeout=0.1)
     await wait_until(lambda: hub_of(runtime).watchers == 1)
@@ -365,7 +365,7 @@ async def test_a_dead_connection_is_noticed_by_pings(served: Served, monkeypatch
 
 async def test_a_hundred_watchers_share_frames(served: Served) -> None:
     encoded = 0
-    original = event_sockets.EventSockets._encode
+    original = event_sockets.EventSockets._text
 
     def counting(self: event_sockets.EventSockets, frame: Any) -> str:
         nonlocal encoded
@@ -373,14 +373,14 @@ async def test_a_hundred_watchers_share_frames(served: Served) -> None:
         return original(self, frame)
 
     streams = [await served.watch("?kinds=namespace") for _ in range(100)]
-    event_sockets.EventSockets._encode = counting  # type: ignore[method-assign]
+    event_sockets.EventSockets._text = counting  # type: ignore[method-assign]
     try:
         await wait_until(lambda: hub_of(served.runtime).watchers == 100)
         say(served.runtime, 1)
         for stream in streams:
             assert len(await take_until(stream, served.runtime.state.revision)) == 1
     finally:
-        event_sockets.EventSockets._encode = original  # type: ignore[method-assign]
+        event_sockets.EventSockets._text = original  # type: ignore[method-assign]
     assert encoded == 1
     await asyncio.gather(*(stream.close() for stream in streams))
 

@@ -6,12 +6,12 @@ bounded; one that overflows ends with the revision to resume from, and costs nei
 
 import asyncio
 import weakref
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
+from omnitide.operations.fanout import Watcher, queued
 from omnitide.operations.happenings.filters import EventFilter, Selection
 from omnitide.operations.happenings.frames import Frame, frames_of
 from omnitide.operations.happenings.known import KnownNames, book_of
@@ -40,36 +40,6 @@ MAX_PENDING_ENTRIES: Final = 20_000
 _log = logs.get(__name__)
 
 
-class _Watcher:
-    """One watcher's queue in the live stream."""
-
-    __slots__ = ("bound", "buffered", "failure", "frames", "lagged", "wake")
-
-    def __init__(self, bound: int) -> None:
-        self.bound = bound
-        self.buffered = 0
-        self.frames: deque[Frame] = deque()
-        self.wake = asyncio.Event()
-        self.lagged = False
-        self.failure: Exception | None = None
-
-    def offer(self, frame: Frame) -> None:
-        # One frame always has room, however large: else it could never be delivered.
-        if self.frames and self.buffered + len(frame) > self.bound:
-            self.lagged = True
-        if not self.lagged:
-            self.frames.append(frame)
-            self.buffered += len(frame)
-        self.wake.set()
-
-    def take(self) -> Frame | None:
-        if not self.frames:
-            return None
-        frame = self.frames.popleft()
-        self.buffered -= len(frame)
-        return frame
-
-
 class _Live:
     """One run of the reader, from the first watcher's coming to the last one's leaving."""
 
@@ -77,7 +47,7 @@ class _Live:
         state = runtime.committed()
         self.position = state.revision
         """Everything up to here has been handed out."""
-        self.groups: dict[str, dict[EventFilter, set[_Watcher]]] = {}
+        self.groups: dict[str, dict[EventFilter, set[Watcher[Frame]]]] = {}
         """Watchers by filter, and filters by the subject that they are for: a tick costs what happened in it, and not
         a look at all of it for each of a thousand watchers."""
         self.failure: Exception | None = None
@@ -89,12 +59,12 @@ class _Live:
         self._drained = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="event-hub")
 
-    def join(self, wanted: EventFilter, watcher: _Watcher) -> None:
+    def join(self, wanted: EventFilter, watcher: Watcher[Frame]) -> None:
         """From now on the watcher is offered what comes after `position`."""
         self.groups.setdefault(wanted.subject, {}).setdefault(wanted, set()).add(watcher)
         watcher.failure = self.failure
 
-    def leave(self, wanted: EventFilter, watcher: _Watcher) -> None:
+    def leave(self, wanted: EventFilter, watcher: Watcher[Frame]) -> None:
         filters = self.groups.get(wanted.subject, {})
         watchers = filters.get(wanted, set())
         watchers.discard(watcher)
@@ -103,7 +73,7 @@ class _Live:
         if not filters:
             self.groups.pop(wanted.subject, None)
 
-    def watchers(self) -> Iterator[_Watcher]:
+    def watchers(self) -> Iterator[Watcher[Frame]]:
         return (watcher for filters in self.groups.values() for group in filters.values() for watcher in group)
 
     def stop(self) -> None:
@@ -124,8 +94,7 @@ class _Live:
     def _end(self, failure: BaseException) -> None:
         self.failure = failure if isinstance(failure, StreamEnded | Trimmed) else StreamEnded()
         for watcher in self.watchers():
-            watcher.failure = self.failure
-            watcher.wake.set()
+            watcher.fail(self.failure)
 
     async def _read(self) -> None:
         """Collect entries for the next tick; returns when there will be none."""
@@ -209,7 +178,7 @@ class EventHub:
         if self._live is None or self._live.failure is not None:
             self._live = _Live(runtime)
         live = self._live
-        watcher = _Watcher(limits.watcher_events)
+        watcher = Watcher[Frame](limits.watcher_events)
         try:
             old = _Old(runtime, wanted, after)
             while old.position != live.position:
@@ -218,7 +187,8 @@ class EventHub:
             # No await since the comparison: nothing can fall between the old and the live.
             live.join(wanted, watcher)
             yield Frame((), old.position)
-            async with closing(_queued(live, watcher, old.position)) as frames:
+            stream = queued(watcher, old.position, BOOKMARK_S, lambda: Frame((), live.position))
+            async with closing(stream) as frames:
                 async for frame in frames:
                     yield frame
         finally:
@@ -269,27 +239,6 @@ class _Old:
                 if made % TURN_EVENTS == 0:
                     await asyncio.sleep(0)
         return happenings
-
-
-async def _queued(live: _Live, watcher: _Watcher, position: int) -> AsyncIterator[Frame]:
-    while True:
-        frame = watcher.take()
-        if frame is not None:
-            yield frame
-            position = frame.resume
-            continue
-        if watcher.lagged:
-            raise WatchLagged(position)
-        if watcher.failure is not None:
-            raise watcher.failure
-        watcher.wake.clear()
-        try:
-            async with asyncio.timeout(BOOKMARK_S):
-                await watcher.wake.wait()
-        except TimeoutError:
-            # Nothing is queued: everything up to the live position has been sent, or was not wanted.
-            position = live.position
-            yield Frame((), position)
 
 
 _hubs: "weakref.WeakKeyDictionary[Runtime, EventHub]" = weakref.WeakKeyDictionary()

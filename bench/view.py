@@ -1,0 +1,193 @@
+"""What the live view costs Nexus, and how soon a change is with every watcher.
+
+    python -m bench.view [--watchers 1000] [--changes 100] [--seconds 20] [--stalled 5]
+
+A real Nexus process; in a process of their own N watchers, each with its own TLS connection and WebSocket on /v1/view,
+in this one a client that makes so many changes a second through the API. Measured for each watcher and change: from
+the request to the message that has it, the commit included. Beside it the same with some watchers that read nothing:
+the others must not notice.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import ssl
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench._fabric import Fabric, cpu_seconds, machine, percentile, resident_mib, show, workspace
+from websockets.asyncio.client import ClientConnection, connect
+
+from omnitide.model.spec import AgentSpec, Resources
+from omnitide.sdk import AsyncClient
+
+CONNECTS_AT_ONCE = 32
+AGENTS = 50
+SETTLE_S = 3.0
+TOKEN = "BENCH_TOKEN"
+PATCH = '{"kind":"patch","revision":'
+TARGET_MS = 100.0
+
+
+# -- the watchers: a process of its own --------------------------------------------------------------------------------
+
+
+async def watch(url: str, ca: str, count: int, stalled: int) -> None:
+    """Prints `ready`; after a line of input it notes which revision came when, and prints that at the next line."""
+    context = ssl.create_default_context(cafile=ca)
+    context.check_hostname = False
+    headers = {"Authorization": f"Bearer {os.environ[TOKEN]}"}
+    gate = asyncio.Semaphore(CONNECTS_AT_ONCE)
+    arrived: list[tuple[float, int]] = []
+    noting = False
+
+    async def open_one() -> ClientConnection:
+        async with gate:
+            return await connect(
+                url, ssl=context, additional_headers=headers, max_size=None, compression=None, open_timeout=60
+            )
+
+    async def follow(stream: ClientConnection) -> None:
+        async for message in stream:
+            text = str(message)
+            # Read by place, not as JSON: this process must not be what is measured.
+            if noting and text.startswith(PATCH):
+                arrived.append((time.time(), int(text[len(PATCH) : text.index(",", len(PATCH))])))
+
+    streams = await asyncio.gather(*(open_one() for _ in range(count)))
+    still = await asyncio.gather(*(open_one() for _ in range(stalled)))
+    for stream in still:
+        stream.transport.pause_reading()
+    tasks = [asyncio.create_task(follow(stream)) for stream in streams]
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    noting = True
+    await asyncio.to_thread(sys.stdin.readline)
+    gone = sum(task.done() for task in tasks)
+    print(json.dumps({"arrived": arrived, "gone": gone}), flush=True)
+    for task in tasks:
+        task.cancel()
+
+
+# -- the changes -------------------------------------------------------------------------------------------------------
+
+
+async def change(client: AsyncClient, rate: int, seconds: float) -> dict[int, float]:
+    """When which revision was asked for."""
+    asked: dict[int, float] = {}
+    began = time.perf_counter()
+    tasks: list[asyncio.Task[None]] = []
+
+    async def one(number: int) -> None:
+        at = time.time()
+        name = f"agent-{number % AGENTS}"
+        answer = await client.scale_agent(name, 1 + number // AGENTS % 2)
+        asked[answer.revision] = at
+
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        tasks.append(asyncio.create_task(one(number)))
+    await asyncio.gather(*tasks)
+    return asked
+
+
+async def measure(fabric: Fabric, options: argparse.Namespace, stalled: int) -> None:
+    nexus = fabric.nexus
+    target = nexus.target
+    ca = fabric.directory / "ca.pem"
+    ca.write_text(target.ca_pem)
+    url = target.url.replace("http", "ws", 1) + "/v1/view"
+    arguments = ["--watch", url, str(ca), str(options.watchers), str(stalled)]
+    watchers = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bench.view",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 30,
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, TOKEN: target.token},
+    )
+    if watchers.stdin is None or watchers.stdout is None:
+        raise RuntimeError("the watchers cannot be spoken to")
+    try:
+        if (await watchers.stdout.readline()).strip() != b"ready":
+            raise RuntimeError("the watchers could not connect")
+        await asyncio.sleep(SETTLE_S)
+        watchers.stdin.write(b"go\n")
+        before, began = cpu_seconds(nexus.process.pid), time.perf_counter()
+        async with fabric.client() as client:
+            asked = await change(client, options.changes, options.seconds)
+        share = (cpu_seconds(nexus.process.pid) - before) / (time.perf_counter() - began)
+        await asyncio.sleep(1.0)
+        watchers.stdin.write(b"end\n")
+        told = json.loads(await watchers.stdout.readline())
+    finally:
+        watchers.kill()
+        await watchers.wait()
+    delays = fan_out(asked, told["arrived"])
+    show(f"{options.watchers} watchers, {options.changes} changes/s, {stalled} that read nothing", "")
+    show(
+        "  from a request to each watcher",
+        f"p50 {percentile(delays, 0.5):.0f} ms, p99 {percentile(delays, 0.99):.0f} ms (target p99 {TARGET_MS:.0f})",
+    )
+    show("  messages", f"{len(told['arrived']):,}; watchers that were cut off: {told['gone']}")
+    show("  Nexus", f"{share:.0%} of a core (target 100 %), {resident_mib(nexus.process.pid):.0f} MiB resident")
+
+
+def fan_out(asked: dict[int, float], arrived: Sequence[tuple[float, int]]) -> list[float]:
+    """Milliseconds from each request to each message that shows it: the first of a watcher at its revision or above.
+
+    Messages hold all changes up to their revision, and all watchers get the same ones: the changes of a message are
+    those after the revision of the message before it.
+    """
+    borders = sorted({revision for _, revision in arrived})
+    first: dict[int, list[float]] = {}
+    revisions = sorted(asked)
+    place = 0
+    for border in borders:
+        within = []
+        while place < len(revisions) and revisions[place] <= border:
+            within.append(asked[revisions[place]])
+            place += 1
+        first[border] = within
+    return [(at - since) * 1000 for at, border in arrived for since in first[border]]
+
+
+async def run(options: argparse.Namespace) -> None:
+    print(machine())
+    with workspace() as root:
+        fabric = Fabric(root)
+        fabric.start_nexus()
+        try:
+            async with fabric.client() as client:
+                spec = AgentSpec(command=("sleep", "60"), resources=Resources(cpu=1, memory=1))
+                for number in range(AGENTS):
+                    await client.deploy_agent(f"agent-{number}", spec, replicas=1)
+            for stalled in (0, options.stalled):
+                await measure(fabric, options, stalled)
+        finally:
+            fabric.end()
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--watch"]:
+        import uvloop
+
+        url, ca, count, stalled = sys.argv[2:]
+        uvloop.run(watch(url, ca, int(count), int(stalled)))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--watchers", type=int, default=1000)
+    parser.add_argument("--changes", type=int, default=100, help="a second")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each of the two measurements")
+    parser.add_argument("--stalled", type=int, default=5, help="watchers that read nothing, in the second")
+    asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
