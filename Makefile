@@ -11,6 +11,9 @@ UP_ARGS ?=
 FORCE ?=
 
 RUNTIME := .venv/.runtime
+# What browsers are served is made of these.
+PANEL := src/omnitide/api/static/index.html
+WEB := $(shell find web \( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null)
 DEV := .venv/.dev
 BENCH := .venv/.bench
 
@@ -19,13 +22,17 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: up
-up: $(RUNTIME) ## start a fabric here: Nexus and one node (UP_ARGS="--help" shows the options)
+up: $(RUNTIME) $(PANEL) ## start a fabric here: Nexus and one node (UP_ARGS="--help" shows the options)
 	@.venv/bin/omnitide up $(UP_ARGS)
 
 .PHONY: test
-test: $(DEV) ## run the whole test suite (ARGS="tests/unit -k name" runs a part)
+test: $(DEV) $(PANEL) ## run the whole test suite (ARGS="tests/unit -k name" runs a part)
 	@scripts/system-packages
 	$(PY) -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: web
+web: $(RUNTIME) ## build the panel from web/, which `make up` and `make test` do where it is not
+	@scripts/web build
 
 .PHONY: lint
 lint: $(DEV) ## check style, formatting and the direction of imports
@@ -69,8 +76,13 @@ lock: $(DEV) ## pin the dependencies anew from pyproject.toml (ARGS=--upgrade ta
 .PHONY: clean
 clean: ## remove .venv and everything else that these commands made; not while a fabric of it runs (FORCE=1: even then)
 	@test -n "$(FORCE)" || scripts/not-running
+	rm -rf web/node_modules web/dist src/omnitide/api/static
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A fabric runs without it too: where it cannot be built, that is said, and this file is not made.
+$(PANEL): $(WEB) requirements/web.txt scripts/web | $(RUNTIME)
+	@scripts/web build --or-say
 
 $(RUNTIME) $(DEV) $(BENCH): .venv/.%: requirements/%.txt pyproject.toml scripts/setup
 	@scripts/setup $*

@@ -42,7 +42,7 @@ def test_help_is_the_default_and_lists_every_command(checkout: Path) -> None:
 @pytest.mark.parametrize("target", [name for name in TARGETS if name not in ("help", "clean")])
 def test_each_command_sets_itself_up(checkout: Path, target: str) -> None:
     planned = run("make", "-n", target, cwd=checkout).stdout
-    lock = {"up": "runtime", "bench": "bench"}.get(target, "dev")
+    lock = {"up": "runtime", "web": "runtime", "bench": "bench"}.get(target, "dev")
     assert planned.splitlines()[0] == f"scripts/setup {lock}"
 
 
@@ -113,7 +113,15 @@ def test_without_debians_venv_package_it_says_what_to_install(checkout: Path) ->
 
 @pytest.mark.parametrize(
     "script",
-    [".ci/run", "scripts/bench", "scripts/lock", "scripts/not-running", "scripts/setup", "scripts/system-packages"],
+    [
+        ".ci/run",
+        "scripts/bench",
+        "scripts/lock",
+        "scripts/not-running",
+        "scripts/setup",
+        "scripts/system-packages",
+        "scripts/web",
+    ],
 )
 def test_scripts_can_be_run_and_stop_at_the_first_failure(script: str) -> None:
     path = ROOT / script

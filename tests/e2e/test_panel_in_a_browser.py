@@ -1,0 +1,222 @@
+"""The panel in a real Chromium on a real fabric: logging in, looking, and Nexus being killed meanwhile."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, WebSocketRoute, expect
+
+from support.fabric_processes import Fabric, until
+from support.panel_browser import PAGES, WITHIN_MS, Visit, chromium, login_link, visit
+
+HELLO = """
+name = "{name}"
+replicas = 2
+command = ["sleep", "3600"]
+resources = {{ cpu = 0.01, memory = "8MiB" }}
+"""
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\u202egnp.exe'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def busy(shared: Fabric) -> Iterator[Fabric]:
+    """With something to show."""
+    path = shared.folder / "shown.toml"
+    path.write_text(HELLO.format(name="shown"))
+    shared.cli("deploy", str(path))
+    yield shared
+    shared.client.delete_agent("shown")
+    until(lambda: not list(shared.client.agents()), "no agent is left")
+
+
+@pytest.fixture(scope="module")
+def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
+    """Logged in once for all tests that do not log out."""
+    with visit(browser, busy) as made:
+        made.page.goto(login_link(busy))
+        made.until_live()
+        yield made
+
+
+@pytest.fixture
+def stranger(browser: Browser, busy: Fabric) -> Generator[Visit]:
+    with visit(browser, busy) as made:
+        yield made
+
+
+def test_a_link_logs_in_once_and_leaves_no_trace(stranger: Visit, browser: Browser, busy: Fabric) -> None:
+    link = busy.cli("panel").stdout.strip()
+    code = link.partition("=")[2]
+    page = stranger.page
+    page.goto(link)
+    stranger.until_live()
+    assert page.url.startswith(f"{busy.url}/")
+    assert "login" not in page.url
+    cookies = page.context.cookies()
+    assert len(cookies) == 1
+    cookie: Any = cookies[0]
+    assert cookie["name"].startswith("__Host-omnitide-")
+    assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"], cookie["path"]) == (True, True, "Strict", "/")
+    assert page.evaluate("document.cookie") == ""
+    assert page.evaluate("Object.values(localStorage).join()").find(cookie["value"]) == -1
+    page.reload()
+    stranger.until_live()
+    assert code not in (busy.data() / "nexus.log").read_text()
+    with visit(browser, busy) as second:
+        second.page.goto(link)
+        expect(second.page.locator(".notice")).to_contain_text("has been used")
+        assert "login=" not in second.page.url
+        assert second.page.context.cookies() == []
+    assert stranger.console == []
+    assert stranger.hosts == {busy.url.partition("//")[2]}
+
+
+def test_links_that_are_wrong_or_too_old_say_so_and_a_token_still_opens(stranger: Visit, busy: Fabric) -> None:
+    old = login_link(busy, "1s")
+    stranger.open("?login=oml_wrong")
+    expect(stranger.page.locator(".notice")).to_be_visible()
+    until(lambda: list(busy.client.tokens(purpose="login"))[-1].state == "expired", "the link has expired")
+    stranger.page.goto(old)
+    expect(stranger.page.locator(".notice")).to_contain_text("has expired")
+    stranger.page.get_by_label("API token").fill((busy.data() / "nexus" / "admin-token").read_text().strip())
+    stranger.page.get_by_role("button", name="Log in").click()
+    stranger.until_live()
+    stranger.open("settings")
+    stranger.page.get_by_role("button", name="Log out").click()
+    expect(stranger.page.locator(".notice")).to_contain_text("logged out")
+    assert stranger.page.context.cookies() == []
+    stranger.open("nodes")
+    expect(stranger.page.get_by_label("API token")).to_be_visible()
+
+
+def test_the_lists_show_what_there_is_and_change_with_it(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("nodes")
+    for node in busy.client.nodes():
+        expect(page.get_by_role("row", name=re.compile(node.name))).to_contain_text("live")
+    inside.show("instances?q=shown&sort=-name")
+    rows = page.get_by_role("row").filter(has_text="running")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("shown-2.1")
+    page.evaluate("window.mark = 1")
+    busy.client.scale_agent("shown", 3)
+    expect(rows).to_have_count(3)
+    busy.client.cordon_node("beta")
+    inside.page.get_by_role("link", name=re.compile("^Nodes")).click()
+    expect(page.get_by_role("row", name=re.compile("beta"))).to_contain_text("cordoned")
+    busy.client.uncordon_node("beta")
+    expect(page.get_by_role("row", name=re.compile("beta"))).not_to_contain_text("cordoned")
+    page.get_by_role("searchbox").fill("no such node")
+    expect(page.get_by_text("Nothing matches")).to_be_visible()
+    page.get_by_role("searchbox").fill("alpha")
+    expect(page).to_have_url(re.compile(r"/nodes\?q=alpha$"))
+    assert page.evaluate("window.mark") == 1, "the page was loaded anew"
+
+
+def test_axe_finds_nothing_in_either_theme(inside: Visit, stranger: Visit) -> None:
+    found: dict[str, list[str]] = {}
+    for name, width in (*((name, 1280) for name in PAGES), ("nodes", 360)):
+        inside.show(name, width=width)
+        for theme in inside.themes():
+            found[f"{name} {width} {theme}"] = inside.flaws()
+    stranger.open("?login=oml_wrong")
+    expect(stranger.page.locator(".notice")).to_be_visible()
+    for theme in stranger.themes():
+        found[f"login {theme}"] = stranger.flaws()
+    assert {name: flaws for name, flaws in found.items() if flaws} == {}
+
+
+@pytest.mark.parametrize("width", [360, 1280, 2560])
+def test_nothing_runs_over_the_side(inside: Visit, width: int) -> None:
+    wide = []
+    for name in PAGES:
+        inside.show(name, width=width)
+        if inside.scrolls_sideways():
+            wide.append(name)
+    assert wide == []
+
+
+def test_a_hostile_name_is_text_and_nothing_else(browser: Browser, busy: Fabric) -> None:
+    """Nexus takes no such names; a page must not rest on that. What Nexus sends is changed on its way."""
+
+    def poisoned(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def forward(message: str | bytes) -> None:
+            frame = json.loads(message)
+            for objects in frame.get("objects", {}).values():
+                for one in objects.values():
+                    if one and "name" in one:
+                        one["name"] = HOSTILE
+                    if one and "labels" in one:
+                        one["labels"] = {HOSTILE: HOSTILE}
+            socket.send(json.dumps(frame))
+
+        server.on_message(forward)
+
+    with visit(browser, busy) as made:
+        made.page.route_web_socket(re.compile("/v1/view"), poisoned)
+        made.page.goto(login_link(busy))
+        made.until_live()
+        for name in ("nodes", "agents", "instances"):
+            made.show(name, width=2560)
+            expect(made.page.locator(".cell-name").first).to_contain_text("<img src=x")
+            expect(made.page.locator(".cell-name").first).to_contain_text("\\u202e")
+        assert made.page.evaluate("window.hacked") is None
+        assert made.page.locator("img[src=x]").count() == 0
+        assert made.console == []
+
+
+def test_a_page_that_was_cut_off_says_so_and_comes_back_by_itself(inside: Visit, busy: Fabric) -> None:
+    inside.show("instances")
+    inside.until_live()
+    page = inside.page
+    page.evaluate("window.mark = 2")
+    nexus = busy.nexus_pid()
+    os.kill(nexus, signal.SIGKILL)
+    banner = page.locator(".banner")
+    expect(banner).to_contain_text("Not connected to Nexus", timeout=WITHIN_MS)
+    expect(banner).to_contain_text(re.compile(r"What you see is of \d\d:\d\d:\d\d"))
+    expect(page.get_by_role("row").filter(has_text="shown-1.1")).to_be_visible()
+    busy.new_nexus(nexus)
+    inside.until_live()
+    busy.client.scale_agent("shown", 1)
+    expect(page.get_by_role("row").filter(has_text="shown-")).to_have_count(1, timeout=WITHIN_MS)
+    assert page.evaluate("window.mark") == 2, "the page was loaded anew"
+    inside.console.clear()  # a browser tells of each connection that could not be made
+
+
+def test_a_session_that_was_revoked_ends_on_the_page_that_is_open(browser: Browser, busy: Fabric) -> None:
+    with visit(browser, busy) as made:
+        made.page.goto(login_link(busy))
+        made.until_live()
+        newest = max(busy.client.tokens(purpose="session"), key=lambda token: token.created_ms)
+        busy.client.revoke_token(newest.id)
+        expect(made.page.locator(".notice")).to_contain_text("session has ended", timeout=WITHIN_MS)
+
+
+def test_the_keyboard_reaches_the_page_past_the_navigation(inside: Visit) -> None:
+    inside.show("nodes")
+    inside.page.keyboard.press("Tab")
+    expect(inside.page.get_by_role("link", name="Skip to the page")).to_be_focused()
+    inside.page.keyboard.press("Enter")
+    expect(inside.page.locator("#main")).to_be_focused()
+
+
+def test_the_index_names_no_other_host(busy: Fabric) -> None:
+    built = Path(__file__).parents[2] / "src" / "omnitide" / "api" / "static"
+    text = (built / "index.html").read_text()
+    assert not re.search(r"https?://", text)
+    for sheet in (built / "assets").glob("*.css"):
+        assert not re.search(r"url\(['\"]?(https?:)?//", sheet.read_text())

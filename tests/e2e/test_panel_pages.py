@@ -1,0 +1,329 @@
+"""The panel's pages and everything that can be done from them, in a real Chromium on a real fabric."""
+
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from support.fabric_processes import Fabric, until
+from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+
+WEB = """
+name = "web"
+replicas = 2
+command = ["sh", "-c", '''printf "\\033]0;owned\\007\\033[31mred\\033[0m <img src=x onerror=window.hacked=1>\\n"
+exec sleep {seconds}''']
+resources = {{ cpu = 0.01, memory = "8MiB" }}
+stop = {{ grace = "1s" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def busy(shared: Fabric) -> Iterator[Fabric]:
+    path = shared.folder / "web.toml"
+    path.write_text(WEB.format(seconds="3600"))
+    shared.cli("deploy", str(path), "--no-wait")
+    path.write_text(WEB.format(seconds="3601"))
+    shared.cli("deploy", str(path))
+    yield shared
+    for agent in list(shared.client.agents()):
+        shared.client.delete_agent(agent.name)
+    until(lambda: not list(shared.client.agents()), "no agent is left")
+
+
+@pytest.fixture(scope="module")
+def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
+    with visit(browser, busy) as made:
+        made.page.goto(login_link(busy))
+        made.until_live()
+        yield made
+        # What is asked about an instance that is replaced meanwhile is not there.
+        assert [told for told in made.console if "404" not in told] == []
+
+
+def run(page: Page, key: str, title: str) -> Locator:
+    """Press an action's key, and give its dialog."""
+    page.keyboard.press(key)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading")).to_contain_text(title)
+    return dialog
+
+
+def toast(page: Page, text: str) -> None:
+    told = page.locator(".toast").filter(has_text=text)
+    expect(told).to_be_visible()
+    told.get_by_role("button", name="Dismiss").click()
+
+
+def replicas(fabric: Fabric, name: str = "web") -> int:
+    return fabric.client.get_agent(name).replicas
+
+
+def test_the_keyboard_alone_scales_rolls_back_and_drains(inside: Visit, busy: Fabric) -> None:
+    inside.show("overview")
+    page = inside.page
+    press = page.keyboard.press
+    press("g")
+    press("a")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Agents")
+    press("/")
+    page.keyboard.type("namespace:default web")
+    press("Enter")
+    expect(page.locator(".table-row.at")).to_contain_text("web")
+
+    dialog = run(page, "s", "Scale web")
+    page.keyboard.type("3")
+    expect(dialog).to_contain_text("1 further replica will start")
+    expect(dialog).to_contain_text("omnitide scale web 3")
+    press("Enter")
+    toast(page, "web is to have 3 replicas")
+    expect(page.locator(".table-row.at")).to_contain_text("3 / 3", timeout=WITHIN_MS)
+
+    press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("web")
+    dialog = run(page, "b", "Roll back web")
+    expect(dialog.locator(".differences")).to_contain_text("sleep 3600")
+    press("Tab")
+    press("Tab")
+    press("Tab")
+    press("Enter")
+    toast(page, "web rolls back to the version before")
+    expect(page.locator(".figures")).to_contain_text("v3", timeout=WITHIN_MS)
+    until(lambda: busy.client.get_agent("web").rollout is None, "the rollout is through")
+
+    press("g")
+    press("n")
+    press("/")
+    page.keyboard.type("beta")
+    press("Enter")
+    dialog = run(page, "d", "Drain beta")
+    expect(dialog).to_contain_text("move to 1 other node")
+    expect(dialog.locator(".losses")).to_contain_text("in memory does not move")
+    press("Tab")
+    press("Enter")
+    toast(page, "beta is being drained")
+    expect(page.locator(".table-row.at")).to_contain_text("drained", timeout=WITHIN_MS)
+    run(page, "u", "Uncordon beta")
+    press("Enter")
+    toast(page, "beta is open again")
+    assert replicas(busy) == 3
+
+
+def test_every_other_action_does_what_it_says(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("agents/default/web")
+
+    def act(button: str, told: str, within: Page | Locator = page) -> None:
+        within.get_by_role("button", name=button, exact=True).first.click()
+        page.get_by_role("dialog").get_by_role("button", name=button, exact=True).click()
+        toast(page, told)
+
+    act("Restart", "web restarts")
+    pause = page.get_by_role("button", name="Pause rollout")
+    expect(pause).to_be_enabled(timeout=WITHIN_MS)
+    act("Pause rollout", "web holds its rollout")
+    expect(page.get_by_role("heading", name=re.compile("Rollout of v4: paused"))).to_be_visible(timeout=WITHIN_MS)
+    act("Resume rollout", "web goes on with its rollout")
+    until(lambda: busy.client.get_agent("web").rollout is None, "the restart is through")
+
+    page.get_by_role("link", name=re.compile(r"web-1\.\d+")).first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("web-1.")
+    here = busy.client.get_agent("web")
+    assert here.running == 3
+    page.get_by_role("button", name="Migrate").click()
+    dialog = page.get_by_role("dialog")
+    other = dialog.get_by_label("To node").locator("option").nth(1).inner_text()
+    dialog.get_by_label("To node").select_option(other)
+    expect(dialog).to_contain_text(f"Its next generation starts on {other}")
+    dialog.get_by_role("button", name="Migrate").click()
+    toast(page, f"moves to {other}")
+    until(lambda: [one for one in busy.client.instances() if one.slot == 1 and one.node == other], "it has moved")
+
+    inside.show("agents/default/web")
+    act("Stop", "web is to stop")
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled(timeout=WITHIN_MS)
+    act("Start", "web is to start")
+    expect(page.locator(".figures")).to_contain_text("3 of 3", timeout=WITHIN_MS)
+    inside.show("nodes/beta")
+    act("Cordon", "beta is closed to new instances")
+    expect(page.locator(".figures")).to_contain_text("cordoned")
+    act("Uncordon", "beta is open again")
+
+
+def test_what_nexus_refuses_is_told_before_it_is_done_and_after(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("nodes/alpha")
+    page.get_by_role("button", name="Remove").click()
+    notice = page.get_by_role("dialog").locator(".notice")
+    expect(notice).to_contain_text("Nexus would refuse this")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Remove")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    inside.show("agents/default/web")
+    page.get_by_role("button", name="Scale").click()
+    page.route("**/scale", lambda route: route.abort())
+    page.get_by_role("dialog").get_by_role("button", name="Scale").click()
+    toast(page, "Nexus cannot be reached")
+    page.unroute("**/scale")
+    inside.console.clear()
+
+
+def test_the_palette_finds_pages_objects_and_actions(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("overview")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    page.keyboard.type("web-2")
+    option = page.get_by_role("option", selected=True)
+    expect(option).to_contain_text("web-2.")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("web-2.")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("scale web")
+    expect(option).to_contain_text("Scale web")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("omnitide scale web")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Go to")
+    assert inside.flaws() == []
+    page.get_by_label("Keys of one letter").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.evaluate("localStorage.removeItem('omnitide.single-keys')")
+
+
+def test_output_is_followed_in_order_and_does_nothing_but_stand_there(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("logs/default/web")
+    lines = page.locator(".log-line")
+    expect(lines.filter(has_text="<img src=x")).not_to_have_count(0)
+    expect(page.locator(".log-line .ansi-red").first).to_have_text("red")
+    assert {who.rpartition(".")[0] for who in page.locator(".log-line .who").all_inner_texts()} == {
+        "web-1",
+        "web-2",
+        "web-3",
+    }
+    page.get_by_label("Search the output").fill("nowhere")
+    expect(page.get_by_text("No line has that in it")).to_be_visible()
+    page.get_by_label("Search the output").fill("onerror")
+    expect(page.locator(".log-line mark").first).to_have_text("onerror")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert "owned" not in Path(download.value.path()).read_text()
+    assert page.evaluate("window.hacked") is None
+    assert page.title().startswith("Output of web")
+
+
+def test_output_goes_on_over_the_attempts_of_an_instance(inside: Visit, busy: Fabric) -> None:
+    path = busy.folder / "falls.toml"
+    path.write_text(
+        'name = "falls"\ncommand = ["sh", "-c", "echo begun; sleep 0.5; exit 3"]\n'
+        'resources = { cpu = 0.01, memory = "8MiB" }\n'
+        'restart = { attempts = 100, backoff = "100ms", backoff_max = "200ms" }\n'
+    )
+    busy.cli("deploy", str(path), "--no-wait")
+    instance = until(
+        lambda: next((one for one in busy.client.instances() if one.workload == "falls"), None), "it is there"
+    )
+    inside.show(f"instances/{instance.id}/logs")
+    expect(inside.page.locator(".log-line").filter(has_text="begun").nth(2)).to_be_visible(timeout=WITHIN_MS)
+    busy.client.delete_agent("falls")
+
+
+def test_events_come_live_wait_while_paused_and_go_back(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("events?kind=agent")
+    rows = page.locator(".event-row")
+    expect(page.locator(".event-foot")).to_contain_text("Live", timeout=WITHIN_MS)
+    busy.client.scale_agent("web", 2)
+    expect(rows.first).to_contain_text("scaled to 2")
+    page.get_by_role("button", name="Pause").click()
+    busy.client.scale_agent("web", 3)
+    expect(page.get_by_role("button", name=re.compile("Show 1 new one"))).to_be_visible()
+    expect(rows.first).to_contain_text("scaled to 2")
+    page.get_by_role("button", name=re.compile("Show 1 new one")).click()
+    expect(rows.first).to_contain_text("scaled to 3")
+    page.get_by_label("Search events").fill("deployed web")
+    expect(rows).to_have_count(1)
+    page.get_by_role("link", name="agent web").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("web")
+
+
+def test_a_list_is_chosen_exported_and_remembered(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("instances?q=agent:web -status:stopped&sort=-name")
+    expect(page.locator(".table-row")).to_have_count(3)
+    with page.expect_download() as download:
+        page.locator("summary[aria-label=Export]").click()
+        page.get_by_role("button", name=re.compile("CSV of 3 instances")).click()
+    header, *rest = Path(download.value.path()).read_text().splitlines()
+    assert {"id", "name", "status", "node"} <= set(header.split(","))
+    assert len(rest) == 3
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name=re.compile(r"Favourite web-1\.")).click()
+    expect(page.locator(".table-row").first).to_contain_text("web-1.")
+    page.locator("summary[aria-label=Columns]").click()
+    page.get_by_label("Node", exact=True).uncheck()
+    expect(page.get_by_role("columnheader", name="Node")).to_have_count(0)
+    page.reload()
+    expect(page.locator(".table-row").first).to_contain_text("web-1.")
+    expect(page.get_by_role("columnheader", name="Node")).to_have_count(0)
+    page.evaluate("localStorage.removeItem('omnitide.hidden-columns.instance')")
+
+
+def test_a_machine_joins_by_the_line_that_is_shown_and_is_removed(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("nodes")
+    page.get_by_role("link", name="Join a machine").click()
+    page.get_by_label("Label on each").fill("zone=attic")
+    page.get_by_role("button", name="Make a token").click()
+    line = page.locator(".join-line code").inner_text()
+    expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    assert page.locator(".join-code").evaluate("image => image.naturalWidth") > 0
+    words = line.split()
+    assert words[:2] == ["omnitide", "join"]
+    busy.cli(*words[1:], "--no-start", "--name", "gamma", name="gamma")
+    expect(page.get_by_role("link", name="gamma")).to_be_visible(timeout=WITHIN_MS)
+    page.get_by_role("link", name="gamma").click()
+    expect(page.get_by_text("zone=attic")).to_be_visible()
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    toast(page, "gamma is out of the fabric")
+    until(lambda: "gamma" not in {one.name for one in busy.client.nodes()}, "it is removed")
+
+
+def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, busy: Fabric) -> None:
+    instance = next(one for one in busy.client.instances() if one.status == "running").id
+    pages = ("agents/default/web", f"instances/{instance}", "nodes/alpha", "events", "logs/default/web", "join")
+    found: dict[str, object] = {}
+    for name in pages:
+        inside.show(name)
+        for width in (360, 2560, 1280):
+            inside.page.set_viewport_size({"width": width, "height": 800})
+            if inside.scrolls_sideways():
+                found[f"{name} {width}"] = "runs over the side"
+        for theme in inside.themes():
+            # The themes differ in colours alone.
+            found[f"{name} {theme}"] = inside.flaws("" if theme == "light" else "color-contrast")
+    inside.show("agents/default/web")
+    dialog = run(inside.page, "x", "Stop web")
+    expect(dialog.locator(".losses")).to_be_visible()
+    for theme in inside.themes():
+        found[f"dialog {theme}"] = inside.flaws("" if theme == "light" else "color-contrast")
+    assert {name: flaws for name, flaws in found.items() if flaws} == {}
+
+
+def test_what_is_gone_says_so(inside: Visit, busy: Fabric) -> None:
+    for path in ("agents/default/nobody", "instances/nothing", "nodes/nowhere"):
+        inside.show(path)
+        expect(inside.page.get_by_role("heading", level=1)).to_contain_text("is not there")

@@ -1,0 +1,116 @@
+"""A real Chromium, Debian's own, and the panel in it, with all that went wrong noted."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+
+from support.fabric_processes import Fabric
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+INDEX = ROOT / "src" / "omnitide" / "api" / "static" / "index.html"
+PAGES = ("map", "overview", "nodes", "agents", "instances", "settings")
+WITHIN_MS = 30_000
+RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+
+
+def needs(there: bool, what: str) -> None:
+    if not there:
+        pytest.skip(what) if not os.environ.get("CI") else pytest.fail(what)
+
+
+@contextlib.contextmanager
+def chromium() -> Generator[Browser]:
+    path = shutil.which("chromium")
+    needs(path is not None, "needs Debian's chromium")
+    needs(INDEX.exists() and AXE.exists(), "needs the panel: make web")
+    # As root Chromium has no sandbox of its own, and CI is root; /dev/shm may be small in a container.
+    # Without a graphics card WebGL is drawn by SwiftShader, which has to be asked for.
+    flags = ["--disable-dev-shm-usage", "--enable-unsafe-swiftshader", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """One browser profile that looks at one fabric."""
+
+    page: Page
+    url: str
+    console: list[str] = field(default_factory=list)
+    """Errors, and what the policy kept from running."""
+    hosts: set[str] = field(default_factory=set)
+    """All that anything was asked of."""
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.url}/{path}", wait_until="domcontentloaded")
+
+    def until_live(self) -> None:
+        expect(self.page.locator(".link-state")).to_contain_text("Live", timeout=WITHIN_MS)
+        expect(self.page.locator(".banner")).to_have_count(0)
+
+    def show(self, name: str, *, width: int = 1280) -> None:
+        """A page, with data, as the fabric has it."""
+        self.page.set_viewport_size({"width": width, "height": 800})
+        self.page.emulate_media(reduced_motion="reduce")
+        self.open(name)
+        expect(self.page.get_by_role("heading", level=1)).to_be_visible(timeout=WITHIN_MS)
+        # Narrow pages have no room for it.
+        expect(self.page.locator(".link-state")).to_contain_text("revision", timeout=WITHIN_MS, use_inner_text=False)
+
+    def themes(self) -> Iterator[str]:
+        """In each of them, one after the other."""
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            yield scheme
+
+    def flaws(self, rule: str = "") -> list[str]:
+        """What axe finds; by one rule alone, if it is named."""
+        self.page.evaluate(AXE.read_text())
+        asked = {"type": "rule", "values": [rule]} if rule else {"type": "tag", "values": list(RULES)}
+        options = {"runOnly": asked, "resultTypes": ["violations"]}
+        found = self.page.evaluate("async (options) => (await axe.run(document, options)).violations", options)
+        return [
+            f"{one['id']}: {node['target']} {node.get('failureSummary', '')}" for one in found for node in one["nodes"]
+        ]
+
+    def scrolls_sideways(self) -> bool:
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+@contextlib.contextmanager
+def visit(browser: Browser, fabric: Fabric) -> Iterator[Visit]:
+    """A profile of its own, with nothing kept. The fabric's CA is its own, which browsers have to be told to trust."""
+    context: BrowserContext = browser.new_context(ignore_https_errors=True)
+    context.set_default_timeout(WITHIN_MS)
+    made = Visit(context.new_page(), fabric.url)
+
+    def asked(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob", "about"):
+            made.hosts.add(parts.netloc)
+
+    made.page.on("console", lambda told: made.console.append(told.text) if told.type == "error" else None)
+    made.page.on("pageerror", lambda error: made.console.append(str(error)))
+    made.page.on("request", asked)
+    made.page.on("websocket", lambda socket: made.hosts.add(urlsplit(socket.url).netloc))
+    try:
+        yield made
+    finally:
+        context.close()
+
+
+def login_link(fabric: Fabric, ttl: str = "10m") -> str:
+    """As `omnitide panel` prints it."""
+    return f"{fabric.url}/?login={fabric.client.create_token('login', ttl=ttl).text}"

@@ -1,0 +1,85 @@
+/** The keyboard, the dialogs and what came of it: once for the whole page, beside whatever page is shown. */
+import { useNavigate } from "@solidjs/router";
+import { lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
+import { begin, begun, chosen, page, setPage } from "./desk";
+import { meaning, singleKeys } from "./keys";
+import { actionsFor } from "./registry";
+import { Toasts } from "./Toasts";
+
+// Nothing of these is needed for a first look.
+const dialogs = () => import("./ActionDialog");
+const palette = () => import("../palette/Palette");
+const ActionDialog = lazy(() => dialogs().then((made) => ({ default: made.ActionDialog })));
+const Palette = lazy(() => palette().then((made) => ({ default: made.Palette })));
+const Keys = lazy(() => import("../palette/Keys").then((made) => ({ default: made.Keys })));
+
+/** So long after `g` the next key is a page. */
+const GOING_MS = 1_200;
+/** When the first look is over. */
+const SOON_MS = 1_500;
+
+export function Acting() {
+  const navigate = useNavigate();
+  let goingMs = Number.NEGATIVE_INFINITY;
+
+  const pressed = (event: KeyboardEvent) => {
+    if (event.defaultPrevented || event.isComposing) return;
+    const typing =
+      event.target instanceof Element && !!event.target.closest("input, textarea, select, [contenteditable]");
+    const going = event.timeStamp - goingMs < GOING_MS;
+    const meant = meaning(event, typing, going, singleKeys());
+    goingMs = meant?.kind === "going" ? event.timeStamp : Number.NEGATIVE_INFINITY;
+    // While one is on its way, keys are meant for it and not for what is below.
+    const inDialog = document.querySelector("dialog[open]") !== null || page() !== "" || begun() !== undefined;
+    if (!meant || meant.kind === "going" || (inDialog && meant.kind !== "palette")) return;
+    switch (meant.kind) {
+      case "palette":
+        if (!begun()) setPage(page() === "palette" ? "" : "palette");
+        break;
+      case "keys":
+        setPage("keys");
+        break;
+      case "search": {
+        const field = document.querySelector<HTMLInputElement>("main input[type=search]");
+        if (!field) return;
+        field.focus();
+        field.select();
+        break;
+      }
+      case "go":
+        navigate(meant.href);
+        break;
+      case "action": {
+        const action = actionsFor(chosen()).find((one) => one.key === meant.key);
+        if (!action) return;
+        begin(action, chosen());
+        break;
+      }
+    }
+    event.preventDefault();
+  };
+  onMount(() => {
+    addEventListener("keydown", pressed);
+    // Nobody who presses a key should wait for a file.
+    const timer = setTimeout(() => void Promise.all([dialogs(), palette()]).catch(() => undefined), SOON_MS);
+    onCleanup(() => clearTimeout(timer));
+  });
+  onCleanup(() => removeEventListener("keydown", pressed));
+
+  return (
+    <>
+      <Suspense>
+        <Show when={begun()} keyed>
+          {(now) => <ActionDialog begun={now} />}
+        </Show>
+        <Show when={page() === "palette"}>
+          <Palette />
+        </Show>
+        <Show when={page() === "keys"}>
+          <Keys />
+        </Show>
+      </Suspense>
+      <Toasts />
+    </>
+  );
+}

@@ -1,0 +1,41 @@
+import { For } from "solid-js";
+import { begin } from "./desk";
+import { singleKeys } from "./keys";
+import { actionsFor, hindrance } from "./registry";
+import type { Target } from "./target";
+
+/** A button for each action; those that cannot be done now say why. */
+export function ActionBar(props: { targets: readonly Target[] }) {
+  return (
+    <fieldset class="action-bar">
+      <legend class="visually-hidden">Actions</legend>
+      <For each={actionsFor(props.targets)}>
+        {(action) => {
+          const why = () => hindrance(action, props.targets);
+          return (
+            <button
+              type="button"
+              class="button"
+              classList={{ "grave-soft": !!action.grave }}
+              disabled={!!why()}
+              title={why() || action.title}
+              aria-keyshortcuts={
+                singleKeys()
+                  ? action.key === action.key.toUpperCase()
+                    ? `Shift+${action.key}`
+                    : action.key
+                  : undefined
+              }
+              onClick={() => begin(action, props.targets)}
+            >
+              {action.title}
+              <span class="kbd" aria-hidden="true">
+                {action.key === action.key.toUpperCase() ? `⇧${action.key}` : action.key.toUpperCase()}
+              </span>
+            </button>
+          );
+        }}
+      </For>
+    </fieldset>
+  );
+}

@@ -1,0 +1,235 @@
+/** Before anything is done: what happens, what is lost, the same for a terminal; and whether Nexus would take it. */
+import { createEffect, createMemo, createSignal, For, on, onCleanup, onMount, Show } from "solid-js";
+import { Refused, request } from "../api/client";
+import type { AgentChanged, AgentVersion, AgentVersionList } from "../api/types";
+import { useGiven } from "../parts/context";
+import { plural, span, visible } from "../words/format";
+import { Copied } from "./Copied";
+import { Differences } from "./Differences";
+import { type Begun, endBegun } from "./desk";
+import { perform, tryOut } from "./perform";
+import type { Input } from "./registry";
+import { nameOf } from "./target";
+
+const SOON_MS = 200;
+const NAMED = 8;
+
+interface Tried {
+  plan?: AgentChanged["plan"];
+  node?: unknown;
+}
+
+export function ActionDialog(props: { begun: Begun }) {
+  const { fabric, nowMs } = useGiven();
+  let dialog: HTMLDialogElement | undefined;
+  // What it is about stays as it was chosen, however the fabric goes on meanwhile.
+  const { action, targets: all, version } = props.begun;
+  const targets = all.filter((one) => !action.hindrance(one));
+  const [first] = targets;
+  const leftOut = all.length - targets.length;
+  const firstAgent = first?.kind === "agent" ? first.object : undefined;
+  const firstInstance = first?.kind === "instance" ? first.object : undefined;
+
+  const [input, setInput] = createSignal<Input>({
+    replicas: firstAgent?.replicas ?? 1,
+    version: version ?? 0,
+    node: "",
+  });
+  const [busy, setBusy] = createSignal(false);
+  const [refused, setRefused] = createSignal<Refused>();
+  const [tried, setTried] = createSignal<Tried>();
+  const [versions, setVersions] = createSignal<readonly AgentVersion[]>([]);
+  const gone = new AbortController();
+  onCleanup(() => gone.abort());
+  onMount(() => {
+    dialog?.showModal();
+    // A number that is typed takes the place of the one that is there.
+    dialog?.querySelector<HTMLInputElement>("input.field")?.select();
+  });
+
+  if (action.ask?.kind === "version" && firstAgent) {
+    const path = `/v1/namespaces/${encodeURIComponent(firstAgent.namespace)}/agents/${encodeURIComponent(firstAgent.name)}/versions`;
+    request<AgentVersionList>("GET", path, undefined, gone.signal).then(
+      (list) => setVersions(list.items.filter((one) => !one.current)),
+      () => setVersions([]),
+    );
+  }
+  const nodes = createMemo(() =>
+    [...fabric.all("node").values()]
+      .filter((one) => one.status === "live" && one.scheduling === "open" && one.id !== firstInstance?.node_id)
+      .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })),
+  );
+  const around = () => ({ instances: fabric.all("instance").values(), nodes: fabric.all("node").values() });
+  const effect = () => (first ? action.effect(first, input(), around()) : "");
+  const losses = createMemo(() =>
+    first ? [...new Set(targets.flatMap((one) => action.losses(one, input(), around())))] : [],
+  );
+
+  // One alone is tried out at Nexus, which changes nothing: a refusal is told before it is asked for.
+  let trial: AbortController | undefined;
+  createEffect(
+    on(input, (now) => {
+      if (!first || targets.length !== 1 || Number.isNaN(now.replicas)) return;
+      trial?.abort();
+      const mine = new AbortController();
+      trial = mine;
+      const timer = setTimeout(async () => {
+        try {
+          const found = await tryOut<Tried>(action, first, now, mine.signal);
+          if (mine.signal.aborted) return;
+          setTried(found);
+          setRefused();
+        } catch (error) {
+          if (mine.signal.aborted) return;
+          if (!(error instanceof Refused)) throw error;
+          setTried();
+          setRefused(error);
+        }
+      }, SOON_MS);
+      onCleanup(() => clearTimeout(timer));
+    }),
+  );
+  onCleanup(() => trial?.abort());
+
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    if (busy() || !targets.length) return;
+    setBusy(true);
+    await perform(action, targets, input());
+    dialog?.close();
+  };
+  const title = () =>
+    `${action.title} ${first && all.length === 1 ? visible(nameOf(first)) : plural(targets.length, action.kind)}`;
+  const commands = () => targets.slice(0, NAMED).map((one) => `omnitide ${action.command(one, input())}`);
+  const goesTo = () => {
+    const node = tried()?.node;
+    return action.id === "instance.migrate" && typeof node === "string" ? node : "";
+  };
+
+  return (
+    <dialog ref={dialog} class="dialog" aria-labelledby="dialog-title" onClose={endBegun}>
+      <form onSubmit={(event) => void submit(event)}>
+        <h2 id="dialog-title">{all.length === 1 && !first ? `${action.title}: it cannot be done` : title()}</h2>
+        <Show when={all.length > 1}>
+          <p class="soft">
+            {targets.slice(0, NAMED).map(nameOf).map(visible).join(", ")}
+            {targets.length > NAMED ? ` and ${targets.length - NAMED} more` : ""}
+            <Show when={leftOut}>
+              {" "}
+              · {leftOut} left out: {all.map((one) => action.hindrance(one)).find(Boolean)}
+            </Show>
+          </p>
+        </Show>
+        <Show when={!first}>
+          <p>{visible(all[0] ? `${nameOf(all[0])}: ${action.hindrance(all[0])}` : "nothing is chosen")}</p>
+        </Show>
+
+        <Show when={first && action.ask?.kind === "replicas"}>
+          <label class="asked">
+            {action.ask?.title}
+            <input
+              class="field"
+              type="number"
+              min="0"
+              max="100000"
+              required
+              autofocus
+              value={input().replicas}
+              onInput={(event) => setInput((now) => ({ ...now, replicas: event.currentTarget.valueAsNumber }))}
+            />
+          </label>
+        </Show>
+        <Show when={first && action.ask?.kind === "version"}>
+          <label class="asked">
+            {action.ask?.title}
+            <select
+              class="field"
+              autofocus
+              value={String(input().version)}
+              onChange={(event) => setInput((now) => ({ ...now, version: Number(event.currentTarget.value) }))}
+            >
+              <option value="0">the newest earlier one with another spec</option>
+              <For each={versions()}>
+                {(one) => (
+                  <option value={String(one.number)} selected={one.number === input().version}>
+                    v{one.number} · {span(nowMs() - one.created_ms)} ago{one.reason ? ` · ${visible(one.reason)}` : ""}
+                  </option>
+                )}
+              </For>
+            </select>
+          </label>
+        </Show>
+        <Show when={first && action.ask?.kind === "node"}>
+          <label class="asked">
+            {action.ask?.title}
+            <select
+              class="field"
+              autofocus
+              onChange={(event) => setInput((now) => ({ ...now, node: event.currentTarget.value }))}
+            >
+              <option value="">any other that can take it</option>
+              <For each={nodes()}>{(one) => <option value={one.name}>{visible(one.name)}</option>}</For>
+            </select>
+          </label>
+        </Show>
+
+        <Show when={first}>
+          <p>{Number.isNaN(input().replicas) ? "How many?" : effect()}</p>
+          <Show when={goesTo()}>
+            <p>
+              It would go to <strong>{visible(goesTo())}</strong>.
+            </p>
+          </Show>
+          <Show when={tried()?.plan?.differences?.length}>
+            <Differences of={tried()?.plan?.differences ?? []} />
+          </Show>
+          <Show when={losses().length}>
+            <div class="losses">
+              <strong>What is lost</strong>
+              <ul>
+                <For each={losses()}>{(one) => <li>{visible(one)}</li>}</For>
+              </ul>
+            </div>
+          </Show>
+          <div role="status">
+            <Show when={refused()}>
+              {(told) => (
+                <p class="notice">
+                  Nexus would refuse this: {visible(told().message)}
+                  <Show when={told().hint}>
+                    <span>{visible(told().hint)}</span>
+                  </Show>
+                </p>
+              )}
+            </Show>
+          </div>
+          <div class="on-the-command-line">
+            <span class="faint">The same on the command line</span>
+            <Copied text={commands().join("\n")} />
+          </div>
+        </Show>
+        <div class="dialog-foot">
+          <button
+            type="button"
+            class="button"
+            autofocus={!first || (!action.ask && !!action.grave)}
+            onClick={() => dialog?.close()}
+          >
+            {first ? "Cancel" : "Close"}
+          </button>
+          <Show when={first}>
+            <button
+              type="submit"
+              class="button"
+              classList={{ primary: !action.grave, grave: !!action.grave }}
+              disabled={busy() || !!refused()}
+              autofocus={!action.ask && !action.grave}
+            >
+              {action.title}
+            </button>
+          </Show>
+        </div>
+      </form>
+    </dialog>
+  );
+}

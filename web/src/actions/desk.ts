@@ -1,0 +1,37 @@
+/** What is chosen, which action is about to be done, and what came of those that were. One of each for the whole page. */
+import { type Accessor, createEffect, createSignal, onCleanup } from "solid-js";
+import type { Action } from "./registry";
+import type { Target } from "./target";
+
+export interface Begun {
+  action: Action;
+  targets: readonly Target[];
+  /** To begin with, where something is asked for. */
+  version?: number;
+}
+
+const [chosen, setChosen] = createSignal<readonly Target[]>([]);
+const [begun, setBegun] = createSignal<Begun>();
+const [page, setPage] = createSignal<"" | "palette" | "keys">("");
+
+export { begun, chosen, page, setPage };
+
+/** While this part is shown, what it has chosen is what keys and the palette act upon. */
+export function useChosen(targets: Accessor<readonly Target[]>): void {
+  let mine: readonly Target[] = [];
+  createEffect(() => {
+    mine = targets();
+    setChosen(mine);
+  });
+  onCleanup(() => setChosen((now) => (now === mine ? [] : now)));
+}
+
+/** Ask before it is done. */
+export function begin(action: Action, targets: readonly Target[], version?: number): void {
+  setPage("");
+  setBegun(version === undefined ? { action, targets } : { action, targets, version });
+}
+
+export function endBegun(): void {
+  setBegun();
+}

@@ -1,0 +1,6 @@
+/** Acting: one registry of what can be done, for buttons, keys, palette and map. Imports state, api, words and parts. */
+export { ActionBar } from "./ActionBar";
+export { begin, useChosen } from "./desk";
+export { ACTIONS, type Action, actionById, actionsFor, hindrance } from "./registry";
+export { agentHref, hrefOf, instanceHref, nameOf, nodeHref, type Target } from "./target";
+export { tell } from "./toasts";

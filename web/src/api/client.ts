@@ -1,0 +1,92 @@
+/** Requests to Nexus: the session's proof goes with each, and what it refuses is an error with a sentence for people. */
+import { browserName, keepProof, proof } from "./session";
+import type { Caller, EventPage, FabricStatus, Problem, SessionOpened } from "./types";
+
+const PROOF_HEADER = "Omnitide-Proof";
+const WITHIN_MS = 15_000;
+
+export class Refused extends Error {
+  readonly code: string;
+  readonly hint: string;
+
+  constructor(code: string, message: string, hint = "") {
+    super(message);
+    this.name = "Refused";
+    this.code = code;
+    this.hint = hint;
+  }
+
+  /** Whoever asks has to log in. */
+  get loggedOut(): boolean {
+    return this.code === "unauthenticated";
+  }
+}
+
+async function ask<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const headers: Record<string, string> = { Accept: "application/json", [PROOF_HEADER]: proof() };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const late = AbortSignal.timeout(WITHIN_MS);
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, late]) : late,
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    const detail = late.aborted ? `Nexus did not answer within ${WITHIN_MS / 1000} s` : "Nexus cannot be reached";
+    throw new Refused("unreachable", detail, "it is tried again");
+  }
+  if (response.ok) return (await response.json()) as T;
+  throw await refusal(response);
+}
+
+export async function refusal(response: Response): Promise<Refused> {
+  try {
+    const problem = (await response.json()) as Problem;
+    return new Refused(problem.code, problem.detail, problem.hint ?? "");
+  } catch {
+    return new Refused("unreadable", `Nexus answered with status ${response.status} and without a reason`);
+  }
+}
+
+/** Log in by the code of a link or by an API token. Throws Refused. */
+export async function openSession(secret: string): Promise<SessionOpened> {
+  const opened = await ask<SessionOpened>("POST", "/v1/session", { secret, note: browserName() });
+  keepProof(opened.proof);
+  return opened;
+}
+
+/** Who is logged in here. Throws Refused. */
+export function getCaller(signal?: AbortSignal): Promise<Caller> {
+  return ask("GET", "/v1/session", undefined, signal);
+}
+
+/** Log out; the proof is forgotten even where Nexus cannot be told. */
+export async function closeSession(): Promise<void> {
+  try {
+    await ask("DELETE", "/v1/session");
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+  } finally {
+    keepProof("");
+  }
+}
+
+export function getStatus(signal?: AbortSignal): Promise<FabricStatus> {
+  return ask("GET", "/v1/fabric", undefined, signal);
+}
+
+export function getLatestEvents(count: number, signal?: AbortSignal): Promise<EventPage> {
+  return ask("GET", `/v1/events?last=${count}`, undefined, signal);
+}
+
+/** Any operation of the API. Throws Refused. */
+export function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  return ask(method, path, body, signal);
+}

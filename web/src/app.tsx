@@ -1,0 +1,164 @@
+import { Navigate, Route, Router } from "@solidjs/router";
+import { createEffect, createSignal, type JSX, lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
+import { Acting } from "./actions/Acting";
+import { closeSession, getCaller, Refused } from "./api/client";
+import { onProofChanged, proof } from "./api/session";
+import type { Caller } from "./api/types";
+import { Agents } from "./pages/Agents";
+import { Instances } from "./pages/Instances";
+import { Login } from "./pages/Login";
+import { Nodes } from "./pages/Nodes";
+import { NotFound } from "./pages/NotFound";
+import { Overview } from "./pages/Overview";
+import { SettingsPage } from "./pages/Settings";
+import { GivenContext } from "./parts/context";
+import { Shell } from "./parts/Shell";
+import { Fabric } from "./state/fabric";
+
+// Pages that a first look does not need come when they are opened; the map is large, and the frame is there before it.
+const MapPage = lazy(() => import("./map/MapPage"));
+const AgentDetail = lazy(() => import("./pages/detail/AgentDetail").then((made) => ({ default: made.AgentDetail })));
+const InstanceDetail = lazy(() =>
+  import("./pages/detail/InstanceDetail").then((made) => ({ default: made.InstanceDetail })),
+);
+const NodeDetail = lazy(() => import("./pages/detail/NodeDetail").then((made) => ({ default: made.NodeDetail })));
+const Events = lazy(() => import("./pages/events/Events").then((made) => ({ default: made.Events })));
+const AgentLogs = lazy(() => import("./pages/logs/Logs").then((made) => ({ default: made.AgentLogs })));
+const InstanceLogs = lazy(() => import("./pages/logs/Logs").then((made) => ({ default: made.InstanceLogs })));
+const Join = lazy(() => import("./pages/Join").then((made) => ({ default: made.Join })));
+
+type Access = { kind: "asking"; trouble: string } | { kind: "out"; why: string } | { kind: "in"; caller: Caller };
+
+const AGAIN_MS = 2_000;
+
+/** Logged in or not; the pages only where one is. `code`: of a login link. */
+export function App(props: { code: string }) {
+  const [access, setAccess] = createSignal<Access>(
+    props.code || !proof() ? { kind: "out", why: "" } : { kind: "asking", trouble: "" },
+  );
+  let code = props.code;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const ask = async () => {
+    clearTimeout(timer);
+    try {
+      setAccess({ kind: "in", caller: await getCaller() });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (error.loggedOut || error.code === "forbidden") {
+        setAccess({ kind: "out", why: error.message });
+      } else {
+        setAccess({ kind: "asking", trouble: error.message });
+        timer = setTimeout(() => void ask(), AGAIN_MS);
+      }
+    }
+  };
+  onMount(() => {
+    if (access().kind === "asking") void ask();
+    onProofChanged(() => {
+      if (proof()) void ask();
+      else setAccess({ kind: "out", why: "you have logged out in another tab" });
+    });
+  });
+  onCleanup(() => clearTimeout(timer));
+
+  const out = () => {
+    const now = access();
+    return now.kind === "out" ? now : undefined;
+  };
+  const caller = () => {
+    const now = access();
+    return now.kind === "in" ? now.caller : undefined;
+  };
+  const asking = () => {
+    const now = access();
+    return now.kind === "asking" ? now : undefined;
+  };
+
+  return (
+    <>
+      <Show when={asking()}>
+        {(now) => (
+          <main class="login" aria-busy="true">
+            <Show when={now().trouble}>
+              <p class="notice calm" role="status">
+                {now().trouble}; it is tried again.
+              </p>
+            </Show>
+          </main>
+        )}
+      </Show>
+      <Show when={out()}>
+        {(now) => (
+          <Login
+            code={code}
+            why={now().why}
+            onLoggedIn={() => {
+              code = "";
+              void ask();
+            }}
+          />
+        )}
+      </Show>
+      <Show when={caller()}>{(now) => <Pages caller={now()} onOut={(why) => setAccess({ kind: "out", why })} />}</Show>
+    </>
+  );
+}
+
+function Pages(props: { caller: Caller; onOut(why: string): void }) {
+  const fabric = new Fabric();
+  const [nowMs, setNowMs] = createSignal(Date.now());
+  const tick = () => setNowMs(fabric.status().kind === "broken" ? fabric.shownMs() || Date.now() : fabric.nowMs());
+  const timer = setInterval(tick, 1000);
+  fabric.start();
+  onCleanup(() => {
+    clearInterval(timer);
+    fabric.end();
+  });
+  createEffect(() => {
+    if (fabric.filled()) tick();
+  });
+  createEffect(() => {
+    if (fabric.loggedOut()) props.onOut(fabric.loggedOut());
+  });
+  const given = {
+    fabric,
+    caller: () => props.caller,
+    nowMs,
+    logOut: async () => {
+      fabric.end();
+      await closeSession();
+      props.onOut("you have logged out");
+    },
+  };
+  const root = (page: { children?: JSX.Element }) => (
+    <>
+      <Shell>
+        <Suspense>{page.children}</Suspense>
+      </Shell>
+      <Acting />
+    </>
+  );
+  return (
+    <GivenContext.Provider value={given}>
+      <Router root={root}>
+        <Route path="/" component={() => <Navigate href="/map" />} />
+        <Route path="/map" component={MapPage} />
+        <Route path="/overview" component={Overview} />
+        <Route path="/nodes" component={Nodes} />
+        <Route path="/agents" component={Agents} />
+        <Route path="/instances" component={Instances} />
+        <Route path="/events" component={Events} />
+        <Route path="/join" component={Join} />
+        <Route path="/nodes/:node" component={NodeDetail} />
+        <Route path="/agents/:namespace/:name" component={AgentDetail} />
+        <Route path="/instances/:id" component={InstanceDetail} />
+        <Route path="/instances/:id/logs" component={InstanceLogs} />
+        <Route path="/instances/:namespace/:name" component={InstanceDetail} />
+        <Route path="/logs/:namespace/:name" component={AgentLogs} />
+        <Route path="/settings" component={SettingsPage} />
+        <Route path="*" component={NotFound} />
+      </Router>
+    </GivenContext.Provider>
+  );
+}

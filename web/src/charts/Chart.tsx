@@ -1,0 +1,206 @@
+/** Lines over time by uPlot, which is loaded when the first chart is shown; marks stand where something was deployed. */
+import { createEffect, createSignal, onCleanup, onMount, Show } from "solid-js";
+import type uPlot from "uplot";
+import { theme } from "../parts/theme";
+import { bytes } from "../words/format";
+import { BYTE_STEPS, type Lines, type Mark, marksIn } from "./series";
+
+interface Props {
+  label: string;
+  lines: Lines;
+  form(value: number): string;
+  marks?: readonly Mark[];
+  /** The most there can be: a line across. */
+  ceiling?: number;
+  ceilingName?: string;
+  height?: number;
+}
+
+/** One after the other; all have 3:1 against both grounds. */
+const COLOURS = ["--accent", "--unknown", "--wait", "--good", "--busy"];
+
+export function Chart(props: Props) {
+  let place: HTMLDivElement | undefined;
+  let probe: HTMLSpanElement | undefined;
+  let plot: uPlot | undefined;
+  const [made, setMade] = createSignal<typeof uPlot>();
+  const [failed, setFailed] = createSignal(false);
+  const [looks, setLooks] = createSignal(0);
+
+  onMount(() => {
+    Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")]).then(
+      ([found]) => setMade(() => found.default),
+      () => setFailed(true),
+    );
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const change = () => setLooks((now) => now + 1);
+    dark.addEventListener("change", change);
+    const watch = new ResizeObserver(() => {
+      if (plot && place && place.clientWidth > 0)
+        plot.setSize({ width: place.clientWidth, height: props.height ?? 140 });
+    });
+    if (place) watch.observe(place);
+    onCleanup(() => {
+      dark.removeEventListener("change", change);
+      watch.disconnect();
+      plot?.destroy();
+    });
+  });
+
+  /** Canvas knows nothing of variables. */
+  const colour = (name: string): string => {
+    if (!probe) return "#888";
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+
+  const data = (): uPlot.AlignedData =>
+    [[...props.lines.times], ...props.lines.lines.map((line) => [...line.values])] as uPlot.AlignedData;
+
+  const shape = () => props.lines.lines.map((line) => line.name).join("\n");
+  // Another set of lines or another look is another plot; new values are not.
+  createEffect(() => {
+    const Plot = made();
+    shape();
+    theme();
+    looks();
+    plot?.destroy();
+    plot = undefined;
+    if (!Plot || !place) return;
+    const font = `11px ${getComputedStyle(document.documentElement).fontFamily}`;
+    const [line, faint, bad] = [colour("--line"), colour("--text-faint"), colour("--off")];
+    const deployed = colour("--text-soft");
+    const axis = { stroke: faint, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
+    const alone = props.lines.lines.length === 1;
+    plot = new Plot(
+      {
+        width: Math.max(100, place.clientWidth),
+        height: props.height ?? 140,
+        legend: { show: false },
+        cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+        padding: [8, 18, 0, 0],
+        scales: { y: { range: (_, __, most) => [0, Math.max(props.ceiling ?? 0, (most ?? 0) * 1.08) || 1] } },
+        axes: [
+          { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map((tick) => timeText(tick)) },
+          {
+            ...axis,
+            size: 62,
+            space: 28,
+            values: (_, ticks) => ticks.map((value) => props.form(value)),
+            ...(props.form === bytes ? { incrs: [...BYTE_STEPS] } : {}),
+          },
+        ],
+        series: [
+          {},
+          ...props.lines.lines.map((one, index) => {
+            const stroke = colour(COLOURS[index % COLOURS.length] ?? "--accent");
+            return {
+              label: one.name,
+              stroke,
+              width: 1.5,
+              points: { show: false },
+              ...(alone ? { fill: stroke.replace("rgb(", "rgba(").replace(")", ", 0.12)") } : {}),
+            };
+          }),
+        ],
+        hooks: {
+          draw: [
+            (drawn) => {
+              const { ctx, bbox } = drawn;
+              ctx.save();
+              ctx.font = `${11 * devicePixelRatio}px ${font.slice(5)}`;
+              if (props.ceiling) {
+                const y = drawn.valToPos(props.ceiling, "y", true);
+                ctx.strokeStyle = bad;
+                ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
+                stroke(ctx, bbox.left, y, bbox.left + bbox.width, y);
+              }
+              const { min, max } = drawn.scales.x ?? {};
+              if (min != null && max != null) {
+                ctx.strokeStyle = deployed;
+                ctx.fillStyle = deployed;
+                ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+                for (const mark of marksIn(
+                  props.marks ?? [],
+                  min * 1000,
+                  max * 1000,
+                  bbox.width,
+                  26 * devicePixelRatio,
+                )) {
+                  const x = Math.round(bbox.left + mark.x);
+                  stroke(ctx, x, bbox.top, x, bbox.top + bbox.height);
+                  ctx.fillText(mark.texts.at(-1) ?? "", x + 3 * devicePixelRatio, bbox.top + 9 * devicePixelRatio);
+                }
+              }
+              ctx.restore();
+            },
+          ],
+          setCursor: [(drawn) => setAt(drawn.cursor.idx ?? undefined)],
+        },
+      },
+      data(),
+      place,
+    );
+  });
+  createEffect(() => {
+    const next = data();
+    if (plot && next.length === plot.series.length) plot.setData(next);
+  });
+
+  const [at, setAt] = createSignal<number>();
+  const told = () => {
+    const index = at();
+    const time = index === undefined ? undefined : props.lines.times[index];
+    if (index === undefined || time === undefined) return "";
+    const values = props.lines.lines.map((line) => {
+      const value = line.values[index];
+      const text = value === null || value === undefined ? "nothing known" : props.form(value);
+      return props.lines.lines.length === 1 ? text : `${line.name} ${text}`;
+    });
+    return `${timeText(time, true)} · ${values.join(", ")}`;
+  };
+  const summary = () => {
+    const count = props.lines.times.length;
+    if (!count) return `${props.label}: nothing is known yet`;
+    const last = props.lines.lines
+      .map((line) => line.values.findLast((one) => one !== null))
+      .filter((one) => one != null);
+    return `${props.label} over time; the newest is ${last.map((one) => props.form(one)).join(", ") || "not known"}`;
+  };
+  return (
+    <figure class="chart">
+      <figcaption>
+        <strong>{props.label}</strong>
+        <span class="faint tabular">{told()}</span>
+      </figcaption>
+      <span ref={probe} hidden />
+      <div
+        ref={place}
+        class="chart-place"
+        role="img"
+        aria-label={summary()}
+        style={{ height: `${props.height ?? 140}px` }}
+      />
+      <Show when={failed()}>
+        <p class="soft">The chart could not be loaded.</p>
+      </Show>
+    </figure>
+  );
+}
+
+function stroke(ctx: CanvasRenderingContext2D, x: number, y: number, toX: number, toY: number): void {
+  ctx.beginPath();
+  ctx.moveTo(x, y);
+  ctx.lineTo(toX, toY);
+  ctx.stroke();
+}
+
+function timeText(seconds: number, whole = false): string {
+  const at = new Date(seconds * 1000);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (whole) return `${at.getDate()}.${at.getMonth() + 1}. ${clock}:${two(at.getSeconds())}`;
+  if (at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0)
+    return `${at.getDate()}.${at.getMonth() + 1}.`;
+  return at.getSeconds() ? `${clock}:${two(at.getSeconds())}` : clock;
+}

@@ -1,0 +1,100 @@
+/** The charts of an agent, an instance or a node: what it uses, over a time that is chosen. */
+import { type Accessor, createMemo, createSignal, For, Show } from "solid-js";
+import { request } from "../api/client";
+import type { MetricAnswer } from "../api/types";
+import { createAsked } from "../pages/asked";
+import { Chart } from "./Chart";
+import { type Lines, linesOf, type Mark, NOTHING, selector } from "./series";
+
+export interface Drawn {
+  title: string;
+  metric: string;
+  labels: Record<string, string>;
+  /** Labels that make a line of their own; none: all are added up. */
+  by?: string[];
+  form(value: number): string;
+  ceiling?: number;
+  /** Its samples come together. */
+  ofOneNode?: boolean;
+}
+
+/** A node of which nobody asks sends so seldom. */
+const BATCH_MS = 11_000;
+
+const SPANS = [
+  // A little less than what is kept by the second: what begins before that is by the minute.
+  { text: "15 min", ms: 890_000, everyMs: 2_000 },
+  { text: "2 h", ms: 7_200_000, everyMs: 20_000 },
+  { text: "24 h", ms: 86_400_000, everyMs: 60_000 },
+  { text: "7 d", ms: 604_800_000, everyMs: 60_000 },
+] as const;
+
+export function Charts(props: { charts: readonly Drawn[]; marks?: readonly Mark[] }) {
+  const [span, setSpan] = createSignal<(typeof SPANS)[number]>(SPANS[0]);
+  return (
+    <section class="card block" aria-labelledby="charts-title">
+      <div class="block-head">
+        <h2 id="charts-title">Use</h2>
+        <div class="choice small" role="radiogroup" aria-label="Over">
+          <For each={SPANS}>
+            {(one) => (
+              <label>
+                <input type="radio" name="span" checked={span() === one} onChange={() => setSpan(one)} />
+                {one.text}
+              </label>
+            )}
+          </For>
+        </div>
+      </div>
+      <Show when={span()} keyed>
+        {(now) => (
+          <div class="charts">
+            <For each={props.charts}>
+              {(one) => <Asked drawn={one} spanMs={now.ms} everyMs={now.everyMs} marks={() => props.marks ?? []} />}
+            </For>
+          </div>
+        )}
+      </Show>
+    </section>
+  );
+}
+
+function Asked(props: { drawn: Drawn; spanMs: number; everyMs: number; marks: Accessor<readonly Mark[]> }) {
+  const address = () => {
+    const { metric, labels, by } = props.drawn;
+    const asked = new URLSearchParams({ name: selector(metric, labels), start_ms: String(-props.spanMs) });
+    // A sum is only of what all have sent: the nodes of some may be this late.
+    if (!props.drawn.ofOneNode) asked.set("end_ms", String(-BATCH_MS));
+    for (const label of by ?? ["-"]) asked.append("by", label);
+    return `/v1/metrics/query?${asked}`;
+  };
+  const answer = createAsked(
+    address,
+    () => 0,
+    props.everyMs,
+    (path, signal) => request<MetricAnswer>("GET", path, undefined, signal),
+  );
+  const lines = createMemo((): Lines => {
+    const found = answer.value();
+    return found
+      ? linesOf(found, (labels) => (props.drawn.by ?? []).map((one) => labels[one] ?? "").join(" "))
+      : NOTHING;
+  });
+  return (
+    <div>
+      <Chart
+        label={props.drawn.title}
+        lines={lines()}
+        form={props.drawn.form}
+        marks={props.marks()}
+        {...(props.drawn.ceiling ? { ceiling: props.drawn.ceiling } : {})}
+      />
+      <Show when={answer.failed()}>
+        <p class="soft chart-failed">{answer.failed()}</p>
+      </Show>
+      <Show when={answer.value() && !lines().times.length}>
+        <p class="soft chart-failed">Nothing was sampled in this time.</p>
+      </Show>
+    </div>
+  );
+}

@@ -1,0 +1,380 @@
+/** What is selected: one node, one instance or many, and what can be done with it. */
+import { A } from "@solidjs/router";
+import X from "lucide-solid/icons/x";
+import { createEffect, createMemo, For, lazy, Match, Show, Suspense, Switch } from "solid-js";
+import { ActionBar, agentHref, instanceHref, nodeHref, type Target } from "../actions";
+import { request } from "../api/client";
+import type { AgentFull, Instance, InstanceExplanation, Node } from "../api/types";
+import { createAsked } from "../pages/asked";
+import { useGiven } from "../parts/context";
+import { Meter } from "../parts/Meter";
+import { State } from "../parts/State";
+import { bytes, cores, count, plural, span, visible } from "../words/format";
+import { agentState, instanceState, nodeState, type Tone } from "../words/states";
+import type { City } from "./model/city";
+import type { Selection } from "./model/groups";
+import { type Refusals, refusalsOf } from "./model/refusals";
+
+const Charts = lazy(() => import("../charts/Charts").then((made) => ({ default: made.Charts })));
+
+/** Between two questions about the same, as long as it is looked at. */
+const AGAIN_MS = 5_000;
+const AGENTS = 6;
+/** More are not explained one by one. */
+const EXPLAINED = 1_000;
+
+interface Props {
+  selection: Selection;
+  city: City;
+  tick: number;
+  close(): void;
+  select(selection: Selection): void;
+  refuse(refusals: Refusals | undefined): void;
+}
+
+export function Card(props: Props) {
+  const { fabric } = useGiven();
+  const nodes = createMemo(() => pickAll(props.selection.nodes, fabric.all("node")));
+  const instances = createMemo(() => pickAll(props.selection.instances, fabric.all("instance")));
+  const oneNode = () => (nodes().length === 1 && !instances().length ? nodes()[0] : undefined);
+  const oneInstance = () => (instances().length === 1 && !nodes().length ? instances()[0] : undefined);
+  return (
+    <aside class="map-card card" aria-label="Selection">
+      <button type="button" class="map-close" aria-label="Clear the selection" onClick={() => props.close()}>
+        <X size={15} aria-hidden="true" />
+      </button>
+      <Switch fallback={<Many {...props} nodes={nodes()} instances={instances()} />}>
+        <Match when={oneNode()}>{(node) => <OneNode {...props} node={node()} />}</Match>
+        <Match when={oneInstance()}>{(one) => <OneInstance {...props} instance={one()} />}</Match>
+      </Switch>
+    </aside>
+  );
+}
+
+function pickAll<T>(ids: ReadonlySet<string>, table: ReadonlyMap<string, T>): T[] {
+  return [...ids].map((id) => table.get(id)).filter((one): one is T => one !== undefined);
+}
+
+function OneNode(props: Props & { node: Node }) {
+  const { fabric, nowMs } = useGiven();
+  const load = () => (nodeState(props.node).tone === "bad" ? undefined : fabric.load(props.node.id));
+  const there = createMemo(() => {
+    props.tick;
+    return unitsOn(props.city, [props.node]);
+  });
+  const targets = createMemo((): Target[] => [{ kind: "node", object: props.node }]);
+  return (
+    <>
+      <p class="map-kind">Node</p>
+      <h2>
+        <A href={nodeHref(props.node.name)}>{visible(props.node.name)}</A>
+      </h2>
+      <p>
+        <State state={nodeState(props.node)} />{" "}
+        <span class="faint">for {span(nowMs() - (props.node.unknown_since_ms || props.node.since_ms))}</span>
+      </p>
+      <dl class="map-facts">
+        <dt>CPU</dt>
+        <dd>
+          <Meter
+            label="CPU"
+            whole={props.node.cpu_milli ?? 0}
+            used={load()?.cpuMilli}
+            reserved={props.node.reserved_cpu_milli ?? 0}
+            text={`${load() ? `${cores(load()?.cpuMilli ?? 0)} of ` : ""}${cores(props.node.cpu_milli ?? 0)}`}
+          />
+        </dd>
+        <dt>Memory</dt>
+        <dd>
+          <Meter
+            label="Memory"
+            whole={props.node.memory_bytes ?? 0}
+            used={load()?.memoryBytes}
+            reserved={props.node.reserved_memory_bytes ?? 0}
+            text={bytes(props.node.memory_bytes ?? 0)}
+          />
+        </dd>
+        <dt>Drivers</dt>
+        <dd class="ellipsis">{(props.node.drivers ?? []).map((one) => one.name).join(", ") || "–"}</dd>
+        <dt>Labels</dt>
+        <dd class="map-labels">
+          <For each={Object.entries(props.node.labels ?? {})} fallback="–">
+            {([name, value]) => (
+              <span class="chip ellipsis">
+                {visible(name)}={visible(String(value))}
+              </span>
+            )}
+          </For>
+        </dd>
+      </dl>
+      <Tally city={props.city} ids={there()} />
+      <Show when={there().length}>
+        <button
+          type="button"
+          class="button"
+          onClick={() => props.select({ nodes: new Set(), instances: new Set(there()) })}
+        >
+          Select its {plural(there().length, "instance")}
+        </button>
+      </Show>
+      <ActionBar targets={targets()} />
+    </>
+  );
+}
+
+function OneInstance(props: Props & { instance: Instance }) {
+  const { fabric, nowMs } = useGiven();
+  const agent = () => fabric.get("agent", props.instance.workload_id);
+  const job = () => fabric.get("job", props.instance.workload_id);
+  const waits = () => props.instance.status === "pending";
+  const explained = createAsked(
+    () => (waits() ? props.instance.id : undefined),
+    () => props.instance.revision,
+    AGAIN_MS,
+    (id, signal) =>
+      request<InstanceExplanation>(
+        "GET",
+        `/v1/instances/${encodeURIComponent(id)}/explain?nodes=${EXPLAINED}`,
+        undefined,
+        signal,
+      ),
+  );
+  createEffect(() => {
+    const found = explained.value();
+    props.refuse(found ? refusalsOf(found) : undefined);
+  });
+  const spec = createAsked(
+    () => {
+      const found = agent();
+      return found && `${found.namespace}/agents/${encodeURIComponent(found.name)}`;
+    },
+    () => agent()?.version,
+    60_000,
+    (path, signal) => request<AgentFull>("GET", `/v1/namespaces/${path}`, undefined, signal),
+  );
+  const runs = () => {
+    const found = spec.value()?.spec;
+    return [found?.container?.image, ...(found?.command ?? [])].filter(Boolean).join(" ");
+  };
+  const exit = () => props.instance.exit ?? props.instance.previous_exit;
+  const labels = () => ({ instance_id: props.instance.id });
+  const charts = () => [
+    {
+      title: "CPU",
+      metric: "omnitide_instance_cpu_seconds_total",
+      labels: labels(),
+      form: (value: number) => cores(value * 1000),
+    },
+    { title: "Memory", metric: "omnitide_instance_memory_working_set_bytes", labels: labels(), form: bytes },
+  ];
+  const mates = () => {
+    props.tick;
+    return [...(props.city.unitsOf.get(props.instance.workload_id) ?? [])];
+  };
+  const targets = createMemo((): Target[] => [{ kind: "instance", object: props.instance }]);
+  const ofAgent = createMemo((): Target[] => {
+    const found = agent();
+    return found ? [{ kind: "agent", object: found }] : [];
+  });
+  return (
+    <>
+      <p class="map-kind">
+        {props.instance.kind === "job" ? "Task" : "Instance"} · {(agent() ?? job())?.driver ?? ""}
+      </p>
+      <h2>
+        <A href={instanceHref(props.instance.id)}>{visible(props.instance.name)}</A>
+      </h2>
+      <p>
+        <State state={instanceState(props.instance)} />{" "}
+        <span class="faint">for {span(nowMs() - props.instance.since_ms)}</span>
+      </p>
+      <Show when={explained.value()}>
+        {(found) => (
+          <div class="map-why">
+            <p>{visible(found().placement?.text || found().text)}</p>
+            <p class="faint">The map shows what each node says to it.</p>
+          </div>
+        )}
+      </Show>
+      <dl class="map-facts">
+        <dt>Of</dt>
+        <dd class="ellipsis">
+          <Show when={agent()} fallback={visible(job()?.name ?? "")}>
+            {(found) => <A href={agentHref(found().namespace, found().name)}>{visible(found().name)}</A>}
+          </Show>{" "}
+          <span class="faint">version {props.instance.version}</span>
+        </dd>
+        <dt>On</dt>
+        <dd class="ellipsis">
+          <Show when={props.instance.node} fallback="no node yet">
+            {(name) => <A href={nodeHref(name())}>{visible(name())}</A>}
+          </Show>
+        </dd>
+        <Show when={runs()}>
+          <dt>Runs</dt>
+          <dd class="ellipsis">
+            <code title={runs()}>{visible(runs())}</code>
+          </dd>
+        </Show>
+        <Show when={props.instance.status === "running"}>
+          <dt>Health</dt>
+          <dd>
+            {props.instance.health === "unknown" ? "no probe has told" : props.instance.health}
+            <Show when={props.instance.health_message}> · {visible(props.instance.health_message ?? "")}</Show>
+          </dd>
+        </Show>
+        <Show when={(props.instance.attempt ?? 0) > 1}>
+          <dt>Attempts</dt>
+          <dd>{props.instance.attempt}</dd>
+        </Show>
+        <Show when={exit()}>
+          {(last) => (
+            <>
+              <dt>Last exit</dt>
+              <dd>
+                {visible(last().text ?? "")}{" "}
+                <span class="faint">{last().ended_ms ? `${span(nowMs() - (last().ended_ms ?? 0))} ago` : ""}</span>
+              </dd>
+            </>
+          )}
+        </Show>
+      </dl>
+      <Show when={props.instance.node}>
+        <div class="map-charts">
+          <Suspense>
+            <Charts charts={charts()} />
+          </Suspense>
+        </div>
+      </Show>
+      <ActionBar targets={targets()} />
+      <Show when={agent()}>
+        {(found) => (
+          <>
+            <h3>
+              <State state={agentState(found())} /> Agent {visible(found().name)}
+            </h3>
+            <Show when={mates().length > 1}>
+              <button
+                type="button"
+                class="button"
+                onClick={() => props.select({ nodes: new Set(), instances: new Set(mates()) })}
+              >
+                Select all {count(mates().length)} of it
+              </button>
+            </Show>
+            <ActionBar targets={ofAgent()} />
+          </>
+        )}
+      </Show>
+    </>
+  );
+}
+
+function Many(props: Props & { nodes: Node[]; instances: Instance[] }) {
+  const { fabric } = useGiven();
+  const there = createMemo(() => {
+    props.tick;
+    return unitsOn(props.city, props.nodes);
+  });
+  const nodeTargets = createMemo(() => props.nodes.map((object): Target => ({ kind: "node", object })));
+  const targets = createMemo(() => props.instances.map((object): Target => ({ kind: "instance", object })));
+  const agents = createMemo(() => {
+    const counts = new Map<string, number>();
+    for (const one of props.instances) counts.set(one.workload_id, (counts.get(one.workload_id) ?? 0) + 1);
+    return [...counts]
+      .map(([id, many]) => ({ agent: fabric.get("agent", id), many }))
+      .sort((one, other) => other.many - one.many);
+  });
+  const agentTargets = createMemo(() =>
+    agents().flatMap(({ agent }): Target[] => (agent ? [{ kind: "agent", object: agent }] : [])),
+  );
+  return (
+    <>
+      <p class="map-kind">Selection</p>
+      <h2>
+        {[
+          props.nodes.length && plural(props.nodes.length, "node"),
+          props.instances.length && plural(props.instances.length, "instance"),
+        ]
+          .filter(Boolean)
+          .join(", ")}
+      </h2>
+      <Show when={props.nodes.length}>
+        <Tally city={props.city} ids={there()} />
+        <Show when={there().length}>
+          <button
+            type="button"
+            class="button"
+            onClick={() => props.select({ nodes: new Set(), instances: new Set(there()) })}
+          >
+            Select their {plural(there().length, "instance")}
+          </button>
+        </Show>
+        <ActionBar targets={nodeTargets()} />
+      </Show>
+      <Show when={props.instances.length}>
+        <Tally city={props.city} ids={[...props.selection.instances]} />
+        <ActionBar targets={targets()} />
+        <h3>{plural(agents().length, "workload")}</h3>
+        <ul class="map-agents">
+          <For each={agents().slice(0, AGENTS)}>
+            {({ agent, many }) => (
+              <li>
+                <Show when={agent} fallback="jobs">
+                  {(found) => <A href={agentHref(found().namespace, found().name)}>{visible(found().name)}</A>}
+                </Show>
+                <span class="faint tabular">{count(many)}</span>
+              </li>
+            )}
+          </For>
+          <Show when={agents().length > AGENTS}>
+            <li class="faint">and {count(agents().length - AGENTS)} more</li>
+          </Show>
+        </ul>
+        <ActionBar targets={agentTargets()} />
+      </Show>
+    </>
+  );
+}
+
+function unitsOn(city: City, nodes: readonly Node[]): string[] {
+  return nodes.flatMap((node) => [...(city.buildings.get(node.id)?.slots.ids() ?? [])]);
+}
+
+const TONES: [Tone, string][] = [
+  ["bad", "failing"],
+  ["unknown", "unknown"],
+  ["wait", "waiting"],
+  ["busy", "starting"],
+  ["good", "running"],
+  ["off", "ended"],
+];
+
+function Tally(props: { city: City; ids: readonly string[] }) {
+  const counts = createMemo(() => {
+    const found = new Map<Tone, number>();
+    for (const id of props.ids) {
+      const tone = props.city.units.get(id)?.tone;
+      if (tone) found.set(tone, (found.get(tone) ?? 0) + 1);
+    }
+    return TONES.filter(([tone]) => found.has(tone)).map(([tone, text]) => ({
+      tone,
+      text,
+      many: found.get(tone) ?? 0,
+    }));
+  });
+  return (
+    <Show when={counts().length} fallback={<p class="faint">Nothing runs there.</p>}>
+      <ul class="map-tally">
+        <For each={counts()}>
+          {(one) => (
+            <li class={`tone-${one.tone}`}>
+              <span class="mark" aria-hidden="true" />
+              {count(one.many)} {one.text}
+            </li>
+          )}
+        </For>
+      </ul>
+    </Show>
+  );
+}

@@ -1,0 +1,534 @@
+/** The map: the city of the fabric, the picture of it, and all that is around the picture. */
+import { A } from "@solidjs/router";
+import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show } from "solid-js";
+import { nameOf, type Target, useChosen } from "../actions";
+import { useGiven } from "../parts/context";
+import { moves } from "../parts/motion";
+import { theme } from "../parts/theme";
+import { useTitle } from "../parts/title";
+import { plural, visible } from "../words/format";
+import { Card } from "./Card";
+import { Controls } from "./controls";
+import { Head } from "./Head";
+import { Legend } from "./Legend";
+import { Minimap } from "./Minimap";
+import "./map.css";
+import { type Camera, fitted, pan, type Screen, toScreen, zoomAt } from "./model/camera";
+import { advance, type City, emptyCity } from "./model/city";
+import { type Entry, legend, type Question, versionsOf } from "./model/colours";
+import { between, buildingOf, centre, type Point } from "./model/geometry";
+import {
+  choose,
+  type Groups,
+  isEmpty,
+  NOTHING,
+  readGroups,
+  recalled,
+  type Selection,
+  saved,
+  still,
+} from "./model/groups";
+import { chooseLabel } from "./model/layout";
+import { type Found, inBox, neighbour, nextDistrict, pick } from "./model/pick";
+import type { Refusals } from "./model/refusals";
+import { summaryOf, tellNode, tipOf } from "./model/telling";
+import { Orders } from "./Orders";
+import type { Look } from "./scene/look";
+import { type Palette, readPalette } from "./scene/palette";
+import type { Scene } from "./scene/scene";
+import { Tools } from "./Tools";
+
+// Asked for at once, not only when the page is there: it is the largest part.
+const drawing = import("./scene/scene");
+drawing.catch(() => undefined);
+
+const ZOOM_STEP = 1.5;
+/** Words and counts around the picture follow no quicker. */
+const CALM_MS = 250;
+const NEAR_ZOOM = 4.2;
+const EMPTY: Selection = NOTHING;
+
+export default function MapPage() {
+  const { fabric, caller, nowMs } = useGiven();
+  useTitle(() => "Map");
+  let host: HTMLDivElement | undefined;
+  let canvas: HTMLCanvasElement | undefined;
+  let labels: HTMLCanvasElement | undefined;
+
+  const [scene, setScene] = createSignal<Scene>();
+  const [failed, setFailed] = createSignal("");
+  const [palette, setPalette] = createSignal<Palette>();
+  const [camera, setCamera] = createSignal<Camera>({ x: 0, y: 0, zoom: 1 });
+  const [screen, setScreen] = createSignal<Screen>({ width: 1, height: 1 });
+  const [question, setQuestion] = createSignal<Question>("health");
+  const [label, setLabel] = createSignal("");
+  const [selection, setSelection] = createSignal<Selection>(EMPTY);
+  const [refusals, setRefusals] = createSignal<Refusals>();
+  const [cursor, setCursor] = createSignal("");
+  const [hover, setHover] = createSignal<Found>();
+  const [hoverAt, setHoverAt] = createSignal<Point>({ x: 0, y: 0 });
+  const [orders, setOrders] = createSignal<{ at: Point; groups: { title: string; targets: Target[] }[] }>();
+  const [moving, setMoving] = createSignal(false);
+  const [tick, setTick] = createSignal(0);
+  const [calm, setCalm] = createSignal(0);
+  const [said, setSaid] = createSignal("");
+
+  const usual = createMemo(() => chooseLabel(fabric.all("node").values()));
+  const by = () => label() || usual();
+  const labelNames = createMemo(() => {
+    const names = new Set<string>([usual()]);
+    for (const node of fabric.all("node").values()) for (const name of Object.keys(node.labels ?? {})) names.add(name);
+    return [...names].sort();
+  });
+  const versions = createMemo(() => versionsOf(fabric.all("node").values()));
+  let city: City = emptyCity(usual());
+  const hovered = () => {
+    const found = hover();
+    return found?.kind === "node" ? found.id : "";
+  };
+  const look = (): Look => ({
+    city,
+    question: question(),
+    versions: versions(),
+    use: (id) => fabric.load(id),
+    selection: selection(),
+    cursor: cursor(),
+    hover: hovered(),
+    refusals: refusals(),
+    stale: fabric.status().kind === "broken",
+    nowMs: nowMs(),
+  });
+
+  // -- the picture --
+  const whole = () => fitted(city.layout.box, screen());
+  let placed = false;
+  onMount(() => {
+    const [at, drawn, named] = [host, canvas, labels];
+    if (!at || !drawn || !named) return;
+    const colours = readPalette(at);
+    setPalette(colours);
+    let gone = false;
+    const measure = () => {
+      const { width, height } = at.getBoundingClientRect();
+      if (width < 1 || height < 1) return;
+      setScreen({ width, height });
+      scene()?.resize({ width, height });
+    };
+    const watch = new ResizeObserver(measure);
+    void (async () => {
+      try {
+        const { Scene } = await drawing;
+        await document.fonts.load('600 12px "Inter Variable"').catch(() => []);
+        if (gone) return;
+        const made = await Scene.open(at, drawn, named, look(), colours);
+        if (gone) return made.destroy();
+        made.onCamera = (now) => setCamera(now);
+        setScene(made);
+        measure();
+        watch.observe(at);
+      } catch (error) {
+        setFailed(error instanceof Error ? error.message : "the picture could not be made");
+      }
+    })();
+    const controls = new Controls(at, reactions);
+    onCleanup(() => {
+      gone = true;
+      controls.end();
+      watch.disconnect();
+      scene()?.destroy();
+    });
+  });
+  const night = matchMedia("(prefers-color-scheme: dark)");
+  const redress = () => {
+    if (!host) return;
+    const next = readPalette(host);
+    setPalette(next);
+    scene()?.dress(next);
+  };
+  night.addEventListener("change", redress);
+  onCleanup(() => night.removeEventListener("change", redress));
+  createEffect(on(theme, redress, { defer: true }));
+
+  // -- the city --
+  createEffect(() => {
+    const made = scene();
+    const sight = {
+      nodes: fabric.all("node"),
+      instances: fabric.all("instance"),
+      agents: fabric.all("agent"),
+      jobs: fabric.all("job"),
+      by: by(),
+    };
+    if (!made || !fabric.filled()) return;
+    if (city.layout.by !== sight.by) {
+      city = emptyCity(sight.by);
+      placed = false;
+    }
+    const changes = advance(city, sight);
+    made.take(look(), changes, moves() && fabric.status().kind === "live");
+    if (!placed && screen().width > 1) {
+      placed = true;
+      made.look(whole(), false);
+    }
+    if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
+    const kept = still(
+      selection(),
+      (id) => city.buildings.has(id),
+      (id) => city.units.has(id),
+    );
+    if (kept !== selection()) setSelection(kept);
+    if (cursor() && !city.buildings.has(cursor())) setCursor("");
+  });
+  createEffect(on(screen, () => !placed || scene()?.ask(), { defer: true }));
+  createEffect(
+    on(fabric.loadTick, () => scene()?.ponder(look(), { lights: true, bodies: question() === "load" }), {
+      defer: true,
+    }),
+  );
+  createEffect(
+    on(question, () => scene()?.ponder(look(), { bodies: true, units: true, lights: true }), { defer: true }),
+  );
+  createEffect(on([selection, cursor, hover], () => scene()?.ponder(look(), { marks: true }), { defer: true }));
+  createEffect(on(refusals, () => scene()?.ponder(look(), { bodies: true, marks: true }), { defer: true }));
+  createEffect(
+    on(nowMs, () => {
+      // Since when a node is dark is the only thing that changes by itself.
+      if ([...city.buildings.values()].some((building) => building.dark)) scene()?.ponder(look(), {});
+    }),
+  );
+  createEffect(() => {
+    if (!moves()) scene()?.still();
+  });
+  let calmTimer: ReturnType<typeof setTimeout> | undefined;
+  createEffect(
+    on([tick, fabric.loadTick, question], () => {
+      calmTimer ??= setTimeout(() => {
+        calmTimer = undefined;
+        setCalm((now) => now + 1);
+      }, CALM_MS);
+    }),
+  );
+  onCleanup(() => clearTimeout(calmTimer));
+
+  // -- what is selected --
+  const groupsKey = () => `omnitide.map.groups.${caller().fabric_id}`;
+  let groups: Groups = readGroups(stored(groupsKey()));
+  const targets = createMemo((): Target[] => {
+    const { nodes, instances } = selection();
+    if (instances.size) return targetsOf("instance", instances);
+    return targetsOf("node", nodes);
+  });
+  useChosen(targets);
+  function targetsOf(kind: "node" | "instance", ids: Iterable<string>): Target[] {
+    const found: Target[] = [];
+    for (const id of ids) {
+      const object = fabric.get(kind, id);
+      if (object) found.push({ kind, object } as Target);
+    }
+    return found;
+  }
+  const select = (chosen: Selection, add = false) => {
+    setRefusals(undefined);
+    setSelection((now) => choose(now, chosen, add));
+    const { nodes, instances } = selection();
+    const told = [nodes.size && plural(nodes.size, "node"), instances.size && plural(instances.size, "instance")];
+    const [only] = targets();
+    if (isEmpty(selection())) setSaid("Nothing is selected.");
+    else if (targets().length === 1 && only) setSaid(`${nameOf(only)} is selected.`);
+    else setSaid(`${told.filter(Boolean).join(" and ")} selected.`);
+  };
+  const chosenBy = (found: Found | undefined): Selection => {
+    if (found?.kind === "instance") return { nodes: new Set(), instances: new Set([found.id]) };
+    if (found?.kind === "node") return { nodes: new Set([found.id]), instances: new Set() };
+    return EMPTY;
+  };
+  const go = (to: Camera) => scene()?.look(to, moves());
+  const zoomBy = (factor: number, at?: Point) => {
+    const made = scene();
+    if (!made) return;
+    const middle = { x: screen().width / 2, y: screen().height / 2 };
+    made.look(zoomAt(at ? made.shownCamera : made.camera, screen(), at ?? middle, factor), !at && moves());
+  };
+  const near = (id: string, zoom = NEAR_ZOOM) => {
+    const building = city.buildings.get(id);
+    if (building) go({ ...centre(buildingOf(building.lot, building.size)), zoom });
+  };
+  /** Told to whoever hears the page, and kept in sight. */
+  const stepTo = (id: string | undefined) => {
+    const building = id === undefined ? undefined : city.buildings.get(id);
+    const made = scene();
+    if (!building || id === undefined || !made) return;
+    setCursor(id);
+    setSaid(tellNode(city, building));
+    const middle = centre(buildingOf(building.lot, building.size));
+    const at = toScreen(made.camera, screen(), middle);
+    const margin = 60;
+    const inside = at.x > margin && at.y > margin && at.x < screen().width - margin && at.y < screen().height - margin;
+    if (!inside) go({ ...made.camera, ...middle });
+  };
+  const here = (at: Point): Found | undefined => {
+    const made = scene();
+    return made && pick(city, made.at(at), made.shownCamera.zoom);
+  };
+  const instancesNear = () => (scene()?.shownCamera.zoom ?? 0) >= 1.6;
+
+  const reactions = {
+    click: (at: Point, add: boolean) => {
+      const found = here(at);
+      if (found?.kind === "node") setCursor(found.id);
+      if (found?.kind === "nexus") select({ nodes: new Set(), instances: new Set(city.yard.ids()) }, add);
+      else if (!add || found?.kind === "node" || found?.kind === "instance") select(chosenBy(found), add);
+    },
+    open: (at: Point) => {
+      const found = here(at);
+      if (found?.kind === "node") near(found.id);
+      if (found?.kind === "district") {
+        const district = city.layout.districts[found.index];
+        if (district) go(fitted(district.box, screen(), NEAR_ZOOM));
+      }
+      if (found?.kind === "instance") {
+        // As in the games that it is modelled on: all of the same kind.
+        const workload = city.units.get(found.id)?.instance.workload_id ?? "";
+        select({ nodes: new Set(), instances: new Set(city.unitsOf.get(workload)) });
+      }
+    },
+    order: (at: Point) => {
+      const found = here(at);
+      const chosen = chosenBy(found);
+      const { nodes, instances } = selection();
+      const held =
+        [...chosen.nodes].some((id) => nodes.has(id)) || [...chosen.instances].some((id) => instances.has(id));
+      if (!isEmpty(chosen) && !held) select(chosen);
+      const told = [
+        ...byKind(targetsOf("node", selection().nodes)),
+        ...byKind(targetsOf("instance", selection().instances)),
+        ...byKind(agentsOf(selection().instances)),
+      ];
+      if (told.length) setOrders({ at, groups: told });
+    },
+    hover: (at: Point | undefined) => {
+      const found = at && here(at);
+      if (at) setHoverAt(at);
+      setHover((now) => (sameFound(now, found) ? now : found));
+    },
+    marquee: (box: ReturnType<typeof between> | undefined) => {
+      if (box) setHover(undefined);
+      scene()?.marquee(box);
+    },
+    select: (box: ReturnType<typeof between>, add: boolean) => {
+      const made = scene();
+      if (!made) return;
+      const from = made.at(box);
+      const to = made.at({ x: box.x + box.width, y: box.y + box.height });
+      select(inBox(city, between(from, to), instancesNear()), add);
+    },
+    pan: (dx: number, dy: number) => {
+      const made = scene();
+      made?.look(pan(made.shownCamera, dx, dy, city.layout.box), false);
+    },
+    zoom: (at: Point, factor: number) => zoomBy(factor, at),
+    step: (direction: Parameters<typeof neighbour>[2]) =>
+      stepTo(cursor() ? neighbour(city, cursor(), direction) : nextDistrict(city, "", 1)),
+    district: (forth: 1 | -1) => stepTo(nextDistrict(city, cursor(), forth)),
+    enter: (add: boolean) => {
+      if (!cursor()) return stepTo(nextDistrict(city, "", 1));
+      if (selection().nodes.has(cursor()) && !add) near(cursor());
+      else select({ nodes: new Set([cursor()]), instances: new Set() }, add);
+    },
+    all: () => go(whole()),
+    clear: () => {
+      setOrders(undefined);
+      select(EMPTY);
+    },
+    group: (key: string, save: boolean) => {
+      if (save) {
+        groups = saved(groups, key, selection());
+        keep(groupsKey(), JSON.stringify(groups));
+        setSaid(isEmpty(selection()) ? `Group ${key} is empty now.` : `Group ${key} is saved.`);
+        return;
+      }
+      const found = recalled(groups, key);
+      if (!found) {
+        setSaid(`There is no group ${key}: Ctrl+${key} saves one.`);
+        return;
+      }
+      select(
+        still(
+          found,
+          (id) => city.buildings.has(id),
+          (id) => city.units.has(id),
+        ),
+      );
+      const [first] = [...selection().nodes, ...[...selection().instances].map((id) => city.units.get(id)?.home ?? "")];
+      if (first) stepTo(first);
+    },
+    moving,
+  };
+  function agentsOf(ids: Iterable<string>): Target[] {
+    const found = new Map<string, Target>();
+    for (const id of ids) {
+      const agent = fabric.get("agent", city.units.get(id)?.instance.workload_id ?? "");
+      if (agent) found.set(agent.id, { kind: "agent", object: agent });
+    }
+    return [...found.values()];
+  }
+  function byKind(all: Target[]): { title: string; targets: Target[] }[] {
+    const [first] = all;
+    if (!first) return [];
+    const kind = first.kind === "agent" ? "Agent" : first.kind === "node" ? "Node" : "Instance";
+    return [{ title: all.length === 1 ? `${kind} ${nameOf(first)}` : `${kind}s`, targets: all }];
+  }
+
+  // -- around it --
+  const entries = createMemo((): Entry[] => {
+    calm();
+    return legend(question(), city, versions());
+  });
+  const summary = createMemo(() => {
+    calm();
+    return summaryOf(city);
+  });
+  const cursorAt = createMemo(() => {
+    const building = city.buildings.get(cursor());
+    tick();
+    if (!building) return undefined;
+    const { roof } = building;
+    const at = toScreen(camera(), screen(), { x: roof.x + roof.width / 2, y: roof.y + 8 });
+    return `${Math.round(at.x)},${Math.round(at.y)}`;
+  });
+  const tip = createMemo(() => {
+    tick();
+    return tipOf(city, hover(), refusals());
+  });
+  const find = (found: Found) => {
+    select(chosenBy(found));
+    const home =
+      found.kind === "instance" ? (city.units.get(found.id)?.home ?? "") : found.kind === "node" ? found.id : "";
+    if (!home) {
+      const { yard } = city.layout;
+      if (found.kind === "instance") go(fitted(yard, screen(), NEAR_ZOOM));
+      return;
+    }
+    setCursor(home);
+    near(home);
+  };
+
+  return (
+    <div class="map-page">
+      <Head labels={labelNames()} by={by()} question={question()} setBy={setLabel} ask={setQuestion} find={find} />
+      <div class="map-ground" classList={{ "with-card": !isEmpty(selection()) }}>
+        <div
+          ref={host}
+          class="map-host"
+          classList={{ moving: moving() }}
+          role="application"
+          aria-label="Map of the fabric"
+          aria-describedby="map-summary map-keys"
+          tabindex="0"
+          data-cursor={city.buildings.get(cursor())?.node.name}
+          data-cursor-at={cursorAt()}
+          data-zoom={camera().zoom.toFixed(3)}
+          data-still={moves() ? undefined : ""}
+        >
+          <canvas ref={canvas} />
+          <canvas ref={labels} class="map-labels-canvas" />
+        </div>
+        <Show when={tip()}>
+          {(told) => (
+            <div
+              class="map-tip"
+              aria-hidden="true"
+              style={{ transform: `translate(${Math.round(hoverAt().x + 14)}px, ${Math.round(hoverAt().y + 16)}px)` }}
+            >
+              <strong>{visible(told().title)}</strong>
+              <span>{visible(told().more)}</span>
+            </div>
+          )}
+        </Show>
+        <Show when={failed()}>
+          <div class="map-failed card" role="alert">
+            <strong>The map cannot be drawn here.</strong>
+            <span class="soft">
+              This browser gives no WebGL ({visible(failed())}). All of it is in the lists: <A href="/nodes">nodes</A>,{" "}
+              <A href="/agents">agents</A>, <A href="/instances">instances</A>.
+            </span>
+          </div>
+        </Show>
+        <Show when={fabric.filled() && !fabric.all("node").size}>
+          <div class="map-failed card">
+            <strong>No node has joined yet.</strong>
+            <span class="soft">
+              <code>omnitide token create</code> makes a token that a machine joins with.
+            </span>
+          </div>
+        </Show>
+        <p id="map-summary" class="visually-hidden">
+          {summary()}.
+        </p>
+        <p id="map-keys" class="visually-hidden">
+          Arrows go from node to node, page keys from district to district, Enter selects and then goes near, Escape
+          lets go, Ctrl and a digit saves a group. The same is in the lists of nodes, agents and instances.
+        </p>
+        <p class="visually-hidden" aria-live="polite">
+          {visible(said())}
+        </p>
+        <Tools
+          moving={moving()}
+          nearer={() => zoomBy(ZOOM_STEP)}
+          farther={() => zoomBy(1 / ZOOM_STEP)}
+          all={() => go(whole())}
+          move={setMoving}
+        />
+        <div class="map-foot">
+          <Legend entries={entries()} />
+          <A class="map-list" href="/nodes">
+            As a list
+          </A>
+        </div>
+        <Minimap
+          look={look()}
+          palette={palette()}
+          camera={camera()}
+          screen={screen()}
+          tick={calm()}
+          go={(to) => scene()?.look({ ...to, zoom: camera().zoom }, false)}
+        />
+        <Show when={!isEmpty(selection())}>
+          <Card
+            selection={selection()}
+            city={city}
+            tick={calm()}
+            close={() => select(EMPTY)}
+            select={(chosen) => select(chosen)}
+            refuse={(found) => setRefusals(found)}
+          />
+        </Show>
+        <Show when={orders()}>
+          {(now) => <Orders at={now().at} groups={now().groups} close={() => setOrders(undefined)} />}
+        </Show>
+      </div>
+    </div>
+  );
+
+  function sameFound(one: Found | undefined, other: Found | undefined): boolean {
+    if (!one || !other || one.kind !== other.kind) return one === other;
+    const name = (found: Found) => ("id" in found ? found.id : "index" in found ? String(found.index) : "");
+    return name(one) === name(other);
+  }
+}
+
+function stored(key: string): string | null {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function keep(key: string, text: string): void {
+  try {
+    localStorage.setItem(key, text);
+  } catch {
+    // They then last as long as this page.
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Pointer, wheel and keys on the map, as in a strategy game: drag selects, right gives orders, wheel goes nearer. The middle
+ * button, the space bar or the tool moves the map; on a touch screen one finger does, and two go nearer.
+ */
+import { type Box, between, type Point } from "./model/geometry";
+import type { Direction } from "./model/pick";
+
+export interface Reactions {
+  click(at: Point, add: boolean): void;
+  open(at: Point): void;
+  order(at: Point): void;
+  hover(at: Point | undefined): void;
+  marquee(box: Box | undefined): void;
+  select(box: Box, add: boolean): void;
+  pan(dx: number, dy: number): void;
+  zoom(at: Point, factor: number): void;
+  step(direction: Direction): void;
+  district(by: 1 | -1): void;
+  enter(add: boolean): void;
+  all(): void;
+  clear(): void;
+  group(key: string, save: boolean): void;
+  /** Whether the tool for moving the map is chosen. */
+  moving(): boolean;
+}
+
+const DRAG_PX = 4;
+const LINE_PX = 16;
+const KEY_ZOOM = 1.35;
+const ARROWS: Record<string, Direction> = {
+  ArrowLeft: "left",
+  ArrowRight: "right",
+  ArrowUp: "up",
+  ArrowDown: "down",
+};
+
+export class Controls {
+  readonly #ended = new AbortController();
+  readonly #fingers = new Map<number, Point>();
+  #start: Point | undefined;
+  #last: Point | undefined;
+  #dragged = false;
+  #panning = false;
+  #space = false;
+
+  constructor(
+    readonly host: HTMLElement,
+    readonly reactions: Reactions,
+  ) {
+    const { signal } = this.#ended;
+    host.addEventListener("pointerdown", (event) => this.#down(event), { signal });
+    host.addEventListener("pointermove", (event) => this.#move(event), { signal });
+    host.addEventListener("pointerup", (event) => this.#up(event), { signal });
+    host.addEventListener("pointercancel", (event) => this.#cancel(event), { signal });
+    host.addEventListener("pointerleave", () => reactions.hover(undefined), { signal });
+    host.addEventListener("wheel", (event) => this.#wheel(event), { signal, passive: false });
+    host.addEventListener("dblclick", (event) => reactions.open(this.#at(event)), { signal });
+    host.addEventListener("contextmenu", (event) => this.#menu(event), { signal });
+    host.addEventListener("keydown", (event) => this.#key(event), { signal });
+    host.addEventListener("keyup", (event) => this.#keyUp(event), { signal });
+    host.addEventListener(
+      "blur",
+      () => {
+        this.#space = false;
+      },
+      { signal },
+    );
+    addEventListener("keydown", (event) => this.#anywhere(event), { signal });
+  }
+
+  end(): void {
+    this.#ended.abort();
+  }
+
+  #at(event: MouseEvent): Point {
+    const box = this.host.getBoundingClientRect();
+    return { x: event.clientX - box.x, y: event.clientY - box.y };
+  }
+
+  #down(event: PointerEvent): void {
+    if (event.button === 2) return;
+    const at = this.#at(event);
+    this.host.focus({ preventScroll: true });
+    this.host.setPointerCapture(event.pointerId);
+    if (event.pointerType === "touch") this.#fingers.set(event.pointerId, at);
+    this.#start = at;
+    this.#last = at;
+    this.#dragged = false;
+    const finger = event.pointerType === "touch" && !event.shiftKey;
+    this.#panning = event.button === 1 || this.#space || this.reactions.moving() || finger;
+    if (event.button === 1) event.preventDefault();
+  }
+
+  #move(event: PointerEvent): void {
+    const at = this.#at(event);
+    if (!this.#start || !this.#last) {
+      if (event.pointerType !== "touch") this.reactions.hover(at);
+      return;
+    }
+    if (this.#fingers.size === 2) {
+      this.#pinch(event.pointerId, at);
+      return;
+    }
+    if (!this.#dragged && Math.hypot(at.x - this.#start.x, at.y - this.#start.y) < DRAG_PX) return;
+    this.#dragged = true;
+    if (this.#panning) this.reactions.pan(at.x - this.#last.x, at.y - this.#last.y);
+    else this.reactions.marquee(between(this.#start, at));
+    this.#last = at;
+  }
+
+  #pinch(id: number, at: Point): void {
+    const before = this.#fingers.get(id);
+    const other = [...this.#fingers].find(([one]) => one !== id)?.[1];
+    this.#fingers.set(id, at);
+    this.#dragged = true;
+    if (!before || !other) return;
+    const was = Math.hypot(before.x - other.x, before.y - other.y);
+    const is = Math.hypot(at.x - other.x, at.y - other.y);
+    this.reactions.pan((at.x - before.x) / 2, (at.y - before.y) / 2);
+    if (was > 1 && is > 1) this.reactions.zoom({ x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 }, is / was);
+  }
+
+  #up(event: PointerEvent): void {
+    this.#fingers.delete(event.pointerId);
+    const at = this.#at(event);
+    const start = this.#start;
+    if (!start || this.#fingers.size) return;
+    const add = event.shiftKey || event.ctrlKey || event.metaKey;
+    this.#start = undefined;
+    this.#last = undefined;
+    if (!this.#dragged) {
+      if (event.button === 0) this.reactions.click(at, add);
+    } else if (!this.#panning) {
+      this.reactions.marquee(undefined);
+      this.reactions.select(between(start, at), add);
+    }
+  }
+
+  #cancel(event: PointerEvent): void {
+    this.#fingers.delete(event.pointerId);
+    this.#start = undefined;
+    this.#last = undefined;
+    this.reactions.marquee(undefined);
+  }
+
+  #wheel(event: WheelEvent): void {
+    event.preventDefault();
+    const pixels = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? event.deltaY * LINE_PX : event.deltaY;
+    const speed = event.ctrlKey ? 0.01 : 0.0016;
+    this.reactions.zoom(this.#at(event), Math.exp(-Math.max(-600, Math.min(600, pixels)) * speed));
+  }
+
+  #menu(event: MouseEvent): void {
+    event.preventDefault();
+    const box = this.host.getBoundingClientRect();
+    const byKey = event.clientX === 0 && event.clientY === 0;
+    this.reactions.order(byKey ? { x: box.width / 2, y: box.height / 2 } : this.#at(event));
+  }
+
+  #key(event: KeyboardEvent): void {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const { width, height } = this.host.getBoundingClientRect();
+    const middle = { x: width / 2, y: height / 2 };
+    const arrow = ARROWS[event.key];
+    if (arrow && event.shiftKey) {
+      const far = arrow === "left" || arrow === "up" ? 80 : -80;
+      if (arrow === "left" || arrow === "right") this.reactions.pan(far, 0);
+      else this.reactions.pan(0, far);
+    } else if (arrow) this.reactions.step(arrow);
+    else if (event.key === "Enter") this.reactions.enter(event.shiftKey);
+    else if (event.key === "Escape") this.reactions.clear();
+    else if (event.key === "+" || event.key === "=") this.reactions.zoom(middle, KEY_ZOOM);
+    else if (event.key === "-") this.reactions.zoom(middle, 1 / KEY_ZOOM);
+    else if (event.key === "Home" || event.key === "0") this.reactions.all();
+    else if (event.key === "PageDown" || event.key === "]") this.reactions.district(1);
+    else if (event.key === "PageUp" || event.key === "[") this.reactions.district(-1);
+    else if (event.key === " ") this.#space = true;
+    else return;
+    event.preventDefault();
+  }
+
+  #keyUp(event: KeyboardEvent): void {
+    if (event.key === " ") this.#space = false;
+  }
+
+  /** Groups, wherever on the page one is; with Ctrl or Shift what is selected is saved. */
+  #anywhere(event: KeyboardEvent): void {
+    const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
+    if (!digit || event.altKey || event.metaKey) return;
+    if (event.target instanceof Element && event.target.closest("input, textarea, select, dialog, [contenteditable]"))
+      return;
+    this.reactions.group(digit, event.ctrlKey || event.shiftKey);
+    event.preventDefault();
+  }
+}

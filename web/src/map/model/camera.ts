@@ -1,0 +1,96 @@
+/** Which part of the map is seen. Screen is in CSS pixels from the upper left of the canvas. */
+import type { Box, Point } from "./geometry";
+
+export interface Camera {
+  /** The middle of the screen, on the map. */
+  x: number;
+  y: number;
+  /** Pixels for a unit. */
+  zoom: number;
+}
+
+export interface Screen {
+  width: number;
+  height: number;
+}
+
+/** far: districts; middle: nodes with their names; near: instances with theirs. */
+export type Level = "far" | "middle" | "near";
+
+export const MIDDLE_FROM = 0.52;
+export const NEAR_FROM = 2.6;
+export const ZOOM = { least: 0.02, most: 14 } as const;
+/** Around what is fitted, px: there are tools and words at the edges. */
+export const INSETS = { top: 14, right: 24, bottom: 58, left: 58 } as const;
+
+export function levelOf(zoom: number): Level {
+  if (zoom >= NEAR_FROM) return "near";
+  return zoom >= MIDDLE_FROM ? "middle" : "far";
+}
+
+export function toScreen(camera: Camera, screen: Screen, at: Point): Point {
+  return {
+    x: (at.x - camera.x) * camera.zoom + screen.width / 2,
+    y: (at.y - camera.y) * camera.zoom + screen.height / 2,
+  };
+}
+
+export function toMap(camera: Camera, screen: Screen, at: Point): Point {
+  return {
+    x: (at.x - screen.width / 2) / camera.zoom + camera.x,
+    y: (at.y - screen.height / 2) / camera.zoom + camera.y,
+  };
+}
+
+export function seen(camera: Camera, screen: Screen): Box {
+  const width = screen.width / camera.zoom;
+  const height = screen.height / camera.zoom;
+  return { x: camera.x - width / 2, y: camera.y - height / 2, width, height };
+}
+
+/** The whole of a box, within the insets, no larger than `most`. */
+export function fitted(box: Box, screen: Screen, most = 1.6): Camera {
+  const roomy = screen.width > 2.5 * (INSETS.left + INSETS.right) ? INSETS : { top: 8, right: 8, bottom: 58, left: 8 };
+  const across = Math.max(1, screen.width - roomy.left - roomy.right) / Math.max(1, box.width);
+  const down = Math.max(1, screen.height - roomy.top - roomy.bottom) / Math.max(1, box.height);
+  const zoom = bound(Math.min(across, down, most), ZOOM.least, ZOOM.most);
+  return {
+    x: box.x + box.width / 2 + (roomy.right - roomy.left) / 2 / zoom,
+    y: box.y + box.height / 2 + (roomy.bottom - roomy.top) / 2 / zoom,
+    zoom,
+  };
+}
+
+/** Nearer or farther, with what is below the pointer staying there. */
+export function zoomAt(camera: Camera, screen: Screen, at: Point, factor: number): Camera {
+  const zoom = bound(camera.zoom * factor, ZOOM.least, ZOOM.most);
+  const fixed = toMap(camera, screen, at);
+  return {
+    x: fixed.x - (at.x - screen.width / 2) / zoom,
+    y: fixed.y - (at.y - screen.height / 2) / zoom,
+    zoom,
+  };
+}
+
+/** Moved by pixels, and never so far that nothing of the map is seen. */
+export function pan(camera: Camera, dx: number, dy: number, map: Box): Camera {
+  return {
+    x: bound(camera.x - dx / camera.zoom, map.x, map.x + map.width),
+    y: bound(camera.y - dy / camera.zoom, map.y, map.y + map.height),
+    zoom: camera.zoom,
+  };
+}
+
+/** On the way from one to another; `part` from 0 to 1. Zoom goes by factors, so that it looks even. */
+export function along(from: Camera, to: Camera, part: number): Camera {
+  const eased = part < 0.5 ? 4 * part ** 3 : 1 - (-2 * part + 2) ** 3 / 2;
+  const zoom = from.zoom * (to.zoom / from.zoom) ** eased;
+  const same = Math.abs(to.zoom - from.zoom) < 1e-6;
+  // The point on screen moves evenly, whatever the zoom does.
+  const moved = same ? eased : (1 / from.zoom - 1 / zoom) / (1 / from.zoom - 1 / to.zoom);
+  return { x: from.x + (to.x - from.x) * moved, y: from.y + (to.y - from.y) * moved, zoom };
+}
+
+export function bound(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
+}

@@ -1,0 +1,164 @@
+import { describe, expect, it } from "vitest";
+import { advance, type City, emptyCity, nexusAt } from "./city";
+import { agent, chance, instance, node, sight } from "./sample";
+
+const NODES = [node("n1"), node("n2")];
+
+function spots(city: City): Record<string, unknown> {
+  return Object.fromEntries(
+    [...city.units].map(([id, unit]) => [id, { home: unit.home, spot: unit.spot, tone: unit.tone }]),
+  );
+}
+
+describe("the city", () => {
+  it("stands each instance on its node, and those without one beside Nexus", () => {
+    const city = emptyCity("zone");
+    advance(city, sight(NODES, [instance("i1", "n1"), instance("i2", "")]));
+    expect(city.units.get("i1")?.home).toBe("n1");
+    expect(city.units.get("i2")?.home).toBe("");
+    expect(city.yard.size).toBe(1);
+    expect(city.units.get("i1")?.spot).toBeDefined();
+  });
+
+  it("leaves out what has ended as it should", () => {
+    const city = emptyCity("zone");
+    advance(
+      city,
+      sight(NODES, [instance("i1", "n1", { status: "stopped" }), instance("i2", "n1", { status: "failed" })]),
+    );
+    expect([...city.units.keys()]).toEqual(["i2"]);
+  });
+
+  it("tells what is another, and nothing else", () => {
+    const city = emptyCity("zone");
+    const one = instance("i1", "n1");
+    const other = instance("i2", "n2");
+    advance(city, sight(NODES, [one, other]));
+    const same = advance(city, sight(NODES, [one, other]));
+    expect([same.nodes.size, same.units.size, same.motions.length, same.layout]).toEqual([0, 0, 0, false]);
+    const changed = advance(city, sight(NODES, [{ ...one, health: "unhealthy" }, other]));
+    expect([...changed.units]).toEqual(["i1"]);
+    expect(city.units.get("i1")?.tone).toBe("bad");
+    expect(city.buildings.get("n1")?.ailing).toBe(1);
+  });
+
+  it("draws the same picture of the same state, whichever way it came about", () => {
+    const random = chance(3);
+    const nodes = Array.from({ length: 30 }, (_, at) => node(`n${at}`, { labels: { zone: `z${at % 3}` } }));
+    const instances = Array.from({ length: 200 }, (_, at) => instance(`i${at}`, `n${Math.floor(random() * 30)}`));
+    const followed = emptyCity("zone");
+    for (let shown = 0; shown <= 200; shown += 20) advance(followed, sight(nodes, instances.slice(0, shown)));
+    const opened = emptyCity("zone");
+    advance(opened, sight(nodes, [...instances].reverse()));
+    expect(spots(followed)).toEqual(spots(opened));
+  });
+
+  it("moves no unit for another that comes or goes, as long as they have room", () => {
+    const city = emptyCity("zone");
+    const all = [1, 2, 3, 4, 5].map((at) => instance(`i${at}`, "n1"));
+    advance(city, sight(NODES, all));
+    const before = spots(city);
+    advance(
+      city,
+      sight(
+        NODES,
+        all.filter(({ id }) => id !== "i2"),
+      ),
+    );
+    const { i2: _, ...others } = before;
+    expect(spots(city)).toEqual(others);
+    advance(city, sight(NODES, [...all.filter(({ id }) => id !== "i2"), instance("i9", "n1")]));
+    expect(spots(city)).toMatchObject(others);
+    expect(city.units.get("i9")?.spot).toEqual((before.i2 as { spot: unknown }).spot);
+  });
+
+  it("forgets nodes and instances that are gone", () => {
+    const city = emptyCity("zone");
+    advance(city, sight(NODES, [instance("i1", "n1")]));
+    const changes = advance(city, sight([node("n2")], []));
+    expect([...changes.units]).toEqual(["i1"]);
+    expect([city.units.size, city.unitsOf.size, city.buildings.size]).toEqual([0, 0, 1]);
+  });
+
+  it("follows an agent's newer version and driver in all its units", () => {
+    const city = emptyCity("zone");
+    advance(city, sight(NODES, [instance("i1", "n1")]));
+    expect(city.units.get("i1")?.old).toBe(false);
+    advance(
+      city,
+      sight(
+        NODES,
+        [...city.units.values()].map((unit) => unit.instance),
+        [agent("web", { version: 2, driver: "docker" })],
+      ),
+    );
+    expect(city.units.get("i1")).toMatchObject({ old: true, driver: "docker" });
+  });
+});
+
+describe("motion", () => {
+  const start = (): City => {
+    const city = emptyCity("zone");
+    advance(city, sight(NODES, [instance("i1", "n1")]));
+    return city;
+  };
+
+  it("is none in the first picture", () => {
+    const city = emptyCity("zone");
+    expect(advance(city, sight(NODES, [instance("i1", "n1")])).motions).toEqual([]);
+  });
+
+  it("brings a new instance from Nexus to its node", () => {
+    const city = start();
+    const other = instance("i2", "n2", { slot: 2 });
+    const { motions } = advance(city, sight(NODES, [instance("i1", "n1"), other]));
+    expect(motions).toEqual([{ kind: "travel", unit: "i2", from: nexusAt(city.layout) }]);
+  });
+
+  it("brings one that waited from where it waited", () => {
+    const city = emptyCity("zone");
+    advance(city, sight(NODES, [instance("i1", "")]));
+    const spot = city.units.get("i1")?.spot;
+    const { motions } = advance(city, sight(NODES, [instance("i1", "n2")]));
+    expect(motions).toEqual([{ kind: "travel", unit: "i1", from: { x: spot?.x, y: spot?.y } }]);
+    expect(city.yard.size).toBe(0);
+  });
+
+  it("brings one that moved from the node that it was on", () => {
+    const city = start();
+    const spot = city.units.get("i1")?.spot;
+    const { motions } = advance(
+      city,
+      sight(NODES, [instance("i1", "n1", { status: "stopping" }), instance("i2", "n2", { generation: 2 })]),
+    );
+    expect(motions).toEqual([{ kind: "travel", unit: "i2", from: { x: spot?.x, y: spot?.y } }]);
+  });
+
+  it("pulses where one starts again, and where one begins to fail", () => {
+    const city = start();
+    expect(advance(city, sight(NODES, [instance("i1", "n1", { attempt: 2 })])).motions).toEqual([
+      { kind: "pulse", unit: "i1", tone: "busy" },
+    ]);
+    const failing = instance("i1", "n1", { attempt: 2, health: "unhealthy" });
+    expect(advance(city, sight(NODES, [failing])).motions).toEqual([{ kind: "pulse", unit: "i1", tone: "bad" }]);
+  });
+
+  it("shows a node fall dark, once", () => {
+    const city = start();
+    const lost = [node("n1", { status: "unreachable" }), node("n2")];
+    const { motions } = advance(city, sight(lost, [instance("i1", "n1")]));
+    expect(motions).toContainEqual({ kind: "fall", node: "n1" });
+    expect(city.buildings.get("n1")?.dark).toBe(true);
+    const still = [node("n1", { status: "lost" }), node("n2")];
+    expect(advance(city, sight(still, [instance("i1", "n1")])).motions).not.toContainEqual({
+      kind: "fall",
+      node: "n1",
+    });
+  });
+
+  it("is left out where it would be another picture", () => {
+    const city = start();
+    const crowd = Array.from({ length: 500 }, (_, at) => instance(`j${at}`, "n1", { slot: at + 5 }));
+    expect(advance(city, sight(NODES, crowd)).motions).toEqual([]);
+  });
+});

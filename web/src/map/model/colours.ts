@@ -1,0 +1,171 @@
+/** The map's colours by the question that it is to answer. Names of colours only: the palette says what they look like. */
+import type { Node } from "../../api/types";
+import type { Tone } from "../../words/states";
+import type { Building, City, Unit } from "./city";
+
+export const QUESTIONS = ["health", "spare", "load", "version", "driver"] as const;
+export type Question = (typeof QUESTIONS)[number];
+
+export const QUESTION_WORDS: Record<Question, string> = {
+  health: "Health",
+  spare: "Spare capacity",
+  load: "Load",
+  version: "Version",
+  driver: "Driver",
+};
+
+/** Steps of a scale, from 0 (nothing used) on. */
+export const STEPS = 8;
+export const KINDS = 6;
+
+export type Colour = `tone-${Tone}` | `scale-${number}` | `kind-${number}` | "plain" | "blind";
+
+export interface Use {
+  cpuMilli: number;
+  memoryBytes: number;
+}
+
+const DRIVERS = ["process", "docker", "wasm", "sandbox"] as const;
+
+/** The units' shapes: one for each driver that there is, and one for any other. */
+export type Shape = (typeof DRIVERS)[number] | "other";
+
+export function shapeOf(driver: string): Shape {
+  return DRIVERS.find((known) => known === driver) ?? "other";
+}
+
+export function driverColour(driver: string): Colour {
+  const at = DRIVERS.indexOf(driver as (typeof DRIVERS)[number]);
+  return `kind-${at < 0 ? DRIVERS.length : at}`;
+}
+
+export function shareOf(part: number | undefined, whole: number | undefined): number {
+  return whole && whole > 0 ? Math.min(1, Math.max(0, (part ?? 0) / whole)) : 0;
+}
+
+/** How much of a node is set aside: of cpu or memory, whichever is more. */
+export function reservedOf(node: Node): number {
+  return Math.max(
+    shareOf(node.reserved_cpu_milli, node.cpu_milli),
+    shareOf(node.reserved_memory_bytes, node.memory_bytes),
+  );
+}
+
+export function usedOf(node: Node, use: Use): number {
+  return Math.max(shareOf(use.cpuMilli, node.cpu_milli), shareOf(use.memoryBytes, node.memory_bytes));
+}
+
+function step(share: number): Colour {
+  return `scale-${Math.min(STEPS - 1, Math.floor(share * STEPS))}`;
+}
+
+export function nodeColour(
+  question: Question,
+  building: Building,
+  use: Use | undefined,
+  versions: readonly string[],
+): Colour {
+  const { node, dark, state } = building;
+  if (dark) return "blind";
+  switch (question) {
+    case "health":
+      return state.tone === "good" ? "plain" : `tone-${state.tone}`;
+    case "spare":
+      return step(reservedOf(node));
+    case "load":
+      return use ? step(usedOf(node, use)) : "blind";
+    case "version":
+      return `kind-${Math.min(KINDS - 1, Math.max(0, versions.indexOf(node.software ?? "")))}`;
+    case "driver":
+      return "plain";
+  }
+}
+
+export function unitColour(question: Question, unit: Unit): Colour {
+  switch (question) {
+    case "health":
+      return `tone-${unit.tone}`;
+    case "spare":
+    case "load":
+      return "plain";
+    case "version":
+      return unit.old ? "tone-wait" : "tone-good";
+    case "driver":
+      return driverColour(unit.driver);
+  }
+}
+
+/** The nodes' versions of Omnitide, the one that most have first. */
+export function versionsOf(nodes: Iterable<Node>): string[] {
+  const counts = new Map<string, number>();
+  for (const node of nodes) counts.set(node.software ?? "", (counts.get(node.software ?? "") ?? 0) + 1);
+  return [...counts].sort(([a, many], [b, more]) => more - many || (a < b ? -1 : 1)).map(([name]) => name);
+}
+
+export interface Entry {
+  colour: Colour;
+  shape: Shape | "building" | "scale";
+  text: string;
+  count: number;
+}
+
+const TONE_WORDS: [Tone, string][] = [
+  ["bad", "failing"],
+  ["unknown", "unknown"],
+  ["wait", "waiting"],
+  ["busy", "starting"],
+  ["good", "running"],
+  ["off", "ended"],
+];
+
+/** What the colours mean, with how many there are of each. */
+export function legend(question: Question, city: City, versions: readonly string[]): Entry[] {
+  switch (question) {
+    case "health": {
+      const counts = count(city.units.values(), (unit) => unit.tone);
+      const dark = [...city.buildings.values()].filter((building) => building.dark).length;
+      const entries: Entry[] = TONE_WORDS.map(([tone, text]) => ({
+        colour: `tone-${tone}`,
+        shape: "process",
+        text,
+        count: counts.get(tone) ?? 0,
+      }));
+      entries.push({ colour: "blind", shape: "building", text: "dark nodes", count: dark });
+      return entries.filter((entry) => entry.count);
+    }
+    case "spare":
+      return [{ colour: "scale-0", shape: "scale", text: "all free|all reserved", count: city.buildings.size }];
+    case "load":
+      return [{ colour: "scale-0", shape: "scale", text: "idle|at its limit", count: city.buildings.size }];
+    case "version": {
+      const counts = count(city.units.values(), (unit) => unit.old);
+      const nodes = count(city.buildings.values(), (building) => building.node.software ?? "");
+      const entries: Entry[] = [
+        { colour: "tone-good", shape: "process", text: "newest version", count: counts.get(false) ?? 0 },
+        { colour: "tone-wait", shape: "process", text: "an older one", count: counts.get(true) ?? 0 },
+      ];
+      versions.slice(0, KINDS).forEach((name, index) => {
+        const text = name ? `node ${name}` : "node that told none";
+        entries.push({ colour: `kind-${index}`, shape: "building", text, count: nodes.get(name) ?? 0 });
+      });
+      return entries.filter((entry) => entry.count);
+    }
+    case "driver": {
+      const counts = count(city.units.values(), (unit) => unit.driver);
+      return [...counts]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([driver, many]) => ({
+          colour: driverColour(driver),
+          shape: shapeOf(driver),
+          text: driver || "not known",
+          count: many,
+        }));
+    }
+  }
+}
+
+function count<T, K>(all: Iterable<T>, key: (one: T) => K): Map<K, number> {
+  const counts = new Map<K, number>();
+  for (const one of all) counts.set(key(one), (counts.get(key(one)) ?? 0) + 1);
+  return counts;
+}

@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import type { Node } from "../../api/types";
+import { meets } from "./geometry";
+import { chooseLabel, type Layout, layOut, NOWHERE } from "./layout";
+import { chance, node } from "./sample";
+
+function many(count: number, zones: number): Node[] {
+  return Array.from({ length: count }, (_, at) => node(`n${at}`, { labels: { zone: `z${at % zones}` } }));
+}
+
+function table(nodes: readonly Node[]): Map<string, Node> {
+  return new Map(nodes.map((one) => [one.id, one]));
+}
+
+function places(layout: Layout): Record<string, [number, number]> {
+  return Object.fromEntries([...layout.lotOf].map(([id, lot]) => [id, [lot.x, lot.y]]));
+}
+
+describe("the layout", () => {
+  it("is the same for the same nodes, in whatever order they come", () => {
+    const nodes = many(97, 5);
+    const random = chance(7);
+    const mixed = [...nodes].sort(() => random() - 0.5);
+    expect(layOut(table(mixed), "zone")).toEqual(layOut(table(nodes), "zone"));
+  });
+
+  it("gives every node a lot of its own, in districts that do not touch", () => {
+    const layout = layOut(table(many(1000, 9)), "zone");
+    expect(layout.lotOf.size).toBe(1000);
+    expect(new Set(Object.values(places(layout)).map(String)).size).toBe(1000);
+    const boxes = [layout.yard, ...layout.districts.map((district) => district.box)];
+    boxes.forEach((one, at) => {
+      for (const other of boxes.slice(at + 1)) expect(meets(one, other)).toBe(false);
+    });
+  });
+
+  it("moves nobody when a node joins where there is a lot, or when one leaves", () => {
+    const nodes = many(40, 3);
+    const before = layOut(table(nodes), "zone");
+    const joined = layOut(table([...nodes, node("n99", { labels: { zone: "z1" } })]), "zone", before);
+    expect(places(joined)).toMatchObject(places(before));
+    const { n7: _, ...others } = places(joined);
+    const left = layOut(
+      table([...nodes.filter(({ id }) => id !== "n7"), node("n99", { labels: { zone: "z1" } })]),
+      "zone",
+      joined,
+    );
+    expect(places(left)).toEqual(others);
+  });
+
+  it("places one that joins as a page that is opened anew would", () => {
+    const nodes = many(40, 3);
+    const joined = [...nodes, node("n99", { labels: { zone: "z1" } })];
+    const followed = layOut(table(joined), "zone", layOut(table(nodes), "zone"));
+    expect(places(followed)).toEqual(places(layOut(table(joined), "zone")));
+  });
+
+  it("is made anew when a district has outgrown its ground", () => {
+    const before = layOut(table(many(6, 1)), "zone");
+    const after = layOut(table(many(7, 1)), "zone", before);
+    expect(after.districts[0]?.lots.length).toBeGreaterThan(before.districts[0]?.lots.length ?? 0);
+    expect(places(after)).toEqual(places(layOut(table(many(7, 1)), "zone")));
+  });
+
+  it("keeps those without the label together, after all others", () => {
+    const layout = layOut(table([node("n1", { labels: {} }), node("n2")]), "zone");
+    expect(layout.districts.map((district) => district.name)).toEqual(["one", NOWHERE]);
+  });
+
+  it("is made by the usual label that tells nodes apart", () => {
+    expect(chooseLabel(many(4, 2))).toBe("zone");
+    const told = [
+      node("n1", { labels: { zone: "a", region: "x" } }),
+      node("n2", { labels: { zone: "a", region: "y" } }),
+    ];
+    expect(chooseLabel(told)).toBe("region");
+    expect(chooseLabel([])).toBe("zone");
+  });
+});

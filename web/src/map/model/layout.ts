@@ -1,0 +1,198 @@
+/**
+ * Which district a node belongs to and which lot it has. A fresh layout follows from the nodes alone, in whatever order
+ * they come. With the layout before it, whoever has a lot keeps it: one that joins takes a free one, one that leaves
+ * leaves its own empty. Only a district that has outgrown its ground is laid out anew, and then the map is.
+ */
+import type { Node } from "../../api/types";
+import { type Box, DISTRICT, LOT, type Point } from "./geometry";
+
+/** Nodes without the label. */
+export const NOWHERE = "";
+/** What districts are made by unless somebody chooses. */
+export const ZONES = ["zone", "topology.zone", "district", "site", "region"] as const;
+
+/** Width to height of what is laid out: about that of a window. */
+const ASPECT = 1.6;
+/** Above a district, for its name, by how many nodes there are: of more the whole is seen from farther away. */
+const HEADERS = [
+  [64, 44],
+  [300, 62],
+  [Number.POSITIVE_INFINITY, 86],
+] as const;
+/** Widths that are tried. */
+const WIDTHS = 48;
+const YARD = { width: 560, height: 112, gap: 40 } as const;
+
+export interface District {
+  name: string;
+  box: Box;
+  header: number;
+  columns: number;
+  rows: number;
+  /** Node ids by lot; undefined where none stands. */
+  lots: (string | undefined)[];
+}
+
+export interface Layout {
+  by: string;
+  districts: District[];
+  /** Where Nexus stands, and beside it what waits for a node. */
+  yard: Box;
+  yardScale: number;
+  lotOf: Map<string, Lot>;
+  box: Box;
+}
+
+export interface Lot extends Point {
+  district: number;
+  index: number;
+}
+
+/** The label by which there is more than one district, of those that are usual; else the first that any node has. */
+export function chooseLabel(nodes: Iterable<Node>): string {
+  const values = new Map<string, Set<string>>(ZONES.map((label) => [label, new Set()]));
+  for (const node of nodes) {
+    for (const label of ZONES) {
+      const value = node.labels?.[label];
+      if (value !== undefined) values.get(label)?.add(value);
+    }
+  }
+  const some = ZONES.filter((label) => values.get(label)?.size);
+  return some.find((label) => (values.get(label)?.size ?? 0) > 1) ?? some[0] ?? ZONES[0];
+}
+
+export function layOut(nodes: ReadonlyMap<string, Node>, by: string, before?: Layout): Layout {
+  const groups = new Map<string, Node[]>();
+  for (const node of nodes.values()) {
+    const name = node.labels?.[by] ?? NOWHERE;
+    const group = groups.get(name);
+    if (group) group.push(node);
+    else groups.set(name, [node]);
+  }
+  for (const group of groups.values()) group.sort(byJoining);
+  const kept = before?.by === by ? keep(before, groups) : undefined;
+  return kept ?? fresh(groups, by);
+}
+
+function byJoining(one: Node, other: Node): number {
+  return one.joined_ms - other.joined_ms || (one.id < other.id ? -1 : 1);
+}
+
+function keep(before: Layout, groups: Map<string, Node[]>): Layout | undefined {
+  const known = new Set(before.districts.map((district) => district.name));
+  for (const name of groups.keys()) if (!known.has(name)) return undefined;
+  const districts: District[] = [];
+  for (const district of before.districts) {
+    const group = groups.get(district.name);
+    if (!group) return undefined;
+    const here = new Set(group.map((node) => node.id));
+    const lots = district.lots.map((id) => (id !== undefined && here.has(id) ? id : undefined));
+    const placed = new Set(lots);
+    let free = 0;
+    for (const node of group) {
+      if (placed.has(node.id)) continue;
+      while (free < lots.length && lots[free] !== undefined) free += 1;
+      if (free === lots.length) return undefined;
+      lots[free] = node.id;
+    }
+    districts.push({ ...district, lots });
+  }
+  return { ...before, districts, lotOf: lotsOf(districts) };
+}
+
+function fresh(groups: Map<string, Node[]>, by: string): Layout {
+  const nodes = [...groups.values()].reduce((sum, group) => sum + group.length, 0);
+  const header = (HEADERS.find(([most]) => nodes <= most) ?? HEADERS[2])[1];
+  const districts = [...groups].map(([name, group]) => ground(name, group, header));
+  // The largest first, so that rows of districts are of one height; those without a name at the end.
+  districts.sort(
+    (one, other) =>
+      Number(one.name === NOWHERE) - Number(other.name === NOWHERE) ||
+      other.box.height - one.box.height ||
+      other.box.width - one.box.width ||
+      (one.name < other.name ? -1 : 1),
+  );
+  const [right0, bottom] = pack(districts);
+  let right = right0;
+  const yardScale = Math.min(4, Math.max(1, right / 1_900));
+  const height = YARD.height * yardScale;
+  const yard = { x: 0, y: -height - YARD.gap * yardScale, width: YARD.width * yardScale, height };
+  right = Math.max(right, yard.width);
+  const all = { x: 0, y: yard.y, width: right, height: bottom - yard.y };
+  return { by, districts, yard, yardScale, lotOf: lotsOf(districts), box: all };
+}
+
+/** In rows, of the width of all that comes nearest to a window's shape. Width and height of all. */
+function pack(districts: District[]): [number, number] {
+  const sum = districts.reduce((wide, { box }) => wide + box.width + DISTRICT.gap, 0);
+  const widest = Math.max(0, ...districts.map(({ box }) => box.width));
+  let best: [number, number] = [0, 0];
+  let least = Number.POSITIVE_INFINITY;
+  let width = widest;
+  for (let at = 0; at <= WIDTHS; at += 1) {
+    const tried = widest + ((sum - widest) * at) / WIDTHS;
+    const [across, down] = shelve(districts, tried);
+    const size = Math.max(across / ASPECT, down);
+    if (size >= least) continue;
+    least = size;
+    width = tried;
+    best = [across, down];
+  }
+  shelve(districts, width);
+  return best;
+}
+
+function shelve(districts: District[], width: number): [number, number] {
+  let x = 0;
+  let y = 0;
+  let tallest = 0;
+  let right = 0;
+  for (const { box } of districts) {
+    if (x > 0 && x + box.width > width + 1) {
+      x = 0;
+      y += tallest + DISTRICT.gap;
+      tallest = 0;
+    }
+    box.x = x;
+    box.y = y;
+    x += box.width + DISTRICT.gap;
+    right = Math.max(right, box.x + box.width);
+    tallest = Math.max(tallest, box.height);
+  }
+  return [right, y + tallest];
+}
+
+/** Room for a whole number of rows and columns, so that some that join find a lot. */
+function ground(name: string, group: Node[], header: number): District {
+  let rows = 2;
+  while (rows * columnsOf(rows) < group.length) rows += 1;
+  const columns = columnsOf(rows);
+  const lots: (string | undefined)[] = new Array(rows * columns).fill(undefined);
+  group.forEach((node, index) => {
+    lots[index] = node.id;
+  });
+  const width = columns * LOT.width + 2 * DISTRICT.padding;
+  const height = rows * LOT.height + header + DISTRICT.padding;
+  return { name, box: { x: 0, y: 0, width, height }, header, columns, rows, lots };
+}
+
+function columnsOf(rows: number): number {
+  return Math.max(3, Math.round(rows * 1.4));
+}
+
+export function lotAt(district: District, index: number): Point {
+  return {
+    x: district.box.x + DISTRICT.padding + (index % district.columns) * LOT.width,
+    y: district.box.y + district.header + Math.floor(index / district.columns) * LOT.height,
+  };
+}
+
+function lotsOf(districts: District[]): Map<string, Lot> {
+  const found = new Map<string, Lot>();
+  districts.forEach((district, at) => {
+    district.lots.forEach((id, index) => {
+      if (id !== undefined) found.set(id, { ...lotAt(district, index), district: at, index });
+    });
+  });
+  return found;
+}

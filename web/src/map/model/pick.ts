@@ -1,0 +1,98 @@
+/** What is at a place of the map, and what a box holds. */
+import { type City, deckOf, gridOf, nexusAt, slotsOf } from "./city";
+import { type Box, buildingOf, DISTRICT, holds, LOT, meets, type Point } from "./geometry";
+import type { Selection } from "./groups";
+
+export type Found =
+  | { kind: "instance"; id: string }
+  | { kind: "node"; id: string }
+  | { kind: "district"; index: number }
+  | { kind: "nexus" };
+
+/** Pixels that a unit has to have to be hit by itself. */
+const LEAST_PX = 7;
+
+export function pick(city: City, at: Point, zoom: number): Found | undefined {
+  const { yard, districts } = city.layout;
+  if (holds(yard, at)) {
+    const id = unitAt(city, "", at, 0);
+    if (id) return { kind: "instance", id };
+    const nexus = nexusAt(city.layout);
+    return Math.abs(at.x - nexus.x) < yard.height / 2 ? { kind: "nexus" } : undefined;
+  }
+  const index = districts.findIndex((one) => holds(one.box, at));
+  const district = districts[index];
+  if (!district) return undefined;
+  const column = Math.floor((at.x - district.box.x - DISTRICT.padding) / LOT.width);
+  const row = Math.floor((at.y - district.box.y - district.header) / LOT.height);
+  const inside = column >= 0 && column < district.columns && row >= 0 && row < district.rows;
+  const id = inside ? district.lots[row * district.columns + column] : undefined;
+  const building = id === undefined ? undefined : city.buildings.get(id);
+  if (!building || id === undefined || !holds(buildingOf(building.lot, building.size), at)) {
+    return { kind: "district", index };
+  }
+  const unit = unitAt(city, id, at, LEAST_PX / zoom);
+  return unit ? { kind: "instance", id: unit } : { kind: "node", id };
+}
+
+function unitAt(city: City, home: string, at: Point, least: number): string | undefined {
+  const deck = deckOf(city, home);
+  if (!holds(deck, at)) return undefined;
+  const grid = gridOf(city, home);
+  const column = Math.floor(((at.x - deck.x) * grid.columns) / deck.width);
+  const row = Math.floor(((at.y - deck.y) * grid.rows) / deck.height);
+  const id = slotsOf(city, home)?.at(row * grid.columns + column);
+  const spot = id === undefined ? undefined : city.units.get(id)?.spot;
+  return spot && spot.size >= least ? id : undefined;
+}
+
+/** In a box near by the instances are meant; from afar, the nodes. */
+export function inBox(city: City, box: Box, near: boolean): Selection {
+  const nodes = new Set<string>();
+  const instances = new Set<string>();
+  for (const [id, unit] of city.units) {
+    if (unit.spot && (near || !unit.home) && holds(box, unit.spot)) instances.add(id);
+  }
+  if (!near || !instances.size) {
+    for (const [id, building] of city.buildings) {
+      if (meets(box, buildingOf(building.lot, building.size))) nodes.add(id);
+    }
+  }
+  return { nodes, instances };
+}
+
+export type Direction = "left" | "right" | "up" | "down";
+
+/** The nearest building in a direction, for arrow keys: what is aside counts twice. */
+export function neighbour(city: City, from: string, direction: Direction): string | undefined {
+  const start = city.layout.lotOf.get(from);
+  if (!start) return city.buildings.keys().next().value;
+  let best: string | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const [id, lot] of city.layout.lotOf) {
+    const dx = lot.x - start.x;
+    const dy = lot.y - start.y;
+    const ahead = direction === "left" ? -dx : direction === "right" ? dx : direction === "up" ? -dy : dy;
+    if (ahead <= 0) continue;
+    const aside = Math.abs(direction === "left" || direction === "right" ? dy : dx);
+    if (aside > ahead * 2) continue;
+    const far = ahead + 2 * aside;
+    if (far < least) {
+      least = far;
+      best = id;
+    }
+  }
+  return best;
+}
+
+/** The first node of the next district, or of the one before. */
+export function nextDistrict(city: City, from: string, by: 1 | -1): string | undefined {
+  const { districts, lotOf } = city.layout;
+  const settled = districts.map((district) => district.lots.find((id) => id !== undefined));
+  const at = lotOf.get(from)?.district ?? (by > 0 ? -1 : 0);
+  for (let steps = 1; steps <= districts.length; steps += 1) {
+    const id = settled[(at + by * steps + districts.length * 2) % districts.length];
+    if (id !== undefined) return id;
+  }
+  return undefined;
+}

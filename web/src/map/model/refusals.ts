@@ -1,0 +1,26 @@
+/** Why each node refuses an instance, in words. */
+import type { InstanceExplanation, RuleFailure } from "../../api/types";
+
+export interface Refusals {
+  instance: string;
+  text: string;
+  /** By node id; those that would take it have no reasons. */
+  nodes: ReadonlyMap<string, readonly string[]>;
+}
+
+export function refusalsOf(explained: InstanceExplanation): Refusals {
+  const nodes = new Map<string, readonly string[]>();
+  for (const verdict of explained.placement?.table ?? []) {
+    nodes.set(verdict.node, verdict.fits ? [] : (verdict.failures ?? []).map(inWords));
+  }
+  return { instance: explained.instance.id, text: explained.placement?.text || explained.text, nodes };
+}
+
+export function inWords(failure: RuleFailure): string {
+  const rule = failure.rule.replaceAll("_", " ").replaceAll("-", " ");
+  const subject = failure.subject && failure.subject !== failure.rule ? ` ${failure.subject}` : "";
+  const need = failure.need && `needs ${failure.need}`;
+  const have = failure.have && `has ${failure.have}`;
+  const more = [need, have].filter(Boolean).join(", ");
+  return `${rule}${subject}${more ? `: ${more}` : ""}`;
+}

@@ -1,0 +1,233 @@
+import { describe, expect, it } from "vitest";
+import { along, fitted, levelOf, pan, seen, toMap, toScreen, zoomAt } from "./camera";
+import { advance, type City, emptyCity } from "./city";
+import { legend, nodeColour, shapeOf, unitColour, versionsOf } from "./colours";
+import { between, buildingOf, holds } from "./geometry";
+import { choose, NOTHING, readGroups, recalled, saved, still } from "./groups";
+import { inBox, neighbour, nextDistrict, pick } from "./pick";
+import { inWords, refusalsOf } from "./refusals";
+import { instance, node, sight } from "./sample";
+import { GRIDS, gridFor, MOST, Slots, spotOf } from "./slots";
+
+const SCREEN = { width: 1200, height: 800 };
+
+function town(): City {
+  const nodes = Array.from({ length: 9 }, (_, at) => node(`n${at}`, { labels: { zone: at < 6 ? "a" : "b" } }));
+  const city = emptyCity("zone");
+  advance(city, sight(nodes, [instance("i1", "n0"), instance("i2", "n0"), instance("i3", "n7"), instance("p1", "")]));
+  return city;
+}
+
+function buildingBox(city: City, id: string) {
+  const building = city.buildings.get(id);
+  if (!building) throw new Error(id);
+  return buildingOf(building.lot, building.size);
+}
+
+describe("the camera", () => {
+  it("shows the whole of what is fitted, and back and forth is the same place", () => {
+    const box = { x: -50, y: 20, width: 4_000, height: 900 };
+    const camera = fitted(box, SCREEN);
+    const view = seen(camera, SCREEN);
+    expect(holds(view, box) && holds(view, { x: box.x + box.width, y: box.y + box.height })).toBe(true);
+    const at = { x: 17, y: 600 };
+    const back = toScreen(camera, SCREEN, toMap(camera, SCREEN, at));
+    expect(back.x).toBeCloseTo(at.x);
+    expect(back.y).toBeCloseTo(at.y);
+  });
+
+  it("keeps what is below the pointer there", () => {
+    const camera = { x: 10, y: 20, zoom: 0.4 };
+    const at = { x: 900, y: 100 };
+    const nearer = zoomAt(camera, SCREEN, at, 3);
+    expect(nearer.zoom).toBeCloseTo(1.2);
+    expect(toMap(nearer, SCREEN, at).x).toBeCloseTo(toMap(camera, SCREEN, at).x);
+    expect(zoomAt(camera, SCREEN, at, 1e9).zoom).toBe(14);
+  });
+
+  it("never loses the map, and ends a flight where it was to end", () => {
+    const map = { x: 0, y: 0, width: 100, height: 100 };
+    expect(pan({ x: 50, y: 50, zoom: 1 }, 9_999, -9_999, map)).toEqual({ x: 0, y: 100, zoom: 1 });
+    const to = { x: 5, y: 6, zoom: 2 };
+    expect(along({ x: 0, y: 0, zoom: 1 }, to, 1)).toEqual(to);
+    expect(along({ x: 0, y: 0, zoom: 2 }, to, 0.5)).toEqual({ x: 2.5, y: 3, zoom: 2 });
+  });
+
+  it("shows more, the nearer it is", () => {
+    expect([0.1, 1, 5].map(levelOf)).toEqual(["far", "middle", "near"]);
+  });
+});
+
+describe("places on a roof", () => {
+  it("are given lowest first, and kept", () => {
+    const slots = new Slots();
+    expect(["a", "b", "c"].map((id) => slots.take(id))).toEqual([0, 1, 2]);
+    slots.leave("b");
+    expect(slots.reach).toBe(3);
+    expect([slots.take("c"), slots.take("d"), slots.at(1)]).toEqual([2, 1, "d"]);
+    slots.leave("c");
+    expect(slots.reach).toBe(2);
+  });
+
+  it("lie within it, each its own, however many", () => {
+    const deck = { x: 0, y: 0, width: 94, height: 40 };
+    for (const [columns, rows] of GRIDS) {
+      const grid = gridFor(columns * rows);
+      const found = Array.from({ length: columns * rows }, (_, slot) => spotOf(deck, grid, slot));
+      expect(found.every((spot) => spot && holds(deck, spot))).toBe(true);
+      expect(new Set(found.map((spot) => `${spot?.x} ${spot?.y}`)).size).toBe(columns * rows);
+    }
+    expect(spotOf(deck, gridFor(9_999), MOST)).toBeUndefined();
+  });
+});
+
+describe("pointing", () => {
+  it("finds the instance, the node, the district and Nexus where they are drawn", () => {
+    const city = town();
+    const spot = city.units.get("i2")?.spot;
+    expect(spot && pick(city, spot, 2)).toEqual({ kind: "instance", id: "i2" });
+    expect(spot && pick(city, spot, 0.1)).toEqual({ kind: "node", id: "n0" });
+    const box = buildingBox(city, "n7");
+    expect(pick(city, { x: box.x + 2, y: box.y + 2 }, 2)).toEqual({ kind: "node", id: "n7" });
+    const district = city.layout.districts[0];
+    expect(district && pick(city, { x: district.box.x + 1, y: district.box.y + 1 }, 1)).toEqual({
+      kind: "district",
+      index: 0,
+    });
+    const waiting = city.units.get("p1")?.spot;
+    expect(waiting && pick(city, waiting, 0.1)).toEqual({ kind: "instance", id: "p1" });
+    expect(pick(city, { x: -5_000, y: 0 }, 1)).toBeUndefined();
+  });
+
+  it("selects nodes by a box from afar, and instances near by", () => {
+    const city = town();
+    const all = between({ x: city.layout.box.x, y: 0 }, { x: 9_000, y: 9_000 });
+    expect(inBox(city, all, false).nodes.size).toBe(9);
+    expect(inBox(city, all, false).instances.size).toBe(0);
+    expect([...inBox(city, buildingBox(city, "n0"), true).instances].sort()).toEqual(["i1", "i2"]);
+    expect([...inBox(city, buildingBox(city, "n3"), true).nodes]).toEqual(["n3"]);
+  });
+
+  it("goes by arrows to the neighbour and by districts to the next", () => {
+    const city = town();
+    expect(neighbour(city, "n0", "right")).toBe("n1");
+    expect(neighbour(city, "n0", "down")).toBe("n3");
+    expect(neighbour(city, "n0", "left")).toBeUndefined();
+    expect(nextDistrict(city, "n1", 1)).toBe("n6");
+    expect(nextDistrict(city, "n6", 1)).toBe("n0");
+    expect(nextDistrict(city, "", 1)).toBe("n0");
+  });
+});
+
+describe("selections and groups", () => {
+  const some = { nodes: new Set(["n1"]), instances: new Set(["i1"]) };
+
+  it("take the place of each other, or add up, and let go what is chosen again", () => {
+    const other = { nodes: new Set(["n2"]), instances: new Set<string>() };
+    expect(choose(some, other, false)).toBe(other);
+    expect([...choose(some, other, true).nodes]).toEqual(["n1", "n2"]);
+    expect([...choose(choose(some, other, true), other, true).nodes]).toEqual(["n1"]);
+  });
+
+  it("lose what is no more, and are the same where all is", () => {
+    expect(
+      still(
+        some,
+        () => true,
+        () => true,
+      ),
+    ).toBe(some);
+    expect(
+      still(
+        some,
+        () => false,
+        () => true,
+      ).nodes.size,
+    ).toBe(0);
+  });
+
+  it("are saved by number and recalled, and nothing else is taken for one", () => {
+    const groups = saved({}, "3", some);
+    expect(recalled(readGroups(JSON.stringify(groups)), "3")).toEqual(some);
+    expect(saved(groups, "3", NOTHING)).toEqual({});
+    for (const text of [
+      null,
+      "no",
+      "[]",
+      '{"3":1}',
+      '{"x":{"nodes":[],"instances":[]}}',
+      '{"3":{"nodes":[1],"instances":[]}}',
+    ]) {
+      expect(readGroups(text)).toEqual({});
+    }
+  });
+});
+
+describe("colours", () => {
+  it("answer each question", () => {
+    const city = town();
+    const building = city.buildings.get("n0");
+    const unit = city.units.get("i1");
+    if (!building || !unit) throw new Error("no town");
+    const half = { cpuMilli: 4_000, memoryBytes: 0 };
+    expect(nodeColour("health", building, half, [])).toBe("plain");
+    expect(nodeColour("load", building, half, [])).toBe("scale-4");
+    expect(nodeColour("load", building, undefined, [])).toBe("blind");
+    expect(nodeColour("load", { ...building, dark: true }, half, [])).toBe("blind");
+    const reserved = { ...building, node: node("n0", { reserved_memory_bytes: 1 << 30 }) };
+    expect(nodeColour("spare", reserved, half, [])).toBe("scale-7");
+    expect(unitColour("health", unit)).toBe("tone-good");
+    expect(unitColour("version", { ...unit, old: true })).toBe("tone-wait");
+    expect(unitColour("driver", unit)).toBe("kind-0");
+    expect(unitColour("load", unit)).toBe("plain");
+  });
+
+  it("have a shape for each driver, and are counted", () => {
+    expect(["process", "docker", "wasm", "sandbox", "qemu"].map(shapeOf)).toEqual([
+      "process",
+      "docker",
+      "wasm",
+      "sandbox",
+      "other",
+    ]);
+    const city = town();
+    expect(legend("health", city, []).map(({ text, count }) => [text, count])).toEqual([
+      ["waiting", 1],
+      ["running", 3],
+    ]);
+    expect(legend("driver", city, [])).toEqual([{ colour: "kind-0", shape: "process", text: "process", count: 4 }]);
+    expect(
+      versionsOf([node("a", { software: "2" }), node("b", { software: "1" }), node("c", { software: "1" })]),
+    ).toEqual(["1", "2"]);
+  });
+});
+
+describe("refusals", () => {
+  it("are words for each node", () => {
+    const found = refusalsOf({
+      instance: instance("p1", ""),
+      text: "waits",
+      revision: 1,
+      placement: {
+        verdict: "fits-when",
+        text: "fits on none",
+        revision: 1,
+        table: [
+          { node: "n1", name: "n1", fits: false, failures: [{ rule: "memory", need: "2 GiB", have: "1 GiB" }] },
+          { node: "n2", name: "n2", fits: true },
+        ],
+      },
+    } as Parameters<typeof refusalsOf>[0]);
+    expect(found.text).toBe("fits on none");
+    expect(found.nodes.get("n1")).toEqual(["memory: needs 2 GiB, has 1 GiB"]);
+    expect(found.nodes.get("n2")).toEqual([]);
+    expect(inWords({ rule: "driver", subject: "wasm" } as Parameters<typeof inWords>[0])).toBe("driver wasm");
+  });
+
+  it("concern nothing where an instance has no placement to explain", () => {
+    const found = refusalsOf({ instance: instance("i1", "n1"), text: "it runs", revision: 1 } as Parameters<
+      typeof refusalsOf
+    >[0]);
+    expect([found.text, found.nodes.size]).toEqual(["it runs", 0]);
+  });
+});

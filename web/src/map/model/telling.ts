@@ -1,0 +1,46 @@
+/** The map in words, for who hears it and for what the pointer is at. */
+import { count, plural } from "../../words/format";
+import type { Building, City } from "./city";
+import type { Found } from "./pick";
+import type { Refusals } from "./refusals";
+
+export function summaryOf(city: City): string {
+  let dark = 0;
+  let failing = 0;
+  for (const building of city.buildings.values()) if (building.dark) dark += 1;
+  for (const unit of city.units.values()) if (unit.tone === "bad") failing += 1;
+  return [
+    `${plural(city.buildings.size, "node")} in ${plural(city.layout.districts.length, "district")} by ${city.layout.by}`,
+    plural(city.units.size, "instance"),
+    dark ? `${count(dark)} dark` : "none dark",
+    failing ? `${plural(failing, "instance")} failing` : "none failing",
+    city.yard.size ? `${plural(city.yard.size, "instance")} without a node` : "",
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+export function tellNode(city: City, building: Building): string {
+  const district = city.layout.districts[building.lot.district]?.name || "no district";
+  const more = building.state.more ? `, ${building.state.more}` : "";
+  const holds = plural(building.slots.size, "instance");
+  return `${building.node.name}, ${district}: ${building.state.text}${more}, ${holds}.`;
+}
+
+export function tipOf(
+  city: City,
+  found: Found | undefined,
+  refusals: Refusals | undefined,
+): { title: string; more: string } | undefined {
+  if (found?.kind === "nexus") return { title: "Nexus", more: `${plural(city.yard.size, "instance")} without a node` };
+  if (found?.kind === "instance") {
+    const unit = city.units.get(found.id);
+    return unit && { title: unit.instance.name, more: [unit.instance.status, unit.driver].filter(Boolean).join(" · ") };
+  }
+  const building = found?.kind === "node" ? city.buildings.get(found.id) : undefined;
+  if (!building) return undefined;
+  const reasons = refusals?.nodes.get(building.node.id);
+  const state = [building.state.text, building.state.more].filter(Boolean).join(", ");
+  const more = reasons?.length ? reasons.join("; ") : `${state} · ${plural(building.slots.size, "instance")}`;
+  return { title: building.node.name, more };
+}

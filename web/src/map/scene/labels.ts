@@ -1,0 +1,307 @@
+/**
+ * Names, on a canvas above the picture, in whole pixels and always large enough to read. What has room for no name at one
+ * level has one at the next: districts always, nodes from the middle on, instances near by; and from afar whatever is in
+ * trouble, selected or pointed at.
+ */
+import { bytes, cores, count, plural, span, visible } from "../../words/format";
+import { type Camera, type Level, levelOf, type Screen, seen, toScreen } from "../model/camera";
+import { type Building, nexusAt } from "../model/city";
+import { type Box, buildingOf, DISTRICT, LOT, meets, ROOF } from "../model/geometry";
+import { NOWHERE } from "../model/layout";
+import type { Look } from "./look";
+import { hex, type Palette } from "./palette";
+
+const FAMILY = '"Inter Variable", system-ui, sans-serif';
+const LEAST_PX = 10.5;
+/** From afar at most so many nodes are named. */
+const AFAR = 60;
+const CAPTIONS_FROM = 0.95;
+const UNIT_NAME_PX = 54;
+const EDGE = 10;
+/** The tools are at the left edge. */
+const TOOLS = { width: 54, height: 150 } as const;
+
+export class Labels {
+  readonly #context: CanvasRenderingContext2D;
+  readonly #widths = new Map<string, number>();
+  #font = "";
+  #scale = 1;
+  #taken: Box[] = [];
+
+  constructor(readonly canvas: HTMLCanvasElement) {
+    const context = canvas.getContext("2d");
+    if (!context) throw new Error("this browser gives no canvas to draw on");
+    this.#context = context;
+  }
+
+  resize(screen: Screen, scale: number): void {
+    this.#scale = scale;
+    this.canvas.width = Math.round(screen.width * scale);
+    this.canvas.height = Math.round(screen.height * scale);
+  }
+
+  draw(look: Look, palette: Palette, camera: Camera, screen: Screen, box: Box | undefined): void {
+    const context = this.#context;
+    context.setTransform(this.#scale, 0, 0, this.#scale, 0, 0);
+    context.clearRect(0, 0, screen.width, screen.height);
+    context.textBaseline = "middle";
+    this.#font = "";
+    this.#taken = [];
+    const level = levelOf(camera.zoom);
+    const view = seen(camera, screen);
+    this.#nexus(look, palette, camera, screen);
+    this.#districts(look, palette, camera, screen, view);
+    if (level === "far") this.#afar(look, palette, camera, screen, view);
+    else this.#nodes(look, palette, camera, screen, view, level);
+    if (level === "near") this.#units(look, palette, camera, screen, view);
+    this.#outlines(look, palette, camera, screen, view);
+    if (box) this.#marquee(palette, box);
+  }
+
+  /** Around what is selected, at the cursor or pointed at: as thick from afar as near by. */
+  #outlines(look: Look, palette: Palette, camera: Camera, screen: Screen, view: Box): void {
+    const context = this.#context;
+    const around = (ids: Iterable<string>, colour: string, width: number): void => {
+      context.beginPath();
+      for (const id of ids) {
+        const building = look.city.buildings.get(id);
+        const box = building && buildingOf(building.lot, building.size);
+        if (!box || !meets(view, box)) continue;
+        const at = toScreen(camera, screen, box);
+        const gap = Math.min(5, 2 + camera.zoom);
+        const radius = Math.min(12, 5 * camera.zoom + gap);
+        const wide = box.width * camera.zoom + 2 * gap;
+        context.roundRect(at.x - gap, at.y - gap, wide, box.height * camera.zoom + 2 * gap, radius);
+      }
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.stroke();
+    };
+    if (look.hover) around([look.hover], palette.faint, 1);
+    if (look.selection.nodes.size) around(look.selection.nodes, hex(palette.accent), 2);
+    if (look.cursor && !look.selection.nodes.has(look.cursor)) around([look.cursor], palette.soft, 1.5);
+  }
+
+  #text(text: string, x: number, y: number, colour: string, align: CanvasTextAlign = "left"): void {
+    this.#context.fillStyle = colour;
+    this.#context.textAlign = align;
+    this.#context.fillText(text, Math.round(x), Math.round(y) + 0.5);
+  }
+
+  #use(weight: number, px: number): void {
+    const font = `${weight} ${px}px ${FAMILY}`;
+    if (font === this.#font) return;
+    this.#font = font;
+    this.#context.font = font;
+  }
+
+  #width(text: string): number {
+    const key = `${this.#font}|${text}`;
+    let width = this.#widths.get(key);
+    if (width === undefined) {
+      if (this.#widths.size > 20_000) this.#widths.clear();
+      width = this.#context.measureText(text).width;
+      this.#widths.set(key, width);
+    }
+    return width;
+  }
+
+  /** As much of a text as there is room for: its beginning, or with `tail` its end too. Empty below three letters. */
+  #within(text: string, room: number, tail = 0): string {
+    if (this.#width(text) <= room) return text;
+    let most = Math.min(text.length - 1, Math.floor((text.length * room) / this.#width(text)));
+    for (; most >= 3; most -= 1) {
+      const end = Math.min(tail, most - 1);
+      const short = `${text.slice(0, most - end)}…${end ? text.slice(-end) : ""}`;
+      if (this.#width(short) <= room) return short;
+    }
+    return "";
+  }
+
+  #free(box: Box): boolean {
+    if (this.#taken.some((one) => meets(one, box))) return false;
+    this.#taken.push(box);
+    return true;
+  }
+
+  #nexus(look: Look, palette: Palette, camera: Camera, screen: Screen): void {
+    const { yard, yardScale } = look.city.layout;
+    const at = toScreen(camera, screen, nexusAt(look.city.layout));
+    const top = toScreen(camera, screen, { x: yard.x + 150 * yardScale, y: yard.y + 17 * yardScale });
+    if (at.x < -200 || at.y < -100 || at.y > screen.height + 100) return;
+    this.#use(600, 12);
+    const title = "Nexus";
+    const waiting = look.city.yard.size;
+    const text = waiting
+      ? `${plural(waiting, "instance")} ${waiting === 1 ? "waits" : "wait"} for a node`
+      : "nothing waits";
+    const width = this.#width(title);
+    this.#text(title, top.x, top.y, palette.text);
+    this.#use(450, 11.5);
+    const room = (yard.width - 160 * yardScale) * camera.zoom - width - 12;
+    const short = this.#within(text, room);
+    if (short)
+      this.#text(short, top.x + width + 8, top.y, waiting ? (palette.tones.wait ?? palette.soft) : palette.faint);
+    this.#taken.push({ x: top.x, y: top.y - 9, width: width + 8 + this.#width(short), height: 18 });
+  }
+
+  #districts(look: Look, palette: Palette, camera: Camera, screen: Screen, view: Box): void {
+    const order = look.city.layout.districts.map((district, index) => ({ district, index }));
+    order.sort((one, other) => other.district.rows - one.district.rows || one.index - other.index);
+    for (const { district } of order) {
+      if (!meets(view, district.box)) continue;
+      const ids = district.lots.filter((id): id is string => id !== undefined);
+      const corner = toScreen(camera, screen, district.box);
+      const width = district.box.width * camera.zoom;
+      const header = district.header * camera.zoom;
+      const px = Math.round(Math.min(19, Math.max(11.5, header * 0.42)));
+      const right = corner.x + width - 6;
+      // It goes along as long as any of its district is seen.
+      const y = Math.min(
+        Math.max(corner.y + Math.max(header / 2, px * 0.75), EDGE + px / 2),
+        corner.y + district.box.height * camera.zoom - px,
+      );
+      const edge = y < TOOLS.height ? TOOLS.width : EDGE;
+      const left = Math.max(corner.x + Math.min(DISTRICT.padding * camera.zoom, 16), edge);
+      const name = district.name === NOWHERE ? `no ${look.city.layout.by}` : visible(district.name);
+      this.#use(620, px);
+      const room = right - left;
+      const title = this.#within(name, room) || name.slice(0, 3);
+      const wide = this.#width(title);
+      if (!this.#free({ x: left - 2, y: y - px / 2 - 1, width: wide + 4, height: px + 2 })) continue;
+      const sticky = corner.y + header / 2 < EDGE + px / 2;
+      if (sticky) this.#ground(palette, left - 6, y - px / 2 - 5, Math.min(room, wide + 12), px + 10);
+      this.#text(title, left, y, palette.text);
+      this.#use(450, 11.5);
+      const dark = ids.filter((id) => look.city.buildings.get(id)?.dark).length;
+      const more = [plural(ids.length, "node")];
+      if (dark) more.push(`${count(dark)} dark`);
+      let x = left + wide + 9;
+      more.forEach((part, at) => {
+        if (sticky || x + this.#width(part) > right) return;
+        this.#text(part, x, y + 0.5, at ? (palette.tones.bad ?? palette.text) : palette.faint);
+        x += this.#width(part) + 9;
+      });
+    }
+  }
+
+  #ground(palette: Palette, x: number, y: number, width: number, height: number): void {
+    this.#context.fillStyle = palette.halo;
+    this.#context.beginPath();
+    this.#context.roundRect(x, y, width, height, 5);
+    this.#context.fill();
+  }
+
+  #afar(look: Look, palette: Palette, camera: Camera, screen: Screen, view: Box): void {
+    this.#use(560, 11);
+    let named = 0;
+    const name = (id: string, building: Building, colour: string): void => {
+      const box = buildingOf(building.lot, building.size);
+      if (named >= AFAR || !meets(view, box)) return;
+      const at = toScreen(camera, screen, { x: box.x + box.width / 2, y: box.y + box.height });
+      const text = visible(building.node.name ?? id);
+      const width = this.#width(text);
+      const place = { x: at.x - width / 2 - 4, y: at.y + 1, width: width + 8, height: 16 };
+      if (!this.#free(place)) return;
+      named += 1;
+      this.#ground(palette, place.x, place.y, place.width, place.height);
+      this.#text(text, at.x, at.y + 9, colour, "center");
+    };
+    const of = (id: string, colour: string) => {
+      const building = look.city.buildings.get(id);
+      if (building) name(id, building, colour);
+    };
+    of(look.cursor, palette.text);
+    of(look.hover, palette.text);
+    for (const id of look.selection.nodes) {
+      if (named >= AFAR) break;
+      of(id, palette.text);
+    }
+    for (const [id, building] of look.city.buildings) {
+      if (named >= AFAR) break;
+      if (building.dark) name(id, building, palette.tones.bad ?? palette.text);
+    }
+  }
+
+  #nodes(look: Look, palette: Palette, camera: Camera, screen: Screen, view: Box, level: Level): void {
+    const px = Math.min(level === "near" ? 16 : 13, Math.max(LEAST_PX, Math.round(9.5 * camera.zoom * 2) / 2));
+    const small = Math.min(13, Math.max(LEAST_PX, px - 1));
+    const strip = (ROOF.strip * camera.zoom) / 2;
+    const width = ROOF.width * camera.zoom;
+    const inset = Math.min(12, 5 * camera.zoom);
+    const near = {
+      x: view.x - LOT.width,
+      y: view.y - LOT.height,
+      width: view.width + LOT.width,
+      height: view.height + LOT.height,
+    };
+    for (const [id, building] of look.city.buildings) {
+      const { roof, node } = building;
+      if (!meets(near, { ...building.lot, width: LOT.width, height: LOT.height })) continue;
+      const at = toScreen(camera, screen, roof);
+      this.#use(580, px);
+      let room = width - 2 * inset;
+      const total = building.slots.size ? count(building.slots.size) : "";
+      const name = visible(node.name ?? id);
+      if (total && this.#width(name) + 26 <= room) {
+        this.#use(500, small);
+        this.#text(total, at.x + width - inset, at.y + strip, palette.soft, "right");
+        room -= this.#width(total) + 8;
+        this.#use(580, px);
+      }
+      const short = this.#within(name, room) || name.slice(0, 3);
+      this.#text(short, at.x + inset, at.y + strip, building.dark ? palette.onDark : palette.text);
+      const [caption, colour] = captionOf(look, building, palette);
+      if (!caption || (camera.zoom < CAPTIONS_FROM && colour === palette.faint)) continue;
+      this.#use(480, LEAST_PX);
+      const below = at.y + (building.lot.y + LOT.height - 18 - roof.y) * camera.zoom + Math.min(11, 9 * camera.zoom);
+      const told = this.#within(caption, LOT.width * camera.zoom - 6);
+      if (told) this.#text(told, at.x + inset / 2, below, colour);
+    }
+  }
+
+  #units(look: Look, palette: Palette, camera: Camera, screen: Screen, view: Box): void {
+    this.#use(500, LEAST_PX);
+    for (const unit of look.city.units.values()) {
+      const { spot } = unit;
+      if (!spot || spot.size * camera.zoom < UNIT_NAME_PX) continue;
+      if (spot.x < view.x || spot.y < view.y || spot.x > view.x + view.width || spot.y > view.y + view.height) continue;
+      const at = toScreen(camera, screen, spot);
+      const room = spot.size * camera.zoom - 3;
+      const name = this.#within(visible(unit.instance.name), room, 5);
+      const y = at.y + (spot.size * camera.zoom) / 2 - 1;
+      this.#text(name, at.x, y, unit.tone === "bad" ? (palette.tones.bad ?? palette.text) : palette.soft, "center");
+    }
+  }
+
+  #marquee(palette: Palette, box: Box): void {
+    const context = this.#context;
+    context.save();
+    context.globalAlpha = 0.12;
+    context.fillStyle = palette.tones.busy ?? palette.text;
+    context.fillRect(box.x, box.y, box.width, box.height);
+    context.globalAlpha = 0.9;
+    context.strokeStyle = palette.tones.busy ?? palette.text;
+    context.strokeRect(Math.round(box.x) + 0.5, Math.round(box.y) + 0.5, Math.round(box.width), Math.round(box.height));
+    context.restore();
+  }
+}
+
+/** What is to be said of a node: why it refuses, that it is dark and since when, or how busy it is. */
+function captionOf(look: Look, { node, state, dark }: Building, palette: Palette): [string, string] {
+  const reasons = look.refusals?.nodes.get(node.id);
+  if (reasons) {
+    if (!reasons.length) return ["would take it", palette.tones.good ?? palette.text];
+    return [visible(reasons.join("; ")), palette.tones.bad ?? palette.text];
+  }
+  if (dark) {
+    const since = node.unknown_since_ms || node.since_ms;
+    return [`${state.text} for ${span(look.nowMs - since)}`, palette.tones.bad ?? palette.text];
+  }
+  if (state.tone !== "good") {
+    return [state.text === "live" ? visible(state.more) : state.text, palette.tones[state.tone] ?? palette.text];
+  }
+  const use = look.use(node.id);
+  if (!use) return [`${cores(node.cpu_milli ?? 0)} cores`, palette.faint];
+  return [`${cores(use.cpuMilli)} of ${cores(node.cpu_milli ?? 0)} cores · ${bytes(use.memoryBytes)}`, palette.faint];
+}

@@ -1,0 +1,166 @@
+import { A } from "@solidjs/router";
+import { Show } from "solid-js";
+import { agentHref } from "../actions";
+import type { Agent } from "../api/types";
+import { useGiven } from "../parts/context";
+import { ListPage } from "../parts/ListPage";
+import { createListing } from "../parts/listing";
+import { Star } from "../parts/Star";
+import { State } from "../parts/State";
+import type { Column } from "../parts/Table";
+import { bytes, cores, count, span, visible } from "../words/format";
+import { agentState, rankOf } from "../words/states";
+
+export function Agents() {
+  const { fabric, nowMs } = useGiven();
+  const columns: Column<Agent>[] = [
+    {
+      id: "name",
+      title: "Agent",
+      width: 160,
+      grow: 1.3,
+      rank: 0,
+      by: (agent) => `${agent.name} ${agent.namespace}`,
+      cell: (agent) => (
+        <>
+          <span class="cell-line">
+            <Star name={agent.name} on={listing.favourite(agent)} onToggle={() => listing.toggleFavourite(agent)} />
+            <A class="cell-name" href={agentHref(agent.namespace, agent.name)} tabindex="-1">
+              {visible(agent.name)}
+            </A>
+          </span>
+          <span class="cell-under">{visible(agent.namespace)}</span>
+        </>
+      ),
+    },
+    {
+      id: "state",
+      title: "State",
+      width: 120,
+      grow: 1.6,
+      rank: 0,
+      by: (agent) => rankOf(agentState(agent).tone),
+      cell: (agent) => <State state={agentState(agent)} />,
+    },
+    {
+      id: "replicas",
+      title: "Running",
+      width: 84,
+      rank: 0,
+      right: true,
+      by: (agent) => (agent.replicas ? agent.running / agent.replicas : 2),
+      cell: (agent) => (
+        <span>
+          {count(agent.running)}
+          <span class="faint"> / {count(agent.replicas)}</span>
+        </span>
+      ),
+    },
+    {
+      id: "trouble",
+      title: "Not running",
+      width: 150,
+      grow: 1,
+      rank: 3,
+      by: (agent) => agent.replicas - agent.running,
+      cell: (agent) => <span class="soft">{troubles(agent)}</span>,
+    },
+    {
+      id: "version",
+      title: "Version",
+      width: 70,
+      rank: 2,
+      right: true,
+      by: (agent) => agent.version,
+      cell: (agent) => `v${agent.version}`,
+    },
+    {
+      id: "driver",
+      title: "Driver",
+      width: 84,
+      rank: 2,
+      by: (agent) => agent.driver,
+      cell: (agent) => <span class="chip">{visible(agent.driver)}</span>,
+    },
+    {
+      id: "cpu",
+      title: "CPU each",
+      width: 80,
+      rank: 4,
+      right: true,
+      by: (agent) => agent.cpu_milli,
+      cell: (agent) => cores(agent.cpu_milli),
+    },
+    {
+      id: "memory",
+      title: "Memory each",
+      width: 104,
+      rank: 4,
+      right: true,
+      by: (agent) => agent.memory_bytes,
+      cell: (agent) => bytes(agent.memory_bytes),
+    },
+    {
+      id: "age",
+      title: "Age",
+      width: 92,
+      rank: 1,
+      right: true,
+      by: (agent) => -agent.created_ms,
+      cell: (agent) => <span class="soft">{span(nowMs() - agent.created_ms)}</span>,
+    },
+  ];
+  const listing = createListing<Agent>({
+    kind: "agent",
+    mark: (agent) => agent.id,
+    fields: {
+      namespace: (agent) => agent.namespace,
+      driver: (agent) => agent.driver,
+      status: (agent) => agent.status,
+    },
+    all: () => fabric.all("agent"),
+    columns,
+    state: agentState,
+    text: (agent) =>
+      [
+        agent.name,
+        agent.namespace,
+        agent.status,
+        agent.driver,
+        ...Object.entries(agent.labels).map(([key, value]) => `${key}=${value}`),
+      ].join(" "),
+    first: { column: "name", down: false },
+  });
+  return (
+    <ListPage
+      title="Agents"
+      noun="agent"
+      listing={listing}
+      row={(id) => fabric.get("agent", id)}
+      target={(object) => ({ kind: "agent", object })}
+      beside={(agent) => <State state={agentState(agent)} />}
+      under={(agent) => (
+        <>
+          {count(agent.running)} of {count(agent.replicas)} running · v{agent.version} · {visible(agent.driver)} ·{" "}
+          {visible(agent.namespace)}
+          <Show when={troubles(agent)}> · {troubles(agent)}</Show>
+        </>
+      )}
+      none={
+        <>
+          <strong>Nothing is deployed</strong>
+          <span>An agent is described in a file, and deployed from the command line:</span>
+          <code>omnitide deploy examples/hello.toml</code>
+        </>
+      }
+    />
+  );
+}
+
+const NOT_RUNNING = ["failed", "lost", "unknown", "pending", "placed", "starting", "stopping"] as const;
+
+function troubles(agent: Agent): string {
+  return NOT_RUNNING.filter((status) => agent.counts[status])
+    .map((status) => `${count(agent.counts[status])} ${status}`)
+    .join(", ");
+}

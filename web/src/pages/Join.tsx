@@ -1,0 +1,154 @@
+/** A token, the one line for the other machine, and the node as it arrives. */
+import { A } from "@solidjs/router";
+import { createMemo, createSignal, For, Show } from "solid-js";
+import { renderSVG } from "uqr";
+import { nodeHref } from "../actions";
+import { Copied } from "../actions/Copied";
+import { tell } from "../actions/toasts";
+import { Refused, request } from "../api/client";
+import type { TokenCreated } from "../api/types";
+import { useGiven } from "../parts/context";
+import { State } from "../parts/State";
+import { useTitle } from "../parts/title";
+import { bytes, cores, span, visible } from "../words/format";
+import { nodeState } from "../words/states";
+
+export function Join() {
+  const { fabric, nowMs } = useGiven();
+  const [made, setMade] = createSignal<TokenCreated>();
+  const [busy, setBusy] = createSignal(false);
+  const [uses, setUses] = createSignal(1);
+  const [label, setLabel] = createSignal("");
+  // Those that were there before are not who is awaited.
+  const [before, setBefore] = createSignal<ReadonlySet<string>>(new Set());
+  useTitle(() => "Join a machine");
+
+  const make = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const [key = "", value = ""] = label().trim().split("=");
+    setBusy(true);
+    try {
+      const token = await request<TokenCreated>("POST", "/v1/tokens", {
+        purpose: "join",
+        uses: uses(),
+        note: "made in the panel",
+        labels: key ? { [key]: value } : {},
+      });
+      setBefore(new Set(fabric.all("node").keys()));
+      setMade(token);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      tell(false, error.message, error.hint);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const line = () => `omnitide join ${location.origin} --token ${made()?.text ?? ""}`;
+  // No one scans another address than the line's own: it is all in there.
+  const code = createMemo(() => {
+    const svg = renderSVG(line(), { border: 2, ecc: "M" });
+    return `data:image/svg+xml,${encodeURIComponent(svg)}`;
+  });
+  const arrived = () => [...fabric.all("node").values()].filter((one) => !before().has(one.id));
+  const local = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+
+  return (
+    <>
+      <header class="page-head">
+        <h1>Join a machine</h1>
+      </header>
+      <div class="page-body">
+        <div class="settings">
+          <section class="card block" aria-labelledby="token-title">
+            <h2 id="token-title">1 · A token</h2>
+            <form class="join-form" onSubmit={(event) => void make(event)}>
+              <label class="asked">
+                Machines
+                <input
+                  class="field"
+                  type="number"
+                  min="1"
+                  max="10000"
+                  required
+                  value={uses()}
+                  onInput={(event) => setUses(event.currentTarget.valueAsNumber)}
+                />
+              </label>
+              <label class="asked">
+                Label on each, if any
+                <input
+                  class="field"
+                  type="text"
+                  placeholder="zone=attic"
+                  value={label()}
+                  onInput={(event) => setLabel(event.currentTarget.value)}
+                  pattern="[^=\s]+=\S*"
+                  autocomplete="off"
+                />
+              </label>
+              <button type="submit" class="button" classList={{ primary: !made() }} disabled={busy()}>
+                {made() ? "Make another" : "Make a token"}
+              </button>
+            </form>
+          </section>
+          <Show when={made()}>
+            {(token) => (
+              <>
+                <section class="card block" aria-labelledby="line-title">
+                  <h2 id="line-title">2 · On the other machine</h2>
+                  <p class="soft">
+                    Linux, macOS, a container, or the Linux of a Chromebook, with Omnitide installed. The machine dials
+                    out: nothing has to reach it.
+                  </p>
+                  <div class="join-line">
+                    <Copied text={line()} />
+                    <img class="join-code" src={code()} alt="The same line as a QR code" width="148" height="148" />
+                  </div>
+                  <Show when={local()}>
+                    <p class="notice calm">
+                      This page was opened at {location.hostname}, which is this machine alone. For others, open the
+                      panel by a name or address that they can reach; Nexus has to listen there.
+                    </p>
+                  </Show>
+                  <p class="faint">
+                    It is shown this once.
+                    <Show when={token().token?.expires_ms}>
+                      {(end) => (
+                        <>
+                          {" "}
+                          Valid for {span(end() - nowMs())}, for {token().token?.uses_left} more.
+                        </>
+                      )}
+                    </Show>
+                  </p>
+                </section>
+                <section class="card block" aria-labelledby="arrival-title" aria-live="polite">
+                  <h2 id="arrival-title">3 · It arrives</h2>
+                  <Show when={arrived().length} fallback={<p class="soft">Waiting for a machine to join…</p>}>
+                    <ul class="list">
+                      <For each={arrived()}>
+                        {(node) => (
+                          <li>
+                            <State state={nodeState(node)} />
+                            <span class="list-words">
+                              <A href={nodeHref(node.name)}>
+                                <strong>{visible(node.name)}</strong>
+                              </A>{" "}
+                              <span class="soft">
+                                {cores(node.cpu_milli)} cores, {bytes(node.memory_bytes)}
+                              </span>
+                            </span>
+                          </li>
+                        )}
+                      </For>
+                    </ul>
+                  </Show>
+                </section>
+              </>
+            )}
+          </Show>
+        </div>
+      </div>
+    </>
+  );
+}

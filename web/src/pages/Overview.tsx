@@ -1,0 +1,301 @@
+import CircleCheck from "lucide-solid/icons/circle-check";
+import TriangleAlert from "lucide-solid/icons/triangle-alert";
+import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
+import { getLatestEvents, getStatus, Refused } from "../api/client";
+import type { CloudEvent, FabricStatus } from "../api/types";
+import { useGiven } from "../parts/context";
+import { Meter } from "../parts/Meter";
+import { Mark } from "../parts/State";
+import { createSeldom } from "../parts/seldom";
+import { useTitle } from "../parts/title";
+import { ofInterest, tell } from "../words/events";
+import { bytes, cores, count, dateTime, percent, plural, span, visible } from "../words/format";
+import { agentState, instanceState, nodeState, rankOf, type State, type Tone } from "../words/states";
+
+/** Shown, and asked for: some are of no interest to a person. */
+const EVENTS = 14;
+const ASKED = 60;
+/** Between two questions to Nexus while the fabric changes, and while it does not: concerns come with time too. */
+const BUSY_MS = 1_000;
+const IDLE_MS = 10_000;
+
+export function Overview() {
+  const { fabric, nowMs } = useGiven();
+  const [status, setStatus] = createSignal<FabricStatus>();
+  const [events, setEvents] = createSignal<readonly CloudEvent[]>([]);
+  const [failed, setFailed] = createSignal("");
+  useTitle(() => "Overview");
+
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let askedMs = 0;
+  let asking = false;
+  const gone = new AbortController();
+  const ask = async () => {
+    clearTimeout(timer);
+    if (asking) return;
+    asking = true;
+    askedMs = performance.now();
+    try {
+      const [found, latest] = await Promise.all([getStatus(gone.signal), getLatestEvents(ASKED, gone.signal)]);
+      setStatus(found);
+      setEvents(latest.items.filter(ofInterest).reverse().slice(0, EVENTS));
+      setFailed("");
+    } catch (error) {
+      if (gone.signal.aborted) return;
+      if (!(error instanceof Refused)) throw error;
+      setFailed(error.message);
+    } finally {
+      asking = false;
+    }
+    if (!gone.signal.aborted) timer = setTimeout(() => void ask(), IDLE_MS);
+  };
+  createEffect(
+    on([fabric.revision, () => fabric.status().kind], () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => void ask(), Math.max(0, askedMs + BUSY_MS - performance.now()));
+    }),
+  );
+  onCleanup(() => {
+    clearTimeout(timer);
+    gone.abort();
+  });
+
+  const concerns = () => status()?.concerns ?? [];
+  const verdict = createMemo((): { tone: Tone; text: string; more: string } => {
+    const found = status();
+    if (!found) return { tone: "off", text: failed() || "Asking Nexus…", more: "" };
+    const worst = concerns().length;
+    if (worst) {
+      const more = worst === 20 ? "The twenty most pressing are below." : "Each with what can be done about it, below.";
+      return { tone: "wait", text: `${plural(worst, "thing")} ${worst === 1 ? "wants" : "want"} your eye`, more };
+    }
+    if (!found.nodes.live) return { tone: "wait", text: "No node is live", more: "Nothing can run until one joins." };
+    const running = plural(found.instances.running, "instance");
+    return { tone: "good", text: "All is well", more: `${running} on ${plural(found.nodes.live, "live node")}.` };
+  });
+
+  const changing = () => {
+    fabric.all("node");
+    fabric.loadTick();
+  };
+  const addUp = () => {
+    let cpu = 0;
+    let memory = 0;
+    let cpuReserved = 0;
+    let memoryReserved = 0;
+    let cpuUsed = 0;
+    let memoryUsed = 0;
+    let known = false;
+    for (const node of fabric.all("node").values()) {
+      if (node.status !== "live") continue;
+      cpu += node.cpu_milli;
+      memory += node.memory_bytes;
+      cpuReserved += node.reserved_cpu_milli;
+      memoryReserved += node.reserved_memory_bytes;
+      const load = fabric.load(node.id);
+      if (!load) continue;
+      known = true;
+      cpuUsed += load.cpuMilli;
+      memoryUsed += load.memoryBytes;
+    }
+    return { cpu, memory, cpuReserved, memoryReserved, cpuUsed, memoryUsed, known };
+  };
+  const capacity = createSeldom(() => undefined, changing, addUp);
+
+  return (
+    <>
+      <header class="page-head">
+        <h1>Overview</h1>
+      </header>
+      <div class="page-body">
+        <div class="overview">
+          <section class={`card verdict wide tone-${verdict().tone}`} aria-live="polite">
+            <Show when={verdict().tone === "good"} fallback={<TriangleAlert size={24} aria-hidden="true" />}>
+              <CircleCheck size={24} aria-hidden="true" />
+            </Show>
+            <div class="verdict-words">
+              <strong>{verdict().text}</strong>
+              <span class="soft">{verdict().more}</span>
+            </div>
+          </section>
+
+          <Show when={concerns().length}>
+            <section class="card block wide" aria-labelledby="concerns">
+              <h2 id="concerns">What needs you</h2>
+              <ul class="list">
+                <For each={concerns()}>
+                  {(concern) => (
+                    <li>
+                      <Mark tone="wait" />
+                      <span class="list-words">
+                        <strong>{visible(concern.subject)}</strong> <span>{visible(concern.text)}</span>
+                        <Show when={concern.hint}>
+                          <br />
+                          <code>{visible(concern.hint)}</code>
+                        </Show>
+                      </span>
+                      <Show when={concern.since_ms}>
+                        <span class="age">{span(nowMs() - concern.since_ms)}</span>
+                      </Show>
+                    </li>
+                  )}
+                </For>
+              </ul>
+            </section>
+          </Show>
+
+          <Tally title="Nodes" href="/nodes" noun="node" all={() => fabric.all("node")} state={nodeState} />
+          <Tally title="Agents" href="/agents" noun="agent" all={() => fabric.all("agent")} state={agentState} />
+          <Tally
+            title="Instances"
+            href="/instances"
+            noun="instance"
+            all={() => fabric.all("instance")}
+            state={instanceState}
+          />
+
+          <section class="card block" aria-labelledby="capacity">
+            <h2 id="capacity">Capacity of the live nodes</h2>
+            <BigMeter
+              label="CPU"
+              whole={capacity().cpu}
+              used={capacity().known ? capacity().cpuUsed : undefined}
+              reserved={capacity().cpuReserved}
+              form={(value) => `${cores(value)} cores`}
+            />
+            <BigMeter
+              label="Memory"
+              whole={capacity().memory}
+              used={capacity().known ? capacity().memoryUsed : undefined}
+              reserved={capacity().memoryReserved}
+              form={bytes}
+            />
+            <Show when={status()}>
+              {(found) => (
+                <dl class="facts">
+                  <dt>Jobs</dt>
+                  <dd>
+                    {count(found().jobs_active)} active of {count(found().jobs)}
+                    <Show when={found().jobs_failed}>, {count(found().jobs_failed)} failed</Show>
+                  </dd>
+                  <dt>Nexus</dt>
+                  <dd>
+                    {found().version}, up for {span(nowMs() - found().started_ms)}
+                  </dd>
+                </dl>
+              )}
+            </Show>
+          </section>
+
+          <section class="card block" aria-labelledby="changes">
+            <h2 id="changes">What changed</h2>
+            <Show when={events().length} fallback={<p class="soft">Nothing yet.</p>}>
+              <ul class="list">
+                <For each={events()}>
+                  {(event) => {
+                    const told = tell(event);
+                    return (
+                      <li>
+                        <Mark tone={told.tone} />
+                        <span class="list-words">
+                          <strong>{visible(told.subject)}</strong> <span class="soft">{visible(told.text)}</span>
+                          <Show when={told.node}>
+                            <span class="faint"> on {visible(told.node)}</span>
+                          </Show>
+                        </span>
+                        <time datetime={event.time} title={dateTime(told.atMs)}>
+                          {span(nowMs() - told.atMs)} ago
+                        </time>
+                      </li>
+                    );
+                  }}
+                </For>
+              </ul>
+            </Show>
+          </section>
+        </div>
+      </div>
+    </>
+  );
+}
+
+interface TallyProps<T> {
+  title: string;
+  href: string;
+  noun: string;
+  all(): ReadonlyMap<string, T>;
+  state(one: T): State;
+}
+
+/** How many there are in each state, the worst first. */
+function Tally<T>(props: TallyProps<T>) {
+  const counts = createSeldom(
+    () => undefined,
+    () => void props.all(),
+    () => {
+      const found = new Map<string, { tone: Tone; text: string; count: number }>();
+      for (const one of props.all().values()) {
+        const { tone, text } = props.state(one);
+        const counted = found.get(text + tone);
+        if (counted) counted.count += 1;
+        else found.set(text + tone, { tone, text, count: 1 });
+      }
+      return [...found.values()].sort((a, b) => rankOf(a.tone) - rankOf(b.tone));
+    },
+  );
+  const total = () => props.all().size;
+  return (
+    <section class="card block third" aria-label={props.title}>
+      <div class="block-head">
+        <h2>
+          <a href={props.href}>{props.title}</a>
+        </h2>
+      </div>
+      <p class="figure">
+        <b>{count(total())}</b>
+        <span class="soft">{total() === 1 ? props.noun : `${props.noun}s`}</span>
+      </p>
+      <div class="split" aria-hidden="true">
+        <For each={counts()}>{(one) => <span class={`tone-${one.tone}`} style={{ "flex-grow": one.count }} />}</For>
+      </div>
+      <ul class="legend">
+        <For each={counts()} fallback={<li>none yet</li>}>
+          {(one) => (
+            <li class={`tone-${one.tone}`}>
+              <span class="mark" aria-hidden="true" />
+              <span>
+                <b>{count(one.count)}</b> {one.text}
+              </span>
+            </li>
+          )}
+        </For>
+      </ul>
+    </section>
+  );
+}
+
+interface BigMeterProps {
+  label: string;
+  whole: number;
+  used: number | undefined;
+  reserved: number;
+  form(value: number): string;
+}
+
+function BigMeter(props: BigMeterProps) {
+  const part = (value: number) => `${props.form(value)} (${percent(value, props.whole)})`;
+  return (
+    <div class="big-meter">
+      <div class="big-meter-words">
+        <strong>{props.label}</strong>
+        <span class="soft tabular">
+          <Show when={props.used !== undefined} fallback="use not known yet">
+            <b>{part(props.used ?? 0)}</b> used
+          </Show>{" "}
+          · {part(props.reserved)} reserved · {props.form(props.whole)}
+        </span>
+      </div>
+      <Meter label={props.label} whole={props.whole} used={props.used} reserved={props.reserved} />
+    </div>
+  );
+}

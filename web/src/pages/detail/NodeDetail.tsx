@@ -1,0 +1,200 @@
+import { useParams } from "@solidjs/router";
+import { createMemo, For, Show } from "solid-js";
+import type { Target } from "../../actions";
+import type { Node } from "../../api/types";
+import { Charts, type Drawn } from "../../charts/Charts";
+import { coresUsed } from "../../charts/series";
+import { useGiven } from "../../parts/context";
+import { Meter } from "../../parts/Meter";
+import { useTitle } from "../../parts/title";
+import { bytes, cores, count, dateTime, percent, span, visible } from "../../words/format";
+import { nodeState } from "../../words/states";
+import { EventsAbout, Figure, Gone, Head, InstanceTable } from "./parts";
+
+export function NodeDetail() {
+  const { fabric } = useGiven();
+  const params = useParams<{ node: string }>();
+  const id = createMemo(() => {
+    for (const one of fabric.all("node").values()) if (one.name === params.node) return one.id;
+    return params.node;
+  });
+  useTitle(() => visible(params.node));
+  return (
+    <Show
+      when={fabric.get("node", id())}
+      fallback={<Gone what={`Node ${visible(params.node)}`} href="/nodes" list="All nodes" />}
+    >
+      {(found) => <Body node={found()} />}
+    </Show>
+  );
+}
+
+function Body(props: { node: Node }) {
+  const { fabric, nowMs } = useGiven();
+  const load = () => fabric.load(props.node.id);
+  const instances = createMemo(() =>
+    [...fabric.all("instance").values()].filter((one) => one.node_id === props.node.id),
+  );
+  const charts = createMemo(
+    (): Drawn[] => {
+      const labels = { node: props.node.name };
+      const drawn = (title: string, metric: string, form: (value: number) => string, ceiling = 0): Drawn => ({
+        title,
+        metric: `omnitide_node_${metric}`,
+        labels,
+        ofOneNode: true,
+        form,
+        ceiling,
+      });
+      return [
+        drawn("CPU, cores", "cpu_used_seconds_total", coresUsed, props.node.cpu_milli / 1000),
+        drawn("Memory", "memory_used_bytes", bytes, props.node.memory_bytes),
+        drawn("Received a second", "network_receive_bytes_total", bytes),
+        drawn("Written to disk a second", "disk_written_bytes_total", bytes),
+      ];
+    },
+    undefined,
+    { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) },
+  );
+  const target = (): Target => ({ kind: "node", object: props.node });
+  const platform = () => Object.entries(props.node.platform ?? {}).filter(([, value]) => value);
+  return (
+    <>
+      <Head
+        above={[{ text: "Nodes", href: "/nodes" }]}
+        title={props.node.name}
+        state={nodeState(props.node)}
+        targets={[target()]}
+      />
+      <div class="page-body">
+        <div class="detail">
+          <section class="card" aria-label="Figures">
+            <dl class="figures">
+              <Figure title="Since">{span(nowMs() - props.node.since_ms)}</Figure>
+              <Figure title="Instances">{count(props.node.instances)}</Figure>
+              <Figure title="CPU used">
+                {load() ? cores(load()?.cpuMilli ?? 0) : "–"} <small>of {cores(props.node.cpu_milli)}</small>
+              </Figure>
+              <Figure title="Memory used">
+                {load() ? bytes(load()?.memoryBytes ?? 0) : "–"} <small>of {bytes(props.node.memory_bytes)}</small>
+              </Figure>
+              <Figure title="Disk">{props.node.disk_bytes ? bytes(props.node.disk_bytes) : "–"}</Figure>
+              <Figure title="Placement">{props.node.scheduling}</Figure>
+            </dl>
+          </section>
+          <div class="detail-column main-part">
+            <Charts charts={charts()} />
+            <InstanceTable label="Instances here" instances={instances()} withNode={false} />
+          </div>
+          <div class="detail-column side-part">
+            <section class="card block" aria-labelledby="room-title">
+              <h2 id="room-title">Room</h2>
+              <Room
+                label="CPU"
+                whole={props.node.cpu_milli}
+                used={load()?.cpuMilli}
+                reserved={props.node.reserved_cpu_milli}
+                form={(value) => `${cores(value)} cores`}
+              />
+              <Room
+                label="Memory"
+                whole={props.node.memory_bytes}
+                used={load()?.memoryBytes}
+                reserved={props.node.reserved_memory_bytes}
+                form={bytes}
+              />
+              <p class="soft">
+                {count(props.node.ports_used)} of {count(props.node.port_last - props.node.port_first + 1)} ports used
+              </p>
+            </section>
+            <section class="card block" aria-labelledby="drivers-title">
+              <h2 id="drivers-title">Drivers</h2>
+              <ul class="list">
+                <For each={props.node.drivers}>
+                  {(driver) => {
+                    const tone = () => (driver.absent ? "off" : driver.healthy ? "good" : "bad");
+                    return (
+                      <li class={`tone-${tone()}`}>
+                        <span class="mark" aria-hidden="true" />
+                        <span class="list-words">
+                          <strong>{visible(driver.name)}</strong>{" "}
+                          <span class="soft">
+                            {driver.absent ? "not there" : driver.healthy ? visible(driver.version ?? "") : "unwell"}
+                          </span>
+                          <Show when={driver.detail}>
+                            <span class="faint"> {visible(driver.detail ?? "")}</span>
+                          </Show>
+                          <Show when={driver.silent_since_ms}>
+                            <span class="faint"> silent for {span(nowMs() - (driver.silent_since_ms ?? 0))}</span>
+                          </Show>
+                        </span>
+                      </li>
+                    );
+                  }}
+                </For>
+              </ul>
+            </section>
+            <section class="card block" aria-labelledby="facts-title">
+              <h2 id="facts-title">Facts</h2>
+              <dl class="facts">
+                <dt>Id</dt>
+                <dd class="mono">{props.node.id}</dd>
+                <Show when={props.node.session_address || props.node.address}>
+                  <dt>Address</dt>
+                  <dd class="mono">{props.node.session_address || props.node.address}</dd>
+                </Show>
+                <dt>Joined</dt>
+                <dd>{dateTime(props.node.joined_ms)}</dd>
+                <Show when={props.node.software}>
+                  <dt>Software</dt>
+                  <dd>{visible(props.node.software ?? "")}</dd>
+                </Show>
+                <For each={platform()}>
+                  {([name, value]) => (
+                    <>
+                      <dt>{visible(name.replaceAll("_", " "))}</dt>
+                      <dd>{visible(value)}</dd>
+                    </>
+                  )}
+                </For>
+                <Show when={Object.keys(props.node.labels ?? {}).length}>
+                  <dt>Labels</dt>
+                  <dd>
+                    <span class="chips wrap">
+                      <For each={Object.entries(props.node.labels ?? {})}>
+                        {([name, value]) => <span class="chip">{visible(`${name}=${value}`)}</span>}
+                      </For>
+                    </span>
+                  </dd>
+                </Show>
+              </dl>
+            </section>
+            <EventsAbout subject={`node/${props.node.name}`} when={() => [props.node.revision, props.node.instances]} />
+          </div>
+        </div>
+      </div>
+    </>
+  );
+}
+
+interface RoomProps {
+  label: string;
+  whole: number;
+  used: number | undefined;
+  reserved: number;
+  form(value: number): string;
+}
+
+function Room(props: RoomProps) {
+  return (
+    <div class="big-meter">
+      <div class="big-meter-words">
+        <strong>{props.label}</strong>
+        <span class="soft tabular">
+          {props.form(props.reserved)} ({percent(props.reserved, props.whole)}) reserved of {props.form(props.whole)}
+        </span>
+      </div>
+      <Meter label={props.label} whole={props.whole} used={props.used} reserved={props.reserved} />
+    </div>
+  );
+}

@@ -1,0 +1,305 @@
+/** What the pages of one thing have in common. */
+import { A, useNavigate } from "@solidjs/router";
+import { type Accessor, createMemo, createSignal, For, type JSX, Show } from "solid-js";
+import { ActionBar, hrefOf, type Target, useChosen } from "../../actions";
+import { request } from "../../api/client";
+import type { CloudEvent, EventPage, Instance, InstanceExit } from "../../api/types";
+import { useGiven } from "../../parts/context";
+import { Mark, State } from "../../parts/State";
+import { type Column, type Sort, Table } from "../../parts/Table";
+import { ofInterest, tell } from "../../words/events";
+import { count, dateTime, span, visible } from "../../words/format";
+import { instanceState, type State as Shown } from "../../words/states";
+import { createAsked } from "../asked";
+import { pieces } from "../logs/ansi";
+import { subjectHref } from "../subjects";
+
+interface HeadProps {
+  above: readonly { text: string; href: string }[];
+  title: string;
+  state: Shown;
+  targets: readonly Target[];
+  more?: JSX.Element;
+}
+
+export function Head(props: HeadProps) {
+  useChosen(() => props.targets);
+  return (
+    <header class="detail-head">
+      <nav class="crumbs" aria-label="Above">
+        <For each={props.above}>
+          {(one, index) => (
+            <>
+              <Show when={index() > 0}>
+                <span aria-hidden="true">/</span>
+              </Show>
+              <A href={one.href}>{visible(one.text)}</A>
+            </>
+          )}
+        </For>
+      </nav>
+      <div class="detail-title">
+        <h1>{visible(props.title)}</h1>
+        <State state={props.state} />
+        {props.more}
+      </div>
+      <ActionBar targets={props.targets} />
+    </header>
+  );
+}
+
+export function Figure(props: { title: string; children: JSX.Element }) {
+  return (
+    <div>
+      <dt>{props.title}</dt>
+      <dd>{props.children}</dd>
+    </div>
+  );
+}
+
+/** What was never there, or is no more. */
+export function Gone(props: { what: string; href: string; list: string }) {
+  const { fabric } = useGiven();
+  return (
+    <div class="empty">
+      <Show when={fabric.filled()} fallback={<span>Waiting for the first view of the fabric…</span>}>
+        <h1>{props.what} is not there</h1>
+        <span>It may have been removed or replaced.</span>
+        <A href={props.href}>{props.list}</A>
+      </Show>
+    </div>
+  );
+}
+
+const SHOWN_ROWS = 10;
+const ROW = 44;
+const HEAD = 36;
+
+export function InstanceTable(props: { label: string; instances: readonly Instance[]; withNode: boolean }) {
+  const { fabric, nowMs } = useGiven();
+  const navigate = useNavigate();
+  const [sort, setSort] = createSignal<Sort>({ column: "name", down: false });
+  const [cursor, setCursor] = createSignal("");
+  const columns: Column<Instance>[] = [
+    {
+      id: "name",
+      title: "Instance",
+      width: 130,
+      grow: 1,
+      rank: 0,
+      by: (one) => one.name,
+      cell: (one) => (
+        <A class="cell-name" href={hrefOf({ kind: "instance", object: one })} tabindex="-1">
+          {visible(one.name)}
+        </A>
+      ),
+    },
+    {
+      id: "state",
+      title: "State",
+      width: 120,
+      grow: 1.6,
+      rank: 0,
+      by: (one) => one.status,
+      cell: (one) => <State state={instanceState(one)} />,
+    },
+    ...(props.withNode
+      ? [
+          {
+            id: "node",
+            title: "Node",
+            width: 90,
+            grow: 0.8,
+            rank: 1,
+            by: (one: Instance) => one.node ?? "",
+            cell: (one: Instance) => <span class="soft">{visible(one.node ?? "") || "none yet"}</span>,
+          },
+        ]
+      : []),
+    {
+      id: "version",
+      title: "Version",
+      width: 60,
+      rank: 2,
+      right: true,
+      by: (one) => one.version,
+      cell: (one) => `v${one.version}`,
+    },
+    {
+      id: "attempt",
+      title: "Attempts",
+      width: 70,
+      rank: 3,
+      right: true,
+      by: (one) => one.attempt ?? 0,
+      cell: (one) => count(one.attempt ?? 0),
+    },
+    {
+      id: "since",
+      title: "Since",
+      width: 84,
+      rank: 2,
+      right: true,
+      by: (one) => -one.since_ms,
+      cell: (one) => <span class="soft">{span(nowMs() - one.since_ms)}</span>,
+    },
+  ];
+  const names = new Intl.Collator("en", { numeric: true });
+  const ids = createMemo(() => {
+    const by = columns.find((one) => one.id === sort().column)?.by;
+    const down = sort().down ? -1 : 1;
+    return [...props.instances]
+      .sort((a, b) => {
+        const [left, right] = [by?.(a) ?? "", by?.(b) ?? ""];
+        return (
+          down *
+          (typeof left === "number" && typeof right === "number"
+            ? left - right
+            : names.compare(String(left), String(right)))
+        );
+      })
+      .map((one) => one.id);
+  });
+  return (
+    <section class="card block flush" aria-label={props.label}>
+      <div class="block-head">
+        <h2>{props.label}</h2>
+        <span class="faint">{count(props.instances.length)}</span>
+      </div>
+      <div
+        class="table-box"
+        style={{ height: `${HEAD + (ids().length ? Math.min(SHOWN_ROWS, ids().length) : 3) * ROW}px` }}
+      >
+        <Table
+          label={props.label}
+          columns={columns}
+          ids={ids()}
+          row={(id) => fabric.get("instance", id)}
+          sort={sort()}
+          onSort={setSort}
+          cursor={cursor()}
+          onCursor={setCursor}
+          onOpen={(id) => navigate(`/instances/${encodeURIComponent(id)}`)}
+          beside={(one) => <State state={{ ...instanceState(one), more: "" }} />}
+          under={(one) => (
+            <>
+              {visible(one.node ?? "") || "no node yet"} · v{one.version} · {span(nowMs() - one.since_ms)}
+            </>
+          )}
+          empty={<p class="empty">None.</p>}
+        />
+      </div>
+    </section>
+  );
+}
+
+const EVENTS = 40;
+
+export function EventsAbout(props: { subject: string; when: Accessor<unknown> }) {
+  const { nowMs } = useGiven();
+  const events = createAsked(
+    () => props.subject,
+    () => props.when(),
+    15_000,
+    (subject, signal) =>
+      request<EventPage>("GET", `/v1/events?last=${EVENTS}&subject=${encodeURIComponent(subject)}`, undefined, signal),
+  );
+  const shown = (): CloudEvent[] => (events.value()?.items ?? []).filter(ofInterest).reverse().slice(0, 12);
+  return (
+    <section class="card block" aria-labelledby="events-title">
+      <div class="block-head">
+        <h2 id="events-title">Events</h2>
+        <A href={`/events?subject=${encodeURIComponent(props.subject)}`}>All</A>
+      </div>
+      <Show
+        when={shown().length}
+        fallback={<p class="soft">{events.failed() || (events.value() ? "None is kept." : "Asking Nexus…")}</p>}
+      >
+        <ul class="list">
+          <For each={shown()}>
+            {(event) => {
+              const told = tell(event);
+              const href = event.subject === props.subject ? "" : subjectHref(event.subject);
+              return (
+                <li>
+                  <Mark tone={told.tone} />
+                  <span class="list-words">
+                    <Show when={event.subject !== props.subject}>
+                      <Show when={href} fallback={<strong>{visible(told.subject)}</strong>}>
+                        <A href={href}>
+                          <strong>{visible(told.subject)}</strong>
+                        </A>
+                      </Show>{" "}
+                    </Show>
+                    <span class="soft">{visible(told.text)}</span>
+                    <Show when={told.node}>
+                      <span class="faint"> on {visible(told.node)}</span>
+                    </Show>
+                  </span>
+                  <time datetime={event.time} title={dateTime(told.atMs)}>
+                    {span(nowMs() - told.atMs)} ago
+                  </time>
+                </li>
+              );
+            }}
+          </For>
+        </ul>
+      </Show>
+    </section>
+  );
+}
+
+/** Green can hide it: how an attempt ended last, and what it said then. */
+export function LastDeath(props: {
+  of: string;
+  exit: InstanceExit;
+  output: readonly string[];
+  missing: string;
+  href?: string;
+}) {
+  const { nowMs } = useGiven();
+  return (
+    <section class="card block" aria-labelledby="death-title">
+      <div class="block-head">
+        <h2 id="death-title">Last death</h2>
+        <span class="faint">{span(nowMs() - (props.exit.ended_ms ?? 0))} ago</span>
+      </div>
+      <div class="death">
+        <p>
+          <Show when={props.href} fallback={<strong>{visible(props.of)}</strong>}>
+            <A href={props.href ?? ""}>
+              <strong>{visible(props.of)}</strong>
+            </A>
+          </Show>{" "}
+          <span class={props.exit.code === 0 ? "soft" : "tone-bad state-text"}>
+            {visible(props.exit.text ?? "") || "ended"}
+          </span>
+          <Show when={props.exit.message}>
+            <span class="soft"> · {visible(props.exit.message ?? "")}</span>
+          </Show>
+        </p>
+        <Output lines={props.output} missing={props.missing} />
+      </div>
+    </section>
+  );
+}
+
+export function Output(props: { lines: readonly string[]; missing: string }) {
+  return (
+    <Show
+      when={props.lines.length}
+      fallback={<Show when={props.missing}>{(why) => <p class="soft">{visible(why())}</p>}</Show>}
+    >
+      <pre class="output" tabindex="0" role="region" aria-label="Last output">
+        <For each={props.lines}>
+          {(line) => (
+            <>
+              <For each={pieces(line)}>{(piece) => <span class={piece.look}>{piece.text}</span>}</For>
+              {"\n"}
+            </>
+          )}
+        </For>
+      </pre>
+    </Show>
+  );
+}

@@ -1,0 +1,285 @@
+import { A, useSearchParams } from "@solidjs/router";
+import { createVirtualizer } from "@tanstack/solid-virtual";
+import Pause from "lucide-solid/icons/pause";
+import Play from "lucide-solid/icons/play";
+import Search from "lucide-solid/icons/search";
+import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
+import { Refused } from "../../api/client";
+import type { CloudEvent } from "../../api/types";
+import { useGiven } from "../../parts/context";
+import { Mark } from "../../parts/State";
+import { useTitle } from "../../parts/title";
+import { ofInterest, tell } from "../../words/events";
+import { clock, count, dateTime, plural, visible } from "../../words/format";
+import { subjectHref } from "../subjects";
+import { arrived, before, EMPTY, type Feed, oldestRevision, released } from "./feed";
+import { newestEvents, olderEvents, type Wanted, watchEvents } from "./source";
+
+const KINDS = ["agent", "instance", "node", "job", "token"] as const;
+const FIRST = 300;
+const ROW = 34;
+
+export function Events() {
+  const { fabric } = useGiven();
+  const [params, setParams] = useSearchParams<{
+    q?: string;
+    kind?: string;
+    subject?: string;
+    namespace?: string;
+    all?: string;
+  }>();
+  const [feed, setFeed] = createSignal<Feed>(EMPTY);
+  const [paused, setPaused] = createSignal(false);
+  const [live, setLive] = createSignal(false);
+  const [filled, setFilled] = createSignal(false);
+  const [failed, setFailed] = createSignal("");
+  const [fetching, setFetching] = createSignal(false);
+  useTitle(() => "Events");
+  const replace = { replace: true, scroll: false } as const;
+
+  const wanted = createMemo(
+    (): Wanted => ({ kind: params.kind ?? "", namespace: params.namespace ?? "", subject: params.subject ?? "" }),
+    undefined,
+    { equals: (a, b) => a.kind === b.kind && a.namespace === b.namespace && a.subject === b.subject },
+  );
+  let gone = new AbortController();
+  const start = async (asked: Wanted) => {
+    gone.abort();
+    gone = new AbortController();
+    const { signal } = gone;
+    setFeed(EMPTY);
+    setFilled(false);
+    setFailed("");
+    try {
+      const page = await newestEvents(asked, FIRST, signal);
+      if (signal.aborted) return;
+      const first = arrived(EMPTY, page.items, false);
+      setFeed({ ...first, revision: Math.max(first.revision, page.revision), complete: page.items.length < FIRST });
+      setFilled(true);
+      watchEvents(
+        asked,
+        {
+          events: (batch) => setFeed((now) => arrived(now, batch, paused())),
+          live: setLive,
+          gap: () => void start(asked),
+          resume: () => ({ revision: feed().revision, log: feed().log }),
+        },
+        signal,
+      );
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof Refused)) throw error;
+      setFailed(error.message);
+      const timer = setTimeout(() => void start(asked), 3_000);
+      signal.addEventListener("abort", () => clearTimeout(timer));
+    }
+  };
+  createEffect(on(wanted, (asked) => void start(asked)));
+  onCleanup(() => gone.abort());
+
+  const older = async () => {
+    if (fetching()) return;
+    setFetching(true);
+    try {
+      const found = await olderEvents(wanted(), oldestRevision(feed()), gone.signal);
+      setFeed((now) => before(now, found.events, found.complete));
+    } catch (error) {
+      if (!(error instanceof Refused)) return;
+      // Those are not kept any more: then there is nothing older.
+      if (error.code === "trimmed") setFeed((now) => ({ ...now, complete: true }));
+      else setFailed(error.message);
+    } finally {
+      setFetching(false);
+    }
+  };
+  const resume = () => {
+    setPaused(false);
+    setFeed(released);
+  };
+
+  const text = () => (params.q ?? "").toLowerCase();
+  const shown = createMemo((): readonly CloudEvent[] => {
+    const words = text().split(/\s+/).filter(Boolean);
+    const events = params.all ? feed().events : feed().events.filter(ofInterest);
+    if (!words.length) return events;
+    return events.filter((event) => {
+      const told = tell(event);
+      const all = `${told.kind} ${told.subject} ${told.text} ${told.node} ${event.principal}`.toLowerCase();
+      return words.every((word) => all.includes(word));
+    });
+  });
+  let scroll: HTMLDivElement | undefined;
+  const rows = createVirtualizer({
+    get count() {
+      return shown().length;
+    },
+    getScrollElement: () => scroll ?? null,
+    estimateSize: () => ROW,
+    overscan: 10,
+  });
+
+  return (
+    <>
+      <header class="page-head">
+        <h1>
+          Events
+          <Show when={filled()}>
+            <span class="faint">
+              {count(shown().length)}
+              {feed().complete ? "" : "+"}
+            </span>
+          </Show>
+        </h1>
+        <div class="page-tools">
+          <fieldset class="filters">
+            <legend class="visually-hidden">Only those about</legend>
+            <For each={KINDS}>
+              {(kind) => (
+                <button
+                  type="button"
+                  class="filter"
+                  aria-pressed={params.kind === kind}
+                  onClick={() => setParams({ kind: params.kind === kind ? null : kind }, replace)}
+                >
+                  {kind}
+                </button>
+              )}
+            </For>
+          </fieldset>
+          <label class="switch" title="Facts that the fabric needs and people hardly ever">
+            <input
+              type="checkbox"
+              checked={!!params.all}
+              onChange={(event) => setParams({ all: event.currentTarget.checked ? "1" : null }, replace)}
+            />
+            Bookkeeping
+          </label>
+          <Show when={params.subject}>
+            <button
+              type="button"
+              class="filter"
+              aria-pressed="true"
+              onClick={() => setParams({ subject: null }, replace)}
+            >
+              about {visible(params.subject ?? "")} ×
+            </button>
+          </Show>
+          <select
+            class="field"
+            aria-label="Namespace"
+            onChange={(event) => setParams({ namespace: event.currentTarget.value || null }, replace)}
+          >
+            <option value="">All namespaces</option>
+            <For each={[...fabric.all("namespace").values()].map((one) => one.name).sort()}>
+              {(name) => (
+                <option value={name} selected={params.namespace === name}>
+                  {visible(name)}
+                </option>
+              )}
+            </For>
+          </select>
+          <div class="search">
+            <Search size={14} aria-hidden="true" />
+            <input
+              class="field"
+              type="search"
+              aria-label="Search events"
+              placeholder="Search what is shown"
+              value={params.q ?? ""}
+              onInput={(event) => setParams({ q: event.currentTarget.value || null }, replace)}
+              autocomplete="off"
+              spellcheck={false}
+            />
+          </div>
+          <button
+            type="button"
+            class="button"
+            aria-pressed={paused()}
+            onClick={() => (paused() ? resume() : setPaused(true))}
+          >
+            <Show when={paused()} fallback={<Pause size={14} aria-hidden="true" />}>
+              <Play size={14} aria-hidden="true" />
+            </Show>
+            {paused() ? (feed().held.length ? `Show ${plural(feed().held.length, "new one")}` : "Go on") : "Pause"}
+          </button>
+        </div>
+      </header>
+      <section class="card table-card" aria-label="Events">
+        <div class="table-scroll" role="log" aria-live="off" aria-label="Events" tabindex="0" ref={scroll}>
+          <Show
+            when={shown().length}
+            fallback={
+              <div class="empty">
+                <Show
+                  when={filled()}
+                  fallback={<span>{failed() ? `${failed()}; it is tried again.` : "Asking Nexus…"}</span>}
+                >
+                  <strong>{feed().events.length ? "Nothing matches" : "Nothing has happened"}</strong>
+                  <Show when={!feed().complete}>
+                    <span>Older ones may be there.</span>
+                  </Show>
+                </Show>
+              </div>
+            }
+          >
+            <div class="table-space" style={{ height: `${rows.getTotalSize()}px` }}>
+              <For each={rows.getVirtualItems()}>
+                {(item) => (
+                  <Show when={shown()[item.index]}>{(event) => <EventRow event={event()} top={item.start} />}</Show>
+                )}
+              </For>
+            </div>
+          </Show>
+        </div>
+        <div class="event-foot">
+          <span class={`state tone-${live() ? "good" : "wait"}`} role="status">
+            <span class="mark" aria-hidden="true" />
+            {paused()
+              ? `Paused, ${plural(feed().held.length, "event")} came since`
+              : live()
+                ? "Live"
+                : "Not live; it is tried again"}
+          </span>
+          <Show when={failed() && filled()}>
+            <span class="soft">{visible(failed())}</span>
+          </Show>
+          <Show
+            when={!feed().complete}
+            fallback={<span class="faint">{feed().events.length ? "Nothing older is kept here" : ""}</span>}
+          >
+            <button type="button" class="button" disabled={fetching() || !filled()} onClick={() => void older()}>
+              {fetching() ? "Looking…" : "Older"}
+            </button>
+          </Show>
+        </div>
+      </section>
+    </>
+  );
+}
+
+function EventRow(props: { event: CloudEvent; top: number }) {
+  const told = createMemo(() => tell(props.event));
+  const href = () => subjectHref(props.event.subject);
+  return (
+    <div class="event-row" style={{ transform: `translateY(${props.top}px)` }}>
+      <time datetime={props.event.time} title={`${dateTime(told().atMs)} · revision ${props.event.revision}`}>
+        {clock(told().atMs)}
+      </time>
+      <Mark tone={told().tone} />
+      <span class="ellipsis">
+        <Show when={href()} fallback={<strong>{visible(told().subject)}</strong>}>
+          {(to) => (
+            <A href={to()}>
+              <strong>{visible(told().subject)}</strong>
+            </A>
+          )}
+        </Show>{" "}
+        <span class="soft">{visible(told().text)}</span>
+        <Show when={told().node}>
+          <span class="faint"> on {visible(told().node)}</span>
+        </Show>
+      </span>
+      <span class="faint">{visible(told().kind)}</span>
+    </div>
+  );
+}

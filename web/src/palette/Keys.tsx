@@ -1,0 +1,86 @@
+import { For, onMount } from "solid-js";
+import { setPage } from "../actions/desk";
+import { PLACES, setSingleKeys, singleKeys } from "../actions/keys";
+import { ACTIONS } from "../actions/registry";
+import type { TargetKind } from "../actions/target";
+
+const OF: readonly { kind: TargetKind; title: string }[] = [
+  { kind: "agent", title: "With an agent" },
+  { kind: "instance", title: "With an instance" },
+  { kind: "node", title: "With a node" },
+];
+
+const ALWAYS: readonly [string, string][] = [
+  ["Ctrl K", "Command palette"],
+  ["/", "Filter or search"],
+  ["?", "This list"],
+  ["Esc", "Close"],
+];
+
+const LISTS: readonly [string, string][] = [
+  ["J / ↓", "Next row"],
+  ["K / ↑", "Row before"],
+  ["Home / End", "First, last row"],
+  ["Enter", "Open"],
+  ["F", "Favourite"],
+];
+
+/** All keys there are. */
+export function Keys() {
+  let dialog: HTMLDialogElement | undefined;
+  onMount(() => dialog?.showModal());
+  return (
+    <dialog ref={dialog} class="dialog keys" aria-labelledby="keys-title" onClose={() => setPage("")}>
+      <h2 id="keys-title">Keys</h2>
+      <div class="keys-groups">
+        <Group title="Everywhere" keys={ALWAYS} />
+        <Group title="Go to" keys={PLACES.map((one) => [`G ${one.key.toUpperCase()}`, one.title] as const)} />
+        <Group title="In a list" keys={LISTS} />
+        <For each={OF}>
+          {(of) => (
+            <Group
+              title={of.title}
+              keys={ACTIONS.filter((one) => one.kind === of.kind).map(
+                (one) =>
+                  [one.key === one.key.toUpperCase() ? `Shift ${one.key}` : one.key.toUpperCase(), one.title] as const,
+              )}
+            />
+          )}
+        </For>
+      </div>
+      <div class="dialog-foot">
+        <label class="switch">
+          <input
+            type="checkbox"
+            checked={singleKeys()}
+            onChange={(event) => setSingleKeys(event.currentTarget.checked)}
+          />
+          Keys of one letter
+        </label>
+        <button type="button" class="button" autofocus onClick={() => dialog?.close()}>
+          Close
+        </button>
+      </div>
+    </dialog>
+  );
+}
+
+function Group(props: { title: string; keys: readonly (readonly [string, string])[] }) {
+  return (
+    <section>
+      <h3>{props.title}</h3>
+      <dl class="keys-list">
+        <For each={props.keys}>
+          {([key, title]) => (
+            <div>
+              <dt>
+                <kbd>{key}</kbd>
+              </dt>
+              <dd>{title}</dd>
+            </div>
+          )}
+        </For>
+      </dl>
+    </section>
+  );
+}

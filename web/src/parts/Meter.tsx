@@ -1,0 +1,50 @@
+import { Show } from "solid-js";
+import { percent } from "../words/format";
+
+interface Props {
+  /** What it is a share of. */
+  whole: number;
+  used: number | undefined;
+  reserved: number;
+  /** Beside it, and the least room that is kept for it, px. */
+  text?: string;
+  room?: number;
+  label: string;
+}
+
+/** From here on the whole is as good as used. */
+const FULL = 0.92;
+
+/** How much is used; a tick stands where what is set aside ends. */
+export function Meter(props: Props) {
+  const share = (part: number) => (props.whole > 0 ? Math.min(1, Math.max(0, part / props.whole)) : 0);
+  const told = () => {
+    const reserved = `${percent(props.reserved, props.whole)} reserved`;
+    return props.used === undefined ? reserved : `${percent(props.used, props.whole)} used, ${reserved}`;
+  };
+  return (
+    <span
+      class="meter"
+      role="img"
+      aria-label={`${props.label}: ${told()}`}
+      title={told()}
+      style={{ "--room": `${props.room ?? 64}px` }}
+    >
+      <span class="meter-track">
+        <Show when={props.used !== undefined}>
+          <span
+            class="meter-fill"
+            classList={{ full: share(props.used ?? 0) > FULL }}
+            style={{ width: `${100 * share(props.used ?? 0)}%` }}
+          />
+        </Show>
+        <Show when={props.reserved > 0}>
+          <span class="meter-tick" style={{ left: `${100 * share(props.reserved)}%` }} />
+        </Show>
+      </span>
+      <Show when={props.text}>
+        <span class="meter-text">{props.text}</span>
+      </Show>
+    </span>
+  );
+}

@@ -1,0 +1,158 @@
+/** The model and its connection as signals. Frames are taken in as they come; pages are told once for each picture. */
+import { type Accessor, batch, createSignal } from "solid-js";
+import { getCaller, Refused } from "../api/client";
+import { proof } from "../api/session";
+import { Connection, type Status } from "./connection";
+import { KINDS, type Kind, type Objects } from "./frames";
+import { apply, emptyModel, type Load } from "./model";
+
+const HIDDEN_MS = 500;
+
+type Signals = { [K in Kind]: [Accessor<number>, (next: number) => void] };
+
+function viewAddress(): string {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  return `${scheme}://${location.host}/v1/view`;
+}
+
+export class Fabric {
+  readonly status: Accessor<Status>;
+  /** The revision shown. */
+  readonly revision: Accessor<number>;
+  /** Nexus's clock when it last said anything, ms. */
+  readonly shownMs: Accessor<number>;
+  readonly filled: Accessor<boolean>;
+  /** Why one has to log in; empty as long as one has not. */
+  readonly loggedOut: Accessor<string>;
+  readonly loadTick: Accessor<number>;
+
+  #model = emptyModel();
+  #ahead = 0;
+  readonly #versions: Signals;
+  readonly #setters;
+  readonly #connection: Connection;
+  #dirty = new Set<Kind>();
+  #loadDirty = false;
+  #drawing = false;
+  #asking = false;
+
+  constructor() {
+    const [status, setStatus] = createSignal<Status>({ kind: "connecting" });
+    const [revision, setRevision] = createSignal(0);
+    const [shownMs, setShownMs] = createSignal(0);
+    const [filled, setFilled] = createSignal(false);
+    const [loggedOut, setLoggedOut] = createSignal("");
+    const [loadTick, setLoadTick] = createSignal(0);
+    this.status = status;
+    this.revision = revision;
+    this.shownMs = shownMs;
+    this.filled = filled;
+    this.loggedOut = loggedOut;
+    this.loadTick = loadTick;
+    this.#setters = { setStatus, setRevision, setShownMs, setFilled, setLoggedOut, setLoadTick };
+    this.#versions = Object.fromEntries(KINDS.map((kind) => [kind, createSignal(0)])) as unknown as Signals;
+    this.#connection = new Connection(
+      {
+        open: () => new WebSocket(viewAddress(), ["omnitide.v1", `proof.${proof()}`]),
+        nowMs: () => performance.now(),
+        chance: () => Math.random(),
+      },
+      {
+        begin: () => {
+          this.#model.coming = null;
+        },
+        frame: (frame) => {
+          const changes = apply(this.#model, frame);
+          this.#ahead = frame.time_ms - Date.now();
+          for (const kind of changes.kinds) this.#dirty.add(kind);
+          this.#loadDirty ||= changes.load;
+          this.#drawSoon();
+        },
+        status: (next) => {
+          const now = this.status();
+          if (next.kind !== "live" || now.kind !== "live") setStatus(next);
+        },
+        refused: () => void this.#whyRefused(),
+      },
+    );
+  }
+
+  start(): void {
+    this.#connection.start();
+    addEventListener("online", this.#again);
+    document.addEventListener("visibilitychange", this.#again);
+  }
+
+  end(): void {
+    this.#connection.end();
+    removeEventListener("online", this.#again);
+    document.removeEventListener("visibilitychange", this.#again);
+  }
+
+  /** Try to connect at once. */
+  tryNow(): void {
+    this.#connection.now();
+  }
+
+  /** Nexus's wall clock, as far as this page knows it. */
+  nowMs(): number {
+    return Date.now() + this.#ahead;
+  }
+
+  /** All of a kind, by id. Whoever asks is told when any of them is another. */
+  all<K extends Kind>(kind: K): ReadonlyMap<string, Objects[K]> {
+    this.#versions[kind][0]();
+    return this.#model.tables[kind] as Map<string, Objects[K]>;
+  }
+
+  get<K extends Kind>(kind: K, id: string): Objects[K] | undefined {
+    return this.all(kind).get(id);
+  }
+
+  load(node: string): Load | undefined {
+    this.loadTick();
+    return this.#model.load.get(node);
+  }
+
+  readonly #again = (): void => {
+    if (document.visibilityState === "visible") this.#connection.now();
+  };
+
+  async #whyRefused(): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      await getCaller();
+    } catch (error) {
+      if (error instanceof Refused && error.loggedOut) {
+        this.end();
+        this.#setters.setLoggedOut(error.message);
+      }
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  #drawSoon(): void {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    if (document.visibilityState === "visible") requestAnimationFrame(() => this.#draw());
+    else setTimeout(() => this.#draw(), HIDDEN_MS);
+  }
+
+  #draw(): void {
+    this.#drawing = false;
+    batch(() => {
+      for (const kind of this.#dirty) {
+        const [version, setVersion] = this.#versions[kind];
+        setVersion(version() + 1);
+      }
+      this.#dirty.clear();
+      if (this.#loadDirty) this.#setters.setLoadTick(this.loadTick() + 1);
+      this.#loadDirty = false;
+      this.#setters.setRevision(this.#model.revision);
+      this.#setters.setShownMs(this.#model.timeMs);
+      this.#setters.setFilled(this.#model.filled);
+    });
+  }
+}
