@@ -134,7 +134,7 @@ async def _dial(identity: IdentityView) -> NodeLink:
     for left in reversed(range(TRIES)):
         link = await GrpcDialer(lambda: identity).dial(identity.endpoints[0])
         try:
-            await link.send(pb.NodeMessage(hello=_hello(identity)))
+            await link.send(pb.NodeMessage(hello=hello_of(identity)))
             first = await link.receive()
             if first.WhichOneof("body") == "welcome":
                 return link
@@ -147,7 +147,7 @@ async def _dial(identity: IdentityView) -> NodeLink:
     raise AssertionError
 
 
-def _hello(identity: IdentityView) -> pb.Hello:
+def hello_of(identity: IdentityView) -> pb.Hello:
     return pb.Hello(
         protocol_min=1,
         protocol_max=1,

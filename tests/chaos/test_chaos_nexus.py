@@ -16,8 +16,10 @@ from omnitide.sdk import Client
 from omnitide.sdk.errors import FabricError
 from support.fabric_processes import Fabric, alive, send, until
 
-PAUSE_S = 25.0
-"""Long enough for a node to be lost in, were it counted as the node's silence."""
+STOOD_STILL_S = 6.0
+"""Longer than a keepalive and its answer may take by default, in which nobody could have been heard."""
+FULL_S = 11.0
+"""Longer than the lease that a start grants by default (8.9 s): were it counted as silence, nodes would be lost."""
 SMALL = Resources(cpu=1, memory=1 << 20)
 SLEEPER = AgentSpec(command=("sleep", "100000"), resources=SMALL)
 
@@ -71,15 +73,26 @@ def kinds_since(fabric: Fabric, revision: int, *kinds: str) -> list[str]:
     return [kind for kind in found if any(wanted in kind for wanted in kinds)]
 
 
-def test_a_nexus_that_was_stopped_for_a_while_blames_no_node(fabric: Fabric) -> None:
+@pytest.fixture
+def impatient(lone: Fabric) -> Fabric:
+    """Of two nodes, whose silence is forgiven for no moment: only what is granted can save them."""
+    settings = lone.folder / "config" / "omnitide" / "config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[lease]\nreconnect_grace_ms = 0\nlost_after_ms = 0\n")
+    lone.up()
+    lone.join("beta")
+    return lone
+
+
+def test_a_nexus_that_was_stopped_for_a_while_blames_no_node(impatient: Fabric) -> None:
     """Its pings go unanswered while it stands still, and every session is broken when it goes on."""
-    client = fabric.client
+    fabric, client = impatient, impatient.client
     client.deploy_agent("steady", SLEEPER, replicas=4)
     before = {one.id: one.handle for one in fabric.running("steady", 4)}
     revision = client.get_fabric().revision
     nexus = fabric.nexus_pid()
     os.kill(nexus, signal.SIGSTOP)
-    time.sleep(PAUSE_S)
+    time.sleep(STOOD_STILL_S)
     os.kill(nexus, signal.SIGCONT)
     for node in ("alpha", "beta"):
         fabric.until_live(node)
@@ -203,7 +216,8 @@ def test_a_nexus_that_dies_while_its_disk_is_full_blames_no_node(lone: Fabric, s
     nexus = lone.nexus_pid()
     os.kill(nexus, signal.SIGKILL)
     until(lambda: not alive(nexus), "Nexus is dead")
-    time.sleep(PAUSE_S)
+    until(lambda: lone.client.get_fabric().revision == revision, "the next Nexus answers, and writes nothing")
+    time.sleep(FULL_S)
     filler.unlink()
     for node in ("beta", "gamma"):
         lone.until_live(node)

@@ -1,6 +1,7 @@
 """A Compose file imported with --apply: its containers really run, on a real engine, in the order that it says."""
 
 import json
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[DockerEngine]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def crashing(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Generator[Fabric]:
+    with pytest.MonkeyPatch.context() as patch, Fabric(tmp_path_factory.mktemp("crashing")) as made:
+        patch.setenv("DOCKER_HOST", engine.host)
+        made.up()
+        yield made
+
+
 def test_a_project_runs_as_its_file_says(
     lone: Fabric, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -87,3 +96,59 @@ def test_a_project_runs_as_its_file_says(
     }
     assert networks["web"] == networks["db"] != "bridge", "they are on one network, on which names resolve"
     lone.cli("rm", "web", "db", "migrate")
+
+
+NEEDS = "web: {image: 'conform:1', command: heed, depends_on: {db: {condition: service_healthy}}}\n  "
+DEAD = (
+    "db: {image: 'conform:1', command: [exit, '3'], restart: always, healthcheck: {test: [CMD, /conform, exit, '0']}}"
+)
+UNWELL = "db: {image: 'conform:1', command: heed, restart: always, healthcheck: {test: [CMD, /conform, exit, '1']}}"
+
+
+@pytest.mark.parametrize(
+    ("services", "options", "code", "said"),
+    [
+        ("a-job: {image: 'conform:1', command: [exit, '3']}", [], 8, "a-job"),
+        ("looping: {image: 'conform:1', command: [exit, '3'], restart: always}", [], 8, "looping"),
+        # Not started again by itself, so that nothing but its dependency could be said of it.
+        (NEEDS + DEAD, ["--settle", "0s"], 8, "db"),
+        (NEEDS + UNWELL, ["--timeout", "3s", "--settle", "0s"], 7, "db"),
+    ],
+    ids=["job", "loop", "dead-dependency", "unwell-dependency"],
+)
+def test_what_does_not_stay_up_is_no_success(
+    crashing: Fabric, tmp_path: Path, services: str, options: list[str], code: int, said: str
+) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(f"name: crash\nservices:\n  {services}\n")
+    try:
+        began = time.monotonic()
+        told = crashing.cli("import", "compose", str(file), "--apply", "--timeout", "40s", *options, code=code).stderr
+        assert time.monotonic() - began < 30, "long before the time is up"
+        assert said in told.split("error: ")[-1]
+        assert "logs" in told or "explain" in told
+        if code == 7:
+            assert " after 3 s: " in told
+            assert "waits for agent db to be ready" in told or "probe (exec) has not succeeded" in told, "the reason"
+    finally:
+        crashing.cli("rm", *(one.name for one in crashing.client.agents()))
+
+
+def test_what_runs_on_with_an_old_secret_is_told(crashing: Fabric, tmp_path: Path) -> None:
+    secret, file = tmp_path / "password.txt", tmp_path / "compose.yaml"
+    secret.write_text("one")
+    file.write_text(
+        "name: kept\nservices:\n  web: {image: 'conform:1', command: heed, secrets: [password]}\n"
+        "secrets: {password: {file: ./password.txt}}\n"
+    )
+    apply = ("import", "compose", str(file), "--apply", "--settle", "0s")
+    try:
+        assert "old value" not in crashing.cli(*apply).stderr
+        secret.write_text("two")
+        told = crashing.cli(*apply)
+        assert "secret default/password updated" in told.stdout
+        assert "web runs with the old value of the secret password until it is started anew" in told.stderr
+        assert "omnitide restart web" in told.stderr
+        assert "old value" not in crashing.cli(*apply).stderr
+    finally:
+        crashing.cli("rm", "web")

@@ -9,7 +9,7 @@ import pytest
 
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.objects import Instance
-from support.fabric_processes import EXAMPLES, Fabric, until
+from support.fabric_processes import EXAMPLES, Fabric, alive, until
 
 HELLO = str(EXAMPLES / "hello.toml")
 
@@ -61,6 +61,29 @@ def test_hello_from_deploy_to_rm(fabric: Fabric) -> None:
     fabric.cli("rm", "hello")
     fabric.cli("inspect", "hello", code=3)
     assert "hello" not in fabric.cli("agents").stdout
+
+
+SLOW = """
+name = "slow"
+command = ["sh", "-c", "trap 'sleep 1; exit' TERM; sleep 1; touch up; while :; do sleep 0.05; done"]
+[health.readiness]
+type = "exec"
+command = ["test", "-e", "up"]
+interval = "100ms"
+timeout = "100ms"
+failure_threshold = 1000
+"""
+
+
+def test_one_instance_is_restarted_when_the_old_has_ended_and_the_new_is_ready(fabric: Fabric, tmp_path: Path) -> None:
+    manifest = tmp_path / "slow.toml"
+    manifest.write_text(SLOW)
+    fabric.cli("deploy", str(manifest))
+    (old,) = fabric.running("slow", 1)
+    assert "slow-1.1 restarted in" in fabric.cli("restart", "slow-1").stdout
+    (new,) = fabric.instances("slow", status="running")
+    assert (new.name, new.health) == ("slow-1.2", "healthy")
+    assert not alive(int(old.handle))
 
 
 def test_an_update_rolls_out_and_the_same_again_is_unchanged(fabric: Fabric, tmp_path: Path) -> None:

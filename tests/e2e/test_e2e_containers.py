@@ -104,7 +104,7 @@ def test_containers_are_deployed_scaled_restarted_and_outlive_the_node_proxy(
         until(lambda: number in following.out, "the follower goes on after the proxy's death")
 
     fabric.cli("rm", "web")
-    until(lambda: running(engine, "web") == 0, "nothing of it runs")
+    until(lambda: not engine.containers("label=omnitide.workload=web"), "nothing of it is left with the engine")
 
 
 def image_with_a_user(engine: DockerEngine, folder: Path, program: Path) -> None:
@@ -199,13 +199,22 @@ def test_an_image_is_pulled_with_the_credentials_of_a_secret(
         fabric.cli("rm", "closed")
 
 
-def test_a_missing_image_is_a_state_with_its_reason(containers: Fabric) -> None:
+def test_a_missing_image_or_program_is_a_state_with_its_reason(containers: Fabric) -> None:
     fabric = containers
     written = agent(fabric, "lost", "run", image="nobody/has-this:1", more='pull = "never"')
     said = fabric.cli("deploy", str(written), code=8).stderr
     assert "image-missing" in said
     assert "the image nobody/has-this:1 is not on this node" in said
     assert "has-this" in fabric.cli("explain", "lost").stdout
+
+    written = agent(fabric, "mute", "run", more='entrypoint = ["no-such-program"]')
+    said = fabric.cli("deploy", str(written), code=8).stderr
+    assert "command-not-found" in said
+    assert "no-such-program: no such file or directory" in said
+    assert "mute cannot come up" in said
+    last = fabric.instances("mute")[-1]
+    assert (last.name, last.attempt, last.status) == ("mute-1.3", 1, "failed"), "as often as elsewhere, then no more"
+    assert "no-such-program" in fabric.cli("explain", "mute").stdout
     assert fabric.until_live()
 
 
@@ -240,9 +249,10 @@ def test_down_ends_containers_too_and_up_starts_them_again_as_if_nothing_had_fai
     assert {one.handle for one in fabric.running("web", 2)} == {one.handle for one in before}
     told = fabric.cli("down").stdout
     assert "ended 2 instances" in told
-    assert running(engine, "web") == 0
+    assert engine.containers("label=omnitide.node") == [], "nothing is left with the engine"
     fabric.up()
     until(lambda: fabric.running("web", 2) and running(engine, "web") == 2, "they are started again")
+    assert fabric.cli("logs", before[0].id).stdout.count("ready") == 2, "what was said before is still to be read"
     assert not fabric.client.get_fabric().concerns
 
 

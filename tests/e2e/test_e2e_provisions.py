@@ -335,6 +335,29 @@ def test_a_path_that_this_node_gives_nobody(fabric: Fabric) -> None:
     assert "/srv/nothing/of/the/kind" in reason(fabric, "reads-none", "volume-missing")
 
 
+@pytest.mark.skipif(not process_sandbox.works(), reason="bubblewrap does not work here")
+def test_nor_the_administrators_token_and_the_keys_beside_the_node(fabric: Fabric) -> None:
+    """By default, with the folders as `omnitide up` lays them out; on another node of this machine too."""
+    nexus = fabric.data() / "nexus"
+    assert (nexus / "admin-token").is_file()
+    link = fabric.folder / "innocent"
+    link.symlink_to(nexus)
+    box = "isolation = 'sandbox'\n"
+    asked = {
+        "linked": f"[volumes.v]\ntarget = 'v'\nsource = '{link}'\n",
+        "mounted": box + f"[volumes.v]\ntarget = '/srv/v'\nsource = '{nexus}/keys'\nread_only = true\n",
+        "open": box + f"[sandbox]\nwritable = ['{fabric.data()}']\n",
+        "there": box + f"working_directory = '{nexus}'\n",
+    }
+    for name, text in asked.items():
+        fabric.cli("deploy", agent(fabric, name, text, f"cat {nexus}/admin-token; sleep 1000"), code=None)
+    for name in asked:
+        assert "where Omnitide or a container engine keeps its own" in reason(fabric, name, "volume-refused")
+    fabric.cli("deploy", agent(fabric, "looks", box, f"cat {nexus}/admin-token; echo $?; ls {nexus}; sleep 1000"))
+    assert output(fabric, "looks", "No such file")
+    assert (nexus / "admin-token").read_text().strip() not in fabric.cli("logs", "looks").stdout
+
+
 def test_servers_that_do_not_answer_hold_up_no_agent_that_needs_none_of_them(lone: Fabric) -> None:
     """As many downloads as a node has turns for them, and more that wait and say so."""
     fabric = lone

@@ -203,6 +203,13 @@ def test_large_files_go_both_ways_whole_and_with_their_modes(fabric: Fabric, sle
     assert (fabric.folder / "renamed").read_text() == "#!/bin/sh\n"
     fabric.cli("cp", "renamed", f"{sleeper.name}:tree/deep")
     assert "renamed" in fabric.cli("exec", sleeper.name, "--", "ls", "tree/deep").stdout
+    # A program is told under which name it is there now.
+    told = {"instance": sleeper.id, "name": sleeper.name}
+    there = f"{sleeper.name}:tree/renamed"
+    assert fabric.json("cp", "renamed", f"{sleeper.name}:tree") == told | {"source": "renamed", "destination": there}
+    (fabric.folder / "into").mkdir()
+    here = str(fabric.folder / "into" / "renamed")
+    assert fabric.json("cp", there, "into") == told | {"source": there, "destination": here}
 
 
 def test_tar_streams_are_taken_and_given(fabric: Fabric, sleeper: Instance) -> None:
@@ -224,6 +231,14 @@ def test_copies_say_what_is_not_there(fabric: Fabric, sleeper: Instance) -> None
     assert "no file" in fabric.cli("cp", "gone", f"{sleeper.name}:", code=3).stderr
     fabric.cli("cp", "x", "y", code=2)
     assert ".." in fabric.cli("cp", f"{sleeper.name}:../../x", ".", code=2).stderr
+    fabric.cli("exec", sleeper.name, "--", "mkfifo", "pipe")
+    told = fabric.cli("cp", f"{sleeper.name}:pipe", "pipe", code=1)
+    assert "nothing was copied: pipe" in told.stderr
+    assert "->" not in told.stdout
+    os.mkfifo(fabric.folder / "own-pipe")
+    told = fabric.cli("cp", "own-pipe", f"{sleeper.name}:", code=1)
+    assert "nothing was copied: own-pipe" in told.stderr
+    assert "->" not in told.stdout
 
 
 HOSTILE = r"""

@@ -13,10 +13,13 @@ from tests.support.honest import HonestNode, facts, first_fit, first_moves
 from omnitide.fabric import commands as cm
 from omnitide.fabric.decide import Decision, decide
 from omnitide.fabric.events import Entry
+from omnitide.fabric.evolve import apply
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.rules.rolling import next_due
 from omnitide.fabric.state import FabricState, TokenPurpose, empty_state, spec_of_instance
 from omnitide.nexus.joining import token_refusal
+from omnitide.nexus.manners import Complaints
+from omnitide.nexus.samples import Samples
 from omnitide.nexus.values import ClosedValues
 from omnitide.operations.runtime import (
     Check,
@@ -117,6 +120,7 @@ class MemoryRuntime:
         self.blob_limits = BlobLimits(total=1 << 30, blob=1 << 29)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._blobs: DirectoryBlobs | None = None
+        self._samples: Samples | None = None
         self._values: ClosedValues | None = None
         self.apply(cm.CreateFabric(fabric_id="home"))
 
@@ -278,6 +282,14 @@ class MemoryRuntime:
             raise Trimmed(after, self.first)
         return list(enumerate(self.log[after : after + limit], start=after + 1))
 
+    async def state_at(self, revision: int) -> FabricState:
+        if revision < self.first:
+            raise Trimmed(revision - 1, self.first)
+        state = empty_state()
+        for entry in self.log[:revision]:
+            state = apply(state, entry)
+        return state
+
     async def watch(self, after: int) -> AsyncIterator[list[tuple[int, Entry]]]:
         self.watches += 1
         position = after
@@ -387,6 +399,11 @@ class MemoryRuntime:
             self._values = ClosedValues.at(self._path() / "secrets", b"s" * 32)
         return self._values
 
+    def metrics(self) -> Samples:
+        if self._samples is None:
+            self._samples = Samples(self.committed, self.now_ms, Complaints(), 1 << 24)
+        return self._samples
+
     def _path(self) -> Path:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="omnitide-test-")
@@ -409,10 +426,13 @@ class MemoryRuntime:
 
     def new_token(self, purpose: TokenPurpose) -> NewToken:
         entropy = next(self._ids).to_bytes(10, "big") + b"\x07" * 20
+        make = {
+            TokenPurpose.API: tokens.make_api_token,
+            TokenPurpose.LOGIN: tokens.make_login_token,
+            TokenPurpose.SESSION: tokens.make_session_token,
+        }
         token = (
-            tokens.make_join_token(entropy, b"\x01" * 32)
-            if purpose is TokenPurpose.JOIN
-            else tokens.make_api_token(entropy)
+            tokens.make_join_token(entropy, b"\x01" * 32) if purpose is TokenPurpose.JOIN else make[purpose](entropy)
         )
         return NewToken(token.id, token.text, tokens.digest(token, "k1", KEYS["k1"]))
 

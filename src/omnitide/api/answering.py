@@ -9,7 +9,7 @@ from starlette.responses import Response
 from omnitide.api import correlation as correlations
 from omnitide.model.normalise import has_quantities, present
 from omnitide.model.problem import PROBLEM_MEDIA_TYPE, Problem
-from omnitide.operations.operation import Answer, AnyOperation
+from omnitide.operations.operation import Answer, AnyOperation, Cookie
 
 JSON: Final = "application/json"
 REVISION_HEADER: Final = "Omnitide-Revision"
@@ -41,10 +41,18 @@ def answer_response(operation: AnyOperation, answer: Answer[Any], correlation: s
         headers["ETag"] = f'"{answer.etag}"'
     if answer.replayed:
         headers[REPLAYED_HEADER] = "true"
+    if answer.cookie is not None:
+        headers["Set-Cookie"] = _set_cookie(answer.cookie)
     status = 503 if answer.unavailable else 201 if answer.created else 200
     if answer.created and operation.method == "PUT":
         headers["Location"] = path
     return Response(encode_json(answer.value), status, headers, JSON)
+
+
+def _set_cookie(cookie: Cookie) -> str:
+    """The name's prefix `__Host-` has browsers insist on what follows: TLS, this very host, all of its paths."""
+    kept = f"Max-Age={cookie.seconds}"
+    return f"{cookie.name}={cookie.value}; {kept}; Path=/; Secure; HttpOnly; SameSite=Strict"
 
 
 def problem_response(

@@ -1,4 +1,4 @@
-"""The application on the HTTPS port: every REST route, the event stream, and problems for everything else."""
+"""The application on the HTTPS port: every REST route, the streams, the panel, and problems for everything else."""
 
 from typing import Final
 
@@ -10,11 +10,15 @@ from starlette.routing import BaseRoute
 
 from omnitide.api.blob_transfers import BlobTransfers
 from omnitide.api.documents import with_documents
-from omnitide.api.event_sockets import EventSockets, nothing_else
+from omnitide.api.event_sockets import EventSockets
 from omnitide.api.file_streams import FileStreams
 from omnitide.api.log_streams import LogStreams
+from omnitide.api.metrics_page import MetricsPage
+from omnitide.api.panel import Panel
 from omnitide.api.rest import Desk, routes
+from omnitide.api.stream_sockets import nothing_else
 from omnitide.api.tunnel_sockets import TunnelSockets
+from omnitide.api.view_sockets import ViewSockets
 from omnitide.operations.failures import Failed, failed
 from omnitide.operations.operation import Bulk, Stream
 from omnitide.operations.reaching import EXEC, FORWARD
@@ -23,6 +27,7 @@ from omnitide.operations.runtime import Runtime
 
 _LOGS: Final = "instances.logs"
 _EVENTS: Final = "events.watch"
+_VIEW: Final = "view.watch"
 _PUT: Final = "blobs.put"
 _GET: Final = "blobs.get"
 
@@ -36,29 +41,37 @@ def make_app(runtime: Runtime, registry: Registry = REGISTRY) -> Starlette:
     whole = with_documents(registry)
     desk = Desk(runtime)
     streams = {one.name: one for one in whole if isinstance(one, Stream)}
-    if set(streams) != {_LOGS, _EVENTS}:
-        raise UndeclaredSurface(f"HTTP carries the streams {_LOGS} and {_EVENTS}; declared are {sorted(streams)}")
+    if set(streams) != {_LOGS, _EVENTS, _VIEW}:
+        carried = sorted({_LOGS, _EVENTS, _VIEW})
+        raise UndeclaredSurface(f"HTTP carries the streams {carried}; declared are {sorted(streams)}")
     bulk = {one.name: one for one in whole if isinstance(one, Bulk)}
     if set(bulk) != {_PUT, _GET}:
         raise UndeclaredSurface(f"HTTP carries the transfers {_PUT} and {_GET}; declared are {sorted(bulk)}")
-    carried: list[BaseRoute] = [
+    all_routes: list[BaseRoute] = [
         *BlobTransfers(bulk[_PUT], bulk[_GET], desk).routes(),
         LogStreams(streams[_LOGS], desk).route(),
         *EventSockets(streams[_EVENTS], desk).routes(),
+        *ViewSockets(streams[_VIEW], desk).routes(),
         *TunnelSockets(EXEC, desk).routes(),
         *TunnelSockets(FORWARD, desk).routes(),
         FileStreams(desk).route(),
+        MetricsPage(desk).route(),
         *routes(whole, desk),
         nothing_else(desk, streams[_EVENTS].path),
     ]
 
+    panel = Panel()
+
     async def unrouted(request: Request, error: Exception) -> Response:
         async def handle(request: Request) -> Response:
+            page = panel.respond(request)
+            if page is not None:
+                return page
             raise _unrouted(request, error)
 
         return await desk.answer(request, handle)
 
-    app = Starlette(routes=carried, exception_handlers={HTTPException: unrouted})
+    app = Starlette(routes=all_routes, exception_handlers={HTTPException: unrouted})
     app.router.redirect_slashes = False
     return app
 

@@ -1,19 +1,32 @@
-"""Who calls: a bearer token, verified against the digests in the fabric's state. Nothing is open but what says so.
+"""Who calls: a bearer token, or a browser's session, verified against the digests in the fabric's state. Nothing is
+open but what says so.
 
 Wrong tokens are answered, and counted by address: someone who keeps on trying is told to wait. A right token is never
 made to wait by what others do from the same address.
 """
 
 import hashlib
+import hmac
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from omnitide.fabric.state import TokenPurpose
+from omnitide.fabric.state import Token, TokenPurpose
 from omnitide.model.problem import problem
 from omnitide.operations.failures import Failed
+from omnitide.operations.logins import session_is_open
 from omnitide.operations.runtime import Runtime
 from omnitide.security.errors import SecurityError
-from omnitide.security.tokens import MAX_TOKEN_CHARS, ApiToken, MalformedToken, matches, parse_api_token
+from omnitide.security.tokens import (
+    MAX_TOKEN_CHARS,
+    ApiToken,
+    MalformedToken,
+    SessionToken,
+    matches,
+    parse_api_token,
+    parse_session_token,
+    proof_of,
+)
 from omnitide.telemetry import logs
 
 MAX_FAILURES: Final = 20
@@ -87,12 +100,43 @@ class Authenticator:
         except _Wrong as wrong:
             raise self._wrong(peer, str(wrong)) from wrong
 
+    def session(self, cookie: str, proof: str, peer: str) -> str:
+        """The principal of a session's cookie and of the proof beside it. Raises Failed."""
+        try:
+            session = self._session(cookie)
+        except _Wrong as wrong:
+            raise self._wrong(peer, str(wrong)) from wrong
+        # What follows concerns one who was let in: nothing that is tried out.
+        if not session_is_open(self._runtime, session):
+            raise Failed(problem("unauthenticated", "your session has ended", hint="log in again"))
+        if not proof or not self._proves(session, proof):
+            detail = "a session's cookie opens nothing without its proof, which only the panel's own pages have"
+            raise Failed(problem("unauthenticated", detail, hint="log in again"))
+        return f"token:{session.id}"
+
+    def _session(self, cookie: str) -> Token:
+        """Raises _Wrong."""
+        if len(cookie) > MAX_TOKEN_CHARS:
+            raise _Wrong("this is too long for a session")
+        known = self._runtime.committed().tokens.get(self._identify(cookie, parse_session_token))
+        if known is None or known.purpose is not TokenPurpose.SESSION:
+            raise _Wrong("your session is not known here")
+        return known
+
+    def _proves(self, session: Token, proof: str) -> bool:
+        try:
+            expected = proof_of(session.id, session.digest, self._runtime.token_keys())
+        except SecurityError as error:
+            _log.error("a session cannot be verified", token=session.id, reason=str(error))
+            return False
+        return hmac.compare_digest(expected.encode(), proof.encode(errors="replace"))
+
     def _principal(self, text: str) -> str:
         """Raises _Wrong."""
         text = text.strip()
         if len(text) > MAX_TOKEN_CHARS:
             raise _Wrong("this is too long for a token")
-        identifier = self._identify(text)
+        identifier = self._identify(text, parse_api_token)
         known = self._runtime.committed().tokens.get(identifier)
         if known is None or known.purpose is not TokenPurpose.API or known.revoked:
             raise _Wrong("the token is unknown or was revoked")
@@ -100,7 +144,7 @@ class Authenticator:
             raise _Wrong("the token has expired")
         return f"token:{known.id}"
 
-    def _identify(self, text: str) -> str:
+    def _identify(self, text: str, parse: Callable[[str], ApiToken | SessionToken]) -> str:
         """Id of the token whose secret this text has. Raises _Wrong."""
         key = hashlib.sha256(text.encode(errors="replace")).digest()
         remembered = self._verified.get(key)
@@ -109,7 +153,7 @@ class Authenticator:
             if known is not None and known.digest == remembered.digest:
                 return known.id
         try:
-            token = parse_api_token(text)
+            token = parse(text)
         except MalformedToken as error:
             raise _Wrong(str(error)) from error
         known = self._runtime.committed().tokens.get(token.id)
@@ -122,15 +166,15 @@ class Authenticator:
             self._verified.popitem(last=False)
         return known.id
 
-    def _matches(self, token: ApiToken, stored: str) -> bool:
+    def _matches(self, token: ApiToken | SessionToken, stored: str) -> bool:
         try:
             return matches(token, stored, self._runtime.token_keys())
         except SecurityError as error:
             _log.error("a token cannot be verified", token=token.id, reason=str(error))
             return False
 
-    def failed_join(self, peer: str) -> Failed | None:
-        """Count a join that was refused for its token; the failure to answer with if there were too many."""
+    def failed_token(self, peer: str) -> Failed | None:
+        """Count a join or login that was refused for its token; the failure to answer with if there were too many."""
         return self._count(peer)
 
     def _wrong(self, peer: str, detail: str) -> Failed:

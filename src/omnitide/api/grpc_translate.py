@@ -19,6 +19,7 @@ from omnitide.model.normalise import info_of, read
 
 _UNITS: Final = {"cpu": "_milli", "bytes": "_bytes", "duration": "_ms"}
 _NUMBER: Final = "value"
+_UNKNOWN: Final = float("nan")
 _STRUCT: Final = struct_pb2.Struct.DESCRIPTOR.full_name
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -60,7 +61,8 @@ def _set(message: Message, name: str, value: Any) -> None:
             if isinstance(item, msgspec.Struct):
                 fill(repeated.add(), item)
             else:
-                repeated.append(item)
+                # A number that is not known has no other form in a list.
+                repeated.append(_UNKNOWN if item is None else item)
     else:
         setattr(message, name, value)
 
@@ -189,6 +191,8 @@ def _kind(type_: mi.Type) -> str:
         return f"repeated {_kind(plain.item_type)}"
     if isinstance(plain, mi.IntType):
         return "integer"
+    if isinstance(plain, mi.FloatType):
+        return "number"
     return "boolean" if isinstance(plain, mi.BoolType) else "string"
 
 
@@ -198,6 +202,7 @@ def _wire_kind(descriptor: FieldDescriptor) -> str:
         return f"map {_wire_kind(message.fields_by_name['value'])}"
     kind = {
         FieldDescriptor.TYPE_INT64: "integer",
+        FieldDescriptor.TYPE_DOUBLE: "number",
         FieldDescriptor.TYPE_BOOL: "boolean",
         FieldDescriptor.TYPE_STRING: "string",
         FieldDescriptor.TYPE_MESSAGE: "any" if message is not None and message.full_name == _STRUCT else "message",

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from omnitide import __version__
 from omnitide.api.app import make_app
 from omnitide.api.grpc_server import GrpcServer
+from omnitide.api.metrics_page import plain_app
 from omnitide.api.ports import Ports as OwnPorts
 from omnitide.api.server import ApiServer
 from omnitide.config import ConfigError, load
@@ -48,6 +49,7 @@ _log = logs.get(__name__)
 
 READY_FILE: Final = "nexus.json"
 CA_FILE: Final = "ca.pem"
+METRICS_CONNECTIONS: Final = 16
 STOP_NODES_S: Final = 1.0
 
 EXIT_FAILED: Final = 1
@@ -156,6 +158,7 @@ class NexusProcess:
             lambda: now_of(nexus.clock),
             nexus.blobs(),
             nexus.values(),
+            nexus.samples,
         )
         lease = self._settings.lease
         ports = OwnPorts(self._data, settings.listen)
@@ -182,6 +185,7 @@ class NexusProcess:
         api = await ports.listen(
             "api", settings.api_port, lambda port: ApiServer.start(app, settings.listen, port, identity.ssl_context)
         )
+        metrics = await self._serve_metrics(nexus)
         collector = Collector(lambda: nexus.engine.committed().revision)
         nexus.services.begin("configuration", self._watcher.run)
         nexus.services.begin("certificate", identity.keep_fresh)
@@ -203,9 +207,23 @@ class NexusProcess:
             (self._data / READY_FILE).unlink(missing_ok=True)
             await nexus.services.end("configuration", "certificate", "collector", "administrator's token")
             await api.close()
+            if metrics is not None:
+                await metrics.close()
             await grpc_server.close()
             await nexus.sessions.close()
             await node_server.stop(STOP_NODES_S)
+
+    async def _serve_metrics(self, nexus: Nexus) -> ApiServer | None:
+        """On loopback, without TLS, where the settings say so. A port that cannot be had keeps nothing else from
+        being served."""
+        port = self._settings.metrics.nexus_port
+        if not port:
+            return None
+        try:
+            return await ApiServer.start(plain_app(nexus), "127.0.0.1", port, None, connections=METRICS_CONNECTIONS)
+        except OSError as error:
+            _log.error("metrics are not served", port=port, reason=error.strerror or str(error))
+            return None
 
     async def _until_stopped(self, nexus: Nexus) -> int:
         loop = asyncio.get_running_loop()

@@ -11,11 +11,13 @@ from starlette.routing import BaseRoute, Route
 from omnitide.api import correlation as correlations
 from omnitide.api.answering import answer_response, problem_response
 from omnitide.api.authenticate import Authenticator
+from omnitide.api.callers import Callers, check_own_page
 from omnitide.api.connections import SCOPE_KEY, Connection
 from omnitide.api.reading import Question, read_request
 from omnitide.api.seldom import Seldom, shortened
 from omnitide.model.problem import problem
 from omnitide.operations.failures import Failed, failed
+from omnitide.operations.logins import OPEN_SESSION
 from omnitide.operations.operation import NOBODY, AnyDeclaration, AnyOperation, Context
 from omnitide.operations.perform import perform
 from omnitide.operations.registry import Registry
@@ -43,6 +45,7 @@ class Desk:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.authenticator = Authenticator(runtime)
+        self.callers = Callers(runtime, self.authenticator)
         self._in_flight = 0
         self._refusals = Seldom()
 
@@ -55,10 +58,12 @@ class Desk:
 
     def principal(self, request: Request, operation: AnyDeclaration) -> str:
         """Raises Failed."""
-        shown = operation.more_with_token and "authorization" in request.headers
+        shown = operation.more_with_token and self.callers.shows_something(request)
         if operation.open and not shown:
+            if operation.name == OPEN_SESSION:
+                check_own_page(request, origin_needed=False)
             return NOBODY
-        return recognised(request, self.authenticator.bearer(request.headers.get("authorization"), peer_of(request)))
+        return recognised(request, self.callers.of_request(request, peer_of(request)))
 
     def context(self, request: Request, principal: str, question: Question) -> Context:
         conditions = question.conditions
@@ -170,8 +175,9 @@ def _endpoint(operations: Mapping[str, AnyOperation], desk: Desk) -> Handler:
         try:
             answer = await perform(operation, desk.runtime, desk.context(request, principal, question), question.value)
         except Failed as failure:
-            if failure.problem.hop == Hop.TOKEN:
-                raise desk.authenticator.failed_join(peer_of(request)) or failure from failure
+            logs_in = operation.name == OPEN_SESSION and failure.problem.code == "unauthenticated"
+            if failure.problem.hop == Hop.TOKEN or logs_in:
+                raise desk.authenticator.failed_token(peer_of(request)) or failure from failure
             raise
         return answer_response(operation, answer, desk.correlation(request), request.url.path)
 

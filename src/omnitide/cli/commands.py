@@ -15,6 +15,8 @@ class Entry(NamedTuple):
 COMMANDS: Final[dict[str, Entry]] = {
     "up": Entry("fabric.up:up", "Fabric"),
     "down": Entry("fabric.down:down", "Fabric"),
+    "demo": Entry("fabric.demo:demo", "Fabric"),
+    "panel": Entry("fabric.panel:panel", "Fabric"),
     "status": Entry("fabric.status:status", "Fabric"),
     "join": Entry("nodes.join:join", "Fabric"),
     "leave": Entry("nodes.leave:leave", "Fabric"),
@@ -44,6 +46,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "ps": Entry("instances.ps:ps", "What happens"),
     "logs": Entry("instances.logs:logs", "What happens"),
     "events": Entry("happenings.events:events", "What happens"),
+    "metrics": Entry("metrics.metrics:app", "What happens"),
     "explain": Entry("instances.explain:explain", "What happens"),
     "inspect": Entry("instances.inspect:inspect", "What happens"),
     "exec": Entry("instances.exec:exec_", "Reach"),

@@ -5,6 +5,8 @@ from typing import Any, Final
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "up": ("omnitide up", "omnitide up --listen 0.0.0.0 --public-name nexus.example"),
     "down": ("omnitide down",),
+    "demo": ("omnitide demo", "omnitide demo --nodes 1000 --agents 50 --seed 7"),
+    "panel": ("omnitide panel", "omnitide panel --open"),
     "status": ("omnitide status --watch", "omnitide status -o json"),
     "join": ("omnitide join https://nexus.example:7400 --token -",),
     "leave": ("omnitide leave",),
@@ -24,6 +26,13 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "volume": ("omnitide volume ls --orphans",),
     "volume ls": ("omnitide volume ls --orphans", "omnitide volume ls --node alpha -o json"),
     "volume rm": ("omnitide volume rm data --node alpha", "omnitide volume rm shop/data --dry-run"),
+    "metrics": ("omnitide metrics query omnitide_node_memory_used_bytes",),
+    "metrics ls": ("omnitide metrics ls omnitide_node_",),
+    "metrics query": (
+        "omnitide metrics query omnitide_node_cpu_used_seconds_total --watch",
+        "omnitide metrics query omnitide_instance_cpu_seconds_total --by agent --since 2h",
+        "omnitide metrics query omnitide_node_memory_used_bytes -m node=alpha -a max --since 7d --step 1h -o json",
+    ),
     "config set": ("omnitide config set nginx-conf --from-file nginx.conf",),
     "config get": ("omnitide config get nginx-conf",),
     "config ls": ("omnitide config ls -o json",),

@@ -25,7 +25,7 @@ class Exit(IntEnum):
     TIMED_OUT_TASK = 124
     """`run --timeout`: the task was cancelled for its time, as timeout(1) would."""
     RUN_TROUBLE = 125
-    """`run`: the fabric, not the task, failed."""
+    """`run`, `exec`: the fabric, not the program, failed."""
     INTERRUPTED = 130
     """Ctrl-C."""
     PIPE_CLOSED = 141

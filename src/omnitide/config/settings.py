@@ -50,6 +50,7 @@ class NexusSettings(Section, frozen=True, kw_only=True):
         Meta(max_length=32),
         _about("Names and addresses by which others reach Nexus; they stand in its certificate."),
     ] = ()
+    demo: Annotated[bool, _about("This fabric is a demonstration: its status and the panel say so.")] = False
 
     def __post_init__(self) -> None:
         try:
@@ -104,6 +105,11 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     keep_ended_ms: Annotated[
         int, Meta(ge=0, le=3650 * _Day), _milliseconds("How long after the end of an instance they are kept.")
     ] = _Day
+    keep_ended_bytes: Annotated[
+        int,
+        Meta(ge=0, le=1 << 50),
+        _bytes("Bound of all that is kept of them; the last one to end is kept whatever its size."),
+    ] = 4 << 30
     volume_paths: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
         Meta(max_length=64),
@@ -192,6 +198,30 @@ class SnapshotSettings(Section, frozen=True, kw_only=True):
     ] = 100_000
 
 
+class PanelSettings(Section, frozen=True, kw_only=True):
+    session_ms: Annotated[
+        int, Meta(ge=60_000, le=30 * _Day), _milliseconds("From a login to the panel to the next.", live=True)
+    ] = 12 * 3_600_000
+
+
+class MetricsSettings(Section, frozen=True, kw_only=True):
+    memory: Annotated[
+        int,
+        Meta(ge=1 << 20, le=1 << 40),
+        _bytes("Bound of the last 15 minutes of samples that Nexus holds; a series has 3,616 bytes."),
+    ] = 512 << 20
+    nexus_port: Annotated[
+        _AnyPort,
+        _about("Port of 127.0.0.1 at which Nexus shows /metrics without TLS and token. 0: only on its API port."),
+    ] = 0
+    node_port: Annotated[_AnyPort, _about("The same of the node proxy, with what it samples. 0: nowhere.")] = 0
+    scraped_series: Annotated[
+        int,
+        Meta(ge=0, le=10_000),
+        _about("Series that are taken of one instance's own endpoint; how many more it has is told.", live=True),
+    ] = 1000
+
+
 class ClientSettings(Section, frozen=True, kw_only=True):
     """Where the CLI and the SDK find a fabric. What is empty is taken from the fabric that `up` started here."""
 
@@ -210,4 +240,6 @@ class Settings(Section, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     limits: LimitsSettings = LimitsSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    panel: PanelSettings = PanelSettings()
+    metrics: MetricsSettings = MetricsSettings()
     client: ClientSettings = ClientSettings()

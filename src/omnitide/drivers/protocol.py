@@ -65,6 +65,9 @@ class Mount(msgspec.Struct, frozen=True):
     target: str
     """As the spec names it: absolute, or below the run's private directory."""
     read_only: bool = False
+    firm: bool = False
+    """The source was found to be permitted, and to be what it names really: a link in it now was put there since. A
+    driver that can tell refuses it."""
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -96,6 +99,8 @@ class Launch(msgspec.Struct, frozen=True):
     """Name of the agent or job."""
     ports: Sequence[PortBinding] = ()
     mounts: Sequence[Mount] = ()
+    real: Mapping[str, str] = {}
+    """What paths that the sandbox opens, and the working directory, were found to be when they were permitted."""
     container: Container | None = None
     wasm: Wasm | None = None
     isolation: Literal["none", "sandbox"] = "none"
@@ -134,6 +139,10 @@ class Exit(msgspec.Struct, frozen=True):
     out_of_memory: bool = False
     ended_at_ms: int = 0
     """Wall clock, milliseconds since 1970."""
+    cause: str = ""
+    """Of one that turned out only after its start never to have run (`start-failed`): as DriverError's."""
+    permanent: bool = False
+    """With it: trying again on this node cannot help."""
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -187,6 +196,8 @@ class DriverInfo(msgspec.Struct, frozen=True):
     """Runs can be fenced: they end when the node proxy is away for too long."""
     absent: bool = False
     """Not healthy, because what it needs is not installed here, and nobody said that it should be: nothing is wrong."""
+    silent: bool = False
+    """Not healthy, because the runtime does not answer: what it runs is not known until it does."""
 
 
 class DriverContext(msgspec.Struct, frozen=True):
@@ -201,6 +212,8 @@ class DriverContext(msgspec.Struct, frozen=True):
     """Directories of the node above `directory`, which a run of another user has to pass through."""
     keeper: str = ""
     """Directory of the node's keeper, for drivers whose runs are processes of this machine; empty: one of its own."""
+    hidden: Callable[[], Sequence[str]] = tuple
+    """What of the node's machine no sandbox may see, asked at each start."""
     only_to_end: bool = False
     """Nothing is started any more: the runtime is the one that was used here before, whatever the environment says."""
 

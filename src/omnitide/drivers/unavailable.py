@@ -32,8 +32,15 @@ class UnavailableDriver:
         return False
 
     async def probe(self) -> DriverInfo:
-        absent = self._absent and not self._used()
-        return DriverInfo(name=self.name, version="", healthy=False, detail=self._reason, absent=absent)
+        used = self._used()
+        return DriverInfo(
+            name=self.name,
+            version="",
+            healthy=False,
+            detail=self._reason,
+            absent=self._absent and not used,
+            silent=used,
+        )
 
     async def prepare(self, launch: Launch, progress: Progress) -> None:  # noqa: ARG002 - the protocol's, and below
         self._refuse()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from omnitide.model.faults import Fault, Path
 from omnitide.model.provisions import stays
 from omnitide.model.quantity import format_bytes, format_cpu
-from omnitide.model.runtime_checks import probe_faults, provision_faults, runtime_faults
-from omnitide.model.spec import MAX_GRACE_MS, AgentSpec, Constraint, WorkloadSpec
+from omnitide.model.runtime_checks import metrics_faults, probe_faults, provision_faults, runtime_faults
+from omnitide.model.spec import MAX_GRACE_MS, AgentSpec, Constraint, Resources, WorkloadSpec
 
 _NO_NUL = "cannot contain the character NUL: no program can be given it"
 
@@ -22,6 +22,7 @@ def spec_faults(spec: WorkloadSpec) -> list[Fault]:
     faults += _ceilings(spec)
     faults += runtime_faults(spec)
     faults += probe_faults(spec)
+    faults += metrics_faults(spec)
     faults += provision_faults(spec)
     if isinstance(spec, AgentSpec) and not spec.update.max_unavailable and not spec.update.max_surge:
         message = "with max_unavailable 0 and max_surge 0 no replica could ever be replaced"
@@ -52,13 +53,14 @@ def _ports(spec: WorkloadSpec) -> Iterator[Fault]:
 def _ceilings(spec: WorkloadSpec) -> Iterator[Fault]:
     """A limit below what is set aside."""
     limits, wanted = spec.limits, spec.resources
-    hint = "a limit is at least what is set aside"
-    if 0 < limits.cpu < wanted.cpu:
-        message = f"{format_cpu(limits.cpu)} is below resources.cpu, {format_cpu(wanted.cpu)}"
-        yield Fault(("limits", "cpu"), message, hint)
-    if 0 < limits.memory < wanted.memory:
-        message = f"{format_bytes(limits.memory)} is below resources.memory, {format_bytes(wanted.memory)}"
-        yield Fault(("limits", "memory"), message, hint)
+    plain = Resources()
+    for name, show in (("cpu", format_cpu), ("memory", format_bytes)):
+        limit, aside = getattr(limits, name), getattr(wanted, name)
+        if 0 < limit < aside:
+            hint = "a limit is at least what is set aside"
+            if aside == getattr(plain, name):
+                hint = f"{show(aside)} is set aside where nothing is said: write resources.{name} too"
+            yield Fault(("limits", name), f"{show(limit)} is below resources.{name}, {show(aside)}", hint)
 
 
 def _texts(spec: WorkloadSpec) -> Iterator[tuple[Path, str]]:

@@ -21,6 +21,8 @@ class Driver(Object, frozen=True, kw_only=True):
     """Of: cpu, memory, pids, sandbox."""
     absent: bool = False
     """Not healthy only because what it needs is not installed there, and nobody said that it should be."""
+    silent_since_ms: Millis = 0
+    """Its runtime does not answer its node since then: what it runs there is what was known last. 0: it does."""
 
 
 class NodeUse(Object, frozen=True, kw_only=True):
@@ -116,7 +118,7 @@ class Token(Object, frozen=True, kw_only=True):
     """A token, without its secret, which is kept nowhere."""
 
     id: str
-    purpose: Literal["join", "api"]
+    purpose: Literal["join", "api", "login", "session"]
     state: TokenState
     note: str = ""
     labels: dict[str, str] = field(default_factory=dict)
@@ -146,6 +148,27 @@ class TokenCreated(Object, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Never the text: objects end up in logs and tracebacks."""
         return f"TokenCreated(id={self.token.id if self.token else ''!r}, revision={self.revision})"
+
+
+class SessionOpened(Object, frozen=True, kw_only=True):
+    """A browser is let in: its cookie comes beside this, as a header that no script of the page can read."""
+
+    session: Token
+    proof: str
+    """To be shown with each request beside the cookie, as `Omnitide-Proof`; a WebSocket offers `proof.<it>`."""
+    revision: Revision
+
+    def __repr__(self) -> str:
+        """Never the proof."""
+        return f"SessionOpened(id={self.session.id!r}, revision={self.revision})"
+
+
+class Caller(Object, frozen=True, kw_only=True):
+    """Whoever asks: the token or session that was shown."""
+
+    token: Token
+    fabric_id: str
+    revision: Revision
 
 
 class TokenRevoked(Object, frozen=True, kw_only=True):
@@ -203,6 +226,8 @@ class FabricStatus(Object, frozen=True, kw_only=True):
     reserved_memory_bytes: int
     concerns: tuple[Concern, ...] = ()
     """The 20 most pressing."""
+    demo: bool = False
+    """It is a demonstration: its machines are simulated."""
 
 
 class VersionInfo(Object, frozen=True, kw_only=True):

@@ -28,11 +28,13 @@ InstanceStatus = Literal[
     "lost",
     "unknown",
 ]
-"""`unknown`: its node has not been heard from since `unknown_since_ms`; `last_status` is what it was then."""
+"""`unknown`: its node has not been heard from since `unknown_since_ms`, or the runtime of its driver has not answered
+there; `last_status` is what it was then."""
 
 AgentStatus = Literal["running", "progressing", "degraded", "unknown", "stopped", "removing"]
 """running: every replica wanted runs. progressing: being placed, started or updated. degraded: replicas failed, restart
-or cannot be placed. unknown: nodes of it are not heard from. stopped: by request. removing: goes when its last ends."""
+or cannot be placed. unknown: nodes of it, or runtimes on them, are not heard from. stopped: by request. removing: goes
+when its last ends."""
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +82,14 @@ class Instance(Object, frozen=True, kw_only=True):
     last_status: InstanceStatus
     """Same as `status`, except where that is `unknown`."""
     since_ms: Millis
-    """When it came into this status; for `unknown`, since when its node is silent."""
+    """When it came into this status; for `unknown`, since when its node or its runtime there is silent."""
     unknown_since_ms: Millis = 0
+    unknown_because: str = ""
+    """Why it is `unknown`: its node is not heard from, or its driver's runtime does not answer there."""
     health: Literal["unknown", "healthy", "unhealthy"] = "unknown"
     """What its probes say, if its spec has any."""
     health_message: str = ""
-    """Why it is unhealthy."""
+    """Why it is unhealthy, or why that is not known any more."""
     node: str = ""
     """Name of its node."""
     node_id: str = ""
@@ -114,6 +118,8 @@ class Instance(Object, frozen=True, kw_only=True):
     """What its driver calls it: `pid 4711`."""
     created_ms: Millis
     started_ms: Millis = 0
+    dropped_series: Annotated[int, Meta(ge=0)] = 0
+    """Of its own metrics, left out as there are too many, or as they cannot be taken; told of one instance alone."""
     correlation: str = ""
     """Of the request that led here."""
     revision: Revision
@@ -132,7 +138,8 @@ class InstanceList(Object, frozen=True, kw_only=True):
 
 
 class InstanceCounts(Object, frozen=True, kw_only=True):
-    """Instances by what is known of them now: one on a silent node is counted as unknown and nowhere else."""
+    """Instances by what is known of them now: one on a silent node, or of a runtime that does not answer there, is
+    counted as unknown and nowhere else."""
 
     pending: int = 0
     placed: int = 0

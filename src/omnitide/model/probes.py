@@ -41,8 +41,9 @@ class Probe(Part, frozen=True, kw_only=True):
     initial_delay: DurationMs = 0
     """From the start of the attempt to the first question."""
     interval: Interval = 10_000
+    """From an answer, or its absence, to the next question."""
     timeout: Interval = 1_000
-    """No answer within it is a failure. No longer than `interval`, and ten minutes at most."""
+    """No answer within it is a failure. Ten minutes at most."""
     failure_threshold: Threshold = 3
     """Failures in a row that make the instance unwell."""
     success_threshold: Threshold = 1

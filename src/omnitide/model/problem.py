@@ -48,6 +48,7 @@ KINDS: Final[dict[str, Kind]] = {
     "behind": Kind(503, "Not at that revision yet", retryable=True),
     "not-serving": Kind(503, "Changes are not taken now", retryable=True),
     "node-away": Kind(503, "The node is away", retryable=True),
+    "runtime-away": Kind(503, "What runs it there does not answer", retryable=True),
     "logs-unavailable": Kind(404, "No output to show"),
     "digest-mismatch": Kind(422, "Not what was announced"),
     "storage-full": Kind(507, "No room for it"),
@@ -81,11 +82,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: str = ""
     """What it is about: `agent default/hello`."""
     errors: tuple[FieldFault, ...] = ()
+    used_by: tuple[str, ...] = ()
+    """conflict: who would miss what was to be removed, in order: `agent default/hello`."""
     correlation: str = ""
     retryable: bool = False
     retry_after_s: int = 0
     since_ms: int = 0
-    """node-away: since when; 0 if it never came."""
+    """node-away: since when; 0 if it never came. runtime-away: since when; 0 if that has only just shown."""
     first_revision: int = 0
     """trimmed: the oldest revision that is kept."""
     resume_revision: int = 0
@@ -101,6 +104,7 @@ def problem(
     hint: str = "",
     subject: str = "",
     errors: tuple[FieldFault, ...] = (),
+    used_by: tuple[str, ...] = (),
     retryable: bool | None = None,
     retry_after_s: int = 0,
     since_ms: int = 0,
@@ -119,6 +123,7 @@ def problem(
         hint=hint,
         subject=subject,
         errors=errors,
+        used_by=used_by,
         retryable=kind.retryable if retryable is None else retryable,
         retry_after_s=retry_after_s,
         since_ms=since_ms,

@@ -9,6 +9,7 @@ from omnitide.model.container import Container, Sandbox, Ulimit
 from omnitide.model.faults import Fault, Path
 from omnitide.model.probes import MAX_TIMEOUT_MS, Probe
 from omnitide.model.provisions import INSIDE
+from omnitide.model.scrape import MAX_INTERVAL_MS
 from omnitide.model.spec import WorkloadSpec
 
 DEFAULT_DRIVER: Final = "process"
@@ -153,10 +154,21 @@ def _probe(spec: WorkloadSpec, probe: Probe, path: Path) -> Iterator[Fault]:
     elif probe.port not in spec.ports:
         known = ", ".join(spec.ports) or "there is none"
         yield Fault((*path, "port"), f"{probe.port!r} is not one of `ports`", f"known: {known}")
-    if probe.timeout > probe.interval:
-        yield Fault((*path, "timeout"), "is longer than the interval", "an answer is waited for no longer than that")
     if probe.timeout > MAX_TIMEOUT_MS:
         yield Fault((*path, "timeout"), "is longer than ten minutes", "an answer is waited for no longer than that")
+
+
+def metrics_faults(spec: WorkloadSpec) -> Iterator[Fault]:
+    metrics = spec.metrics
+    if metrics is None:
+        return
+    known = ", ".join(spec.ports) or "there is none"
+    if metrics.port is None and len(spec.ports) != 1:
+        yield Fault(("metrics", "port"), "is missing", f"the name of one of `ports`: {known}")
+    elif metrics.port is not None and metrics.port not in spec.ports:
+        yield Fault(("metrics", "port"), f"{metrics.port!r} is not one of `ports`", f"known: {known}")
+    if metrics.interval > MAX_INTERVAL_MS:
+        yield Fault(("metrics", "interval"), "is longer than five minutes")
 
 
 def provision_faults(spec: WorkloadSpec) -> Iterator[Fault]:

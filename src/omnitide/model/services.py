@@ -1,6 +1,6 @@
 """The service registry: what listens where, for whoever wants to talk to an agent."""
 
-from omnitide.model.objects import Object
+from omnitide.model.objects import Millis, Object
 
 
 class ServiceEndpoint(Object, frozen=True, kw_only=True):
@@ -19,7 +19,9 @@ class ServiceEndpoint(Object, frozen=True, kw_only=True):
     port: int
     ready: bool
     """It runs, its node is heard from, and it is healthy: where its spec asks for readiness by its probe's word, else
-    unless another probe says otherwise."""
+    unless another probe says otherwise. Where its runtime does not answer its node, a probe over the network does."""
+    unknown_since_ms: Millis = 0
+    """All but `ready` is what was known then: its node, or its runtime there, has not been heard from since."""
 
 
 class Service(Object, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from omnitide.model.part import Part, PathText, Text
 from omnitide.model.probes import Probes
 from omnitide.model.provisions import Artifact, ConfigUse, SecretUse, Volume
 from omnitide.model.quantity import Bytes, CpuMilli, DurationMs, quantity
+from omnitide.model.scrape import Metrics
 
 MAX_REPLICAS = 100_000
 MAX_COMMAND_ARGUMENTS = 1024
@@ -139,6 +140,8 @@ class WorkloadSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     secrets: Annotated[dict[Name, SecretUse], Meta(max_length=64)] = {}
     configs: Annotated[dict[Name, ConfigUse], Meta(max_length=64)] = {}
     health: Probes = Probes()
+    metrics: Metrics | None = None
+    """Its own, which the node then scrapes."""
     needs: Annotated[dict[Name, Need], Meta(max_length=32)] = {}
     """Agents and jobs of the same namespace that have to be so before an instance is placed."""
     together: Name | None = None

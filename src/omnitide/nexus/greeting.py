@@ -6,7 +6,7 @@ from omnitide.wire import node_pb2 as pb
 
 PROTOCOL_MIN: Final = 1
 PROTOCOL_MAX: Final = 1
-FEATURES: Final = ("logs",)
+FEATURES: Final = ("logs", "samples")
 MAX_SHOWN: Final = 100
 """Characters of a wrong node id that are repeated."""
 

@@ -43,6 +43,13 @@ def token_refusal(state: FabricState, shown: tokens.JoinToken, keys: Mapping[str
     return Rejection(code="forbidden", message="the join token is unknown", hint="omnitide token create")
 
 
+_DRAWN: Final[Mapping[TokenPurpose, Callable[[], tokens.Token]]] = {
+    TokenPurpose.API: tokens.new_api_token,
+    TokenPurpose.LOGIN: tokens.new_login_token,
+    TokenPurpose.SESSION: tokens.new_session_token,
+}
+
+
 class Joining:
     def __init__(
         self, engine: Engine, keyring: Keyring, clock: Clock, endpoints: Callable[[], tuple[str, ...]]
@@ -57,7 +64,7 @@ class Joining:
         if purpose is TokenPurpose.JOIN:
             token = tokens.new_join_token(fingerprint(keyring.authority.root.certificate))
         else:
-            token = tokens.new_api_token()
+            token = _DRAWN[purpose]()
         key_id = keyring.token_key_id
         return NewToken(token.id, token.text, tokens.digest(token, key_id, keyring.token_keys[key_id]))
 

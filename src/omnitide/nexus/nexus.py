@@ -22,8 +22,10 @@ from omnitide.nexus.engine import Engine, EngineLimits
 from omnitide.nexus.greeting import SessionSettings
 from omnitide.nexus.joining import Joining
 from omnitide.nexus.leases import Leases, LeaseTimes
+from omnitide.nexus.past import Past
 from omnitide.nexus.placer import Placer
 from omnitide.nexus.rollouts import Rollouts
+from omnitide.nexus.samples import Samples
 from omnitide.nexus.services import Services
 from omnitide.nexus.sessions import HostSample, Sessions
 from omnitide.nexus.tunnel_reach import open_reach
@@ -44,6 +46,7 @@ from omnitide.operations.runtime import (
     NodeVolume,
     NotServing,
     ReachFailed,
+    RuntimeAway,
 )
 from omnitide.operations.tunnels import Purpose, Reached
 from omnitide.scheduler.explain import explain_instance
@@ -52,6 +55,7 @@ from omnitide.security.join_contract import JoinAnswer
 from omnitide.security.keyring import Keyring
 from omnitide.store.blobs import BlobStore
 from omnitide.store.protocol import EventLog
+from omnitide.store.rollups import RollupStore
 from omnitide.telemetry import logs
 
 _log = logs.get(__name__)
@@ -59,6 +63,8 @@ _log = logs.get(__name__)
 BEAT_MS: Final = 10_000
 STARTUP_MARGIN_MS: Final = 6_000
 """On top of a full lease, a new leader waits for the longest pause between a node's tries to connect."""
+SILENT_OUTPUT_S: Final = 1.5
+"""For the first output of an instance whose runtime is known not to answer its node."""
 JANITOR_S: Final = 600.0
 KEEP_FINISHED_MS: Final = 24 * 3600 * 1000
 KEEP_FINISHED_JOBS: Final = 1000
@@ -90,6 +96,7 @@ class Nexus:
         random_id: Callable[[], str],
         blobs: BlobStore | None,
         values: ClosedValues | None,
+        rollups: RollupStore | None,
     ) -> None:
         self._blobs = blobs
         self._values = values
@@ -108,6 +115,10 @@ class Nexus:
         self.rollouts = Rollouts(engine, self.clock)
         self.joining = Joining(engine, keyring, clock, lambda: self.ports.node_endpoints)
         self.services = Services()
+        self._past = Past(engine.log)
+        self.samples = Samples(
+            engine.committed, self.clock.now_ms, self.sessions.complaints, settings().metrics.memory, rollups
+        )
 
     @classmethod
     async def start(
@@ -121,6 +132,7 @@ class Nexus:
         limits: EngineLimits | None = None,
         blobs: BlobStore | None = None,
         values: ClosedValues | None = None,
+        rollups: RollupStore | None = None,
     ) -> "Nexus":
         """Open the engine on the log and start every background part. Raises WrongFabric, and as `Engine.open`."""
         engine = await Engine.open(log, clock, limits or _engine_limits(settings()))
@@ -134,16 +146,20 @@ class Nexus:
         elif known != keyring.fabric_id:
             await engine.close()
             raise WrongFabric(f"the event log is of fabric {known}, the keyring of {keyring.fabric_id}")
-        nexus = cls(engine, keyring, clock, settings, random_id, blobs, values)
+        nexus = cls(engine, keyring, clock, settings, random_id, blobs, values, rollups)
         nexus.leases.start()
         nexus.services.begin("placer", nexus.placer.run)
         nexus.services.begin("rollouts", nexus.rollouts.run)
         nexus.services.begin("janitor", nexus._clean_up)
+        nexus.services.begin("samples", nexus.samples.sweep_forever)
+        if nexus.samples.rolled is not None:
+            nexus.services.begin("samples by the minute", nexus.samples.rolled.run)
         return nexus
 
     async def close(self) -> None:
         """Orderly: sessions end, nothing more is decided. What nodes run goes on."""
-        await self.services.end("janitor")
+        await self.services.end("janitor", "samples by the minute")
+        await self.samples.close()
         await self.sessions.close()
         await self.leases.close()
         await self.services.end()
@@ -221,6 +237,9 @@ class Nexus:
     async def entries(self, after: int, limit: int) -> list[Committed]:
         return await self.engine.entries(after, limit)
 
+    async def state_at(self, revision: int) -> FabricState:
+        return await self._past.state_at(revision)
+
     def watch(self, after: int) -> AsyncIterator[list[Committed]]:
         return self.engine.watchers.watch(after, self.engine.entries)
 
@@ -267,11 +286,22 @@ class Nexus:
         return self._told(instance_id, known.name, pieces)
 
     async def _told(self, instance_id: str, name: str, pieces: AsyncIterator[LogPiece]) -> AsyncIterator[LogPiece]:
-        """The output, or that there is none any more, in the words of whoever asks."""
+        """The output, or that there is none any more, in the words of whoever asks.
+
+        A runtime that does not answer its node may have left output there all the same, or let whoever asks wait.
+        """
+        away = self.tunnels.away(instance_id)
+        silent = isinstance(away, RuntimeAway) and away.since_ms
         try:
             async with closing(pieces):
-                async for piece in pieces:
+                try:
+                    async with asyncio.timeout(SILENT_OUTPUT_S if silent else None):
+                        piece = await anext(pieces, None)
+                except TimeoutError:
+                    raise away from None
+                while piece is not None:
                     yield piece
+                    piece = await anext(pieces, None)
         except LogsUnavailable as error:
             if not error.dropped:
                 raise
@@ -307,12 +337,15 @@ class Nexus:
         ]
 
     def limits(self) -> Limits:
-        limits = self.settings().limits
+        settings = self.settings()
+        limits = settings.limits
         return Limits(
             body_bytes=limits.max_body_bytes,
             spec_bytes=limits.max_spec_bytes,
             watcher_events=limits.watcher_buffer,
             blob_bytes=limits.blob_bytes,
+            session_ms=settings.panel.session_ms,
+            demo=settings.nexus.demo,
         )
 
     def endpoints(self) -> tuple[str, ...]:
@@ -341,6 +374,9 @@ class Nexus:
         if self._values is None:
             raise NotServing("this Nexus was started without a place for secrets", retryable=False)
         return self._values
+
+    def metrics(self) -> Samples:
+        return self.samples
 
     async def explain(self, instance_id: str, node_limit: int) -> Explanation:
         state = self.committed()

@@ -21,6 +21,7 @@ from omnitide.nexus.greeting import Peer
 from omnitide.nexus.identity import signing_time
 from omnitide.nexus.manners import ProtocolFault
 from omnitide.nexus.provisioning import behind, needed, needs_blob, on_node, position
+from omnitide.nexus.samples import Samples
 from omnitide.nexus.sessions import Sessions
 from omnitide.nexus.tunnels import Tunnels
 from omnitide.operations.runtime import Blobs, NotServing, Values
@@ -48,7 +49,9 @@ MAX_FETCHES: Final = 256
 BLOB_PIECE_BYTES: Final = 64 << 10
 VALUES_PAGE_BYTES: Final = 1 << 20
 """Of values in one answer, and the last one that begins below it (512 KiB at most); a node asks for the rest."""
-MAX_CALLS: Final = MAX_SESSIONS + MAX_TUNNELS + MAX_FETCHES + 1_000
+MAX_SAMPLES_OF_ONE: Final = 4
+"""Streams of samples of one node: a new one ends those before."""
+MAX_CALLS: Final = 2 * MAX_SESSIONS + MAX_TUNNELS + MAX_FETCHES + 1_000
 """The rest are renewals and values. gRPC itself refuses what is above."""
 
 MAX_SESSIONS_OF_ONE: Final = 16
@@ -179,7 +182,9 @@ class NodeServicer:
         now: Callable[[], dt.datetime],
         blobs: Blobs,
         values: Values,
+        samples: Samples,
     ) -> None:
+        self._samples = samples
         self._blobs = blobs
         self._values = values
         self._fetches = 0
@@ -191,6 +196,7 @@ class NodeServicer:
         self._complaints = sessions.complaints
         self._open_sessions = _Streams(MAX_SESSIONS, MAX_SESSIONS_OF_ONE, "control streams")
         self._open_tunnels = _Streams(MAX_TUNNELS, MAX_TUNNELS_OF_ONE, "tunnels")
+        self._open_samples = _Streams(MAX_SESSIONS, MAX_SAMPLES_OF_ONE, "streams of samples")
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Questions come as bytes, so that one that is no message is answered as such, without a traceback."""
@@ -207,6 +213,11 @@ class NodeServicer:
                     self.tunnel,
                     request_deserializer=pb.TunnelFrame.FromString,
                     response_serializer=pb.TunnelFrame.SerializeToString,
+                ),
+                "Samples": grpc.stream_stream_rpc_method_handler(
+                    self.samples,
+                    request_deserializer=pb.SampleBatch.FromString,
+                    response_serializer=pb.SampleWish.SerializeToString,
                 ),
                 "Renew": grpc.unary_unary_rpc_method_handler(
                     self.renew,
@@ -264,6 +275,22 @@ class NodeServicer:
         with self._open_tunnels.one_of(peer.node):
             await _until_closed(self._tunnels.accept(link, peer.node), link.closed)
             await link.settle()
+
+    async def samples(
+        self, request_iterator: AsyncIterator[pb.SampleBatch], context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> None:
+        peer = await self._peer(context)
+        node = self._sessions.engine.committed().nodes.get(peer.node)
+        if node is None or peer.key_digest not in (node.key_digest, node.next_key_digest):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this key is of no node of the fabric")
+        await self._open_samples.require_room(peer.node, context)
+        link: ServerLink[pb.SampleWish, pb.SampleBatch] = ServerLink(request_iterator, context)
+        faults: list[str] = []
+        with self._open_samples.one_of(peer.node):
+            await _until_closed(self._samples.accept(link, peer.node, faults.append), link.closed)
+            await link.settle()
+        if faults:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, faults[0])
 
     async def _read(
         self, raw: bytes, kind: type[Question], peer: Peer, context: "grpc.aio.ServicerContext[Any, Any]"

@@ -16,14 +16,19 @@ from omnitide.nexus.values import ClosedValues
 from omnitide.security.data_lock import lock_data
 from omnitide.security.private_files import ensure_private_directory
 from omnitide.store.blobs import BlobLimits, DirectoryBlobs
-from omnitide.store.protocol import LogCorrupt, LogError, LogLocked
+from omnitide.store.protocol import LogCorrupt, LogError, LogLocked, LogUnavailable
 from omnitide.store.rocksdb import open_rocksdb_log
+from omnitide.store.rollups import RollupStore, open_rollups
+from omnitide.telemetry import logs
+
+_log = logs.get(__name__)
 
 LOCK_FILE: Final = "nexus.lock"
 KEYS: Final = "keys"
 LOG: Final = "log"
 BLOBS: Final = "blobs"
 SECRETS: Final = "secrets"
+SAMPLES: Final = "samples"
 
 
 class DataUnusable(Exception):
@@ -67,6 +72,7 @@ async def open_nexus(
                     settings,
                     blobs=DirectoryBlobs(data / BLOBS, lambda: _blob_limits(settings())),
                     values=ClosedValues.at(data / SECRETS, keyring.secrets_key),
+                    rollups=_rollups(data / SAMPLES),
                 )
             except LogError as error:
                 raise DataUnusable(error) from error
@@ -76,6 +82,15 @@ async def open_nexus(
                 await nexus.close()
         finally:
             await log.close()
+
+
+def _rollups(path: Path) -> RollupStore | None:
+    """A Nexus whose samples cannot be kept serves all the same."""
+    try:
+        return open_rollups(path)
+    except LogUnavailable as error:
+        _log.error("samples by the minute are not kept", error=str(error))
+        return None
 
 
 def _blob_limits(settings: Settings) -> BlobLimits:

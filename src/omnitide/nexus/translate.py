@@ -1,5 +1,7 @@
 """Between the node protocol's messages and the core's types. Tolerant: what a newer peer adds is passed over."""
 
+from typing import Final
+
 import msgspec
 
 from omnitide.fabric.commands import InstanceReport
@@ -42,6 +44,10 @@ def time_from(milliseconds: int) -> int:
     return min(max(0, milliseconds), MAX_TIME_MS)
 
 
+MAX_DEVICES: Final = 64
+"""Of which a node tells; what is beyond is not known to be given."""
+
+
 def facts_from(message: pb.Facts, *, software: str, boot_id: str, join_labels: dict[str, str]) -> NodeFacts:
     """Labels given with the join token win over what the node says of itself."""
     return NodeFacts(
@@ -57,6 +63,7 @@ def facts_from(message: pb.Facts, *, software: str, boot_id: str, join_labels: d
                 detail=driver.detail[:MAX_TEXT],
                 enforces=tuple(sorted({word[:64] for word in driver.enforces}))[:16],
                 absent=driver.absent,
+                silent=driver.silent,
             )
             for driver in sorted(message.drivers, key=lambda fact: fact.name)[:32]
         ),
@@ -66,6 +73,7 @@ def facts_from(message: pb.Facts, *, software: str, boot_id: str, join_labels: d
         platform=_texts(dict(message.platform)),
         software=software[:MAX_TEXT],
         boot_id=boot_id[:MAX_TEXT],
+        devices=tuple(sorted({path[:MAX_TEXT] for path in message.devices}))[:MAX_DEVICES],
     )
 
 

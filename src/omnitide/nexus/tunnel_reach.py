@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 from omnitide.nexus.manners import require_chunk
-from omnitide.nexus.tunnels import TunnelLink, Tunnels, words_of
+from omnitide.nexus.tunnels import RUNTIME_SILENT, TunnelLink, Tunnels, words_of
 from omnitide.operations import tunnels as tn
 from omnitide.operations.runtime import ReachFailed
 from omnitide.wire import node_pb2 as pb
@@ -21,8 +21,10 @@ MAX_CAUSE: Final = 64
 class TunnelReached:
     """A `tunnels.Reached` over a node's tunnel."""
 
-    def __init__(self, link: TunnelLink) -> None:
+    def __init__(self, link: TunnelLink, away: Callable[[], Exception]) -> None:
+        """`away`: what to raise when the node says that its runtime does not answer."""
         self._link = link
+        self._away = away
 
     async def send(self, frame: tn.Outward) -> None:
         try:
@@ -51,22 +53,24 @@ class TunnelReached:
                     pass  # of newer software
 
     async def frame(self) -> pb.TunnelFrame:
-        """The next one as it came. Raises ReachFailed, which an error of the node's is as well."""
+        """The next one as it came. Raises ReachFailed, which an error of the node's is as well, and RuntimeAway."""
         try:
             frame = await self._link.receive()
             require_chunk(frame.data.data)
         except LinkClosed as closed:
             raise _broken(closed) from closed
         if frame.WhichOneof("body") == "error":
+            if frame.error.reason == RUNTIME_SILENT:
+                raise self._away()
             raise ReachFailed(words_of(frame.error), cause=frame.error.reason[:MAX_CAUSE])
         return frame
 
 
 @contextlib.asynccontextmanager
 async def open_reach(tunnels: Tunnels, node: str, instance: str, purpose: tn.Purpose) -> AsyncGenerator[tn.Reached]:
-    """Until the node has begun. Raises NodeAway, ReachFailed."""
+    """Until the node has begun. Raises NodeAway, RuntimeAway, ReachFailed."""
     async with tunnels.connection(node, _request(instance, purpose)) as link:
-        reached = TunnelReached(link)
+        reached = TunnelReached(link, lambda: tunnels.away(instance))
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 while (await reached.frame()).WhichOneof("body") != "started":

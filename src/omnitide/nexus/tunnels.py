@@ -9,7 +9,8 @@ from typing import Final
 from omnitide.nexus.manners import ProtocolFault, require_chunk
 from omnitide.nexus.sessions import Sessions, TunnelsFull
 from omnitide.nexus.translate import time_from
-from omnitide.operations.runtime import LogPiece, LogsUnavailable, NodeAway, ReachFailed
+from omnitide.operations.runtime import LogPiece, LogsUnavailable, NodeAway, ReachFailed, RuntimeAway
+from omnitide.operations.views.silence import runtime_away
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import Link, LinkClosed
 
@@ -20,6 +21,8 @@ TunnelLink = Link[pb.TunnelFrame, pb.TunnelFrame]
 
 
 MAX_ERROR_TEXT: Final = 1000
+RUNTIME_SILENT: Final = "driver-unavailable"
+"""Reason of a node's error: what would have to answer there does not."""
 
 
 def words_of(error: pb.TunnelError) -> str:
@@ -71,7 +74,8 @@ class Tunnels:
     async def logs(
         self, node: str, instance: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str
     ) -> AsyncIterator[LogPiece]:
-        """Output of an instance from its node. Raises NodeAway and LogsUnavailable, at once where the node is away."""
+        """Output of an instance from its node. Raises NodeAway, RuntimeAway and LogsUnavailable, at once where the node
+        is away."""
         request = pb.LogsRequest(instance=instance, follow=follow, since_ms=since_ms, after=after)
         if tail_lines is not None:
             request.tail_lines = tail_lines
@@ -89,6 +93,8 @@ class Tunnels:
                         yield LogPiece(time_from(log.at_ms), stream, log.attempt, log.data, log.position, log.gap)
                     elif body == "error":
                         reason = frame.error.reason
+                        if reason == RUNTIME_SILENT:
+                            raise self.away(instance)
                         raise LogsUnavailable(words_of(frame.error), busy=reason == "busy", dropped=reason == "dropped")
                     elif body == "end":
                         return
@@ -96,6 +102,14 @@ class Tunnels:
             raise LogsUnavailable(f"the stream from the node broke: {closed.reason}") from closed
         except ReachFailed as failed:
             raise LogsUnavailable(str(failed), busy=failed.cause == "busy") from failed
+
+    def away(self, instance: str) -> RuntimeAway | LogsUnavailable:
+        """What to say of an instance whose runtime does not answer its node, as that has just told."""
+        state = self._sessions.engine.committed()
+        known = state.instances.get(instance)
+        if known is None or known.node not in state.nodes:
+            return LogsUnavailable(f"instance {instance} is not known any more")
+        return RuntimeAway(state.nodes[known.node].name, *runtime_away(state, known))
 
     @contextlib.asynccontextmanager
     async def connection(self, node: str, request: pb.OpenTunnel) -> AsyncGenerator[TunnelLink]:

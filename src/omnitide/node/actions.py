@@ -2,17 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from omnitide.drivers.protocol import Driver, DriverError
 from omnitide.node.clock import Clock
 from omnitide.node.facts import Host
-from omnitide.node.instructions import RemoveInstance, RemoveRun, StartRun, StopRun
+from omnitide.node.instructions import MeasureKept, RemoveInstance, RemoveRun, StartRun, StopRun
 from omnitide.node.lanes import Lanes
 from omnitide.node.preparing import Preparations
 from omnitide.node.provisions.provisioner import Provisions
 from omnitide.node.restarts import PORT_BUSY
-from omnitide.node.stimuli import InstanceRemoved, Started, StartFailed, StartUnknown, Stimulus, StopFailed
+from omnitide.node.stimuli import (
+    InstanceRemoved,
+    KeptMeasured,
+    Started,
+    StartFailed,
+    StartUnknown,
+    Stimulus,
+    StopFailed,
+)
 from omnitide.node.watching import Watching
 from omnitide.telemetry import logs
 
@@ -27,9 +35,28 @@ DRIVER_UNAVAILABLE: Final = "driver-unavailable"
 
 DEFECT: Final = "driver-defect"
 
-DriverAction = StartRun | StopRun | RemoveRun | RemoveInstance
+DriverAction = StartRun | StopRun | RemoveRun | RemoveInstance | MeasureKept
 
 log = logs.get(__name__)
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A driver that keeps output and files of ended instances on this machine's disk by itself."""
+
+    async def kept_bytes(self, instance: str) -> int:
+        """What they take of it. Raises DriverError, OSError."""
+        ...
+
+
+@runtime_checkable
+class PutsAway(Protocol):
+    """A driver whose runtime is not to be left with ended runs for as long as their output is kept."""
+
+    async def put_away(self, instance: str) -> None:
+        """The instance is over: keep what it said, and nothing else of it. Idempotent. Raises DriverError; the driver
+        tries again by itself."""
+        ...
 
 
 class Actions:
@@ -89,6 +116,22 @@ class Actions:
                     if done:
                         await self._provisions.removed(instance)
                     await self._feed(InstanceRemoved(at_ms=self._clock.now_ms(), instance=instance, done=done))
+
+                case MeasureKept(instance=instance):
+                    if isinstance(driver, PutsAway):
+                        await self._call("put an instance away", instance, driver.put_away(instance))
+                    await self._measure(driver, instance)
+
+    async def _measure(self, driver: Driver, instance: str) -> None:
+        """What could not be measured counts for nothing until the next proxy measures it."""
+        try:
+            size = await self._provisions.kept_bytes(instance)
+            if isinstance(driver, KeepsFiles):
+                size += await driver.kept_bytes(instance)
+        except Exception as error:
+            log.warning("could not measure what is kept", error=f"{type(error).__name__}: {error}")
+            return
+        await self._feed(KeptMeasured(at_ms=self._clock.now_ms(), instance=instance, bytes=size))
 
     async def _start(self, driver: Driver, action: StartRun) -> Stimulus:
         key = action.launch.key
@@ -154,7 +197,7 @@ def _instance(action: DriverAction) -> str:
     match action:
         case StartRun(launch=launch):
             return launch.key.instance
-        case RemoveInstance(instance=instance):
+        case RemoveInstance(instance=instance) | MeasureKept(instance=instance):
             return instance
         case StopRun(key=key) | RemoveRun(key=key):
             return key.instance

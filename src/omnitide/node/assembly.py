@@ -30,13 +30,20 @@ from omnitide.node.host import MachineHost
 from omnitide.node.identities import Identities, IdentityUnusable, IdentityVault
 from omnitide.node.identity_view import Shown
 from omnitide.node.launching import NodeContext
+from omnitide.node.metrics.gpu import GpuSampler
+from omnitide.node.metrics.host import HostSampler
+from omnitide.node.metrics.instances import InstanceSampler
+from omnitide.node.metrics.sampling import Sampling, since_boot
+from omnitide.node.metrics.scraping import Scraper
+from omnitide.node.metrics.serving import serve_metrics
 from omnitide.node.outbox import OutboxLimits, OutboxUnusable, open_outbox
+from omnitide.node.own_places import OwnPlaces
 from omnitide.node.provisions.provisioner import VOLUMES, NodeProvisions
 from omnitide.node.provisions.supply import NexusSupply
 from omnitide.node.proxy import Parts, Proxy
 from omnitide.node.renewal import Renewal
 from omnitide.node.retention import Retention
-from omnitide.node.session import End, Who
+from omnitide.node.session import SAMPLES, End, Who
 from omnitide.node.telling import Telling
 from omnitide.security.private_files import ensure_private_directory
 from omnitide.telemetry import logs
@@ -90,10 +97,12 @@ class Node:
         keeper = data / KEEPER_DIRECTORY
         claim(self._outbox, data, keeper)
         ensure_private_directory(keeper, passable=True)
+        own = OwnPlaces(data, os.environ, (settings.nexus.data_dir,))
         self._drivers = load(
-            lambda name: context_of(data, name, identity.node_id, cgroup),
+            lambda name: context_of(data, name, identity.node_id, cgroup, hidden=own),
             settings.node.drivers,
         )
+        own.know(self._drivers)
         self._name = settings.node.name or suggest_name(socket.gethostname()) or identity.node_id
         self._node_id = identity.node_id
         known = Endpoints(self._outbox.endpoints, identity.endpoints, given=endpoints)
@@ -108,6 +117,7 @@ class Node:
             most=settings.node.max_artifact_bytes,
             allowed=settings.node.volume_paths,
             devices=settings.node.devices,
+            own=own,
         )
         self._telling = Telling(data, identity.node_id, self._name, lambda: known.current)
 
@@ -135,8 +145,27 @@ class Node:
                 on_failure=identities.failed,
                 on_settings=dialer.settings,
                 volumes=str(data / VOLUMES),
-                retention=Retention(settings.node.keep_ended_ms, settings.node.keep_ended),
+                retention=Retention(
+                    settings.node.keep_ended_ms, settings.node.keep_ended, settings.node.keep_ended_bytes
+                ),
             )
+        )
+        drivers_by_name = {driver.name: driver for driver in self._drivers}
+        self._sampling = Sampling(
+            host=HostSampler(str(data), live=self._proxy.live),
+            gpu=GpuSampler(),
+            instances=InstanceSampler(drivers_by_name, self._proxy.runs),
+            scraper=lambda take: Scraper(
+                drivers_by_name,
+                self._proxy.runs,
+                take,
+                since_boot,
+                lambda: watcher.settings.metrics.scraped_series,
+            ),
+            dialer=dialer,
+            endpoint=lambda: known.current if self._proxy.connected_now and SAMPLES in self._proxy.features else None,
+            names=self._proxy.names,
+            rng=rng,
         )
         self._renewal = Renewal(
             vault=vault,
@@ -169,6 +198,8 @@ class Node:
                 beside = [
                     group.create_task(self._watcher.run(), name="settings"),
                     group.create_task(self._renewal.run(), name="renewal"),
+                    group.create_task(self._sampling.run(), name="sampling"),
+                    *self._served(group),
                     group.create_task(self._telling.run(lambda: self._proxy.connected_now), name="telling"),
                     group.create_task(self._end_when_left(), name="leaving"),
                 ]
@@ -183,6 +214,10 @@ class Node:
             self._telling.end()
         log.info("node proxy ends", why=end.value, instances_left_running=self._proxy.live())
         return end
+
+    def _served(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        port = self._watcher.settings.metrics.node_port
+        return [group.create_task(serve_metrics(port, self._sampling.latest), name="metrics")] if port else []
 
     def _starts(self, driver: str) -> None:
         """Whatever the driver itself remembers: this node is to be emptied of what it starts. Raises OSError."""
@@ -222,6 +257,7 @@ def _host(settings: Settings, name: str, data: Path, towards: str) -> MachineHos
         reserve_cpu_milli=node.reserve_cpu,
         reserve_memory_bytes=node.reserve_memory,
         towards=towards,
+        devices=node.devices,
     )
 
 

@@ -13,6 +13,7 @@ from omnitide.node.instructions import (
     CancelTimer,
     ForgetRecord,
     Instruction,
+    MeasureKept,
     RemoveInstance,
     SaveRecord,
     SetTimer,
@@ -262,6 +263,13 @@ class Course:
     def retain(self, instance: Instance, now: int) -> None:
         """It has ended and is no longer wanted: only its logs are kept."""
         self._retained.add(instance.id, instance.removed_at_ms)
+        if self._retained.measures and instance.driver in self.drivers:
+            self.out.append(MeasureKept(driver=instance.driver, instance=instance.id))
+        self.drop_retained(now)
+
+    def measured(self, instance: str, size: int, now: int) -> None:
+        """What is kept of an ended instance takes so many bytes."""
+        self._retained.measured(instance, size)
         self.drop_retained(now)
 
     def drop_retained(self, now: int) -> None:

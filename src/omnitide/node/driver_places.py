@@ -1,5 +1,6 @@
 """Where the drivers of a node have their folders below its data directory, and whose runs the keeper has."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,13 @@ _DRIVERS_DIRECTORY: Final = "drivers"
 
 
 def context_of(
-    data: Path, name: str, node_id: str, cgroup: str = "auto", *, only_to_end: bool = False
+    data: Path,
+    name: str,
+    node_id: str,
+    cgroup: str = "auto",
+    *,
+    hidden: Callable[[], Sequence[str]] = tuple,
+    only_to_end: bool = False,
 ) -> DriverContext:
     """What the driver of that name is made with."""
     keeper = data / KEEPER_DIRECTORY
@@ -23,6 +30,7 @@ def context_of(
         cgroup=cgroup,
         passage=(str(data),),
         keeper=str(keeper),
+        hidden=hidden,
         only_to_end=only_to_end,
     )
 

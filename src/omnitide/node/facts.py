@@ -23,6 +23,8 @@ class Facts(msgspec.Struct, frozen=True):
     address: str = ""
     """Where this node's ports can be reached, as the node believes."""
     platform: Mapping[str, str] = {}
+    devices: tuple[str, ...] = ()
+    """Paths, or directories of such, that containers are given; `none` alone: none is. Empty: not told."""
 
 
 class HostUse(msgspec.Struct, frozen=True):

@@ -125,6 +125,8 @@ class GrpcDialer:
         self._identity = identity
         self._keepalive_ms = DEFAULT_KEEPALIVE_MS
         self._keepalive_timeout_ms = DEFAULT_KEEPALIVE_TIMEOUT_MS
+        self._control: dict[str, grpc.aio.Channel] = {}
+        """The channels of sessions, by endpoint."""
         self._shared: dict[tuple[str, str], _Shared] = {}
         """Channels for tunnels, by endpoint and certificate, while they are in use."""
 
@@ -141,12 +143,28 @@ class GrpcDialer:
             await channel.close()
             raise
         call = pb_grpc.NodeServiceStub(channel).Session()
-        return ClientLink(cast("Any", call), channel.close)
+        self._control[endpoint] = channel
+
+        async def release() -> None:
+            if self._control.get(endpoint) is channel:
+                del self._control[endpoint]
+            await channel.close()
+
+        return ClientLink(cast("Any", call), release)
 
     async def open_tunnel(self, endpoint: str) -> ClientLink[pb.TunnelFrame, pb.TunnelFrame]:
         channel, release = self._borrow(endpoint)
         call = pb_grpc.NodeServiceStub(channel).Tunnel()
         return ClientLink(cast("Any", call), release)
+
+    async def open_samples(self, endpoint: str) -> ClientLink[pb.SampleBatch, pb.SampleWish]:
+        """On the connection of the session with this endpoint: batches are small, and one more connection for each node
+        would cost Nexus as much in keepalives as the session does. Raises LinkClosed where no session stands."""
+        channel = self._control.get(endpoint)
+        if channel is None:
+            raise LinkClosed("no session stands")
+        call = pb_grpc.NodeServiceStub(channel).Samples()
+        return ClientLink(cast("Any", call), _nothing)
 
     def _borrow(self, endpoint: str) -> tuple[grpc.aio.Channel, Callable[[], Awaitable[None]]]:
         """The channel for bulk to an endpoint, and how to give it back."""
@@ -231,6 +249,10 @@ class GrpcDialer:
             ],
             compression=grpc.Compression.Gzip,
         )
+
+
+async def _nothing() -> None:
+    """The channel is another's."""
 
 
 async def _connected(channel: grpc.aio.Channel) -> None:

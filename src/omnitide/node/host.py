@@ -15,6 +15,7 @@ import psutil
 from omnitide.drivers.protocol import PortBinding
 from omnitide.node.container import ceiling
 from omnitide.node.facts import Facts, HostUse
+from omnitide.node.provisions.devices import given
 
 USE_TTL_S: Final = 0.5
 _KINDS: Final = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -35,15 +36,17 @@ class MachineHost:
         reserve_cpu_milli: int = 0,
         reserve_memory_bytes: int = 0,
         towards: str = "",
+        devices: Sequence[str] = (),
     ) -> None:
         """`data`: whose disk counts. `towards`: `host:port` of Nexus; the address of the interface that leads there is
-        where this node's ports are taken to be reached."""
+        where this node's ports are taken to be reached. `devices`: the setting `node.devices`."""
         self._name = name
         self._data = data
         self._labels = dict(labels)
         self._ports = ports
         self._reserve = (reserve_cpu_milli, reserve_memory_bytes)
         self._towards = towards
+        self._devices = tuple(devices)
         self._platform = _platform()
         self._used_at = float("-inf")
         self._use = HostUse()
@@ -64,6 +67,7 @@ class MachineHost:
             port_last=self._ports[1],
             address=address_towards(self._towards),
             platform=self._platform,
+            devices=given(self._devices),
         )
 
     def use(self) -> HostUse:

@@ -56,6 +56,14 @@ class RemoveInstance(Instruction, frozen=True, kw_only=True):
     instance: str
 
 
+class MeasureKept(Instruction, frozen=True, kw_only=True):
+    """Find out how much of the disk what is kept of an instance that is over takes, when its driver has put away what
+    nobody needs any more; answer with KeptMeasured, if at all."""
+
+    driver: str
+    instance: str
+
+
 class BeginProbes(Instruction, frozen=True, kw_only=True):
     """Ask about a running attempt from now on; answer with Probed when the verdict changes."""
 

@@ -29,6 +29,7 @@ from omnitide.node.instructions import (
     CancelTimer,
     EndProbes,
     Instruction,
+    MeasureKept,
     RefreshValues,
     RemoveInstance,
     RemoveRun,
@@ -39,6 +40,7 @@ from omnitide.node.instructions import (
     StopRun,
 )
 from omnitide.node.launching import NodeContext
+from omnitide.node.metrics.instances import RunningInstance
 from omnitide.node.outbox import Outbox
 from omnitide.node.preparing import Preparations
 from omnitide.node.probes.prober import Prober
@@ -63,6 +65,7 @@ from omnitide.node.tunnels.serving import Reach, Tunnels
 from omnitide.node.volumes import KeptVolumes
 from omnitide.node.watching import Watching
 from omnitide.telemetry import logs
+from omnitide.telemetry.series.definition import Labels
 from omnitide.wire import node_pb2 as pb
 
 SURVEY_SECONDS: Final = 60.0
@@ -210,6 +213,19 @@ class Proxy:
         return self._session.stands
 
     @property
+    def features(self) -> frozenset[str]:
+        """Of the Nexus with which a session stands."""
+        return self._session.features
+
+    def runs(self) -> list[RunningInstance]:
+        """What runs here now."""
+        return self._reconciler.runs()
+
+    def names(self) -> dict[str, Labels]:
+        """The same by id, as their metrics call them."""
+        return self._reconciler.names()
+
+    @property
     def facts(self) -> Facts:
         return self._facts
 
@@ -236,6 +252,9 @@ class Proxy:
     async def beat(self) -> tuple[bool, HostUse]:
         await self.feed(None)
         infos = await self._probe()
+        if _silent(infos) != _silent(self._facts.drivers):
+            # Nexus is told soon, and not with the next look at everything: a runtime that hangs breaks no watch.
+            self._survey_wake.set()
         return all(info.healthy or info.absent for info in infos), self._parts.host.use()
 
     def open_tunnel(self, endpoint: str, request: pb.OpenTunnel) -> None:
@@ -356,7 +375,7 @@ class Proxy:
                         self._forgetting.add(task)
                         task.add_done_callback(self._forgetting.discard)
                     self._session.changed()
-                case StartRun() | StopRun() | RemoveRun() | RemoveInstance():
+                case StartRun() | StopRun() | RemoveRun() | RemoveInstance() | MeasureKept():
                     self._actions.put(instruction)
                 case RefreshValues():
                     self._refreshing.begin(instruction)
@@ -385,6 +404,9 @@ class Proxy:
         """Look at host and drivers; what has changed is told to Nexus. True if all is well."""
         infos = await self._probe()
         facts = replace(self._parts.host.facts(), drivers=self._offered(infos))
+        for name in sorted(_silent(self._facts.drivers) - _silent(infos)):
+            # What became of its runs meanwhile may have been told to nobody.
+            self._watching[name].relist()
         if facts != self._facts:
             self._facts = facts
             self._session.changed()
@@ -404,6 +426,10 @@ class Proxy:
                 async with asyncio.timeout(SURVEY_SECONDS if well else UNWELL_SECONDS):
                     await self._survey_wake.wait()
             self._survey_wake.clear()
+
+
+def _silent(infos: Iterable[DriverInfo]) -> set[str]:
+    return {info.name for info in infos if info.silent}
 
 
 def _tell(sent: SendReport) -> None:

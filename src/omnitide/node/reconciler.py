@@ -12,6 +12,7 @@ Rules that hold whatever comes (each has a property test):
 - Stopping is final too: an instance that was told to stop ends, even if it is wanted again meanwhile.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 from omnitide.drivers.protocol import PortBinding, Run, RunKey, RunState
@@ -33,6 +34,7 @@ from omnitide.node.launching import (
     NodeContext,
     bindings,
 )
+from omnitide.node.metrics.instances import RunningInstance
 from omnitide.node.provisions.needs import versions_from
 from omnitide.node.records import (
     LIVE,
@@ -48,6 +50,7 @@ from omnitide.node.stimuli import (
     DesiredReceived,
     DriverLost,
     InstanceRemoved,
+    KeptMeasured,
     Leaving,
     Probed,
     Recovered,
@@ -60,6 +63,7 @@ from omnitide.node.stimuli import (
     StopFailed,
     TimerFired,
 )
+from omnitide.telemetry.series.definition import Labels
 
 REMOVE = "remove"
 STOP_RETRY_MS = 2_000
@@ -96,6 +100,8 @@ class Reconciler:
                 self._on_probed(stimulus)
             case InstanceRemoved():
                 self._on_removed(stimulus)
+            case KeptMeasured(instance=name, bytes=size):
+                self._course.measured(name, size, now)
             case TimerFired(key=key):
                 self._on_timer(key, now)
             case Connected(log_id=log_id):
@@ -154,6 +160,33 @@ class Reconciler:
         """An instance of this id that runs here now."""
         known = self._course.instances.get(instance)
         return known if known is not None and known.phase is Phase.RUNNING else None
+
+    def runs(self) -> list[RunningInstance]:
+        """What runs here now."""
+        return [self._run(one) for one in self._course.instances.values() if one.phase is Phase.RUNNING]
+
+    def names(self) -> dict[str, Labels]:
+        """What runs here, by id, as its metrics call it."""
+        found: dict[str, Labels] = {}
+        for one in self._course.instances.values():
+            known = one.assignment
+            if one.phase is Phase.RUNNING and known is not None:
+                labels = {
+                    known.kind or "agent": known.workload,
+                    "instance": known.name,
+                    "instance_id": one.id,
+                    "namespace": known.namespace,
+                }
+                found[one.id] = tuple(sorted(labels.items()))
+        return found
+
+    def _run(self, instance: Instance) -> RunningInstance:
+        metrics = None
+        if instance.assignment is not None:
+            with contextlib.suppress(SpecUnreadable):
+                metrics = self._course.desired.spec(instance.assignment).metrics
+        ports = self.ports(instance) if metrics is not None else ()
+        return RunningInstance(instance.key, instance.driver, ports, metrics)
 
     def ports(self, instance: Instance) -> tuple[PortBinding, ...]:
         """The ports that its current attempt has."""

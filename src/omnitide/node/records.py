@@ -79,7 +79,7 @@ class Ending(msgspec.Struct, frozen=True):
     out_of_memory: bool = False
     ended_at_ms: int = 0
     cause: str = ""
-    """Cause class of a failed start."""
+    """Cause class of a start that failed, be it that only its end told so."""
     permanent: bool = False
     """Trying again on this node cannot help."""
 
@@ -113,6 +113,8 @@ def ending_of(exit_: Exit | None, at_ms: int, message: str = "") -> Ending:
         message=(exit_.message or message)[:MAX_MESSAGE],
         out_of_memory=exit_.out_of_memory,
         ended_at_ms=exit_.ended_at_ms or at_ms,
+        cause=exit_.cause,
+        permanent=exit_.permanent,
     )
 
 

@@ -26,8 +26,9 @@ from omnitide.wire.link import Link, LinkClosed
 
 PROTOCOL_MIN: Final = 1
 PROTOCOL_MAX: Final = 1
-FEATURES: Final = ("logs", "desired-parts")
-"""Named extras that this software has: log tunnels; a full desired state in several messages."""
+SAMPLES: Final = "samples"
+FEATURES: Final = ("logs", "desired-parts", SAMPLES)
+"""Named extras that this software has: log tunnels; a full desired state in several messages; a stream of samples."""
 
 DIAL_DEADLINE: Final = 10.0
 """Seconds until the first answer to a hello; a dial that takes longer is a failure."""
@@ -152,6 +153,8 @@ class Session:
         self.said_goodbye = False
         """It was sent: Nexus knows, unless the connection broke at the same time."""
         self._stands = False
+        self.features: frozenset[str] = frozenset()
+        """What the Nexus of this session, or the last, can do besides."""
         self._wake = asyncio.Event()
         """Something is to be sent."""
         self._facts_sent: Facts | None = None
@@ -295,6 +298,7 @@ class Session:
         if not PROTOCOL_MIN <= welcome.protocol <= PROTOCOL_MAX:
             reason = f"Nexus ({welcome.software}) speaks protocol {welcome.protocol}"
             raise _Refused(pb.Refused(reason="version", message=f"{reason}, which is not known here", permanent=True))
+        self.features = frozenset(welcome.features)
         self._endpoints.welcomed(_addresses(welcome.endpoints), endpoint)
         self._outbox.save_endpoints(self._endpoints.known)
         self._on_welcome()

@@ -94,6 +94,13 @@ class InstanceRemoved(Stimulus, frozen=True, kw_only=True):
     done: bool
 
 
+class KeptMeasured(Stimulus, frozen=True, kw_only=True):
+    """Answer to MeasureKept."""
+
+    instance: str
+    bytes: int
+
+
 class TimerFired(Stimulus, frozen=True, kw_only=True):
     key: tuple[str, str]
     """As given in SetTimer."""

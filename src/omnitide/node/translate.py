@@ -69,6 +69,7 @@ def facts_message(facts: Facts) -> pb.Facts:
                 detail=driver.detail,
                 enforces=driver.enforces,
                 absent=driver.absent,
+                silent=driver.silent,
             )
             for driver in facts.drivers
         ],
@@ -76,6 +77,7 @@ def facts_message(facts: Facts) -> pb.Facts:
         port_last=facts.port_last,
         address=facts.address,
         platform=facts.platform,
+        devices=facts.devices,
     )
 
 

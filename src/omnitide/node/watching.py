@@ -60,7 +60,7 @@ class Watching:
                     return await self._driver.probe()
         except (TimeoutError, DriverError) as error:
             detail = str(error) or f"no answer within {PROBE_DEADLINE:g} s"
-            return DriverInfo(name=self._driver.name, version="", healthy=False, detail=detail)
+            return DriverInfo(name=self._driver.name, version="", healthy=False, detail=detail, silent=True)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Final
 
-from omnitide.fabric.rules.failing import halted_by
-from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Job, Phase, Slot, scoped
+from omnitide.fabric.folds.availability import is_ready
+from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, why_halted
+from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Job, Slot, scoped
 from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.instances import show_exit
-from omnitide.operations.views.silence import SILENT
+from omnitide.operations.views.silence import SILENT, runtime_silent
 from omnitide.operations.views.workloads import LONG_PENDING_MS
 
 MAX_CONCERNS: Final = 20
@@ -83,7 +84,13 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
                 subject=f"node {name}", text=f"not told of {len(live.withheld)} instances: {why}", hint=hint
             )
         for driver in node.facts.drivers:
-            if not driver.healthy and not driver.absent:
+            since_ms = 0 if node.status in SILENT else node.silent_drivers.get(driver.name, 0)
+            if since_ms:
+                apart = format_duration(max(0, now_ms - since_ms))
+                what = f"{runtime_silent(driver.name, name)}, for {apart} now; what it runs is shown as it was then"
+                text = f"{what}: {driver.detail}" if driver.detail else what
+                yield inv.Concern(subject=f"node {name}", text=text, since_ms=since_ms, hint=hint)
+            elif not driver.healthy and not driver.absent:
                 text = f"the driver {driver.name} does not work: {driver.detail or 'no detail given'}"
                 yield inv.Concern(subject=f"node {name}", text=text, hint=hint)
 
@@ -113,7 +120,8 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
     if halting is not None:
         yield _concern(
             agent,
-            f"the rollout of version {agent.version} is halted: {halting.name} has failed for good{_how(halting)}",
+            f"the rollout of version {agent.version} is halted: {halting.name} {why_halted(agent, halting)}"
+            + _how(halting),
             halting.since_ms,
         )
     failed: list[Instance] = []
@@ -124,25 +132,32 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
             continue
         if instance.status is InstanceStatus.FAILED:
             failed.append(instance)
-        elif (times := _ends(instance, slot)) >= LOOP and _may_end_again(agent, instance, now_ms):
+        elif (times := ends_in_a_row(instance, slot)) >= LOOP and _may_end_again(agent, instance, now_ms):
             looping.append((times, instance, slot))
     if failed and halting is None:
         first = min(failed, key=lambda one: (one.since_ms, one.name))
         text = f"{len(failed)} of {agent.replicas} failed for good, such as {first.name}{_how(first)}"
         yield _concern(agent, text, first.since_ms)
+    yield from _of_unready(state, agent, now_ms)
     if looping:
         times, most, slot = max(looping, key=lambda one: (one[0], one[1].name))
         text = f"{len(looping)} of {agent.replicas} end again and again, such as {most.name} ({times} times so far)"
         yield _concern(agent, text + _how(most, slot), most.created_ms)
 
 
-def _ends(instance: Instance, slot: Slot) -> int:
-    """Attempts of an instance that ended by themselves, and those of the generation before, if that failed too."""
-    if instance.exit is not None:
-        ended = instance.attempt if instance.phase is Phase.WAITING else instance.attempt - 1
-        return slot.failures + max(0, ended - instance.asked_ends)
-    before = slot.last_exit.attempt if slot.failures and slot.last_exit is not None else 0
-    return max(slot.failures, slot.failures - 1 + before)
+def _of_unready(state: FabricState, agent: Agent, now_ms: int) -> Iterator[inv.Concern]:
+    """Replicas that run and are not ready, or unhealthy, for longer than it takes to become so."""
+    watched = (state.instances[identifier] for identifier in islice(agent.watched, EXAMINED_SLOTS))
+    unready = [
+        one
+        for one in watched
+        if not is_ready(agent, one) and now_ms - max(one.started_ms, one.since_ms) > LONG_PENDING_MS
+    ]
+    if unready:
+        first = min(unready, key=lambda one: (one.started_ms, one.name))
+        why = f": {first.health_message}" if first.health_message else ""
+        text = f"{len(unready)} of {agent.replicas} run and are not ready, such as {first.name}{why}"
+        yield _concern(agent, text, first.started_ms)
 
 
 def _may_end_again(agent: Agent, instance: Instance, now_ms: int) -> bool:

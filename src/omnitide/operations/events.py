@@ -74,7 +74,7 @@ def filter_of(asked: ListEventsRequest | WatchEventsRequest) -> EventFilter:
     return make_filter(asked.kinds, asked.namespace, asked.subject)
 
 
-async def _known(runtime: Runtime, after: int, log: str) -> None:
+async def known(runtime: Runtime, after: int, log: str) -> None:
     """Raises Failed for a revision that this log has never had: what comes after it would be another log's.
 
     A log that was restored may have come further than the one before had: then only its id tells them apart.
@@ -104,7 +104,7 @@ async def _list(runtime: Runtime, _: Context, asked: ListEventsRequest) -> Answe
     if asked.last:
         page = await last(runtime, wanted, asked.last)
     else:
-        await _known(runtime, asked.after, asked.log)
+        await known(runtime, asked.after, asked.log)
         page = await page_after(runtime, wanted, asked.after, asked.skip, asked.limit)
     return Answer(page, page.revision)
 
@@ -113,7 +113,7 @@ async def watch_frames(runtime: Runtime, asked: WatchEventsRequest) -> AsyncIter
     """The stream, in frames that all who watch the same share. Raises Failed, Trimmed, WatchLagged, StreamEnded."""
     wanted = filter_of(asked)
     after = runtime.committed().revision if asked.after is None else asked.after
-    await _known(runtime, after, asked.log if asked.after is not None else "")
+    await known(runtime, after, asked.log if asked.after is not None else "")
     async with closing(hub_of(runtime).watch(wanted, after)) as frames:
         async for frame in frames:
             yield frame

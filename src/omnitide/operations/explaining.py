@@ -10,13 +10,15 @@ import msgspec
 from omnitide.fabric.folds.membership import slot_of
 from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up, proven_nodes
 from omnitide.fabric.rules.moving import is_leaving, next_version, to_spare
-from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Phase, spec_of_instance
+from omnitide.fabric.state import Agent, FabricState, Health, Instance, InstanceStatus, Phase, spec_of_instance
 from omnitide.model import explanations as ex
 from omnitide.model import objects as ob
 from omnitide.model.quantity import format_duration
 from omnitide.operations.closing import closing
-from omnitide.operations.runtime import LogsUnavailable, NodeAway, Runtime
+from omnitide.operations.missing import MISSING, missing_values
+from omnitide.operations.runtime import LogsUnavailable, NodeAway, Runtime, RuntimeAway
 from omnitide.operations.views.instances import show_exit, show_instance
+from omnitide.operations.views.silence import silent_driver
 from omnitide.operations.views.workloads import show_agent
 
 LAST_LINES: Final = 50
@@ -47,8 +49,12 @@ async def explain_instance(
         output, missing = await _last_output(runtime, instance.id)
     return ex.InstanceExplanation(
         instance=shown,
-        text=_text(shown, instance, placement, now_ms)
+        text=(
+            _waits_for_values(state, shown, instance, now_ms)
+            or _text(shown, instance, placement, now_ms, runtime=bool(silent_driver(state, instance)))
+        )
         + _prepares(runtime, shown)
+        + _not_ready(state, instance)
         + _no_more(state, instance)
         + (_leaving(state, instance, shown.node, placement) if leaves else ""),
         placement=placement,
@@ -80,7 +86,11 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
         parts = [f"stopped by request; to start it again: omnitide start {agent.name}"]
     elif not agent.replicas and not agent.deleting:
         parts = [f"no replicas are wanted; to have one: omnitide scale {agent.name} 1"]
-    if shown.rollout is not None and shown.rollout.halted:
+    if shown.rollout is not None and shown.rollout.paused:
+        parts.append(
+            f"the rollout of version {agent.version} is paused; to go on: omnitide rollout resume {agent.name}"
+        )
+    elif shown.rollout is not None and shown.rollout.halted:
         parts.append(f"the rollout of version {agent.version} is halted: {shown.rollout.halted}")
     for kind, trouble in zip(examples, troubles, strict=True):
         parts.append(f"{numbers[kind]} {trouble.instance.status}, such as {trouble.instance.name}: {trouble.text}")
@@ -108,6 +118,8 @@ def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, 
     """What kind of trouble it is in, so that each kind is explained once; empty for none."""
     shown = show_instance(state, instance)
     leaves = shown.status == "running" and is_leaving(state, instance)
+    if shown.status == "running" and shown.health == "unknown" and _asks_for_readiness(state, instance):
+        return shown.status, "not ready"
     well = shown.status == "running" and shown.health != "unhealthy" and not _loops(state, shown, instance, now_ms)
     if well:
         return (shown.status, "drain", shown.node) if leaves else ()
@@ -117,6 +129,20 @@ def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, 
     elif shown.previous_exit is not None:
         cause = shown.previous_exit.cause or shown.previous_exit.text
     return shown.status, shown.stop_reason, cause
+
+
+def _asks_for_readiness(state: FabricState, instance: Instance) -> bool:
+    return spec_of_instance(state, instance).health.readiness is not None
+
+
+def _not_ready(state: FabricState, instance: Instance) -> str:
+    """Of one that runs, and whose readiness probe has neither succeeded nor failed often enough to say."""
+    if instance.status is not InstanceStatus.RUNNING or instance.health is not Health.UNKNOWN:
+        return ""
+    probe = spec_of_instance(state, instance).health.readiness
+    if probe is None:
+        return ""
+    return f"; not ready yet: its readiness probe ({probe.type}) has not succeeded since it started"
 
 
 def _loops(state: FabricState, shown: ob.Instance, instance: Instance, now_ms: int) -> bool:
@@ -203,7 +229,7 @@ async def _last_output(runtime: Runtime, instance: str) -> tuple[tuple[str, ...]
     except TimeoutError:
         if not data:
             return (), f"the node did not answer within {OUTPUT_WAIT_S:g} s"
-    except NodeAway as away:
+    except (NodeAway, RuntimeAway) as away:
         return (), str(away)
     except LogsUnavailable as none:
         return (), none.reason
@@ -218,7 +244,23 @@ def _prepares(runtime: Runtime, shown: ob.Instance) -> str:
     return f": {text}" if text else ""
 
 
-def _text(shown: ob.Instance, instance: Instance, placement: ex.PlacementVerdict | None, now_ms: int) -> str:
+def _waits_for_values(state: FabricState, shown: ob.Instance, instance: Instance, now_ms: int) -> str:
+    """Of one that cannot start without a secret or config that there is none of: it is not time that it waits for."""
+    if instance.phase is not Phase.WAITING or shown.exit is None or shown.exit.cause != MISSING:
+        return ""
+    if shown.status != "starting":
+        return ""
+    waits = missing_values(state, instance)
+    if not waits:
+        return ""
+    since = format_duration(max(0, now_ms - shown.since_ms))
+    return f"waits on {shown.node} for {since} for {' and for '.join(waits)}; it starts when that is set"
+
+
+def _text(
+    shown: ob.Instance, instance: Instance, placement: ex.PlacementVerdict | None, now_ms: int, *, runtime: bool
+) -> str:
+    """`runtime`: if it is unknown, that is for its runtime, not for its node."""
     since = format_duration(max(0, now_ms - shown.since_ms))
     where = f" on {shown.node}" if shown.node else ""
     before = ""
@@ -227,7 +269,9 @@ def _text(shown: ob.Instance, instance: Instance, placement: ex.PlacementVerdict
         if shown.failures > 1:
             before += f", the {_ordinal(shown.failures)} failure in a row"
     if shown.status == "unknown":
-        return f"its node {shown.node} has not been heard from for {since}; it was {shown.last_status} then"
+        if not runtime:
+            return f"its node {shown.node} has not been heard from for {since}; it was {shown.last_status} then"
+        return _unheard_text(shown, since)
     if shown.status == "pending":
         if shown.not_before_ms > now_ms and shown.previous_exit is not None:
             return f"pending for {since}: {_back_off_text(shown, placement, now_ms)}"
@@ -251,6 +295,14 @@ def _text(shown: ob.Instance, instance: Instance, placement: ex.PlacementVerdict
         return f"lost {since} ago: its node{where and ' ' + shown.node} was silent for too long"
     ended = f" with {shown.exit.text}" if shown.exit is not None else ""
     return f"{shown.status} {since} ago{where}{ended}"
+
+
+def _unheard_text(shown: ob.Instance, since: str) -> str:
+    """Of one whose node is heard from, and its runtime is not."""
+    text = f"{shown.unknown_because}, for {since} now; it was {shown.last_status} then"
+    if shown.health != "unknown":
+        text += f", and its probes last said {shown.health}"
+    return f"{text}: {shown.health_message}" if shown.health_message else text
 
 
 def _back_off_text(shown: ob.Instance, placement: ex.PlacementVerdict | None, now_ms: int) -> str:

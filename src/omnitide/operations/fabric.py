@@ -68,6 +68,7 @@ async def _status(runtime: Runtime, _: Context, __: GetFabricRequest) -> Answer[
         reserved_cpu_milli=capacity[2],
         reserved_memory_bytes=capacity[3],
         concerns=await concerns(runtime, state, now_ms),
+        demo=runtime.limits().demo,
     )
     return Answer(status, state.revision)
 

@@ -13,10 +13,12 @@ from omnitide.operations.runtime import (
     LogsUnavailable,
     NodeAway,
     NotServing,
+    RuntimeAway,
     StreamEnded,
     Trimmed,
     WatchLagged,
 )
+from omnitide.operations.views.silence import runtime_silent
 
 _BLOB_CODES: Final = {
     "not-found": "not-found",
@@ -44,7 +46,14 @@ def failed(code: str, detail: str, *, hint: str = "", subject: str = "") -> Fail
 def refused(rejection: Rejection, *, code: str = "", hop: str = "") -> Failed:
     """The core's refusal, under its own code or a more precise one."""
     return Failed(
-        problem(code or rejection.code, rejection.message, hint=rejection.hint, subject=rejection.subject, hop=hop)
+        problem(
+            code or rejection.code,
+            rejection.message,
+            hint=rejection.hint,
+            subject=rejection.subject,
+            used_by=rejection.used_by,
+            hop=hop,
+        )
     )
 
 
@@ -88,6 +97,11 @@ def from_exception(error: Exception) -> Failed | None:
         heard = f"since {_utc(error.since_ms)}" if error.since_ms else "yet"
         detail = f"node {error.node} cannot be asked: nothing has been heard of it {heard}"
         return Failed(problem("node-away", detail, subject=f"node {error.node}", since_ms=error.since_ms))
+    if isinstance(error, RuntimeAway):
+        since = f" (since {_utc(error.since_ms)})" if error.since_ms else ""
+        detail = f"{runtime_silent(error.driver, error.node)}{since}: nothing that it runs can be reached into or read"
+        hint = f"what it runs goes on if it can; why it does not answer: omnitide nodes show {error.node}"
+        return Failed(problem("runtime-away", detail, hint=hint, subject=f"node {error.node}", since_ms=error.since_ms))
     if isinstance(error, BlobError):
         return Failed(problem(_BLOB_CODES[error.code], str(error)))
     if isinstance(error, LogsUnavailable):

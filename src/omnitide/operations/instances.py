@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import PERMISSIONS, Permission
@@ -213,7 +214,9 @@ def _require(state: FabricState, identifier: str) -> Instance:
 async def _get(runtime: Runtime, _: Context, asked: GetInstanceRequest) -> Answer[ob.Instance]:
     state = runtime.committed()
     instance = _require(state, asked.instance)
-    return Answer(show_instance(state, instance), state.revision, etag=instance.revision)
+    left_out = runtime.metrics().left_out(instance.id, instance.node)
+    shown = replace(show_instance(state, instance), dropped_series=left_out)
+    return Answer(shown, state.revision, etag=instance.revision)
 
 
 async def _restart(runtime: Runtime, context: Context, asked: RestartInstanceRequest) -> Answer[ob.InstanceChanged]:
@@ -365,7 +368,7 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
         input=ReadLogsRequest,
         output=LogChunk,
         permission=_READ,
-        failures=("not-found", "node-away", "logs-unavailable", "busy"),
+        failures=("not-found", "node-away", "runtime-away", "logs-unavailable", "busy"),
         handler=_logs,
     ),
 )

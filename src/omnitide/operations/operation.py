@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -41,6 +41,16 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Cookie:
+    """What a browser is to keep, out of reach of scripts, and to send back to this host alone."""
+
+    name: str
+    value: str = field(repr=False)
+    """Empty: it is to be forgotten."""
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answer(Generic[Out]):
     """What an operation answers, and the revision that it shows or made."""
 
@@ -52,6 +62,8 @@ class Answer(Generic[Out]):
     replayed: bool = False
     unavailable: bool = False
     """The answer is that something does not work."""
+    cookie: Cookie | None = None
+    """Over HTTP, beside the value."""
 
 
 @dataclass(frozen=True, kw_only=True)

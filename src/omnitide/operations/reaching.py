@@ -15,7 +15,8 @@ from omnitide.operations.failures import Failed, failed, from_exception
 from omnitide.operations.inputs import Request
 from omnitide.operations.operation import Context, Declaration
 from omnitide.operations.perform import require_permission
-from omnitide.operations.runtime import NodeAway, ReachFailed, Runtime
+from omnitide.operations.runtime import NodeAway, ReachFailed, Runtime, RuntimeAway
+from omnitide.operations.views.silence import runtime_away
 from omnitide.telemetry import logs
 
 _log = logs.get(__name__)
@@ -128,6 +129,11 @@ def prepare(
         away = from_exception(NodeAway(node.name if node else known.node, runtime.silent_since_ms(known.node)))
         assert away is not None
         raise away
+    driver, since_ms = runtime_away(state, known)
+    if since_ms:
+        silent = from_exception(RuntimeAway(state.nodes[known.node].name, driver, since_ms))
+        assert silent is not None
+        raise silent
     _log.info(
         declaration.name,
         principal=context.principal,

@@ -12,11 +12,14 @@ from omnitide.operations import (
     instances,
     jobs,
     joining,
+    logins,
+    metrics,
     namespaces,
     nodes,
     secrets,
     services,
     tokens,
+    view,
     volumes,
 )
 from omnitide.operations.operation import OPEN, AnyDeclaration, AnyOperation, Bulk, Operation, Stream
@@ -80,6 +83,7 @@ REGISTRY: Final = Registry(
         *fabric.OPERATIONS,
         *namespaces.OPERATIONS,
         *tokens.OPERATIONS,
+        *logins.OPERATIONS,
         *secrets.OPERATIONS,
         *blobs.OPERATIONS,
         *nodes.OPERATIONS,
@@ -88,7 +92,9 @@ REGISTRY: Final = Registry(
         *instances.OPERATIONS,
         *services.OPERATIONS,
         *volumes.OPERATIONS,
+        *metrics.OPERATIONS,
         *events.OPERATIONS,
+        *view.OPERATIONS,
         *joining.OPERATIONS,
     ]
 )

@@ -15,6 +15,9 @@ from omnitide.operations.tunnels import Opening, Purpose
 from omnitide.scheduler.explain import Explanation
 from omnitide.security.clear_text import ClearText
 from omnitide.security.join_contract import JoinAnswer
+from omnitide.telemetry.series.definition import SeriesInfo
+from omnitide.telemetry.series.query import Answer as Found
+from omnitide.telemetry.series.query import Question
 
 Committed = tuple[int, Entry]
 """Revision and entry; a NamedTuple of the two is one."""
@@ -63,6 +66,17 @@ class NodeAway(Exception):
     def __init__(self, node: str, since_ms: int) -> None:
         super().__init__(f"node {node} is away")
         self.node = node
+        self.since_ms = since_ms
+
+
+class RuntimeAway(Exception):
+    """The node that would have to be asked is there, and the runtime of its driver does not answer it since then (log
+    time, ms; 0: that has only just shown)."""
+
+    def __init__(self, node: str, driver: str, since_ms: int) -> None:
+        super().__init__(f"the driver {driver} of node {node} does not answer")
+        self.node = node
+        self.driver = driver
         self.since_ms = since_ms
 
 
@@ -169,6 +183,10 @@ class Limits(msgspec.Struct, frozen=True):
     """Log streams open at once."""
     blob_bytes: int = 20 << 30
     """Of all blobs together."""
+    session_ms: int = 12 * 3_600_000
+    """From a login to the panel to the next."""
+    demo: bool = False
+    """No bound, but of the settings too: this fabric is a demonstration."""
 
 
 class Blobs(Protocol):
@@ -203,6 +221,38 @@ class Values(Protocol):
         ...
 
 
+class Metrics(Protocol):
+    """Samples over time, which are no state (law 9)."""
+
+    async def ask(self, question: Question) -> Found:
+        """Raises BadQuery."""
+        ...
+
+    def now_s(self) -> int:
+        """The second that is now, by the log's time."""
+        ...
+
+    def by_name(self, prefix: str) -> Mapping[str, list[SeriesInfo]]:
+        """What there is of the last minutes, by name and in its order."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """`series`, their `bytes` and the `bound` of those, and how much was `dropped`."""
+        ...
+
+    def left_out(self, instance: str, node: str) -> int:
+        """Series of an instance's own endpoint that its node does not take."""
+        ...
+
+    def busy(self) -> Mapping[str, tuple[int, int]]:
+        """By node, of those that have sent samples lately: cpu in thousandths of a core, and bytes of memory in use."""
+        ...
+
+    def watch_node(self, node: str) -> None:
+        """Somebody looks at a node: for 15 s it sends its samples each second."""
+        ...
+
+
 class Runtime(Protocol):
     """A Nexus, as the operations see it."""
 
@@ -225,6 +275,10 @@ class Runtime(Protocol):
     async def entries(self, after: int, limit: int) -> Sequence[Committed]:
         """Durable entries after a revision, in order, `limit` at most; fewer only at the end or where they are large.
         Raises Trimmed."""
+        ...
+
+    async def state_at(self, revision: int) -> FabricState:
+        """The state as it was at a revision that is durable. Raises Trimmed, NotServing."""
         ...
 
     def watch(self, after: int) -> AsyncIterator[Sequence[Committed]]:
@@ -267,13 +321,15 @@ class Runtime(Protocol):
     ) -> "AsyncIterator[LogPiece]":
         """An instance's output; with `after` from a piece's position on. Closing the iterator ends the stream.
 
-        Raises NodeAway, LogsUnavailable.
+        Raises NodeAway, RuntimeAway, LogsUnavailable.
         """
         ...
 
     def blobs(self) -> Blobs: ...
 
     def values(self) -> Values: ...
+
+    def metrics(self) -> Metrics: ...
 
     def reach(self, instance_id: str, purpose: Purpose) -> Opening:
         """Open a tunnel into an instance for a program, its files or a port."""

@@ -10,9 +10,9 @@ from msgspec import Meta
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import PERMISSIONS, Permission
+from omnitide.fabric.rules.secrets import users_of
 from omnitide.fabric.state import FabricState, Provision, ProvisionKind, find_provision
 from omnitide.model import secrets as ms
-from omnitide.model.spec import WorkloadSpec
 from omnitide.operations.changing import Made, change
 from omnitide.operations.failures import Failed, failed
 from omnitide.operations.inputs import NamespaceFilter, NamespaceName, PageRequest, Request
@@ -28,6 +28,7 @@ _NOT_PUT_AWAY: Final = "dry-run"
 MAX_DATA_CHARACTERS: Final = 720_000
 
 ProvisionName = Annotated[str, Meta(max_length=80, description="Its name within the namespace.")]
+Force = Annotated[bool, Meta(description="Even if an agent or job could not be started again without it.")]
 Data = Annotated[str, Meta(max_length=MAX_DATA_CHARACTERS, description="The value, in base64.")]
 
 
@@ -52,6 +53,7 @@ class SetSecretRequest(Request, frozen=True, kw_only=True):
 class RemoveSecretRequest(Request, frozen=True, kw_only=True):
     namespace: NamespaceName
     name: ProvisionName
+    force: Force = False
 
 
 class ListConfigsRequest(PageRequest, frozen=True, kw_only=True):
@@ -75,6 +77,7 @@ class SetConfigRequest(Request, frozen=True, kw_only=True):
 class RemoveConfigRequest(Request, frozen=True, kw_only=True):
     namespace: NamespaceName
     name: ProvisionName
+    force: Force = False
 
 
 # -- what both do ----------------------------------------------------------------------------------------------------
@@ -163,29 +166,16 @@ async def _set(
     raise AssertionError("the last try returns or raises")
 
 
-async def _remove(runtime: Runtime, context: Context, kind: ProvisionKind, namespace: str, name: str) -> Made:
+async def _remove(
+    runtime: Runtime, context: Context, kind: ProvisionKind, namespace: str, name: str, *, force: bool
+) -> Made:
     known = find_provision(runtime.committed(), kind, namespace, name)
     command_of = cm.RemoveSecret if kind == "secret" else cm.RemoveConfig
-    made = await change(runtime, context, command_of(namespace=namespace, name=name), namespace=namespace)
+    command = command_of(namespace=namespace, name=name, force=force)
+    made = await change(runtime, context, command, namespace=namespace)
     if known is not None and made.changed and not made.dry_run:
         await runtime.values().drop(known.blob, known.id)
     return made
-
-
-def users_of(state: FabricState, kind: ProvisionKind, namespace: str, name: str) -> tuple[str, ...]:
-    """Agents and jobs whose present specs name it, in order."""
-    agents = (one for one in state.agents.values() if one.namespace == namespace and _names(one.spec, kind, name))
-    jobs = (one for one in state.jobs.values() if one.namespace == namespace and _names(one.spec, kind, name))
-    return (
-        *sorted(f"agent {namespace}/{agent.name}" for agent in agents),
-        *sorted(f"job {namespace}/{job.name}" for job in jobs if not job.finished_ms),
-    )
-
-
-def _names(spec: WorkloadSpec, kind: ProvisionKind, name: str) -> bool:
-    if kind == "config":
-        return name in spec.configs
-    return name in spec.secrets or (spec.container is not None and spec.container.credentials == name)
 
 
 # -- secrets ---------------------------------------------------------------------------------------------------------
@@ -232,7 +222,7 @@ async def _set_secret(runtime: Runtime, context: Context, asked: SetSecretReques
 
 
 async def _remove_secret(runtime: Runtime, context: Context, asked: RemoveSecretRequest) -> Answer[ms.SecretChanged]:
-    made = await _remove(runtime, context, "secret", asked.namespace, asked.name)
+    made = await _remove(runtime, context, "secret", asked.namespace, asked.name, force=asked.force)
     return Answer(
         ms.SecretChanged(
             secret=None, change="deleted", revision=made.revision, dry_run=made.dry_run, replayed=made.replayed
@@ -289,7 +279,7 @@ async def _set_config(runtime: Runtime, context: Context, asked: SetConfigReques
 
 
 async def _remove_config(runtime: Runtime, context: Context, asked: RemoveConfigRequest) -> Answer[ms.ConfigChanged]:
-    made = await _remove(runtime, context, "config", asked.namespace, asked.name)
+    made = await _remove(runtime, context, "config", asked.namespace, asked.name, force=asked.force)
     return Answer(
         ms.ConfigChanged(
             config=None, change="deleted", revision=made.revision, dry_run=made.dry_run, replayed=made.replayed
@@ -343,13 +333,15 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
     Operation(
         name="secrets.remove",
         rpc="RemoveSecret",
-        summary="Erase a secret: its key is destroyed. What runs goes on; what uses it does not start any more.",
+        summary="Erase a secret that nothing uses: its key is destroyed.",
+        description="409 where agents or jobs would miss it, named in `used_by`, unless `force` is given: then what "
+        "runs goes on, and what uses it does not start any more.",
         method="DELETE",
         path="/v1/namespaces/{namespace}/secrets/{name}",
         input=RemoveSecretRequest,
         output=ms.SecretChanged,
         permission=PERMISSIONS[cm.RemoveSecret],
-        failures=("not-found",),
+        failures=("not-found", "conflict"),
         handler=_remove_secret,
         writes=True,
         destructive=True,
@@ -395,13 +387,15 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
     Operation(
         name="configs.remove",
         rpc="RemoveConfig",
-        summary="Remove a config. What runs goes on; what uses it does not start any more.",
+        summary="Remove a config that nothing uses.",
+        description="409 where agents or jobs would miss it, named in `used_by`, unless `force` is given: then what "
+        "runs goes on, and what uses it does not start any more.",
         method="DELETE",
         path="/v1/namespaces/{namespace}/configs/{name}",
         input=RemoveConfigRequest,
         output=ms.ConfigChanged,
         permission=PERMISSIONS[cm.RemoveConfig],
-        failures=("not-found",),
+        failures=("not-found", "conflict"),
         handler=_remove_config,
         writes=True,
         destructive=True,

@@ -5,6 +5,7 @@ from typing import Final
 from omnitide.fabric.authorize import Permission
 from omnitide.fabric.folds.availability import is_ready
 from omnitide.fabric.state import Agent, FabricState, Health
+from omnitide.model.probes import Probes
 from omnitide.model.services import Service, ServiceEndpoint, ServiceList
 from omnitide.model.spec import Port
 from omnitide.operations.agents import AgentName, require_agent
@@ -13,6 +14,7 @@ from omnitide.operations.named import page_by_name
 from omnitide.operations.operation import Answer, AnyDeclaration, Context, Operation
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.instances import show_instance
+from omnitide.operations.views.silence import silent_driver
 
 
 class ListServicesRequest(PageRequest, frozen=True, kw_only=True):
@@ -32,8 +34,11 @@ def show_service(state: FabricState, agent: Agent) -> Service:
         if instance is None:
             continue
         shown = show_instance(state, instance)
-        ready = shown.status == "running" and is_ready(agent, instance) and instance.health is not Health.UNHEALTHY
         spec = agent.versions[instance.version].spec
+        known = shown.status == "running" or (
+            silent_driver(state, instance) and instance.health is Health.HEALTHY and _asked_by_network(spec.health)
+        )
+        ready = bool(known) and is_ready(agent, instance) and instance.health is not Health.UNHEALTHY
         for port_name, number in sorted(shown.ports.items()):
             endpoints.append(
                 ServiceEndpoint(
@@ -45,9 +50,17 @@ def show_service(state: FabricState, agent: Agent) -> Service:
                     address=shown.address,
                     port=number,
                     ready=ready,
+                    unknown_since_ms=shown.unknown_since_ms,
                 )
             )
     return Service(namespace=agent.namespace, name=agent.name, endpoints=tuple(endpoints), revision=state.revision)
+
+
+def _asked_by_network(probes: Probes) -> bool:
+    """Whether its health is found out without its runtime."""
+    if probes.readiness is not None:
+        return probes.readiness.type != "exec"
+    return any(probe is not None and probe.type != "exec" for probe in (probes.startup, probes.liveness))
 
 
 async def _list(runtime: Runtime, _: Context, asked: ListServicesRequest) -> Answer[ServiceList]:

@@ -22,23 +22,33 @@ from omnitide.operations.views.inventory import show_token
 MAX_JOIN_TTL_MS: Final = 30 * 24 * 3_600_000
 """Whoever finds a join token can add a machine: one that is not used soon should not lie about."""
 MAX_API_TTL_MS: Final = 3650 * 24 * 3_600_000
-_JOIN_TTL_MS: Final = 3_600_000
+MAX_LOGIN_TTL_MS: Final = 24 * 3_600_000
+_TTL_MS: Final = {TokenPurpose.JOIN: 3_600_000, TokenPurpose.LOGIN: 600_000, TokenPurpose.API: 0}
 
 TokenId = Annotated[str, Meta(min_length=1, max_length=80, description="Id of the token; not its text.")]
 
 
 class ListTokensRequest(PageRequest, frozen=True, kw_only=True):
-    purpose: Annotated[Literal["", "join", "api"], Meta(description="Only of this purpose; empty: all.")] = ""
+    purpose: Annotated[
+        Literal["", "join", "api", "login", "session"], Meta(description="Only of this purpose; empty: all.")
+    ] = ""
 
 
 class CreateTokenRequest(Request, frozen=True, kw_only=True):
     purpose: Annotated[
-        Literal["join", "api"], Meta(description="join: lets a node join. api: lets a person or program use the API.")
+        Literal["join", "api", "login"],
+        Meta(
+            description="join: lets a node join. api: lets a person or program use the API. login: lets a browser open "
+            "one session of the panel, as `/?login=TOKEN`."
+        ),
     ]
     ttl: (
         Annotated[
             DurationMs,
-            Meta(description="How long it is valid. Left out: an hour for join, for ever for api. Text: 90s."),
+            Meta(
+                description="How long it is valid. Left out: an hour for join, 10 minutes for login, for ever for api. "
+                "Text: 90s."
+            ),
         ]
         | None
     ) = None
@@ -88,11 +98,13 @@ async def _create(runtime: Runtime, context: Context, asked: CreateTokenRequest)
     purpose = TokenPurpose(asked.purpose)
     ttl = asked.ttl
     if ttl is None:
-        ttl = _JOIN_TTL_MS if purpose is TokenPurpose.JOIN else 0
+        ttl = _TTL_MS[purpose]
     elif ttl == 0:
         raise failed("invalid", "a token that is valid for no time is of no use", hint="leave ttl out, or ttl=1h")
     elif purpose is TokenPurpose.JOIN and ttl > MAX_JOIN_TTL_MS:
         raise failed("invalid", "a join token is valid for 30 days at most", hint="make another when it is needed")
+    elif purpose is TokenPurpose.LOGIN and ttl > MAX_LOGIN_TTL_MS:
+        raise failed("invalid", "a login is valid for a day at most", hint="make another when it is needed")
     elif ttl > MAX_API_TTL_MS:
         raise failed("invalid", "a token is valid for 10 years at most", hint="without a ttl it does not expire")
     drawn = runtime.new_token(purpose)
@@ -152,7 +164,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
     Operation(
         name="tokens.create",
         rpc="CreateToken",
-        summary="Make a join token or an API token.",
+        summary="Make a join token, an API token or a login.",
         description="Its text is in this answer only. A repetition with the same idempotency key is refused.",
         method="POST",
         path="/v1/tokens",

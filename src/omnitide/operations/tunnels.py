@@ -98,4 +98,4 @@ class Reached(Protocol):
 
 
 Opening = AbstractAsyncContextManager[Reached]
-"""Is entered once the node has begun. Raises ReachFailed, NodeAway."""
+"""Is entered once the node has begun. Raises ReachFailed, NodeAway, RuntimeAway."""

@@ -10,6 +10,7 @@ from omnitide.model import blobs as mb
 from omnitide.model import explanations as ex
 from omnitide.model import happenings as hp
 from omnitide.model import inventory as inv
+from omnitide.model import metrics as mm
 from omnitide.model import objects as ob
 from omnitide.model import secrets as ms
 from omnitide.model import services as sv
@@ -115,7 +116,7 @@ def list_tokens(cursor: str, limit: int, purpose: str) -> Call[inv.TokenList]:
 
 
 def create_token(
-    purpose: Literal["join", "api"],
+    purpose: Literal["join", "api", "login"],
     ttl: str | int | None,
     uses: int,
     note: str,
@@ -147,9 +148,9 @@ def set_secret(namespace: str, name: str, data: str, dry_run: bool) -> Call[ms.S
     return Call("PUT", path, ms.SecretChanged, text_of(dry_run=dry_run), _body({"data": data}), writes=True)
 
 
-def remove_secret(namespace: str, name: str, dry_run: bool) -> Call[ms.SecretChanged]:
+def remove_secret(namespace: str, name: str, force: bool, dry_run: bool) -> Call[ms.SecretChanged]:
     path = _path("namespaces", namespace, "secrets", name)
-    return Call("DELETE", path, ms.SecretChanged, text_of(dry_run=dry_run), writes=True)
+    return Call("DELETE", path, ms.SecretChanged, text_of(force=force, dry_run=dry_run), writes=True)
 
 
 def list_configs(cursor: str, limit: int, namespace: str) -> Call[ms.ConfigList]:
@@ -165,9 +166,9 @@ def set_config(namespace: str, name: str, data: str, dry_run: bool) -> Call[ms.C
     return Call("PUT", path, ms.ConfigChanged, text_of(dry_run=dry_run), _body({"data": data}), writes=True)
 
 
-def remove_config(namespace: str, name: str, dry_run: bool) -> Call[ms.ConfigChanged]:
+def remove_config(namespace: str, name: str, force: bool, dry_run: bool) -> Call[ms.ConfigChanged]:
     path = _path("namespaces", namespace, "configs", name)
-    return Call("DELETE", path, ms.ConfigChanged, text_of(dry_run=dry_run), writes=True)
+    return Call("DELETE", path, ms.ConfigChanged, text_of(force=force, dry_run=dry_run), writes=True)
 
 
 def list_blobs(cursor: str, limit: int) -> Call[mb.BlobList]:
@@ -184,6 +185,36 @@ def get_blob(digest: str) -> Call[mb.Blob]:
 
 def remove_blob(digest: str, dry_run: bool) -> Call[mb.BlobRemoved]:
     return Call("DELETE", _path("blobs", digest), mb.BlobRemoved, text_of(dry_run=dry_run), writes=True)
+
+
+# -- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def query_metrics(
+    name: str,
+    match: Sequence[str],
+    start_ms: int,
+    end_ms: int,
+    step_ms: int,
+    aggregate: str,
+    by: Sequence[str],
+    combine: str,
+) -> Call[mm.MetricAnswer]:
+    query = text_of(
+        name=name,
+        match=match,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        step_ms=step_ms,
+        aggregate=aggregate,
+        by=by,
+        combine=combine,
+    )
+    return Call("GET", _path("metrics", "query"), mm.MetricAnswer, query)
+
+
+def list_metrics(prefix: str) -> Call[mm.MetricList]:
+    return Call("GET", _path("metrics"), mm.MetricList, text_of(prefix=prefix))
 
 
 # -- volumes ---------------------------------------------------------------------------------------------------------

@@ -48,6 +48,11 @@ class NotFound(FabricError):
 class Conflict(FabricError):
     """The state of the object forbids it."""
 
+    @property
+    def used_by(self) -> tuple[str, ...]:
+        """Who would miss what was to be removed, as far as it is that."""
+        return self.problem.used_by
+
 
 class AlreadyExists(Conflict):
     """The name is taken."""
@@ -117,6 +122,15 @@ class NodeAway(Unavailable):
         return self.problem.since_ms
 
 
+class RuntimeAway(Unavailable):
+    """The node is there, and what would have to answer on it, such as its container engine, does not, since `since_ms`
+    (0: that has only just shown)."""
+
+    @property
+    def since_ms(self) -> int:
+        return self.problem.since_ms
+
+
 class Unreachable(Unavailable):
     """No Nexus answered at all."""
 
@@ -146,6 +160,7 @@ _BY_CODE: Final[dict[str, type[FabricError]]] = {
     "trimmed": Trimmed,
     "unknown-revision": UnknownRevision,
     "node-away": NodeAway,
+    "runtime-away": RuntimeAway,
     "unreachable": Unreachable,
     "late": Late,
     "not-a-fabric": NotAFabric,

@@ -1,7 +1,9 @@
-"""Join tokens and API tokens: their text, and the digest that is stored instead of them.
+"""Join tokens, API tokens, logins and sessions: their text, and the digest that is stored instead of them.
 
     omt_<id>_<secret>_<CA fingerprint><checksum>     join token: one node (or a few) may join, for a short time
     oma_<id>_<secret><checksum>                      API token: a person or program calls the API
+    oml_<id>_<secret><checksum>                      login: a browser opens one session of the panel, once
+    oms_<id>_<secret><checksum>                      session: a browser that has logged in, as its cookie
 
 Fields are base32 of fixed length in digits and lower-case letters without i, l, o and u. The id (80 bits) is public:
 the key under which the token is listed and revoked. The checksum (CRC-32 of all before it) tells a mistyped token from
@@ -27,6 +29,8 @@ from omnitide.security.errors import SecurityError
 
 JOIN_PREFIX = "omt"
 API_PREFIX = "oma"
+LOGIN_PREFIX = "oml"
+SESSION_PREFIX = "oms"
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 ID_BYTES = 10
@@ -84,7 +88,39 @@ class ApiToken:
         return _with_checksum("_".join((API_PREFIX, self.id, _encode(self.secret))))
 
 
-Token = JoinToken | ApiToken
+@dataclass(frozen=True)
+class LoginToken:
+    """The right to open one session of the panel."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        return _with_checksum("_".join((LOGIN_PREFIX, self.id, _encode(self.secret))))
+
+
+@dataclass(frozen=True)
+class SessionToken:
+    """A browser that has logged in."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        return _with_checksum("_".join((SESSION_PREFIX, self.id, _encode(self.secret))))
+
+
+Token = JoinToken | ApiToken | LoginToken | SessionToken
+
+
+_PREFIXES = {
+    JoinToken: JOIN_PREFIX,
+    ApiToken: API_PREFIX,
+    LoginToken: LOGIN_PREFIX,
+    SessionToken: SESSION_PREFIX,
+}
 
 
 def make_join_token(entropy: bytes, root_fingerprint: bytes) -> JoinToken:
@@ -98,6 +134,24 @@ def make_join_token(entropy: bytes, root_fingerprint: bytes) -> JoinToken:
 def make_api_token(entropy: bytes) -> ApiToken:
     """An API token from 30 random bytes. Raises ValueError on another length."""
     return ApiToken(*_split(entropy))
+
+
+def make_login_token(entropy: bytes) -> LoginToken:
+    """A login from 30 random bytes. Raises ValueError on another length."""
+    return LoginToken(*_split(entropy))
+
+
+def make_session_token(entropy: bytes) -> SessionToken:
+    """A session from 30 random bytes. Raises ValueError on another length."""
+    return SessionToken(*_split(entropy))
+
+
+def new_login_token() -> LoginToken:
+    return make_login_token(secrets.token_bytes(ID_BYTES + SECRET_BYTES))
+
+
+def new_session_token() -> SessionToken:
+    return make_session_token(secrets.token_bytes(ID_BYTES + SECRET_BYTES))
 
 
 def new_join_token(root_fingerprint: bytes) -> JoinToken:
@@ -118,6 +172,31 @@ def parse_api_token(text: str) -> ApiToken:
     """Read an API token; white space around it is ignored. Raises MalformedToken."""
     fields = _fields(text, API_PREFIX, "API token", (ID_BYTES, SECRET_BYTES))
     return ApiToken(_encode(fields[0]), fields[1])
+
+
+def parse_login_token(text: str) -> LoginToken:
+    """Read a login; white space around it is ignored. Raises MalformedToken."""
+    fields = _fields(text, LOGIN_PREFIX, "login code", (ID_BYTES, SECRET_BYTES))
+    return LoginToken(_encode(fields[0]), fields[1])
+
+
+def parse_session_token(text: str) -> SessionToken:
+    """Read a session's cookie. Raises MalformedToken."""
+    fields = _fields(text, SESSION_PREFIX, "session", (ID_BYTES, SECRET_BYTES))
+    return SessionToken(_encode(fields[0]), fields[1])
+
+
+def proof_of(session_id: str, stored: str, keys: Mapping[str, bytes]) -> str:
+    """What a page shows besides a session's cookie: cookies go to every port of a host, this to one origin alone.
+
+    It is made of the session's id with the key that its digest names, so that nothing more need be stored and the
+    cookie alone does not give it away. Raises UnknownDigest.
+    """
+    algorithm, _, rest = stored.partition(":")
+    key = keys.get(rest.partition(":")[0])
+    if algorithm != "hmac-sha256" or key is None:
+        raise UnknownDigest("the session's digest was not made with a key of this keyring")
+    return hmac.new(key, f"omnitide session proof 1\0{session_id}".encode(), hashlib.sha256).hexdigest()
 
 
 def digest(token: Token, key_id: str, key: bytes) -> str:
@@ -152,7 +231,7 @@ def matches(token: Token, stored: str, keys: Mapping[str, bytes]) -> bool:
 
 def _digested(token: Token) -> bytes:
     """The kind and id are part of it: a digest never fits a token of the other kind or another id."""
-    prefix = JOIN_PREFIX if isinstance(token, JoinToken) else API_PREFIX
+    prefix = _PREFIXES[type(token)]
     return f"omnitide token 1\0{prefix}\0{token.id}\0".encode() + token.secret
 
 
@@ -196,7 +275,12 @@ def _check_kind(text: str, prefix: str, kind: str) -> None:
         raise MalformedToken("length", f"{len(text)} characters are too many for {_one(kind)}")
     if text.startswith(prefix + "_"):
         return
-    other = {JOIN_PREFIX: "a join token", API_PREFIX: "an API token"}.get(text.partition("_")[0])
+    other = {
+        JOIN_PREFIX: "a join token",
+        API_PREFIX: "an API token",
+        LOGIN_PREFIX: "a login code",
+        SESSION_PREFIX: "a session",
+    }.get(text.partition("_")[0])
     if other:
         raise MalformedToken("kind", f"this is {other}; here {_one(kind)} is needed ({prefix}_...)")
     raise MalformedToken("kind", f"{_one(kind)} begins with {prefix}_")

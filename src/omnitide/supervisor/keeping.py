@@ -141,6 +141,8 @@ class Keeping:
         if len(waiting) == 1:
             self._say(f"{name}: to end, as asked")
             child.signal(signal.SIGTERM)
+            # One that was suspended can end in order only if it goes on; systemd does the same.
+            child.signal(signal.SIGCONT)
             child.timer = self._loop.after(int(seconds * 1000), lambda: self._kill(child))
 
     def close(self, done: Callable[[], None]) -> None:

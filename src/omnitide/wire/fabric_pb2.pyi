@@ -482,6 +482,91 @@ class RemoveVolumeRequest(_message.Message):
 Global___RemoveVolumeRequest: _TypeAlias = RemoveVolumeRequest  # noqa: Y015
 
 @_typing.final
+class QueryMetricsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MATCH_FIELD_NUMBER: _builtins.int
+    START_MS_FIELD_NUMBER: _builtins.int
+    END_MS_FIELD_NUMBER: _builtins.int
+    STEP_MS_FIELD_NUMBER: _builtins.int
+    AGGREGATE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    COMBINE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of a series, or name{label="value",other=~"a.*"}."""
+    start_ms: _builtins.int
+    """Since 1970; 0 or less: so long before now. 15 minutes before now if it is left out."""
+    end_ms: _builtins.int
+    step_ms: _builtins.int
+    """0: some 300 steps in all."""
+    aggregate: _builtins.str
+    """avg, min, max, last, p95 or rate; empty: rate of counters, avg of others."""
+    combine: _builtins.str
+    """sum, avg, min or max: how."""
+    @_builtins.property
+    def match(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further conditions: label=value, !=, =~ or !~."""
+
+    @_builtins.property
+    def by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels to keep; none: all. Series that are then the same are one."""
+
+    @_builtins.property
+    def options(self) -> Global___ReadOptions: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        match: _abc.Iterable[_builtins.str] | None = ...,
+        start_ms: _builtins.int | None = ...,
+        end_ms: _builtins.int = ...,
+        step_ms: _builtins.int = ...,
+        aggregate: _builtins.str = ...,
+        by: _abc.Iterable[_builtins.str] | None = ...,
+        combine: _builtins.str | None = ...,
+        options: Global___ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_combine", b"_combine", "_start_ms", b"_start_ms", "combine", b"combine", "options", b"options", "start_ms", b"start_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_combine", b"_combine", "_start_ms", b"_start_ms", "aggregate", b"aggregate", "by", b"by", "combine", b"combine", "end_ms", b"end_ms", "match", b"match", "name", b"name", "options", b"options", "start_ms", b"start_ms", "step_ms", b"step_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__combine: _TypeAlias = _typing.Literal["combine"]  # noqa: Y015
+    _WhichOneofArgType__combine: _TypeAlias = _typing.Literal["_combine", b"_combine"]  # noqa: Y015
+    _WhichOneofReturnType__start_ms: _TypeAlias = _typing.Literal["start_ms"]  # noqa: Y015
+    _WhichOneofArgType__start_ms: _TypeAlias = _typing.Literal["_start_ms", b"_start_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__combine) -> _WhichOneofReturnType__combine | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_ms) -> _WhichOneofReturnType__start_ms | None: ...
+
+Global___QueryMetricsRequest: _TypeAlias = QueryMetricsRequest  # noqa: Y015
+
+@_typing.final
+class ListMetricsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFIX_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    prefix: _builtins.str
+    @_builtins.property
+    def options(self) -> Global___ReadOptions: ...
+    def __init__(
+        self,
+        *,
+        prefix: _builtins.str = ...,
+        options: Global___ReadOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMetricsRequest: _TypeAlias = ListMetricsRequest  # noqa: Y015
+
+@_typing.final
 class ListBlobsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1764,6 +1849,7 @@ class AgentSpec(_message.Message):
     HEALTH_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
     TOGETHER_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
     """Lower-case letters, digits, inner hyphens; 1 to 40."""
     working_directory: _builtins.str
@@ -1831,6 +1917,10 @@ class AgentSpec(_message.Message):
     def needs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Agents and jobs of the namespace that have to be so before an instance is placed: started, ready or completed."""
 
+    @_builtins.property
+    def metrics(self) -> Global___Metrics:
+        """Its own, which the node then scrapes."""
+
     def __init__(
         self,
         *,
@@ -1863,10 +1953,11 @@ class AgentSpec(_message.Message):
         health: Global___Probes | None = ...,
         needs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         together: _builtins.str | None = ...,
+        metrics: Global___Metrics | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "container", b"container", "driver", b"driver", "health", b"health", "isolation", b"isolation", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "on_disconnect", b"on_disconnect", "placement", b"placement", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "stop", b"stop", "together", b"together", "update", b"update", "wasm", b"wasm"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_metrics", b"_metrics", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "container", b"container", "driver", b"driver", "health", b"health", "isolation", b"isolation", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "metrics", b"metrics", "on_disconnect", b"on_disconnect", "placement", b"placement", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "stop", b"stop", "together", b"together", "update", b"update", "wasm", b"wasm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "artifacts", b"artifacts", "command", b"command", "configs", b"configs", "constraints", b"constraints", "container", b"container", "driver", b"driver", "environment", b"environment", "health", b"health", "isolation", b"isolation", "labels", b"labels", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "needs", b"needs", "on_disconnect", b"on_disconnect", "options", b"options", "placement", b"placement", "ports", b"ports", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "secrets", b"secrets", "stop", b"stop", "together", b"together", "update", b"update", "user", b"user", "volumes", b"volumes", "wasm", b"wasm", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_metrics", b"_metrics", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "artifacts", b"artifacts", "command", b"command", "configs", b"configs", "constraints", b"constraints", "container", b"container", "driver", b"driver", "environment", b"environment", "health", b"health", "isolation", b"isolation", "labels", b"labels", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "metrics", b"metrics", "needs", b"needs", "on_disconnect", b"on_disconnect", "options", b"options", "placement", b"placement", "ports", b"ports", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "secrets", b"secrets", "stop", b"stop", "together", b"together", "update", b"update", "user", b"user", "volumes", b"volumes", "wasm", b"wasm", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__container: _TypeAlias = _typing.Literal["container"]  # noqa: Y015
     _WhichOneofArgType__container: _TypeAlias = _typing.Literal["_container", b"_container"]  # noqa: Y015
@@ -1876,6 +1967,8 @@ class AgentSpec(_message.Message):
     _WhichOneofArgType__isolation: _TypeAlias = _typing.Literal["_isolation", b"_isolation"]  # noqa: Y015
     _WhichOneofReturnType__lost_after_ms: _TypeAlias = _typing.Literal["lost_after_ms"]  # noqa: Y015
     _WhichOneofArgType__lost_after_ms: _TypeAlias = _typing.Literal["_lost_after_ms", b"_lost_after_ms"]  # noqa: Y015
+    _WhichOneofReturnType__metrics: _TypeAlias = _typing.Literal["metrics"]  # noqa: Y015
+    _WhichOneofArgType__metrics: _TypeAlias = _typing.Literal["_metrics", b"_metrics"]  # noqa: Y015
     _WhichOneofReturnType__on_disconnect: _TypeAlias = _typing.Literal["on_disconnect"]  # noqa: Y015
     _WhichOneofArgType__on_disconnect: _TypeAlias = _typing.Literal["_on_disconnect", b"_on_disconnect"]  # noqa: Y015
     _WhichOneofReturnType__placement: _TypeAlias = _typing.Literal["placement"]  # noqa: Y015
@@ -1892,6 +1985,8 @@ class AgentSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__isolation) -> _WhichOneofReturnType__isolation | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lost_after_ms) -> _WhichOneofReturnType__lost_after_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__metrics) -> _WhichOneofReturnType__metrics | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__on_disconnect) -> _WhichOneofReturnType__on_disconnect | None: ...
     @_typing.overload
@@ -2671,6 +2766,46 @@ class ConfigUse(_message.Message):
 Global___ConfigUse: _TypeAlias = ConfigUse  # noqa: Y015
 
 @_typing.final
+class Metrics(_message.Message):
+    """An endpoint that answers GET in the text format of Prometheus or in that of OpenMetrics."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PORT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    port: _builtins.str
+    """Of the spec's ports; left out: the only one."""
+    path: _builtins.str
+    interval_ms: _builtins.int
+    """From one scrape to the next; 1 s to 5 min."""
+    def __init__(
+        self,
+        *,
+        port: _builtins.str | None = ...,
+        path: _builtins.str | None = ...,
+        interval_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_interval_ms", b"_interval_ms", "_path", b"_path", "_port", b"_port", "interval_ms", b"interval_ms", "path", b"path", "port", b"port"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interval_ms", b"_interval_ms", "_path", b"_path", "_port", b"_port", "interval_ms", b"interval_ms", "path", b"path", "port", b"port"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__interval_ms: _TypeAlias = _typing.Literal["interval_ms"]  # noqa: Y015
+    _WhichOneofArgType__interval_ms: _TypeAlias = _typing.Literal["_interval_ms", b"_interval_ms"]  # noqa: Y015
+    _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
+    _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015
+    _WhichOneofReturnType__port: _TypeAlias = _typing.Literal["port"]  # noqa: Y015
+    _WhichOneofArgType__port: _TypeAlias = _typing.Literal["_port", b"_port"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_ms) -> _WhichOneofReturnType__interval_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__path) -> _WhichOneofReturnType__path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__port) -> _WhichOneofReturnType__port | None: ...
+
+Global___Metrics: _TypeAlias = Metrics  # noqa: Y015
+
+@_typing.final
 class Probes(_message.Message):
     """How a node finds out whether an instance is well."""
 
@@ -3004,6 +3139,7 @@ class JobSpec(_message.Message):
     HEALTH_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
     TOGETHER_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
     """Lower-case letters, digits, inner hyphens; 1 to 40."""
     working_directory: _builtins.str
@@ -3069,6 +3205,10 @@ class JobSpec(_message.Message):
     def needs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Agents and jobs of the namespace that have to be so before an instance is placed: started, ready or completed."""
 
+    @_builtins.property
+    def metrics(self) -> Global___Metrics:
+        """Its own, which the node then scrapes."""
+
     def __init__(
         self,
         *,
@@ -3100,10 +3240,11 @@ class JobSpec(_message.Message):
         health: Global___Probes | None = ...,
         needs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         together: _builtins.str | None = ...,
+        metrics: Global___Metrics | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "container", b"container", "driver", b"driver", "health", b"health", "isolation", b"isolation", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "on_disconnect", b"on_disconnect", "placement", b"placement", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "stop", b"stop", "together", b"together", "wasm", b"wasm"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_metrics", b"_metrics", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "container", b"container", "driver", b"driver", "health", b"health", "isolation", b"isolation", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "metrics", b"metrics", "on_disconnect", b"on_disconnect", "placement", b"placement", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "stop", b"stop", "together", b"together", "wasm", b"wasm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "artifacts", b"artifacts", "command", b"command", "configs", b"configs", "constraints", b"constraints", "container", b"container", "driver", b"driver", "environment", b"environment", "health", b"health", "isolation", b"isolation", "labels", b"labels", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "needs", b"needs", "on_disconnect", b"on_disconnect", "options", b"options", "placement", b"placement", "ports", b"ports", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "secrets", b"secrets", "stop", b"stop", "together", b"together", "user", b"user", "volumes", b"volumes", "wasm", b"wasm", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_container", b"_container", "_driver", b"_driver", "_isolation", b"_isolation", "_lost_after_ms", b"_lost_after_ms", "_metrics", b"_metrics", "_on_disconnect", b"_on_disconnect", "_placement", b"_placement", "_together", b"_together", "_wasm", b"_wasm", "artifacts", b"artifacts", "command", b"command", "configs", b"configs", "constraints", b"constraints", "container", b"container", "driver", b"driver", "environment", b"environment", "health", b"health", "isolation", b"isolation", "labels", b"labels", "limits", b"limits", "logs", b"logs", "lost_after_ms", b"lost_after_ms", "metrics", b"metrics", "needs", b"needs", "on_disconnect", b"on_disconnect", "options", b"options", "placement", b"placement", "ports", b"ports", "resources", b"resources", "restart", b"restart", "sandbox", b"sandbox", "secrets", b"secrets", "stop", b"stop", "together", b"together", "user", b"user", "volumes", b"volumes", "wasm", b"wasm", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__container: _TypeAlias = _typing.Literal["container"]  # noqa: Y015
     _WhichOneofArgType__container: _TypeAlias = _typing.Literal["_container", b"_container"]  # noqa: Y015
@@ -3113,6 +3254,8 @@ class JobSpec(_message.Message):
     _WhichOneofArgType__isolation: _TypeAlias = _typing.Literal["_isolation", b"_isolation"]  # noqa: Y015
     _WhichOneofReturnType__lost_after_ms: _TypeAlias = _typing.Literal["lost_after_ms"]  # noqa: Y015
     _WhichOneofArgType__lost_after_ms: _TypeAlias = _typing.Literal["_lost_after_ms", b"_lost_after_ms"]  # noqa: Y015
+    _WhichOneofReturnType__metrics: _TypeAlias = _typing.Literal["metrics"]  # noqa: Y015
+    _WhichOneofArgType__metrics: _TypeAlias = _typing.Literal["_metrics", b"_metrics"]  # noqa: Y015
     _WhichOneofReturnType__on_disconnect: _TypeAlias = _typing.Literal["on_disconnect"]  # noqa: Y015
     _WhichOneofArgType__on_disconnect: _TypeAlias = _typing.Literal["_on_disconnect", b"_on_disconnect"]  # noqa: Y015
     _WhichOneofReturnType__placement: _TypeAlias = _typing.Literal["placement"]  # noqa: Y015
@@ -3129,6 +3272,8 @@ class JobSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__isolation) -> _WhichOneofReturnType__isolation | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lost_after_ms) -> _WhichOneofReturnType__lost_after_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__metrics) -> _WhichOneofReturnType__metrics | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__on_disconnect) -> _WhichOneofReturnType__on_disconnect | None: ...
     @_typing.overload
@@ -3165,6 +3310,7 @@ class FabricStatus(_message.Message):
     RESERVED_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     CONCERNS_FIELD_NUMBER: _builtins.int
     JOBS_FAILED_FIELD_NUMBER: _builtins.int
+    DEMO_FIELD_NUMBER: _builtins.int
     fabric_id: _builtins.str
     log_id: _builtins.str
     revision: _builtins.int
@@ -3184,6 +3330,8 @@ class FabricStatus(_message.Message):
     reserved_memory_bytes: _builtins.int
     jobs_failed: _builtins.int
     """Finished so, of those that are still kept."""
+    demo: _builtins.bool
+    """It is a demonstration: its machines are simulated."""
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where nodes reach Nexus."""
@@ -3220,10 +3368,11 @@ class FabricStatus(_message.Message):
         reserved_memory_bytes: _builtins.int = ...,
         concerns: _abc.Iterable[Global___Concern] | None = ...,
         jobs_failed: _builtins.int = ...,
+        demo: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "nodes", b"nodes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "demo", b"demo", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3724,6 +3873,7 @@ class ServiceEndpoint(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
+    UNKNOWN_SINCE_MS_FIELD_NUMBER: _builtins.int
     port_name: _builtins.str
     protocol: _builtins.str
     instance: _builtins.str
@@ -3733,6 +3883,8 @@ class ServiceEndpoint(_message.Message):
     """Where its node says that it can be reached; empty: it does not say."""
     port: _builtins.int
     ready: _builtins.bool
+    unknown_since_ms: _builtins.int
+    """All but `ready` is what was known then: its node is not heard from since, or its driver's runtime does not answer."""
     def __init__(
         self,
         *,
@@ -3744,10 +3896,11 @@ class ServiceEndpoint(_message.Message):
         address: _builtins.str = ...,
         port: _builtins.int = ...,
         ready: _builtins.bool = ...,
+        unknown_since_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "instance", b"instance", "name", b"name", "node", b"node", "port", b"port", "port_name", b"port_name", "protocol", b"protocol", "ready", b"ready"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "instance", b"instance", "name", b"name", "node", b"node", "port", b"port", "port_name", b"port_name", "protocol", b"protocol", "ready", b"ready", "unknown_since_ms", b"unknown_since_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3859,6 +4012,205 @@ class SilentNode(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SilentNode: _TypeAlias = SilentNode  # noqa: Y015
+
+@_typing.final
+class MetricAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    HELP_FIELD_NUMBER: _builtins.int
+    AGGREGATE_FIELD_NUMBER: _builtins.int
+    START_MS_FIELD_NUMBER: _builtins.int
+    STEP_MS_FIELD_NUMBER: _builtins.int
+    RESOLUTION_MS_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    kind: _builtins.str
+    """gauge or counter."""
+    unit: _builtins.str
+    """Of a counter, what is shown is so much a second."""
+    help: _builtins.str
+    aggregate: _builtins.str
+    start_ms: _builtins.int
+    """When the first step begins; a multiple of the step."""
+    step_ms: _builtins.int
+    """May be longer than was asked: what is older than 15 minutes is kept by the minute."""
+    resolution_ms: _builtins.int
+    """Of the samples that were looked at."""
+    revision: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSeries]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        help: _builtins.str = ...,
+        aggregate: _builtins.str = ...,
+        start_ms: _builtins.int = ...,
+        step_ms: _builtins.int = ...,
+        resolution_ms: _builtins.int = ...,
+        items: _abc.Iterable[Global___MetricSeries] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "help", b"help", "items", b"items", "kind", b"kind", "name", b"name", "resolution_ms", b"resolution_ms", "revision", b"revision", "start_ms", b"start_ms", "step_ms", b"step_ms", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricAnswer: _TypeAlias = MetricAnswer  # noqa: Y015
+
+@_typing.final
+class MetricSeries(_message.Message):
+    """One line of a chart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """One a step; NaN where nothing is known."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricSeries: _TypeAlias = MetricSeries  # noqa: Y015
+
+@_typing.final
+class MetricList(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    MEMORY_BOUND_BYTES_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    series: _builtins.int
+    """All of them."""
+    memory_bytes: _builtins.int
+    """That they take."""
+    memory_bound_bytes: _builtins.int
+    dropped: _builtins.int
+    """Samples or series that were not taken since Nexus began."""
+    revision: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricName]:
+        """In order of name; of the last 15 minutes."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___MetricName] | None = ...,
+        series: _builtins.int = ...,
+        memory_bytes: _builtins.int = ...,
+        memory_bound_bytes: _builtins.int = ...,
+        dropped: _builtins.int = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "items", b"items", "memory_bound_bytes", b"memory_bound_bytes", "memory_bytes", b"memory_bytes", "revision", b"revision", "series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricList: _TypeAlias = MetricList  # noqa: Y015
+
+@_typing.final
+class MetricName(_message.Message):
+    """What there is by one name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    HELP_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    kind: _builtins.str
+    unit: _builtins.str
+    help: _builtins.str
+    series: _builtins.int
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Labels that they have, and how many values of each there are."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        help: _builtins.str = ...,
+        series: _builtins.int = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["help", b"help", "kind", b"kind", "labels", b"labels", "name", b"name", "series", b"series", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricName: _TypeAlias = MetricName  # noqa: Y015
 
 @_typing.final
 class VolumeRemoved(_message.Message):
@@ -4191,12 +4543,15 @@ class Driver(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     ENFORCES_FIELD_NUMBER: _builtins.int
     ABSENT_FIELD_NUMBER: _builtins.int
+    SILENT_SINCE_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     healthy: _builtins.bool
     detail: _builtins.str
     absent: _builtins.bool
     """Not healthy only because what it needs is not installed there, and nobody said that it should be."""
+    silent_since_ms: _builtins.int
+    """Its runtime does not answer its node since then: what it runs there is what was known last. 0: it does."""
     @_builtins.property
     def enforces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Of: cpu, memory, pids, sandbox."""
@@ -4210,10 +4565,11 @@ class Driver(_message.Message):
         detail: _builtins.str = ...,
         enforces: _abc.Iterable[_builtins.str] | None = ...,
         absent: _builtins.bool = ...,
+        silent_since_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "detail", b"detail", "enforces", b"enforces", "healthy", b"healthy", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "detail", b"detail", "enforces", b"enforces", "healthy", b"healthy", "name", b"name", "silent_since_ms", b"silent_since_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -4970,6 +5326,8 @@ class Instance(_message.Message):
     CORRELATION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     HEALTH_MESSAGE_FIELD_NUMBER: _builtins.int
+    UNKNOWN_BECAUSE_FIELD_NUMBER: _builtins.int
+    DROPPED_SERIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -4985,7 +5343,7 @@ class Instance(_message.Message):
     last_status: _builtins.str
     """Same as `status`, except where that is `unknown`."""
     since_ms: _builtins.int
-    """When it came into this status; for `unknown`, since when its node is silent."""
+    """When it came into this status; for `unknown`, since when its node or its runtime there is silent."""
     unknown_since_ms: _builtins.int
     health: _builtins.str
     node: _builtins.str
@@ -5012,7 +5370,11 @@ class Instance(_message.Message):
     revision: _builtins.int
     """Its own last."""
     health_message: _builtins.str
-    """Why it is unhealthy."""
+    """Why it is unhealthy, or why that is not known any more."""
+    unknown_because: _builtins.str
+    """Why it is `unknown`: its node is not heard from, or its driver's runtime does not answer there."""
+    dropped_series: _builtins.int
+    """Of its own metrics, left out as there are too many, or as they cannot be taken; told of one instance alone."""
     @_builtins.property
     def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
@@ -5069,10 +5431,12 @@ class Instance(_message.Message):
         correlation: _builtins.str = ...,
         revision: _builtins.int = ...,
         health_message: _builtins.str = ...,
+        unknown_because: _builtins.str = ...,
+        dropped_series: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "previous_exit", b"previous_exit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "exit", b"exit", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "dropped_series", b"dropped_series", "exit", b"exit", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_because", b"unknown_because", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5977,9 +6341,12 @@ class RemoveSecretRequest(_message.Message):
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     name: _builtins.str
+    force: _builtins.bool
+    """Even if an agent or job could not be started again without it."""
     @_builtins.property
     def options(self) -> Global___WriteOptions: ...
     def __init__(
@@ -5987,11 +6354,12 @@ class RemoveSecretRequest(_message.Message):
         *,
         namespace: _builtins.str = ...,
         name: _builtins.str = ...,
+        force: _builtins.bool = ...,
         options: Global___WriteOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -6193,9 +6561,12 @@ class RemoveConfigRequest(_message.Message):
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     name: _builtins.str
+    force: _builtins.bool
+    """Even if an agent or job could not be started again without it."""
     @_builtins.property
     def options(self) -> Global___WriteOptions: ...
     def __init__(
@@ -6203,11 +6574,12 @@ class RemoveConfigRequest(_message.Message):
         *,
         namespace: _builtins.str = ...,
         name: _builtins.str = ...,
+        force: _builtins.bool = ...,
         options: Global___WriteOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

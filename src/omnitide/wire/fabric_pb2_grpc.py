@@ -139,6 +139,16 @@ class FabricServiceStub:
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.RemoveVolumeRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_fabric__pb2.VolumeRemoved.FromString,
                 _registered_method=True)
+        self.QueryMetrics = channel.unary_unary(
+                '/omnitide.v1.FabricService/QueryMetrics',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.QueryMetricsRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.MetricAnswer.FromString,
+                _registered_method=True)
+        self.ListMetrics = channel.unary_unary(
+                '/omnitide.v1.FabricService/ListMetrics',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListMetricsRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.MetricList.FromString,
+                _registered_method=True)
         self.ListBlobs = channel.unary_unary(
                 '/omnitide.v1.FabricService/ListBlobs',
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListBlobsRequest.SerializeToString,
@@ -379,7 +389,7 @@ class FabricServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateToken(self, request, context):
-        """Make a join token or an API token.
+        """Make a join token, an API token or a login.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -471,6 +481,20 @@ class FabricServiceServicer:
 
     def RemoveVolume(self, request, context):
         """Remove a volume that nothing uses from its node, with all that is in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryMetrics(self, request, context):
+        """Show samples over time, step by step.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMetrics(self, request, context):
+        """List what is sampled: names, units, and how many series there are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -842,6 +866,16 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     servicer.RemoveVolume,
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.RemoveVolumeRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_fabric__pb2.VolumeRemoved.SerializeToString,
+            ),
+            'QueryMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryMetrics,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.QueryMetricsRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.MetricAnswer.SerializeToString,
+            ),
+            'ListMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMetrics,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ListMetricsRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.MetricList.SerializeToString,
             ),
             'ListBlobs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListBlobs,
@@ -1596,6 +1630,60 @@ class FabricService:
             '/omnitide.v1.FabricService/RemoveVolume',
             omnitide_dot_v1_dot_fabric__pb2.RemoveVolumeRequest.SerializeToString,
             omnitide_dot_v1_dot_fabric__pb2.VolumeRemoved.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/QueryMetrics',
+            omnitide_dot_v1_dot_fabric__pb2.QueryMetricsRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.MetricAnswer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/ListMetrics',
+            omnitide_dot_v1_dot_fabric__pb2.ListMetricsRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.MetricList.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,7 +60,7 @@ class FabricServiceStub:
     ListTokens: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListTokensRequest, _fabric_pb2.TokenList]
     """List the tokens, oldest first, without their secrets."""
     CreateToken: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.CreateTokenRequest, _fabric_pb2.TokenCreated]
-    """Make a join token or an API token."""
+    """Make a join token, an API token or a login."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RevokeTokenRequest, _fabric_pb2.TokenRevoked]
     """Revoke a token: from now on it opens nothing."""
     ListSecrets: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListSecretsRequest, _fabric_pb2.SecretList]
@@ -87,6 +87,10 @@ class FabricServiceStub:
     """List the volumes that nodes keep, with who uses them."""
     RemoveVolume: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RemoveVolumeRequest, _fabric_pb2.VolumeRemoved]
     """Remove a volume that nothing uses from its node, with all that is in it."""
+    QueryMetrics: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.QueryMetricsRequest, _fabric_pb2.MetricAnswer]
+    """Show samples over time, step by step."""
+    ListMetrics: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListMetricsRequest, _fabric_pb2.MetricList]
+    """List what is sampled: names, units, and how many series there are."""
     ListBlobs: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListBlobsRequest, _fabric_pb2.BlobList]
     """List the blobs of the fabric's store."""
     RemoveBlob: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.RemoveBlobRequest, _fabric_pb2.BlobRemoved]
@@ -180,7 +184,7 @@ class FabricServiceAsyncStub(FabricServiceStub):
     ListTokens: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListTokensRequest, _fabric_pb2.TokenList]  # type: ignore[assignment]
     """List the tokens, oldest first, without their secrets."""
     CreateToken: _aio.UnaryUnaryMultiCallable[_fabric_pb2.CreateTokenRequest, _fabric_pb2.TokenCreated]  # type: ignore[assignment]
-    """Make a join token or an API token."""
+    """Make a join token, an API token or a login."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RevokeTokenRequest, _fabric_pb2.TokenRevoked]  # type: ignore[assignment]
     """Revoke a token: from now on it opens nothing."""
     ListSecrets: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListSecretsRequest, _fabric_pb2.SecretList]  # type: ignore[assignment]
@@ -207,6 +211,10 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """List the volumes that nodes keep, with who uses them."""
     RemoveVolume: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RemoveVolumeRequest, _fabric_pb2.VolumeRemoved]  # type: ignore[assignment]
     """Remove a volume that nothing uses from its node, with all that is in it."""
+    QueryMetrics: _aio.UnaryUnaryMultiCallable[_fabric_pb2.QueryMetricsRequest, _fabric_pb2.MetricAnswer]  # type: ignore[assignment]
+    """Show samples over time, step by step."""
+    ListMetrics: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListMetricsRequest, _fabric_pb2.MetricList]  # type: ignore[assignment]
+    """List what is sampled: names, units, and how many series there are."""
     ListBlobs: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListBlobsRequest, _fabric_pb2.BlobList]  # type: ignore[assignment]
     """List the blobs of the fabric's store."""
     RemoveBlob: _aio.UnaryUnaryMultiCallable[_fabric_pb2.RemoveBlobRequest, _fabric_pb2.BlobRemoved]  # type: ignore[assignment]
@@ -345,7 +353,7 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fabric_pb2.CreateTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.TokenCreated, _abc.Awaitable[_fabric_pb2.TokenCreated]]:
-        """Make a join token or an API token."""
+        """Make a join token, an API token or a login."""
 
     @_abc_1.abstractmethod
     def RevokeToken(
@@ -450,6 +458,22 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.VolumeRemoved, _abc.Awaitable[_fabric_pb2.VolumeRemoved]]:
         """Remove a volume that nothing uses from its node, with all that is in it."""
+
+    @_abc_1.abstractmethod
+    def QueryMetrics(
+        self,
+        request: _fabric_pb2.QueryMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.MetricAnswer, _abc.Awaitable[_fabric_pb2.MetricAnswer]]:
+        """Show samples over time, step by step."""
+
+    @_abc_1.abstractmethod
+    def ListMetrics(
+        self,
+        request: _fabric_pb2.ListMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.MetricList, _abc.Awaitable[_fabric_pb2.MetricList]]:
+        """List what is sampled: names, units, and how many series there are."""
 
     @_abc_1.abstractmethod
     def ListBlobs(

@@ -86,6 +86,25 @@ GOAL_RUN: Goal.ValueType  # 1
 GOAL_STOP: Goal.ValueType  # 2
 Global___Goal: _TypeAlias = Goal  # noqa: Y015
 
+class _SeriesKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SeriesKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SeriesKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SERIES_KIND_UNSPECIFIED: _SeriesKind.ValueType  # 0
+    SERIES_KIND_GAUGE: _SeriesKind.ValueType  # 1
+    SERIES_KIND_COUNTER: _SeriesKind.ValueType  # 2
+    """only rises; one that falls has begun again at 0"""
+
+class SeriesKind(_SeriesKind, metaclass=_SeriesKindEnumTypeWrapper): ...
+
+SERIES_KIND_UNSPECIFIED: SeriesKind.ValueType  # 0
+SERIES_KIND_GAUGE: SeriesKind.ValueType  # 1
+SERIES_KIND_COUNTER: SeriesKind.ValueType  # 2
+"""only rises; one that falls has begun again at 0"""
+Global___SeriesKind: _TypeAlias = SeriesKind  # noqa: Y015
+
 @_typing.final
 class NodeMessage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -318,6 +337,7 @@ class Facts(_message.Message):
     PORT_LAST_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     cpu_milli: _builtins.int
     memory_bytes: _builtins.int
@@ -335,6 +355,10 @@ class Facts(_message.Message):
     def platform(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """os, arch, kernel, distribution, python, cpu_model, cpus"""
 
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """paths, or directories of such, that containers are given; empty: not told"""
+
     def __init__(
         self,
         *,
@@ -348,10 +372,11 @@ class Facts(_message.Message):
         port_last: _builtins.int = ...,
         address: _builtins.str = ...,
         platform: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        devices: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "cpu_milli", b"cpu_milli", "disk_bytes", b"disk_bytes", "drivers", b"drivers", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "platform", b"platform", "port_first", b"port_first", "port_last", b"port_last"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "cpu_milli", b"cpu_milli", "devices", b"devices", "disk_bytes", b"disk_bytes", "drivers", b"drivers", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "platform", b"platform", "port_first", b"port_first", "port_last", b"port_last"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,12 +392,15 @@ class DriverFact(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     ENFORCES_FIELD_NUMBER: _builtins.int
     ABSENT_FIELD_NUMBER: _builtins.int
+    SILENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     healthy: _builtins.bool
     detail: _builtins.str
     absent: _builtins.bool
     """not healthy only because what it needs is not installed, nor asked for"""
+    silent: _builtins.bool
+    """not healthy because its runtime does not answer: what it runs is not known"""
     @_builtins.property
     def enforces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """of: cpu, memory, pids, sandbox"""
@@ -386,10 +414,11 @@ class DriverFact(_message.Message):
         detail: _builtins.str = ...,
         enforces: _abc.Iterable[_builtins.str] | None = ...,
         absent: _builtins.bool = ...,
+        silent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "detail", b"detail", "enforces", b"enforces", "healthy", b"healthy", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "detail", b"detail", "enforces", b"enforces", "healthy", b"healthy", "name", b"name", "silent", b"silent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1763,3 +1792,212 @@ class Value(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Value: _TypeAlias = Value  # noqa: Y015
+
+@_typing.final
+class SeriesDeclaration(_message.Message):
+    """A series of this stream. It has no other identity: a stream that begins anew declares anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    HELP_FIELD_NUMBER: _builtins.int
+    EXPONENT_FIELD_NUMBER: _builtins.int
+    STEP_MS_FIELD_NUMBER: _builtins.int
+    SCRAPED_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """1, 2, ...: chosen by the node, never twice in one stream"""
+    name: _builtins.str
+    kind: Global___SeriesKind.ValueType
+    """`instance`; what else is known of that, and of the node, Nexus adds"""
+    unit: _builtins.str
+    """seconds, bytes, ...; empty: none"""
+    help: _builtins.str
+    """of the name: the first declaration of it has it"""
+    exponent: _builtins.int
+    """integers of it are in units of 10^exponent"""
+    step_ms: _builtins.int
+    """from one sample to the next; 0: a second"""
+    scraped: _builtins.bool
+    """an instance's own: its name is not the fabric's"""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """key, value, key, value, in order of key. A series of an instance has its id as"""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        name: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        kind: Global___SeriesKind.ValueType = ...,
+        unit: _builtins.str = ...,
+        help: _builtins.str = ...,
+        exponent: _builtins.int = ...,
+        step_ms: _builtins.int = ...,
+        scraped: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exponent", b"exponent", "help", b"help", "id", b"id", "kind", b"kind", "labels", b"labels", "name", b"name", "scraped", b"scraped", "step_ms", b"step_ms", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeriesDeclaration: _TypeAlias = SeriesDeclaration  # noqa: Y015
+
+@_typing.final
+class SampleBatch(_message.Message):
+    """Samples of some seconds. A tick is a second of the node's monotonic clock; its number means nothing elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DroppedSeriesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DECLARE_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    FIRST_TICK_FIELD_NUMBER: _builtins.int
+    TICKS_FIELD_NUMBER: _builtins.int
+    AGE_MS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    DELTAS_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    SCRAPES_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    DROPPED_SERIES_FIELD_NUMBER: _builtins.int
+    first_tick: _builtins.int
+    ticks: _builtins.int
+    """64 at most"""
+    age_ms: _builtins.int
+    """of the last tick, when this was sent"""
+    gaps: _builtins.bytes
+    """a bit for each value, the lowest first, set where there is no sample (and the"""
+    dropped: _builtins.int
+    """samples that were not sent since this stream began: Nexus was away for long, or"""
+    @_builtins.property
+    def declare(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeriesDeclaration]: ...
+    @_builtins.property
+    def end(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """series that there are no more samples of"""
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """series that `deltas` are of; none: those of the batch before"""
+
+    @_builtins.property
+    def deltas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """row by row: the first value, then each one less the one before"""
+
+    @_builtins.property
+    def scrapes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Scrape]:
+        """delta is 0); empty: nowhere"""
+
+    @_builtins.property
+    def dropped_series(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """there are too many series
+        by instance id: of its own series, those that are left out now
+        """
+
+    def __init__(
+        self,
+        *,
+        declare: _abc.Iterable[Global___SeriesDeclaration] | None = ...,
+        end: _abc.Iterable[_builtins.int] | None = ...,
+        first_tick: _builtins.int = ...,
+        ticks: _builtins.int = ...,
+        age_ms: _builtins.int = ...,
+        rows: _abc.Iterable[_builtins.int] | None = ...,
+        deltas: _abc.Iterable[_builtins.int] | None = ...,
+        gaps: _builtins.bytes = ...,
+        scrapes: _abc.Iterable[Global___Scrape] | None = ...,
+        dropped: _builtins.int = ...,
+        dropped_series: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "declare", b"declare", "deltas", b"deltas", "dropped", b"dropped", "dropped_series", b"dropped_series", "end", b"end", "first_tick", b"first_tick", "gaps", b"gaps", "rows", b"rows", "scrapes", b"scrapes", "ticks", b"ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleBatch: _TypeAlias = SampleBatch  # noqa: Y015
+
+@_typing.final
+class Scrape(_message.Message):
+    """Samples of one moment, as of an instance's own endpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICK_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    tick: _builtins.int
+    source: _builtins.int
+    """chosen by the node: one for each instance"""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """none: those of the scrape before of the same source"""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        tick: _builtins.int = ...,
+        rows: _abc.Iterable[_builtins.int] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+        source: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "source", b"source", "tick", b"tick", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Scrape: _TypeAlias = Scrape  # noqa: Y015
+
+@_typing.final
+class SampleWish(_message.Message):
+    """How often Nexus would like to have batches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERY_MS_FIELD_NUMBER: _builtins.int
+    FOR_MS_FIELD_NUMBER: _builtins.int
+    every_ms: _builtins.int
+    """1,000 while someone watches this node"""
+    for_ms: _builtins.int
+    """then as before, unless it is wished again"""
+    def __init__(
+        self,
+        *,
+        every_ms: _builtins.int = ...,
+        for_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["every_ms", b"every_ms", "for_ms", b"for_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleWish: _TypeAlias = SampleWish  # noqa: Y015

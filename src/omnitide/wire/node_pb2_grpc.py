@@ -59,6 +59,11 @@ class NodeServiceStub:
                 request_serializer=omnitide_dot_v1_dot_node__pb2.FetchValuesRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_node__pb2.FetchValuesResponse.FromString,
                 _registered_method=True)
+        self.Samples = channel.stream_stream(
+                '/omnitide.v1.NodeService/Samples',
+                request_serializer=omnitide_dot_v1_dot_node__pb2.SampleBatch.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_node__pb2.SampleWish.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -99,6 +104,14 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Samples(self, request_iterator, context):
+        """What the node and its instances use, each second, in batches. Beside the control stream; feature "samples". A second
+        one of the same node ends the first. What is lost of it is a gap in a chart.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +139,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.FetchValues,
                     request_deserializer=omnitide_dot_v1_dot_node__pb2.FetchValuesRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_node__pb2.FetchValuesResponse.SerializeToString,
+            ),
+            'Samples': grpc.stream_stream_rpc_method_handler(
+                    servicer.Samples,
+                    request_deserializer=omnitide_dot_v1_dot_node__pb2.SampleBatch.FromString,
+                    response_serializer=omnitide_dot_v1_dot_node__pb2.SampleWish.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -263,6 +281,33 @@ class NodeService:
             '/omnitide.v1.NodeService/FetchValues',
             omnitide_dot_v1_dot_node__pb2.FetchValuesRequest.SerializeToString,
             omnitide_dot_v1_dot_node__pb2.FetchValuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Samples(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/omnitide.v1.NodeService/Samples',
+            omnitide_dot_v1_dot_node__pb2.SampleBatch.SerializeToString,
+            omnitide_dot_v1_dot_node__pb2.SampleWish.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class NodeServiceStub:
     """A blob of the fabric's own store that an instance on this node needs, from a byte on."""
     FetchValues: _grpc.UnaryUnaryMultiCallable[_node_pb2.FetchValuesRequest, _node_pb2.FetchValuesResponse]
     """The present values of the secrets and configs that an instance on this node uses."""
+    Samples: _grpc.StreamStreamMultiCallable[_node_pb2.SampleBatch, _node_pb2.SampleWish]
+    """What the node and its instances use, each second, in batches. Beside the control stream; feature "samples". A second
+    one of the same node ends the first. What is lost of it is a gap in a chart.
+    """
 
 @_typing.type_check_only
 class NodeServiceAsyncStub(NodeServiceStub):
@@ -59,6 +63,10 @@ class NodeServiceAsyncStub(NodeServiceStub):
     """A blob of the fabric's own store that an instance on this node needs, from a byte on."""
     FetchValues: _aio.UnaryUnaryMultiCallable[_node_pb2.FetchValuesRequest, _node_pb2.FetchValuesResponse]  # type: ignore[assignment]
     """The present values of the secrets and configs that an instance on this node uses."""
+    Samples: _aio.StreamStreamMultiCallable[_node_pb2.SampleBatch, _node_pb2.SampleWish]  # type: ignore[assignment]
+    """What the node and its instances use, each second, in batches. Beside the control stream; feature "samples". A second
+    one of the same node ends the first. What is lost of it is a gap in a chart.
+    """
 
 class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -100,5 +108,15 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.FetchValuesResponse, _abc.Awaitable[_node_pb2.FetchValuesResponse]]:
         """The present values of the secrets and configs that an instance on this node uses."""
+
+    @_abc_1.abstractmethod
+    def Samples(
+        self,
+        request_iterator: _MaybeAsyncIterator[_node_pb2.SampleBatch],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_node_pb2.SampleWish], _abc.AsyncIterator[_node_pb2.SampleWish]]:
+        """What the node and its instances use, each second, in batches. Beside the control stream; feature "samples". A second
+        one of the same node ends the first. What is lost of it is a gap in a chart.
+        """
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

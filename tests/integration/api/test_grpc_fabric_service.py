@@ -4,12 +4,14 @@ import asyncio
 import datetime as dt
 import hashlib
 import json
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -28,6 +30,7 @@ from omnitide.security.names import NEXUS_SERVER_NAME
 from omnitide.security.pki import create_authority, issue_nexus
 from omnitide.security.tls import server_material
 from omnitide.security.tokens import parse_api_token
+from omnitide.telemetry.series.definition import SeriesInfo
 from omnitide.wire import fabric_pb2 as pb
 from omnitide.wire import fabric_pb2_grpc
 
@@ -135,6 +138,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "RemoveConfig": {"namespace": "default", "name": "proxy"},
     "ListServices": {"namespace": "default"},
     "GetService": {"namespace": "default", "name": "hello"},
+    "QueryMetrics": {"name": "omnitide_node_load1", "match": ["node=alpha"], "step_ms": 1000},
+    "ListMetrics": {"prefix": "omnitide_"},
     "ListVolumes": {"node": "alpha"},
     "RemoveVolume": {"node": "alpha", "namespace": "default", "name": "spare"},
     "ListBlobs": {},
@@ -367,6 +372,24 @@ async def test_a_node_that_is_away_is_named_beside_the_volumes_of_others(wired: 
     assert [one.node for one in found.silent] == ["beta"]
     request = pb.RemoveVolumeRequest(node="beta", namespace="default", name="a")
     assert (await wired.refused("RemoveVolume", request))[1]["code"] == "node-away"
+
+
+async def test_a_number_that_is_not_known_is_nan(wired: Wired) -> None:
+    recent, now = wired.runtime.metrics().recent, wired.runtime.metrics().now_s()
+    info = SeriesInfo("omnitide_node_load1", (("node", "alpha"),), "gauge", "", "Load.")
+    entry = recent.entry(wired.runtime.state.node_names["alpha"], info, 1)
+    assert entry is not None
+    entry.ring.write(np.array([entry.row]), now - 2, np.array([[0.5, 1.5]]), np.array([False]), None)
+    request = pb.QueryMetricsRequest(name="omnitide_node_load1", start_ms=-3000, step_ms=1000)
+    wired.runtime.tick(2000)
+    found = await wired.call("QueryMetrics", request)
+    (series,) = found.items
+    assert dict(series.labels) == {"node": "alpha"}
+    known = [value for value in series.values if not math.isnan(value)]
+    assert known == [1.5]
+    assert len(series.values) == 4
+    code, problem = await wired.refused("QueryMetrics", pb.QueryMetricsRequest(name="no name"))
+    assert (code, problem["code"]) == (grpc.StatusCode.INVALID_ARGUMENT, "invalid")
 
 
 async def test_a_volume_that_is_used_is_not_removed(wired: Wired) -> None:

@@ -35,7 +35,7 @@ def test_output_that_was_rotated_away_is_said_without_follow_too(fabric: MemoryF
     fabric.call(lambda runtime: runtime.writes(identifier).write("first that is left\n", gap=True))
     for words in (["logs", "many"], ["logs", "many", "-q"], ["logs", "many", "--stream", "stderr"]):
         ran = fabric.cli(*words)
-        assert "warning: many-1.1: some output was rotated away before it could be read\n" in ran.stderr
+        assert "warning: many-1.1: some output is not kept any more: it was rotated away\n" in ran.stderr
     assert '"gap":true' in fabric.cli("logs", "many", "-o", "json").stdout
 
 

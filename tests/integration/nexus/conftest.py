@@ -86,6 +86,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         lambda: now_of(clock),
         nexus.blobs(),
         nexus.values(),
+        nexus.samples,
     )
     server, port = await start_node_server(
         servicer, "127.0.0.1:0", lambda: identity.material, keepalive_ms=1000, keepalive_timeout_ms=1500

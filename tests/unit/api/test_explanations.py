@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.state import DriverFact, Health
 from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
+from omnitide.model.provisions import SecretUse
 from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart
 from omnitide.operations import explaining
 from omnitide.operations.explaining import explain_agent, explain_instance
@@ -217,6 +219,30 @@ async def test_a_finished_task_tells_how_it_ended(runtime: MemoryRuntime) -> Non
     assert (await explained(runtime, "once.1.1")).text == "failed 12 s ago on alpha with exit code 3"
 
 
+@pytest.mark.parametrize(
+    ("reason", "message", "text"),
+    [
+        ("exited", "exited with code 3", "exit code 3"),
+        ("exited", "exited with code 3; it was refused a further process once, at its limit of them",
+         "exit code 3; it was refused a further process once, at its limit of them"),
+        ("trap", "wasm trap: out of fuel", "exit code 3: wasm trap: out of fuel"),
+        ("stopped", "stopped as asked; whatever", "exit code 3"),
+    ],
+)  # fmt: skip
+async def test_what_else_is_known_of_an_end_is_told_with_its_code(
+    runtime: MemoryRuntime, reason: str, message: str, text: str
+) -> None:
+    runtime.apply(cm.RunJob(job="once", namespace="default", name="once", spec=JobSpec(command=("x",))))
+    runtime.settle()
+    runtime.exit("once.1.1", code=3)
+    ended = runtime.state.instances["once.1.1"]
+    assert ended.exit is not None
+    ended = replace(ended, exit=replace(ended.exit, reason=reason, message=message))
+    found = show_instance(runtime.state, ended).exit
+    assert found is not None
+    assert found.text == text
+
+
 async def test_what_a_node_cannot_enforce_is_said(runtime: MemoryRuntime) -> None:
     runtime.add_node("beta", drivers=(DriverFact(name="process"),))
     deploy(runtime, AgentSpec(command=("x",), limits=Limits(memory=64 << 20)))
@@ -408,3 +434,18 @@ async def test_concerns(runtime: MemoryRuntime) -> None:
         ("job default/job", "1 pending for 15 s"),
         ("agent default/web", "2 pending for 15 s"),
     ]
+
+
+async def test_what_waits_for_a_secret_says_so_and_how_to_make_it_not_when_it_is_tried_next(
+    runtime: MemoryRuntime,
+) -> None:
+    deploy(runtime, AgentSpec(command=("x",), secrets={"db": SecretUse(environment="TOKEN")}))
+    runtime.exit(WEB, code=None, cause="secret-missing", message="secret default/db does not exist")
+    runtime.clock_ms += 12_000
+    found = await explained(runtime)
+    assert found.text == (
+        "waits on alpha for 12 s for secret default/db, which does not exist (to make it: omnitide secret set db); "
+        "it starts when that is set"
+    )
+    runtime.apply(cm.SetSecret(id="s1", namespace="default", name="db", digest="d", blob="sha256:d", size=1))
+    assert "does not exist (to make" not in (await explained(runtime)).text

@@ -17,6 +17,7 @@ COMMANDS = {
     "namespaces.delete": cm.DeleteNamespace,
     "tokens.create": cm.IssueToken,
     "tokens.revoke": cm.RevokeToken,
+    "sessions.close": cm.RevokeToken,
     "secrets.set": cm.SetSecret,
     "secrets.remove": cm.RemoveSecret,
     "configs.set": cm.SetConfig,
@@ -82,14 +83,16 @@ def test_the_table_above_is_complete() -> None:
     assert writes == {*COMMANDS, "blobs.remove", "volumes.remove"}, "a blob is no command: it is not in the log"
 
 
-def test_only_health_and_joining_are_open() -> None:
-    assert {one.name for one in REGISTRY if one.open} == {"health.live", "health.ready", "join.ca", "join.node"}
+def test_only_health_joining_and_logging_in_are_open() -> None:
+    opened = {one.name for one in REGISTRY if one.open}
+    assert opened == {"health.live", "health.ready", "join.ca", "join.node", "sessions.open"}
     assert {one.name for one in REGISTRY if one.more_with_token} == {"health.ready"}
 
 
 def test_only_what_belongs_to_http_has_no_grpc_method() -> None:
     without = {one.name for one in REGISTRY if not one.rpc}
-    assert without == {"health.live", "health.ready", "join.ca", "join.node"}
+    of_browsers = {"sessions.open", "sessions.read", "sessions.close", "view.watch"}
+    assert without == {"health.live", "health.ready", "join.ca", "join.node", *of_browsers}
 
 
 def test_what_ends_something_says_so() -> None:
@@ -100,7 +103,8 @@ def test_what_ends_something_says_so() -> None:
 
 def test_what_is_not_idempotent_says_so() -> None:
     once = {one.name for one in REGISTRY.unary() if not one.idempotent}
-    assert once == {"namespaces.create", "tokens.create", "agents.restart", "agents.rollback", "jobs.run"}
+    tokens = {"tokens.create", "sessions.open"}
+    assert once == {"namespaces.create", *tokens, "agents.restart", "agents.rollback", "jobs.run"}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +148,7 @@ def test_two_operations_cannot_be_one_grpc_method() -> None:
 
 
 def test_a_stream_is_no_question_and_answer() -> None:
-    assert {one.name for one in REGISTRY if isinstance(one, Stream)} == {"instances.logs", "events.watch"}
+    assert {one.name for one in REGISTRY if isinstance(one, Stream)} == {"instances.logs", "events.watch", "view.watch"}
 
 
 def test_an_open_operation_is_open_on_purpose() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from omnitide.cli.happenings.wording import BOOKKEEPING, kind_of, text_of
+from omnitide.cli.happenings.wording import BOOKKEEPING, exit_text, kind_of, text_of
 from omnitide.cli.instances.output import Printer
 from omnitide.cli.instances.ps import _note
 from omnitide.cli.show.forms import as_text
@@ -128,6 +128,18 @@ def test_an_event_that_is_not_known_is_shown_with_all_it_says() -> None:
 def test_a_node_that_is_unreachable_is_so_for_what_has_happened(cause: str, text: str) -> None:
     told = event("node.unreachable", cause=cause, waited_ms=2_012)
     assert text_of(told).partition(" ")[2].partition(" ")[2] == text
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "text"),
+    [
+        ("exited", "exited with code 2", "exit code 2"),
+        ("exited", "exited with code 2; it was refused a process", "exit code 2; it was refused a process"),
+        ("trap", "wasm trap: unreachable", "exit code 2: wasm trap: unreachable"),
+    ],
+)
+def test_what_else_is_known_of_a_death_is_told_with_its_code(reason: str, message: str, text: str) -> None:
+    assert exit_text({"exit": {"code": 2, "reason": reason, "message": message}}) == text
 
 
 def test_a_death_names_its_signal() -> None:

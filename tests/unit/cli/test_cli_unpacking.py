@@ -155,3 +155,17 @@ def test_a_member_cannot_say_more_of_itself_than_fits_in_memory(tmp_path: Path) 
     with pytest.raises((Failure, tarfile.TarError)):
         unpack(stream, str(tmp_path / "d"), print)
     assert stream.tell() <= MAX_HEADER + tarfile.BLOCKSIZE
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE])
+def test_a_mode_keeps_nothing_that_gives_rights(tmp_path: Path, kind: bytes) -> None:
+    """Set-user-id, set-group-id and sticky are a stranger's, and end where the copy begins."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, type_ in (("root", tarfile.DIRTYPE), ("root/one", kind)):
+            member = tarfile.TarInfo(name)
+            member.type, member.mode = type_, 0o7755
+            archive.addfile(member)
+    made.seek(0)
+    unpack(made, str(tmp_path / "d"), lambda _: None)
+    assert [(tmp_path / name).stat().st_mode & 0o7777 for name in ("d", "d/one")] == [0o755, 0o755]

@@ -24,8 +24,9 @@ WITHOUT_RPC = {
 }
 TWO_WAYS = {"exec_instance", "forward_instance"}
 """Talks in both directions at once, which need an event loop."""
-NOT_FOR_CLIENTS = {"join.node"}
-"""A node joins through `omnitide.security.join`, which checks who it talks to before it sends its token."""
+NOT_FOR_CLIENTS = {"join.node", "sessions.open", "sessions.read", "sessions.close", "view.watch"}
+"""A node joins through `omnitide.security.join`, which checks who it talks to before it sends its token. Sessions are
+for browsers: programs have tokens. The view is for what shows the whole: programs have the lists and the events."""
 
 
 def methods(cls: type) -> dict[str, inspect.Signature]:

@@ -22,6 +22,8 @@ LIVE_S = 20.0
 READY_S = 20.0
 WELCOME_S = 5.0
 """After which a node that has not heard from Nexus is started all the same, and said to be alone."""
+KNOWN_S = 0.5
+"""As WELCOME_S, for a proxy that runs already: it has had its time."""
 
 
 def identity_of(layout: Layout) -> tuple[str, str]:
@@ -136,10 +138,10 @@ def _other_endpoint(arguments: list[str], flags: told.Flags) -> list[str]:
     return [f"endpoint of Nexus {before or '(as learned)'} -> {now}"] if now not in ("", before) else []
 
 
-def wait_welcome(layout: Layout) -> NodeReady:
+def wait_welcome(layout: Layout, *, fresh: bool) -> NodeReady:
     """What the proxy says of itself once Nexus has welcomed it, or when the time for that is up. Raises Failure if it
     does not stay, as one that was removed from its fabric."""
-    deadline = time.monotonic() + WELCOME_S
+    deadline = time.monotonic() + (WELCOME_S if fresh else KNOWN_S)
     while True:
         said = layout.node_ready()
         if said.connected:

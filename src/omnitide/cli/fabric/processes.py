@@ -107,6 +107,7 @@ def stop(found: Found, seconds: float) -> bool:
     """SIGTERM, and SIGKILL after `seconds`. False if it had to be killed."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
+        os.kill(found.pid, signal.SIGCONT)  # else one that was suspended could not end in order
         if not wait_gone(found.pid, seconds):
             os.kill(found.pid, signal.SIGKILL)
             wait_gone(found.pid, KILLED_S)

@@ -99,6 +99,7 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
     cpu = share(found.reserved_cpu_milli, found.cpu_milli, "cpu")
     memory = share(found.reserved_memory_bytes, found.memory_bytes, "bytes")
     rows = [
+        *([("demo", "its machines are simulated, and what runs there is made up")] if found.demo else []),
         ("fabric", f'"{found.fabric_id}"   Nexus {found.version}, up for {ago(found.started_ms, found.time_ms)}'),
         ("nodes", ", ".join([f"{nodes.live} live", *away]) + closed),
         ("agents", str(found.agents)),

@@ -21,7 +21,7 @@ _KEYS: Final = {
 }
 FLAGS: Final = {key: flag for flag, key in _KEYS.items()}
 _SECTIONS: Final = {
-    "nexus": ("nexus", "lease", "log", "limits", "snapshots"),
+    "nexus": ("nexus", "lease", "log", "limits", "snapshots", "panel"),
     "node": ("node", "log", "limits"),
 }
 _PLACES: Final = {"nexus.api_port": "url", "nexus.node_port": "node_endpoint", "nexus.grpc_port": "grpc_endpoint"}

@@ -189,7 +189,7 @@ def _node(session: Session, layout: "Layout", nexus: "Running | None", name: str
         if not node_id:
             raise Failure("this machine has not joined a fabric", "omnitide join URL --token -")
         started = nodes.ensure_node(layout, config)
-        said = nodes.wait_welcome(layout)
+        said = nodes.wait_welcome(layout, fresh=started.fresh)
         alone = "" if said.connected else said.endpoint or "an unknown place"
         return _NodeUp(said.name or node_id, started.fresh, started.changed, alone)
     if node_id and fabric_id != nexus.ready.fabric_id:
@@ -231,6 +231,7 @@ def _tell(session: Session, layout: "Layout", nexus: "Running | None", node: _No
             {
                 "fabric_id": served.fabric_id if served else "",
                 "url": served.url if served else "",
+                "panel": panel_link(layout) if served else "",
                 "node": node.name if node else "",
                 "started": fresh,
                 "connected": node is not None and not node.alone,
@@ -258,7 +259,26 @@ def _tell(session: Session, layout: "Layout", nexus: "Running | None", node: _No
     if nexus is None:
         line("Log", str(layout.node_log))
         return
+    link = panel_link(layout)
+    if link:
+        line("Panel", f"{link}   (one-time link)")
     line("API", f"{nexus.ready.url}   (token: {layout.token_file})")
     if session.options.data:
         line("Commands", f"with --data {layout.data}, or: export OMNITIDE_DATA={layout.data}")
     line("Next", "omnitide deploy examples/hello.toml    omnitide token create    omnitide --help")
+
+
+def panel_link(layout: "Layout") -> str:
+    """A link that logs a browser in; empty where there is no panel to log in to, or Nexus takes no changes now."""
+    import omnitide
+    from omnitide.cli.fabric.panel import login_link
+    from omnitide.sdk.client import Client
+    from omnitide.sdk.errors import FabricError
+
+    if not (Path(omnitide.__file__).parent / "api" / "static" / "index.html").exists():
+        return ""
+    try:
+        with Client(layout.target()) as client:
+            return login_link(client, client.target.url)
+    except FabricError:
+        return ""

@@ -53,7 +53,13 @@ def exit_text(data: Data) -> str:
         text = f"exit code {code}"
     else:
         text = str(record.get("message") or record.get("cause") or record.get("reason") or "")
-    return text + (", out of memory" if record.get("out_of_memory") else "")
+    text += ", out of memory" if record.get("out_of_memory") else ""
+    message, reason = str(record.get("message") or ""), record.get("reason")
+    if reason == "trap" and message:
+        return f"{text}: {message}"
+    # As `operations.views.instances` words it.
+    further = message.partition("; ")[2] if reason in ("exited", "signal") and (signal or code is not None) else ""
+    return f"{text}; {further}" if further else text
 
 
 def _signal_name(number: int) -> str:
@@ -130,12 +136,17 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "secret.removed": "removed",
     "config.changed": lambda data: f"has version {data.get('version', 0)}",
     "config.removed": "removed",
-    "token.used": "used by a node to join",
+    "token.used": lambda data: "used by a node to join" if data.get("node") else "used to log in to the panel",
     "token.revoked": "revoked",
     "token.forgotten": "forgotten",
     "node.joined": "joined the fabric",
     "node.connected": "connected",
     "node.facts-changed": "told new facts of itself",
+    "node.driver-silent": lambda data: _with(
+        f"has no answer from its driver {data.get('driver', '')}: what that runs is unknown",
+        str(data.get("detail", "")),
+    ),
+    "node.driver-answers": lambda data: f"hears its driver {data.get('driver', '')} again",
     "node.key-offered": "was given a certificate for a new key",
     "node.key-changed": "uses its new key",
     "node.reported": "reported",
@@ -155,7 +166,13 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
         f"rolled back to version {data.get('source')}, as version {data.get('version')}"
         + (f": {data.get('cause')}" if data.get("cause") else "")
     ),
+    "agent.version-proven": lambda data: f"version {data.get('version')} is known to work",
     "agent.rollout-paused": "rollout paused",
+    "agent.rollout-stumbled": lambda data: (
+        f"rollout halted: its replica {data.get('slot')} ends again and again before it is available"
+        if data.get("slot")
+        else "what ended again and again runs well: the rollout goes on"
+    ),
     "agent.rollout-resumed": "rollout resumed",
     "agent.scaled": lambda data: f"scaled to {data.get('replicas')} by {data.get('owner')}",
     "agent.stopped": "stopped",
@@ -174,7 +191,12 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "instance.starting": lambda data: f"starting, attempt {data.get('attempt', 1)}",
     "instance.running": _running,
     "instance.exited": _exited,
-    "instance.health-changed": lambda data: str(data.get("health", "")),
+    "instance.health-changed": lambda data: (
+        # Which says why it is not known any more; why it is bad is in the instance.
+        _with("health unknown", str(data.get("message", "")))
+        if data.get("health") == "unknown"
+        else str(data.get("health", ""))
+    ),
     "instance.stop-requested": lambda data: _with("being stopped", str(data.get("reason", ""))),
     "instance.ended": _ended,
     "instance.lost": "lost with its node",

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 
 def running_ones(session: Session, client: "Client", reference: str) -> "list[Instance]":
-    """The running instances of a name, best first. Raises NotFound, Failure if none runs."""
+    """The running instances of a name, best first; where there are none, those that ran when they were last heard from,
+    which the fabric then says why it cannot reach. Raises NotFound, Failure if none runs."""
     kind, found = instances_of(session, client, reference)
     running = [one for one in found if one.status == "running"]
+    running = running or [one for one in found if one.status == "unknown" and one.last_status == "running"]
     if not running:
         states = ", ".join(sorted({one.status for one in found})) or "it has no instances"
         which = reference if kind == "instance" else f"a replica of {reference}"

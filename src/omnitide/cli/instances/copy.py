@@ -4,6 +4,7 @@ import io
 import os
 import posixpath
 import re
+import stat
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -33,11 +34,19 @@ def cp(
     context: typer.Context,
     source: Annotated[
         str,
-        typer.Argument(metavar="SRC", help="Here, or INSTANCE:PATH, or -", autocompletion=agents_and_instances),
+        typer.Argument(
+            metavar="SRC",
+            help="A path here, INSTANCE:PATH, or - for standard input.",
+            autocompletion=agents_and_instances,
+        ),
     ],
     destination: Annotated[
         str,
-        typer.Argument(metavar="DST", help="The other side of it.", autocompletion=agents_and_instances),
+        typer.Argument(
+            metavar="DST",
+            help="INSTANCE:PATH, a path here, or - for standard output.",
+            autocompletion=agents_and_instances,
+        ),
     ],
 ) -> None:
     """Copy a file or folder into a running instance or out of it, with modes and links.
@@ -45,7 +54,8 @@ def cp(
     A path in an instance is absolute, or below the instance's directory. If the destination is a folder, the copy lands
     in it under its own name; else the destination is its new name. It is read and written with the rights of the
     instance's user. What comes out of an instance never lands outside DST, whatever it holds. A local name with a colon
-    is written ./name:x. As SRC or DST - is a tar stream on standard input or output.
+    is written ./name:x. As SRC or DST - is a tar stream on standard input or output. An agent's name stands for one of
+    its running replicas, which is said.
     """
     session = session_of(context)
     here, there = _place(source), _place(destination)
@@ -97,7 +107,7 @@ def _fetch(session: Session, client: "Client", instance: "Instance", path: str, 
     unpack(stream, target, session.warn)
     while stream.read(CHUNK):
         pass  # what pads the stream: only its end says that it was whole
-    session.say(f"  {instance.name}:{path} -> {target}")
+    _tell(session, instance, f"{instance.name}:{path}", target)
 
 
 def _send(session: Session, client: "Client", instance: "Instance", local: str, path: str) -> None:
@@ -106,9 +116,12 @@ def _send(session: Session, client: "Client", instance: "Instance", local: str, 
 
     if local == "-":
         client.copy_to(instance.id, path, iter(lambda: sys.stdin.buffer.read(CHUNK), b""))
+        _tell(session, instance, "-", f"{instance.name}:{path}")
         return
     if not os.path.lexists(local):
         raise Failure(f"there is no file or folder {local}", code=Exit.NOT_FOUND)
+    if not any(is_one(os.lstat(local).st_mode) for is_one in (stat.S_ISREG, stat.S_ISDIR, stat.S_ISLNK)):
+        raise Failure(f"nothing was copied: {local} is neither file, folder nor link")
     kind = _kind(client, instance, path)
     name = os.path.basename(os.path.abspath(local))
     if kind == "folder":
@@ -120,7 +133,15 @@ def _send(session: Session, client: "Client", instance: "Instance", local: str, 
         if kind == "file" and os.path.isdir(local):
             raise Failure(f"{path} in {instance.name} is no folder, and {local} is one", code=Exit.CONFLICT)
     client.copy_to(instance.id, folder or ".", pack(local, name, session.warn))
-    session.say(f"  {local} -> {instance.name}:{posixpath.join(folder, name)}")
+    _tell(session, instance, local, f"{instance.name}:{posixpath.join(folder, name)}")
+
+
+def _tell(session: Session, instance: "Instance", source: str, destination: str) -> None:
+    """What was copied, and under which name it is there now."""
+    if session.plain:
+        session.emit({"instance": instance.id, "name": instance.name, "source": source, "destination": destination})
+    else:
+        session.say(f"  {source} -> {destination}")
 
 
 def _kind(client: "Client", instance: "Instance", path: str) -> str:

@@ -48,6 +48,9 @@ def exec_(
 ) -> None:
     """Run a further program in a running instance: its directory, user, environment, limits and view of the machine.
 
+    It runs as the user that the instance runs as: the `user` of its spec, else its image's in a container, and else
+    the one that the node itself runs as. Where a process or sandbox has a `user` of its spec, --user is refused.
+
     Its exit code is ours, 128 + n if signal n killed it; troubles of the fabric are 125. With -t every key goes to the
     program, Ctrl-C too; without, Ctrl-C interrupts it, and a second one hangs up. It is killed when we end.
     """

@@ -88,6 +88,9 @@ class _Forwarding:
         for one in wanted:
             self._check(one.port)
         async with self._session.async_client() as client, contextlib.AsyncExitStack() as stack:
+            if all(instance.status == "unknown" for instance in self._instances):
+                # Nobody would come through: the fabric says why, here and now.
+                await stack.enter_async_context(await self._open(client, wanted[0].port))
             for one in wanted:
                 server = await self._listen(client, one)
                 stack.push_async_callback(server.wait_closed)

@@ -55,9 +55,9 @@ def logs(
 ) -> None:
     """Show what an agent, a job or an instance writes.
 
-    What was rotated away before it could be read is said, as is which instances -f does not follow, because their node
-    gives only so many streams at a time. Of an agent -f goes on until Ctrl-C (exit code 130), of a job or an instance
-    until it has ended.
+    What was rotated away and would have been shown is said, as is which instances -f does not follow, because their
+    node gives only so many streams at a time. Of an agent -f goes on until Ctrl-C (exit code 130), of a job or an
+    instance until it has ended.
     """
     from omnitide.cli.exits import Exit, Failure
     from omnitide.cli.instances.resolve import instances_of

@@ -50,7 +50,7 @@ class Printer:
 
     def print(self, instance: "Instance", chunk: "LogChunk") -> None:
         if chunk.gap:
-            self._warn(f"{instance.name}: some output was rotated away before it could be read")
+            self._warn(f"{instance.name}: some output is not kept any more: it was rotated away")
         elif not chunk.text:
             return
         if self._stream not in ("both", chunk.stream):

@@ -107,7 +107,7 @@ def _lines(session: Session, found: "InstanceList", width: int | None) -> list[s
 
 def _status(one: "Instance") -> str:
     """Its status, or what says more: `waiting` for its next attempt, `unhealthy`."""
-    if one.health == "unhealthy":
+    if one.health == "unhealthy" and one.status != "unknown":
         return "unhealthy"
     return "waiting" if one.status == "starting" and one.next_attempt_ms else one.status
 
@@ -118,6 +118,8 @@ def _note(one: "Instance") -> str:
     parts: list[str] = []
     if one.status == "unknown":
         parts.append(f"was {one.last_status}")
+        if one.unknown_because:
+            parts.append(one.unknown_because)
     if one.stop_reason:
         parts.append(one.stop_reason)
     if one.exit is not None and _status(one) == "waiting":

@@ -24,8 +24,8 @@ def find_instance(session: Session, client: "Client", reference: str) -> "Instan
         return found[0] if found else client.get_instance(name)
     slot = _SLOT.fullmatch(name)
     if slot is not None:
-        agents = client.list_instances(namespace=namespace, agent=slot[1], ended=True).items
-        own = [one for one in agents if one.slot == int(slot[2])]
+        every = client.instances(namespace=namespace, agent=slot[1], ended=True)
+        own = [one for one in every if one.slot == int(slot[2])]
         if own:
             return max(own, key=lambda one: one.generation)
     if re.fullmatch(r".+\.\d+\.\d+", name):
@@ -49,8 +49,11 @@ def require_workload(session: Session, client: "Client", reference: str) -> str:
     return "agent"
 
 
-def require_namespace(session: Session, client: "Client") -> None:
-    """Raises Failure if --namespace names one that there is not: a list of nothing would look like an answer."""
+def require_namespace(session: Session, client: "Client", *, making: bool = False) -> None:
+    """Raises Failure if --namespace names one that there is not: a list of nothing would look like an answer.
+
+    `making`: something is to be made in it, so that the hint tells how it is made itself.
+    """
     import difflib
 
     from omnitide.cli.exits import Exit, Failure
@@ -61,7 +64,8 @@ def require_namespace(session: Session, client: "Client") -> None:
     known = [one.name for one in client.namespaces()]
     if given not in known:
         near = difflib.get_close_matches(given, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "omnitide namespace list"
+        plain = f"omnitide namespace create {given}" if making else "omnitide namespace list"
+        hint = f"did you mean {near[0]!r}?" if near else plain
         raise Failure(f"there is no namespace {given!r}", hint, Exit.NOT_FOUND)
 
 

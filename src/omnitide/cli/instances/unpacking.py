@@ -26,17 +26,23 @@ MAX_HEADER: Final = 1 << 20
 
 def unpack(stream: IO[bytes], destination: str, warn: Callable[[str], None]) -> None:
     """Into a folder that is there: `destination` itself, or below it under the names that the stream gives, whose first
-    part is replaced. `destination` names what the stream's one root becomes. Raises Failure, OSError, tarfile.TarError.
-    """
+    part is replaced. `destination` names what the stream's one root becomes. Raises Failure, also where nothing at all
+    was there to be taken, OSError, tarfile.TarError."""
     folder, name = os.path.split(os.path.abspath(destination))
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     modes: list[tuple[list[str], int]] = []
+    taken, left = False, ""
     try:
         with tarfile.open(fileobj=_Forward(stream), mode="r:") as archive:
             remembered: list[tarfile.TarInfo] = vars(archive)["members"]
             for member in archive:
                 remembered.clear()  # else it keeps them all
                 parts = [name, *parts_of(member.name)[1:]]
+                if not (member.isdir() or member.isreg() or member.issym() or member.islnk()):
+                    left = left or member.name
+                    warn(f"{member.name} is neither file, folder nor link; left out")
+                    continue
+                taken = True
                 _put(root, archive, member, parts, name, warn)
                 if member.isdir():
                     modes.append((parts, member.mode & MODES))
@@ -46,6 +52,8 @@ def unpack(stream: IO[bytes], destination: str, warn: Callable[[str], None]) -> 
                 os.fchmod(made, mode)
     finally:
         os.close(root)
+    if not taken:
+        raise Failure(f"nothing was copied: {left or 'what is there'} is neither file, folder nor link")
 
 
 def parts_of(name: str) -> list[str]:
@@ -85,8 +93,6 @@ def _put(
                 elif target != parts:
                     _remove_file(parent, last)
                     os.link(existing, last, src_dir_fd=other, dst_dir_fd=parent, follow_symlinks=False)
-        else:
-            warn(f"{member.name} is neither file, folder nor link; left out")
 
 
 def _make_link(

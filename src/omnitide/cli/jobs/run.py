@@ -357,7 +357,7 @@ class _Following:
     def _show(self, chunk: "LogChunk") -> None:
         self._said = ""
         if chunk.gap:
-            self._session.note("  some output was rotated away before it could be read")
+            self._session.note("  some output is not kept any more: it was rotated away")
         if chunk.text:
             # For programs standard output holds the job and nothing else.
             to = sys.stderr if chunk.stream == "stderr" or self._session.plain else sys.stdout

@@ -11,7 +11,7 @@ from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Cell, Column
 
 if TYPE_CHECKING:
-    from omnitide.model.inventory import Node, NodeChanged, NodeList
+    from omnitide.model.inventory import Driver, Node, NodeChanged, NodeList
     from omnitide.sdk.client import Client
 
 app = typer.Typer(
@@ -80,14 +80,27 @@ def _lines(session: Session, found: "NodeList", width: int | None) -> list[str]:
             str(node.instances),
             share(node.reserved_cpu_milli, node.cpu_milli, "cpu"),
             share(node.reserved_memory_bytes, node.memory_bytes, "bytes").replace(" ", ""),
-            ", ".join(one.name if one.healthy else f"{one.name} (unhealthy)" for one in node.drivers if not one.absent),
+            ", ".join(_driver(one) for one in node.drivers if not one.absent),
             node.address or node.session_address,
-            "/".join(filter(None, (node.platform.get("os"), node.platform.get("arch")))),
+            _platform(node),
             ",".join(f"{key}={value}" for key, value in sorted(node.labels.items())),
         ]
         for node in found.items
     ]
     return table(_COLUMNS, rows, color=session.color, width=width)
+
+
+def _platform(node: "Node") -> str:
+    text = "/".join(filter(None, (node.platform.get("os"), node.platform.get("arch"))))
+    return f"{text} (simulated)" if "simulated" in node.platform else text
+
+
+def _driver(one: "Driver") -> str:
+    from omnitide.cli.show.words import ago
+
+    if one.silent_since_ms:
+        return f"{one.name} (silent for {ago(one.silent_since_ms)})"
+    return one.name if one.healthy else f"{one.name} (unhealthy)"
 
 
 def _status(node: "Node") -> Cell:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnitide.cli.access.names import configs
-from omnitide.cli.secrets.values import FromEnvironment, FromFile, read_value
+from omnitide.cli.secrets.values import Force, FromEnvironment, FromFile, read_value
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Column
@@ -75,12 +75,13 @@ def _lines(session: Session, found: "ConfigList", width: int | None) -> list[str
     return table(_COLUMNS, rows, color=session.color, width=width)
 
 
-def remove_config(context: typer.Context, name: _Name) -> None:
-    """Remove a piece of configuration. What runs goes on; what uses it does not start any more."""
+def remove_config(context: typer.Context, name: _Name, force: Force = False) -> None:
+    """Remove a piece of configuration. One that agents or jobs use is kept, and they are named, unless --force is
+    given: then what runs goes on, and what uses it does not start any more."""
     session = session_of(context)
     namespace, own = session.name(name)
     with session.client() as client:
-        _tell(session, f"{namespace}/{own}", client.remove_config(namespace, own))
+        _tell(session, f"{namespace}/{own}", client.remove_config(namespace, own, force=force))
 
 
 def _tell(session: Session, name: str, changed: "ConfigChanged") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnitide.cli.access.names import secrets
-from omnitide.cli.secrets.values import FromEnvironment, FromFile, read_value
+from omnitide.cli.secrets.values import Force, FromEnvironment, FromFile, read_value
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Column
@@ -87,12 +87,13 @@ def inspect(context: typer.Context, name: _Name) -> None:
 
 
 @app.command()
-def rm(context: typer.Context, name: _Name) -> None:
-    """Erase a secret for good. What runs goes on; what uses it does not start any more."""
+def rm(context: typer.Context, name: _Name, force: Force = False) -> None:
+    """Erase a secret for good. One that agents or jobs use is kept, and they are named, unless --force is given: then
+    what runs goes on, and what uses it does not start any more."""
     session = session_of(context)
     namespace, own = session.name(name)
     with session.client() as client:
-        _tell(session, f"{namespace}/{own}", client.remove_secret(namespace, own))
+        _tell(session, f"{namespace}/{own}", client.remove_secret(namespace, own, force=force))
 
 
 def _tell(session: Session, name: str, changed: "SecretChanged") -> None:

@@ -16,6 +16,8 @@ MAX_VALUE_BYTES: Final = 512 << 10
 FromFile = Annotated[Path | None, typer.Option("--from-file", metavar="FILE", help="Take it from a file.")]
 FromEnvironment = Annotated[str, typer.Option("--from-env", metavar="VARIABLE", help="Take it from a variable.")]
 
+Force = Annotated[bool, typer.Option("--force", help="Even if an agent or job could not be started again without it.")]
+
 
 def read_value(session: Session, name: str, file: Path | None, variable: str, *, hidden: bool) -> bytes:
     """The value, byte for byte. Raises Failure."""

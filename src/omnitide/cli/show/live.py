@@ -27,8 +27,10 @@ def show(
     lines: Callable[[Session, T, int | None], list[str]],
     *,
     watch: bool = False,
+    every_s: float = 0.0,
 ) -> None:
-    """Read and show. With `watch` until Ctrl-C; for programs then one object a line. Raises KeyboardInterrupt."""
+    """Read and show. With `watch` until Ctrl-C; for programs then one object a line. `every_s`: anew after so long, and
+    not when something happens. Raises KeyboardInterrupt."""
     with session.client() as client:
         if not watch:
             found = read(client)
@@ -37,7 +39,7 @@ def show(
             else:
                 _write(lines(session, found, terminal_width()))
             return
-        _watch(session, client, lambda: read(client), lines)
+        _watch(session, client, lambda: read(client), lines, every_s)
 
 
 def _write(lines: list[str]) -> None:
@@ -50,11 +52,15 @@ def _watch(
     client: "Client",
     read: Callable[[], T],
     lines: Callable[[Session, T, int | None], list[str]],
+    every_s: float,
 ) -> None:
     from omnitide.sdk.errors import Trimmed, UnknownRevision
 
     screen = _Screen() if sys.stdout.isatty() and not session.plain else None
     try:
+        while every_s:
+            _picture(session, read(), lines, screen)
+            time.sleep(every_s)
         while True:
             try:
                 _watch_one_log(session, client, read, lines, screen)

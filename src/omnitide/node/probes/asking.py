@@ -12,13 +12,16 @@ import h11
 from omnitide.drivers.protocol import Driver, DriverError, PortBinding, RunKey
 from omnitide.drivers.streams import Exec, ExecEnded, ExecRequest
 from omnitide.model.probes import Probe
+from omnitide.node.answering import answers
 from omnitide.node.probes.judge import Answer
 
 MAX_OUTPUT: Final = 200
 """Characters kept of what an exec probe says."""
 MAX_HEAD: Final = 64 << 10
 """Bytes of an answer's head; a longer one is a failure."""
-_OF_THE_NODE: Final = ("driver-unavailable", "not-running", "busy", "resources")
+_SILENT: Final = "driver-unavailable"
+"""Cause of what failed as the runtime does not answer."""
+_OF_THE_NODE: Final = (_SILENT, "not-running", "busy", "resources")
 """Causes for which a program could not be run that are none of the instance's."""
 _OUT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL})
 """What a node, and not the instance, has run out of: descriptors, memory, ports to ask from."""
@@ -29,6 +32,17 @@ _WELL: Final = Answer(True)
 
 class NoAnswer(Exception):
     """It cannot be asked: that says nothing of the instance."""
+
+
+class RuntimeSilent(NoAnswer):
+    """It cannot be asked as its runtime does not answer, and will not be while that lasts."""
+
+
+@dataclass
+class Place:
+    """Where an attempt was found last. It stays there while it runs: who asks it over the network needs no runtime."""
+
+    address: str = ""
 
 
 @dataclass
@@ -47,13 +61,18 @@ class Target(NamedTuple):
     ports: tuple[PortBinding, ...]
 
 
-async def ask(probe: Probe, target: Target) -> Answer:
-    """Raises NoAnswer."""
+async def ask(probe: Probe, target: Target, place: Place | None = None) -> Answer:
+    """`place`: of this attempt, to be given again. Raises NoAnswer."""
     asked = _Asked()
-    question = asyncio.ensure_future(_question(probe, target, asked))
+    question = None
     try:
+        # Before the clock of the question runs: to find the instance is none of its business.
+        where = None if probe.type == "exec" else await _where(probe, target, place or Place())
+        question = asyncio.ensure_future(_question(probe, target, asked, where))
         if await _in_time(question, probe.timeout / 1000):
             return question.result()
+        if where is None and not await answers(target.driver):
+            raise RuntimeSilent("its runtime does not answer")
         if not asked.put:
             raise NoAnswer(f"the question could not be put to it within {probe.timeout} ms")
         return Answer(False, f"no answer within {probe.timeout} ms")
@@ -68,14 +87,15 @@ async def ask(probe: Probe, target: Target) -> Answer:
     except Exception as error:
         raise NoAnswer(f"a defect of the driver: {type(error).__name__}: {error}") from error
     finally:
-        question.cancel()
-        await asyncio.gather(question, return_exceptions=True)
+        if question is not None:
+            question.cancel()
+            await asyncio.gather(question, return_exceptions=True)
 
 
-async def _question(probe: Probe, target: Target, asked: _Asked) -> Answer:
-    if probe.type == "exec":
+async def _question(probe: Probe, target: Target, asked: _Asked, where: tuple[str, int] | None) -> Answer:
+    if where is None:
         return await _exec(probe, target, asked)
-    host, port = await _where(probe, target)
+    host, port = where
     asked.put = True
     if probe.type == "tcp":
         return await _tcp(host, port)
@@ -112,17 +132,32 @@ async def _in_time(question: "asyncio.Future[Answer]", seconds: float) -> bool:
     return False
 
 
-async def _where(probe: Probe, target: Target) -> tuple[str, int]:
+async def _where(probe: Probe, target: Target, place: Place) -> tuple[str, int]:
+    """Raises NoAnswer."""
     named = [port for port in target.ports if probe.port in (None, port.name)]
     if len(named) != 1:
         # An assignment without the port that its spec names: an older Nexus, or none was free.
         raise NoAnswer(f"the instance has no port {probe.port or ''}".rstrip())
-    try:
-        address = await target.driver.address(target.key)
-    except DriverError as error:
-        raise NoAnswer(str(error)) from error
+    address = await _address(probe, target, place)
     # Where it shares the node's network its port is the node's; else its own address has its own port.
     return address, named[0].host if address == "127.0.0.1" else named[0].target
+
+
+async def _address(probe: Probe, target: Target, place: Place) -> str:
+    """As the runtime says now, or has said last where it does not answer. Raises NoAnswer."""
+    try:
+        async with asyncio.timeout(probe.timeout / 1000):
+            place.address = await target.driver.address(target.key)
+    except DriverError as error:
+        if error.cause != _SILENT:
+            raise NoAnswer(str(error)) from error
+        if not place.address:
+            raise RuntimeSilent(str(error)) from error
+    except TimeoutError:
+        if not place.address:
+            kind = NoAnswer if await answers(target.driver) else RuntimeSilent
+            raise kind(f"where it is was not told within {probe.timeout} ms") from None
+    return place.address
 
 
 async def _tcp(host: str, port: int) -> Answer:
@@ -182,7 +217,7 @@ async def _exec(probe: Probe, target: Target, asked: _Asked) -> Answer:
         program = await target.driver.exec(target.key, ExecRequest(command=probe.command))
     except DriverError as error:
         if error.cause in _OF_THE_NODE:
-            raise NoAnswer(str(error)) from error
+            raise _no_answer(error) from error
         return Answer(False, f"{probe.command[0]}: {error}")
     asked.put = True
     said = bytearray()
@@ -194,7 +229,7 @@ async def _exec(probe: Probe, target: Target, asked: _Asked) -> Answer:
                 break
             said = (said + piece.data)[-4 * MAX_OUTPUT :]
     except DriverError as error:
-        raise NoAnswer(str(error)) from error
+        raise _no_answer(error) from error
     finally:
         # Shielded: a probe that hangs is over when its time is, and the program with it.
         await asyncio.shield(_close(program))
@@ -203,6 +238,10 @@ async def _exec(probe: Probe, target: Target, asked: _Asked) -> Answer:
     how = f"ended with {piece.code}" if piece.code is not None else f"was ended by signal {piece.signal}"
     text = said.decode(errors="replace").strip()[-MAX_OUTPUT:]
     return Answer(False, f"{probe.command[0]} {how}" + (f": {text}" if text else ""))
+
+
+def _no_answer(error: DriverError) -> NoAnswer:
+    return RuntimeSilent(str(error)) if error.cause == _SILENT else NoAnswer(str(error))
 
 
 async def _close(program: Exec) -> None:

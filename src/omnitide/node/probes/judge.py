@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
 
     health: Health = Health.UNKNOWN
     message: str = ""
-    """Why it is unhealthy."""
+    """Why it is unhealthy, or not known any more."""
     restart: bool = False
     """It is to be ended and to be started again as its policy says."""
 
@@ -39,9 +39,12 @@ class _Count:
         self.succeeded_once = False
         self.successes = 0
         self.failures = 0
+        self.unasked_since_ms: int | None = None
+        """Since when its questions could not be put, all of them."""
         self._counted_at_ms: int | None = None
 
     def take(self, answer: Answer, at_ms: int) -> None:
+        self.unasked_since_ms = None
         if answer.well:
             self.succeeded_once = True
             self.successes += 1
@@ -53,6 +56,12 @@ class _Count:
             return
         self._counted_at_ms = at_ms
         self.failures += 1
+
+    def unasked(self, at_ms: int) -> bool:
+        """It could not be asked: whether that goes on for as long as it takes to fail."""
+        if self.unasked_since_ms is None:
+            self.unasked_since_ms = at_ms
+        return at_ms - self.unasked_since_ms >= (self.probe.failure_threshold - 1) * self.probe.interval
 
     @property
     def well(self) -> bool:
@@ -104,6 +113,15 @@ class Judge:
             self.verdict = Verdict(Health.UNHEALTHY, message, restart)
         elif count.well and self._decides(kind):
             self.verdict = Verdict(Health.HEALTHY)
+        return self.verdict
+
+    def unasked(self, kind: Kind, reason: str, at_ms: int) -> Verdict:
+        """It could not be asked, as its runtime does not answer. Once that has lasted for as long as it takes to fail,
+        what was known is out of date: not bad, and not good any more. The next answers say more."""
+        if self.due(kind) and self._counts[kind].unasked(at_ms) and (kind == "startup" or self._decides(kind)):
+            message = f"the {kind} probe cannot be asked: {reason}"
+            if self.verdict.health is not Health.UNKNOWN or not self.verdict.message:
+                self.verdict = Verdict(Health.UNKNOWN, message)
         return self.verdict
 
     def _decides(self, kind: Kind) -> bool:

@@ -8,7 +8,7 @@ from omnitide.drivers.protocol import Driver
 from omnitide.model.probes import Probe
 from omnitide.node.clock import Clock
 from omnitide.node.instructions import BeginProbes
-from omnitide.node.probes.asking import NoAnswer, Target, ask
+from omnitide.node.probes.asking import NoAnswer, Place, RuntimeSilent, Target, ask
 from omnitide.node.probes.judge import KINDS, Answer, Judge, Kind
 from omnitide.node.stimuli import Probed
 from omnitide.telemetry import logs
@@ -58,8 +58,9 @@ class Prober:
         started = asyncio.Event()
         if not judge.due("startup"):
             started.set()
+        place = Place()
         parts = [
-            asyncio.create_task(self._ask_forever(kind, probe, asked, judge, started))
+            asyncio.create_task(self._ask_forever(kind, probe, asked, judge, started, place))
             for kind in KINDS
             if (probe := getattr(asked.probes, kind)) is not None
         ]
@@ -70,7 +71,7 @@ class Prober:
                 part.cancel()
 
     async def _ask_forever(
-        self, kind: Kind, probe: Probe, asked: BeginProbes, judge: Judge, started: asyncio.Event
+        self, kind: Kind, probe: Probe, asked: BeginProbes, judge: Judge, started: asyncio.Event, place: Place
     ) -> None:
         """Ends when its verdict is that the attempt is over, or when it is not asked any more."""
         target = Target(self._drivers[asked.driver], asked.key, asked.ports)
@@ -82,10 +83,10 @@ class Prober:
         wait = min(FIRST_S, interval)
         while judge.due(kind):
             try:
-                answer: Answer | None = await self._ask(probe, target)
+                answer: Answer | RuntimeSilent | None = await self._ask(probe, target, place)
             except NoAnswer as reason:
                 log.debug("a probe could not be asked", instance=asked.key.instance, probe=kind, error=str(reason))
-                answer = None
+                answer = reason if isinstance(reason, RuntimeSilent) else None
             if answer is not None:
                 await self._judge(kind, answer, asked, judge)
                 if not judge.due("startup"):
@@ -96,10 +97,10 @@ class Prober:
             else:
                 await asyncio.sleep(interval)
 
-    async def _ask(self, probe: Probe, target: Target) -> Answer:
+    async def _ask(self, probe: Probe, target: Target, place: Place) -> Answer:
         """Ask when it is its turn; the waiting is not counted as silence. Raises NoAnswer."""
         async with self._turns:
-            question = asyncio.ensure_future(ask(probe, target))
+            question = asyncio.ensure_future(ask(probe, target, place))
             try:
                 await asyncio.wait((question,), timeout=MOMENT_S)
             except asyncio.CancelledError:
@@ -110,10 +111,13 @@ class Prober:
         finally:
             await _called_off(question)
 
-    async def _judge(self, kind: Kind, answer: Answer, asked: BeginProbes, judge: Judge) -> None:
+    async def _judge(self, kind: Kind, answer: Answer | RuntimeSilent, asked: BeginProbes, judge: Judge) -> None:
         before = judge.verdict
         now = self._clock.now_ms()
-        verdict = judge.take(kind, answer, now)
+        if isinstance(answer, RuntimeSilent):
+            verdict = judge.unasked(kind, str(answer), now)
+        else:
+            verdict = judge.take(kind, answer, now)
         if verdict != before:
             await self._feed(
                 Probed(

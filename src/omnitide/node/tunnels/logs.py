@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from omnitide.drivers.protocol import Driver, DriverError, LogChunk
+from omnitide.node.answering import unless_silent
 from omnitide.node.closing import closing
 from omnitide.node.retention import Retention
 from omnitide.node.session import TunnelLink
@@ -70,8 +71,10 @@ async def _frames(
         )
         try:
             async with closing(chunks):
-                async for chunk in chunks:
+                chunk = await unless_silent(drivers[name], _next(chunks))
+                while chunk is not None:
                     yield _log(chunk)
+                    chunk = await _next(chunks)
         except DriverError as failed:
             error = failed
             continue
@@ -86,6 +89,10 @@ async def _frames(
         yield error_frame(error.cause, str(error))
     else:
         yield pb.TunnelFrame(end=True)
+
+
+async def _next(chunks: AsyncIterator[LogChunk]) -> LogChunk | None:
+    return await anext(chunks, None)
 
 
 async def _until_closed(link: TunnelLink) -> None:

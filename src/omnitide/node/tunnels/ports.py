@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from omnitide.drivers.protocol import Driver, DriverError, PortBinding, RunKey
+from omnitide.node.answering import unless_silent
 from omnitide.node.tunnels.talk import CHUNK, Talk, ignore, until_any
 from omnitide.wire import node_pb2 as pb
 
@@ -17,7 +18,7 @@ async def forward(
     talk: Talk, driver: Driver, key: RunKey, ports: Sequence[PortBinding], request: pb.ForwardRequest
 ) -> None:
     """Until both directions have ended, or either side is gone. Raises DriverError, LinkClosed, Overrun."""
-    address = await driver.address(key)
+    address = await unless_silent(driver, driver.address(key))
     port = find_port(ports, request.port, own_network=not ipaddress.ip_address(address).is_loopback)
     try:
         async with asyncio.timeout(CONNECT_DEADLINE):

@@ -2,6 +2,7 @@
 
 from omnitide.drivers.protocol import Driver, RunKey
 from omnitide.drivers.streams import Exec, ExecEnded, ExecRequest
+from omnitide.node.answering import unless_silent
 from omnitide.node.tunnels.talk import Talk, until_any
 from omnitide.wire import node_pb2 as pb
 
@@ -19,7 +20,7 @@ async def run_program(talk: Talk, driver: Driver, key: RunKey, request: pb.ExecR
         rows=_measure(request.size.rows) or 24,
         columns=_measure(request.size.columns) or 80,
     )
-    program = await driver.exec(key, wanted)
+    program = await unless_silent(driver, driver.exec(key, wanted))
     try:
         await talk.send(pb.TunnelFrame(started=True))
 

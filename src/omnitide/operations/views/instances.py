@@ -5,7 +5,7 @@ from typing import Final
 
 from omnitide.fabric.state import ExitRecord, FabricState, Instance, InstanceStatus
 from omnitide.model import objects as ob
-from omnitide.operations.views.silence import silent_since
+from omnitide.operations.views.silence import silent_driver, silent_since, why_unknown
 
 _GONE: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.SUCCEEDED, InstanceStatus.FAILED})
 """Nothing of it runs anywhere: whatever answers at its ports is something else."""
@@ -41,11 +41,17 @@ def _exit_text(record: ExitRecord, signal_name: str) -> str:
         text = record.cause or record.reason or "ended for an unknown reason"
     if record.out_of_memory:
         text += ", out of memory"
-    return f"{text}: {record.message}" if record.message and not record.signal and record.code is None else text
+    if record.message and (record.reason == "trap" or (not record.signal and record.code is None)):
+        return f"{text}: {record.message}"
+    # A driver's message says how it ended, which is above, and after a semicolon what else is known of it.
+    further = record.message.partition("; ")[2] if record.reason in ("exited", "signal") else ""
+    return f"{text}; {further}" if further else text
 
 
 def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
     silent = silent_since(state, instance)
+    # A runtime does not stop its node from hearing what probes over the network say.
+    unheard = silent and not silent_driver(state, instance)
     node = state.nodes.get(instance.node)
     address = node.facts.address if node is not None else ""
     gone = instance.status in _GONE
@@ -71,8 +77,9 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
         last_status=instance.status.value,
         since_ms=silent or _since(instance),
         unknown_since_ms=silent,
-        health="unknown" if silent else instance.health.value,
-        health_message="" if silent else instance.health_message,
+        unknown_because=why_unknown(state, instance) if silent else "",
+        health="unknown" if unheard else instance.health.value,
+        health_message="" if unheard else instance.health_message,
         node=node.name if node is not None else "",
         node_id=instance.node,
         address=address,

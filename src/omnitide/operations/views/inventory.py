@@ -37,6 +37,7 @@ def show_node(node: Node, live: NodeLive | None) -> inv.Node:
                 detail=driver.detail,
                 enforces=driver.enforces,
                 absent=driver.absent,
+                silent_since_ms=node.silent_drivers.get(driver.name, 0),
             )
             for driver in facts.drivers
         ),
@@ -99,4 +100,5 @@ def _token_state(token: Token, now_ms: int) -> inv.TokenState:
         return "revoked"
     if token.expires_ms and token.expires_ms <= now_ms:
         return "expired"
-    return "used-up" if token.purpose is TokenPurpose.JOIN and token.uses_left < 1 else "valid"
+    counted = token.purpose in (TokenPurpose.JOIN, TokenPurpose.LOGIN)
+    return "used-up" if counted and token.uses_left < 1 else "valid"

@@ -1,25 +1,68 @@
-"""What cannot be known: which nodes are silent, and what that hides."""
+"""What cannot be known: which nodes are silent, on which a driver's runtime is, and what that hides.
+
+Of instances whose runtime does not answer it, a node that is heard from only knows what was so before. Both are shown
+alike: as unknown, since when, and as what was known last.
+"""
 
 from collections.abc import Iterable
 from typing import Final
 
 from immutables import Map
 
-from omnitide.fabric.state import ON_NODE, FabricState, Instance, Node, NodeStatus
+from omnitide.fabric.state import ON_NODE, FabricState, Instance, Node, NodeStatus, spec_of_instance
 
 SILENT: Final = frozenset({NodeStatus.UNREACHABLE, NodeStatus.LOST})
 
 
 def silent_since(state: FabricState, instance: Instance) -> int:
-    """Since when (ms) an instance's node is silent while the instance may still run there; 0 if it is not."""
+    """Since when (ms) an instance's node, or its runtime there, is silent while the instance may still run there; 0 if
+    neither is."""
     if instance.status not in ON_NODE:
         return 0
     node = state.nodes.get(instance.node)
-    return node.since_ms if node is not None and node.status in SILENT else 0
+    if node is None:
+        return 0
+    return node.since_ms if node.status in SILENT else _runtime_since(state, node, instance)
+
+
+def silent_driver(state: FabricState, instance: Instance) -> str:
+    """The driver of an instance, if its node is heard from and the driver's runtime is silent there; else empty."""
+    node = state.nodes.get(instance.node)
+    if instance.status not in ON_NODE or node is None or node.status in SILENT:
+        return ""
+    return spec_of_instance(state, instance).driver if _runtime_since(state, node, instance) else ""
+
+
+def runtime_away(state: FabricState, instance: Instance) -> tuple[str, int]:
+    """The driver of an instance and since when its runtime is silent on its node, whatever has become of the instance;
+    0 if it is not."""
+    driver = spec_of_instance(state, instance).driver
+    node = state.nodes.get(instance.node)
+    return driver, node.silent_drivers.get(driver, 0) if node is not None else 0
+
+
+def why_unknown(state: FabricState, instance: Instance) -> str:
+    """In words, without since when."""
+    node = state.nodes[instance.node]
+    driver = silent_driver(state, instance)
+    return runtime_silent(driver, node.name) if driver else f"node {node.name} has not been heard from"
+
+
+def runtime_silent(driver: str, node: str) -> str:
+    """In words, without since when."""
+    who = "the container engine" if driver == "docker" else f"the driver {driver}"
+    return f"{who} of node {node} does not answer"
+
+
+def _runtime_since(state: FabricState, node: Node, instance: Instance) -> int:
+    if not node.silent_drivers:
+        return 0
+    return node.silent_drivers.get(spec_of_instance(state, instance).driver, 0)
 
 
 class _Silent:
-    """The silent nodes of the newest map of nodes: looking through all of them is worth doing once a change."""
+    """The nodes of the newest map of nodes of which not all is known: looking through all of them is worth doing once a
+    change."""
 
     def __init__(self) -> None:
         self._nodes: Map[str, Node] | None = None
@@ -27,7 +70,9 @@ class _Silent:
 
     def of(self, nodes: Map[str, Node]) -> tuple[str, ...]:
         if nodes is not self._nodes:
-            self._silent = tuple(sorted(node.id for node in nodes.values() if node.status in SILENT))
+            self._silent = tuple(
+                sorted(node.id for node in nodes.values() if node.status in SILENT or node.silent_drivers)
+            )
             self._nodes = nodes
         return self._silent
 
@@ -35,23 +80,18 @@ class _Silent:
 _silent: Final = _Silent()
 
 
-def silent_nodes(state: FabricState) -> tuple[str, ...]:
-    """Ids of the nodes that have not been heard from for longer than their lease."""
-    return _silent.of(state.nodes)
-
-
 class Hidden:
-    """How many instances of each workload, by their last known status, are on silent nodes."""
+    """How many instances of each workload, by their last known status, are where nothing is known of them."""
 
     def __init__(self, state: FabricState) -> None:
         self._by_workload: dict[str, dict[str, int]] = {}
-        for node in silent_nodes(state):
+        for node in _silent.of(state.nodes):
             self._add(state, state.nodes[node].instances)
 
     def _add(self, state: FabricState, instances: Iterable[str]) -> None:
         for identifier in instances:
             instance = state.instances[identifier]
-            if instance.status in ON_NODE:
+            if silent_since(state, instance):
                 of = self._by_workload.setdefault(instance.workload, {})
                 of[instance.status.value] = of.get(instance.status.value, 0) + 1
 

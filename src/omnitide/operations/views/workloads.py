@@ -3,8 +3,8 @@
 from itertools import islice
 from typing import Final
 
-from omnitide.fabric.rules.failing import halted_by
-from omnitide.fabric.rules.rolling import available
+from omnitide.fabric.rules.failing import halted_by, why_halted
+from omnitide.fabric.rules.rolling import available, unavailable
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
 from omnitide.model import objects as ob
 from omnitide.operations.views.instances import show_exit
@@ -33,7 +33,9 @@ def agent_status(state: FabricState, agent: Agent, counts: ob.InstanceCounts, no
         return "unknown"
     if counts.failed or _in_trouble(state, agent, now_ms):
         return "degraded"
-    settled = counts.running >= agent.replicas and not agent.rollout_cursor
+    # One that runs and is not ready serves nobody yet.
+    ready = counts.running - len(agent.watched) >= agent.replicas or available(state, agent, now_ms) >= agent.replicas
+    settled = counts.running >= agent.replicas and ready and not agent.rollout_cursor
     return "running" if settled and not (counts.pending or counts.placed or counts.starting) else "progressing"
 
 
@@ -87,10 +89,11 @@ def _halted(state: FabricState, agent: Agent) -> str:
     failed = halted_by(state, agent)
     if failed is None:
         return ""
-    ending = show_exit(failed.exit)
+    slot = agent.slots.get(failed.slot)
+    ending = show_exit(failed.exit or (slot.last_exit if slot is not None else None))
     why = f" ({ending.text})" if ending is not None else ""
     return (
-        f"{failed.name} has failed for good{why}; what still runs of the version before stays. "
+        f"{failed.name} {why_halted(agent, failed)}{why}; what still runs of the version before stays. "
         f"Deploy a version that can run, or mend the nodes and try again: omnitide restart {agent.name}"
     )
 
@@ -111,7 +114,7 @@ def show_rollout(state: FabricState, agent: Agent, now_ms: int) -> ob.RolloutSta
         current is not None and current.version == agent.version and current.status is InstanceStatus.RUNNING
         for current in currents
     )
-    verdict, cause = _verdict(state, agent)
+    verdict, cause = _verdict(state, agent, now_ms)
     asked = min(agent.rollout_cursor - 1, agent.replicas) if agent.rollout_cursor else agent.replicas
     return ob.RolloutStatus(
         agent=agent.name,
@@ -131,7 +134,7 @@ def show_rollout(state: FabricState, agent: Agent, now_ms: int) -> ob.RolloutSta
     )
 
 
-def _verdict(state: FabricState, agent: Agent) -> tuple[ob.RolloutVerdict, str]:
+def _verdict(state: FabricState, agent: Agent, now_ms: int) -> tuple[ob.RolloutVerdict, str]:
     """One word, and why. A version that was rolled back to never looks like the success of another."""
     version = agent.versions[agent.version]
     if not agent.active or agent.deleting:
@@ -147,9 +150,8 @@ def _verdict(state: FabricState, agent: Agent) -> tuple[ob.RolloutVerdict, str]:
         return "rolled-back", version.cause
     if version.number > 1:
         return "done", ""
-    # The first version is no rollout: it is done when every replica is there.
-    done = agent.counts.running + agent.counts.succeeded >= agent.replicas
-    return ("done" if done else "progressing"), ""
+    # The first version is no rollout: it is done once every replica is available, or has done its work.
+    return ("progressing" if unavailable(state, agent, now_ms) else "done"), ""
 
 
 def show_version(version: Version, current: int, changes: tuple[ob.Difference, ...] = ()) -> ob.AgentVersion:

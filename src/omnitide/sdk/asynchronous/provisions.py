@@ -30,8 +30,11 @@ class ProvisionCalls(AsyncConnection):
         data = base64.b64encode(value).decode()
         return await self._do(calls.set_secret(namespace, name, data, dry_run))
 
-    async def remove_secret(self, namespace: str, name: str, *, dry_run: bool = False) -> ms.SecretChanged:
-        return await self._do(calls.remove_secret(namespace, name, dry_run))
+    async def remove_secret(
+        self, namespace: str, name: str, *, force: bool = False, dry_run: bool = False
+    ) -> ms.SecretChanged:
+        """`force`: even if an agent or job could not be started again without it."""
+        return await self._do(calls.remove_secret(namespace, name, force, dry_run))
 
     async def list_configs(self, *, namespace: str = "", cursor: str = "", limit: int = PAGE) -> ms.ConfigList:
         return await self._do(calls.list_configs(cursor, limit, namespace))
@@ -47,8 +50,11 @@ class ProvisionCalls(AsyncConnection):
         data = base64.b64encode(value).decode()
         return await self._do(calls.set_config(namespace, name, data, dry_run))
 
-    async def remove_config(self, namespace: str, name: str, *, dry_run: bool = False) -> ms.ConfigChanged:
-        return await self._do(calls.remove_config(namespace, name, dry_run))
+    async def remove_config(
+        self, namespace: str, name: str, *, force: bool = False, dry_run: bool = False
+    ) -> ms.ConfigChanged:
+        """`force`: even if an agent or job could not be started again without it."""
+        return await self._do(calls.remove_config(namespace, name, force, dry_run))
 
     async def list_blobs(self, *, cursor: str = "", limit: int = PAGE) -> mb.BlobList:
         return await self._do(calls.list_blobs(cursor, limit))

@@ -7,13 +7,23 @@ from omnitide.sdk.synchronous.events import EventCalls
 from omnitide.sdk.synchronous.fabric import FabricCalls
 from omnitide.sdk.synchronous.instances import InstanceCalls
 from omnitide.sdk.synchronous.jobs import JobCalls
+from omnitide.sdk.synchronous.metrics import MetricCalls
 from omnitide.sdk.synchronous.nodes import NodeCalls
 from omnitide.sdk.synchronous.provisions import ProvisionCalls
 from omnitide.sdk.synchronous.volumes import VolumeCalls
 
 
 class Client(
-    FabricCalls, AccessCalls, ProvisionCalls, VolumeCalls, NodeCalls, AgentCalls, JobCalls, InstanceCalls, EventCalls
+    FabricCalls,
+    AccessCalls,
+    ProvisionCalls,
+    VolumeCalls,
+    MetricCalls,
+    NodeCalls,
+    AgentCalls,
+    JobCalls,
+    InstanceCalls,
+    EventCalls,
 ):
     """A connection to a fabric. Thread-safe as far as httpx is. Close it, or use it as a context manager.
 

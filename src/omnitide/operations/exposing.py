@@ -1,0 +1,106 @@
+"""The fabric as metrics for others' tools: what `/metrics` on Nexus says. No operation of the registry, since it is
+text and no object; it declares itself as those do."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from omnitide import __version__
+from omnitide.fabric.authorize import Permission
+from omnitide.fabric.state import FabricState, JobStatus
+from omnitide.operations.inputs import Request
+from omnitide.operations.operation import Declaration
+from omnitide.operations.reaching import Nothing
+from omnitide.operations.runtime import Runtime
+from omnitide.operations.views.inventory import node_status
+from omnitide.telemetry.series.definition import Labels
+from omnitide.telemetry.series.exposition import Sample
+
+
+class ExposeMetricsRequest(Request, frozen=True, kw_only=True):
+    pass
+
+
+EXPOSE: Final = Declaration(
+    name="metrics.expose",
+    summary="The fabric's own metrics, for Prometheus.",
+    method="GET",
+    path="/metrics",
+    input=ExposeMetricsRequest,
+    output=Nothing,
+    permission=Permission("read", "metric"),
+)
+
+NODE_STATUSES: Final = ("joined", "live", "stalled", "unreachable", "lost")
+_COUNTED: Final = 50_000
+"""Instances that are counted one by one; of more, only those of agents' counters are told."""
+
+
+def samples(runtime: Runtime) -> Iterator[Sample]:
+    state = runtime.committed()
+    yield _gauge("build_info", "Which software this is; always 1.", 1, (("version", __version__),))
+    started = runtime.started_ms() / 1000
+    yield _gauge("nexus_start_time_seconds", "When this Nexus started.", started, unit="seconds")
+    yield _gauge("revision", "Position of the event log that is shown.", state.revision)
+    yield from _of_nodes(runtime, state)
+    yield from _of_workloads(state)
+    counts = runtime.metrics().counts()
+    yield _counter("samples_total", "Samples taken from nodes.", counts["taken"])
+    yield _counter("samples_dropped_total", "Samples or series that were not taken.", counts["dropped"])
+    yield _gauge("sample_streams", "Nodes that send samples now.", counts["streams"])
+    yield _gauge("series", "Series of the last 15 minutes.", counts["series"])
+    yield _gauge("series_memory_bytes", "Memory that they take.", counts["bytes"], unit="bytes")
+    yield _gauge("series_memory_limit_bytes", "Memory that they may take.", counts["bound"], unit="bytes")
+    for check in runtime.readiness():
+        text = "Whether a part of Nexus that it depends on works."
+        yield _gauge("ready", text, float(check.ok), (("part", check.name),))
+    yield _counter("nexus_cpu_seconds_total", "Processor time of Nexus.", time.process_time(), unit="seconds")
+    resident = _resident_bytes()
+    if resident:
+        yield _gauge("nexus_resident_memory_bytes", "Memory of Nexus.", resident, unit="bytes")
+
+
+def _of_nodes(runtime: Runtime, state: FabricState) -> Iterator[Sample]:
+    statuses = Counter(node_status(node, runtime.node_live(node.id)) for node in state.nodes.values())
+    for status in NODE_STATUSES:
+        yield _gauge("nodes", "Nodes of the fabric, by status.", statuses[status], (("status", status),))
+    total = {
+        "cpu_capacity_cores": sum(node.facts.cpu_milli for node in state.nodes.values()) / 1000,
+        "cpu_reserved_cores": sum(node.used_cpu_milli for node in state.nodes.values()) / 1000,
+        "memory_capacity_bytes": sum(node.facts.memory_bytes for node in state.nodes.values()),
+        "memory_reserved_bytes": sum(node.used_memory_bytes for node in state.nodes.values()),
+    }
+    for name, value in total.items():
+        what = "Set aside for instances" if "reserved" in name else "What nodes have"
+        yield _gauge(name, f"{what}, all together.", value, unit=name.rpartition("_")[2])
+
+
+def _of_workloads(state: FabricState) -> Iterator[Sample]:
+    yield _gauge("agents", "Agents that are declared.", len(state.agents))
+    active = sum(job.status is JobStatus.ACTIVE for job in state.jobs.values())
+    yield _gauge("jobs_active", "Jobs that have not finished.", active)
+    if len(state.instances) <= _COUNTED:
+        statuses = Counter(instance.status.value for instance in state.instances.values())
+        for status in sorted({*statuses, "pending", "running", "failed", "lost"}):
+            yield _gauge("instances", "Instances that are known, by status.", statuses[status], (("status", status),))
+    else:
+        yield _gauge("instances", "Instances that are known.", len(state.instances), (("status", "all"),))
+
+
+def _gauge(name: str, text: str, value: float, labels: Labels = (), unit: str = "") -> Sample:
+    return Sample(f"omnitide_{name}", labels, "gauge", unit, text, value)
+
+
+def _counter(name: str, text: str, value: float, unit: str = "") -> Sample:
+    return Sample(f"omnitide_{name}", (), "counter", unit, text, value)
+
+
+def _resident_bytes() -> int:
+    """0 where the kernel does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
