@@ -89,6 +89,9 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
     "volumes.remove": ("DELETE", "/v1/nodes/alpha/volumes/default/spare", None, 200),
     "events.list": ("GET", "/v1/events?last=5&kinds=agent,instance&kinds=job", None, 200),
     "events.watch": ("GET", "/v1/events/stream", None, 426),
+    "sessions.open": ("POST", "/v1/session", {"secret": "{api}"}, 201),
+    "sessions.read": ("GET", "/v1/session", None, 200),
+    "sessions.close": ("DELETE", "/v1/session", None, 409),
     "join.ca": ("GET", "/v1/ca", None, 200),
     "join.node": ("POST", "/v1/join", {"token": "{join}", "csr_pem": "csr", "facts": {"host": "gamma"}}, 200),
 }
@@ -116,6 +119,8 @@ async def test_each_operation_answers(served: Served, name: str) -> None:
     path = path.replace("{instance}", first_instance(runtime)).replace("{token}", min(runtime.state.tokens))
     if name == "join.node":
         body = {**(body or {}), "token": runtime.join_token()}
+    if name == "sessions.open":
+        body = {"secret": served.token}
     if name == "instances.logs":
         runtime.writes(first_instance(runtime)).write("hello\n")
     response = await served.client.request(method, path, json=body)
