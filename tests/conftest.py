@@ -15,6 +15,9 @@ TESTS = Path(__file__).parent
 SERIAL = ("chaos", "e2e")
 """Folders whose tests start whole fabrics and take the machine's time: they run in one worker, one after another."""
 
+IN_A_BROWSER = "tests/e2e/test_panel_"
+"""Files of these names have one fabric and one browser each: each runs in one worker, beside the long chain."""
+
 ALLOWED_SKIPS = {
     r"takes hours; run by make soak": "make soak runs them",
     r"this machine enforces \[.*\]: .*": "control groups are the kernel's; a container may have none to give",
@@ -62,7 +65,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "serial" if _is_serial(config.rootpath / nodeid.partition("::")[0]) else nodeid
+            file = nodeid.partition("::")[0]
+            if file.startswith(IN_A_BROWSER):
+                return file
+            return "serial" if _is_serial(config.rootpath / file) else nodeid
 
     return Scheduling(config, log)
 

@@ -1,5 +1,6 @@
 """Secrets, configs, artifacts and volumes through the installed command, over real processes."""
 
+import contextlib
 import hashlib
 import http.server
 import io
@@ -359,14 +360,15 @@ def test_nor_the_administrators_token_and_the_keys_beside_the_node(fabric: Fabri
 
 
 def test_servers_that_do_not_answer_hold_up_no_agent_that_needs_none_of_them(lone: Fabric) -> None:
-    """As many downloads as a node has turns for them, and more that wait and say so."""
+    """As many downloads as a node has turns for them, half of them at one server; and more that wait and say so."""
     fabric = lone
     fabric.up()
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/never"
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128)) for _ in range(2)]
+        ports = [server.getsockname()[1] for server in servers]
         little = Resources(cpu=10)
         for number in range(12):
-            artifacts = (Artifact(source=f"{url}/{number}"),)
+            artifacts = (Artifact(source=f"http://127.0.0.1:{ports[number % 2]}/never/{number}"),)
             spec = AgentSpec(command=("sleep", "1000"), resources=little, artifacts=artifacts)
             fabric.client.deploy_agent(f"slow-{number}", spec)
 
@@ -376,7 +378,8 @@ def test_servers_that_do_not_answer_hold_up_no_agent_that_needs_none_of_them(lon
 
         until(lambda: len(told("fetching http")) >= 8, "eight downloads are under way")
         (waiting, *_) = until(lambda: told("waiting to fetch"), "the others say what they wait for")
-        assert "8 downloads are under way, the most at once" in waiting
+        assert "4 downloads from 127.0.0.1" in waiting
+        assert "are under way, the most at once" in waiting
         fabric.client.deploy_agent("plain", AgentSpec(command=("sleep", "1000"), resources=little))
         assert fabric.running("plain", 1)
         assert told("waiting to fetch"), "it ran while others waited"
