@@ -25,8 +25,8 @@ TICK_S: Final = 0.03
 """Changes within a tick of each other leave together."""
 SHORT_TICK_S: Final = 0.002
 """What comes after a quiet time leaves at once, with the rest of its own command."""
-SECONDS_PER_OFFER: Final = 0.00004
-MAX_TICK_S: Final = 0.06
+SECONDS_PER_OFFER: Final = 0.0001
+MAX_TICK_S: Final = 0.25
 """Sending takes time on the loop that the engine runs on: with many watchers a tick is longer."""
 LOOK_S: Final = 1.0
 """What is shown and is no state, or changes by the passing of time alone, is looked at this often."""
