@@ -212,8 +212,13 @@ def test_a_missing_image_or_program_is_a_state_with_its_reason(containers: Fabri
     assert "command-not-found" in said
     assert "no-such-program: no such file or directory" in said
     assert "mute cannot come up" in said
-    last = fabric.instances("mute")[-1]
-    assert (last.name, last.attempt, last.status) == ("mute-1.3", 1, "failed"), "as often as elsewhere, then no more"
+
+    def given_up() -> bool:
+        last = fabric.instances("mute")[-1]
+        return (last.name, last.attempt, last.status) == ("mute-1.3", 1, "failed")
+
+    # The engine may call it running for a moment: then the first of three is what is told already.
+    until(given_up, "it is tried as often as elsewhere, then no more")
     assert "no-such-program" in fabric.cli("explain", "mute").stdout
     assert fabric.until_live()
 

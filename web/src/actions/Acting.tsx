@@ -1,7 +1,7 @@
 /** The keyboard, the dialogs and what came of it: once for the whole page, beside whatever page is shown. */
 import { useNavigate } from "@solidjs/router";
 import { lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
-import { begin, begun, chosen, page, setPage } from "./desk";
+import { begin, begun, chosen, endAll, page, setPage } from "./desk";
 import { meaning, singleKeys } from "./keys";
 import { actionsFor } from "./registry";
 import { Toasts } from "./Toasts";
@@ -29,8 +29,13 @@ export function Acting() {
     const going = event.timeStamp - goingMs < GOING_MS;
     const meant = meaning(event, typing, going, singleKeys());
     goingMs = meant?.kind === "going" ? event.timeStamp : Number.NEGATIVE_INFINITY;
+    const shown = document.querySelector("dialog[open]") !== null;
+    if (!shown && document.querySelector("dialog") !== null) {
+      // It has been closed, and its event of that comes only after this key.
+      endAll();
+    }
     // While one is on its way, keys are meant for it and not for what is below.
-    const inDialog = document.querySelector("dialog[open]") !== null || page() !== "" || begun() !== undefined;
+    const inDialog = shown || page() !== "" || begun() !== undefined;
     if (!meant || meant.kind === "going" || (inDialog && meant.kind !== "palette")) return;
     switch (meant.kind) {
       case "palette":

@@ -6,7 +6,7 @@ import { useGiven } from "../parts/context";
 import { plural, span, visible } from "../words/format";
 import { Copied } from "./Copied";
 import { Differences } from "./Differences";
-import { type Begun, endBegun } from "./desk";
+import { type Begun, closed } from "./desk";
 import { perform, tryOut } from "./perform";
 import type { Input } from "./registry";
 import { nameOf } from "./target";
@@ -107,7 +107,7 @@ export function ActionDialog(props: { begun: Begun }) {
   };
 
   return (
-    <dialog ref={dialog} class="dialog" aria-labelledby="dialog-title" onClose={endBegun}>
+    <dialog ref={dialog} class="dialog" aria-labelledby="dialog-title" onClose={closed}>
       <form onSubmit={(event) => void submit(event)}>
         <h2 id="dialog-title">{all.length === 1 && !first ? `${action.title}: it cannot be done` : title()}</h2>
         <Show when={all.length > 1}>

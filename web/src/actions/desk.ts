@@ -32,6 +32,16 @@ export function begin(action: Action, targets: readonly Target[], version?: numb
   setBegun(version === undefined ? { action, targets } : { action, targets, version });
 }
 
-export function endBegun(): void {
+/** No dialog any more, none begun. */
+export function endAll(): void {
+  setPage("");
   setBegun();
+}
+
+/**
+ * A dialog has closed, which its event says only later: by then a key may have brought the next one, and this one is
+ * out of the document.
+ */
+export function closed(event: Event & { currentTarget: Element }): void {
+  if (event.currentTarget.isConnected) endAll();
 }

@@ -1,5 +1,5 @@
 import { For, onMount } from "solid-js";
-import { setPage } from "../actions/desk";
+import { closed } from "../actions/desk";
 import { PLACES, setSingleKeys, singleKeys } from "../actions/keys";
 import { ACTIONS } from "../actions/registry";
 import type { TargetKind } from "../actions/target";
@@ -30,7 +30,7 @@ export function Keys() {
   let dialog: HTMLDialogElement | undefined;
   onMount(() => dialog?.showModal());
   return (
-    <dialog ref={dialog} class="dialog keys" aria-labelledby="keys-title" onClose={() => setPage("")}>
+    <dialog ref={dialog} class="dialog keys" aria-labelledby="keys-title" onClose={closed}>
       <h2 id="keys-title">Keys</h2>
       <div class="keys-groups">
         <Group title="Everywhere" keys={ALWAYS} />

@@ -5,7 +5,7 @@ import CornerDownRight from "lucide-solid/icons/corner-down-right";
 import Server from "lucide-solid/icons/server";
 import Zap from "lucide-solid/icons/zap";
 import { createEffect, createMemo, createSignal, For, onMount, Show } from "solid-js";
-import { begin, chosen, setPage } from "../actions/desk";
+import { begin, chosen, closed } from "../actions/desk";
 import type { Target } from "../actions/target";
 import { useGiven } from "../parts/context";
 import { visible } from "../words/format";
@@ -52,12 +52,7 @@ export function Palette() {
   const optionId = (index: number) => `palette-${index}`;
 
   return (
-    <dialog
-      ref={dialog}
-      class="dialog palette"
-      aria-label="Command palette"
-      onClose={() => setPage((now) => (now === "palette" ? "" : now))}
-    >
+    <dialog ref={dialog} class="dialog palette" aria-label="Command palette" onClose={closed}>
       <input
         class="palette-field"
         type="text"
