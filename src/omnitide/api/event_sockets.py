@@ -1,17 +1,16 @@
 """The stream of events over a WebSocket: arrays of CloudEvents in JSON, from a revision on."""
 
-from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
 
 from omnitide.api.rest import Desk
 from omnitide.api.stream_sockets import StreamSockets
-from omnitide.operations.events import WatchEventsRequest, filter_of, watch_frames
+from omnitide.operations.events import filter_of, watch_frames
 from omnitide.operations.happenings.frames import Frame
 from omnitide.operations.happenings.translate import TYPE_PREFIX
+from omnitide.operations.messages import text_message
 from omnitide.operations.operation import AnyStream
-from omnitide.operations.runtime import Runtime
 
 BOOKMARK: Final = TYPE_PREFIX + "stream.bookmark.v1"
 
@@ -23,8 +22,9 @@ class EventSockets(StreamSockets[Frame]):
         super().__init__(
             operation,
             desk,
-            frames=_frames,
+            frames=watch_frames,
             encode=lambda frame: frame.encoded("json", self._text),
+            message=lambda frame: frame.encoded("message", lambda one: text_message(self._text(one).encode())),
             check=filter_of,
             hint="old ones: /v1/events",
         )
@@ -45,7 +45,3 @@ class EventSockets(StreamSockets[Frame]):
             "revision": revision,
         }
         return msgspec.json.encode([event]).decode()
-
-
-def _frames(runtime: Runtime, asked: WatchEventsRequest) -> AsyncIterator[Frame]:
-    return watch_frames(runtime, asked)

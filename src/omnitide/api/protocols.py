@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import h11
@@ -19,6 +20,10 @@ from omnitide.api.seldom import Seldom
 
 HEAD_S: Final = 10.0
 """For the head of a request: of the first from the connection's beginning on, of others from their first byte on."""
+
+
+SEND_NOW_KEY: Final = "omnitide.send_now"
+"""In the scope of a WebSocket: `WebSocketProtocol.send_now`."""
 
 
 class HttpProtocol(H11Protocol):
@@ -87,11 +92,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._connection = connection
-        self.app = _on(connection, self.app)
+        self.app = _on(connection, self.app, self.send_now)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection.closed()
         super().connection_lost(exc)
+
+    def send_now(self, message: bytes) -> bool:
+        """Hand a whole message, as the connection carries it, to the transport. False if it cannot take it now: the
+        other side reads too slowly, or is gone. For messages that a thousand others are sent as well; between `accept`
+        and `close` only."""
+        if self.close_sent or self.disconnected or not self.writable.is_set() or self.transport.is_closing():
+            return False
+        self.transport.write(message)
+        return True
 
     async def send(self, message: ASGISendEvent) -> None:
         if self.close_sent and message["type"] in ("websocket.send", "websocket.close"):
@@ -102,12 +116,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
 
-def _on(connection: Connection, app: Any) -> Any:
+def _on(connection: Connection, app: Any, send_now: Callable[[bytes], bool] | None = None) -> Any:
     """The application, told on which connection a request comes. `Any`: uvicorn and Starlette type it differently."""
     inner: ASGIApp = app
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         scope[SCOPE_KEY] = connection
+        if send_now is not None:
+            scope[SEND_NOW_KEY] = send_now
         await inner(scope, receive, send)
 
     return run

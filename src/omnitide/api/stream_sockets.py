@@ -12,12 +12,14 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from omnitide.api.answering import problem_response
+from omnitide.api.protocols import SEND_NOW_KEY
 from omnitide.api.reading import read_request
 from omnitide.api.rest import Desk, peer_of, recognised
 from omnitide.fabric.authorize import authorize
 from omnitide.model.problem import Problem, problem
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import Failed, failed, from_exception
+from omnitide.operations.fanout import Direct, SizedFrame
 from omnitide.operations.operation import AnyStream
 from omnitide.operations.runtime import Runtime
 from omnitide.telemetry import logs
@@ -25,6 +27,9 @@ from omnitide.telemetry import logs
 SUBPROTOCOL: Final = "omnitide.v1"
 SEND_TIME_S: Final = 20.0
 """A watcher that does not take a frame within this is given up; its queue is full by then or soon."""
+
+ADMITTED_MS: Final = 100
+"""Who was allowed to watch at a state is not asked about again for so long: all that is sent in one go."""
 
 CLOSE_CODES: Final = {
     "trimmed": 4410,
@@ -42,7 +47,18 @@ MAX_REASON_BYTES: Final = 123
 
 _log = logs.get(__name__)
 
-F = TypeVar("F")
+F = TypeVar("F", bound=SizedFrame)
+
+
+class _Admitted:
+    """Who was found to be allowed to watch, at a state and a time."""
+
+    __slots__ = ("at_ms", "principals", "state")
+
+    def __init__(self, state: object, at_ms: int) -> None:
+        self.state = state
+        self.at_ms = at_ms
+        self.principals: set[str] = set()
 
 
 class StreamSockets(Generic[F]):
@@ -53,17 +69,21 @@ class StreamSockets(Generic[F]):
         operation: AnyStream,
         desk: Desk,
         *,
-        frames: Callable[[Runtime, Any], AsyncIterator[F]],
+        frames: Callable[[Runtime, Any, Direct[F] | None], AsyncIterator[F]],
         encode: Callable[[F], str],
+        message: Callable[[F], bytes],
         check: Callable[[Any], object] | None = None,
         hint: str,
     ) -> None:
-        """`frames`: the stream, by what was asked for (`Any`: the operation's input). `check`: raises Failed for what
-        cannot be asked, while there is still an answer that says why. `hint`: for who comes without a WebSocket."""
+        """`frames`: the stream, by what was asked for (`Any`: the operation's input). `encode`: a frame's text;
+        `message`: the same as a WebSocket carries it, made once for all. `check`: raises Failed for what cannot be
+        asked, while there is still an answer that says why. `hint`: for who comes without a WebSocket."""
         self._operation = operation
         self._desk = desk
         self._frames = frames
         self._encode = encode
+        self._message = message
+        self._admitted = _Admitted(None, 0)
         self._check = check
         self._hint = hint
 
@@ -124,9 +144,34 @@ class StreamSockets(Generic[F]):
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                 _log.error("a stream broke", stream=self._operation.name, error=repr(outcome))
 
+    def _direct(self, socket: WebSocket, principal: str) -> Direct[F] | None:
+        """The way past Starlette and uvicorn, which cost more than a short message does. None on another server."""
+        send_now: Callable[[bytes], bool] | None = socket.scope.get(SEND_NOW_KEY)
+        if send_now is None:
+            return None
+
+        def direct(frame: F) -> bool:
+            return self._may_still(principal) and send_now(self._message(frame))
+
+        return direct
+
+    def _may_still(self, principal: str) -> bool:
+        """As `_authorize`, asked once for all connections of a principal at the same state."""
+        runtime = self._desk.runtime
+        state, now_ms = runtime.committed(), runtime.now_ms()
+        admitted = self._admitted
+        if admitted.state is not state or not 0 <= now_ms - admitted.at_ms < ADMITTED_MS:
+            admitted = self._admitted = _Admitted(state, now_ms)
+        if principal not in admitted.principals:
+            if authorize(state, principal, self._operation.permission, now_ms):
+                return False
+            admitted.principals.add(principal)
+        return True
+
     async def _send_all(self, socket: WebSocket, principal: str, wanted: Any) -> None:
         try:
-            async with closing(self._frames(self._desk.runtime, wanted)) as frames:
+            direct = self._direct(socket, principal)
+            async with closing(self._frames(self._desk.runtime, wanted, direct)) as frames:
                 async for frame in frames:
                     self._authorize(principal)  # a token that was revoked or has expired sees nothing more
                     text = self._encode(frame)

@@ -16,5 +16,6 @@ class ViewSockets(StreamSockets[ViewFrame]):
             desk,
             frames=watch_view,
             encode=lambda frame: frame.text,
+            message=lambda frame: frame.message,
             hint="what it shows is at /v1/nodes, /v1/agents, /v1/jobs and /v1/instances too",
         )

@@ -10,6 +10,7 @@ from omnitide.model.happenings import EventBatch, EventPage
 from omnitide.model.problem import problem
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import Failed, invalid
+from omnitide.operations.fanout import Direct
 from omnitide.operations.happenings.filters import EventFilter, make_filter, unknown_kinds
 from omnitide.operations.happenings.frames import Frame
 from omnitide.operations.happenings.hub import hub_of
@@ -109,12 +110,17 @@ async def _list(runtime: Runtime, _: Context, asked: ListEventsRequest) -> Answe
     return Answer(page, page.revision)
 
 
-async def watch_frames(runtime: Runtime, asked: WatchEventsRequest) -> AsyncIterator[Frame]:
-    """The stream, in frames that all who watch the same share. Raises Failed, Trimmed, WatchLagged, StreamEnded."""
+async def watch_frames(
+    runtime: Runtime, asked: WatchEventsRequest, direct: Direct[Frame] | None = None
+) -> AsyncIterator[Frame]:
+    """The stream, in frames that all who watch the same share, but those that `direct` has sent.
+
+    Raises Failed, Trimmed, WatchLagged, StreamEnded.
+    """
     wanted = filter_of(asked)
     after = runtime.committed().revision if asked.after is None else asked.after
     await known(runtime, after, asked.log if asked.after is not None else "")
-    async with closing(hub_of(runtime).watch(wanted, after)) as frames:
+    async with closing(hub_of(runtime).watch(wanted, after, direct)) as frames:
         async for frame in frames:
             yield frame
 

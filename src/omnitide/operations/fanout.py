@@ -1,4 +1,8 @@
-"""Queues of watchers: what is made once is offered to any number of them, and a slow one costs only itself."""
+"""Queues of watchers: what is made once is offered to any number of them, and a slow one costs only itself.
+
+A watcher that has taken everything may have the next frame at once, without its queue and its task: with a thousand of
+them that is most of what a frame costs.
+"""
 
 import asyncio
 from collections import deque
@@ -18,14 +22,24 @@ class SizedFrame(Protocol):
 
 F = TypeVar("F", bound=SizedFrame)
 
+Direct = Callable[[F], bool]
+"""Sends a frame now and without waiting; False: it cannot, and the frame has to wait in the queue."""
+
 
 class Watcher(Generic[F]):
     """One watcher's queue in a live stream."""
 
-    __slots__ = ("bound", "buffered", "failure", "frames", "lagged", "wake")
+    __slots__ = ("bound", "buffered", "direct", "failure", "frames", "idle", "lagged", "passed", "position", "wake")
 
-    def __init__(self, bound: int) -> None:
+    def __init__(self, bound: int, position: int = 0, direct: Direct[F] | None = None) -> None:
         self.bound = bound
+        self.position = position
+        """What it has seen."""
+        self.direct = direct
+        self.idle = False
+        """Whoever takes from the queue has sent all that it took, and waits."""
+        self.passed = 0
+        """How many frames went past the queue."""
         self.buffered = 0
         self.frames: deque[F] = deque()
         self.wake = asyncio.Event()
@@ -33,6 +47,12 @@ class Watcher(Generic[F]):
         self.failure: Exception | None = None
 
     def offer(self, frame: F) -> None:
+        if self.idle and self.direct is not None and self.direct(frame):
+            self.position = frame.resume
+            self.passed += 1
+            return
+        # What comes later must not overtake this one.
+        self.idle = False
         # One frame always has room, however large: else it could never be delivered.
         if self.frames and self.buffered + len(frame) > self.bound:
             self.lagged = True
@@ -53,8 +73,9 @@ class Watcher(Generic[F]):
         return frame
 
 
-async def queued(watcher: Watcher[F], position: int, quiet_s: float, bookmark: Callable[[], F]) -> AsyncIterator[F]:
-    """The frames of a watcher as they come, and one of `bookmark` whenever there was none for `quiet_s`.
+async def queued(watcher: Watcher[F], quiet_s: float, bookmark: Callable[[], F]) -> AsyncIterator[F]:
+    """The frames of a watcher as they come, but those that went past the queue; and one of `bookmark` whenever there
+    was none for `quiet_s`.
 
     Raises WatchLagged with the last position that was taken, and the stream's failure once all before it was taken.
     """
@@ -62,18 +83,24 @@ async def queued(watcher: Watcher[F], position: int, quiet_s: float, bookmark: C
         frame = watcher.take()
         if frame is not None:
             yield frame
-            position = frame.resume
+            watcher.position = frame.resume
             continue
         if watcher.lagged:
-            raise WatchLagged(position)
+            raise WatchLagged(watcher.position)
         if watcher.failure is not None:
             raise watcher.failure
         watcher.wake.clear()
+        passed = watcher.passed
+        watcher.idle = True
         try:
             async with asyncio.timeout(quiet_s):
                 await watcher.wake.wait()
         except TimeoutError:
-            # Nothing is queued: everything up to the live position has been taken, or was not wanted.
-            frame = bookmark()
-            position = frame.resume
-            yield frame
+            if watcher.passed == passed and not watcher.frames:
+                # Everything up to the live position has been taken, or was not wanted.
+                watcher.idle = False
+                frame = bookmark()
+                yield frame
+                watcher.position = frame.resume
+        finally:
+            watcher.idle = False

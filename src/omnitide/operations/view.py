@@ -9,6 +9,7 @@ from msgspec import Meta
 from omnitide.fabric.authorize import Permission
 from omnitide.operations.closing import closing
 from omnitide.operations.events import known
+from omnitide.operations.fanout import Direct
 from omnitide.operations.inputs import Request
 from omnitide.operations.operation import AnyDeclaration, Context, Stream
 from omnitide.operations.runtime import Runtime
@@ -42,14 +43,17 @@ class ViewMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Of `use`: by node, the cpu that it uses in thousandths of a core, and the memory in bytes."""
 
 
-async def watch_view(runtime: Runtime, asked: WatchViewRequest) -> AsyncIterator[ViewFrame]:
-    """Frames that all watchers share. Raises Failed, Trimmed, NotServing, WatchLagged, StreamEnded."""
+async def watch_view(
+    runtime: Runtime, asked: WatchViewRequest, direct: Direct[ViewFrame] | None = None
+) -> AsyncIterator[ViewFrame]:
+    """Frames that all watchers share, but those that `direct` has sent. Raises Failed, Trimmed, NotServing,
+    WatchLagged, StreamEnded."""
     if asked.at:
         await known(runtime, asked.at, "")
         for frame in (await past_view(runtime, asked.at)).parts:
             yield frame
         return
-    async with closing(view_hub_of(runtime).watch()) as frames:
+    async with closing(view_hub_of(runtime).watch(direct)) as frames:
         async for frame in frames:
             yield frame
 

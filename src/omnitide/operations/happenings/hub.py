@@ -11,7 +11,7 @@ from typing import Final
 
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
-from omnitide.operations.fanout import Watcher, queued
+from omnitide.operations.fanout import Direct, Watcher, queued
 from omnitide.operations.happenings.filters import EventFilter, Selection
 from omnitide.operations.happenings.frames import Frame, frames_of
 from omnitide.operations.happenings.known import KnownNames, book_of
@@ -166,8 +166,9 @@ class EventHub:
     def watchers(self) -> int:
         return self._watchers
 
-    async def watch(self, wanted: EventFilter, after: int) -> AsyncIterator[Frame]:
-        """Frames of the events after a revision. Raises Failed, Trimmed, WatchLagged, StreamEnded."""
+    async def watch(self, wanted: EventFilter, after: int, direct: Direct[Frame] | None = None) -> AsyncIterator[Frame]:
+        """Frames of the events after a revision, but those that `direct` has sent. Raises Failed, Trimmed, WatchLagged,
+        StreamEnded."""
         runtime = self._runtime()
         if runtime is None:
             raise StreamEnded
@@ -178,7 +179,7 @@ class EventHub:
         if self._live is None or self._live.failure is not None:
             self._live = _Live(runtime)
         live = self._live
-        watcher = Watcher[Frame](limits.watcher_events)
+        watcher = Watcher[Frame](limits.watcher_events, direct=direct)
         try:
             old = _Old(runtime, wanted, after)
             while old.position != live.position:
@@ -187,7 +188,8 @@ class EventHub:
             # No await since the comparison: nothing can fall between the old and the live.
             live.join(wanted, watcher)
             yield Frame((), old.position)
-            stream = queued(watcher, old.position, BOOKMARK_S, lambda: Frame((), live.position))
+            watcher.position = old.position
+            stream = queued(watcher, BOOKMARK_S, lambda: Frame((), live.position))
             async with closing(stream) as frames:
                 async for frame in frames:
                     yield frame

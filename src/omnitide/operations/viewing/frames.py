@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from omnitide.operations.messages import text_message
 from omnitide.operations.viewing.showing import KINDS, frame_json, objects_json
 
 PART_BYTES: Final = 256 << 10
@@ -37,6 +38,11 @@ class ViewFrame:
     def text(self) -> str:
         """The same, for those that send text: made once for all of them."""
         return self.json.decode()
+
+    @cached_property
+    def message(self) -> bytes:
+        """The same, as a WebSocket carries it."""
+        return text_message(self.json)
 
 
 class Snapshot(NamedTuple):

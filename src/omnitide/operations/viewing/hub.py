@@ -14,7 +14,7 @@ from typing import Final
 from omnitide.fabric.state import FabricState
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
-from omnitide.operations.fanout import Watcher, queued
+from omnitide.operations.fanout import Direct, Watcher, queued
 from omnitide.operations.runtime import Committed, NodeLive, Runtime, StreamEnded, Trimmed, WatchLagged
 from omnitide.operations.viewing.frames import Snapshot, Use, ViewFrame, beat, patch, snapshot_parts, use
 from omnitide.operations.viewing.showing import Showing, everything, named, steady
@@ -249,8 +249,9 @@ class ViewHub:
     def watchers(self) -> int:
         return self._watchers
 
-    async def watch(self) -> AsyncIterator[ViewFrame]:
-        """A snapshot in parts, then patches. Raises Failed, WatchLagged, StreamEnded."""
+    async def watch(self, direct: Direct[ViewFrame] | None = None) -> AsyncIterator[ViewFrame]:
+        """A snapshot in parts, then patches, but those that `direct` has sent. Raises Failed, WatchLagged,
+        StreamEnded."""
         runtime = self._runtime()
         if runtime is None:
             raise StreamEnded
@@ -258,7 +259,7 @@ class ViewHub:
         if self._watchers >= most:
             raise failed("busy", f"{most} views are open, the most there can be")
         self._watchers += 1
-        watcher = Watcher[ViewFrame](QUEUE_BYTES)
+        watcher = Watcher[ViewFrame](QUEUE_BYTES, direct=direct)
         if self._live is None or self._live.failure is not None:
             self._live = _Live(runtime)
         live = self._live
@@ -266,7 +267,8 @@ class ViewHub:
             snapshot = await live.join(watcher)
             for part in snapshot.parts:
                 yield part
-            async with closing(queued(watcher, snapshot.revision, BEAT_S, live.beat)) as frames:
+            watcher.position = snapshot.revision
+            async with closing(queued(watcher, BEAT_S, live.beat)) as frames:
                 async for frame in frames:
                     yield frame
         finally:
