@@ -10,6 +10,7 @@ the others must not notice.
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import ssl
@@ -17,9 +18,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
 
 from bench._fabric import Fabric, cpu_seconds, machine, percentile, resident_mib, show, workspace
-from websockets.asyncio.client import ClientConnection, connect
 
 from omnitide.model.spec import AgentSpec, Resources
 from omnitide.sdk import AsyncClient
@@ -28,48 +30,97 @@ CONNECTS_AT_ONCE = 32
 AGENTS = 50
 SETTLE_S = 3.0
 TOKEN = "BENCH_TOKEN"
-PATCH = '{"kind":"patch","revision":'
+PATCH = b'{"kind":"patch","revision":'
+PING = 0x89
 TARGET_MS = 100.0
 
 
 # -- the watchers: a process of its own --------------------------------------------------------------------------------
 
 
+class Watcher(asyncio.Protocol):
+    """One connection. Messages are looked at as little as can be: this process must not be what is measured."""
+
+    def __init__(self, head: bytes, arrived: list[tuple[float, int]]) -> None:
+        self.transport: asyncio.Transport
+        self.open = asyncio.get_running_loop().create_future()
+        self.gone = False
+        self._head = head
+        self._arrived = arrived
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(self._head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
+        if not self.open.done():
+            self.open.set_exception(exc or ConnectionError("closed before it began"))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self.open.done():
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            if not self._buffer.startswith(b"HTTP/1.1 101"):
+                raise RuntimeError(self._buffer[:end].decode())
+            del self._buffer[: end + 4]
+            self.open.set_result(None)
+        self._messages()
+
+    def _messages(self) -> None:
+        buffer = self._buffer
+        while len(buffer) >= 2:
+            begin, size = 2, buffer[1]
+            if size == 126:
+                begin, size = 4, int.from_bytes(buffer[2:4])
+            elif size == 127:
+                begin, size = 10, int.from_bytes(buffer[2:10])
+            if len(buffer) < begin + size:
+                return
+            if buffer[0] == PING:
+                self.transport.write(bytes((0x8A, 0x80 | size, 0, 0, 0, 0)) + buffer[begin : begin + size])
+            elif buffer.startswith(PATCH, begin):
+                number = begin + len(PATCH)
+                self._arrived.append((time.time(), int(buffer[number : buffer.index(b",", number)])))
+            del buffer[: begin + size]
+
+
 async def watch(url: str, ca: str, count: int, stalled: int) -> None:
     """Prints `ready`; after a line of input it notes which revision came when, and prints that at the next line."""
     context = ssl.create_default_context(cafile=ca)
     context.check_hostname = False
-    headers = {"Authorization": f"Bearer {os.environ[TOKEN]}"}
+    place = urlsplit(url)
+    head = (
+        f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {os.environ[TOKEN]}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n\r\n"
+    ).encode()
     gate = asyncio.Semaphore(CONNECTS_AT_ONCE)
     arrived: list[tuple[float, int]] = []
-    noting = False
+    loop = asyncio.get_running_loop()
 
-    async def open_one() -> ClientConnection:
+    async def open_one() -> Watcher:
         async with gate:
-            return await connect(
-                url, ssl=context, additional_headers=headers, max_size=None, compression=None, open_timeout=60
+            _, made = await loop.create_connection(
+                lambda: Watcher(head, arrived), place.hostname, place.port, ssl=context
             )
+            await asyncio.wait_for(made.open, 60)
+            return made
 
-    async def follow(stream: ClientConnection) -> None:
-        async for message in stream:
-            text = str(message)
-            # Read by place, not as JSON: this process must not be what is measured.
-            if noting and text.startswith(PATCH):
-                arrived.append((time.time(), int(text[len(PATCH) : text.index(",", len(PATCH))])))
-
-    streams = await asyncio.gather(*(open_one() for _ in range(count)))
-    still = await asyncio.gather(*(open_one() for _ in range(stalled)))
-    for stream in still:
-        stream.transport.pause_reading()
-    tasks = [asyncio.create_task(follow(stream)) for stream in streams]
+    watchers = await asyncio.gather(*(open_one() for _ in range(count)))
+    for one in await asyncio.gather(*(open_one() for _ in range(stalled))):
+        one.transport.pause_reading()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    noting = True
+    arrived.clear()
+    before, began = time.process_time(), time.perf_counter()
     await asyncio.to_thread(sys.stdin.readline)
-    gone = sum(task.done() for task in tasks)
-    print(json.dumps({"arrived": arrived, "gone": gone}), flush=True)
-    for task in tasks:
-        task.cancel()
+    share = (time.process_time() - before) / (time.perf_counter() - began)
+    gone = sum(one.gone for one in watchers)
+    print(json.dumps({"arrived": arrived, "gone": gone, "share": share}), flush=True)
 
 
 # -- the changes -------------------------------------------------------------------------------------------------------
@@ -136,6 +187,7 @@ async def measure(fabric: Fabric, options: argparse.Namespace, stalled: int) -> 
         f"p50 {percentile(delays, 0.5):.0f} ms, p99 {percentile(delays, 0.99):.0f} ms (target p99 {TARGET_MS:.0f})",
     )
     show("  messages", f"{len(told['arrived']):,}; watchers that were cut off: {told['gone']}")
+    show("  the watchers' own process, on the same machine", f"{told['share']:.0%} of a core")
     show("  Nexus", f"{share:.0%} of a core (target 100 %), {resident_mib(nexus.process.pid):.0f} MiB resident")
 
 

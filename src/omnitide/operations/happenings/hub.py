@@ -25,10 +25,10 @@ SHORT_TICK_S: Final = 0.002
 """While little happens ticks are so short, so that one deploy is seen at once; they double while much happens."""
 MUCH: Final = 20
 """Entries in one tick."""
-SECONDS_PER_OFFER: Final = 0.0001
+SECONDS_PER_OFFER: Final = 0.00004
 MAX_TICK_S: Final = 0.25
 """Sending takes time on the loop that the engine runs on. A tick is long enough for what was offered in it: 30 ms up to
-300 frames, and longer, to this bound, when a thousand watchers see all that a busy fabric does."""
+750 frames, and longer, to this bound, when a thousand watchers see all that a busy fabric does."""
 BOOKMARK_S: Final = 10.0
 """A watcher without events is told this often how far the stream has come."""
 CATCHUP_ENTRIES: Final = 500

@@ -25,7 +25,7 @@ TICK_S: Final = 0.03
 """Changes within a tick of each other leave together."""
 SHORT_TICK_S: Final = 0.002
 """What comes after a quiet time leaves at once, with the rest of its own command."""
-SECONDS_PER_OFFER: Final = 0.0001
+SECONDS_PER_OFFER: Final = 0.00004
 MAX_TICK_S: Final = 0.25
 """Sending takes time on the loop that the engine runs on: with many watchers a tick is longer."""
 LOOK_S: Final = 1.0
