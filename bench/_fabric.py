@@ -147,9 +147,16 @@ def compile_ahead(root: Path) -> None:
 
 @dataclass
 class Nexus:
-    process: "subprocess.Popen[bytes]"
+    own: "subprocess.Popen[bytes] | None"
     target: Target
     node_endpoint: str
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """Raises RuntimeError if it is somebody else's."""
+        if self.own is None:
+            raise RuntimeError("this Nexus was started elsewhere")
+        return self.own
 
 
 @dataclass
@@ -214,6 +221,10 @@ class Fabric:
         self._nexus = Nexus(process, Target(ready["url"], token, ca), ready["node_endpoint"])
         return self._nexus
 
+    def adopt(self, target: Target) -> None:
+        """Nodes join a Nexus that somebody else starts and ends."""
+        self._nexus = Nexus(None, target, "")
+
     def client(self) -> AsyncClient:
         return AsyncClient(self.nexus.target)
 
@@ -266,8 +277,9 @@ def _end_all_of(fabric: Fabric) -> None:
         _wait(node.process)
         with contextlib.suppress(KeeperUnavailable):
             stop_keeper(str(node.data / "keeper"), stop_runs=True, grace_ms=0, timeout_s=10.0)
-    fabric.nexus.process.terminate()
-    _wait(fabric.nexus.process)
+    if fabric.nexus.own is not None:
+        fabric.nexus.own.terminate()
+        _wait(fabric.nexus.own)
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:
