@@ -15,6 +15,7 @@ Needs Debian's chromium and playwright. There is no graphics card here: the rend
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -143,7 +144,14 @@ async def running(client: AsyncClient):
 # -- the map -----------------------------------------------------------------------------------------------------------
 
 
-async def map_frames(page: Page, url: str, seconds: float) -> None:
+def frame_times(trace: bytes) -> tuple[list[float], list[float]]:
+    """Milliseconds of script in each frame that drew the map: of the thread, and by the clock. Where a graphics card is
+    emulated it takes all cores, and the clock counts the time for which the thread has none of them."""
+    called = [one for one in json.loads(trace)["traceEvents"] if one.get("name") == "FireAnimationFrame"]
+    return [one["tdur"] / 1000 for one in called], [one["dur"] / 1000 for one in called]
+
+
+async def map_frames(browser: Browser, page: Page, url: str, seconds: float) -> None:
     await page.goto(f"{url}/map")
     host = page.locator("[data-frame-p95-ms]")
     await host.wait_for()
@@ -153,6 +161,7 @@ async def map_frames(page: Page, url: str, seconds: float) -> None:
         raise RuntimeError("the map is not shown")
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     await page.mouse.move(x, y)
+    await browser.start_tracing(page=page, categories=["devtools.timeline"])
     until = time.monotonic() + seconds
     step = 0
     while time.monotonic() < until:
@@ -168,15 +177,18 @@ async def map_frames(page: Page, url: str, seconds: float) -> None:
             await page.mouse.move(x, y)
         step += 1
         await asyncio.sleep(0.05)
-    frames = int(await host.get_attribute("data-frames") or 0)
-    p95 = float(await host.get_attribute("data-frame-p95-ms") or 0)
+    cpu, wall = frame_times(await browser.stop_tracing())
     renderer = await page.evaluate(RENDERER)
     rate = await page.evaluate(
         """async () => { let n = 0; const began = performance.now();
         while (performance.now() - began < 2000) { await new Promise(requestAnimationFrame); n += 1; }
         return n / 2; }"""
     )
-    show(f"map: script in a frame, the last {frames}", f"p95 {p95:.1f} ms (target {TARGET_FRAME_MS:.0f})")
+    show(
+        f"map: script in a frame, {len(cpu)} frames",
+        f"p50 {percentile(cpu, 0.5):.1f} ms, p95 {percentile(cpu, 0.95):.1f} ms of the thread's time "
+        f"(target p95 {TARGET_FRAME_MS:.0f}); p95 {percentile(wall, 0.95):.1f} ms by the clock",
+    )
     show("map: renderer, frames a second", f"{renderer}; {rate:.0f}")
 
 
@@ -224,7 +236,7 @@ async def run(options: argparse.Namespace) -> None:
                 await change_to_pixel(page, client, served.url, root, options.changes)
                 share = (cpu_seconds(served.pid) - before) / (time.monotonic() - since)
                 show("Nexus meanwhile", f"{share:.0%} of a core, {resident_mib(served.pid):.0f} MiB resident")
-                await map_frames(page, served.url, options.seconds)
+                await map_frames(browser, page, served.url, options.seconds)
                 if options.minutes:
                     await memory(page, options.minutes)
             fabric.end()
