@@ -69,6 +69,10 @@ proto: $(DEV) ## make the gRPC stubs in src/omnitide/wire from proto/
 sdk: $(DEV) ## make the SDK's synchronous client from the asynchronous one
 	$(PY) scripts/unasync.py
 
+.PHONY: dashboards
+dashboards: $(DEV) ## make the Grafana dashboards from integrations/grafana
+	$(PY) integrations/grafana/dashboards.py
+
 .PHONY: lock
 lock: $(DEV) ## pin the dependencies anew from pyproject.toml (ARGS=--upgrade takes newer ones)
 	scripts/lock $(ARGS)

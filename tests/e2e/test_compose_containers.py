@@ -6,9 +6,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from support.container_engine import DockerEngine, built, engine_in
 from support.fabric_processes import Fabric
+from support.panel_browser import WITHIN_MS, chromium, login_link, visit
 
 SHOP = """\
 name: shop
@@ -152,3 +154,63 @@ def test_what_runs_on_with_an_old_secret_is_told(crashing: Fabric, tmp_path: Pat
         assert "old value" not in crashing.cli(*apply).stderr
     finally:
         crashing.cli("rm", "web")
+
+
+DROPPED = """\
+services:
+  web:
+    image: conform:1
+    command: heed
+    restart: always
+    cpu_percent: 3
+    secrets: [word]
+    depends_on: {migrate: {condition: service_completed_successfully}}
+  migrate:
+    image: conform:1
+    command: say migrated
+secrets:
+  word: {file: word.txt}
+"""
+
+DROP = """files => {
+    const data = new DataTransfer();
+    for (const [name, text] of files) data.items.add(new File([text], name));
+    const fire = type => document.body.dispatchEvent(
+        new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: data }),
+    );
+    fire("dragover");
+    return fire("drop") === false;
+}"""
+
+
+def test_a_project_that_is_dropped_on_a_page_of_the_panel_is_imported_and_runs(
+    crashing: Fabric, engine: DockerEngine
+) -> None:
+    fabric = crashing
+    with chromium() as browser, visit(browser, fabric) as inside:
+        page = inside.page
+        page.goto(login_link(fabric))
+        inside.until_live()
+        inside.show("overview")
+        assert page.evaluate(DROP, [["compose.yaml", DROPPED], ["word.txt", "open-sesame"]]), (
+            "no browser page of its own"
+        )
+        expect(page.get_by_role("heading", level=1)).to_have_text("Import a Compose file")
+        page.get_by_role("textbox", name="Project").fill("shop")
+        expect(page.get_by_role("region", name="Project shop")).to_contain_text("2 agents, 1 not carried over")
+        expect(page.get_by_role("region", name="Not carried over", exact=True)).to_contain_text("cpu_percent")
+        expect(page.get_by_role("region", name="What would change")).to_contain_text("default/migrate")
+        expect(page.get_by_role("region", name="Where replicas would go")).to_be_visible()
+        expect(page.locator(".copied code")).to_have_text("omnitide import compose compose.yaml --name shop --apply")
+        page.get_by_role("button", name="Apply all").click()
+        expect(page.get_by_role("heading", name="It is done")).to_be_visible(timeout=WITHIN_MS)
+        expect(page.get_by_text("secret default/word created")).to_be_visible()
+        fabric.running("web", 1)
+        (container,) = engine.docker("ps", "-q", "--filter", "label=omnitide.workload=web").stdout.split()
+        assert "open-sesame" in engine.docker("exec", container, "/conform", "read", "/run/secrets/word").stdout
+        # What is there of another's is left alone.
+        page.get_by_role("textbox", name="Project").fill("other")
+        expect(page.get_by_text("does not belong to the project other").first).to_be_visible(timeout=WITHIN_MS)
+        expect(page.get_by_role("button", name="Apply all")).to_be_disabled()
+    for name in ("web", "migrate"):
+        fabric.client.delete_agent(name)

@@ -86,6 +86,14 @@ def test_containers_are_deployed_scaled_restarted_and_outlive_the_node_proxy(
 
     said = fabric.cli("exec", first.name, "--", "/conform", "say", "from within").stdout
     assert said == "from within\n"
+    fabric.cli("exec", first.name, "--", "nosuch", code=127)
+    fabric.cli("exec", first.name, "--", "/proc/version", code=126)
+
+    ran = fabric.cli("run", "--image", "conform:1", "-e", "OURS=1", "--", "environment")
+    assert "OURS=1" in ran.stdout.splitlines()
+    assert fabric.cli("run", "--image", "conform:1", "--", "exit", "7", code=7).stdout == ""
+    assert "gone:1" in fabric.cli("run", "--image", "localhost:1/gone:1", "--", "exit", "0", code=125).stderr
+    assert "--image" in fabric.cli("run", code=2).stderr, "neither a command nor an image"
     (fabric.folder / "given.txt").write_text("a file")
     fabric.cli("cp", str(fabric.folder / "given.txt"), f"{first.name}:/given.txt")
     fabric.cli("cp", f"{first.name}:/given.txt", str(fabric.folder / "back.txt"))

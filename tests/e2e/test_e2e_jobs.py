@@ -36,9 +36,10 @@ def test_output_is_followed_while_it_runs(fabric: Fabric) -> None:
 
 
 def test_what_cannot_start_is_trouble_of_its_own_and_is_named(fabric: Fabric) -> None:
-    ran = fabric.cli("run", "--", "/no/such/program", code=125)
+    ran = fabric.cli("run", "--", "/no/such/program", code=127)
     assert "/no/such/program" in ran.stderr
     assert "command-not-found" in ran.stderr
+    assert "/etc/passwd" in fabric.cli("run", "--", "/etc/passwd", code=126).stderr
 
 
 def test_the_example_counts_words(fabric: Fabric) -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from support.fabric_processes import Fabric
+from support.fabric_processes import Fabric, until
 
 MANIFEST = """
 kind = "agent"
@@ -49,6 +49,61 @@ def test_what_cannot_start_is_rolled_back_by_itself_and_told(fabric: Fabric, tmp
     status = fabric.cli("rollout", "status", "web", "--watch", code=8)
     assert "rolled-back" in status.stdout
     assert {one.version for one in fabric.running("web", 2)} == {3}
+
+
+def written(folder: Path, name: str, **parts: str) -> str:
+    path = folder / f"{name}.toml"
+    tables = "".join(f"\n[{part.replace('_', '.')}]\n{lines}\n" for part, lines in parts.items() if part != "top")
+    path.write_text(f'name = "{name}"\n{parts.get("top", "")}\n{tables}')
+    return str(path)
+
+
+CRASHES = 'policy = "on-failure"\nattempts = 2\nbackoff = "100ms"\n'
+NEVER_READY = 'type = "exec"\ncommand = ["/bin/sh", "-c", "echo still warming up; exit 1"]\ninterval = "200ms"\n'
+SLEEPS = 'command = ["sleep", "1000"]'
+
+
+def test_a_deployment_that_is_rolled_back_waits_for_the_way_back_and_says_how_it_ended(
+    fabric: Fabric, tmp_path: Path
+) -> None:
+    update = 'on_failure = "rollback"\nmin_healthy = "300ms"'
+    fabric.cli("deploy", written(tmp_path, "loop", top=SLEEPS, update=update, restart=CRASHES))
+    crashing = written(tmp_path, "loop", top='command = ["sh", "-c", "exit 3"]', update=update, restart=CRASHES)
+    told = fabric.cli("deploy", crashing, code=8).stderr
+    assert "loop: version 2 was rolled back to version 1: loop-1." in told
+    assert "ended 3 times in a row before it was available: exit code 3" in told
+    assert "1 of 1 replicas run it as version 3" in told
+    assert "it stays deployed" not in told
+
+
+def test_what_is_never_ready_is_rolled_back_after_its_deadline(fabric: Fabric, tmp_path: Path) -> None:
+    update = 'on_failure = "rollback"\nmin_healthy = "100ms"\nprogress_deadline = "1500ms"'
+    fabric.cli("deploy", written(tmp_path, "warm", top=SLEEPS, update=update))
+    told = fabric.cli(
+        "deploy", written(tmp_path, "warm", top=SLEEPS, update=update, health_readiness=NEVER_READY), code=8
+    )
+    assert "was not available within 1.5 s: it is not ready (" in told.stderr
+    assert "still warming up" in told.stderr
+    assert "1 of 1 replicas run it as version 3" in told.stderr
+
+
+def test_a_first_version_that_is_never_ready_is_told_after_its_deadline(fabric: Fabric, tmp_path: Path) -> None:
+    update = 'progress_deadline = "1s"'
+    first = written(tmp_path, "cold", top=SLEEPS, update=update, health_readiness=NEVER_READY)
+    told = fabric.cli("deploy", first, code=8).stderr
+    assert "cold is not ready within 1 s (0 of 1 replicas are)" in told
+    assert "still warming up" in told
+
+
+def test_what_waits_for_what_was_given_up_says_so(fabric: Fabric, tmp_path: Path) -> None:
+    restart = 'policy = "on-failure"\nattempts = 1\nreschedules = 0\nbackoff = "100ms"'
+    fails = written(tmp_path, "setup", top='command = ["sh", "-c", "exit 4"]', restart=restart)
+    fabric.cli("deploy", fails, code=8)
+    until(lambda: fabric.client.get_agent("setup").counts.failed == 1, "it is given up")
+    assert "restart.reschedules" in fabric.cli("explain", "setup").stdout
+    told = fabric.cli("deploy", written(tmp_path, "shop", top=SLEEPS, needs='setup = "completed"'), code=8).stderr
+    assert "setup-1.1 has failed for good" in told
+    assert "setup-1.1 has failed for good" in fabric.cli("explain", "shop").stdout
 
 
 def test_one_replica_moves_without_a_gap(fabric: Fabric, tmp_path: Path) -> None:

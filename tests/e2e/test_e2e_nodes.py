@@ -1,8 +1,10 @@
 """Nodes through the installed command: drained, opened, removed."""
 
 import re
+import signal
 
-from support.fabric_processes import EXAMPLES, Fabric, alive, until
+from omnitide.cli.happenings.wording import text_of
+from support.fabric_processes import EXAMPLES, Fabric, alive, send, until
 
 WORKER = str(EXAMPLES / "worker.yaml")
 AT_ONCE_S = 10.0
@@ -26,10 +28,57 @@ def _removed(told: str) -> str:
     return told if "was removed from its fabric" in told else ""
 
 
+PLACED = """
+kind = "agent"
+name = "placed"
+command = ["sleep", "100000"]
+
+[[constraints]]
+label = "rack"
+values = ["7"]
+"""
+
+
+def test_a_running_node_is_labelled_and_placement_follows(fabric: Fabric) -> None:
+    (fabric.folder / "placed.toml").write_text(PLACED)
+    fabric.cli("deploy", str(fabric.folder / "placed.toml"), "--no-wait")
+    until(lambda: "rack" in fabric.cli("explain", "placed").stdout, "it is told what it waits for")
+    assert "labelled: rack=7" in fabric.cli("nodes", "label", "beta", "rack=7", "--dry-run").stdout
+    assert not fabric.client.get_node("beta").labels
+    assert "beta labelled: rack=7, zone=attic" in fabric.cli("nodes", "label", "beta", "rack=7", "zone=attic").stdout
+    (one,) = fabric.running("placed", 1)
+    assert one.node == "beta"
+    assert "rack: '7'" in fabric.cli("nodes", "show", "beta").stdout
+    assert "unchanged" in fabric.cli("nodes", "label", "beta", "rack=7", "gone-").stdout
+    (event,) = fabric.client.list_events(after=1, kinds=("node.labelled",)).items
+    assert text_of(event) == "node beta labelled rack=7, zone=attic"
+
+    pid = fabric.proxy_pid("beta")
+    send([pid], signal.SIGKILL)
+    fabric.new_proxy(pid, "beta")
+    fabric.until_live("beta")
+    assert fabric.client.get_node("beta").labels == {"rack": "7", "zone": "attic"}
+    fabric.cli("nodes", "label", "beta", "rack-", "zone-")
+    assert not fabric.client.get_node("beta").labels
+    assert [one.id for one in fabric.running("placed", 1)] == [one.id], "what runs there stays"
+
+    fabric.up("--label", "rack=8")
+    assert fabric.client.get_node("alpha").labels == {"rack": "8"}
+    fabric.up("--label", "rack-")
+    assert not fabric.client.get_node("alpha").labels
+    assert "nodes label" in fabric.cli("up", "--node-only", "--label", "a=b", code=2).stderr
+    assert "KEY=VALUE" in fabric.cli("nodes", "label", "beta", "rack", code=2).stderr
+    fabric.cli("nodes", "label", "nobody", "a=b", code=3)
+    for wrong in ("node=x", "A B=x", f"a={'x' * 300}", "A B-"):
+        fabric.cli("nodes", "label", "beta", wrong, code=2)
+
+
 def test_a_node_that_is_removed_is_out(fabric: Fabric) -> None:
     fabric.join("gamma")
     proxy = fabric.proxy_pid("gamma")
-    assert "--force" in fabric.cli("nodes", "rm", "gamma", code=4).stderr, "not while it is live"
+    refused = fabric.cli("nodes", "rm", "gamma", code=4).stderr
+    assert "omnitide drain gamma" in refused, "not while it is live and open"
+    assert "--force" in refused
     fabric.cli("nodes", "rm", "gamma", "--force")
     until(lambda: not alive(proxy), "its proxy ends: it is of no fabric any more")
     assert "gamma" not in fabric.cli("nodes").stdout
@@ -40,7 +89,10 @@ def test_a_node_that_is_removed_is_out(fabric: Fabric) -> None:
     fabric.cli("leave", "--yes", name="gamma")
     fabric.data("gamma").rename(fabric.folder / "gamma-before")
     fabric.join("gamma")
-    fabric.cli("nodes", "rm", "gamma", "--force")
+    proxy = fabric.proxy_pid("gamma")
+    fabric.cli("drain", "gamma")
+    fabric.cli("nodes", "rm", "gamma")
+    until(lambda: not alive(proxy), "drained, it needs no force, and nobody has to stop its proxy")
     fabric.cli("down", name="gamma")
     fabric.data("gamma").rename(fabric.folder / "gamma-again")
 

@@ -125,9 +125,18 @@ def test_a_command_runs_in_an_instance_and_its_exit_code_is_ours(fabric: Fabric,
     )
     assert fabric.cli("exec", "-i", "sleeper", "--", "tr", "a-z", "A-Z", stdin="hello\n").stdout == "HELLO\n"
     fabric.cli("exec", "sleeper", "--", "sh", "-c", "kill -9 $$", code=128 + 9)
-    absent = fabric.cli("exec", "sleeper", "--", "no-such-program", code=None)
-    assert absent.returncode in (2, 125)
-    assert "no-such-program" in absent.stderr
+
+
+def test_what_cannot_be_executed_ends_as_in_a_shell(fabric: Fabric, sleeper: Instance) -> None:
+    """127: there is no such program. 126: it is there, and cannot be executed. 125 stays for the fabric's troubles."""
+    for tty in ((), ("-t",)):
+        assert "no-such-program" in fabric.cli("exec", *tty, "sleeper", "--", "no-such-program", code=127).stderr
+        assert "/no/such/program" in fabric.cli("exec", *tty, "sleeper", "--", "/no/such/program", code=127).stderr
+    fabric.cli("exec", "sleeper", "--", "/etc/passwd", code=126)
+    fabric.cli("exec", "sleeper", "--", "/etc", code=126)
+    fabric.cli("exec", "-w", "/no/such/folder", "sleeper", "--", "true", code=125)
+    told = fabric.cli("-o", "json", "exec", sleeper.name, "--", "no-such-program", code=127).stderr
+    assert '"command-not-found"' in told
 
 
 def test_a_shell_has_a_real_terminal(fabric: Fabric, sleeper: Instance) -> None:

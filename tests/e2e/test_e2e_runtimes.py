@@ -57,6 +57,11 @@ def test_a_module_runs_is_seen_and_is_restarted_when_it_dies(fabric: Fabric, tmp
     assert "module 1/1 running" in fabric.cli("deploy", str(file)).stdout
     assert has_said(fabric, "module", "hello from wasm")
     kill_and_see_it_again(fabric, "module")
+    for words in (("cp", "module:x", str(tmp_path)), ("cp", str(file), "module:x")):
+        refused = fabric.cli(*words, code=2).stderr
+        assert "of a WebAssembly module no files can be copied" in refused
+        assert "volume" in refused
+    assert "beside a module" in fabric.cli("exec", "module", "--", "true", code=125).stderr
     fabric.cli("restart", "module")
     fabric.running("module", 1)
     fabric.cli("rm", "module")

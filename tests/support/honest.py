@@ -9,6 +9,7 @@ acknowledged and sends the rest again.
 from dataclasses import dataclass, field
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric.folds.nodes import FOREIGN_PORT
 from omnitide.fabric.rules.conditions import company, needs_are_met, only_node, volume_holder
 from omnitide.fabric.state import (
     DriverFact,
@@ -237,7 +238,10 @@ def first_fit(state: FabricState, time_ms: int) -> cm.PlaceInstances:
     """A plan of the simplest kind: every pending instance that is due, on the first node by id that has room."""
     cpu = {node.id: node.facts.cpu_milli - node.used_cpu_milli for node in state.nodes.values()}
     memory = {node.id: node.facts.memory_bytes - node.used_memory_bytes for node in state.nodes.values()}
-    taken = {node.id: set(node.ports) for node in state.nodes.values()}
+    taken = {
+        node.id: {port for port, holder in node.ports.items() if holder != FOREIGN_PORT}
+        for node in state.nodes.values()
+    }
     choices: list[cm.PlaceChoice] = []
     decided: dict[str, str] = {}
     for identifier in sorted(state.pending):
@@ -260,7 +264,8 @@ def first_fit(state: FabricState, time_ms: int) -> cm.PlaceInstances:
                 continue
             if only not in ("", node_id) or (with_it and node_id not in with_it):
                 continue
-            ports = _ports(spec, node.facts, taken[node_id])
+            marked = {port for port, holder in node.ports.items() if holder == FOREIGN_PORT}
+            ports = _ports(spec, node.facts, taken[node_id], marked)
             if ports is None:
                 continue
             cpu[node_id] -= spec.resources.cpu
@@ -283,11 +288,15 @@ def first_moves(state: FabricState) -> cm.MoveInstances:
     return cm.MoveInstances(seen_revision=state.revision, choices=tuple(choices))
 
 
-def _ports(spec: WorkloadSpec, facts: NodeFacts, taken: set[int]) -> tuple[tuple[str, int], ...] | None:
+def _ports(
+    spec: WorkloadSpec, facts: NodeFacts, taken: set[int], marked: set[int]
+) -> tuple[tuple[str, int], ...] | None:
+    """`marked`: found taken by something else, and given to whoever names them alone."""
     chosen: list[tuple[str, int]] = []
     used = set(taken)
     for name, port in sorted(spec.ports.items()):
-        numbers = [port.port] if port.port else range(facts.port_first, facts.port_last + 1)
+        free = (number for number in range(facts.port_first, facts.port_last + 1) if number not in marked)
+        numbers = [port.port] if port.port else free
         number = next((number for number in numbers if number and number not in used), None)
         if number is None:
             return None

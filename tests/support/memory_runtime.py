@@ -31,6 +31,7 @@ from omnitide.operations.runtime import (
     NodeLive,
     NodeVolume,
     NotServing,
+    Queue,
     ReachFailed,
     Trimmed,
     WatchLagged,
@@ -418,6 +419,9 @@ class MemoryRuntime:
     def readiness(self) -> list[Check]:
         return self.checks
 
+    def queues(self) -> list[Queue]:
+        return [Queue("commands", 0, 100)]
+
     def limits(self) -> Limits:
         return self.bounds
 
@@ -428,6 +432,7 @@ class MemoryRuntime:
         entropy = next(self._ids).to_bytes(10, "big") + b"\x07" * 20
         make = {
             TokenPurpose.API: tokens.make_api_token,
+            TokenPurpose.METRICS: tokens.make_api_token,
             TokenPurpose.LOGIN: tokens.make_login_token,
             TokenPurpose.SESSION: tokens.make_session_token,
         }

@@ -27,13 +27,19 @@ def needs(there: bool, what: str) -> None:
 
 
 @contextlib.contextmanager
-def chromium() -> Generator[Browser]:
+def chromium(*more: str) -> Generator[Browser]:
+    """`more`: of its flags."""
     path = shutil.which("chromium")
     needs(path is not None, "needs Debian's chromium")
     needs(INDEX.exists() and AXE.exists(), "needs the panel: make web")
     # As root Chromium has no sandbox of its own, and CI is root; /dev/shm may be small in a container.
     # Without a graphics card WebGL is drawn by SwiftShader, which has to be asked for.
-    flags = ["--disable-dev-shm-usage", "--enable-unsafe-swiftshader", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    flags = [
+        "--disable-dev-shm-usage",
+        "--enable-unsafe-swiftshader",
+        *(["--no-sandbox"] if os.geteuid() == 0 else []),
+        *more,
+    ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         try:
@@ -90,9 +96,14 @@ class Visit:
 
 
 @contextlib.contextmanager
-def visit(browser: Browser, fabric: Fabric) -> Iterator[Visit]:
-    """A profile of its own, with nothing kept. The fabric's CA is its own, which browsers have to be told to trust."""
-    context: BrowserContext = browser.new_context(ignore_https_errors=True)
+def visit(browser: Browser, fabric: Fabric, *, worker: bool = False) -> Iterator[Visit]:
+    """A profile of its own, with nothing kept. The fabric's CA is its own, which browsers have to be told to trust.
+
+    `worker`: with the panel's service worker, which most tests have no business with: they look at what Nexus answers.
+    """
+    context: BrowserContext = browser.new_context(
+        ignore_https_errors=True, service_workers="allow" if worker else "block"
+    )
     context.set_default_timeout(WITHIN_MS)
     made = Visit(context.new_page(), fabric.url)
 

@@ -9,13 +9,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from omnitide.api.blob_transfers import BlobTransfers
+from omnitide.api.call_counts import CallCounts
+from omnitide.api.call_traces import CallTraces
 from omnitide.api.documents import with_documents
 from omnitide.api.event_sockets import EventSockets
 from omnitide.api.file_streams import FileStreams
 from omnitide.api.log_streams import LogStreams
-from omnitide.api.metrics_page import MetricsPage
+from omnitide.api.metrics_page import MetricsPages
 from omnitide.api.panel import Panel
 from omnitide.api.rest import Desk, routes
+from omnitide.api.segments import WholeSegments
 from omnitide.api.stream_sockets import nothing_else
 from omnitide.api.tunnel_sockets import TunnelSockets
 from omnitide.api.view_sockets import ViewSockets
@@ -36,10 +39,15 @@ class UndeclaredSurface(Exception):
     """A stream is declared that no surface carries, or carried and not declared."""
 
 
-def make_app(runtime: Runtime, registry: Registry = REGISTRY) -> Starlette:
+def make_app(
+    runtime: Runtime,
+    registry: Registry = REGISTRY,
+    traces: CallTraces | None = None,
+    counts: CallCounts | None = None,
+) -> Starlette:
     """Raises UndeclaredSurface, and ValueError for a registry that contradicts itself."""
     whole = with_documents(registry)
-    desk = Desk(runtime)
+    desk = Desk(runtime, traces, counts)
     streams = {one.name: one for one in whole if isinstance(one, Stream)}
     if set(streams) != {_LOGS, _EVENTS, _VIEW}:
         carried = sorted({_LOGS, _EVENTS, _VIEW})
@@ -55,7 +63,7 @@ def make_app(runtime: Runtime, registry: Registry = REGISTRY) -> Starlette:
         *TunnelSockets(EXEC, desk).routes(),
         *TunnelSockets(FORWARD, desk).routes(),
         FileStreams(desk).route(),
-        MetricsPage(desk).route(),
+        *MetricsPages(desk).routes(),
         *routes(whole, desk),
         nothing_else(desk, streams[_EVENTS].path),
     ]
@@ -73,6 +81,7 @@ def make_app(runtime: Runtime, registry: Registry = REGISTRY) -> Starlette:
 
     app = Starlette(routes=all_routes, exception_handlers={HTTPException: unrouted})
     app.router.redirect_slashes = False
+    app.add_middleware(WholeSegments)
     return app
 
 

@@ -52,6 +52,10 @@ class _Verified(NamedTuple):
     digest: str
 
 
+_SHOWN: Final = frozenset({TokenPurpose.API, TokenPurpose.METRICS})
+"""Of the tokens that are API tokens by their form; what each may do is for `authorize` to say."""
+
+
 class _Wrong(Exception):
     """Why a text is no token that is taken."""
 
@@ -138,7 +142,7 @@ class Authenticator:
             raise _Wrong("this is too long for a token")
         identifier = self._identify(text, parse_api_token)
         known = self._runtime.committed().tokens.get(identifier)
-        if known is None or known.purpose is not TokenPurpose.API or known.revoked:
+        if known is None or known.purpose not in _SHOWN or known.revoked:
             raise _Wrong("the token is unknown or was revoked")
         if known.expires_ms and known.expires_ms <= self._runtime.now_ms():
             raise _Wrong("the token has expired")

@@ -4,8 +4,10 @@ import functools
 from typing import Any, Final
 
 from omnitide import __version__
+from omnitide.api.compose_imports import ImportComposeRequest, import_compose
 from omnitide.api.openapi import openapi_document
 from omnitide.fabric.authorize import Permission
+from omnitide.model.foreseen import ComposeImported
 from omnitide.model.schema import Schema, agent_manifest_schema
 from omnitide.operations.inputs import Request
 from omnitide.operations.operation import Answer, Context, Operation
@@ -25,7 +27,7 @@ class GetAgentSchemaRequest(Request, frozen=True, kw_only=True):
 
 @functools.lru_cache(maxsize=4)
 def with_documents(registry: Registry) -> Registry:
-    """The registry with the operations that describe it, themselves included.
+    """The registry with the operations that describe it, themselves included, and those that this surface alone has.
 
     The documents are made when they are first asked for: a Nexus starts without waiting for them.
     """
@@ -63,6 +65,21 @@ def with_documents(registry: Registry) -> Registry:
             output=dict[str, Any],
             permission=_READ,
             handler=get_agent_schema,
+        ),
+        Operation(
+            name="imports.compose",
+            summary="Say what Compose files are as agents, and what of them is not carried over.",
+            description=(
+                "Nothing is changed. No file is read but those given. Values of secrets and configs that the files "
+                "give come back as they are, for whoever gave them to put away."
+            ),
+            method="POST",
+            path="/v1/imports/compose",
+            input=ImportComposeRequest,
+            output=ComposeImported,
+            permission=_READ,
+            failures=("too-large", "busy"),
+            handler=import_compose,
         ),
     ]
     whole = registry.with_more(operations)

@@ -7,6 +7,8 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from omnitide.api.call_counts import CallCounts
+from omnitide.api.call_traces import CallTraces
 from omnitide.api.connections import bound_of_process
 from omnitide.api.grpc_health import HEALTH, Health
 from omnitide.api.grpc_service import SERVICE, FabricService, first_texts
@@ -47,6 +49,8 @@ class GrpcServer:
         registry: Registry = REGISTRY,
         *,
         connections: int | None = None,
+        traces: CallTraces | None = None,
+        counts: CallCounts | None = None,
     ) -> "GrpcServer":
         """Listen on an IP address; port 0 takes a free one. Without credentials on loopback only.
 
@@ -57,7 +61,7 @@ class GrpcServer:
         """
         if credentials is None and not ipaddress.ip_address(host).is_loopback:
             raise PlaintextRefused(f"{host} is not loopback, and nothing is served there without TLS")
-        service = FabricService(runtime, registry)
+        service = FabricService(runtime, registry, traces, counts)
         server = grpc.aio.server(
             interceptors=[_Guard(service)],
             options=[

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Final, NoReturn, cast
 
@@ -14,6 +15,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from omnitide.api import correlation as correlations
 from omnitide.api.authenticate import Authenticator
+from omnitide.api.call_counts import CallCounts
+from omnitide.api.call_traces import CallTraces, end
 from omnitide.api.grpc_blobs import GrpcBlobs
 from omnitide.api.grpc_errors import CORRELATION_KEY, PROBLEM_KEY, REVISION_KEY, encode_problem, status_of
 from omnitide.api.grpc_translate import fill, mismatches, parse
@@ -37,6 +40,7 @@ from omnitide.operations.perform import perform, require_permission, stream
 from omnitide.operations.registry import Registry
 from omnitide.operations.runtime import Runtime
 from omnitide.telemetry import logs
+from omnitide.telemetry.tracing.spans import Value
 from omnitide.wire import fabric_pb2 as pb
 
 SERVICE: Final = "omnitide.v1.FabricService"
@@ -87,8 +91,16 @@ def _shape_faults(declaration: AnyDeclaration, method: MethodDescriptor) -> list
 class FabricService:
     """The handlers of all methods."""
 
-    def __init__(self, runtime: Runtime, registry: Registry) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        registry: Registry,
+        traces: CallTraces | None = None,
+        counts: CallCounts | None = None,
+    ) -> None:
         check_parity(registry)
+        self._traces = traces or CallTraces()
+        self._counts = counts or CallCounts()
         self._runtime = runtime
         self._registry = registry
         self.authenticator = Authenticator(runtime)
@@ -133,15 +145,30 @@ class FabricService:
         self, operation: AnyOperation, request_class: type[Message], answer_class: type[Message]
     ) -> Callable[[bytes, ServicerContext], Awaitable[Message]]:
         async def serve(raw: bytes, call: ServicerContext) -> Message:
-            correlation = self._correlation(call)
+            metadata = _metadata(call)
+            traced = self._traces.begin(
+                metadata.get("x-request-id"), metadata.get("traceparent"), changes=operation.writes
+            )
+            correlation = traced.correlation if traced is not None else self._correlation(call)
+            principal = error_code = ""
+            outcome, began = "failed", time.perf_counter()
             with logs.bound(correlation=correlation):
                 try:
                     principal = self._principal(call)
                     request = _message(raw, request_class)
                     context = self._context(operation, request, call, principal, correlation)
                     answer = await perform(operation, self._runtime, context, _parse(request, operation))
+                    outcome = "ok"
                 except Exception as error:
+                    error_code = error.problem.code if isinstance(error, Failed) else type(error).__name__
+                    outcome = _outcome(error)
                     await self._abort(call, error, correlation)
+                finally:
+                    seconds = time.perf_counter() - began
+                    self._counts.took("grpc", operation.name, outcome, seconds, changes=operation.writes)
+                    # What strangers send is no part of anything: it would only fill the traces.
+                    if traced is not None and principal:
+                        end(traced, *_described(operation, principal, traced.own), error_code)
                 message = answer_class()
                 fill(message, answer.value)
                 call.set_trailing_metadata(((REVISION_KEY, str(answer.revision)), (CORRELATION_KEY, correlation)))
@@ -289,6 +316,25 @@ class FabricService:
         )
         await call.abort(status_of(cause), cause.detail, trailing)
         raise AssertionError("abort raises")
+
+
+def _outcome(error: Exception) -> str:
+    """As of the same answer over REST."""
+    failure = from_exception(error)
+    return "refused" if failure is not None and failure.problem.status < 500 else "failed"
+
+
+def _described(operation: AnyOperation, principal: str, own: str) -> tuple[str, dict[str, Value]]:
+    """Name and attributes of the span of a call, in OpenTelemetry's words."""
+    described: dict[str, Value] = {
+        "rpc.system.name": "grpc",
+        "rpc.method": f"{SERVICE}/{operation.rpc}",
+        "enduser.id": principal,
+        "omnitide.operation": operation.name,
+    }
+    if own:
+        described["omnitide.request_id"] = own
+    return f"{SERVICE}/{operation.rpc}", described
 
 
 def _message(raw: bytes, request_class: type[Message]) -> Message:

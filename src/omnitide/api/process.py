@@ -13,12 +13,16 @@ import ipaddress
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from omnitide import __version__
 from omnitide.api.app import make_app
+from omnitide.api.call_counts import CallCounts
+from omnitide.api.call_traces import CallTraces
 from omnitide.api.grpc_server import GrpcServer
 from omnitide.api.metrics_page import plain_app
 from omnitide.api.ports import Ports as OwnPorts
@@ -27,6 +31,7 @@ from omnitide.config import ConfigError, load
 from omnitide.config.descriptors import raise_open_files
 from omnitide.config.disks import words_of
 from omnitide.config.folders import settled
+from omnitide.config.neighbours import Neighbours, whole
 from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
 from omnitide.model.addresses import bracketed, host_port
@@ -38,12 +43,16 @@ from omnitide.nexus.identity import NexusIdentity, now_of
 from omnitide.nexus.nexus import Nexus, Ports, WrongFabric
 from omnitide.nexus.node_service import NodeServicer, server_credentials, start_node_server
 from omnitide.nexus.opening import DataUnusable, open_nexus
+from omnitide.operations.exposing import samples
 from omnitide.operations.runtime import NotServing
 from omnitide.security.data_lock import DataInUse
 from omnitide.security.errors import SecurityError
 from omnitide.security.private_files import PRIVATE_UMASK, write_private
 from omnitide.telemetry import logs
 from omnitide.telemetry.log_file import LogFile
+from omnitide.telemetry.tracing import spans
+from omnitide.telemetry.tracing.choosing import Choice, UnknownSampler
+from omnitide.telemetry.tracing.otlp import Export, begin
 
 _log = logs.get(__name__)
 
@@ -102,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = watcher.settings
     data = settled(settings.nexus.data_dir)
     os.umask(PRIVATE_UMASK)
+    Neighbours.of(os.environ).note(whole(data))
     raise_open_files()
     try:
         log = settings.log
@@ -131,6 +141,7 @@ class NexusProcess:
         self._environment = environment
         self._data = settled(watcher.settings.nexus.data_dir)
         self._stop = asyncio.Event()
+        self._counts = CallCounts()
 
     @property
     def _settings(self) -> Settings:
@@ -144,12 +155,39 @@ class NexusProcess:
         OwnPorts(self._data, settings.listen).check(
             node=settings.node_port, grpc=settings.grpc_port, api=settings.api_port
         )
+        export = self._export()
+        try:
+            return await self._run(clock, export)
+        finally:
+            if export is not None:
+                export.close()
+
+    def _export(self) -> Export | None:
+        otel = self._settings.otel
+        described = {"service.version": __version__, "host.name": socket.gethostname()}
+        return begin(otel.endpoint, otel.protocol, "omnitide-nexus", described, self._environment)
+
+    def _traces(self) -> CallTraces:
+        if not spans.on():
+            return CallTraces()
+        try:
+            return CallTraces(Choice(self._settings.otel.traces_per_second, self._environment))
+        except UnknownSampler as error:
+            _log.error("calls are not traced", reason=str(error))
+            return CallTraces()
+
+    async def _run(self, clock: SystemClock, export: Export | None) -> int:
         async with open_nexus(self._data, clock, lambda: self._settings, self._environment) as nexus:
+            if export is not None:
+                nexus.services.begin(
+                    "otlp", lambda: export.send_metrics(lambda: chain(samples(nexus), self._counts.samples()))
+                )
             identity = NexusIdentity(nexus.keyring, self._settings.nexus.public_names, clock)
             return await self._serve(nexus, identity)
 
     async def _serve(self, nexus: Nexus, identity: NexusIdentity) -> int:
         settings = self._settings.nexus
+        traces = self._traces()
         servicer = NodeServicer(
             nexus.sessions,
             nexus.tunnels,
@@ -178,10 +216,10 @@ class NexusProcess:
         def start_grpc(port: int) -> Awaitable[GrpcServer]:
             # Credentials of its own for each try: gRPC cannot use those of a port that could not be had once more.
             credentials = server_credentials(lambda: identity.material, require_client_auth=False)
-            return GrpcServer.start(nexus, settings.listen, port, credentials)
+            return GrpcServer.start(nexus, settings.listen, port, credentials, traces=traces, counts=self._counts)
 
         grpc_server = await ports.listen("grpc", settings.grpc_port, start_grpc)
-        app = make_app(nexus)
+        app = make_app(nexus, traces=traces, counts=self._counts)
         api = await ports.listen(
             "api", settings.api_port, lambda port: ApiServer.start(app, settings.listen, port, identity.ssl_context)
         )
@@ -220,7 +258,9 @@ class NexusProcess:
         if not port:
             return None
         try:
-            return await ApiServer.start(plain_app(nexus), "127.0.0.1", port, None, connections=METRICS_CONNECTIONS)
+            return await ApiServer.start(
+                plain_app(nexus, self._counts), "127.0.0.1", port, None, connections=METRICS_CONNECTIONS
+            )
         except OSError as error:
             _log.error("metrics are not served", port=port, reason=error.strerror or str(error))
             return None

@@ -11,6 +11,8 @@ from starlette.routing import BaseRoute, Route
 from omnitide.api import correlation as correlations
 from omnitide.api.answering import answer_response, problem_response
 from omnitide.api.authenticate import Authenticator
+from omnitide.api.call_counts import NO_OPERATION, CallCounts
+from omnitide.api.call_traces import CallTraces, end, error_of
 from omnitide.api.callers import Callers, check_own_page
 from omnitide.api.connections import SCOPE_KEY, Connection
 from omnitide.api.reading import Question, read_request
@@ -24,6 +26,7 @@ from omnitide.operations.registry import Registry
 from omnitide.operations.runtime import Runtime
 from omnitide.security.join_contract import Hop
 from omnitide.telemetry import logs
+from omnitide.telemetry.tracing.spans import Value
 
 MAX_IN_FLIGHT: Final = 4096
 """Requests that are answered at once; one more is told to come again."""
@@ -33,6 +36,9 @@ STRANGERS_BODY_BYTES: Final = 64 << 10
 
 _SMALL_BODY: Final = 64 << 10
 _PRINCIPAL: Final = "omnitide.principal"
+_OPERATION: Final = "omnitide.operation"
+_CORRELATION: Final = "omnitide.correlation"
+_READS: Final = frozenset({"GET", "HEAD"})
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -42,22 +48,25 @@ _log = logs.get(__name__)
 class Desk:
     """What every HTTP surface needs: who calls, under which correlation, and an answer whatever happens."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, traces: CallTraces | None = None, counts: CallCounts | None = None) -> None:
         self.runtime = runtime
+        self.counts = counts or CallCounts()
+        self._traces = traces or CallTraces()
         self.authenticator = Authenticator(runtime)
         self.callers = Callers(runtime, self.authenticator)
         self._in_flight = 0
         self._refusals = Seldom()
 
     def correlation(self, request: Request) -> str:
-        known: str | None = request.scope.get("omnitide.correlation")
+        known: str | None = request.scope.get(_CORRELATION)
         if known is None:
             given = correlations.given(request.headers.get("x-request-id"), request.headers.get("traceparent"))
-            known = request.scope["omnitide.correlation"] = given or self.runtime.new_id("c")
+            known = request.scope[_CORRELATION] = given or self.runtime.new_id("c")
         return known
 
     def principal(self, request: Request, operation: AnyDeclaration) -> str:
         """Raises Failed."""
+        request.scope[_OPERATION] = operation
         shown = operation.more_with_token and self.callers.shows_something(request)
         if operation.open and not shown:
             if operation.name == OPEN_SESSION:
@@ -80,6 +89,12 @@ class Desk:
 
     async def answer(self, request: Request, handler: Handler) -> Response:
         """What the handler answers, or the problem that it met."""
+        headers = request.headers
+        call = self._traces.begin(
+            headers.get("x-request-id"), headers.get("traceparent"), changes=request.method not in _READS
+        )
+        if call is not None:
+            request.scope[_CORRELATION] = call.correlation
         correlation = self.correlation(request)
         if self._in_flight >= MAX_IN_FLIGHT:
             return self.refusal(request, failed("busy", f"{MAX_IN_FLIGHT} requests are being answered"))
@@ -93,7 +108,18 @@ class Desk:
                 return response
         finally:
             self._in_flight -= 1
-            self._tell(request, status, round((time.perf_counter() - began) * 1000, 1), correlation)
+            # What strangers send is no part of anything: it would only fill the traces.
+            if call is not None and _PRINCIPAL in request.scope:
+                end(call, *_described(request, status, call.own), error_of(status))
+            seconds = time.perf_counter() - began
+            self._count(request, status, seconds)
+            self._tell(request, status, round(seconds * 1000, 1), correlation)
+
+    def _count(self, request: Request, status: int, seconds: float) -> None:
+        operation: AnyDeclaration | None = request.scope.get(_OPERATION)
+        name = operation.name if operation is not None else NO_OPERATION
+        outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
+        self.counts.took("rest", name, outcome, seconds, changes=request.method not in _READS)
 
     def _tell(self, request: Request, status: int, milliseconds: float, correlation: str) -> None:
         """A line for each request; of the refusals of strangers, who may send any number of them, for some."""
@@ -133,6 +159,24 @@ class Desk:
         more = {"Connection": "close"} if _has_body(request) else {}
         path = request.url.path
         return problem_response(failure.problem, self.correlation(request), path, revision=revision, more=more)
+
+
+def _described(request: Request, status: int, own: str) -> tuple[str, dict[str, Value]]:
+    """Name and attributes of the span of a request, in OpenTelemetry's words."""
+    operation: AnyDeclaration | None = request.scope.get(_OPERATION)
+    route = operation.path if operation is not None else ""
+    described: dict[str, Value] = {
+        "http.request.method": request.method,
+        "http.response.status_code": status,
+        "url.path": shortened(request.url.path),
+        "client.address": peer_of(request),
+        "enduser.id": request.scope[_PRINCIPAL],
+    }
+    if operation is not None:
+        described |= {"http.route": route, "omnitide.operation": operation.name}
+    if own:
+        described["omnitide.request_id"] = own
+    return f"{request.method} {route}".strip(), described
 
 
 def recognised(request: Request, principal: str) -> str:

@@ -67,8 +67,10 @@ class TunnelSockets:
         return [WebSocketRoute(path, self._endpoint, name=name), Route(path, self._no_socket, methods=["GET"])]
 
     async def _no_socket(self, request: Request) -> Response:
+        """Whoever is refused a WebSocket in a browser hears no reason, and asks so: it is refused for the same one."""
+
         async def handle(request: Request) -> Response:
-            self._desk.principal(request, self._declaration)
+            await self._admit(request, self._desk.principal(request, self._declaration))
             raise failed("upgrade-required", "this is reached over a WebSocket", hint="the SDK and the CLI do that")
 
         return await self._desk.answer(request, handle)
@@ -78,7 +80,8 @@ class TunnelSockets:
         correlation = self._desk.correlation(request)
         with logs.bound(correlation=correlation):
             try:
-                caller = await self._admit(request)
+                check_origin(request)
+                caller = await self._admit(request, socket_principal(self._desk, request))
             except Failed as failure:
                 await self._deny(socket, request, failure)
                 return
@@ -91,10 +94,8 @@ class TunnelSockets:
             finally:
                 self._open -= 1
 
-    async def _admit(self, request: Request) -> _Caller:
+    async def _admit(self, request: Request, principal: str) -> _Caller:
         """Raises Failed."""
-        check_origin(request)
-        principal = socket_principal(self._desk, request)
         question = await read_request(request, self._declaration, 0)
         asked: Any = question.value
         limit = self._desk.runtime.limits().streams

@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "demo": Entry("fabric.demo:demo", "Fabric"),
     "panel": Entry("fabric.panel:panel", "Fabric"),
     "status": Entry("fabric.status:status", "Fabric"),
+    "top": Entry("top.top:top", "Fabric"),
     "join": Entry("nodes.join:join", "Fabric"),
     "leave": Entry("nodes.leave:leave", "Fabric"),
     "token": Entry("access.tokens:app", "Fabric"),

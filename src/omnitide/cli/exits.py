@@ -26,6 +26,10 @@ class Exit(IntEnum):
     """`run --timeout`: the task was cancelled for its time, as timeout(1) would."""
     RUN_TROUBLE = 125
     """`run`, `exec`: the fabric, not the program, failed."""
+    NOT_EXECUTED = 126
+    """`run`, `exec`: the program is there, and could not be executed."""
+    NO_PROGRAM = 127
+    """`run`, `exec`: there is no such program."""
     INTERRUPTED = 130
     """Ctrl-C."""
     PIPE_CLOSED = 141
@@ -46,6 +50,16 @@ def code_of(error: "FabricError") -> Exit:
     if isinstance(error, er.Invalid) or error.code == "invalid":
         return Exit.USAGE
     return Exit.FAILED
+
+
+def code_of_program(cause: str) -> Exit:
+    """Of one that was never executed, as shells have it. `cause`: of its end, or the code of the problem."""
+    if cause == "command-not-found":
+        return Exit.NO_PROGRAM
+    return Exit.NOT_EXECUTED if cause in _NOT_EXECUTED else Exit.RUN_TROUBLE
+
+
+_NOT_EXECUTED = ("not-executable", "permission", "command-format", "command-size")
 
 
 class Failure(Exception):

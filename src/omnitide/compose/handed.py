@@ -7,6 +7,7 @@ from typing import Final
 
 from omnitide.compose.context import Context, Made
 from omnitide.compose.dotenv import MAX_BYTES, read_raw, read_variables
+from omnitide.compose.files import reader
 from omnitide.compose.loading import read_file
 from omnitide.compose.quantities import text, truth
 from omnitide.compose.report import Creation, Held
@@ -76,7 +77,7 @@ def _file(entry: View, environment: Mapping[str, str], earlier: Mapping[str, str
     required = truth(entry.use("required")) if entry.data.get("required") in (True, False, "true", "false") else True
     entry.use("required")
     shown = str(path)
-    if not path.exists():
+    if not reader().exists(path):
         if required:
             entry.lose("path", f"{shown} is not there: what it sets is missing in the agent")
             entry.report.needs(

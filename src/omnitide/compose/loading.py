@@ -10,6 +10,7 @@ from typing import Final
 
 from omnitide.compose.document import MAX_BYTES, read_documents
 from omnitide.compose.dotenv import read_variables
+from omnitide.compose.files import reader
 from omnitide.compose.implied import imply
 from omnitide.compose.merge import merge, unify
 from omnitide.compose.quantities import NotThat, text, truth
@@ -54,7 +55,7 @@ def load_project(
     known = dict(environment)
     given = list(env_files)
     dotenv = folder / ".env"
-    if not given and dotenv.is_file():
+    if not given and reader().is_file(dotenv):
         given = [str(dotenv)]
     added: dict[str, str] = {}
     for path in given:
@@ -89,8 +90,7 @@ def project_name(text: str) -> str:
 def read_file(path: FilePath, place: Place, field: str, most: int = MAX_BYTES) -> bytes:
     """Raises ManifestError."""
     try:
-        with path.open("rb") as opened:
-            return opened.read(most + 1)
+        return reader().read(path, most)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "its name cannot be one"
         missing = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {reason}"
@@ -243,7 +243,7 @@ class _Loader:
         """What an included file sees: what the including one does, and what its own files of variables add."""
         listed = fields.get("env_file")
         named = [_joined(folder, text(one)) for one in (listed if isinstance(listed, Seq) else [listed]) if one]
-        if not named and (below / ".env").is_file():
+        if not named and reader().is_file(below / ".env"):
             named = [below / ".env"]
         added: dict[str, str] = {}
         for path in named:
@@ -299,6 +299,4 @@ class _Loader:
 
 
 def _joined(folder: FilePath, name: str) -> FilePath:
-    with contextlib.suppress(RuntimeError):
-        return FilePath(str(folder / FilePath(name).expanduser()))
-    return folder / name
+    return folder / reader().expand(name)

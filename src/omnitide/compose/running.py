@@ -31,6 +31,7 @@ LEAST_CPU: Final = 10
 LEAST_MEMORY: Final = 6 * _MIB
 """Limits below which the engine refuses a container."""
 MAX_ATTEMPTS: Final = 1_000_000
+_IN_A_ROW: Final = "so many restarts in a row: a run of restart.reset_after (1m) starts the count anew"
 LEAST_PROBE_MS: Final = 100
 MAX_RETRIES: Final = 1000
 LEAST_LOG: Final = 4096
@@ -166,7 +167,8 @@ def _restart(view: View, deploy: View, made: Made) -> None:
             view.lose("restart", f"{attempts[:40]!r} is no number of restarts")
         elif attempts.strip("0"):
             # What has more digits is as good as for ever.
-            own["attempts"] = _attempts(view, "restart", int(attempts[:_MOST_DIGITS]))
+            own |= _given_up(view, "restart", int(attempts[:_MOST_DIGITS]))
+            view.note("restart", _IN_A_ROW)
     elif name not in ("", "no", "false"):
         view.lose("restart", f"{written!r} is no policy: it is taken for `no`")
     if "restart_policy" in deploy:
@@ -187,20 +189,17 @@ def _restart(view: View, deploy: View, made: Made) -> None:
         if attempts is not None and attempts < 0:
             policy.lose("max_attempts", f"{attempts} is no number of restarts")
         elif attempts:
-            own["attempts"] = _attempts(policy, "max_attempts", attempts)
+            own |= _given_up(policy, "max_attempts", attempts)
+            if not window:
+                policy.note("max_attempts", _IN_A_ROW)
         policy.rest()
     if own != {"policy": "always"}:
         made["restart"] = own
 
 
-def _attempts(holder: View, key: str, count: int) -> int:
-    """Restarts after which the engine gives a container up. Nothing gives an agent up here."""
-    message = (
-        f"after {count} restarts in a row it is not given up here: it is started elsewhere, or there again, for ever,"
-        " with longer and longer waits; what is waited for as completed can be waited for without an end"
-    )
-    holder.lose(key, message)
-    return min(max(count, 0), MAX_ATTEMPTS)
+def _given_up(holder: View, key: str, count: int) -> dict[str, object]:
+    """So many restarts, on one node, and then it has failed for good."""
+    return {"attempts": holder.near(key, count, 0, MAX_ATTEMPTS), "reschedules": 0}
 
 
 def _update(deploy: View, made: Made) -> None:

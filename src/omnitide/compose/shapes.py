@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from omnitide.compose import short
+from omnitide.compose.files import reader
 from omnitide.compose.quantities import NotThat, text
 from omnitide.compose.shellwords import split
 from omnitide.compose.tree import Map, Place, Seq, refuse
@@ -38,7 +39,7 @@ def absolute(path: str, base: FilePath) -> str:
     if short.is_windows(path) or "://" in path:
         return path
     if path.startswith("~"):
-        path = os.path.expanduser(path)  # also `~name` that is nobody
+        path = reader().expand(path)  # also `~name` that is nobody
     return os.path.normpath(base / path)
 
 

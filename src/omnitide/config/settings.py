@@ -222,6 +222,35 @@ class MetricsSettings(Section, frozen=True, kw_only=True):
     ] = 1000
 
 
+class OtelSettings(Section, frozen=True, kw_only=True):
+    """Traces, logs and metrics for OpenTelemetry. What else there is to say, the standard OTEL_ variables say."""
+
+    endpoint: Annotated[
+        str,
+        Meta(max_length=2048),
+        _about(
+            "Where an OpenTelemetry collector takes OTLP, such as http://127.0.0.1:4318. Empty: what "
+            "OTEL_EXPORTER_OTLP_ENDPOINT says; if that says nothing, nothing is sent."
+        ),
+    ] = ""
+    protocol: Annotated[
+        Literal["", "http/protobuf", "grpc"],
+        _about("How. Empty: what OTEL_EXPORTER_OTLP_PROTOCOL says, else http/protobuf."),
+    ] = ""
+    traces_per_second: Annotated[
+        float,
+        Meta(ge=0, le=10_000),
+        _about(
+            "Changes that are traced each second at most, of those whose callers do not trace them; "
+            "OTEL_TRACES_SAMPLER says otherwise."
+        ),
+    ] = 10.0
+
+    def __post_init__(self) -> None:
+        if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
+            raise FieldError("endpoint", f"{self.endpoint!r} does not begin with http:// or https://")
+
+
 class ClientSettings(Section, frozen=True, kw_only=True):
     """Where the CLI and the SDK find a fabric. What is empty is taken from the fabric that `up` started here."""
 
@@ -242,4 +271,5 @@ class Settings(Section, frozen=True, kw_only=True):
     snapshots: SnapshotSettings = SnapshotSettings()
     panel: PanelSettings = PanelSettings()
     metrics: MetricsSettings = MetricsSettings()
+    otel: OtelSettings = OtelSettings()
     client: ClientSettings = ClientSettings()

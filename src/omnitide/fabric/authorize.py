@@ -1,7 +1,8 @@
 """The one decision point: may this principal do this? Pure, and asked on the very state that `decide` sees (law 11).
 
-One role exists so far: whoever holds an API token administers the fabric. A node may speak for itself alone, a join
-token may join, the fabric's own parts may do what they are for. Roles, audit and tenancy come in here.
+One role exists so far: whoever holds an API token administers the fabric. A token for metrics reads those alone, a node
+may speak for itself alone, a join token may join, the fabric's own parts may do what they are for. Roles, audit and
+tenancy come in here.
 """
 
 from typing import Final, NamedTuple
@@ -43,6 +44,7 @@ PERMISSIONS: Final[dict[type, Permission]] = {
     cm.DepartNode: Permission("report", "node"),
     cm.SuspectNode: Permission("judge", "node"),
     cm.DeclareLost: Permission("judge", "node"),
+    cm.LabelNode: Permission("operate", "node"),
     cm.CordonNode: Permission("operate", "node"),
     cm.UncordonNode: Permission("operate", "node"),
     cm.DrainNode: Permission("operate", "node"),
@@ -67,6 +69,8 @@ PERMISSIONS: Final[dict[type, Permission]] = {
     cm.Forget: Permission("forget", "fabric"),
 }
 
+READ_METRICS: Final = Permission("read", "metric")
+"""All that a token for metrics opens."""
 BLOB_PUT: Final = Permission("create", "blob")
 BLOB_REMOVE: Final = Permission("delete", "blob")
 VOLUME_REMOVE: Final = Permission("delete", "volume", namespaced=True)
@@ -102,6 +106,8 @@ def authorize(state: FabricState, principal: str, permission: Permission, time_m
         return "the session has ended" if token.purpose is TokenPurpose.SESSION else "the token has expired"
     if token.purpose is TokenPurpose.LOGIN:
         return "a login opens a session and nothing else"
+    if token.purpose is TokenPurpose.METRICS:
+        return "" if permission == READ_METRICS else "a token for metrics reads metrics and nothing else"
     if token.purpose is TokenPurpose.SESSION and not opens(state, token.principal, time_ms):
         return "the token by which this session was opened was revoked or has expired"
     if permission.verb in _SYSTEM_ONLY or permission.verb in _NODE_VERBS or permission.verb == "join":

@@ -200,6 +200,15 @@ class DeclareLost(_Command, frozen=True, kw_only=True):
     default_lost_after_ms: int
 
 
+class LabelNode(_Command, frozen=True, kw_only=True):
+    """Labels that the fabric gives a node, beside and before those that the node says of itself."""
+
+    node: str
+    labels: dict[str, str] = {}
+    """Set, whatever they were; others stay."""
+    remove: tuple[str, ...] = ()
+
+
 class CordonNode(_Command, frozen=True, kw_only=True):
     node: str
 
@@ -243,6 +252,8 @@ class ScaleAgent(_Command, frozen=True, kw_only=True):
 class RestartAgent(_Command, frozen=True, kw_only=True):
     namespace: str
     name: str
+    max_unavailable: int = 0
+    """How many replicas may be away at once by it; 0: as many as its update allows."""
     if_match: int | None = None
 
 
@@ -379,6 +390,7 @@ Command = (
     | DepartNode
     | SuspectNode
     | DeclareLost
+    | LabelNode
     | CordonNode
     | UncordonNode
     | DrainNode

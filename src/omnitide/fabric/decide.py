@@ -76,6 +76,7 @@ _RULES: Final[dict[type, Rule]] = {
     cm.DepartNode: nodes.depart_node,
     cm.SuspectNode: nodes.suspect_node,
     cm.DeclareLost: nodes.declare_lost,
+    cm.LabelNode: nodes.label_node,
     cm.CordonNode: nodes.cordon_node,
     cm.UncordonNode: nodes.uncordon_node,
     cm.DrainNode: nodes.drain_node,

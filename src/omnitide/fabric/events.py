@@ -54,6 +54,7 @@ from omnitide.fabric.kinds.nodes import (
     NodeJoined,
     NodeKeyChanged,
     NodeKeyOffered,
+    NodeLabelled,
     NodeLost,
     NodePortRefused,
     NodeRemoved,
@@ -77,6 +78,7 @@ from omnitide.fabric.kinds.workloads import (
     JobFinished,
     JobsRemoved,
     RolloutAdvanced,
+    RolloutLate,
     RolloutPaused,
     RolloutResumed,
     RolloutStumbled,
@@ -109,6 +111,7 @@ Event = (
     | NodeUnreachable
     | NodeLost
     | NodePortRefused
+    | NodeLabelled
     | NodeCordoned
     | NodeUncordoned
     | NodeDrainStarted
@@ -121,6 +124,7 @@ Event = (
     | VersionProven
     | RolloutPaused
     | RolloutStumbled
+    | RolloutLate
     | RolloutResumed
     | AgentScaled
     | AgentStopped

@@ -213,6 +213,8 @@ def agent_violations(state: FabricState, agent: Agent, key: str) -> Iterator[str
         yield f"{label}: paused, and no rollout is under way"
     if agent.stumbled and not agent.rollout_cursor:
         yield f"{label}: slot {agent.stumbled} halts a rollout that is not under way"
+    if agent.late and not agent.rollout_cursor:
+        yield f"{label}: slot {agent.late} is late in a rollout that is not under way"
     for identifier in sorted({*agent.superseded, *agent.watched, *agent.failed} - {*state.instances}):
         yield f"{label}: {identifier} is watched, superseded or failed, and not there"
     slots = [state.instances[other].slot for other in sorted(agent.superseded) if other in state.instances]

@@ -201,6 +201,7 @@ class Builder:
                     permanent_failures=slot.permanent_failures,
                     last_exit=slot.last_exit,
                     last_node=slot.last_node,
+                    spent=slot.spent,
                 )
             else:
                 workload.strays[instance.id] = None

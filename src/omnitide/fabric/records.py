@@ -188,6 +188,7 @@ class SlotItem(_Item, frozen=True, kw_only=True):
     permanent_failures: int = 0
     last_exit: ExitRecord | None = None
     last_node: str = ""
+    spent: int = 0
 
     @staticmethod
     def of(number: int, slot: Slot, workload: str) -> "SlotItem":
@@ -201,6 +202,7 @@ class SlotItem(_Item, frozen=True, kw_only=True):
             permanent_failures=slot.permanent_failures,
             last_exit=slot.last_exit,
             last_node=slot.last_node,
+            spent=slot.spent,
         )
 
 

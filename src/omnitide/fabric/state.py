@@ -4,6 +4,7 @@ State is the fold of the log's entries (`evolve.apply`). Everything here is deri
 on the order of a map. Times are wall-clock milliseconds as stamped on the entries, quantities are integers.
 
 `gc=False`: these are immutable trees, no cycle can pass through them, and the collector need not walk 100,000 of them.
+Nodes have a file of their own, `node`; whoever reads state finds them here all the same.
 What events and snapshots embed (ExitRecord, NodeFacts, ...) evolves by the rule in `events`.
 """
 
@@ -13,6 +14,11 @@ from typing import Final, Literal
 import msgspec
 from immutables import Map
 
+from omnitide.fabric.node import DriverFact as DriverFact  # noqa: PLC0414
+from omnitide.fabric.node import Node as Node  # noqa: PLC0414
+from omnitide.fabric.node import NodeFacts as NodeFacts  # noqa: PLC0414
+from omnitide.fabric.node import NodeStatus as NodeStatus  # noqa: PLC0414
+from omnitide.fabric.node import Scheduling as Scheduling  # noqa: PLC0414
 from omnitide.model.spec import AgentSpec, JobSpec, WorkloadSpec
 
 DEFAULT_NAMESPACE: Final = "default"
@@ -73,6 +79,8 @@ class ExitRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
 
 ASKED_FOR: Final = ("stopped", "killed")
 """Reasons of exits that somebody asked for."""
+PORT_BUSY: Final = "port-busy"
+"""Cause of an exit: a host port was taken by something else. The fabric's to mend, with other ports."""
 
 
 class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -118,7 +126,7 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Further nodes that are taken only if nothing else fits: on which generations before failed for a permanent cause
     that this one is another try of."""
     health_message: str = ""
-    """Why it is unhealthy."""
+    """Why it is unhealthy, or why that is not known."""
     ready_ms: int = 0
     """Since when it is healthy; 0: it is not, or nothing asks."""
     superseded: bool = False
@@ -126,7 +134,8 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     pinned: str = ""
     """The only node that it is placed on, while that is in the fabric."""
     asked_ends: int = 0
-    """Attempts that somebody ended, as `omnitide down` does: they say nothing against it."""
+    """Attempts whose ends say nothing against it: somebody ended them, as `omnitide down` does, or it has run well for
+    `restart.reset_after` since."""
 
     @property
     def avoids(self) -> tuple[str, ...]:
@@ -151,6 +160,8 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     last_exit: ExitRecord | None = None
     """How the last generation before the current one ended."""
     last_node: str = ""
+    spent: int = 0
+    """Of those failures the ones that count against `restart.reschedules`."""
 
 
 class Counts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -178,12 +189,24 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """deployed, updated, restarted or rolled-back."""
     source: int = 0
     """Of one that was rolled back: the version whose spec it has again."""
+    max_unavailable: int = 0
+    """Replicas that may be away at once while it rolls out, if somebody said so this once; 0: as its spec has it."""
     cause: str = ""
     """Why the fabric rolled back by itself; empty where somebody asked."""
     proven: bool = False
     """Every replica has been available in it (see `rules.proving`): what it is once it stays."""
     stumbled: int = 0
     """Slot whose replica ends again and again in it while it rolls out, which halts that; 0: none does."""
+    late: int = 0
+    """Slot whose replica is not available in it within the deadline while it rolls out, which halts that; 0: none."""
+    progress_ms: int = 0
+    """Log time at which its rollout last came further: it was resumed, another slot was asked, or a replica became
+    available; 0: not since it began."""
+
+    @property
+    def came_further_ms(self) -> int:
+        """Log time from which the deadline of its progress counts."""
+        return self.progress_ms or self.created_ms
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -229,6 +252,16 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         """See `Version.stumbled`."""
         return self.versions[self.version].stumbled
 
+    @property
+    def late(self) -> int:
+        """See `Version.late`."""
+        return self.versions[self.version].late
+
+    @property
+    def may_be_away(self) -> int:
+        """Replicas that its rollout may make unavailable at once."""
+        return self.versions[self.version].max_unavailable or self.spec.update.max_unavailable
+
     def wants(self, slot: int) -> bool:
         """Whether this slot should have a running instance."""
         return self.active and not self.deleting and 1 <= slot <= self.replicas
@@ -259,100 +292,11 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     strays: Map[str, None] = Map()
 
 
-class DriverFact(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    name: str
-    version: str = ""
-    healthy: bool = True
-    detail: str = ""
-    enforces: tuple[str, ...] = ()
-    absent: bool = False
-    """Not healthy only because what it needs is not installed there, and nobody said that it should be."""
-    silent: bool = False
-    """Its runtime does not answer the node: what it runs there is not known."""
-
-
-class NodeFacts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """What a machine declares of itself."""
-
-    labels: dict[str, str] = {}
-    cpu_milli: int = 0
-    memory_bytes: int = 0
-    disk_bytes: int = 0
-    drivers: tuple[DriverFact, ...] = ()
-    port_first: int = 0
-    port_last: int = 0
-    address: str = ""
-    platform: dict[str, str] = {}
-    software: str = ""
-    boot_id: str = ""
-    devices: tuple[str, ...] = ()
-    """Paths, or directories of such, that its containers are given; `none` alone: none is. Empty: not told."""
-
-    def driver(self, name: str) -> DriverFact | None:
-        for fact in self.drivers:
-            if fact.name == name:
-                return fact
-        return None
-
-
-class NodeStatus(enum.StrEnum):
-    JOINED = "joined"
-    """Has an identity, has not connected yet."""
-    LIVE = "live"
-    UNREACHABLE = "unreachable"
-    """Silent past its lease: what it runs is unknown."""
-    LOST = "lost"
-    """Unreachable for longer than the fabric waits: what may be replaced has been."""
-
-
-class Scheduling(enum.StrEnum):
-    OPEN = "open"
-    CORDONED = "cordoned"
-    DRAINING = "draining"
-    DRAINED = "drained"
-
-
-class Node(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    id: str
-    name: str
-    key_digest: str
-    """Of the public key that is this node's identity."""
-    facts: NodeFacts
-    instances: Map[str, None]
-    """Ids of what is placed here, lost ones included until the node is back or gone."""
-    ports: Map[int, str]
-    """Host ports in use -> instance id; `!` for one that the node found taken by something else."""
-    joined_ms: int
-    since_ms: int
-    revision: int
-    status: NodeStatus = NodeStatus.JOINED
-    scheduling: Scheduling = Scheduling.OPEN
-    session: int = 0
-    """Epoch of the newest session: 0 before the first, then above any that a node of this id ever had."""
-    outbox: str = ""
-    sequence: int = 0
-    """Last report taken of that outbox."""
-    used_cpu_milli: int = 0
-    used_memory_bytes: int = 0
-    join_labels: dict[str, str] = {}
-    """Given with the token by which it joined; the node cannot change them."""
-    next_key_digest: str = ""
-    """Of the key that its newest certificate is for, until the node has shown it in a session; then it is the key."""
-    departing: str = ""
-    """Reason given with a goodbye; empty otherwise."""
-    back_within_ms: int = 0
-    silent_drivers: dict[str, int] = {}
-    """Of its drivers those whose runtime does not answer it, and since when (log time, ms)."""
-
-    @property
-    def schedulable(self) -> bool:
-        """Live, open, and not about to leave."""
-        return self.status is NodeStatus.LIVE and self.scheduling is Scheduling.OPEN and not self.departing
-
-
 class TokenPurpose(enum.StrEnum):
     JOIN = "join"
     API = "api"
+    METRICS = "metrics"
+    """Reads metrics, and nothing else."""
     LOGIN = "login"
     """Opens one session of the panel, once."""
     SESSION = "session"

@@ -14,7 +14,7 @@ from omnitide.fabric.folds.membership import instance_id
 from omnitide.fabric.invariants import agent_violations, instance_violations, job_violations, node_violations
 from omnitide.fabric.rules.conditions import company, only_node, unmet_needs, volume_holder
 from omnitide.fabric.rules.failing import gave_up, is_held_up
-from omnitide.fabric.rules.moving import next_version
+from omnitide.fabric.rules.moving import hopeless, next_version
 from omnitide.fabric.rules.rolling import available
 from omnitide.fabric.rules.room import Room, promise
 from omnitide.fabric.state import (
@@ -167,7 +167,8 @@ def _agent_step(before: Agent, after: Agent) -> Iterator[str]:
         yield f"{label}: version {after.version} follows {before.version}"
     for number in sorted(set(before.versions) & set(after.versions)):
         old_version, new_version = before.versions[number], after.versions[number]
-        if replace(new_version, proven=old_version.proven, stumbled=old_version.stumbled) != old_version:
+        same = {name: getattr(old_version, name) for name in ("proven", "stumbled", "late", "progress_ms")}
+        if replace(new_version, **same) != old_version:
             yield f"{label}: version {number} was changed"
         if old_version.proven and not new_version.proven:
             yield f"{label}: version {number} was known to work, and is not any more"
@@ -376,8 +377,8 @@ def _taken_away(before: FabricState, after: FabricState, entry: ev.Entry) -> Ite
             and is_available(old, before.instances[event.instance], entry.time_ms)
         )
         now = available(after, new, entry.time_ms)
-        done = new.counts.succeeded + new.counts.failed
-        if lost and now + done < new.replicas - max(old.spec.update.max_unavailable, new.spec.update.max_unavailable):
+        done = new.counts.succeeded + new.counts.failed + hopeless(after, new)
+        if lost and now + done < new.replicas - max(old.may_be_away, new.may_be_away):
             yield f"agent {identifier}: {now} of {new.replicas} available after {sorted(asked)} were asked to stop"
 
 

@@ -9,6 +9,7 @@ class Reason(Object, frozen=True, kw_only=True):
     """One rule that keeps nodes from taking an instance."""
 
     rule: str
+    """Such as `cpu`, `driver` or `needs`; `need-failed`: what it waits for has failed for good."""
     text: str
     subject: str = ""
     blocked: int = 0

@@ -142,7 +142,7 @@ def _struct(data: object, type_: mi.StructType, path: Path) -> Iterator[Fault]:
         if key in fields:
             yield from _walk(value, fields[cast("str", key)].type, (*path, cast("str", key)))
         elif type_.forbid_unknown_fields and key != type_.tag_field:
-            near = difflib.get_close_matches(str(key), fields, n=1)
+            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.7)
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(fields)}"
             yield Fault((*path, str(key)), "unknown field", hint)
     for name, field in fields.items():

@@ -85,7 +85,7 @@ class NodeList(Object, frozen=True, kw_only=True):
 class NodeChanged(Object, frozen=True, kw_only=True):
     node: Node | None
     change: str
-    """cordoned, uncordoned, draining, removed or unchanged."""
+    """labelled, cordoned, uncordoned, draining, removed or unchanged."""
     revision: Revision
     dry_run: bool = False
     replayed: bool = False
@@ -118,7 +118,7 @@ class Token(Object, frozen=True, kw_only=True):
     """A token, without its secret, which is kept nowhere."""
 
     id: str
-    purpose: Literal["join", "api", "login", "session"]
+    purpose: Literal["join", "api", "metrics", "login", "session"]
     state: TokenState
     note: str = ""
     labels: dict[str, str] = field(default_factory=dict)

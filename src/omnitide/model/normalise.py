@@ -67,6 +67,11 @@ def present(value: msgspec.Struct) -> object:
     return _map_quantities(msgspec.to_builtins(value), info_of(type(value)), _shown)
 
 
+def quantities_as(data: object, type_: mi.Type, leaf: Leaf) -> object:
+    """JSON-like data of a type, with each quantity as `leaf` would write it."""
+    return _map_quantities(data, type_, leaf)
+
+
 def present_as(value: object, type_: mi.Type) -> object:
     """A value of a field, as `present` would write it."""
     return _map_quantities(msgspec.to_builtins(value), type_, _shown)

@@ -54,6 +54,9 @@ KINDS: Final[dict[str, Kind]] = {
     "storage-full": Kind(507, "No room for it"),
     "not-running": Kind(409, "It does not run"),
     "no-such-file": Kind(404, "No such file in the instance"),
+    "command-not-found": Kind(422, "No such program in the instance"),
+    "not-executable": Kind(422, "Nothing that can be executed"),
+    "unsupported": Kind(422, "What runs the instance cannot do this"),
     "reach-failed": Kind(502, "The instance could not be reached into"),
     "internal": Kind(500, "A fault of ours"),
 }

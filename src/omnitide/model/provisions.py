@@ -12,6 +12,9 @@ Digest = Annotated[str, Meta(pattern=DIGEST_PATTERN, description="sha256:<64 hex
 FileMode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$(?!\n)", description="Octal, as for chmod: 0400.")]
 INSIDE: Final = {"secrets": "/run/secrets", "configs": "/run/configs"}
 """Where files of secrets and configs are in a container or a module, which see paths of their own."""
+VALUES_CHANGED: Final = "values-changed"
+"""Cause of the end of a run that was stopped so that the next one has a newer secret or config; the message says of
+which."""
 Signal = Literal["SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"]
 
 

@@ -78,6 +78,10 @@ class Restart(Part, frozen=True, kw_only=True):
     backoff_max: DurationMs = 30_000
     reset_after: DurationMs = 60_000
     """An instance that ran so long starts counting anew."""
+    reschedules: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """How often in a row it is placed anew after it has failed on a node, until it has failed for good; None: without
+    end. 0: it gets one node and `attempts` restarts there. A taken port, or a node that lacks what it needs, does not
+    count."""
 
 
 MAX_GRACE_MS: Final = 86_400_000
@@ -111,9 +115,12 @@ class Update(Part, frozen=True, kw_only=True):
     """Replicas that may run beyond the number wanted meanwhile: new ones are there before the old ones go."""
     min_healthy: DurationMs = 1_000
     """A new replica counts once it has been ready, or has run where nothing asks for readiness, for so long."""
+    progress_deadline: DurationMs = 600_000
+    """How long a rollout may go on without coming any further: no replica of the new version becomes available, and no
+    other is asked to make room. Then `on_failure` follows, as where one has failed for good. 0: for ever."""
     on_failure: Literal["halt", "rollback"] = "halt"
-    """When a replica of a new version has failed for good. `halt`: what still runs of the version before stays, until
-    somebody acts. `rollback`: the version that works is rolled out again."""
+    """When a replica of a new version has failed for good, or is not available in time. `halt`: what still runs of the
+    version before stays, until somebody acts. `rollback`: the version that works is rolled out again."""
 
 
 class WorkloadSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

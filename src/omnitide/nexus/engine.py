@@ -25,7 +25,7 @@ from omnitide.nexus.engine_reads import EngineReads, ReadLimits
 from omnitide.nexus.log_time import LogTime
 from omnitide.nexus.watching import Committed, Watchers
 from omnitide.operations.happenings.translate import count
-from omnitide.operations.runtime import InternalFault, NotServing
+from omnitide.operations.runtime import InternalFault, NotServing, Queue
 from omnitide.store.protocol import (
     MAX_BATCH_BYTES,
     AppendFailed,
@@ -193,6 +193,16 @@ class Engine:
     def writing_s(self) -> float:
         """For how long the batch in flight has been on its way to the disk; 0 if there is none."""
         return 0.0 if self._in_flight is None else self._clock.monotonic() - self._in_flight_since
+
+    def queues(self) -> list[Queue]:
+        """What waits here, and how much may."""
+        slowest = Queue("slowest-watcher", self._watchers.most_buffered(), self._limits.watcher_entries)
+        return [Queue("commands", len(self._inbox), self._limits.inbox), slowest, *self._reads.queues()]
+
+    @property
+    def written_since(self) -> float:
+        """When the newest batch that is durable, or is being written, began to be (monotonic)."""
+        return self._in_flight_since
 
     @property
     def watchers(self) -> Watchers:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from omnitide.fabric.events import decode_entry
 from omnitide.nexus.watching import Committed, Watchers
-from omnitide.operations.runtime import NotServing
+from omnitide.operations.runtime import NotServing, Queue
 from omnitide.operations.runtime import Trimmed as RevisionTrimmed
 from omnitide.store.protocol import EventLog, LogUnavailable, Trimmed
 
@@ -29,6 +29,12 @@ class EngineReads:
         """Who waits for which revision."""
         self._turns = asyncio.Semaphore(limits.log_reads)
         self._turns_waiting = 0
+
+    def queues(self) -> list[Queue]:
+        return [
+            Queue("reads-of-a-revision", len(self._waiting), self._limits.readers),
+            Queue("reads-of-the-log", self._turns_waiting, self._limits.log_reads_waiting),
+        ]
 
     def reached(self, revision: int) -> None:
         """This revision is durable now. Called for each batch."""

@@ -45,6 +45,7 @@ def token_refusal(state: FabricState, shown: tokens.JoinToken, keys: Mapping[str
 
 _DRAWN: Final[Mapping[TokenPurpose, Callable[[], tokens.Token]]] = {
     TokenPurpose.API: tokens.new_api_token,
+    TokenPurpose.METRICS: tokens.new_api_token,
     TokenPurpose.LOGIN: tokens.new_login_token,
     TokenPurpose.SESSION: tokens.new_session_token,
 }

@@ -28,6 +28,7 @@ from omnitide.nexus.rollouts import Rollouts
 from omnitide.nexus.samples import Samples
 from omnitide.nexus.services import Services
 from omnitide.nexus.sessions import HostSample, Sessions
+from omnitide.nexus.traces import Traces
 from omnitide.nexus.tunnel_reach import open_reach
 from omnitide.nexus.tunnels import Tunnels
 from omnitide.nexus.values import ClosedValues
@@ -45,6 +46,7 @@ from omnitide.operations.runtime import (
     NodeLive,
     NodeVolume,
     NotServing,
+    Queue,
     ReachFailed,
     RuntimeAway,
 )
@@ -57,6 +59,7 @@ from omnitide.store.blobs import BlobStore
 from omnitide.store.protocol import EventLog
 from omnitide.store.rollups import RollupStore
 from omnitide.telemetry import logs
+from omnitide.telemetry.tracing import spans
 
 _log = logs.get(__name__)
 
@@ -115,6 +118,7 @@ class Nexus:
         self.rollouts = Rollouts(engine, self.clock)
         self.joining = Joining(engine, keyring, clock, lambda: self.ports.node_endpoints)
         self.services = Services()
+        self._traces = Traces(engine, clock) if spans.on() else None
         self._past = Past(engine.log)
         self.samples = Samples(
             engine.committed, self.clock.now_ms, self.sessions.complaints, settings().metrics.memory, rollups
@@ -226,7 +230,9 @@ class Nexus:
         return self.engine.committed()
 
     async def submit(self, command: Command, header: Header) -> Decision | Rejection:
-        return await self.engine.submit(command, header)
+        if self._traces is None:
+            return await self.engine.submit(command, header)
+        return await self._traces.submit(command, header)
 
     def dry_run(self, command: Command, header: Header) -> Decision | Rejection:
         return self.engine.dry_run(command, header)
@@ -335,6 +341,9 @@ class Nexus:
             Check("event-log", not refusing, refusing),
             *self.services.checks(),
         ]
+
+    def queues(self) -> list[Queue]:
+        return self.engine.queues()
 
     def limits(self) -> Limits:
         settings = self.settings()

@@ -4,7 +4,7 @@ asked for. None of it is in the event log; what is lost of it is a gap in a char
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -16,8 +16,10 @@ from omnitide.nexus.sample_streams import SampleStream
 from omnitide.store.rollups import RollupStore
 from omnitide.telemetry import logs
 from omnitide.telemetry.series.definition import Labels, SeriesInfo
+from omnitide.telemetry.series.exposition import Sample
 from omnitide.telemetry.series.query import Answer, Question, Tiers
-from omnitide.telemetry.series.recent import Recent
+from omnitide.telemetry.series.recent import Entry, Recent
+from omnitide.telemetry.series.rings import Ring
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import Link, LinkClosed
 
@@ -34,6 +36,8 @@ MAX_BATCHES: Final = 40
 CPU: Final = "omnitide_node_cpu_used_seconds_total"
 MEMORY: Final = "omnitide_node_memory_used_bytes"
 USE_WITHIN_S: Final = 15
+EXPOSED_S: Final = 60
+"""A sample that is older is shown to no Prometheus: its node is away, or what it was of is over."""
 
 
 def _nobody(reason: str) -> None:
@@ -201,6 +205,25 @@ class Samples:
                 labels = ",".join(f'{key}="{text}"' for key, text in info.labels if key != "node")
                 found[f"{info.name}{{{labels}}}" if labels else info.name] = value
         return found
+
+    def exposed(self, node: str) -> Iterator[Sample]:
+        """The newest sample of each series of a node and its instances, of counters the total, and when it was taken;
+        what has none of the last while is over."""
+        known = self.recent.node(node)
+        if known is None:
+            return
+        by_ring: dict[Ring, list[Entry]] = {}
+        for entry in known.entries.values():
+            by_ring.setdefault(entry.ring, []).append(entry)
+        oldest_s = self.now_s() - EXPOSED_S
+        for ring, entries in by_ring.items():
+            counters = np.array([entry.info.kind == "counter" for entry in entries], np.bool_)
+            values, slots = ring.shown(np.array([entry.row for entry in entries], np.intp), counters)
+            seconds = slots * ring.step_s
+            for entry, value, second in zip(entries, values.tolist(), seconds.tolist(), strict=True):
+                if second + ring.step_s > oldest_s and value == value:
+                    info = entry.info
+                    yield Sample(info.name, info.labels, info.kind, info.unit, info.help, value, second)
 
     def left_out(self, instance: str, node: str) -> int:
         """Series of an instance's own endpoint that its node leaves out, as there are too many."""

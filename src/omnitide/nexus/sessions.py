@@ -198,13 +198,7 @@ class NodeSession:
         return await self._submit(command)
 
     def _facts(self, facts: pb.Facts) -> NodeFacts:
-        state = self._engine.committed()
-        return translate.facts_from(
-            facts,
-            software=self._software,
-            boot_id=self._boot,
-            join_labels=self._sessions.join_labels(state, self.peer.node),
-        )
+        return translate.facts_from(facts, software=self._software, boot_id=self._boot)
 
     async def _submit(self, command: cm.Command) -> Decision | Rejection:
         """Until the engine takes it: a node's reports wait for the disk to have room, they are not lost."""
@@ -441,11 +435,6 @@ class Sessions:
         another place. One node has one memory, so the same of both takes over its last session."""
         session = self._live.get(newer.peer.node)
         return session.peer.address if session is not None and session.memory != newer.memory else None
-
-    def join_labels(self, state: FabricState, node: str) -> dict[str, str]:
-        """Labels that came with the token by which the node joined; they stay when the token is gone."""
-        known = state.nodes.get(node)
-        return {} if known is None else known.join_labels
 
     def _on_commit(self, before: FabricState, after: FabricState, entries: list[Committed]) -> None:
         if not self._live and not self.kept and not self._broken_ms:

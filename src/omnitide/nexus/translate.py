@@ -48,10 +48,9 @@ MAX_DEVICES: Final = 64
 """Of which a node tells; what is beyond is not known to be given."""
 
 
-def facts_from(message: pb.Facts, *, software: str, boot_id: str, join_labels: dict[str, str]) -> NodeFacts:
-    """Labels given with the join token win over what the node says of itself."""
+def facts_from(message: pb.Facts, *, software: str, boot_id: str) -> NodeFacts:
     return NodeFacts(
-        labels={**_texts(dict(message.labels)), **join_labels},
+        labels=_texts(dict(message.labels)),
         cpu_milli=message.cpu_milli,
         memory_bytes=message.memory_bytes,
         disk_bytes=message.disk_bytes,

@@ -12,6 +12,7 @@ from omnitide.node.lanes import Lanes
 from omnitide.node.preparing import Preparations
 from omnitide.node.provisions.provisioner import Provisions
 from omnitide.node.restarts import PORT_BUSY
+from omnitide.node.start_traces import StartTrace
 from omnitide.node.stimuli import (
     InstanceRemoved,
     KeptMeasured,
@@ -101,7 +102,10 @@ class Actions:
         with logs.bound(instance=_instance(action)):
             match action:
                 case StartRun():
-                    answer = await self._start(driver, action)
+                    trace = StartTrace.of(action)
+                    answer = await self._start(driver, action, trace)
+                    if trace is not None:
+                        trace.end(answer)
                     await self._feed(answer)
                     if isinstance(answer, StartUnknown):
                         # Only now: a list that came before the answer would have been taken to be too early.
@@ -133,10 +137,12 @@ class Actions:
             return
         await self._feed(KeptMeasured(at_ms=self._clock.now_ms(), instance=instance, bytes=size))
 
-    async def _start(self, driver: Driver, action: StartRun) -> Stimulus:
+    async def _start(self, driver: Driver, action: StartRun, trace: StartTrace | None) -> Stimulus:
         key = action.launch.key
         try:
             launch = await self._preparations.prepare(driver, action.launch, action.needs)
+            if trace is not None:
+                trace.prepared()
             async with self._starts[driver.name]:
                 busy = self._host.busy_port(launch.ports) if launch.ports else None
                 if busy is not None:

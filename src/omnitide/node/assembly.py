@@ -47,6 +47,7 @@ from omnitide.node.session import SAMPLES, End, Who
 from omnitide.node.telling import Telling
 from omnitide.security.private_files import ensure_private_directory
 from omnitide.telemetry import logs
+from omnitide.telemetry.tracing import otlp, spans
 
 __all__ = ["End", "Node"]
 
@@ -105,6 +106,17 @@ class Node:
         own.know(self._drivers)
         self._name = settings.node.name or suggest_name(socket.gethostname()) or identity.node_id
         self._node_id = identity.node_id
+        self._export = otlp.begin(
+            settings.otel.endpoint,
+            settings.otel.protocol,
+            "omnitide-node",
+            {
+                "service.version": __version__,
+                "service.instance.id": identity.node_id,
+                "host.name": socket.gethostname(),
+                "omnitide.node": self._name,
+            },
+        )
         known = Endpoints(self._outbox.endpoints, identity.endpoints, given=endpoints)
         if not known.known:
             raise IdentityUnusable("no Nexus endpoint is known; give one with --endpoint HOST:PORT")
@@ -129,7 +141,10 @@ class Node:
             Parts(
                 who=Who(node_id=identity.node_id, boot_id=boot_id, software=f"omnitide/{__version__}"),
                 context=NodeContext(
-                    node_name=self._name, base_environment=_base_environment(), files_root=provisions.root
+                    node_name=self._name,
+                    base_environment=_base_environment(),
+                    files_root=provisions.root,
+                    traced=spans.on(),
                 ),
                 provisions=provisions,
                 drivers=self._drivers,
@@ -200,6 +215,7 @@ class Node:
                     group.create_task(self._renewal.run(), name="renewal"),
                     group.create_task(self._sampling.run(), name="sampling"),
                     *self._served(group),
+                    *self._sent(group),
                     group.create_task(self._telling.run(lambda: self._proxy.connected_now), name="telling"),
                     group.create_task(self._end_when_left(), name="leaving"),
                 ]
@@ -212,12 +228,18 @@ class Node:
             self._provisions.leave()
             self._outbox.close()
             self._telling.end()
+            if self._export is not None:
+                self._export.close()
         log.info("node proxy ends", why=end.value, instances_left_running=self._proxy.live())
         return end
 
     def _served(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         port = self._watcher.settings.metrics.node_port
         return [group.create_task(serve_metrics(port, self._sampling.latest), name="metrics")] if port else []
+
+    def _sent(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        export = self._export
+        return [group.create_task(export.send_metrics(self._sampling.latest), name="otlp")] if export else []
 
     def _starts(self, driver: str) -> None:
         """Whatever the driver itself remembers: this node is to be emptied of what it starts. Raises OSError."""

@@ -22,7 +22,7 @@ from omnitide.node.instructions import (
 from omnitide.node.launching import LaunchRefused, NodeContext, make_launch
 from omnitide.node.provisions.errors import SECRET_MISSING, WAITS
 from omnitide.node.provisions.needs import missing, needs_of, versions_from, versions_text
-from omnitide.node.records import Assignment, Ending, Goal, Outcome, Phase, start_failure, unwell
+from omnitide.node.records import Assignment, Ending, Goal, Outcome, Phase, renewed, start_failure, unwell
 from omnitide.node.restarts import Finish, after_ending
 from omnitide.node.retention import Retained
 from omnitide.node.steps import STOP, Steps
@@ -128,7 +128,7 @@ class Course:
         assert assignment is not None
         instance.handle, instance.unenforced, instance.unwell = "", (), ""
         instance.started_at_ms = instance.next_attempt_at_ms = 0
-        instance.due = instance.renews = False
+        instance.due, instance.renews = False, ""
         instance.generation = assignment.generation
         instance.given = versions_from(versions_text(assignment))
         try:
@@ -175,10 +175,11 @@ class Course:
             ending = unwell(ending, instance.unwell)
             instance.unwell = ""
             self.out.append(CancelTimer(key=(STOP, instance.id)))
-        instance.ending = ending
-        renews, instance.renews = instance.renews, False
+        renews, instance.renews = instance.renews, ""
         if renews:
             self.out.append(CancelTimer(key=(STOP, instance.id)))
+            ending = renewed(ending, renews)
+        instance.ending = ending
         left = self.leaving and ending.asked_for and instance.wanted
         if left and self._stays(instance):
             # It waits for this node, and is due as soon as that is one again.

@@ -42,8 +42,8 @@ class Instance:
     """Attempt whose probes are asked; 0: none."""
     given: dict[str, int] | None = None
     """Versions of secrets and configs that the current attempt has; None: its run will tell."""
-    renews: bool = False
-    """The current attempt is being ended so that the next one gets newer secrets."""
+    renews: str = ""
+    """What the current attempt is being ended for, so that the next one gets it anew: `secret db`. Empty: it is not."""
     unwell: str = ""
     """Why the current attempt is being ended: its probes have failed. Empty: they have not."""
 
@@ -63,7 +63,7 @@ class Instance:
     @property
     def ends(self) -> bool:
         """It was told to stop, be it for good or to be started anew."""
-        return self.phase is Phase.STOPPING or bool(self.unwell) or self.renews
+        return self.phase is Phase.STOPPING or bool(self.unwell or self.renews)
 
     @property
     def over(self) -> bool:

@@ -11,6 +11,14 @@ from omnitide.model.provisions import INSIDE
 from omnitide.model.spec import Port, WorkloadSpec
 from omnitide.node.provisions.needs import CONFIGS_VARIABLE, SECRETS_VARIABLE, file_name, versions_text
 from omnitide.node.records import Assignment
+from omnitide.telemetry.tracing.context import (
+    TRACEPARENT,
+    Place,
+    place_of,
+    session_span,
+    start_span,
+    traceparent,
+)
 
 MAX_VALUE_CHARACTERS: Final = 128 << 10
 """Of one argument or variable after expansion: the kernel's limit for one string of an exec (MAX_ARG_STRLEN)."""
@@ -43,6 +51,8 @@ class NodeContext(msgspec.Struct, frozen=True):
     """Under everything else: PATH, LANG and the like. What a spec sets wins."""
     files_root: str = ""
     """Below which instances find files of secrets and configs."""
+    traced: bool = False
+    """This node sends spans of its own: a traced instance is handed that of its start, else that of Nexus before it."""
 
 
 def port_variable(name: str) -> str:
@@ -65,8 +75,19 @@ def given_environment(assignment: Assignment, attempt: int, context: NodeContext
         "OMNITIDE_NODE": context.node_name,
         "OMNITIDE_VERSION": str(assignment.version),
         "OMNITIDE_CORRELATION": assignment.correlation,
+        **_trace(assignment, attempt, context),
         **{port_variable(name): str(number) for name, number in sorted(assignment.ports.items())},
     }
+
+
+def _trace(assignment: Assignment, attempt: int, context: NodeContext) -> dict[str, str]:
+    """W3C Trace Context, of an instance that comes of a call that is traced."""
+    call = place_of(assignment.correlation)
+    if call is None:
+        return {}
+    above = start_span(assignment.correlation, assignment.instance, attempt) if context.traced else ""
+    above = above or session_span(assignment.correlation, assignment.instance)
+    return {TRACEPARENT: traceparent(Place(call.trace_id, above))}
 
 
 def make_launch(

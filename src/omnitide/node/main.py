@@ -17,6 +17,7 @@ from omnitide.config import ConfigError, load
 from omnitide.config.descriptors import raise_open_files
 from omnitide.config.disks import words_of
 from omnitide.config.folders import settled
+from omnitide.config.neighbours import Neighbours, whole
 from omnitide.config.watch import ConfigWatcher
 from omnitide.node.claim import FolderCopied
 from omnitide.node.identities import IdentityNotRead, IdentityUnusable, IdentityVault
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         give_open_files(*raise_open_files())
         # Others may pass through to the directories of instances that run as them; every file here is private itself.
         ensure_private_directory(data, passable=True)
+        Neighbours.of(os.environ).note(whole(data))
         with lock_data(data, LOCK_FILE, "node proxy"):
             return _run(watcher, data, tuple(given.endpoint or ()), given.cgroup)
     except (SecurityError, IdentityUnusable, FolderCopied, DataInUse, OSError) as error:

@@ -5,6 +5,7 @@ import enum
 import msgspec
 
 from omnitide.drivers.protocol import Exit
+from omnitide.model.provisions import VALUES_CHANGED
 
 
 class Goal(enum.StrEnum):
@@ -121,6 +122,15 @@ def ending_of(exit_: Exit | None, at_ms: int, message: str = "") -> Ending:
 def unwell(ending: Ending, message: str) -> Ending:
     """The ending of a run that was ended because its probes failed: not as it was ended, but why."""
     return msgspec.structs.replace(ending, reason="unhealthy", message=message[:MAX_MESSAGE], code=None, signal=None)
+
+
+def renewed(ending: Ending, what: str) -> Ending:
+    """The ending of a run that was ended so that the next one gets a newer value of what its spec names."""
+    if not ending.asked_for:
+        return ending
+    return msgspec.structs.replace(
+        ending, cause=VALUES_CHANGED, message=f"for a new version of {what}"[:MAX_MESSAGE], permanent=False
+    )
 
 
 def start_failure(message: str, *, cause: str, permanent: bool, at_ms: int) -> Ending:

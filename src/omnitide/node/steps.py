@@ -93,9 +93,9 @@ class Steps:
         if change.nothing:
             return
         instance.given = versions_from(versions_text(assignment))
-        if change.restart:
+        if change.restart_for:
             if not leaving:
-                instance.renews = True
+                instance.renews = " and ".join(change.restart_for)
                 self.ask_to_stop(instance)
             return
         self._out.append(

@@ -57,7 +57,9 @@ class ScaleAgentRequest(AgentRequest, frozen=True, kw_only=True):
 
 
 class RestartAgentRequest(AgentRequest, frozen=True, kw_only=True):
-    pass
+    max_unavailable: Annotated[
+        Replicas, Meta(description="Replicas that may be away at once by it; 0: as many as its update allows.")
+    ] = 0
 
 
 class RollBackAgentRequest(AgentRequest, frozen=True, kw_only=True):
@@ -185,6 +187,16 @@ async def _roll_back(runtime: Runtime, context: Context, asked: RollBackAgentReq
     return _answer(runtime, made, "rolled-back", plan)
 
 
+async def _restart(runtime: Runtime, context: Context, asked: RestartAgentRequest) -> Answer[ob.AgentChanged]:
+    command = cm.RestartAgent(
+        namespace=asked.namespace,
+        name=asked.name,
+        max_unavailable=asked.max_unavailable,
+        if_match=context.if_match,
+    )
+    return _answer(runtime, await change(runtime, context, command, namespace=asked.namespace), "restarted")
+
+
 async def _rollout(runtime: Runtime, _: Context, asked: GetRolloutRequest) -> Answer[ob.RolloutStatus]:
     state = runtime.committed()
     agent = require_agent(state, asked.namespace, asked.name)
@@ -212,7 +224,7 @@ async def _explain(runtime: Runtime, _: Context, asked: ExplainAgentRequest) -> 
 
 _AGENT: Final = "/v1/namespaces/{namespace}/agents/{name}"
 _FAILURES: Final = ("not-found", "conflict", "precondition-failed")
-_Plain = cm.RestartAgent | cm.PauseRollout | cm.ResumeRollout | cm.StopAgent | cm.StartAgent | cm.DeleteAgent
+_Plain = cm.PauseRollout | cm.ResumeRollout | cm.StopAgent | cm.StartAgent | cm.DeleteAgent
 
 
 def _change(
@@ -309,14 +321,22 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         dry_run=True,
         conditional=True,
     ),
-    _change(
-        "restart",
-        "Replace every replica, a few at a time, by a new one of the same spec.",
-        "/restart",
-        RestartAgentRequest,
-        cm.RestartAgent,
-        "restarted",
+    Operation(
+        name="agents.restart",
+        rpc="RestartAgent",
+        summary="Replace every replica, a few at a time, by a new one of the same spec.",
+        method="POST",
+        path=_AGENT + "/restart",
+        input=RestartAgentRequest,
+        output=ob.AgentChanged,
+        permission=PERMISSIONS[cm.RestartAgent],
+        failures=_FAILURES,
+        handler=_restart,
+        writes=True,
         idempotent=False,
+        destructive=True,
+        dry_run=True,
+        conditional=True,
     ),
     Operation(
         name="agents.rollback",

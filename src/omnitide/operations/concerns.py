@@ -7,7 +7,7 @@ from typing import Final
 
 from omnitide.fabric.folds.availability import is_ready
 from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, why_halted
-from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Job, Slot, scoped
+from omnitide.fabric.state import ASKED_FOR, Agent, FabricState, Instance, InstanceStatus, Job, Slot, scoped
 from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
 from omnitide.operations.runtime import Runtime
@@ -167,8 +167,9 @@ def _may_end_again(agent: Agent, instance: Instance, now_ms: int) -> bool:
 
 
 def _how(instance: Instance, slot: Slot | None = None) -> str:
-    last = show_exit(instance.exit or (slot.last_exit if slot is not None else None))
-    if last is None:
+    record = instance.exit or (slot.last_exit if slot is not None else None)
+    last = show_exit(record)
+    if last is None or (record is not None and record.reason in ASKED_FOR):
         return ""
     return f", the last with {last.text}" if slot is not None else f": {last.text}"
 

@@ -8,11 +8,12 @@ from typing import Final
 import msgspec
 
 from omnitide.fabric.folds.membership import slot_of
-from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up, proven_nodes
+from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up, is_spent, proven_nodes
 from omnitide.fabric.rules.moving import is_leaving, next_version, to_spare
 from omnitide.fabric.state import Agent, FabricState, Health, Instance, InstanceStatus, Phase, spec_of_instance
 from omnitide.model import explanations as ex
 from omnitide.model import objects as ob
+from omnitide.model.provisions import VALUES_CHANGED
 from omnitide.model.quantity import format_duration
 from omnitide.operations.closing import closing
 from omnitide.operations.missing import MISSING, missing_values
@@ -142,6 +143,8 @@ def _not_ready(state: FabricState, instance: Instance) -> str:
     probe = spec_of_instance(state, instance).health.readiness
     if probe is None:
         return ""
+    if instance.health_message:
+        return f"; not ready yet: {instance.health_message}"
     return f"; not ready yet: its readiness probe ({probe.type}) has not succeeded since it started"
 
 
@@ -184,7 +187,8 @@ def _ended_before(state: FabricState, agent: Agent, told: set[str], now_ms: int)
             # What runs now was started soon after it, should the node not have said when it was.
             at_ms = ending.ended_ms or instance.started_ms if ending is not None else 0
             if ending is not None and (last is None or at_ms > last[0]):
-                last = at_ms, f"{name} ended with {ending.text}"
+                how = f"was stopped {ending.message}" if ending.cause == VALUES_CHANGED else f"ended with {ending.text}"
+                last = at_ms, f"{name} {how}"
     return "" if last is None else f"{last[1]} {format_duration(max(0, now_ms - last[0]))} ago and was started again"
 
 
@@ -199,6 +203,9 @@ def _no_more(state: FabricState, instance: Instance) -> str:
         why = f"no other try can help: {PERMANENT_TRIES} in a row failed with a permanent cause"
     elif restart.policy == "never":
         why = "its restart policy is never"
+    elif is_spent(instance, slot, restart):
+        nodes = f"{restart.reschedules + 1} in a row" if restart.reschedules else "one"
+        why = f"restart.reschedules is {restart.reschedules}, and {nodes} failed after restart.attempts"
     else:
         return ""
     return f"; not tried again by itself, {why}. Deploy a changed spec, or: omnitide restart {name}"
@@ -321,7 +328,9 @@ def _running_text(shown: ob.Instance, instance: Instance, since: str, where: str
     if shown.health == "unhealthy":
         text += f", unhealthy: {shown.health_message}" if shown.health_message else ", unhealthy"
     if shown.exit is not None:
-        text += f"; attempt {shown.exit.attempt} ended with {shown.exit.text}"
+        again = shown.exit.cause == VALUES_CHANGED
+        how = f"was stopped {shown.exit.message}" if again else f"ended with {shown.exit.text}"
+        text += f"; attempt {shown.exit.attempt} {how}"
     if instance.superseded:
         text += ", until the next generation of its slot is available"
     if shown.unenforced:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from omnitide import __version__
-from omnitide.fabric.authorize import Permission
-from omnitide.fabric.state import FabricState, JobStatus
+from omnitide.fabric.authorize import READ_METRICS
+from omnitide.fabric.rules.rolling import available
+from omnitide.fabric.state import Agent, FabricState, JobStatus
 from omnitide.operations.inputs import Request
 from omnitide.operations.operation import Declaration
 from omnitide.operations.reaching import Nothing
@@ -30,12 +31,14 @@ EXPOSE: Final = Declaration(
     path="/metrics",
     input=ExposeMetricsRequest,
     output=Nothing,
-    permission=Permission("read", "metric"),
+    permission=READ_METRICS,
 )
 
 NODE_STATUSES: Final = ("joined", "live", "stalled", "unreachable", "lost")
 _COUNTED: Final = 50_000
 """Instances that are counted one by one; of more, only those of agents' counters are told."""
+_AGENTS: Final = 1_000
+"""Agents that have series of their own: of more, the first by name, and it is told how many have none."""
 
 
 def samples(runtime: Runtime) -> Iterator[Sample]:
@@ -46,6 +49,7 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
     yield _gauge("revision", "Position of the event log that is shown.", state.revision)
     yield from _of_nodes(runtime, state)
     yield from _of_workloads(state)
+    yield from _of_agents(state, runtime.now_ms())
     counts = runtime.metrics().counts()
     yield _counter("samples_total", "Samples taken from nodes.", counts["taken"])
     yield _counter("samples_dropped_total", "Samples or series that were not taken.", counts["dropped"])
@@ -56,6 +60,10 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
     for check in runtime.readiness():
         text = "Whether a part of Nexus that it depends on works."
         yield _gauge("ready", text, float(check.ok), (("part", check.name),))
+    for queue in runtime.queues():
+        labels = (("queue", queue.name),)
+        yield _gauge("queue_length", "What waits in Nexus, by what for.", queue.length, labels)
+        yield _gauge("queue_limit", "At which one more is refused.", queue.bound, labels)
     yield _counter("nexus_cpu_seconds_total", "Processor time of Nexus.", time.process_time(), unit="seconds")
     resident = _resident_bytes()
     if resident:
@@ -87,6 +95,33 @@ def _of_workloads(state: FabricState) -> Iterator[Sample]:
             yield _gauge("instances", "Instances that are known, by status.", statuses[status], (("status", status),))
     else:
         yield _gauge("instances", "Instances that are known.", len(state.instances), (("status", "all"),))
+
+
+def _of_agents(state: FabricState, now_ms: int) -> Iterator[Sample]:
+    shown = 0
+    for _, identifier in sorted(state.agent_names.items())[:_AGENTS]:
+        agent = state.agents[identifier]
+        if agent.deleting:
+            continue
+        shown += 1
+        labels = (("agent", agent.name), ("namespace", agent.namespace))
+        for name, (text, value) in _replicas(state, agent, now_ms).items():
+            yield _gauge(f"agent_{name}", text, value, labels)
+    yield _gauge("agents_without_series", "Agents that have none here: they are too many.", len(state.agents) - shown)
+
+
+def _replicas(state: FabricState, agent: Agent, now_ms: int) -> dict[str, tuple[str, float]]:
+    counts = agent.counts
+    wanted = agent.replicas if agent.active else 0
+    return {
+        "replicas": ("Replicas that an agent should have.", wanted),
+        "replicas_available": ("Those that run and are ready.", min(available(state, agent, now_ms), wanted)),
+        "replicas_pending": ("Those that wait for a node.", counts.pending),
+        "replicas_failed": ("Those that have failed for good.", counts.failed),
+        "version": ("Version of its spec that it is to have.", agent.version),
+        "rollout_under_way": ("Whether it goes from one version to another.", float(agent.rollout_cursor > 0)),
+        "rollout_paused": ("Whether that goes no further by itself.", float(agent.paused)),
+    }
 
 
 def _gauge(name: str, text: str, value: float, labels: Labels = (), unit: str = "") -> Sample:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import PERMISSIONS, Permission
 from omnitide.fabric.state import FabricState, Node, find_node
 from omnitide.model import inventory as inv
+from omnitide.model.names import LabelKey, LabelValue
 from omnitide.operations.changing import change
 from omnitide.operations.failures import failed
 from omnitide.operations.inputs import PageRequest, Reference, Request
@@ -30,6 +31,16 @@ class ListNodesRequest(PageRequest, frozen=True, kw_only=True):
 
 class GetNodeRequest(Request, frozen=True, kw_only=True):
     node: Reference
+
+
+class LabelNodeRequest(Request, frozen=True, kw_only=True):
+    node: Reference
+    labels: Annotated[
+        dict[LabelKey, LabelValue], Meta(max_length=64, description="Set, whatever they were; others stay.")
+    ] = field(default_factory=dict)
+    remove: Annotated[
+        tuple[LabelKey, ...], Meta(max_length=64, description="Taken away, as far as they were given here.")
+    ] = ()
 
 
 class CordonNodeRequest(Request, frozen=True, kw_only=True):
@@ -113,6 +124,11 @@ def _or_unchanged(name: str) -> Callable[[bool], str]:
     return lambda changed: name if changed else "unchanged"
 
 
+async def _label(runtime: Runtime, context: Context, asked: LabelNodeRequest) -> Answer[inv.NodeChanged]:
+    command = cm.LabelNode(node=asked.node, labels=asked.labels, remove=asked.remove)
+    return await _change(runtime, context, command, _or_unchanged("labelled"))
+
+
 async def _cordon(runtime: Runtime, context: Context, asked: CordonNodeRequest) -> Answer[inv.NodeChanged]:
     return await _change(runtime, context, cm.CordonNode(node=asked.node), _or_unchanged("cordoned"))
 
@@ -153,6 +169,20 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         permission=Permission("read", "node"),
         failures=("not-found",),
         handler=_get,
+    ),
+    Operation(
+        name="nodes.label",
+        rpc="LabelNode",
+        summary="Give a node labels, or take them away; what is placed from then on follows, what it runs stays.",
+        method="POST",
+        path="/v1/nodes/{node}/labels",
+        input=LabelNodeRequest,
+        output=inv.NodeChanged,
+        permission=PERMISSIONS[cm.LabelNode],
+        failures=("not-found", "invalid", "conflict", "limit"),
+        handler=_label,
+        writes=True,
+        dry_run=True,
     ),
     Operation(
         name="nodes.cordon",

@@ -1,6 +1,6 @@
 """What the operations need of a running Nexus. The Nexus implements it; tests implement it over the same pure core."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from omnitide.scheduler.explain import Explanation
 from omnitide.security.clear_text import ClearText
 from omnitide.security.join_contract import JoinAnswer
 from omnitide.telemetry.series.definition import SeriesInfo
+from omnitide.telemetry.series.exposition import Sample
 from omnitide.telemetry.series.query import Answer as Found
 from omnitide.telemetry.series.query import Question
 
@@ -154,6 +155,14 @@ class NodeVolume(NamedTuple):
     """None: too much to be measured by the way."""
 
 
+class Queue(NamedTuple):
+    """What waits, by its name in metrics; at the bound, one more is refused."""
+
+    name: str
+    length: int
+    bound: int
+
+
 class Check(msgspec.Struct, frozen=True):
     """One dependency, as readiness shows it."""
 
@@ -238,6 +247,10 @@ class Metrics(Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """`series`, their `bytes` and the `bound` of those, and how much was `dropped`."""
+        ...
+
+    def exposed(self, node: str) -> Iterator[Sample]:
+        """The newest sample of each series of a node and its instances, of counters the total, with its time."""
         ...
 
     def left_out(self, instance: str, node: str) -> int:
@@ -349,6 +362,10 @@ class Runtime(Protocol):
 
     def readiness(self) -> list[Check]:
         """Each dependency and whether it serves."""
+        ...
+
+    def queues(self) -> list[Queue]:
+        """What waits in the control plane, and how much may."""
         ...
 
     def limits(self) -> Limits: ...

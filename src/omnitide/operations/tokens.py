@@ -23,31 +23,36 @@ MAX_JOIN_TTL_MS: Final = 30 * 24 * 3_600_000
 """Whoever finds a join token can add a machine: one that is not used soon should not lie about."""
 MAX_API_TTL_MS: Final = 3650 * 24 * 3_600_000
 MAX_LOGIN_TTL_MS: Final = 24 * 3_600_000
-_TTL_MS: Final = {TokenPurpose.JOIN: 3_600_000, TokenPurpose.LOGIN: 600_000, TokenPurpose.API: 0}
+_TTL_MS: Final = {
+    TokenPurpose.JOIN: 3_600_000,
+    TokenPurpose.LOGIN: 600_000,
+    TokenPurpose.API: 0,
+    TokenPurpose.METRICS: 0,
+}
 
 TokenId = Annotated[str, Meta(min_length=1, max_length=80, description="Id of the token; not its text.")]
 
 
 class ListTokensRequest(PageRequest, frozen=True, kw_only=True):
     purpose: Annotated[
-        Literal["", "join", "api", "login", "session"], Meta(description="Only of this purpose; empty: all.")
+        Literal["", "join", "api", "metrics", "login", "session"], Meta(description="Only of this purpose; empty: all.")
     ] = ""
 
 
 class CreateTokenRequest(Request, frozen=True, kw_only=True):
     purpose: Annotated[
-        Literal["join", "api", "login"],
+        Literal["join", "api", "metrics", "login"],
         Meta(
-            description="join: lets a node join. api: lets a person or program use the API. login: lets a browser open "
-            "one session of the panel, as `/?login=TOKEN`."
+            description="join: lets a node join. api: lets a person or program use the API. metrics: lets a program "
+            "read metrics, and nothing else. login: lets a browser open one session of the panel, as `/?login=TOKEN`."
         ),
     ]
     ttl: (
         Annotated[
             DurationMs,
             Meta(
-                description="How long it is valid. Left out: an hour for join, 10 minutes for login, for ever for api. "
-                "Text: 90s."
+                description="How long it is valid. Left out: an hour for join, 10 minutes for login, for ever for api "
+                "and metrics. Text: 90s."
             ),
         ]
         | None

@@ -23,7 +23,7 @@ from omnitide.model.spec import WorkloadSpec
 from omnitide.scheduler.ask import Requirements, requirements_of
 from omnitide.scheduler.explanation import Change, Explanation, Failure, NodeVerdict, Verdict, Way
 from omnitide.scheduler.place import first_choice, smallest
-from omnitide.scheduler.reasons import Reason, count_failing, rank_reasons
+from omnitide.scheduler.reasons import NEED_FAILED, Reason, count_failing, rank_reasons
 from omnitide.scheduler.rules import (
     PASSING,
     Rule,
@@ -74,7 +74,7 @@ def explain(
     node_limit: int = 0,
     only: tuple[str, ...] = (),
     why_only: str = "",
-    needs: tuple[str, ...] = (),
+    needs: tuple[Reason, ...] = (),
 ) -> Explanation:
     """Explain one instance on its own. `workload` and `avoid` only decide which node is its first choice.
 
@@ -104,7 +104,7 @@ def explain(
             when += (_way(table.nodes[row], changes),)
     if needs:
         verdict = "fits-when" if verdict == "fits-now" else verdict
-        found = (*(Reason(rule="needs", text=text) for text in needs), *found)
+        found = (*needs, *found)
     waits = not_before_ms > now_ms
     if waits:
         verdict = "fits-when" if verdict == "fits-now" else verdict
@@ -149,15 +149,17 @@ def explain_instance(
     )
 
 
-def _unmet(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[str, ...]:
-    return tuple(unmet.text for unmet in unmet_needs(state, instance.namespace, spec))
+def _unmet(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[Reason, ...]:
+    unmet = unmet_needs(state, instance.namespace, spec)
+    return tuple(Reason(rule=NEED_FAILED if one.hopeless else "needs", text=one.text) for one in unmet)
 
 
-def _held_up(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[str, ...]:
+def _held_up(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[Reason, ...]:
     holder = volume_holder(state, instance)
     if holder is None:
         return ()
-    return (f"waits for {holder.name} to stop, which has volume {', '.join(staying_volumes(spec))} of its slot",)
+    text = f"waits for {holder.name} to stop, which has volume {', '.join(staying_volumes(spec))} of its slot"
+    return (Reason(rule="needs", text=text),)
 
 
 def _bound_to(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tuple[tuple[str, ...], str]:

@@ -11,8 +11,7 @@ import numpy as np
 from omnitide.fabric.commands import MoveChoice, MoveInstances
 from omnitide.fabric.rules.conditions import company, home_of
 from omnitide.fabric.rules.failing import proven_nodes
-from omnitide.fabric.rules.moving import is_leaving, may_surge, next_version, to_spare
-from omnitide.fabric.rules.rolling import surge_left
+from omnitide.fabric.rules.moving import is_leaving, is_missed, may_surge, moves_left, next_version, to_spare
 from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, spec_of_instance
 from omnitide.scheduler.ask import Requirements, requirements_of
 from omnitide.scheduler.place import Planner
@@ -86,16 +85,19 @@ class _Moves:
     def take(self, one: Leaving) -> str:
         """The node that could take its replacement, and whose room is promised to it; empty if it stays."""
         agent = one.agent
-        runs = one.instance.status is InstanceStatus.RUNNING
+        runs = is_missed(self._state, agent, one.instance)
         spare = self._spare.setdefault(agent.id, to_spare(self._state, agent, self._state.time_ms))
-        surge = self._surge.setdefault(agent.id, surge_left(agent))
-        surges = surge > 0 and may_surge(self._state, agent, one.instance)
+        surge = self._surge.setdefault(agent.id, moves_left(self._state, agent))
+        in_place = one.instance.superseded
+        surges = in_place or (surge > 0 and may_surge(self._state, agent, one.instance))
         if runs and not surges and spare <= 0:
             return ""
         among = self._allowed_rows(one, self._proven_rows(agent, one.version))
         row = self._planner.reserve(self._need(agent, one.version), agent.id, among=among)
         if row is None:
             return ""
+        if in_place:
+            return self._table.nodes[row].id
         if surges:
             self._surge[agent.id] = surge - 1
         elif runs:

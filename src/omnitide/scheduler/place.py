@@ -204,7 +204,8 @@ class Planner:
         planned[row] = planned.get(row, 0) + 1
         for port in need.static_numbers:
             room.taken.setdefault(port, set()).add(row)
-            room.ports[row] -= int(table.port_first[row]) <= port <= int(table.port_last[row])
+            if port not in table.nodes[row].ports:  # one that is marked as taken is counted already
+                room.ports[row] -= int(table.port_first[row]) <= port <= int(table.port_last[row])
         room.ports[row] -= len(need.allocated_ports)
         room.cpu[row] -= need.cpu_milli
         room.memory[row] -= need.memory_bytes
@@ -356,7 +357,7 @@ class Planner:
         given = list(need.static_ports)
         for port in need.static_numbers:
             room.taken.setdefault(port, set()).add(row)
-            room.ports[row] -= first <= port <= last
+            room.ports[row] -= first <= port <= last and port not in table.nodes[row].ports
         if need.allocated_ports:
             count = len(need.allocated_ports)
             used = table.nodes[row].ports

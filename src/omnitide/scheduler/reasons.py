@@ -1,6 +1,7 @@
 """Why an instance fits nowhere now: one reason a rule, counted over the nodes and ranked."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -15,11 +16,15 @@ _NAMED = 3
 """Nodes, or values of a label, that a text names before it says how many more there are."""
 
 
+NEED_FAILED: Final = "need-failed"
+"""Rule of a reason: it waits for what has failed for good, and comes to nothing before somebody acts."""
+
+
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule that keeps nodes from taking the instance."""
 
     rule: str
-    """A `rules.RuleKind`, or `no-nodes`, `back-off` or `needs`."""
+    """A `rules.RuleKind`, or `no-nodes`, `back-off`, `needs` or `need-failed`."""
     text: str
     subject: str = ""
     blocked: int = 0

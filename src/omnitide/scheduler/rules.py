@@ -122,7 +122,8 @@ def room_rules(table: NodeTable, room: Room, need: Requirements) -> Iterable[Rul
     for port in need.static_numbers:
         taken = room.port_taken(table, port)
         if need.allocated_ports:
-            reserved += (table.port_first <= port) & (port <= table.port_last) & ~taken
+            counted = taken if room.empty else taken | table.port_marked(port)
+            reserved += (table.port_first <= port) & (port <= table.port_last) & ~counted
         yield Rule("static-port", str(port), np.ones_like(taken) if port == need.repeated_port else taken)
     if need.allocated_ports:
         wanted = len(need.allocated_ports)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from omnitide.fabric.rules.room import gives_device, label_of
+from omnitide.fabric.rules.room import gives_device, holds_port, label_of
 from omnitide.fabric.state import FabricState, Node, NodeStatus
 from omnitide.model.quantity import MAX_QUANTITY
 
@@ -180,8 +180,13 @@ class NodeTable:
         return self._column(("device", device), lambda node: gives_device(node.facts, device), {}).values != 0
 
     def port_used(self, port: int) -> Flags:
-        """Where this host port is taken, by an instance or by something else."""
-        return self._column(("port", port), lambda node: port in node.ports, {}).values != 0
+        """Where an instance has this host port."""
+        return self._column(("port", port), lambda node: holds_port(node, port), {}).values != 0
+
+    def port_marked(self, port: int) -> Flags:
+        """Where it was found taken by something else: it is not chosen, but may be named."""
+        found = self._column(("mark", port), lambda node: port in node.ports and not holds_port(node, port), {})
+        return found.values != 0
 
     def _column(self, key: tuple[str, str | int], read: Callable[[Node], int], codes: dict[str, int]) -> _Column:
         column = self._columns.pop(key, None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from omnitide.fabric.folds.nodes import FOREIGN_PORT
+from omnitide.fabric.rules.room import holds_port
 from omnitide.fabric.state import Node, NodeStatus
 from omnitide.model.quantity import format_duration
 from omnitide.scheduler.explanation import Change, Verdict, Way
@@ -99,8 +99,9 @@ def need_and_have(node: Node, rule: Rule, row: int) -> tuple[str, str]:
         case "device":
             return rule.subject, f"gives containers {', '.join(node.facts.devices)}"
         case "static-port":
-            holder = node.ports.get(int(rule.subject), "")
-            return f"port {rule.subject} free", "asked for twice" if not holder else f"used by {_holder(holder)}"
+            port = int(rule.subject)
+            have = f"used by {node.ports[port]}" if holds_port(node, port) else "asked for twice"
+            return f"port {port} free", have
         case "node":
             return rule.subject, node.name
         case _:
@@ -152,10 +153,6 @@ def _total(table: NodeTable, rule: Rule, row: int) -> int:
 
 def _unit(rule: Rule) -> str:
     return rule.kind if rule.kind in ("cpu", "memory") else "host ports"
-
-
-def _holder(holder: str) -> str:
-    return "something else" if holder == FOREIGN_PORT else holder
 
 
 def _freed(rule: Rule, row: int, text: str) -> Change:

@@ -1,8 +1,8 @@
 """The Python client of a fabric: `Client` and `AsyncClient`, typed, over the objects of `omnitide.model`.
 
-`calls` builds requests and `exchange` decides about answers and retries, without I/O and for both flavours; `feed` does
-so for the stream of events. `asynchronous` does the I/O; `synchronous` is made from it. Imports model, httpx and
-websockets; nothing else of ours.
+`calls` builds requests and `exchange` decides about answers and retries, without I/O and for both flavours; `feed` and
+`view_feed` do so for the streams of events and of the live view, which `view` keeps. `asynchronous` does the I/O;
+`synchronous` is made from it. Imports model, httpx and websockets; nothing else of ours.
 """
 
 from typing import TYPE_CHECKING, Any

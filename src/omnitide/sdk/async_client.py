@@ -1,11 +1,11 @@
 """The client for programs with an event loop."""
 
 from omnitide.sdk.asynchronous.client import AsyncClient as _Calls
-from omnitide.sdk.asynchronous.watch import AsyncEventWatch
+from omnitide.sdk.asynchronous.watch import AsyncEventWatch, AsyncViewWatch
 from omnitide.sdk.reaching import AsyncExec, AsyncForward, ReachCalls
 from omnitide.sdk.tunnel import Exited, Piece
 
-__all__ = ["AsyncClient", "AsyncEventWatch", "AsyncExec", "AsyncForward", "Exited", "Piece"]
+__all__ = ["AsyncClient", "AsyncEventWatch", "AsyncExec", "AsyncForward", "AsyncViewWatch", "Exited", "Piece"]
 
 
 class AsyncClient(_Calls, ReachCalls):

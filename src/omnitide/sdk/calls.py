@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
-from urllib.parse import quote
 
 import msgspec
 
 from omnitide.model import blobs as mb
 from omnitide.model import explanations as ex
+from omnitide.model import foreseen as fo
 from omnitide.model import happenings as hp
 from omnitide.model import inventory as inv
 from omnitide.model import metrics as mm
@@ -18,6 +18,7 @@ from omnitide.model import volumes as mv
 from omnitide.model.normalise import present
 from omnitide.model.spec import AgentSpec, JobSpec
 from omnitide.sdk.exchange import Call
+from omnitide.sdk.paths import path_of as _path
 
 
 class CaBundle(msgspec.Struct, frozen=True):
@@ -53,10 +54,6 @@ def _body(fields: Mapping[str, object]) -> bytes:
     return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
 
 
-def _path(*parts: str) -> str:
-    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
-
-
 def _agent(namespace: str, name: str, *verb: str) -> str:
     return _path("namespaces", namespace, "agents", name, *verb)
 
@@ -81,6 +78,10 @@ def raise_feature_level(level: int, dry_run: bool) -> Call[inv.FeatureLevelChang
     return Call(
         "POST", _path("fabric", "feature-level"), inv.FeatureLevelChanged, query, _body({"level": level}), writes=True
     )
+
+
+def foresee_changes(changes: Sequence[Mapping[str, str | int]]) -> Call[fo.Outlook]:
+    return Call("POST", _path("foreseen"), fo.Outlook, {}, _body({"changes": changes}))
 
 
 def check_live() -> Call[inv.Health]:
@@ -116,7 +117,7 @@ def list_tokens(cursor: str, limit: int, purpose: str) -> Call[inv.TokenList]:
 
 
 def create_token(
-    purpose: Literal["join", "api", "login"],
+    purpose: Literal["join", "api", "metrics", "login"],
     ttl: str | int | None,
     uses: int,
     note: str,
@@ -245,6 +246,13 @@ def change_node(node: str, verb: Literal["cordon", "uncordon", "drain"], dry_run
     return Call("POST", _path("nodes", node, verb), inv.NodeChanged, text_of(dry_run=dry_run), writes=True)
 
 
+def label_node(
+    node: str, labels: Mapping[str, str] | None, remove: Sequence[str], dry_run: bool
+) -> Call[inv.NodeChanged]:
+    body = _body({"labels": dict(labels or {}) or None, "remove": list(remove) or None})
+    return Call("POST", _path("nodes", node, "labels"), inv.NodeChanged, text_of(dry_run=dry_run), body, writes=True)
+
+
 def remove_node(node: str, force: bool, dry_run: bool) -> Call[inv.NodeChanged]:
     query = text_of(force=force, dry_run=dry_run)
     return Call("DELETE", _path("nodes", node), inv.NodeChanged, query, writes=True)
@@ -291,12 +299,20 @@ def scale_agent(namespace: str, name: str, replicas: int, if_match: int | None, 
 def change_agent(
     namespace: str,
     name: str,
-    verb: Literal["restart", "stop", "start", "rollout/pause", "rollout/resume"],
+    verb: Literal["stop", "start", "rollout/pause", "rollout/resume"],
     if_match: int | None,
     dry_run: bool,
 ) -> Call[ob.AgentChanged]:
     path = _agent(namespace, name, *verb.split("/"))
     return Call("POST", path, ob.AgentChanged, text_of(dry_run=dry_run), writes=True, if_match=if_match)
+
+
+def restart_agent(
+    namespace: str, name: str, max_unavailable: int, if_match: int | None, dry_run: bool
+) -> Call[ob.AgentChanged]:
+    path = _agent(namespace, name, "restart")
+    body = _body({"max_unavailable": max_unavailable or None})
+    return Call("POST", path, ob.AgentChanged, text_of(dry_run=dry_run), body, writes=True, if_match=if_match)
 
 
 def delete_agent(namespace: str, name: str, if_match: int | None, dry_run: bool) -> Call[ob.AgentChanged]:

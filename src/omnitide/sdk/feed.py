@@ -28,13 +28,59 @@ RETRIES: Final = Retries(attempts=1_000_000, first_s=0.2, longest_s=5.0)
 MAX_FRAME: Final = 64 << 20
 """Largest message that is taken from Nexus."""
 
-_TRIMMED, _LAGGED, _UNKNOWN, _UNAUTHENTICATED, _FORBIDDEN = 4410, 4408, 4409, 4401, 4403
+LAGGED: Final = 4408
+"""Nexus closes a stream so whose watcher does not take what it is sent fast enough."""
+_TRIMMED, _UNKNOWN, _UNAUTHENTICATED, _FORBIDDEN = 4410, 4409, 4401, 4403
 
 
 class _Reason(msgspec.Struct, frozen=True):
     code: str = ""
     resume: int = 0
     first: int = 0
+
+
+class Patience:
+    """How long a watch goes on trying to reach a Nexus that does not answer, and how long it waits in between."""
+
+    def __init__(self, rng: random.Random, patience_s: float) -> None:
+        self._rng = rng
+        self._patience_s = patience_s
+        self._failures = 0
+        self._failing_s = 0.0
+        self.trouble = ""
+        """Why there is no connection; empty while there is one."""
+
+    def heard(self) -> None:
+        """What failed before is forgotten with the first message, not with a connection."""
+        self._failures = 0
+        self._failing_s = 0.0
+        self.trouble = ""
+
+    def wait_s(self, reason: str, url: str, hint: str = "") -> float:
+        """Raises Unreachable when it has an end."""
+        if self._failing_s >= self._patience_s:
+            raise unreachable(url or "the address given", reason, hint)
+        self._failures += 1
+        self.trouble = reason
+        wait = RETRIES.wait_s(min(self._failures, 16), self._rng)
+        self._failing_s += wait
+        return wait
+
+
+def socket_address(url: str, path: str, query: dict[str, str]) -> str:
+    """Where the stream of a Nexus at this URL is."""
+    parts = urlsplit(url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))
+
+
+def not_valid(code: int) -> FabricError | None:
+    """The error of a stream that was closed as its token is not, or no longer, one that may watch."""
+    if code not in (_UNAUTHENTICATED, _FORBIDDEN):
+        return None
+    return from_problem(
+        problem("unauthenticated" if code == _UNAUTHENTICATED else "forbidden", "the token is not valid now")
+    )
 
 
 class Feed:
@@ -51,10 +97,7 @@ class Feed:
         self._log = ""
         """The log that the revisions are of, from the ids of what it has sent: one that was restored is another, and
         may have come further than this one had."""
-        self._rng = rng
-        self._failures = 0
-        self._patience_s = patience_s
-        self._failing_s = 0.0
+        self.patience = Patience(rng, patience_s)
 
     @property
     def revision(self) -> int:
@@ -62,17 +105,15 @@ class Feed:
         return self._revision
 
     def address(self, url: str) -> str:
-        parts = urlsplit(url)
-        scheme = "wss" if parts.scheme == "https" else "ws"
         query = dict(self._query)
         if self._after is not None:
             query["after"] = str(self._after)
             if self._log:
                 query["log"] = self._log
-        return urlunsplit((scheme, parts.netloc, STREAM_PATH, urlencode(query), ""))
+        return socket_address(url, STREAM_PATH, query)
 
-    def opened(self) -> None:
-        """Connected: what failed before is forgotten with the first frame, not now."""
+    def begin(self) -> None:
+        """A connection has come about. What failed before is forgotten with the first message, not now."""
 
     def take(self, frame: str | bytes) -> list[CloudEvent]:
         """The events of a message that have not been seen yet. Raises NotAFabric."""
@@ -80,8 +121,7 @@ class Feed:
             events = msgspec.json.decode(frame, type=list[CloudEventOrBookmark])
         except msgspec.MsgspecError as error:
             raise NotAFabric(foreign(f"an event cannot be understood: {error}")) from error
-        self._failures = 0
-        self._failing_s = 0.0
+        self.patience.heard()
         fresh: list[CloudEvent] = []
         for event in events:
             self._log = event.id.rpartition("/")[0] or self._log
@@ -119,33 +159,23 @@ class Feed:
                 detail = f"the fabric was restored: its revision {self._after} is not the one that was seen before"
             hint = "a slip, or a revision from before a restore: read the state anew and watch from there"
             raise UnknownRevision(problem("unknown-revision", detail, hint=hint, resume_revision=told.resume))
-        if code in (_UNAUTHENTICATED, _FORBIDDEN):
-            cause = problem(
-                "unauthenticated" if code == _UNAUTHENTICATED else "forbidden", "the token is not valid now"
-            )
-            raise from_problem(cause)
-        if code == _LAGGED:
+        refusal = not_valid(code)
+        if refusal is not None:
+            raise refusal
+        if code == LAGGED:
             self.lagged += 1
             return 0.0
-        return self._wait(f"the connection was closed ({code})", "")
+        return self.patience.wait_s(f"the connection was closed ({code})", "")
 
     def broke(self, url: str, reason: str, hint: str = "") -> float:
         """The same for a connection that broke or did not come about."""
-        return self._wait(reason, url, hint)
+        return self.patience.wait_s(reason, url, hint)
 
     def refused(self, error: FabricError) -> float:
         """The same for a connection that Nexus did not accept."""
         if isinstance(error, Unauthorized) or not error.retryable:
             raise error
-        return self._wait(error.detail, "")
-
-    def _wait(self, reason: str, url: str, hint: str = "") -> float:
-        if self._failing_s >= self._patience_s:
-            raise unreachable(url or "the address given", reason, hint)
-        self._failures += 1
-        wait = RETRIES.wait_s(min(self._failures, 16), self._rng)
-        self._failing_s += wait
-        return wait
+        return self.patience.wait_s(error.detail, "")
 
 
 class CloudEventOrBookmark(msgspec.Struct, frozen=True):

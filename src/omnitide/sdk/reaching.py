@@ -7,9 +7,9 @@ these is the way there.
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 from omnitide.sdk.asynchronous.connection import AsyncConnection
+from omnitide.sdk.paths import path_of
 from omnitide.sdk.tunnel import EndOfData, Exited, Piece, Tunnel
 
 
@@ -102,10 +102,10 @@ class ReachCalls(AsyncConnection):
             "rows": rows,
             "columns": columns,
         }
-        path = f"/v1/instances/{quote(identifier, safe='')}/exec"
+        path = path_of("instances", identifier, "exec")
         return AsyncExec(await Tunnel.open(self.target, self._context, path, {}, first, streams=True))
 
     async def forward_instance(self, identifier: str, port: str) -> AsyncForward:
         """Connect to a port of an instance, by the name in its spec or by its number."""
-        path = f"/v1/instances/{quote(identifier, safe='')}/forward"
+        path = path_of("instances", identifier, "forward")
         return AsyncForward(await Tunnel.open(self.target, self._context, path, {"port": port}))

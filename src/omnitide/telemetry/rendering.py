@@ -8,6 +8,7 @@ from typing import Final, cast
 import msgspec
 
 from omnitide.telemetry.masking import Json, clean_fields, clean_tail, clean_text
+from omnitide.telemetry.tracing.context import place_of
 
 FIELDS: Final = "omnitide_fields"
 """Attribute of a LogRecord that holds its fields."""
@@ -33,6 +34,13 @@ def _fields(record: logging.LogRecord) -> dict[str, Json]:
     return {f"{name}_" if name in _OWN_NAMES else name: value for name, value in clean_fields(given).items()}
 
 
+def parts_of(record: logging.LogRecord) -> tuple[str, dict[str, Json]]:
+    """Event and fields of a record, fit to be sent elsewhere; a traceback is one of the fields."""
+    fields = _fields(record)
+    traceback = _traceback(record, logging.Formatter())
+    return _event(record), {**fields, "exception": traceback} if traceback else fields
+
+
 def _traceback(record: logging.LogRecord, formatter: logging.Formatter) -> str:
     """The exception's own lines, the end of it kept: that is where the cause stands."""
     text = ""
@@ -49,7 +57,10 @@ def _stamp(record: logging.LogRecord) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """`{"time": ..., "level": ..., "logger": ..., "event": ..., fields..., "exception": ...}`, UTC, one line."""
+    """`{"time": ..., "level": ..., "logger": ..., "event": ..., fields..., "exception": ...}`, UTC, one line.
+
+    One of a call that is traced has `trace_id` and `span_id` besides.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Json] = {
@@ -59,6 +70,10 @@ class JsonFormatter(logging.Formatter):
             "event": _event(record),
             **_fields(record),
         }
+        place = place_of(str(line.get("correlation", "")))
+        if place is not None:
+            line.setdefault("trace_id", place.trace_id)
+            line.setdefault("span_id", place.span_id)
         traceback = _traceback(record, self)
         if traceback:
             line["exception"] = traceback

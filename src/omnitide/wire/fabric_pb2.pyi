@@ -724,6 +724,61 @@ class GetNodeRequest(_message.Message):
 Global___GetNodeRequest: _TypeAlias = GetNodeRequest  # noqa: Y015
 
 @_typing.final
+class LabelNodeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NODE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Set, whatever they were; others stay."""
+
+    @_builtins.property
+    def remove(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Taken away, as far as they were given here."""
+
+    @_builtins.property
+    def options(self) -> Global___WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        remove: _abc.Iterable[_builtins.str] | None = ...,
+        options: Global___WriteOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "node", b"node", "options", b"options", "remove", b"remove"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelNodeRequest: _TypeAlias = LabelNodeRequest  # noqa: Y015
+
+@_typing.final
 class CordonNodeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -953,9 +1008,11 @@ class RestartAgentRequest(_message.Message):
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    MAX_UNAVAILABLE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     name: _builtins.str
+    max_unavailable: _builtins.int
     @_builtins.property
     def options(self) -> Global___WriteOptions: ...
     def __init__(
@@ -963,11 +1020,12 @@ class RestartAgentRequest(_message.Message):
         *,
         namespace: _builtins.str = ...,
         name: _builtins.str = ...,
+        max_unavailable: _builtins.int = ...,
         options: Global___WriteOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_unavailable", b"max_unavailable", "name", b"name", "namespace", b"namespace", "options", b"options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2139,6 +2197,7 @@ class Restart(_message.Message):
     BACKOFF_MS_FIELD_NUMBER: _builtins.int
     BACKOFF_MAX_MS_FIELD_NUMBER: _builtins.int
     RESET_AFTER_MS_FIELD_NUMBER: _builtins.int
+    RESCHEDULES_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     attempts: _builtins.int
     """Restarts in a row on one node before the instance counts as failed and is rescheduled: it is started once more
@@ -2149,6 +2208,11 @@ class Restart(_message.Message):
     backoff_max_ms: _builtins.int
     reset_after_ms: _builtins.int
     """An instance that ran so long starts counting anew."""
+    reschedules: _builtins.int
+    """How often in a row it is placed anew after it has failed on a node, until it has failed for good; left out: without
+    end. 0: it gets one node and `attempts` restarts there. A taken port, or a node that lacks what it needs, does not
+    count.
+    """
     def __init__(
         self,
         *,
@@ -2157,10 +2221,11 @@ class Restart(_message.Message):
         backoff_ms: _builtins.int | None = ...,
         backoff_max_ms: _builtins.int | None = ...,
         reset_after_ms: _builtins.int | None = ...,
+        reschedules: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempts", b"_attempts", "_backoff_max_ms", b"_backoff_max_ms", "_backoff_ms", b"_backoff_ms", "_policy", b"_policy", "_reset_after_ms", b"_reset_after_ms", "attempts", b"attempts", "backoff_max_ms", b"backoff_max_ms", "backoff_ms", b"backoff_ms", "policy", b"policy", "reset_after_ms", b"reset_after_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempts", b"_attempts", "_backoff_max_ms", b"_backoff_max_ms", "_backoff_ms", b"_backoff_ms", "_policy", b"_policy", "_reschedules", b"_reschedules", "_reset_after_ms", b"_reset_after_ms", "attempts", b"attempts", "backoff_max_ms", b"backoff_max_ms", "backoff_ms", b"backoff_ms", "policy", b"policy", "reschedules", b"reschedules", "reset_after_ms", b"reset_after_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempts", b"_attempts", "_backoff_max_ms", b"_backoff_max_ms", "_backoff_ms", b"_backoff_ms", "_policy", b"_policy", "_reset_after_ms", b"_reset_after_ms", "attempts", b"attempts", "backoff_max_ms", b"backoff_max_ms", "backoff_ms", b"backoff_ms", "policy", b"policy", "reset_after_ms", b"reset_after_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempts", b"_attempts", "_backoff_max_ms", b"_backoff_max_ms", "_backoff_ms", b"_backoff_ms", "_policy", b"_policy", "_reschedules", b"_reschedules", "_reset_after_ms", b"_reset_after_ms", "attempts", b"attempts", "backoff_max_ms", b"backoff_max_ms", "backoff_ms", b"backoff_ms", "policy", b"policy", "reschedules", b"reschedules", "reset_after_ms", b"reset_after_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attempts: _TypeAlias = _typing.Literal["attempts"]  # noqa: Y015
     _WhichOneofArgType__attempts: _TypeAlias = _typing.Literal["_attempts", b"_attempts"]  # noqa: Y015
@@ -2170,6 +2235,8 @@ class Restart(_message.Message):
     _WhichOneofArgType__backoff_ms: _TypeAlias = _typing.Literal["_backoff_ms", b"_backoff_ms"]  # noqa: Y015
     _WhichOneofReturnType__policy: _TypeAlias = _typing.Literal["policy"]  # noqa: Y015
     _WhichOneofArgType__policy: _TypeAlias = _typing.Literal["_policy", b"_policy"]  # noqa: Y015
+    _WhichOneofReturnType__reschedules: _TypeAlias = _typing.Literal["reschedules"]  # noqa: Y015
+    _WhichOneofArgType__reschedules: _TypeAlias = _typing.Literal["_reschedules", b"_reschedules"]  # noqa: Y015
     _WhichOneofReturnType__reset_after_ms: _TypeAlias = _typing.Literal["reset_after_ms"]  # noqa: Y015
     _WhichOneofArgType__reset_after_ms: _TypeAlias = _typing.Literal["_reset_after_ms", b"_reset_after_ms"]  # noqa: Y015
     @_typing.overload
@@ -2180,6 +2247,8 @@ class Restart(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__backoff_ms) -> _WhichOneofReturnType__backoff_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__policy) -> _WhichOneofReturnType__policy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reschedules) -> _WhichOneofReturnType__reschedules | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reset_after_ms) -> _WhichOneofReturnType__reset_after_ms | None: ...
 
@@ -2266,6 +2335,7 @@ class Update(_message.Message):
     MAX_SURGE_FIELD_NUMBER: _builtins.int
     MIN_HEALTHY_MS_FIELD_NUMBER: _builtins.int
     ON_FAILURE_FIELD_NUMBER: _builtins.int
+    PROGRESS_DEADLINE_MS_FIELD_NUMBER: _builtins.int
     max_unavailable: _builtins.int
     """Replicas that may be away at once while a new version rolls out."""
     max_surge: _builtins.int
@@ -2273,7 +2343,11 @@ class Update(_message.Message):
     min_healthy_ms: _builtins.int
     """A new replica counts once it has been ready, or has run where nothing asks for readiness, for so long."""
     on_failure: _builtins.str
-    """halt or rollback: what follows when a replica of the new version has failed for good."""
+    """halt or rollback: what follows when a replica of the new version has failed for good, or is not available in time."""
+    progress_deadline_ms: _builtins.int
+    """How long a rollout may go on without coming any further: no replica of the new version becomes available, and no
+    other is asked to make room. Then `on_failure` follows, as where one has failed for good. 0: for ever.
+    """
     def __init__(
         self,
         *,
@@ -2281,10 +2355,11 @@ class Update(_message.Message):
         max_surge: _builtins.int = ...,
         min_healthy_ms: _builtins.int | None = ...,
         on_failure: _builtins.str | None = ...,
+        progress_deadline_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable", "_min_healthy_ms", b"_min_healthy_ms", "_on_failure", b"_on_failure", "max_unavailable", b"max_unavailable", "min_healthy_ms", b"min_healthy_ms", "on_failure", b"on_failure"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable", "_min_healthy_ms", b"_min_healthy_ms", "_on_failure", b"_on_failure", "_progress_deadline_ms", b"_progress_deadline_ms", "max_unavailable", b"max_unavailable", "min_healthy_ms", b"min_healthy_ms", "on_failure", b"on_failure", "progress_deadline_ms", b"progress_deadline_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable", "_min_healthy_ms", b"_min_healthy_ms", "_on_failure", b"_on_failure", "max_surge", b"max_surge", "max_unavailable", b"max_unavailable", "min_healthy_ms", b"min_healthy_ms", "on_failure", b"on_failure"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable", "_min_healthy_ms", b"_min_healthy_ms", "_on_failure", b"_on_failure", "_progress_deadline_ms", b"_progress_deadline_ms", "max_surge", b"max_surge", "max_unavailable", b"max_unavailable", "min_healthy_ms", b"min_healthy_ms", "on_failure", b"on_failure", "progress_deadline_ms", b"progress_deadline_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_unavailable: _TypeAlias = _typing.Literal["max_unavailable"]  # noqa: Y015
     _WhichOneofArgType__max_unavailable: _TypeAlias = _typing.Literal["_max_unavailable", b"_max_unavailable"]  # noqa: Y015
@@ -2292,12 +2367,16 @@ class Update(_message.Message):
     _WhichOneofArgType__min_healthy_ms: _TypeAlias = _typing.Literal["_min_healthy_ms", b"_min_healthy_ms"]  # noqa: Y015
     _WhichOneofReturnType__on_failure: _TypeAlias = _typing.Literal["on_failure"]  # noqa: Y015
     _WhichOneofArgType__on_failure: _TypeAlias = _typing.Literal["_on_failure", b"_on_failure"]  # noqa: Y015
+    _WhichOneofReturnType__progress_deadline_ms: _TypeAlias = _typing.Literal["progress_deadline_ms"]  # noqa: Y015
+    _WhichOneofArgType__progress_deadline_ms: _TypeAlias = _typing.Literal["_progress_deadline_ms", b"_progress_deadline_ms"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_unavailable) -> _WhichOneofReturnType__max_unavailable | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_healthy_ms) -> _WhichOneofReturnType__min_healthy_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__on_failure) -> _WhichOneofReturnType__on_failure | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__progress_deadline_ms) -> _WhichOneofReturnType__progress_deadline_ms | None: ...
 
 Global___Update: _TypeAlias = Update  # noqa: Y015
 
@@ -4626,7 +4705,7 @@ class NodeChanged(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     change: _builtins.str
-    """cordoned, uncordoned, draining, removed or unchanged."""
+    """labelled, cordoned, uncordoned, draining, removed or unchanged."""
     revision: _builtins.int
     dry_run: _builtins.bool
     replayed: _builtins.bool

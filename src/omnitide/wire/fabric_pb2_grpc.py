@@ -179,6 +179,11 @@ class FabricServiceStub:
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.GetNodeRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_fabric__pb2.Node.FromString,
                 _registered_method=True)
+        self.LabelNode = channel.unary_unary(
+                '/omnitide.v1.FabricService/LabelNode',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.LabelNodeRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.NodeChanged.FromString,
+                _registered_method=True)
         self.CordonNode = channel.unary_unary(
                 '/omnitide.v1.FabricService/CordonNode',
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.CordonNodeRequest.SerializeToString,
@@ -537,6 +542,13 @@ class FabricServiceServicer:
 
     def GetNode(self, request, context):
         """Show a node: what it is, what it has, how it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LabelNode(self, request, context):
+        """Give a node labels, or take them away; what is placed from then on follows, what it runs stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -906,6 +918,11 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     servicer.GetNode,
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.GetNodeRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_fabric__pb2.Node.SerializeToString,
+            ),
+            'LabelNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.LabelNode,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.LabelNodeRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.NodeChanged.SerializeToString,
             ),
             'CordonNode': grpc.unary_unary_rpc_method_handler(
                     servicer.CordonNode,
@@ -1846,6 +1863,33 @@ class FabricService:
             '/omnitide.v1.FabricService/GetNode',
             omnitide_dot_v1_dot_fabric__pb2.GetNodeRequest.SerializeToString,
             omnitide_dot_v1_dot_fabric__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LabelNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omnitide.v1.FabricService/LabelNode',
+            omnitide_dot_v1_dot_fabric__pb2.LabelNodeRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.NodeChanged.FromString,
             options,
             channel_credentials,
             insecure,

@@ -103,6 +103,8 @@ class FabricServiceStub:
     """List the nodes, in order of name."""
     GetNode: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetNodeRequest, _fabric_pb2.Node]
     """Show a node: what it is, what it has, how it is."""
+    LabelNode: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.LabelNodeRequest, _fabric_pb2.NodeChanged]
+    """Give a node labels, or take them away; what is placed from then on follows, what it runs stays."""
     CordonNode: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.CordonNodeRequest, _fabric_pb2.NodeChanged]
     """Place nothing more on a node; what it runs stays."""
     UncordonNode: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.UncordonNodeRequest, _fabric_pb2.NodeChanged]
@@ -227,6 +229,8 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """List the nodes, in order of name."""
     GetNode: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetNodeRequest, _fabric_pb2.Node]  # type: ignore[assignment]
     """Show a node: what it is, what it has, how it is."""
+    LabelNode: _aio.UnaryUnaryMultiCallable[_fabric_pb2.LabelNodeRequest, _fabric_pb2.NodeChanged]  # type: ignore[assignment]
+    """Give a node labels, or take them away; what is placed from then on follows, what it runs stays."""
     CordonNode: _aio.UnaryUnaryMultiCallable[_fabric_pb2.CordonNodeRequest, _fabric_pb2.NodeChanged]  # type: ignore[assignment]
     """Place nothing more on a node; what it runs stays."""
     UncordonNode: _aio.UnaryUnaryMultiCallable[_fabric_pb2.UncordonNodeRequest, _fabric_pb2.NodeChanged]  # type: ignore[assignment]
@@ -522,6 +526,14 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.Node, _abc.Awaitable[_fabric_pb2.Node]]:
         """Show a node: what it is, what it has, how it is."""
+
+    @_abc_1.abstractmethod
+    def LabelNode(
+        self,
+        request: _fabric_pb2.LabelNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.NodeChanged, _abc.Awaitable[_fabric_pb2.NodeChanged]]:
+        """Give a node labels, or take them away; what is placed from then on follows, what it runs stays."""
 
     @_abc_1.abstractmethod
     def CordonNode(

@@ -99,6 +99,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "RevokeToken": {"id": "{token}"},
     "ListNodes": {"status": "live"},
     "GetNode": {"node": "alpha"},
+    "LabelNode": {"node": "alpha", "labels": {"zone": "attic"}},
     "CordonNode": {"node": "alpha"},
     "UncordonNode": {"node": "alpha"},
     "DrainNode": {"node": "beta"},

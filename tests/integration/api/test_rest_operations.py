@@ -16,6 +16,7 @@ from omnitide.security.join_contract import CaAnswer, JoinAnswer
 
 AGENT = "/v1/namespaces/default/agents/hello"
 DATA = base64.b64encode(b"open-sesame").decode()
+COMPOSE = {"path": "compose.yaml", "text": "services: {web: {image: nginx}}"}
 JOB = {"spec": {"command": ["true"]}, "name": "once"}
 
 
@@ -39,6 +40,7 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
     "tokens.revoke": ("DELETE", "/v1/tokens/{token}", None, 200),
     "nodes.list": ("GET", "/v1/nodes?status=live", None, 200),
     "nodes.get": ("GET", "/v1/nodes/alpha", None, 200),
+    "nodes.label": ("POST", "/v1/nodes/alpha/labels", {"labels": {"zone": "attic"}}, 200),
     "nodes.cordon": ("POST", "/v1/nodes/alpha/cordon", None, 200),
     "nodes.uncordon": ("POST", "/v1/nodes/alpha/uncordon", {}, 200),
     "nodes.drain": ("POST", "/v1/nodes/beta/drain", None, 200),
@@ -57,6 +59,10 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
     "agents.resume": ("POST", AGENT + "/rollout/resume", None, 200),
     "agents.versions": ("GET", AGENT + "/versions", None, 200),
     "agents.explain": ("GET", AGENT + "/explain?nodes=5", None, 200),
+    "manifests.read": ("POST", "/v1/manifests", {"text": "name: a", "format": "yaml"}, 200),
+    "manifests.write": ("GET", AGENT + "/manifest?format=toml", None, 200),
+    "changes.foresee": ("POST", "/v1/foreseen", {"changes": [{"verb": "node.drain", "name": "alpha"}]}, 200),
+    "imports.compose": ("POST", "/v1/imports/compose", {"files": [COMPOSE], "compose": ["compose.yaml"]}, 200),
     "view.watch": ("GET", "/v1/view", None, 426),
     "jobs.list": ("GET", "/v1/jobs?status=active", None, 200),
     "jobs.get": ("GET", "/v1/namespaces/default/jobs/long", None, 200),

@@ -150,7 +150,9 @@ def test_jobs_are_listed_newest_last_and_those_that_ended_are_cleared(fabric: Me
     ("words", "code", "told"),
     [
         (["scale", "hello", "--", "-1"], 2, "'-1' is no number of replicas: 0 to 100000"),
-        (["scale", "hello", "-1"], 2, ""),
+        (["scale", "hello", "-1"], 2, "no number here is below 0"),
+        (["rollback", "hello"], 4, "version 1 is the only one that is kept"),
+        (["rollback", "hello", "--to", "77"], 3, "there is no version 77 of agent default/hello; there are 1"),
         (["events", "-k", "instanec"], 2, "instance"),
         (["events", "--subject", "agnet/default/hello"], 2, "did you mean agent/...?"),
         (["events", "--subject", "agent/hello"], 2, "is not agent/NAMESPACE/NAME"),

@@ -97,6 +97,31 @@ async def test_what_is_not_there_is_refused(kit: Kit) -> None:
     assert refused.value.cause == "command-not-found"
 
 
+async def test_what_is_there_and_no_program_is_refused_as_that(kit: Kit) -> None:
+    kit.needs("exec")
+    await kit.start("a", "run")
+    for name, cause, code in (
+        ("nosuch", "command-not-found", 127),
+        ("/proc/version", "permission", 126),
+        ("/proc", "permission", 126),
+        ("/proc/nosuch", "command-not-found", 127),
+    ):
+        for terminal in (False, True):
+            kit.program = (name,)
+            # What goes into a sandbox to execute a program says it as a shell does, by its exit code.
+            assert await outcome(kit, terminal) in ((cause, True), code), name
+
+
+async def outcome(kit: Kit, terminal: bool) -> tuple[str, bool] | int | None:
+    try:
+        program = await kit.exec("a", terminal=terminal)
+    except DriverError as refused:
+        return refused.cause, refused.permanent
+    ended = (await all_of(program))[2]
+    await program.close()
+    return ended.code
+
+
 async def test_files_go_in_and_come_out(kit: Kit) -> None:
     kit.needs("files")
     await kit.start("a", "run")

@@ -18,6 +18,8 @@ from omnitide.drivers.docker.notes import Notes, Stop
 from omnitide.drivers.docker.stopping import Stops
 from omnitide.drivers.protocol import DriverError, Mount, PortBinding, RunKey
 from omnitide.model.container import Container
+from omnitide.model.probes import Probe
+from omnitide.node.probes.asking import NeverAsked, Target, ask
 from support.container_engine import DockerEngine
 from support.driver_kit import Kit, all_of
 
@@ -155,6 +157,10 @@ async def test_without_a_network_there_is_no_address(docker: Kit) -> None:
     with pytest.raises(DriverError) as refused:
         await docker.driver.address(RunKey("a", 1))
     assert refused.value.cause == "no-address"
+    probe = Probe(type="tcp", port="http")
+    target = Target(docker.driver, RunKey("a", 1), (PortBinding("http", 80, 80),))
+    with pytest.raises(NeverAsked, match="the container has no network"):
+        await ask(probe, target)
     await docker.start("b", "run", container=Container(image=IMAGE, network="host"))
     assert await docker.driver.address(RunKey("b", 1)) == "127.0.0.1"
 

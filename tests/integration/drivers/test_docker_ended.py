@@ -91,7 +91,7 @@ async def test_what_cannot_be_put_away_stays_and_is_tried_again(docker: Kit, mon
 
     docker.another()
     await docker.driver.recover()
-    connection = driver_of(docker)._connection
+    connection = driver_of(docker)._access.connection
     assert connection is not None
     connection.collect_soon()
     async with asyncio.timeout(30):
@@ -133,7 +133,7 @@ async def test_a_node_that_is_taken_down_leaves_the_engine_nothing(
 async def test_a_container_that_still_runs_outlives_who_takes_its_node_down(docker: Kit, tmp_path: Path) -> None:
     await docker.start("a", "run")
     node = f"node-{tmp_path.name}"
-    last = DockerDriver(str(tmp_path / "docker"), node, find=docker.driver._find, only_to_end=True)  # type: ignore[attr-defined]
+    last = DockerDriver(str(tmp_path / "docker"), node, find=docker.driver._access.find, only_to_end=True)  # type: ignore[attr-defined]
     await last.recover()
     await last.close()
     assert len(docker.left()) == 1

@@ -27,7 +27,7 @@ async def test_a_container_is_found_once_and_then_only_files_are_read(
             await asyncio.sleep(0.02)
     assert now.pids >= 1
     monkeypatch.undo()
-    engine = await docker.driver._engine()  # type: ignore[attr-defined]
+    engine = await docker.driver._access.engine()  # type: ignore[attr-defined]
     (name,) = [name for name in docker.left() if "-a-" in name]
     said = await asked(engine, name)
     assert said is not None
@@ -39,7 +39,7 @@ async def test_where_the_groups_cannot_be_seen_the_engine_is_asked_now_and_then(
     docker: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await docker.start("a", "spin", limits=Limit(cpu_milli=200))
-    engine = await docker.driver._engine()  # type: ignore[attr-defined]
+    engine = await docker.driver._access.engine()  # type: ignore[attr-defined]
     (name,) = [name for name in docker.left() if "-a-" in name]
     questions = 0
 

@@ -9,10 +9,14 @@ import pytest
 
 from integration.keeper.conftest import Home, eventually, running
 from omnitide.drivers import process_sandbox
-from omnitide.drivers.protocol import DriverError, Limit, LogPolicy, Mount, RunKey
+from omnitide.drivers.protocol import DriverError, Limit, LogPolicy, Mount, RunKey, RunState
 from omnitide.node.keeper import processes
 
 MIB = 1 << 20
+KEPT = (
+    *("keeper.id", "keeper.lock", "keeper.log", "keeper.place", "keeper.sock", "runs.journal", "start.lock"),
+    *("logs", "spare", "trash", "work"),
+)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes file systems")
 
 
@@ -94,7 +98,7 @@ async def test_a_start_that_cannot_be_recorded_is_refused_and_goes_when_there_is
 ) -> None:
     await one_home.shell("before", "exec sleep 1000")
     keeper_disk.fill()
-    names = [f"full-{number}" for number in range(40)]  # a line of the journal's last block may still fit
+    names = [f"full-{number}" for number in range(400)]  # for some the journal has room laid by
     with pytest.raises(DriverError) as refused:
         for name in names:
             await one_home.start(name, "/bin/sleep", "1000")
@@ -106,6 +110,39 @@ async def test_a_start_that_cannot_be_recorded_is_refused_and_goes_when_there_is
     assert live == known, "what was refused does not run, and what runs is known"
     keeper_disk.free()
     assert (await one_home.run("after", "exit 4")).exit.code == 4  # type: ignore[union-attr]
+
+
+@as_root
+async def test_a_keeper_that_dies_while_the_disk_is_full_is_followed_by_one_that_takes_its_runs_up(
+    keeper_disk: SmallDisk, one_home: Home
+) -> None:
+    await one_home.shell("ended", "exit 3")
+    await one_home.end_of("ended")
+    await one_home.shell("web", "exec sleep 1000")
+    keeper_disk.fill()
+    for attempt in range(1, 4):
+        await one_home.kill_keeper()
+        lost = await one_home.find("web", attempt)
+        assert lost is not None
+        assert (lost.state, lost.exit and lost.exit.reason) == (RunState.UNKNOWN, "unknown")
+        assert (await one_home.driver.probe()).healthy
+        again = await one_home.shell("web", "echo up; exec sleep 1000", attempt=attempt + 1)
+        assert again.state == RunState.RUNNING
+    ended = await one_home.find("ended")
+    assert ended is not None
+    assert ended.exit is not None
+    assert ended.exit.code == 3
+    assert sorted(os.listdir(keeper_disk.path)) == sorted({*KEPT, "filler"}), "nothing half written is left"
+    keeper_disk.free()
+    await one_home.driver.stop(RunKey("web", 4), grace_ms=0)
+    assert (await one_home.end_of("web", 4)).exit.signal == 9  # type: ignore[union-attr]
+    await one_home.kill_keeper()
+    known = {(run.key.instance, run.key.attempt): run.state for run in await one_home.driver.recover()}
+    assert known == {
+        ("ended", 1): RunState.EXITED,
+        ("web", 4): RunState.EXITED,
+        **{("web", attempt): RunState.UNKNOWN for attempt in (1, 2, 3)},
+    }
 
 
 @pytest.mark.parametrize(

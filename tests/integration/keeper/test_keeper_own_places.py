@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from integration.keeper.conftest import Home
+from omnitide.config.neighbours import Neighbours
 from omnitide.drivers import process_sandbox
 from omnitide.drivers.process import ProcessDriver
 from omnitide.node.driver_places import context_of
@@ -36,11 +37,12 @@ def root() -> Generator[Path]:
     with tempfile.TemporaryDirectory(dir="/srv") as folder:
         path = Path(folder)
         path.chmod(0o711)
-        for part in ("fabric/nexus/keys", "fabric/node/keeper", "engine", "alias", "wider", "media"):
+        for part in ("fabric/nexus/keys", "fabric/node/keeper", "other/nexus", "engine", "alias", "wider", "media"):
             (path / part).mkdir(parents=True, mode=0o711)
         (path / "fabric/nexus/admin-token").write_text(TOKEN)
         (path / "fabric/nexus/keys/ca").write_text(TOKEN)
         (path / "fabric/profile.json").write_text(TOKEN)
+        (path / "other/nexus/admin-token").write_text(TOKEN)
         (path / "engine/layer").write_text(TOKEN)
         (path / "engine.sock").write_text(TOKEN)
         (path / "media/film").write_text("a film\n")
@@ -58,7 +60,9 @@ def root() -> Generator[Path]:
 @pytest.fixture
 async def box(root: Path) -> AsyncGenerator[Home]:
     data = root / "fabric" / "node"
-    own = OwnPlaces(data, {})
+    neighbours = Neighbours(root / "register")
+    neighbours.note(root / "other")
+    own = OwnPlaces(data, {}, neighbours=neighbours)
     own.know([Runtime(root / "engine", root / "engine.sock")])  # type: ignore[list-item]
     context = context_of(data, "process", "n", "off", hidden=own)
     home = Home(data / "keeper", "off")

@@ -484,6 +484,45 @@ async def test_a_fenced_one_dies_with_its_keeper(one_home: Home, user: str) -> N
     await eventually(lambda: not one_home.processes(), "the end of all that is in it")
 
 
+ENTER = """\
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import enter
+uid, before = int(sys.argv[2]), sys.argv[3]
+os.setgroups([])
+os.setresgid(uid, uid, uid)
+os.setresuid(uid, uid, uid)
+exec(before)
+enter.main(sys.argv[4:])
+"""
+"""A process of its own, as the keeper executes it: a fork of this one would have the threads that gRPC makes again in
+each child, and the kernel lets no process of several threads into a user namespace."""
+
+
+def entering(uid: int, *words: str, before: str = "") -> "subprocess.CompletedProcess[bytes]":
+    """`enter` as a user who may not read its file; `before`: what is done before it begins."""
+    command = [sys.executable, "-I", "-S", "-c", ENTER, str(Path(enter.__file__).parent), str(uid), before, *words]
+    return subprocess.run(command, capture_output=True, timeout=30, check=False)
+
+
+@as_root
+async def test_one_that_ends_while_a_program_comes_in_is_said_to_have_ended(one_home: Home) -> None:
+    run = await one_home.shell("box", "echo up; exec sleep 1000", **BOX)
+    await one_home.says("box", b"up")
+    (first,) = processes.children(int(run.handle)) or ()
+    kill = f"""
+import signal, time
+def end():
+    os.kill({first}, signal.SIGKILL)
+    while os.path.exists("/proc/{first}/ns/net") and os.path.lexists("/proc/{first}/exe"):
+        time.sleep(0.01)
+    return False
+enter._give_terminal = end
+"""
+    ended = entering(0, str(first), "0", "/", "", "", "", "", "/bin/true", before=kill)
+    assert (ended.returncode, ended.stderr) == (125, b"the sandbox: it has ended\n")
+
+
 @as_root
 def test_without_root_a_program_comes_in_as_well(tmp_path: Path) -> None:
     """bubblewrap of an ordinary user makes two user namespaces, one in the other; `enter` goes through both."""
@@ -501,22 +540,12 @@ def test_without_root_a_program_comes_in_as_well(tmp_path: Path) -> None:
         while not sandbox.program(first, made.pid):
             assert time.monotonic() < deadline, "its program is never executed"
             time.sleep(0.01)
-        out, into = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.dup2(into, 1)
-            os.setgroups([])
-            os.setresgid(65534, 65534, 65534)
-            os.setresuid(65534, 65534, 65534)
-            script = "id -u; grep CapEff /proc/self/status; ls -d /proc/[0-9]* | wc -l; exit 5"
-            enter.main([str(first), "1", "/", "", "", "", "", "/bin/sh", "-c", script])
-        os.close(into)
-        _, ended = os.waitpid(pid, 0)
-        assert os.waitstatus_to_exitcode(ended) == 5
-        uid, _, rights, count = os.read(out, 4096).split()
+        script = "id -u; grep CapEff /proc/self/status; ls -d /proc/[0-9]* | wc -l; exit 5"
+        ended = entering(65534, str(first), "1", "/", "", "", "", "", "/bin/sh", "-c", script)
+        assert (ended.returncode, ended.stderr) == (5, b"")
+        uid, _, rights, count = ended.stdout.split()
         assert (uid, rights) == (b"65534", b"0" * 16)
         assert int(count) < 8, "it sees the processes of the sandbox alone"
-        os.close(out)
     finally:
         made.kill()
         made.wait()

@@ -5,6 +5,7 @@ Shares no code with omnitide.scheduler.
 
 from dataclasses import dataclass, field
 
+from omnitide.fabric.folds.nodes import FOREIGN_PORT
 from omnitide.fabric.state import FabricState, Node
 from omnitide.model.spec import Constraint, WorkloadSpec
 
@@ -16,14 +17,17 @@ class Left:
     cpu: int
     memory: int
     ports: set[int] = field(default_factory=set[int])
-    """In use."""
+    """Of instances."""
+    marked: set[int] = field(default_factory=set[int])
+    """Found taken by something else: not chosen, but tried where they are named."""
 
 
 def left_on(node: Node) -> Left:
     return Left(
         cpu=node.facts.cpu_milli - node.used_cpu_milli,
         memory=node.facts.memory_bytes - node.used_memory_bytes,
-        ports=set(node.ports),
+        ports={port for port, holder in node.ports.items() if holder != FOREIGN_PORT},
+        marked={port for port, holder in node.ports.items() if holder == FOREIGN_PORT},
     )
 
 
@@ -74,7 +78,7 @@ def has_room(node: Node, left: Left, spec: WorkloadSpec) -> bool:
     if len(static) != len(set(static)) or left.ports & set(static):
         return False
     first, last = node.facts.port_first, node.facts.port_last
-    free = set(range(first, last + 1)) - left.ports - set(static) if first > 0 else set[int]()
+    free = set(range(first, last + 1)) - left.ports - left.marked - set(static) if first > 0 else set[int]()
     return len(free) >= len(spec.ports) - len(static)
 
 
@@ -89,6 +93,7 @@ def take(node: Node, left: Left, spec: WorkloadSpec, ports: tuple[tuple[str, int
     for name, number in ports:
         wanted = spec.ports[name].port
         assert number not in left.ports
+        assert wanted or number not in left.marked
         assert number == wanted if wanted else node.facts.port_first <= number <= node.facts.port_last
         left.ports.add(number)
     left.cpu -= spec.resources.cpu

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric.state import DriverFact, Health
+from omnitide.fabric.state import DriverFact, Health, Phase
 from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
+from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import SecretUse
 from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart
 from omnitide.operations import explaining
@@ -180,6 +181,35 @@ async def test_a_text_that_goes_on_after_a_sentence_has_no_full_stop_in_the_midd
     assert shown.text == (
         "pending for 1 m: fits now on 1 of 1 node, first on alpha; the generation before ended with exit code 7"
     )
+
+
+async def test_why_it_is_not_ready_yet_is_told_before_its_probe_has_failed_often_enough(runtime: MemoryRuntime) -> None:
+    probed = AgentSpec(command=("x",), health=Probes(readiness=Probe(type="exec", command=("true",))))
+    deploy(runtime, probed)
+    assert "not ready yet: its readiness probe (exec) has not succeeded since" in (await explained(runtime)).text
+    node = runtime.state.nodes["n-alpha"]
+    said = cm.InstanceReport(
+        instance=WEB, attempt=1, phase=Phase.RUNNING, health_message="readiness probe fails: true ended with 1: no"
+    )
+    runtime.apply(
+        cm.ReportInstances(
+            node=node.id, session=node.session, outbox=node.outbox, first_sequence=node.sequence + 1, reports=(said,)
+        ),
+        principal="node:n-alpha",
+    )
+    assert (await explained(runtime)).text.endswith("; not ready yet: readiness probe fails: true ended with 1: no")
+
+
+async def test_what_was_given_up_and_what_waits_for_it_say_so(runtime: MemoryRuntime) -> None:
+    deploy(runtime, AgentSpec(command=("x",), restart=Restart(policy="on-failure", attempts=0, reschedules=0)))
+    runtime.exit(WEB, code=2)
+    assert "not tried again by itself, restart.reschedules is 0, and one failed" in (await explained(runtime)).text
+    waits = AgentSpec(command=("x",), needs={"web": "completed"})
+    runtime.apply(cm.DeployAgent(agent="shop", namespace="default", name="shop", spec=waits))
+    shown = await explained(runtime, "shop.1.1")
+    assert shown.placement is not None
+    assert shown.placement.reasons[0].rule == "need-failed"
+    assert "waits for agent web to have succeeded: web-1.1 has failed for good" in shown.text
 
 
 GONE = AgentSpec(command=("gone",))

@@ -327,11 +327,20 @@ async def test_nodes_are_closed_and_opened(call: Caller) -> None:
     assert (await call("nodes.cordon", node="n-alpha")).change == "unchanged"
     assert [one.name for one in (await call("nodes.list", scheduling="cordoned")).items] == ["alpha"]
     assert (await call("nodes.uncordon", node="alpha")).node.scheduling == "open"
-    assert (await call("nodes.drain", node="alpha")).node.scheduling == "drained"
     failure = await call.refused("nodes.remove", node="alpha")
     assert failure.problem.code == "conflict"
-    assert (await call("nodes.remove", node="alpha", force=True)).change == "removed"
+    assert "omnitide drain alpha" in failure.problem.hint
+    assert (await call("nodes.drain", node="alpha")).node.scheduling == "drained"
+    assert (await call("nodes.remove", node="alpha")).change == "removed"
     assert [one.name for one in (await call("nodes.list")).items] == ["beta"]
+
+
+async def test_a_node_is_labelled_while_it_runs(call: Caller) -> None:
+    changed = await call("nodes.label", node="alpha", labels={"zone": "attic", "gpu": "a10"})
+    assert (changed.change, changed.node.labels) == ("labelled", {"zone": "attic", "gpu": "a10"})
+    assert (await call("nodes.label", node="alpha", labels={"zone": "attic"})).change == "unchanged"
+    assert (await call("nodes.label", node="alpha", remove=("gpu",))).node.labels == {"zone": "attic"}
+    assert (await call.refused("nodes.label", node="alpha")).problem.code == "invalid"
 
 
 async def test_labels_of_the_join_token_are_the_nodes(call: Caller) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "secrets.remove": cm.RemoveSecret,
     "configs.set": cm.SetConfig,
     "configs.remove": cm.RemoveConfig,
+    "nodes.label": cm.LabelNode,
     "nodes.cordon": cm.CordonNode,
     "nodes.uncordon": cm.UncordonNode,
     "nodes.drain": cm.DrainNode,
@@ -92,6 +93,7 @@ def test_only_health_joining_and_logging_in_are_open() -> None:
 def test_only_what_belongs_to_http_has_no_grpc_method() -> None:
     without = {one.name for one in REGISTRY if not one.rpc}
     of_browsers = {"sessions.open", "sessions.read", "sessions.close", "view.watch"}
+    of_browsers |= {"manifests.read", "manifests.write", "changes.foresee"}
     assert without == {"health.live", "health.ready", "join.ca", "join.node", *of_browsers}
 
 

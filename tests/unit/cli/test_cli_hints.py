@@ -64,7 +64,13 @@ def parses(words: list[str], *, shortened: bool = False) -> bool:
 
 
 def fault(text: str) -> str:
-    """What is wrong with a command line that may be followed by prose; empty for nothing."""
+    """What is wrong with a command line that may be followed by prose; empty for nothing. What stands for a value may
+    stand for a number."""
+    found = _fault(text)
+    return found and _fault(re.sub(r"(--[a-z-]+) word", r"\1 1", text)) and found
+
+
+def _fault(text: str) -> str:
     words = text.replace("...", "word").split()
     if words[0] not in COMMANDS:
         return f"there is no command {words[0]}"

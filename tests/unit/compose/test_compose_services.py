@@ -316,11 +316,27 @@ def test_a_start_interval_needs_nothing(taken: Taken) -> None:
 
 
 @pytest.mark.parametrize("text", ["restart: on-failure:4", "deploy: {restart_policy: {max_attempts: 4}}"])
-def test_that_nothing_is_given_up_after_so_many_restarts_is_a_loss(taken: Taken, text: str) -> None:
+def test_it_is_given_up_after_so_many_restarts(taken: Taken, text: str) -> None:
     imported = taken.project(f"services: {{web: {{image: x, {text}}}}}")
-    (loss,) = imported.losses
-    assert "after 4 restarts in a row it is not given up here" in loss.message
-    assert imported.agents[0].restart.attempts == 4
+    assert imported.losses == ()
+    restart = imported.agents[0].restart
+    assert (restart.attempts, restart.reschedules) == (4, 0)
+    (note,) = imported.notes
+    assert "in a row" in note.message, "the engine counts them over the whole life of a container"
+
+
+@pytest.mark.parametrize("text", ["restart: on-failure", "restart: on-failure:0", "restart: always"])
+def test_without_a_number_it_is_never_given_up(taken: Taken, text: str) -> None:
+    assert taken.service(text)[0].restart.reschedules is None
+
+
+def test_a_window_says_what_in_a_row_is(taken: Taken) -> None:
+    imported = taken.project(
+        "services: {web: {image: x, deploy: {restart_policy: {max_attempts: 4, window: 10s}}}}",
+    )
+    assert (imported.losses, imported.notes) == ((), ())
+    restart = imported.agents[0].restart
+    assert (restart.attempts, restart.reschedules, restart.reset_after) == (4, 0, 10_000)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,11 @@ def own(agent: AgentManifest) -> Container:
     return agent.container
 
 
+def given_up(agent: AgentManifest) -> int | None:
+    """After how many restarts; None: never."""
+    return agent.restart.attempts if agent.restart.reschedules == 0 else None
+
+
 def port(agent: AgentManifest) -> Any:
     (one,) = agent.ports.values()
     return one
@@ -90,15 +95,14 @@ CASES: dict[str, tuple[str, dict[str, Any], Get]] = {
                                     lambda agent: agent.restart.backoff),
     "deploy.restart_policy.window": (below("deploy", "restart_policy", "window"), TIMES,
                                      lambda agent: agent.restart.reset_after),
-    # What it says is that it is given up after so many restarts, which no agent ever is.
-    "deploy.restart_policy.max_attempts": (below("deploy", "restart_policy", "max_attempts"), NUMBERS | {"0": ""},
-                                           lambda agent: ""),
+    "deploy.restart_policy.max_attempts": (below("deploy", "restart_policy", "max_attempts"), NUMBERS | {"0": None},
+                                           lambda agent: given_up(agent)),
     "deploy.update_config.parallelism": (below("deploy", "update_config", "parallelism"), NUMBERS | {"0": 100_000},
                                          lambda agent: agent.update.max_unavailable),
     "deploy.update_config.monitor": (below("deploy", "update_config", "monitor"), TIMES,
                                      lambda agent: agent.update.min_healthy),
-    "restart": (below("restart"), {"on-failure:0": "", "on-failure:3": -1, "on-failure:12345678": -1},
-                lambda agent: ""),
+    "restart": (below("restart"), {"on-failure:0": None, "on-failure:3": 3, "on-failure:12345678": 12345678},
+                lambda agent: given_up(agent)),
     "logging.options": ("logging: {{options: {{max-size: {}}}}}", SIZES, lambda agent: agent.logs.max_file),
     "logging.options ": ("logging: {{options: {{max-file: {}}}}}", NUMBERS, lambda agent: agent.logs.max_files),
 }  # fmt: skip

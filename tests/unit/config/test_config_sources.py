@@ -88,7 +88,7 @@ def test_a_named_file_is_the_only_one_and_must_exist(write: Write, tmp_path: Pat
     [
         ("[lease]\n\nkeepalive = 1\n", 3, "lease.keepalive", "did you mean keepalive_ms?"),
         ("[leases]\nkeepalive_ms = 1000\n", 1, "leases", "did you mean lease?"),
-        ("[zzz]\n", 1, "zzz", "there are client, lease, limits, log, metrics, nexus, node, panel, snapshots"),
+        ("[zzz]\n", 1, "zzz", "there are client, lease, limits, log, metrics, nexus, node, otel, panel, snapshots"),
         ("# x\nlease = 3\n", 2, "lease", "write [lease] and its keys below"),
         ('[lease]\nkeepalive_ms = "3 parsecs"\n', 2, "lease.keepalive_ms", "'parsecs' is unknown; write ms, s, m, h"),
         ("[lease]\nkeepalive_ms = true\n", 2, "lease.keepalive_ms", "must be a number or a text such as"),

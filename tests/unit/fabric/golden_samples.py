@@ -154,6 +154,7 @@ SAMPLES: tuple[Pair, ...] = (
         ev.NodeKeyChanged(node="n-alpha", key_digest="sha256:next"),
         ev.NodeKeyChanged(node="n-delta", key_digest="sha256:other"),
     ),
+    (ev.NodeLabelled(node="n-alpha", labels={"zone": "z1", "gpu": "a10"}), ev.NodeLabelled(node="n-delta")),
     (ev.NodeCordoned(node="n-alpha"), ev.NodeCordoned(node="n-delta")),
     (ev.NodeUncordoned(node="n-delta"), ev.NodeUncordoned(node="n-alpha")),
     (ev.NodeDrainStarted(node="n-alpha"), ev.NodeDrainStarted(node="n-delta")),
@@ -176,6 +177,7 @@ SAMPLES: tuple[Pair, ...] = (
     (ev.RolloutPaused(agent="hello"), ev.RolloutPaused(agent="idle")),
     (ev.RolloutResumed(agent="hello"), ev.RolloutResumed(agent="idle")),
     (ev.RolloutStumbled(agent="hello", slot=1), ev.RolloutStumbled(agent="hello", slot=0)),
+    (ev.RolloutLate(agent="hello", slot=1), ev.RolloutLate(agent="hello", slot=0)),
     (
         ev.AgentScaled(agent="hello", replicas=7, owner="scale"),
         ev.AgentScaled(agent="hello", replicas=0, owner="manifest"),

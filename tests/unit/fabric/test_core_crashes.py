@@ -5,7 +5,7 @@ from tests.support.honest import facts
 from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric.rules.failing import reschedule_delay
+from omnitide.fabric.rules.failing import ends_in_a_row, reschedule_delay
 from omnitide.fabric.state import ExitRecord, Phase
 from omnitide.model.spec import AgentSpec, Port, Restart
 
@@ -180,6 +180,16 @@ class TestPortBusy:
         fabric.connect("alpha")
         assert dict(fabric.node("alpha").ports) == {}
 
+    def test_who_names_that_very_port_tries_it_all_the_same(self) -> None:
+        """Nobody tells when a port is free again: a mark keeps the fabric from choosing it, not people from asking."""
+        fabric = self.busy("20001")
+        fabric.deploy(spec(ports={"http": Port(port=20001)}), name="fixed")
+        fabric.settle()
+        assert fabric.instance("fixed.1.1").ports == (("http", 20001),)
+        assert fabric.node("alpha").ports[20001] == "fixed.1.1"
+        chosen = fabric.instance("hello.1.2").ports
+        assert chosen == (("admin", 20000), ("http", 20002)), "who lets it choose gets another"
+
     def test_again_and_again_waits_longer_and_longer(self) -> None:
         fabric = self.busy("20001")
         fabric.round()
@@ -252,3 +262,20 @@ def test_a_report_that_overtook_the_one_before_brings_the_exit_along() -> None:
     instance = fabric.instance("hello.1.1")
     assert (instance.attempt, instance.phase) == (2, Phase.RUNNING)
     assert instance.exit == ExitRecord(attempt=1, signal=9, reason="signalled")
+
+
+def test_a_stable_run_excuses_the_ends_before_it() -> None:
+    """As it does on its node: what crashed twice, and ran well for a day, does not end again and again when somebody
+    stops it once."""
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy()
+    fabric.round()
+    for _ in range(2):
+        fabric.exit("hello.1.1")
+        fabric.round()
+    assert ends_in_a_row(fabric.instance("hello.1.1"), fabric.agent().slots[1]) == 2
+    fabric.pass_ms(60_000)
+    stopped = ExitRecord(attempt=3, signal=15, reason="stopped")
+    fabric.report("alpha", cm.InstanceReport(instance="hello.1.1", attempt=3, phase=Phase.WAITING, exit=stopped))
+    assert ends_in_a_row(fabric.instance("hello.1.1"), fabric.agent().slots[1]) == 0

@@ -147,12 +147,14 @@ class TestHistory:
 
 NOT_IN_HISTORY: set[str] = {
     "fabric.feature-level-raised.v1",
+    "node.labelled.v1",
     "node.driver-silent.v1",
     "node.driver-answers.v1",
     "agent.rolled-back.v1",
     "agent.version-proven.v1",
     "agent.rollout-paused.v1",
     "agent.rollout-stumbled.v1",
+    "agent.rollout-late.v1",
     "agent.rollout-resumed.v1",
     "secret.changed.v1",
     "secret.removed.v1",

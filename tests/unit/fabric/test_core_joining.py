@@ -7,6 +7,7 @@ from tests.support.spec import FAR_MS, Fabric
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.rules import nodes
+from omnitide.fabric.rules.room import label_of
 from omnitide.fabric.state import NodeFacts, NodeStatus, TokenPurpose
 
 
@@ -102,7 +103,8 @@ class TestTokens:
         fabric.given(token(labels={"zone": "z1"}))
         node = replace_facts(machine(), labels={"zone": "mine", "disk": "ssd"})
         assert join(fabric, node.join("once")) == ""
-        assert fabric.node("alpha").facts.labels == {"zone": "z1", "disk": "ssd"}
+        assert label_of(fabric.node("alpha"), "zone") == "z1"
+        assert fabric.node("alpha").facts.labels == {"zone": "mine", "disk": "ssd"}
         fabric.nodes["alpha"] = node
         fabric.connect("alpha")
         assert fabric.node("alpha").join_labels == {"zone": "z1"}

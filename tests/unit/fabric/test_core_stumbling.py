@@ -134,7 +134,8 @@ class TestRollback:
         agent = fabric.agent()
         assert (agent.versions[3].reason, agent.versions[3].source) == ("rolled-back", 1)
         assert (
-            agent.versions[3].cause == "hello-1.3 of version 2 ended 6 times in a row before it was available: exited"
+            agent.versions[3].cause
+            == "hello-1.3 of version 2 ended 6 times in a row before it was available: exit code 1"
         )
         assert {one.version for one in fabric.state.instances.values()} == {3}
 

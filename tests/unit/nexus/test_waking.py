@@ -119,6 +119,50 @@ def test_a_rollout_is_over_although_nothing_happens_after_its_last_replica_becam
     run(check)
 
 
+def late(stand: Stand) -> int:
+    agent = find_agent(stand.engine.committed(), "default", "db")
+    assert agent is not None
+    return agent.late
+
+
+def test_a_rollout_that_comes_no_further_is_halted_at_its_deadline() -> None:
+    async def check(stand: Stand) -> None:
+        await _ready_during_a_rollout(stand, 1000)
+        await asyncio.sleep(590)
+        assert not late(stand)
+        await asyncio.sleep(15)
+        assert late(stand) == 1
+        await stand.say(find_current(stand, "db"), Phase.RUNNING, Health.HEALTHY)
+        await asyncio.sleep(5)
+        assert not late(stand), "it is ready after all"
+        assert not stand.engine.committed().rolling
+
+    run(check)
+
+
+def test_time_in_which_nexus_did_not_run_is_nobody_s_lateness() -> None:
+    """Nodes get a while to tell how they are before it is concluded that they have nothing to tell."""
+
+    async def check(stand: Stand) -> None:
+        await _ready_during_a_rollout(stand, 1000)
+        await asyncio.sleep(60)
+        stand.clock.stopped_s += 3600
+        await asyncio.sleep(700)
+        assert late(stand) == 1, "of which it has been late by now"
+
+    async def soon(stand: Stand) -> None:
+        await _ready_during_a_rollout(stand, 1000)
+        await asyncio.sleep(580)
+        stand.clock.stopped_s += 3600
+        await asyncio.sleep(30)
+        assert not late(stand)
+        await asyncio.sleep(30)
+        assert late(stand) == 1
+
+    run(check)
+    run(soon)
+
+
 def test_what_needs_an_agent_to_be_ready_is_placed_once_it_is_also_while_that_rolls_out() -> None:
     async def check(stand: Stand) -> None:
         await _ready_during_a_rollout(stand, 3_600_000)

@@ -137,3 +137,26 @@ def test_one_answer_begins_the_time_without_any_anew() -> None:
     judge.unasked("readiness", "no engine", 0)
     answers(judge, "readiness", WELL, at_ms=INTERVAL)
     assert judge.unasked("readiness", "no engine", INTERVAL + 1).health is Health.HEALTHY
+
+
+def test_why_it_is_not_ready_is_told_before_it_has_failed_often_enough() -> None:
+    """At once would be too early: most are not ready in their first moment, and each change is an event."""
+    judge = Judge(Probes(readiness=probe(failures=30)))
+    assert judge.take("readiness", ILL, 0) == Verdict()
+    assert judge.take("readiness", ILL, 999) == Verdict()
+    told = judge.take("readiness", ILL, 1_000)
+    assert told == Verdict(Health.UNKNOWN, "readiness probe fails: port 80: connection refused")
+    assert judge.take("readiness", Answer(False, "something else"), 2_000) == told, "once"
+    assert judge.take("readiness", WELL, 3_000) == Verdict(Health.HEALTHY)
+
+
+def test_what_was_ready_says_nothing_before_it_has_failed_often_enough() -> None:
+    judge = Judge(Probes(readiness=probe(failures=3)))
+    answers(judge, "readiness", WELL)
+    assert answers(judge, "readiness", ILL, ILL, at_ms=INTERVAL) == Verdict(Health.HEALTHY)
+
+
+def test_what_can_never_be_asked_says_so_at_once() -> None:
+    judge = Judge(Probes(readiness=probe(failures=3)))
+    verdict = judge.unasked("readiness", "the container has no network", 0, ever=True)
+    assert verdict == Verdict(Health.UNKNOWN, "the readiness probe cannot be asked: the container has no network")

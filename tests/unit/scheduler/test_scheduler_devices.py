@@ -86,5 +86,5 @@ def test_a_node_tells_what_is_there_by_both_its_names(tmp_path: Path) -> None:
     assert given((str(link), str(tmp_path / "gone"))) == tuple(sorted((str(link), str(device.resolve()))))
     assert given(("none",)) == given((str(tmp_path / "gone"),)) == NONE
     message = facts_message(Facts(name="a", devices=("/dev/kvm",)))
-    assert facts_from(message, software="", boot_id="", join_labels={}).devices == ("/dev/kvm",)
+    assert facts_from(message, software="", boot_id="").devices == ("/dev/kvm",)
     assert asked_devices(wants("/dev/b:/dev/c", "/dev/a")) == ("/dev/a", "/dev/b")

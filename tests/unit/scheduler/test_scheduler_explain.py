@@ -147,14 +147,15 @@ def test_a_sandbox_that_no_node_can_make() -> None:
 def test_a_host_port_in_use_is_waited_for_or_changed() -> None:
     world = World()
     world.node("alpha")
-    world.refuse_port("alpha", 8080)
+    world.agent("other", spec(cpu=100, ports={"http": 8080}))
+    world.put("other.1.1", "alpha", (("http", 8080),))
     told = why(world, spec(ports={"http": 8080}), nodes=1)
     assert told.verdict == "fits-when"
     assert told.text == (
         "needs host port 8080; it is free on 0 of 1 node. Nothing else stands in the way. "
         "Fits when host port 8080 is freed on alpha. It would fit on alpha with another host port than 8080."
     )
-    assert told.table[0].failures[0].have == "used by something else"
+    assert told.table[0].failures[0].have == "used by other.1.1"
 
 
 def test_too_few_host_ports() -> None:
@@ -168,7 +169,8 @@ def test_too_few_host_ports() -> None:
 def test_a_static_port_that_is_taken_is_not_counted_twice() -> None:
     world = World()
     world.node("alpha", world.facts(ports=(20000, 20001)))
-    world.refuse_port("alpha", 20000)
+    world.agent("other", spec(cpu=100, ports={"http": 20000}))
+    world.put("other.1.1", "alpha", (("http", 20000),))
     told = why(world, spec(ports={"fixed": 20000, "any": 0}))
     assert [(reason.rule, reason.alone) for reason in told.reasons] == [("static-port", 1)]
 

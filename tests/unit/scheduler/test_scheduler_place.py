@@ -5,6 +5,7 @@ from collections import Counter
 from msgspec.structs import replace
 from tests.unit.scheduler.world import GIB, PROCESS, World, spec, where
 
+from omnitide.fabric import events as ev
 from omnitide.fabric.state import DriverFact
 from omnitide.model.spec import AgentSpec, Limits
 from omnitide.scheduler.ask import Ask, Waiter, requirements_of
@@ -104,14 +105,26 @@ def test_constraints_by_operator() -> None:
         assert set(placed(plan(world)).values()) == wanted, constraint
 
 
+def test_a_label_that_a_running_node_is_given_counts_at_once() -> None:
+    world = World()
+    world.node("a", world.facts(labels={"zone": "eu"}))
+    world.node("b")
+    wanted = spec(where=[where("zone", "=", "attic")])
+    assert where_it_goes(world, wanted) == "no: constraint"
+    world.emit(ev.NodeLabelled(node="n-b", labels={"zone": "attic"}))
+    assert placed(plan(world)) == {"probe.1.1": "b"}
+    world.emit(ev.NodeLabelled(node="n-b"))
+    assert placed(plan(world)) == {}
+
+
 def test_a_static_port_is_given_once_a_node() -> None:
     world = World()
     for name in ("a", "b", "c"):
         world.node(name)
-    world.refuse_port("b", 8080)
-    world.agent("web", spec(ports={"http": 8080}), 3)
+    world.refuse_port("b", 8080)  # found taken some time ago: whoever names it tries it there all the same
+    world.agent("web", spec(ports={"http": 8080}), 4)
     made = plan(world)
-    assert Counter(placed(made).values()) == {"a": 1, "c": 1}
+    assert Counter(placed(made).values()) == {"a": 1, "b": 1, "c": 1}
     assert {choice.ports for choice in made.choices} == {(("http", 8080),)}
     assert (made.unplaced[0].count, made.unplaced[0].reasons[0].rule) == (1, "static-port")
 
@@ -128,6 +141,15 @@ def test_a_number_may_be_one_for_tcp_and_one_for_udp_and_is_one_of_the_range() -
     world.agent("dns", spec(cpu=100, ports={"tcp": 20000, "udp": 20000, "any": 0}))
     (choice,) = plan(world).choices
     assert choice.ports == (("any", 20001), ("tcp", 20000), ("udp", 20000))
+
+
+def test_a_marked_port_that_is_named_is_counted_once() -> None:
+    world = World()
+    world.node("a", world.facts(ports=(20000, 20001)))
+    world.refuse_port("a", 20000)
+    world.agent("web", spec(cpu=100, ports={"any": 0, "http": 20000}))
+    (choice,) = plan(world).choices
+    assert choice.ports == (("any", 20001), ("http", 20000))
 
 
 def test_allocated_ports_are_of_the_range_and_free_and_all_different() -> None:

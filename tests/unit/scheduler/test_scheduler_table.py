@@ -41,7 +41,8 @@ def test_what_is_set_aside_is_not_free() -> None:
     assert table.ports_free.tolist() == [8]
     assert table.instances.tolist() == [1]
     assert table.held("hello") == {"n-alpha": 1}
-    assert [table.port_used(port).tolist() for port in (8080, 20003, 20004, 20005)] == [[True], [True], [True], [False]]
+    assert [bool(table.port_used(port)[0]) for port in (8080, 20003, 20004, 20005)] == [True, True, False, False]
+    assert [bool(table.port_marked(port)[0]) for port in (8080, 20003, 20004, 20005)] == [False, False, True, False]
 
 
 def test_a_node_without_a_port_range_has_no_free_port() -> None:

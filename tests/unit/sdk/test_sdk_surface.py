@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from omnitide.operations.registry import REGISTRY
-from omnitide.sdk.async_client import AsyncClient, AsyncEventWatch
-from omnitide.sdk.client import Client, EventWatch
+from omnitide.sdk.async_client import AsyncClient, AsyncEventWatch, AsyncViewWatch
+from omnitide.sdk.client import Client, EventWatch, ViewWatch
 
 ROOT = Path(__file__).parents[3]
 WITHOUT_RPC = {
@@ -21,12 +21,22 @@ WITHOUT_RPC = {
     "blobs.remove": "remove_blob",
     "services.list": "list_services",
     "services.get": "get_service",
+    "view.watch": "watch_view",
+    "changes.foresee": "foresee_changes",
 }
 TWO_WAYS = {"exec_instance", "forward_instance"}
 """Talks in both directions at once, which need an event loop."""
-NOT_FOR_CLIENTS = {"join.node", "sessions.open", "sessions.read", "sessions.close", "view.watch"}
+NOT_FOR_CLIENTS = {
+    "join.node",
+    "sessions.open",
+    "sessions.read",
+    "sessions.close",
+    "manifests.read",
+    "manifests.write",
+}
 """A node joins through `omnitide.security.join`, which checks who it talks to before it sends its token. Sessions are
-for browsers: programs have tokens. The view is for what shows the whole: programs have the lists and the events."""
+for browsers: programs have tokens. Texts are read for the panel's editor: programs read files themselves
+(`omnitide.sdk.manifests`)."""
 
 
 def methods(cls: type) -> dict[str, inspect.Signature]:
@@ -93,8 +103,8 @@ def test_the_two_flavours_have_the_same_methods() -> None:
         assert taken[0] == taken[1], name
         returned = [str(one.return_annotation).replace("Async", "") for one in (signature, other[name])]
         assert returned[0] == returned[1], name
-    watch, other_watch = methods(EventWatch), methods(AsyncEventWatch)
-    assert watch.keys() == other_watch.keys()
+    for watch, other_watch in ((EventWatch, AsyncEventWatch), (ViewWatch, AsyncViewWatch)):
+        assert methods(watch).keys() == methods(other_watch).keys()
 
 
 def test_loading_the_client_does_not_load_what_it_does_not_need() -> None:

@@ -30,8 +30,14 @@ _COLUMNS: Final = (
 def create(
     context: typer.Context,
     api: Annotated[bool, typer.Option("--api", help="For a person or program, instead of a node.")] = False,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="For a program that reads metrics, such as Prometheus, and nothing else.")
+    ] = False,
     ttl: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Valid so long: 30m, 7d; 1h by default, for --api without end.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Valid so long: 30m, 7d; 1h by default, for --api and --metrics without end."
+        ),
     ] = None,
     uses: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="How many nodes may join by it; 1 by default.")
@@ -49,9 +55,11 @@ def create(
     from omnitide.cli.exits import Exit, Failure
 
     session = session_of(context)
-    if api and (uses is not None or label):
+    if api and metrics:
+        raise Failure("--api opens all, --metrics the metrics alone: one of them", code=Exit.USAGE)
+    if (api or metrics) and (uses is not None or label):
         flag = "--uses" if uses is not None else "--label"
-        raise Failure(f"{flag} is of join tokens; an API token opens until it is revoked or expires", code=Exit.USAGE)
+        raise Failure(f"{flag} is of join tokens; another opens until it is revoked or expires", code=Exit.USAGE)
     if ttl is not None:
         milliseconds(ttl, "--ttl")
     uses = uses or 1
@@ -62,12 +70,13 @@ def create(
             raise Failure(f"--label {text!r} is not KEY=VALUE", code=Exit.USAGE)
         labels[key] = value
     with session.client() as client:
-        made = client.create_token("api" if api else "join", ttl=ttl, uses=uses, note=note, labels=labels)
+        purpose = "api" if api else "metrics" if metrics else "join"
+        made = client.create_token(purpose, ttl=ttl, uses=uses, note=note, labels=labels)
     if session.plain:
         session.emit(made)
         return
     print(made.text)
-    if made.token is None or api:
+    if made.token is None or purpose != "join":
         return
     from omnitide.cli.show.words import now_ms
     from omnitide.model.quantity import format_duration
@@ -83,7 +92,7 @@ def create(
 @app.command("list")
 def list_(
     context: typer.Context,
-    purpose: Annotated[str, typer.Option(help="Only join or api tokens.")] = "",
+    purpose: Annotated[str, typer.Option(help="Only join, api, metrics or login tokens, or sessions.")] = "",
     watch: WatchOption = False,
 ) -> None:
     """List the tokens, without their secrets."""

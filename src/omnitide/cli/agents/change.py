@@ -53,6 +53,12 @@ def restart(
             metavar="NAME", help="Agent, or instance such as hello-2.1.", autocompletion=agents_and_instances
         ),
     ],
+    at_once: Annotated[
+        int,
+        typer.Option(
+            "--max-unavailable", metavar="N", min=0, help="Replicas away at once; 0: as many as its update allows."
+        ),
+    ] = 0,
     wait: Wait = True,
     timeout: Timeout = "5m",
 ) -> None:
@@ -60,6 +66,7 @@ def restart(
 
     Waits until what ran has ended and what takes its place runs, and is ready if the agent says what that is.
     """
+    from omnitide.cli.exits import Exit, Failure
     from omnitide.cli.instances.resolve import find_instance
 
     session = session_of(context)
@@ -68,10 +75,12 @@ def restart(
         began = time.monotonic()
         instance = find_instance(session, client, name)
         if instance is not None:
+            if at_once:
+                raise Failure("--max-unavailable is for an agent", "an instance is one", Exit.USAGE)
             _restart_one(session, client, instance, began, limit_s, wait=wait)
             return
         namespace, agent = session.name(name)
-        changed = client.restart_agent(agent, namespace=namespace)
+        changed = client.restart_agent(agent, namespace=namespace, max_unavailable=at_once)
         finish(session, client, changed, began, limit_s, wait=wait)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from omnitide.cli.agents.rolling_back import may_roll_back, rolled_back
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session
 
@@ -46,6 +47,10 @@ class _Awaited:
     agent: "Agent"
     """As it was last seen, at `revision`."""
     revision: int
+    further: float
+    """When it last came further, by time.monotonic."""
+    available: int = 0
+    """Replicas that were, then."""
 
 
 def follow(
@@ -57,18 +62,17 @@ def follow(
     Raises Failure with the cause where it cannot, and when the time is up.
     """
     deadline = began + timeout_s
-    awaited = [
-        _Awaited(one, one.agent, one.agent, one.revision)  # as it was when it was changed: much may have happened since
-        for one in changes
-        if one.agent is not None
-    ]
+    # As each was when it was changed: much may have happened since.
+    awaited = [_Awaited(one, one.agent, one.agent, one.revision, began) for one in changes if one.agent is not None]
     progress = _Progress(session)
     up: list[Agent] = []
     explained, turn, last_text = time.monotonic(), 0, ""
     try:
         while awaited:
             for one in awaited:
-                _not_rolled_back(client, one)
+                taken_back = one.agent.version > one.wanted.version and rolled_back(client, one.wanted, deadline)
+                if taken_back:
+                    raise taken_back
             for one in [one for one in awaited if _settled(one)]:
                 awaited.remove(one)
                 up.append(one.agent)
@@ -79,7 +83,9 @@ def follow(
                 return
             progress.show(awaited)
             looked = time.monotonic()
-            failed = [one for one in awaited if one.agent.counts.failed]
+            failed = [
+                one for one in awaited if one.agent.counts.failed or (one.agent.rollout and one.agent.rollout.halted)
+            ]
             if looked - explained > (FAILED_AGAIN_S if failed else EXPLAIN_EVERY_S) or (failed and not last_text):
                 explained, turn = looked, turn + 1
                 asked = [one.agent for one in failed or awaited]
@@ -93,6 +99,8 @@ def follow(
                         last_text += explanation.text
                     progress.reason(explanation)
                     _check_hope(explanation)
+            for one in awaited:
+                _in_time(client, one, looked, last_text)
             if looked > deadline:
                 raise _late(awaited, timeout_s, last_text)
             _look(client, awaited, min(deadline, looked + EXPLAIN_EVERY_S))
@@ -101,21 +109,6 @@ def follow(
                 time.sleep(rest)
     finally:
         progress.clear()
-
-
-def _not_rolled_back(client: "Client", one: _Awaited) -> None:
-    """Raises Failure where a later version than the one waited for has the spec of an earlier one again."""
-    agent, wanted = one.agent, one.wanted
-    if agent.version <= wanted.version:
-        return
-    rollout = client.get_rollout(agent.name, namespace=agent.namespace)
-    if rollout.reason == "rolled-back" and rollout.version > wanted.version:
-        why = f": {rollout.cause}" if rollout.cause else " on request"
-        raise Failure(
-            f"{agent.name}: version {wanted.version} was rolled back to version {rollout.source}{why}",
-            f"omnitide history {agent.name}",
-            Exit.ROLLOUT,
-        )
 
 
 def _settled(one: _Awaited) -> bool:
@@ -182,33 +175,63 @@ def _late(awaited: list[_Awaited], timeout_s: float, last_text: str) -> Failure:
     return Failure(text + others, f"omnitide explain {agent.name}; it goes on being tried", Exit.TIMEOUT)
 
 
+def _in_time(client: "Client", one: _Awaited, now: float, last_text: str) -> None:
+    """Raises Failure where a first version has not come any further for as long as its spec allows. A later one is
+    halted, or rolled back, by the fabric itself."""
+    agent, deadline_ms = one.agent, one.agent.spec.update.progress_deadline
+    if agent.rollout is not None or not deadline_ms or now - one.further < deadline_ms / 1000:
+        return
+    found = client.get_rollout(agent.name, namespace=agent.namespace)
+    if found.available > one.available or found.version != agent.version:
+        one.further, one.available = now, found.available
+        return
+    _, _, why = last_text.partition(": ")
+    within = f"within {deadline_ms / 1000:g} s ({found.available} of {found.replicas} replicas are)"
+    raise Failure(
+        f"{agent.name} is not ready {within}{f': {why}' if why else ''}",
+        f"omnitide explain {agent.name}; it goes on being tried; the bound is its update.progress_deadline",
+        Exit.ROLLOUT,
+    )
+
+
 def _check_hope(explanation: "AgentExplanation") -> None:
+    agent = explanation.agent
     for trouble in explanation.troubles:
         instance = trouble.instance
-        if instance.version != explanation.agent.version:
+        if instance.version != agent.version:
             continue
-        if trouble.placement is not None and trouble.placement.verdict == "never":
-            raise _hopeless(explanation, trouble, trouble.placement.text)
+        placement = trouble.placement
+        if placement is not None and placement.verdict == "never":
+            raise _hopeless(explanation, trouble, placement.text)
+        failed = [reason.text for reason in placement.reasons if reason.rule == "need-failed"] if placement else []
+        if failed:
+            raise _hopeless(explanation, trouble, f"{instance.name} {'; '.join(failed)}")
         last = instance.exit or instance.previous_exit
-        if last is None or instance.status == "running":
+        if last is None or instance.status == "running" or may_roll_back(agent):
             continue
         if instance.status == "failed":
             raise _hopeless(explanation, trouble, f"{instance.name} {last.text}")
         if instance.attempt >= HOPELESS_ATTEMPTS or instance.failures >= HOPELESS_ATTEMPTS:
             times = max(instance.attempt, instance.failures)
             raise _hopeless(explanation, trouble, f"{instance.name} ended {times} times in a row, with {last.text}")
+    if agent.rollout is not None and agent.rollout.halted:
+        why = f"the rollout is halted: {agent.rollout.halted}"
+        raise Failure(f"{_cannot(agent)}: {why}", ways_on(agent.name), Exit.ROLLOUT)
+
+
+def _cannot(agent: "Agent") -> str:
+    # Those that run then may be of the version before.
+    version = f" in version {agent.version}" if agent.version > 1 else ""
+    return f"{agent.name} cannot come up{version} ({agent.running} of {agent.replicas} replicas run)"
 
 
 def _hopeless(explanation: "AgentExplanation", trouble: "InstanceExplanation", why: str) -> Failure:
     agent = explanation.agent
     lines = "".join(f"\n       | {line}" for line in trouble.last_output[-SHOWN_LINES:])
-    # Those that run then may be of the version before.
-    version = f" in version {agent.version}" if agent.version > 1 else ""
-    return Failure(
-        f"{agent.name} cannot come up{version} ({agent.running} of {agent.replicas} replicas run): {why}{lines}",
-        ways_on(agent.name),
-        Exit.ROLLOUT,
-    )
+    hint, deadline_ms = ways_on(agent.name), agent.spec.update.progress_deadline
+    if deadline_ms and may_roll_back(agent):
+        hint = f"omnitide explain {agent.name}; it is rolled back once its update.progress_deadline is over"
+    return Failure(f"{_cannot(agent)}: {why}{lines}", hint, Exit.ROLLOUT)
 
 
 def ways_on(name: str) -> str:
@@ -256,7 +279,7 @@ class _Progress:
             text = ""
             if trouble.instance.status == "pending" and trouble.placement is not None:
                 text = f"  {trouble.instance.name} waits: {trouble.placement.text}"
-            elif trouble.instance.status == "running" and trouble.instance.health == "unhealthy":
+            elif trouble.instance.status == "running" and trouble.instance.health_message:
                 text = f"  {trouble.instance.name} runs and is not ready: {trouble.instance.health_message}"
             if text and text not in self._said and not self._session.quiet:
                 self.clear()

@@ -20,7 +20,7 @@ def rollback(
             metavar="VERSION",
             min=0,
             show_default=False,
-            help="Its number; left out: the newest with another spec that is known to work, or that is kept.",
+            help="Its number; left out: the newest with another spec that is known to work.",
         ),
     ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")] = False,

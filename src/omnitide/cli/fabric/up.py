@@ -40,6 +40,15 @@ def up(
         list[str] | None, typer.Option(help="Name or address by which other machines reach Nexus.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name that this node joins by, else the host's; it keeps it.")] = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            "-l",
+            metavar="KEY=VALUE|KEY-",
+            help="Label of this node, set or taken away, as by nodes label; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Start a fabric here: Nexus, and this machine as its first node. On a node of another one: up --node-only.
 
@@ -51,9 +60,17 @@ def up(
     from omnitide.cli.fabric import kept
     from omnitide.cli.fabric.layout import layout_of
     from omnitide.cli.fabric.processes import locked
+    from omnitide.cli.nodes.labels import parsed
 
     if nexus_only and node_only:
         raise Failure("--nexus-only and --node-only exclude each other", code=Exit.USAGE)
+    if label and (nexus_only or node_only):
+        raise Failure(
+            f"--label does not go with {'--nexus-only' if nexus_only else '--node-only'}",
+            "omnitide nodes label NODE KEY=VALUE, wherever that fabric is administered",
+            Exit.USAGE,
+        )
+    labels, unlabel = parsed(label or [])
     session = session_of(context)
     layout = layout_of(session)
     began = time.monotonic()
@@ -68,6 +85,8 @@ def up(
         kept.supervise(layout)
         nexus = None if node_only else _nexus(session, layout, flags)
         node = None if nexus_only else _node(session, layout, nexus, name)
+        if node is not None and label:
+            node = _labelled(layout, node, labels, unlabel)
     if nexus is not None and "nexus" not in ran:
         nexus = nexus._replace(fresh=True)
     if node is not None and "node" not in ran:
@@ -206,6 +225,18 @@ def _node(session: Session, layout: "Layout", nexus: "Running | None", name: str
         told = {"OMNITIDE_NODE_NAME": client.get_node(node_id).name}
         started = nodes.ensure_node(layout, config, told)
         return _NodeUp(nodes.wait_live(layout, client, node_id, begin), started.fresh, started.changed)
+
+
+def _labelled(layout: "Layout", node: _NodeUp, labels: dict[str, str], remove: list[str]) -> _NodeUp:
+    """Raises FabricError."""
+    from omnitide.sdk.client import Client
+
+    with Client(layout.target()) as client:
+        found = client.label_node(node.name, labels, remove=remove)
+    if found.change == "unchanged" or found.node is None:
+        return node
+    shown = ", ".join(f"{key}={value}" for key, value in sorted(found.node.labels.items()))
+    return node._replace(changed=(*node.changed, f"labels of {node.name}: {shown or 'none'}"))
 
 
 def _join(layout: "Layout", url: str, token: str, name: str) -> str:

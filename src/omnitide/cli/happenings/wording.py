@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from omnitide.cli.show.words import plural
+from omnitide.model.provisions import VALUES_CHANGED
 from omnitide.model.quantity import format_duration
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ def text_of(event: "CloudEvent") -> str:
     return f"{subject_of(event)} {words(data) if callable(words) else words}"
 
 
+def _pairs(labels: object) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(cast("dict[str, str]", labels or {}).items()))
+
+
 def exit_text(data: Data) -> str:
     """Of an exit record, which events carry as it is in the log."""
     record = cast("Data", data.get("exit") or {})
@@ -76,7 +81,10 @@ def _with(text: str, more: str) -> str:
 
 
 def _exited(data: Data) -> str:
-    if cast("Data", data.get("exit") or {}).get("reason") in ASKED_FOR:
+    record = cast("Data", data.get("exit") or {})
+    if record.get("cause") == VALUES_CHANGED:
+        return f"was stopped {record.get('message')}; starts again"
+    if record.get("reason") in ASKED_FOR:
         return "was stopped, as asked; starts again"
     return _with("exited", exit_text(data)) + "; starts again"
 
@@ -154,6 +162,7 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "node.unreachable": _unreachable,
     "node.lost": "lost",
     "node.port-refused": lambda data: f"cannot give port {data.get('port')}: something else there has it",
+    "node.labelled": lambda data: "labelled " + (_pairs(data.get("labels")) or "with nothing any more"),
     "node.cordoned": "cordoned",
     "node.uncordoned": "uncordoned",
     "node.drain-started": "draining",
@@ -172,6 +181,11 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
         f"rollout halted: its replica {data.get('slot')} ends again and again before it is available"
         if data.get("slot")
         else "what ended again and again runs well: the rollout goes on"
+    ),
+    "agent.rollout-late": lambda data: (
+        f"rollout halted: its replica {data.get('slot')} is not available in time"
+        if data.get("slot")
+        else "what was not available in time is by now: the rollout goes on"
     ),
     "agent.rollout-resumed": "rollout resumed",
     "agent.scaled": lambda data: f"scaled to {data.get('replicas')} by {data.get('owner')}",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnitide.cli.access.names import agents_and_instances
-from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.exits import Exit, Failure, code_of_program
 from omnitide.cli.instances import terminal
 from omnitide.cli.session import Session, session_of
 
@@ -51,8 +51,9 @@ def exec_(
     It runs as the user that the instance runs as: the `user` of its spec, else its image's in a container, and else
     the one that the node itself runs as. Where a process or sandbox has a `user` of its spec, --user is refused.
 
-    Its exit code is ours, 128 + n if signal n killed it; troubles of the fabric are 125. With -t every key goes to the
-    program, Ctrl-C too; without, Ctrl-C interrupts it, and a second one hangs up. It is killed when we end.
+    Its exit code is ours, 128 + n if signal n killed it; 127 if there is no such program, 126 if it cannot be executed;
+    troubles of the fabric are 125. With -t every key goes to the program, Ctrl-C too; without, Ctrl-C interrupts it,
+    and a second one hangs up. It is killed when we end.
     """
     from omnitide.cli.show.errors import tell_fabric_error
     from omnitide.sdk.errors import FabricError
@@ -69,7 +70,7 @@ def exec_(
     except FabricError as error:
         tell_fabric_error(error, session.options)
         # Any other code could be the program's own.
-        raise typer.Exit(Exit.RUN_TROUBLE) from None
+        raise typer.Exit(code_of_program(error.code)) from None
     raise typer.Exit(code)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.exits import Exit, Failure, code_of_program
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,13 @@ PATIENCE_S: Final = 60.0
 
 def run(
     context: typer.Context,
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="Program and arguments.")],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND", help="Program and arguments; with --image, instead of the image's own."),
+    ] = None,
+    image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="In a container of this image, on a node with the driver docker.")
+    ] = "",
     name: Annotated[str | None, typer.Option(help="Name of the job; left out, one is made.")] = None,
     cpu: Annotated[str | None, typer.Option(metavar="CORES", help="Set aside for it: 0.5, 500m.")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Set aside for it: 256MiB.")] = None,
@@ -49,9 +55,10 @@ def run(
 ) -> None:
     """Run a command to its end on some node; its output is shown and its exit code is ours.
 
-    Killed by signal n: 128 + n. Troubles of the fabric, a name that is taken too: 125, as of docker run. Ctrl-C cancels
-    it, as does a reader of its output that goes away: 141. With -o json or yaml standard output holds the job alone,
-    and the task's output goes to standard error. Standard input is not carried to the task, which reads nothing.
+    Killed by signal n: 128 + n. There is no such program: 127; it cannot be executed: 126. Troubles of the fabric, a
+    name that is taken too: 125, as of docker run. Ctrl-C cancels it, as does a reader of its output that goes away:
+    141. With -o json or yaml standard output holds the job alone, and the task's output goes to standard error.
+    Standard input is not carried to the task, which reads nothing.
 
     Output is kept on its node and carried from there. What comes so much faster than it can be carried that the node
     keeps it no more (30 MiB) is missing here, which is said; write such output to a file.
@@ -60,8 +67,10 @@ def run(
     from omnitide.sdk.errors import FabricError, Invalid
 
     session = session_of(context)
+    if not command and not image:
+        raise Failure("there is nothing to run", "omnitide run -- COMMAND, or --image IMAGE", Exit.USAGE)
     limit_s = seconds_of(timeout) if timeout else None
-    spec = _spec(command, cpu, memory, env or (), where or (), directory, user, retries)
+    spec = _spec(command or [], image, cpu, memory, env or (), where or (), directory, user, retries)
     try:
         with session.client() as client:
             changed = client.run_job(spec, name=name, namespace=session.namespace)
@@ -89,6 +98,7 @@ def run(
 
 def _spec(
     command: list[str],
+    image: str,
     cpu: str | None,
     memory: str | None,
     env: "list[str] | tuple[str, ...]",
@@ -111,6 +121,8 @@ def _spec(
         "working_directory": directory,
         "user": user,
     }
+    if image:
+        data |= {"driver": "docker", "container": {"image": image}}
     if retries:
         data["restart"] = {"policy": "on-failure", "attempts": retries}
     try:
@@ -384,4 +396,4 @@ class _Following:
             return Exit.OK
         session.note(f"error: {job.name} failed: {last.text if last is not None else 'nothing says why'}")
         session.note(f"hint:  omnitide explain {job.name}")
-        return Exit.RUN_TROUBLE
+        return code_of_program(last.cause if last is not None else "")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli.metrics.tools import grafana, prometheus
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import show
 from omnitide.cli.show.table import Column
@@ -116,3 +117,7 @@ def _query_lines(session: Session, found: "MetricAnswer", width: int | None) -> 
     from omnitide.cli.show.charts import chart_lines
 
     return chart_lines(found, color=session.color, width=width)
+
+
+app.command()(prometheus)
+app.command()(grafana)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnitide.cli.access import names
+from omnitide.cli.nodes.labels import label
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Cell, Column
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from omnitide.sdk.client import Client
 
 app = typer.Typer(
-    add_completion=False, invoke_without_command=True, help="List the nodes; show, cordon, drain or remove one."
+    add_completion=False, invoke_without_command=True, help="List the nodes; show, label, cordon, drain or remove one."
 )
+app.command("label")(label)
 
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Name or id.", autocompletion=names.nodes)]
 

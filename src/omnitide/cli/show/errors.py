@@ -41,9 +41,13 @@ def tell_usage(error: "typer.TyperException", state: Globals) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message())
         return Exit.USAGE
+    hint = f"{command} --help"
+    option = str(getattr(error, "option_name", ""))
+    if option[:1] == "-" and option[1:].isdecimal():
+        hint = f"{option} is taken for an option, and no number here is below 0; {hint}"
     if state.output != "table":
-        return _program(Exit.USAGE, "usage", error.format_message(), f"{command} --help", state)
-    say(error.format_message(), f"{command} --help")
+        return _program(Exit.USAGE, "usage", error.format_message(), hint, state)
+    say(error.format_message(), hint)
     return Exit.USAGE
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from omnitide.drivers.docker import address, containers, creating, log_files, naming
+from omnitide.drivers.docker.access import Access, Told
 from omnitide.drivers.docker.answers import Container, Created, Listed
 from omnitide.drivers.docker.ended import Ended
 from omnitide.drivers.docker.errors import EngineRefused, unavailable
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ABSENT_POLL: Final = 5.0
-"""Seconds from one look for an engine's socket to the next, on a node that has none."""
 LEAVE_S: Final = 30.0
 """For the removal of all that a node had, when it is taken down."""
 NOT_FOUND: Final = 404
@@ -65,78 +64,26 @@ class DockerDriver:
         only_to_end: bool = False,
     ) -> None:
         self._node_id = node_id
-        self._find = find
         self._only_to_end = only_to_end
         Path(directory).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._notes = Notes(directory)
         self._ended = Ended(directory)
         self._networks = Networks(node_id)
         self._users = ImageUsers(naming.users_name(node_id))
-        self._connection: Connection | None = None
-        self._connecting = asyncio.Lock()
         self._watches: WeakSet[ProcessWatch] = WeakSet()
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """By the names of containers that are being made and started: one at a time tries."""
         self._removing = Removing(node_id, self._notes, self._ended, self._networks, self._making, self._run)
-        self._closed = False
+        told = Told(changed=self._tell, lost=self._lost, tidy=self._tidy)
+        put_away = None if only_to_end else self._removing.put_away
+        self._access = Access(node_id, self._notes, find, self._making, told, put_away)
         self._groups: Groups | None = None
-        self._folder = ""
-        """Where the engine has its files, as it last said."""
 
     @property
     def name(self) -> str:
         return "docker"
 
-    # -- connection --------------------------------------------------------------------------------------------------
-
-    async def _connected(self) -> "Connection":
-        """With its events followed. Raises DriverError."""
-        if self._connection is not None and not self._connection.lost:
-            return self._connection
-        async with self._connecting:
-            if self._closed:
-                raise unavailable("this driver has been closed")
-            if self._connection is not None and not self._connection.lost:
-                return self._connection
-            found = self._find()
-            if found is None:
-                raise unavailable(address.absent())
-            # Only now: a node without containers does without the memory that the client takes.
-            from omnitide.drivers.docker.connection import Connection
-
-            if self._connection is not None:
-                await self._connection.close()
-                self._connection = None
-            made = await Connection.open(
-                found, self._node_id, self._notes, self._tell, self._lost, self._making, self._tidy
-            )
-            try:
-                await self._moved(made.engine)
-            except BaseException:
-                await made.close()
-                raise
-            self._connection = made
-            return made
-
-    async def _moved(self, engine: "Engine") -> None:
-        """Raises DriverError while another engine, of before, has to be seen to first."""
-        before = self._notes.engine()
-        if self._only_to_end or before in ("", engine.address):
-            return
-        from omnitide.drivers.docker.moving import leave
-
-        await leave(before, engine, self._node_id, str(self._notes.note), self._removing.put_away)
-        self._noted(engine.address)
-
-    def _noted(self, engine: str) -> None:
-        """That it is used. Raises DriverError."""
-        try:
-            self._notes.begin(engine)
-        except OSError as error:
-            raise DriverError(f"the driver's notes: {error}", cause="no-disk", permanent=False) from None
-
-    async def _engine(self) -> "Engine":
-        return (await self._connected()).engine
+    # -- the engine ------------------------------------------------------------------------------------------------
 
     def _tell(self, run: Run) -> None:
         for watch in list(self._watches):
@@ -146,33 +93,16 @@ class DockerDriver:
         for watch in list(self._watches):
             watch.fail(error)
 
-    def _absent(self) -> bool:
-        """No engine, and none is missed."""
-        return not self._notes.used and self._find() is None
-
-    async def _watchable(self) -> None:
-        """For a watch: an engine that nobody misses is waited for. Raises DriverError."""
-        if self._absent():
-            while self._absent():
-                await asyncio.sleep(ABSENT_POLL)
-            raise unavailable("a container engine has come; what it runs is to be listed")
-        await self._connected()
+    def places(self) -> Sequence[str]:
+        """Of the engine, if it is this machine's: its socket, and where it has its files once it has ever said so."""
+        return self._access.places()
 
     # -- the protocol ------------------------------------------------------------------------------------------------
 
-    def places(self) -> Sequence[str]:
-        """Of the engine, if it is this machine's: its socket, and where it has its files once it has said so."""
-        scheme, _, socket = (self._find() or "").partition("://")
-        if scheme != "unix":
-            return ()
-        if self._connection is not None:
-            self._folder = self._connection.engine.info.docker_root_dir or self._folder
-        return (socket, self._folder) if self._folder else (socket,)
-
     async def probe(self) -> DriverInfo:
-        absent = self._absent()
+        absent = self._access.absent()
         try:
-            engine = await self._engine()
+            engine = await self._access.engine()
             await engine.do("GET", "_ping")
         except DriverError as error:
             detail = str(error)
@@ -191,7 +121,7 @@ class DockerDriver:
         )
 
     async def prepare(self, launch: Launch, progress: Progress) -> None:
-        connection = await self._connected()
+        connection = await self._access.connected()
         part = creating.container_part(launch)
         try:
             await connection.images.prepare(connection.engine, part, launch.credentials, progress, _now_ms())
@@ -202,14 +132,14 @@ class DockerDriver:
 
     async def fetches(self, launch: Launch) -> str:
         """The image that `prepare` would pull now; empty for none. Raises DriverError."""
-        connection = await self._connected()
+        connection = await self._access.connected()
         part = creating.container_part(launch)
         return part.image if await connection.images.to_pull(connection.engine, part) else ""
 
     async def owner(self, launch: Launch) -> tuple[int, int]:
         """User and group of its program, by number: whose the files are to be that it is given. Its image has to be
         there. Raises DriverError."""
-        connection = await self._connected()
+        connection = await self._access.connected()
         part = creating.container_part(launch)
         image = await connection.images.find(connection.engine, part.image)
         if image is None:
@@ -219,7 +149,7 @@ class DockerDriver:
     async def fill(self, launch: Launch, target: str, directory: str) -> None:
         """Put what the image has at a path into an empty directory of the node, as the engine does for its own volumes.
         Raises DriverError."""
-        connection = await self._connected()
+        connection = await self._access.connected()
         image = await connection.images.find(connection.engine, creating.container_part(launch).image)
         if image is None:
             message = f"the image {creating.container_part(launch).image} is not here any more"
@@ -232,11 +162,11 @@ class DockerDriver:
         if launch.fence_ms:
             message = "containers cannot be fenced: nobody would kill them while the node proxy is away"
             raise DriverError(message, cause="unsupported", permanent=True)
-        connection = await self._connected()
+        connection = await self._access.connected()
         name = naming.container_name(self._node_id, launch.key)
         lock = self._making.setdefault(name, asyncio.Lock())
         async with lock:
-            self._noted(connection.engine.address)
+            self._access.used(connection.engine.address)
             return await self._start(connection, launch, name)
 
     async def _start(self, connection: "Connection", launch: Launch, name: str) -> Run:
@@ -296,7 +226,7 @@ class DockerDriver:
         return found
 
     async def stop(self, key: RunKey, *, grace_ms: int | None = None) -> None:
-        connection = await self._connected()
+        connection = await self._access.connected()
         found = await self._of(connection.engine, key)
         if found is None or found.state.status in ENDED:
             return
@@ -310,7 +240,7 @@ class DockerDriver:
             self._tell(run)
 
     async def signal(self, key: RunKey, signal: int) -> None:
-        engine = await self._engine()
+        engine = await self._access.engine()
         found = await self._running(engine, key)
         await engine.do("POST", f"containers/{found.id}/kill", params={"signal": str(signal)})
 
@@ -321,27 +251,27 @@ class DockerDriver:
         record = self._ended.get(key)
         if record is not None:
             return None if record.forgotten else record.run
-        engine = await self._engine()
+        engine = await self._access.engine()
         return await self._run(engine, await containers.inspect(engine, name))
 
     async def exec(self, key: RunKey, request: ExecRequest) -> Exec:
         from omnitide.drivers.docker.execs import open_exec
 
-        engine = await self._engine()
+        engine = await self._access.engine()
         found = await self._running(engine, key)
         return await open_exec(engine, found.id, request)
 
     async def archive(self, instance: str, path: str) -> AsyncIterator[bytes]:
         from omnitide.drivers.docker.archives import archive
 
-        engine = await self._engine()
+        engine = await self._access.engine()
         async for piece in archive(engine, await self._latest(engine, instance), path):
             yield piece
 
     async def extract(self, instance: str, path: str, data: AsyncIterator[bytes]) -> None:
         from omnitide.drivers.docker.archives import extract
 
-        engine = await self._engine()
+        engine = await self._access.engine()
         await extract(engine, await self._latest(engine, instance), path, data)
 
     async def _latest(self, engine: "Engine", instance: str) -> Container:
@@ -354,7 +284,7 @@ class DockerDriver:
         return found
 
     async def address(self, key: RunKey) -> str:
-        found = await self._running(await self._engine(), key)
+        found = await self._running(await self._access.engine(), key)
         if found.host_config.network_mode == "host":
             return "127.0.0.1"
         for endpoint in (found.network_settings.networks or {}).values():
@@ -363,9 +293,9 @@ class DockerDriver:
         raise DriverError("the container has no network", cause="no-address", permanent=True)
 
     async def recover(self) -> list[Run]:
-        if self._absent():
+        if self._access.absent():
             return sorted(self._ended.runs(), key=lambda run: run.key)
-        engine = await self._engine()
+        engine = await self._access.engine()
         listed = await containers.listed(engine, f"{naming.NODE}={self._node_id}")
         keys = [(naming.key_of(one.labels or {}), one) for one in listed]
         names = {naming.container_name(self._node_id, key) for key, _ in keys if key is not None}
@@ -383,9 +313,9 @@ class DockerDriver:
     async def remove(self, key: RunKey) -> None:
         """Its container stays for the sake of its output, until the instance is removed or there are many."""
         self._ended.forget(key)
-        if self._absent():
+        if self._access.absent():
             return
-        engine = await self._engine()
+        engine = await self._access.engine()
         found = await self._of(engine, key)
         name = naming.container_name(self._node_id, key)
         if found is None:
@@ -397,21 +327,20 @@ class DockerDriver:
         await self._removing.superseded(engine, key.instance)
 
     async def remove_instance(self, instance: str) -> None:
-        if not self._absent():
-            await self._removing.all_of(await self._engine(), instance)
+        if not self._access.absent():
+            await self._removing.all_of(await self._access.engine(), instance)
         await self._ended.remove(instance)
 
     async def put_away(self, instance: str) -> None:
         """It is over: keep what it said, and remove its containers. What fails is tried again by itself, also by the
         driver of a later node proxy. Idempotent. Raises DriverError."""
-        if not self._absent():
+        if not self._access.absent():
             self._notes.is_over(instance)
             try:
-                await self._removing.put_away(await self._engine(), instance, forgotten=True)
+                await self._removing.put_away(await self._access.engine(), instance, forgotten=True)
             except asyncio.CancelledError:
                 # It takes longer than whoever asks waits, many at once perhaps: `_tidy` has all the time.
-                if self._connection is not None:
-                    self._connection.collect_soon()
+                self._access.collect_soon()
                 raise
 
     async def kept_bytes(self, instance: str) -> int:
@@ -422,12 +351,12 @@ class DockerDriver:
         """None is ever fenced: `start` refuses it."""
 
     def watch(self) -> AsyncIterator[Run]:
-        watch = ProcessWatch(self._watchable)
+        watch = ProcessWatch(self._access.watchable)
         self._watches.add(watch)
         return watch
 
     async def stats(self, keys: Sequence[RunKey]) -> dict[RunKey, Usage]:
-        engine = await self._engine()
+        engine = await self._access.engine()
         if self._groups is None:
             from omnitide.drivers.docker.usage import Groups
 
@@ -448,7 +377,7 @@ class DockerDriver:
     ) -> AsyncIterator[LogChunk]:
         from omnitide.drivers.docker.logs import read_logs
 
-        engine = await self._engine()
+        engine = await self._access.engine()
 
         async def listed() -> "list[Kept]":
             return await containers.kept_output(engine, self._node_id, instance, self._ended)
@@ -477,21 +406,19 @@ class DockerDriver:
         """What of instances that are over could not be put away when they were."""
         for instance in self._notes.over:
             with contextlib.suppress(DriverError):
-                await self._removing.put_away(await self._engine(), instance, forgotten=True)
+                await self._removing.put_away(await self._access.engine(), instance, forgotten=True)
 
     async def _leave_nothing(self) -> None:
         """The node is being taken down, perhaps for good: its folder, and not the engine, has what it may need."""
         with contextlib.suppress(DriverError, TimeoutError):
             async with asyncio.timeout(LEAVE_S):
-                await self._removing.of_node(await self._engine())
+                await self._removing.of_node(await self._access.engine())
 
     async def close(self) -> None:
-        if self._only_to_end and self._connection is not None and not self._connection.lost:
+        connection = self._access.connection
+        if self._only_to_end and connection is not None and not connection.lost:
             await self._leave_nothing()
-        self._closed = True
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        await self._access.close()
 
 
 def make(context: DriverContext) -> Driver:

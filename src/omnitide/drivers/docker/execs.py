@@ -28,6 +28,15 @@ BEGIN_POLL: Final = 0.02
 BEGIN_DEADLINE: Final = 10.0
 """For the engine to have begun the program or to say why not."""
 _NO_USER = re.compile(rb"unable to find (user|group)|no matching entries in (passwd|group)|user: unknown user")
+_CAUSES: Final = (
+    ("user", _NO_USER),
+    ("working-directory", re.compile(rb"chdir to cwd")),
+    ("permission", re.compile(rb"permission denied|is a directory")),
+    ("command-format", re.compile(rb"exec format error")),
+    ("command-size", re.compile(rb"argument list too long")),
+    ("command-not-found", re.compile(rb"no such file|not found|not a directory")),
+)
+"""By what the engine says. Its exit code alone does not tell: older ones have 126 for what is not there."""
 _FAILED = re.compile(rb"OCI runtime exec failed|exec failed|executable file .*not found|" + _NO_USER.pattern)
 
 
@@ -77,6 +86,13 @@ def _refused(error: EngineRefused) -> DriverError:
     return DriverError(str(error), cause="not-running" if not_running else "invalid", permanent=not not_running)
 
 
+def _cause(said: str, code: int | None) -> str:
+    for cause, words in _CAUSES:
+        if words.search(said.encode()):
+            return cause
+    return "command-not-found" if code == NOT_EXECUTED[1] else "permission"
+
+
 class DockerExec:
     """See `drivers.streams.Exec`."""
 
@@ -108,8 +124,9 @@ class DockerExec:
             state = await self._over() if message is None or _FAILED.search(message.data) else None
             if state is not None and state.exit_code in NOT_EXECUTED:
                 said = message.data.decode(errors="replace").strip() if message is not None else ""
-                cause = "user" if message is not None and _NO_USER.search(message.data) else "command-not-found"
-                raise DriverError(said or "the program could not be executed", cause=cause, permanent=True)
+                raise DriverError(
+                    said or "it could not be executed", cause=_cause(said, state.exit_code), permanent=True
+                )
         if self._terminal:
             await self.resize(rows, columns)
 

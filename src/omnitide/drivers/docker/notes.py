@@ -17,12 +17,18 @@ FORGOTTEN: Final = "forgotten"
 OVER: Final = "over"
 IMAGES: Final = "images.json"
 USED: Final = "used"
+KEEPS: Final = "keeps.json"
 
 
 class Stop(msgspec.Struct, frozen=True):
     at_ms: int
     grace_ms: int
     killed: bool = False
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    engine: str
+    folder: str
 
 
 class Notes:
@@ -34,6 +40,7 @@ class Notes:
         self._forgotten = set(self._names(FORGOTTEN))
         self._over = {name: instance for name in self._names(OVER) if (instance := self._read(Path(OVER, name), str))}
         self._images = self._read(Path(IMAGES), dict[str, int]) or {}
+        self._kept = self._read(Path(KEEPS), _Kept)
         self.used = (self._root / USED).exists()
         """A container was started once: an engine that is away now is missed."""
         self._engine = self.engine() if self.used else ""
@@ -66,6 +73,17 @@ class Notes:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             return (self._root / USED).read_text()
         return ""
+
+    def keeps(self, engine: str, folder: str) -> None:
+        """Where the engine of this address has its files."""
+        kept = _Kept(engine, folder)
+        if kept != self._kept:
+            self._kept = kept
+            self._write(Path(KEEPS), msgspec.json.encode(kept))
+
+    def folder(self, engine: str) -> str:
+        """Where the engine of this address has its files; empty where it has never said so."""
+        return self._kept.folder if self._kept is not None and self._kept.engine == engine else ""
 
     # -- stops -------------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,11 @@ from omnitide.drivers.wasm.cache import Cache, Compiled
 
 KEEPER: Final = "keeper"
 CACHE: Final = "modules"
+_NO_COPY: Final = (
+    "of a WebAssembly module no files can be copied, in or out: that takes programs (sh, tar) beside it, with its "
+    "rights and its view of the machine, and a module has none; hand it files as `files`, `artifacts` or a volume in "
+    "its spec, and read on its node what it writes into a volume"
+)
 
 
 def make(context: DriverContext) -> Driver:
@@ -166,11 +171,11 @@ class WasmDriver:
         message = "nothing else can be executed beside a module"
         raise DriverError(message, cause="unsupported", permanent=True)
 
-    def archive(self, instance: str, path: str) -> AsyncIterator[bytes]:
-        return self._runs.archive(instance, path)
+    def archive(self, instance: str, path: str) -> AsyncIterator[bytes]:  # noqa: ARG002 - the protocol's
+        raise DriverError(_NO_COPY, cause="unsupported", permanent=True)
 
-    async def extract(self, instance: str, path: str, data: AsyncIterator[bytes]) -> None:
-        await self._runs.extract(instance, path, data)
+    async def extract(self, instance: str, path: str, data: AsyncIterator[bytes]) -> None:  # noqa: ARG002
+        raise DriverError(_NO_COPY, cause="unsupported", permanent=True)
 
     async def address(self, key: RunKey) -> str:
         return await self._runs.address(key)

@@ -24,13 +24,16 @@ from omnitide.fabric.folds.membership import (
 from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import (
     ASKED_FOR,
+    PORT_BUSY,
     Agent,
+    ExitRecord,
     FabricState,
     Health,
     Instance,
     InstanceStatus,
     Phase,
     Slot,
+    spec_of_instance,
 )
 from omnitide.model.names import instance_name
 from omnitide.model.provisions import stays
@@ -61,6 +64,16 @@ def failures_after(slot: Slot, before: Instance | None, version: int, reset_afte
     return failures if before.status is InstanceStatus.LOST else 0
 
 
+def spent_after(slot: Slot, before: Instance, version: int, reset_after_ms: int | None) -> int:
+    """Of `failures_after` the ones that count against `restart.reschedules`: a taken port is the fabric's to mend, and
+    what a node lacks says nothing of the instance."""
+    failures = failures_after(slot, before, version, reset_after_ms)
+    if not ended_by_itself(before):
+        return min(slot.spent, failures)
+    counts = before.exit is None or not (before.exit.permanent or before.exit.cause == PORT_BUSY)
+    return min(slot.spent, failures - 1) + counts
+
+
 def _next_slot(
     state: FabricState, old: Slot, identifier: str, generation: int, event: ev.InstancesCreated, reset_after: int | None
 ) -> Slot:
@@ -73,6 +86,7 @@ def _next_slot(
         permanent_failures=event.permanent_failures,
         last_exit=before.exit or old.last_exit if before is not None else old.last_exit,
         last_node=before.node or old.last_node if before is not None else old.last_node,
+        spent=event.spent,
     )
 
 
@@ -237,9 +251,18 @@ def instance_exited(state: FabricState, event: ev.InstanceExited, at: Moment) ->
         next_attempt_ms=event.next_attempt_ms,
         exit=event.exit,
         handle="",
-        asked_ends=old.asked_ends + (event.exit.reason in ASKED_FOR),
+        asked_ends=_excused(state, old, event.exit, at.time_ms),
     )
     return put(state, old, new)
+
+
+def _excused(state: FabricState, old: Instance, ending: ExitRecord, time_ms: int) -> int:
+    """`asked_ends` after another end. A run of `reset_after` excuses all ends before it."""
+    asked = ending.reason in ASKED_FOR
+    ran_ms = time_ms - old.started_ms if old.phase is Phase.RUNNING and old.attempt == ending.attempt else 0
+    if ending.attempt > 1 and ran_ms and ran_ms >= spec_of_instance(state, old).restart.reset_after:
+        return ending.attempt - 1 + asked
+    return old.asked_ends + asked
 
 
 def instance_health_changed(state: FabricState, event: ev.InstanceHealthChanged, at: Moment) -> FabricState:

@@ -119,6 +119,11 @@ def node_port_refused(state: FabricState, event: ev.NodePortRefused, at: Moment)
     return put_node(state, replace(node, ports=node.ports.set(event.port, FOREIGN_PORT), revision=at.revision))
 
 
+def node_labelled(state: FabricState, event: ev.NodeLabelled, at: Moment) -> FabricState:
+    node = state.nodes[event.node]
+    return put_node(state, replace(node, join_labels=event.labels, revision=at.revision))
+
+
 def _scheduling(state: FabricState, identifier: str, scheduling: Scheduling, at: Moment) -> FabricState:
     node = replace(state.nodes[identifier], scheduling=scheduling, revision=at.revision)
     draining = state.draining
@@ -169,6 +174,7 @@ FOLDS: Final[dict[type, Fold]] = {
     ev.NodeUnreachable: node_unreachable,
     ev.NodeLost: node_lost,
     ev.NodePortRefused: node_port_refused,
+    ev.NodeLabelled: node_labelled,
     ev.NodeCordoned: node_cordoned,
     ev.NodeUncordoned: node_uncordoned,
     ev.NodeDrainStarted: node_drain_started,

@@ -88,7 +88,12 @@ def agent_updated(state: FabricState, event: ev.AgentUpdated, at: Moment) -> Fab
 def agent_restarted(state: FabricState, event: ev.AgentRestarted, at: Moment) -> FabricState:
     agent = state.agents[event.agent]
     version = Version(
-        number=event.version, spec=agent.spec, created_ms=at.time_ms, principal=at.principal, reason="restarted"
+        number=event.version,
+        spec=agent.spec,
+        created_ms=at.time_ms,
+        principal=at.principal,
+        reason="restarted",
+        max_unavailable=event.max_unavailable,
     )
     return _add_version(state, agent, version, at)
 
@@ -137,15 +142,28 @@ def _stumbled(agent: Agent, slot: int) -> Agent:
     return replace(agent, versions=agent.versions.set(agent.version, version))
 
 
+def rollout_late(state: FabricState, event: ev.RolloutLate, at: Moment) -> FabricState:
+    agent = state.agents[event.agent]
+    version = replace(agent.versions[agent.version], late=event.slot, progress_ms=at.time_ms)
+    versions = agent.versions.set(agent.version, version)
+    return _put_agent(state, replace(agent, versions=versions, revision=at.revision))
+
+
+def _forgiven(agent: Agent) -> Agent:
+    """At the end of a rollout, whichever: nothing halts it any more."""
+    if not agent.stumbled and not agent.late:
+        return agent
+    version = replace(agent.versions[agent.version], stumbled=0, late=0)
+    return replace(agent, versions=agent.versions.set(agent.version, version))
+
+
 def agent_scaled(state: FabricState, event: ev.AgentScaled, at: Moment) -> FabricState:
     agent = state.agents[event.agent]
     return _put_agent(state, replace(agent, replicas=event.replicas, replicas_owner=event.owner, revision=at.revision))
 
 
 def agent_stopped(state: FabricState, event: ev.AgentStopped, at: Moment) -> FabricState:
-    agent = state.agents[event.agent]
-    if agent.stumbled:
-        agent = _stumbled(agent, 0)
+    agent = _forgiven(state.agents[event.agent])
     return _put_rolling(state, replace(agent, active=False, rollout_cursor=0, paused=False, revision=at.revision))
 
 
@@ -154,9 +172,7 @@ def agent_started(state: FabricState, event: ev.AgentStarted, at: Moment) -> Fab
 
 
 def agent_deleted(state: FabricState, event: ev.AgentDeleted, at: Moment) -> FabricState:
-    agent = state.agents[event.agent]
-    if agent.stumbled:
-        agent = _stumbled(agent, 0)
+    agent = _forgiven(state.agents[event.agent])
     return _put_rolling(state, replace(agent, deleting=True, rollout_cursor=0, paused=False, revision=at.revision))
 
 
@@ -186,8 +202,11 @@ def rollout_advanced(state: FabricState, event: ev.RolloutAdvanced, at: Moment) 
         if is_available(agent, instance, at.time_ms) or (not rolls and is_ready(agent, instance)):
             watched = watched.delete(identifier)
     paused = agent.paused and event.cursor > 0
-    if agent.stumbled and not event.cursor:
-        agent = _stumbled(agent, 0)
+    if not event.cursor:
+        agent = _forgiven(agent)
+    elif event.progress:
+        version = replace(agent.versions[agent.version], progress_ms=at.time_ms)
+        agent = replace(agent, versions=agent.versions.set(agent.version, version))
     return _put_rolling(state, replace(agent, rollout_cursor=event.cursor, watched=watched, paused=paused))
 
 
@@ -262,6 +281,7 @@ FOLDS: Final[dict[type, Fold]] = {
     ev.VersionProven: version_proven,
     ev.RolloutPaused: rollout_paused,
     ev.RolloutStumbled: rollout_stumbled,
+    ev.RolloutLate: rollout_late,
     ev.RolloutResumed: rollout_resumed,
     ev.AgentScaled: agent_scaled,
     ev.AgentStopped: agent_stopped,

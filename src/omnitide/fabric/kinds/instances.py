@@ -29,6 +29,8 @@ class InstancesCreated(BaseEvent, frozen=True, kw_only=True, tag="instance.creat
     """Nodes, besides `avoid`, on which those failed."""
     node: str = ""
     """The only node that they are placed on, while that is in the fabric."""
+    spent: int = 0
+    """Generations in a row before these that count against `restart.reschedules`."""
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

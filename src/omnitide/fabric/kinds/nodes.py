@@ -96,6 +96,12 @@ class NodePortRefused(BaseEvent, frozen=True, kw_only=True, tag="node.port-refus
     port: int
 
 
+class NodeLabelled(BaseEvent, frozen=True, kw_only=True, tag="node.labelled.v1"):
+    node: str
+    labels: dict[str, str] = {}  # noqa: RUF012 a struct gives each of its own
+    """All that the fabric gives it from now on."""
+
+
 class NodeCordoned(BaseEvent, frozen=True, kw_only=True, tag="node.cordoned.v1"):
     node: str
 

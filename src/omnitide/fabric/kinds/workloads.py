@@ -25,6 +25,8 @@ class AgentRestarted(BaseEvent, frozen=True, kw_only=True, tag="agent.restarted.
 
     agent: str
     version: int
+    max_unavailable: int = 0
+    """How many replicas may be away at once by it; 0: as many as its update allows."""
 
 
 class AgentRolledBack(BaseEvent, frozen=True, kw_only=True, tag="agent.rolled-back.v1"):
@@ -61,6 +63,14 @@ class RolloutStumbled(BaseEvent, frozen=True, kw_only=True, tag="agent.rollout-s
     """Its slot; 0: the one that did runs well by now."""
 
 
+class RolloutLate(BaseEvent, frozen=True, kw_only=True, tag="agent.rollout-late.v1"):
+    """The rollout has not come any further within its deadline, which halts it."""
+
+    agent: str
+    slot: int
+    """Of the replica that is not available; 0: the one that was not is by now."""
+
+
 class AgentScaled(BaseEvent, frozen=True, kw_only=True, tag="agent.scaled.v1"):
     agent: str
     replicas: int
@@ -91,6 +101,8 @@ class RolloutAdvanced(BaseEvent, frozen=True, kw_only=True, tag="agent.rollout-a
     agent: str
     cursor: int
     """Next slot to look at; 0: every slot has been, and is available in the new version."""
+    progress: bool = False
+    """It has come further, or has its time anew: its deadline counts from here."""
 
 
 class SlotsRetired(BaseEvent, frozen=True, kw_only=True, tag="agent.slots-retired.v1"):

@@ -169,14 +169,18 @@ def restart_agent(draft: Draft, command: cm.RestartAgent) -> None:
             subject=_subject(agent.namespace, agent.name),
         )
     prove_by_replicas(draft, agent.id)
-    draft.emit(ev.AgentRestarted(agent=agent.id, version=agent.version + 1))
+    if command.max_unavailable < 0:
+        raise Refuse("invalid", "max_unavailable is how many replicas may be away at once: 1 or more")
+    most = min(command.max_unavailable, MAX_REPLICAS)
+    draft.emit(ev.AgentRestarted(agent=agent.id, version=agent.version + 1, max_unavailable=most))
     draft.touch(agent.id)
     settle_agent(draft, agent.id, reason="restart")
     draft.result = {"agent": agent.id, "version": agent.version + 1}
 
 
 def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
-    """Raises Refuse where there is no such version, or it has the spec that is rolled out already."""
+    """Raises Refuse where there is no such version, it has the spec that is rolled out already, or none is named and
+    none is known to work."""
     agent = _agent(draft, command.namespace, command.name, command.if_match)
     subject = _subject(agent.namespace, agent.name)
     if not agent.active:
@@ -184,19 +188,14 @@ def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
     kept = sorted(agent.versions)
     others = [number for number in kept if number < agent.version and agent.versions[number].spec != agent.spec]
     proven = [number for number in others if agent.versions[number].proven]
-    source = command.version or max(proven or others, default=0)
+    source = command.version or max(proven, default=0)
     if not source:
-        raise Refuse(
-            "conflict",
-            f"no earlier version of {subject} that is kept has another spec",
-            hint=f"omnitide history {agent.name}",
-            subject=subject,
-        )
+        raise _nothing_to_go_back_to(agent, others, subject)
     if source not in agent.versions:
         raise Refuse(
             "not-found",
-            f"version {source} of {subject} is not kept; {', '.join(map(str, kept))} are",
-            hint=f"omnitide history {agent.name}",
+            f"there is no version {source} of {subject}; there are {', '.join(map(str, kept))}",
+            hint=f"omnitide history {agent.name} shows what each changed",
             subject=subject,
         )
     if agent.versions[source].spec == agent.spec:
@@ -212,6 +211,23 @@ def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
     draft.touch(agent.id)
     settle_agent(draft, agent.id, reason="update")
     draft.result = {"agent": agent.id, "version": draft.state.agents[agent.id].version, "source": source}
+
+
+def _nothing_to_go_back_to(agent: Agent, others: list[int], subject: str) -> Refuse:
+    """Of a rollback that names no version. `others`: earlier ones that are kept and have another spec."""
+    if others:
+        listed = ", ".join(map(str, others))
+        what = f"no earlier version of {subject} is known to work: never were all of its replicas available in {listed}"
+        hint = f"to go back to one all the same: omnitide rollback {agent.name} --to {others[-1]}"
+        return Refuse("conflict", what, hint=hint, subject=subject)
+    earlier = [number for number in sorted(agent.versions) if number < agent.version]
+    what = f"{subject} has nothing to go back to: version {agent.version} is the only one that is kept"
+    if earlier:
+        verb = "version {} before it has" if len(earlier) == 1 else "versions {} before it have"
+        same = verb.format(", ".join(map(str, earlier)))
+        what = f"{subject} has nothing to go back to: {same} the same spec as version {agent.version}"
+    hint = f"deploy a changed file: omnitide deploy FILE; what it is now, anew: omnitide restart {agent.name}"
+    return Refuse("conflict", what, hint=hint, subject=subject)
 
 
 def pause_rollout(draft: Draft, command: cm.PauseRollout) -> None:
@@ -235,6 +251,7 @@ def resume_rollout(draft: Draft, command: cm.ResumeRollout) -> None:
     agent = _agent(draft, command.namespace, command.name, command.if_match)
     if agent.paused:
         draft.emit(ev.RolloutResumed(agent=agent.id))
+        draft.emit(ev.RolloutAdvanced(agent=agent.id, cursor=agent.rollout_cursor, progress=True))
         draft.touch(agent.id)
         settle_agent(draft, agent.id, reason="update")
     draft.result = {"agent": agent.id}

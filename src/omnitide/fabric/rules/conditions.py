@@ -38,6 +38,8 @@ class Unmet(NamedTuple):
     need: Need
     text: str
     """`waits for agent db to be ready: 0 of its 1 replicas are`."""
+    hopeless: bool = False
+    """It has failed for good: it will not be met until somebody acts."""
 
 
 def is_met(state: FabricState, namespace: str, name: str, need: Need) -> bool:
@@ -79,11 +81,25 @@ def unmet_needs(state: FabricState, namespace: str, spec: WorkloadSpec) -> list[
     found: list[Unmet] = []
     for name, need in sorted(spec.needs.items()):
         if not is_met(state, namespace, name, need):
-            found.append(Unmet(name, need, _why_unmet(state, namespace, name, need)))
+            failed = _failed_for_good(state, namespace, name)
+            found.append(Unmet(name, need, _why_unmet(state, namespace, name, need, failed), hopeless=bool(failed)))
     return found
 
 
-def _why_unmet(state: FabricState, namespace: str, name: str, need: Need) -> str:
+def _failed_for_good(state: FabricState, namespace: str, name: str) -> str:
+    """What says that an agent or job comes to nothing more by itself; empty while it may."""
+    agent = find_agent(state, namespace, name)
+    if agent is None:
+        job = find_job(state, namespace, name)
+        ended = job is not None and job.status in (JobStatus.FAILED, JobStatus.CANCELLED)
+        return f"it is {job.status.value}" if job is not None and ended else ""
+    if not agent.active or len(agent.failed) < max(1, agent.replicas):
+        return ""
+    failed = min((state.instances[identifier] for identifier in agent.failed), key=lambda one: one.slot)
+    return f"{failed.name} has failed for good, and is not tried again by itself"
+
+
+def _why_unmet(state: FabricState, namespace: str, name: str, need: Need, failed: str) -> str:
     wanted = {"started": "to run", "ready": "to be ready", "completed": "to have succeeded"}[need]
     agent = find_agent(state, namespace, name)
     circle = circle_of_needs(state, namespace, name)
@@ -92,6 +108,8 @@ def _why_unmet(state: FabricState, namespace: str, name: str, need: Need) -> str
     if agent is not None:
         if not agent.active:
             return f"waits for agent {name} {wanted}: it is stopped"
+        if failed:
+            return f"waits for agent {name} {wanted}: {failed}"
         if need == "completed":
             return f"waits for agent {name} {wanted}: {agent.counts.running} of its {agent.replicas} replicas run"
         unready = sum(not is_ready(agent, state.instances[identifier]) for identifier in agent.watched)

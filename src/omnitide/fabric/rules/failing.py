@@ -7,13 +7,14 @@ the spec's, and the slot or job has failed until somebody changes something.
 
 from typing import Final, NamedTuple
 
+from omnitide.fabric.folds.availability import is_ready
+from omnitide.fabric.folds.instances import spent_after
 from omnitide.fabric.folds.workloads import newest_proven
 from omnitide.fabric.rules.proving import runs_well
-from omnitide.fabric.state import Agent, ExitRecord, FabricState, Instance, InstanceStatus, Job, Phase, Slot
+from omnitide.fabric.state import PORT_BUSY, Agent, ExitRecord, FabricState, Instance, InstanceStatus, Job, Phase, Slot
+from omnitide.model.quantity import format_duration
 from omnitide.model.spec import Restart, WorkloadSpec
 
-PORT_BUSY: Final = "port-busy"
-"""Cause of an exit: a host port was taken by something else. The fabric's to mend, with other ports."""
 PORT_TRIES: Final = 10
 """Generations in a row of a task that may end so."""
 PERMANENT_TRIES: Final = 3
@@ -58,13 +59,21 @@ def gave_up(instance: Instance, slot: Slot, restart: Restart) -> bool:
     return failed_permanently(instance) and tries >= PERMANENT_TRIES
 
 
+def is_spent(instance: Instance, slot: Slot, restart: Restart) -> bool:
+    """Failed, after as many generations as its spec allows. The slot's current instance."""
+    if restart.reschedules is None or instance.status is not InstanceStatus.FAILED:
+        return False
+    return spent_after(slot, instance, instance.version, restart.reset_after) > restart.reschedules
+
+
 def is_finished(instance: Instance, spec: WorkloadSpec, slot: Slot) -> bool:
     """Ended for good: it did what it was for, its policy forbids another try, or none can help. `slot`: its own."""
     if instance.status is InstanceStatus.SUCCEEDED:
         return spec.restart.policy != "always"
     if instance.status is not InstanceStatus.FAILED:
         return False
-    return spec.restart.policy == "never" or gave_up(instance, slot, spec.restart)
+    restart = spec.restart
+    return restart.policy == "never" or gave_up(instance, slot, restart) or is_spent(instance, slot, restart)
 
 
 def may_retry(job: Job, exit_record: ExitRecord | None) -> bool:
@@ -73,7 +82,9 @@ def may_retry(job: Job, exit_record: ExitRecord | None) -> bool:
         return False
     if exit_record is not None and exit_record.cause == PORT_BUSY:
         return job.slot.failures < PORT_TRIES
-    return job.spec.restart.policy != "never" and job.slot.failures < job.spec.restart.attempts
+    restart = job.spec.restart
+    tries = restart.attempts if restart.reschedules is None else min(restart.attempts, restart.reschedules)
+    return restart.policy != "never" and job.slot.failures < tries
 
 
 class NextTry(NamedTuple):
@@ -132,12 +143,20 @@ def stumbling(state: FabricState, agent: Agent) -> tuple[Instance, Slot] | None:
     """The replica that has stumbled (see `Version.stumbled`), as it is now."""
     slot = agent.slots.get(agent.stumbled) if agent.stumbled else None
     current = state.instances.get(slot.current) if slot is not None else None
-    return None if slot is None or current is None else (current, slot)
+    if slot is None or current is None or current.version != agent.version:
+        return None  # it has made way for one of another version
+    return current, slot
+
+
+def late_one(state: FabricState, agent: Agent) -> Instance | None:
+    """The replica that is not available in time (see `Version.late`), as it is now."""
+    slot = agent.slots.get(agent.late) if agent.late else None
+    return state.instances.get(slot.current) if slot is not None else None
 
 
 def halted_by(state: FabricState, agent: Agent, *, besides: int = 0) -> Instance | None:
-    """The replica of the new version whose failure holds a rollout up, for good or again and again; None if none does.
-    `besides`: a slot that does not count.
+    """The replica of the new version that holds a rollout up: it failed, for good or again and again, or is late; None
+    if none does. `besides`: a slot that does not count.
 
     A new version that cannot run must not take more of the old one with it. What has not been replaced stays, until
     the spec is changed, somebody asks for another try, or what ended again and again runs well.
@@ -147,9 +166,17 @@ def halted_by(state: FabricState, agent: Agent, *, besides: int = 0) -> Instance
     failed = (state.instances[identifier] for identifier in agent.failed)
     found = [one for one in failed if one.version == agent.version and one.slot != besides]
     stumbles = stumbling(state, agent)
-    if not found and stumbles is not None and stumbles[0].version == agent.version and agent.stumbled != besides:
+    if not found and stumbles is not None and agent.stumbled != besides:
         return stumbles[0]
+    late = late_one(state, agent)
+    if not found and late is not None and agent.late != besides:
+        return late
     return min(found, key=lambda one: one.slot, default=None)
+
+
+def is_late(agent: Agent, instance: Instance) -> bool:
+    """Whether what `halted_by` found holds the rollout up as it is not available, and not as it failed."""
+    return instance.slot == agent.late and instance.slot != agent.stumbled and instance.id not in agent.failed
 
 
 def why_halted(agent: Agent, instance: Instance) -> str:
@@ -157,7 +184,20 @@ def why_halted(agent: Agent, instance: Instance) -> str:
     slot = agent.slots.get(instance.slot)
     if instance.id in agent.failed or slot is None:
         return "has failed for good"
+    if instance.version != agent.version and instance.slot == agent.late:
+        return f"was moved in version {instance.version}, as version {agent.version} had not come up in its place"
+    if is_late(agent, instance):
+        within = format_duration(agent.spec.update.progress_deadline)
+        return f"was not available within {within}{_how_it_is(agent, instance)}"
     return f"ended {ends_in_a_row(instance, slot)} times in a row before it was available"
+
+
+def _how_it_is(agent: Agent, instance: Instance) -> str:
+    if instance.status is not InstanceStatus.RUNNING:
+        return f": it is {instance.status.value}"
+    if is_ready(agent, instance):
+        return ": it is not ready for long enough"
+    return f": it is not ready{f' ({instance.health_message})' if instance.health_message else ''}"
 
 
 def is_held_up(state: FabricState, agent: Agent, *, besides: int = 0) -> bool:

@@ -3,13 +3,19 @@
 The scheduler says which instance could go where (`MoveInstances`), again whenever room may have appeared; here that is
 checked on the state that it is decided on, and the instance is asked to stop. Its replacement is placed like any other.
 What fits nowhere else goes on running where it is.
+
+A rollout that is halted holds up no drain. What does not come up in the new version is on its way nowhere, so that a
+move does not wait for it; what serves moves in the version that it has, and where the next generation of its slot is
+what does not come up, that makes way for it.
 """
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
+from omnitide.fabric.folds.availability import is_available
 from omnitide.fabric.rules.conditions import company, home_of
-from omnitide.fabric.rules.failing import Wanted, proven_nodes
-from omnitide.fabric.rules.rolling import available, overlap, surge_left
+from omnitide.fabric.rules.failing import Wanted, halted_by, proven_nodes
+from omnitide.fabric.rules.rolling import available, keeps_volumes, overlap, surge_left
 from omnitide.fabric.rules.room import Room, promise
 from omnitide.fabric.rules.settle import request_stop
 from omnitide.fabric.state import ON_NODE, Agent, FabricState, Instance, InstanceStatus, Scheduling
@@ -27,7 +33,7 @@ def move_instances(draft: Draft, command: cm.MoveInstances) -> None:
             continue
         agent = draft.state.agents[instance.workload]
         surges = may_surge(draft.state, agent, instance)
-        if instance.status is InstanceStatus.RUNNING and not surges and to_spare(draft.state, agent, now_ms) <= 0:
+        if is_missed(draft.state, agent, instance) and not surges and to_spare(draft.state, agent, now_ms) <= 0:
             continue
         version = next_version(draft.state, agent, instance)
         if not may_go_to(draft.state, instance, agent.versions[version].spec, node.id):
@@ -38,6 +44,8 @@ def move_instances(draft: Draft, command: cm.MoveInstances) -> None:
         room = rooms.setdefault(node.id, Room(node))
         if promise(room, agent.versions[version].spec):
             if surges:
+                if instance.superseded:
+                    _make_way(draft, instance)
                 overlap(draft, instance, version, reason="drain")
                 draft.touch(agent.id)
             else:
@@ -46,21 +54,68 @@ def move_instances(draft: Draft, command: cm.MoveInstances) -> None:
     draft.result = {"moved": moved, "left_out": len(command.choices) - moved}
 
 
+def _make_way(draft: Draft, superseded: Instance) -> None:
+    """What was to take the place of a replica, and does not come up, is given up, so that the replica can move. The
+    rollout goes back to its slot, and stays halted there."""
+    agent = draft.state.agents[superseded.workload]
+    current = draft.state.instances[agent.slots[superseded.slot].current]
+    draft.emit(ev.RolloutLate(agent=agent.id, slot=superseded.slot))
+    if superseded.slot < agent.rollout_cursor:
+        draft.emit(ev.RolloutAdvanced(agent=agent.id, cursor=superseded.slot))
+    request_stop(draft, current, "drain")
+
+
 def is_leaving(state: FabricState, instance: Instance) -> bool:
-    """A replica on a draining node that nobody has asked to stop, or made another for, yet. Tasks of jobs run to their
-    end there."""
-    if instance.superseded or instance.kind != "agent":
+    """A replica on a draining node that nobody has asked to stop, or made another for which may still come up, yet.
+    Tasks of jobs run to their end there."""
+    if instance.kind != "agent" or instance.status not in ON_NODE or instance.status is InstanceStatus.STOPPING:
         return False
-    if instance.status not in ON_NODE or instance.status is InstanceStatus.STOPPING:
+    if state.nodes[instance.node].scheduling is not Scheduling.DRAINING:
         return False
-    return state.nodes[instance.node].scheduling is Scheduling.DRAINING
+    if not instance.superseded:
+        return True
+    agent = state.agents[instance.workload]
+    slot = agent.slots.get(instance.slot)
+    return slot is not None and _is_held(state, agent, state.instances[slot.current])
+
+
+def is_missed(state: FabricState, agent: Agent, instance: Instance) -> bool:
+    """Whether to stop it now may take something away: it runs, and is not what holds a rollout up."""
+    return instance.status is InstanceStatus.RUNNING and not _is_held(state, agent, instance)
+
+
+def _is_held(state: FabricState, agent: Agent, current: Instance) -> bool:
+    """Whether a slot's current instance is one of a version that does not come up, in a rollout that is halted."""
+    if current.version != agent.version or is_available(agent, current, state.time_ms):
+        return False
+    return halted_by(state, agent) is not None
+
+
+def _held(state: FabricState, agent: Agent) -> list[Instance]:
+    """All of those; looked for only where a rollout is halted."""
+    if halted_by(state, agent) is None:
+        return []
+    currents = (state.instances.get(slot.current) for slot in agent.slots.values())
+    return [one for one in currents if one is not None and _is_held(state, agent, one)]
 
 
 def may_surge(state: FabricState, agent: Agent, instance: Instance) -> bool:
     """Whether its replacement may be made while it runs on."""
-    if instance.status is not InstanceStatus.RUNNING or surge_left(agent) <= 0:
+    if instance.superseded:
+        return True  # in place of one that it has already
+    if instance.status is not InstanceStatus.RUNNING or moves_left(state, agent) <= 0:
         return False
     return not any(state.instances[other].slot == instance.slot for other in agent.superseded)
+
+
+def moves_left(state: FabricState, agent: Agent) -> int:
+    """How many more replacements may be made while what they replace runs on: as many as an update may, besides those
+    that do not come up."""
+    left = surge_left(agent)
+    if not agent.superseded or keeps_volumes(agent.spec):
+        return left
+    slots = (agent.slots.get(state.instances[other].slot) for other in agent.superseded)
+    return left + sum(slot is not None and _is_held(state, agent, state.instances[slot.current]) for slot in slots)
 
 
 def may_go_to(state: FabricState, instance: Instance, spec: WorkloadSpec, node: str) -> bool:
@@ -77,13 +132,24 @@ def may_go_to(state: FabricState, instance: Instance, spec: WorkloadSpec, node: 
 def to_spare(state: FabricState, agent: Agent, now_ms: int) -> int:
     """How many of its available replicas may be stopped now to move them: as many as an update may.
 
-    One that has failed for good is not on its way, so that a move does not wait for it.
+    One that has failed for good, or that holds up a halted rollout, is not on its way, so that a move does not wait for
+    it.
     """
     counts = agent.counts
-    away = max(0, agent.replicas - available(state, agent, now_ms) - counts.succeeded - counts.failed)
-    return agent.spec.update.max_unavailable - away
+    away = agent.replicas - available(state, agent, now_ms) - counts.succeeded - counts.failed
+    return agent.spec.update.max_unavailable - max(0, away - hopeless(state, agent))
+
+
+def hopeless(state: FabricState, agent: Agent) -> int:
+    """Of its slots those in which nothing is available, nor on its way: they hold up a halted rollout. Those that have
+    failed for good are counted as such."""
+    served = {state.instances[other].slot for other in agent.superseded}
+    held = _held(state, agent)
+    return sum(one.status is not InstanceStatus.FAILED and one.slot not in served for one in held)
 
 
 def next_version(state: FabricState, agent: Agent, instance: Instance) -> int:
     """Of what will replace it."""
+    if instance.superseded:
+        return instance.version
     return Wanted(state, agent).version(instance.slot)

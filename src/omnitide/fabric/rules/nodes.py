@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rejection import Refuse
-from omnitide.fabric.rules.access import require_name
+from omnitide.fabric.rules.access import MAX_LABELS, require_name
 from omnitide.fabric.rules.bounds import MAX_TEXT, bounded_text, require_facts
 from omnitide.fabric.rules.proving import prove_by_replicas
 from omnitide.fabric.rules.reports import in_session, take_report
 from omnitide.fabric.rules.returning import welcome_back
+from omnitide.fabric.rules.room import PLATFORM_LABELS
 from omnitide.fabric.rules.settle import advance_drain, settle_instances
 from omnitide.fabric.state import (
     ENDED,
@@ -77,7 +76,7 @@ def join_node(draft: Draft, command: cm.JoinNode) -> None:
             name=command.name,
             key_digest=command.key_digest,
             token=token.id,
-            facts=replace(command.facts, labels={**command.facts.labels, **token.labels}),
+            facts=command.facts,
             labels=token.labels,
         )
     )
@@ -203,6 +202,35 @@ def declare_lost(draft: Draft, command: cm.DeclareLost) -> None:
     _give_up(draft, node, lambda lost_after: command.silent_ms >= (default_ms if lost_after is None else lost_after))
 
 
+def label_node(draft: Draft, command: cm.LabelNode) -> None:
+    node = node_by_name(draft, command.node)
+    subject = f"node {node.name}"
+    draft.result = {"node": node.id}
+    if not command.labels and not command.remove:
+        raise Refuse("invalid", "no label is named", hint="key=value sets one, key- takes it away", subject=subject)
+    for key in sorted({*command.labels, *command.remove}):
+        if key in command.labels and key in command.remove:
+            raise Refuse("invalid", f"the label {key!r} is both set and taken away", subject=subject)
+        if key == "node":
+            raise Refuse("invalid", "the label 'node' is its name, which stays", subject=subject)
+        if key in PLATFORM_LABELS:
+            raise Refuse("invalid", f"the label {key!r} is what the machine declares of itself", subject=subject)
+        if key in command.remove and key not in node.join_labels and key in node.facts.labels:
+            raise Refuse(
+                "conflict",
+                f"the label {key!r} is one that node {node.name!r} says of itself",
+                hint="take it out of node.labels where the node runs, or set it to something else here",
+                subject=subject,
+            )
+    kept = {key: value for key, value in node.join_labels.items() if key not in command.remove}
+    labels = dict(sorted({**kept, **command.labels}.items()))
+    if len(labels) > MAX_LABELS:
+        raise Refuse("limit", f"a node is given {MAX_LABELS} labels at most", subject=subject)
+    if labels != node.join_labels:
+        draft.emit(ev.NodeLabelled(node=node.id, labels=labels))
+        _look_at_moves(draft)
+
+
 def cordon_node(draft: Draft, command: cm.CordonNode) -> None:
     node = node_by_name(draft, command.node)
     if node.scheduling is Scheduling.OPEN:
@@ -236,16 +264,16 @@ def _look_at_moves(draft: Draft) -> None:
 
 def remove_node(draft: Draft, command: cm.RemoveNode) -> None:
     node = node_by_name(draft, command.node)
-    if node.status is NodeStatus.LIVE and not command.force:
-        held = len(node.instances)
-        holds = (
-            f"holds {held} instance{'' if held == 1 else 's'}" if held else "would be cut off, though it holds nothing"
-        )
-        first = f"omnitide drain {node.name}, then stop" if held else "stop"
+    held = len(node.instances)
+    empty = node.scheduling is Scheduling.DRAINED and not held
+    if node.status is NodeStatus.LIVE and not empty and not command.force:
+        holds = f"holds {held} instance{'' if held == 1 else 's'}" if held else "open to work"
+        if not held and node.scheduling is not Scheduling.OPEN:
+            holds = "not drained"
         raise Refuse(
             "conflict",
             f"node {node.name!r} is live and {holds}",
-            hint=f"{first} its node proxy, wait until it is unreachable, and remove it; or use --force",
+            hint=f"omnitide drain {node.name}, and then remove it; or use --force",
             subject=f"node {node.name}",
         )
     instances = [draft.state.instances[identifier] for identifier in sorted(node.instances)]

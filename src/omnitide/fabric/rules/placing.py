@@ -4,7 +4,7 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
 from omnitide.fabric.rules.conditions import company, needs_are_met, only_node, volume_holder
-from omnitide.fabric.rules.room import Room, may_run_on
+from omnitide.fabric.rules.room import Room, holds_port, may_run_on
 from omnitide.fabric.state import Instance, InstanceStatus, spec_of_instance
 from omnitide.model.spec import WorkloadSpec
 
@@ -104,6 +104,6 @@ def _ports_hold(room: Room, spec: WorkloadSpec, chosen: tuple[tuple[str, int], .
         fixed = spec.ports[name].port
         if number != fixed if fixed else not 0 < facts.port_first <= number <= facts.port_last:
             return False
-        if number in room.node.ports or number in room.ports:
+        if number in room.ports or (holds_port(room.node, number) if fixed else number in room.node.ports):
             return False
     return True

@@ -11,14 +11,15 @@ from omnitide.fabric.draft import Draft
 from omnitide.fabric.folds.membership import is_current
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.bounds import MAX_TEXT, bounded_exit, bounded_text
-from omnitide.fabric.rules.failing import PORT_BUSY
 from omnitide.fabric.rules.returning import adopt, came_to_run
 from omnitide.fabric.rules.rolling import note_end
 from omnitide.fabric.rules.settle import settle_instance
 from omnitide.fabric.state import (
     ENDED,
+    PORT_BUSY,
     ExitRecord,
     FabricState,
+    Health,
     Instance,
     InstanceStatus,
     JobStatus,
@@ -70,7 +71,7 @@ def take_report(draft: Draft, node: str, report: cm.InstanceReport) -> None:
         return
     if (report.attempt, phase) <= (instance.attempt, instance.phase):
         same = (report.attempt, phase) == (instance.attempt, instance.phase)
-        if same and phase is Phase.RUNNING and report.health is not instance.health:
+        if same and phase is Phase.RUNNING and _says_more(instance, report):
             message = bounded_text(report.health_message, MAX_TEXT)
             draft.emit(ev.InstanceHealthChanged(instance=instance.id, health=report.health, message=message))
             if instance.kind == "agent":
@@ -89,6 +90,13 @@ def take_report(draft: Draft, node: str, report: cm.InstanceReport) -> None:
             came_to_run(draft, instance, report)
     if instance.kind == "agent":
         draft.touch(instance.workload)
+
+
+def _says_more(instance: Instance, report: cm.InstanceReport) -> bool:
+    """Whether its health is another, or why it is not known is told for the first time."""
+    if report.health is not instance.health:
+        return True
+    return report.health is Health.UNKNOWN and bool(report.health_message) and not instance.health_message
 
 
 def _exited(draft: Draft, instance: Instance, report: cm.InstanceReport, attempt: int) -> None:

@@ -21,13 +21,15 @@ from omnitide.fabric.rules.failing import (
     halted_by,
     halting_ends,
     is_held_up,
+    is_late,
     stumbling,
     version_that_works,
     why_halted,
 )
+from omnitide.fabric.rules.lateness import forgive_lateness, note_lateness
 from omnitide.fabric.rules.proving import prove_by_rollout
 from omnitide.fabric.rules.settle import request_stop, settle_agent
-from omnitide.fabric.state import ENDED, Agent, FabricState, Instance, InstanceStatus
+from omnitide.fabric.state import ENDED, Agent, ExitRecord, FabricState, Instance, InstanceStatus
 from omnitide.model.provisions import stays
 from omnitide.model.spec import WorkloadSpec
 
@@ -95,14 +97,26 @@ def note_end(draft: Draft, before: Instance) -> None:
 def advance_rollouts(draft: Draft, command: cm.AdvanceRollouts) -> None:
     for identifier in command.agents[:MAX_ADVANCED]:
         agent = draft.state.agents.get(identifier)
-        due = next_due(draft.state, agent) if agent is not None else None
-        if agent is not None and due is not None and due <= draft.header.time_ms:
+        if agent is None:
+            continue
+        due = next_due(draft.state, agent)
+        if due is not None and due <= draft.header.time_ms:
             # They are not watched any more.
-            draft.emit(ev.RolloutAdvanced(agent=agent.id, cursor=agent.rollout_cursor))
+            further = _comes_further(draft.state, agent, draft.header.time_ms)
+            draft.emit(ev.RolloutAdvanced(agent=agent.id, cursor=agent.rollout_cursor, progress=further))
             well = _runs_well_from(draft.state, draft.state.agents[agent.id])
             if well is not None and well <= draft.header.time_ms:
                 draft.emit(ev.RolloutStumbled(agent=agent.id, slot=0))
             draft.touch(agent.id)
+        note_lateness(draft, identifier)
+
+
+def _comes_further(state: FabricState, agent: Agent, now_ms: int) -> bool:
+    """Whether a replica of the version that rolls out has become available without anyone's having looked."""
+    if not agent.rollout_cursor:
+        return False
+    watched = (state.instances[identifier] for identifier in agent.watched)
+    return any(one.version == agent.version and is_available(agent, one, now_ms) for one in watched)
 
 
 def keeps_volumes(spec: WorkloadSpec) -> bool:
@@ -161,7 +175,7 @@ def _may_be_away(draft: Draft, agent: Agent, instance: Instance) -> bool:
     agent, now_ms = draft.state.agents[agent.id], draft.header.time_ms
     if not serves(agent, instance, now_ms):
         return True
-    return unavailable(draft.state, agent, now_ms) < agent.spec.update.max_unavailable
+    return unavailable(draft.state, agent, now_ms) < agent.may_be_away
 
 
 def _takes_over(agent: Agent, current: Instance, now_ms: int) -> bool:
@@ -181,6 +195,8 @@ def advance_rollout(draft: Draft, identifier: str, told: Iterable[str] = ()) -> 
     agent = draft.state.agents.get(identifier)
     if agent is None or agent.rollout_cursor == 0 or not agent.active or agent.deleting or agent.paused:
         return
+    forgive_lateness(draft, identifier)
+    agent = draft.state.agents[identifier]
     failed = halted_by(draft.state, agent)
     if failed is not None:
         _roll_back_by_itself(draft, agent, failed)
@@ -203,7 +219,7 @@ def advance_rollout(draft: Draft, identifier: str, told: Iterable[str] = ()) -> 
         cursor = 0
         prove_by_rollout(draft, identifier)
     if cursor != agent.rollout_cursor:
-        draft.emit(ev.RolloutAdvanced(agent=identifier, cursor=cursor))
+        draft.emit(ev.RolloutAdvanced(agent=identifier, cursor=cursor, progress=True))
 
 
 def _make_way(draft: Draft, agent: Agent, known: list[str]) -> None:
@@ -229,7 +245,7 @@ def _make_way(draft: Draft, agent: Agent, known: list[str]) -> None:
     unseen = counts.pending + counts.placed + counts.starting + counts.stopping
     if unseen > sum(instance.status is not InstanceStatus.RUNNING for instance in idle):
         return
-    for instance in idle[: max(1, agent.spec.update.max_unavailable)]:
+    for instance in idle[: max(1, agent.may_be_away)]:
         request_stop(draft, instance, _reason(agent))
 
 
@@ -256,13 +272,21 @@ def _go_on(draft: Draft, agent: Agent) -> int:
                     cursor += 1
                     continue
                 if budget is None:
-                    budget = agent.spec.update.max_unavailable - unavailable(state, agent, now_ms)
+                    budget = agent.may_be_away - unavailable(state, agent, now_ms)
                 if budget <= 0:
                     break
                 budget -= 1
             request_stop(draft, current, _reason(agent))
         cursor += 1
     return cursor
+
+
+def _how_it_ended(ending: ExitRecord) -> str:
+    if ending.cause:
+        return ending.cause
+    if ending.code is not None:
+        return f"exit code {ending.code}"
+    return ending.reason if ending.signal is None else f"signal {ending.signal}"
 
 
 def _roll_back_by_itself(draft: Draft, agent: Agent, failed: Instance) -> None:
@@ -275,7 +299,9 @@ def _roll_back_by_itself(draft: Draft, agent: Agent, failed: Instance) -> None:
         return
     slot = agent.slots.get(failed.slot)
     ending = failed.exit or (slot.last_exit if slot is not None else None)
-    why = "" if ending is None else ending.cause or ending.reason
+    if is_late(agent, failed):
+        ending = None
+    why = "" if ending is None else _how_it_ended(ending)
     how = why_halted(agent, failed).removeprefix("has ")
     cause = f"{failed.name} of version {agent.version} {how}{f': {why}' if why else ''}"
     draft.emit(ev.AgentRolledBack(agent=agent.id, version=agent.version + 1, source=source, cause=cause))

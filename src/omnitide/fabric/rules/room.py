@@ -4,6 +4,7 @@ import posixpath
 from typing import Final
 
 from omnitide.fabric import events as ev
+from omnitide.fabric.folds.nodes import FOREIGN_PORT
 from omnitide.fabric.state import DriverFact, Node, NodeFacts, NodeStatus
 from omnitide.model.quantity import format_bytes, format_cpu
 from omnitide.model.spec import Constraint, WorkloadSpec
@@ -101,11 +102,17 @@ def obstacles(room: Room, spec: WorkloadSpec) -> list[str]:
         found.append(
             f"needs {format_bytes(spec.resources.memory)} of memory, {format_bytes(max(0, room.memory))} are free"
         )
-    taken = {port.port for port in spec.ports.values() if port.port in node.ports or port.port in room.ports}
+    taken = {port.port for port in spec.ports.values() if holds_port(node, port.port) or port.port in room.ports}
     found += [f"its host port {port} is taken" for port in sorted(taken)]
     if not found and not promise(room, spec):
         found.append("it cannot take it now")
     return found
+
+
+def holds_port(node: Node, port: int) -> bool:
+    """Whether an instance there has it. One that the node has found taken by something else is not chosen for anybody,
+    but whoever names it tries it: nobody tells when it is free again."""
+    return node.ports.get(port, FOREIGN_PORT) != FOREIGN_PORT
 
 
 def promise(room: Room, spec: WorkloadSpec) -> bool:
@@ -116,7 +123,7 @@ def promise(room: Room, spec: WorkloadSpec) -> bool:
         return False
     facts, taken = room.node.facts, room.node.ports
     static = [port.port for port in spec.ports.values() if port.port]
-    if any(port in taken or port in room.ports for port in static):
+    if any(holds_port(room.node, port) or port in room.ports for port in static):
         return False
     unnamed = room.unnamed + len(spec.ports) - len(static)
     if unnamed > room.unnamed:

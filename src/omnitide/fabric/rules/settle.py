@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.folds.instances import ended_by_itself, failures_after
+from omnitide.fabric.folds.instances import ended_by_itself, failures_after, spent_after
 from omnitide.fabric.rules.failing import (
     NextTry,
     Wanted,
@@ -65,7 +65,10 @@ def _create(draft: Draft, agent: Agent, versions: dict[int, int]) -> None:
         restart = spec.restart
         permanent = permanent_failures_after(slot, current, version, restart.reset_after)
         failed = current is not None and current.version == version and ended_by_itself(current)
-        if current is None or not (failed or permanent):
+        spent = 0
+        if restart.reschedules is not None and current is not None:
+            spent = spent_after(slot, current, version, restart.reset_after)
+        if current is None or not (failed or permanent or spent):
             plain.setdefault(version, []).append(following)
             continue
         if failed:
@@ -84,6 +87,7 @@ def _create(draft: Draft, agent: Agent, versions: dict[int, int]) -> None:
                 reason="rescheduled",
                 permanent_failures=permanent,
                 avoid_also=then.avoid_also,
+                spent=spent,
             )
         )
     for version, following in plain.items():

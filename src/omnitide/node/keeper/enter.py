@@ -144,15 +144,23 @@ def main(argv: list[str]) -> NoReturn:
             _checked(_setns(users[0], _USER), "it cannot be entered")
         _checked(_setns(processes, _PID), "it cannot be entered")
     except OSError as error:
-        _say(f"the sandbox: {error.strerror or error}")
-        os._exit(NOT_ENTERED)
+        _not_entered("it has ended" if error.errno in (errno.ENOENT, errno.ESRCH) else error.strerror or str(error))
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP):
         signal.signal(number, _ignored)  # a terminal's: the program's to answer, and not inherited by it
     terminal = _give_terminal()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        # How the kernel says that a namespace's first process has ended.
+        _not_entered("it has ended" if error.errno == errno.ENOMEM else error.strerror or str(error))
     if pid == 0:
         _run_inside(argv, [*opened, *((fd, _USER) for fd in users[1:])], joins, terminal)
     _end_as(os.waitpid(pid, 0)[1])
+
+
+def _not_entered(why: str) -> NoReturn:
+    _say(f"the sandbox: {why}")
+    os._exit(NOT_ENTERED)
 
 
 def _give_terminal() -> bool:

@@ -4,6 +4,9 @@ A line says that a run was started, how one ended, or that one was forgotten. On
 open file costs a tenth of what making and removing files costs, which a node that runs short tasks does all day. The
 environment is not kept: it may hold secrets. Nothing is synced: the lines outlive the keeper, and after a crash of the
 machine no run is left to be known.
+
+Room for lines to come is laid by beyond the end of the file, while there is some: on a disk that others have filled,
+what ends is still recorded, and a keeper that follows one that died takes its runs up again.
 """
 
 import json
@@ -11,7 +14,7 @@ import os
 from collections.abc import Iterable
 from typing import cast
 
-from omnitide.node.keeper import ending, protocol
+from omnitide.node.keeper import ending, linux, protocol
 from omnitide.node.keeper.ending import Exit
 from omnitide.node.keeper.notes import note
 from omnitide.node.keeper.protocol import Json
@@ -20,6 +23,11 @@ from omnitide.node.keeper.run import Key, Run, from_record, record, remembered
 _LEAST_BYTES = 1 << 20
 _GROWTH = 4
 """The file is written anew, without what was forgotten, when it has grown so many times over (and a mebibyte)."""
+_MOST_AHEAD = 1 << 20
+_LEAST_AHEAD = 16 << 10
+"""Bytes laid by beyond its end: 3,000 lines and 50."""
+_SHARE_AHEAD = 16
+"""Of what is free, so much of it at most."""
 
 
 class Journal:
@@ -33,6 +41,14 @@ class Journal:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.lseek(self._fd, 0, os.SEEK_END)
         self._compact_at = max(_LEAST_BYTES, self._size)
+        self._lay_by()
+
+    def _lay_by(self) -> None:
+        """Room for lines to come, as far as there is any."""
+        found = os.fstatvfs(self._fd)
+        self._ahead = min(_MOST_AHEAD, max(_LEAST_AHEAD, found.f_bavail * found.f_frsize // _SHARE_AHEAD))
+        self._more_at = self._size + self._ahead // 2
+        linux.reserve(self._fd, self._size, self._ahead)
 
     def started(self, run: Run) -> None:
         """Raises OSError: then it is not remembered."""
@@ -66,9 +82,11 @@ class Journal:
         if written != len(data):
             raise OSError(28, "no room for a line", self._path)
         self._size += written
+        if self._size >= self._more_at:
+            self._lay_by()
 
-    def rewrite(self, runs: Iterable[Run]) -> None:
-        """Put a file in place that tells of these runs only; the old one stays where that fails."""
+    def rewrite(self, runs: Iterable[Run]) -> bool:
+        """Put a file in place that tells of these runs only; false: that failed, and the old one stays."""
         partial = f"{self._path}~"
         lines: list[Json] = []
         for run in runs:
@@ -83,11 +101,15 @@ class Journal:
         except OSError as error:
             note(f"{self._path}: {error.strerror}; the longer file is kept")
             self._compact_at = self._size + _LEAST_BYTES
-            return
+            if os.path.lexists(partial):
+                os.unlink(partial)  # where there is no room it must not take the last of it
+            return False
         os.close(self._fd)
         self._fd = fd
         self._size = os.lseek(fd, 0, os.SEEK_END)
         self._compact_at = max(_LEAST_BYTES, _GROWTH * self._size)
+        self._lay_by()
+        return True
 
     def close(self) -> None:
         os.close(self._fd)

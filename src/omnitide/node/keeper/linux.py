@@ -13,6 +13,7 @@ _CLONE3 = 435
 _CLONE_INTO_CGROUP = 0x200000000
 _CLONE_ARGS = struct.Struct("=11Q")
 """flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup."""
+_FALLOC_FL_KEEP_SIZE = 1
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -20,6 +21,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
 _prctl.restype = ctypes.c_int
+
+
+_fallocate = _libc.fallocate64 if hasattr(_libc, "fallocate64") else _libc.fallocate
+_fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+_fallocate.restype = ctypes.c_int
 
 
 def _checked_prctl(option: int, argument: int) -> None:
@@ -68,6 +74,12 @@ def become_subreaper() -> None:
 def die_with_parent(number: int) -> None:
     """The kernel sends a signal to this process when its parent dies; survives exec, is lost when the user changes."""
     _checked_prctl(_PR_SET_PDEATHSIG, number)
+
+
+def reserve(fd: int, offset: int, length: int) -> bool:
+    """Lay room by for a part of a file, beyond its end too, which stays where it is. False: there is none, or the file
+    system has no such thing."""
+    return _fallocate(fd, _FALLOC_FL_KEEP_SIZE, offset, length) == 0
 
 
 def monotonic_ms() -> int:

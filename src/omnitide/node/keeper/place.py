@@ -5,6 +5,7 @@ processes that are another's. The directory is told by device and inode: it keep
 another place, and no copy on the same file system has them.
 """
 
+import errno
 import json
 import os
 from typing import NamedTuple, cast
@@ -100,8 +101,19 @@ def read(path: str) -> Place | None:
 
 
 def write(path: str, place: Place) -> None:
-    """Raises OSError."""
+    """Put a file in place that tells it; on a disk without room for one, write over the one that is there, which takes
+    none. Raises OSError."""
     partial = f"{path}~"
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(encode(place))
-    os.rename(partial, path)
+    text = encode(place).encode()
+    try:
+        with open(partial, "wb") as file:
+            file.write(text)
+        os.rename(partial, path)
+    except OSError as error:
+        if os.path.lexists(partial):
+            os.unlink(partial)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not os.path.lexists(path):
+            raise
+        with open(path, "r+b", buffering=0) as file:
+            file.write(text)
+            file.truncate()

@@ -29,7 +29,7 @@ def recover(paths: Paths, supervisor: Supervisor, journal: Journal, cgroups: Cgr
     remaining = _kill_leftovers(keeper_id, sessions, groups)
     for run in lost:
         run.exit = ending.unknown(_explain(run.boot == boot, remaining), linux.wall_ms())
-    _adopt(runs, supervisor, journal)
+    _adopt(runs, lost, supervisor, journal)
     if lost:
         note(f"{len(lost)} runs were live when the keeper before this one ended; how they ended is unknown")
 
@@ -40,19 +40,33 @@ def take_copied(paths: Paths, supervisor: Supervisor, journal: Journal, original
     What still runs of them is another keeper's, and is neither looked for nor touched.
     """
     runs = list(read(paths.journal).values())
+    lost = [run for run in runs if run.exit is None]
     for run in runs:
         run.groups = {}
-        if run.exit is None:
-            message = f"it ran for {original}, of which this directory is a copy"
-            run.exit = ending.unknown(message, linux.wall_ms())
-    _adopt(runs, supervisor, journal)
+    for run in lost:
+        message = f"it ran for {original}, of which this directory is a copy"
+        run.exit = ending.unknown(message, linux.wall_ms())
+    _adopt(runs, lost, supervisor, journal)
 
 
-def _adopt(runs: list[Run], supervisor: Supervisor, journal: Journal) -> None:
+def _adopt(runs: list[Run], lost: list[Run], supervisor: Supervisor, journal: Journal) -> None:
+    """`lost`: those whose end the journal does not tell yet."""
     for run in runs:
         run.state = UNKNOWN if run.exit is None or run.exit.reason == ending.UNKNOWN else EXITED
         supervisor.adopt(run, supervisor.instance(run.instance))
-    journal.rewrite(supervisor.runs())
+    if not journal.rewrite(supervisor.runs()):
+        _record_ends(lost, journal)
+
+
+def _record_ends(lost: list[Run], journal: Journal) -> None:
+    for run in lost:
+        assert run.exit is not None
+        try:
+            journal.ended(run, run.exit)
+        except OSError as error:
+            # The next keeper finds them as this one did, and says the same.
+            note(f"how {run.name} ended cannot be recorded: {error.strerror}")
+            return
 
 
 def _explain(same_boot: bool, remaining: list[int]) -> str:

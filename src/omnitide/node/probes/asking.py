@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import errno
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import h11
 
@@ -21,6 +21,8 @@ MAX_HEAD: Final = 64 << 10
 """Bytes of an answer's head; a longer one is a failure."""
 _SILENT: Final = "driver-unavailable"
 """Cause of what failed as the runtime does not answer."""
+_NO_ADDRESS: Final = "no-address"
+"""Cause of what has no network of its own nor the node's, such as a container with `network = "none"`."""
 _OF_THE_NODE: Final = (_SILENT, "not-running", "busy", "resources")
 """Causes for which a program could not be run that are none of the instance's."""
 _OUT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL})
@@ -36,6 +38,14 @@ class NoAnswer(Exception):
 
 class RuntimeSilent(NoAnswer):
     """It cannot be asked as its runtime does not answer, and will not be while that lasts."""
+
+
+class NeverAsked(NoAnswer):
+    """It cannot be asked at all, as it is: the spec asks for what it does not have."""
+
+
+Unanswered: TypeAlias = RuntimeSilent | NeverAsked
+"""What says nothing of the instance, and is told of all the same."""
 
 
 @dataclass
@@ -137,7 +147,7 @@ async def _where(probe: Probe, target: Target, place: Place) -> tuple[str, int]:
     named = [port for port in target.ports if probe.port in (None, port.name)]
     if len(named) != 1:
         # An assignment without the port that its spec names: an older Nexus, or none was free.
-        raise NoAnswer(f"the instance has no port {probe.port or ''}".rstrip())
+        raise NeverAsked(f"the instance has no port {probe.port or ''}".rstrip())
     address = await _address(probe, target, place)
     # Where it shares the node's network its port is the node's; else its own address has its own port.
     return address, named[0].host if address == "127.0.0.1" else named[0].target
@@ -149,6 +159,8 @@ async def _address(probe: Probe, target: Target, place: Place) -> str:
         async with asyncio.timeout(probe.timeout / 1000):
             place.address = await target.driver.address(target.key)
     except DriverError as error:
+        if error.cause == _NO_ADDRESS:
+            raise NeverAsked(str(error)) from error
         if error.cause != _SILENT:
             raise NoAnswer(str(error)) from error
         if not place.address:

@@ -4,10 +4,13 @@ The rules are those of Kubernetes, with one difference: until a probe has succee
 more often than its interval, so that what is ready quickly is known quickly. Failures then count once an interval.
 """
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from omnitide.model.probes import Probe, Probes
 from omnitide.node.records import Health
+
+TOLD_AFTER_MS: Final = 1_000
+"""What has not been well yet, and fails for so long, is told of before it has failed often enough for a verdict."""
 
 Kind = Literal["startup", "readiness", "liveness"]
 KINDS: tuple[Kind, ...] = ("startup", "readiness", "liveness")
@@ -26,7 +29,7 @@ class Verdict(NamedTuple):
 
     health: Health = Health.UNKNOWN
     message: str = ""
-    """Why it is unhealthy, or not known any more."""
+    """Why it is unhealthy, or not known any more, or not healthy yet."""
     restart: bool = False
     """It is to be ended and to be started again as its policy says."""
 
@@ -41,6 +44,8 @@ class _Count:
         self.failures = 0
         self.unasked_since_ms: int | None = None
         """Since when its questions could not be put, all of them."""
+        self.failing_since_ms: int | None = None
+        """Since when no answer has been good."""
         self._counted_at_ms: int | None = None
 
     def take(self, answer: Answer, at_ms: int) -> None:
@@ -49,8 +54,10 @@ class _Count:
             self.succeeded_once = True
             self.successes += 1
             self.failures = 0
+            self.failing_since_ms = None
             return
         self.successes = 0
+        self.failing_since_ms = at_ms if self.failing_since_ms is None else self.failing_since_ms
         early = not self.succeeded_once and self._counted_at_ms is not None
         if early and at_ms - (self._counted_at_ms or 0) < self.probe.interval:
             return
@@ -62,6 +69,9 @@ class _Count:
         if self.unasked_since_ms is None:
             self.unasked_since_ms = at_ms
         return at_ms - self.unasked_since_ms >= (self.probe.failure_threshold - 1) * self.probe.interval
+
+    def failing_for_ms(self, at_ms: int) -> int:
+        return 0 if self.failing_since_ms is None else at_ms - self.failing_since_ms
 
     @property
     def well(self) -> bool:
@@ -113,12 +123,18 @@ class Judge:
             self.verdict = Verdict(Health.UNHEALTHY, message, restart)
         elif count.well and self._decides(kind):
             self.verdict = Verdict(Health.HEALTHY)
+        elif self.verdict == Verdict() and count.failing_for_ms(at_ms) >= TOLD_AFTER_MS:
+            # Once: what it says changes with each question, and each change is an event.
+            self.verdict = Verdict(message=f"{kind} probe fails: {answer.message}")
         return self.verdict
 
-    def unasked(self, kind: Kind, reason: str, at_ms: int) -> Verdict:
+    def unasked(self, kind: Kind, reason: str, at_ms: int, *, ever: bool = False) -> Verdict:
         """It could not be asked, as its runtime does not answer. Once that has lasted for as long as it takes to fail,
-        what was known is out of date: not bad, and not good any more. The next answers say more."""
-        if self.due(kind) and self._counts[kind].unasked(at_ms) and (kind == "startup" or self._decides(kind)):
+        what was known is out of date: not bad, and not good any more. The next answers say more. `ever`: it cannot be
+        asked at all, as it is, which is told at once of what has never been well."""
+        ever = ever and kind in self._counts and not self._counts[kind].succeeded_once
+        out_of_date = self.due(kind) and (self._counts[kind].unasked(at_ms) or ever)
+        if out_of_date and (kind == "startup" or self._decides(kind)):
             message = f"the {kind} probe cannot be asked: {reason}"
             if self.verdict.health is not Health.UNKNOWN or not self.verdict.message:
                 self.verdict = Verdict(Health.UNKNOWN, message)

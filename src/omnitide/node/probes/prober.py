@@ -8,7 +8,7 @@ from omnitide.drivers.protocol import Driver
 from omnitide.model.probes import Probe
 from omnitide.node.clock import Clock
 from omnitide.node.instructions import BeginProbes
-from omnitide.node.probes.asking import NoAnswer, Place, RuntimeSilent, Target, ask
+from omnitide.node.probes.asking import NeverAsked, NoAnswer, Place, Target, Unanswered, ask
 from omnitide.node.probes.judge import KINDS, Answer, Judge, Kind
 from omnitide.node.stimuli import Probed
 from omnitide.telemetry import logs
@@ -83,10 +83,10 @@ class Prober:
         wait = min(FIRST_S, interval)
         while judge.due(kind):
             try:
-                answer: Answer | RuntimeSilent | None = await self._ask(probe, target, place)
+                answer: Answer | Unanswered | None = await self._ask(probe, target, place)
             except NoAnswer as reason:
                 log.debug("a probe could not be asked", instance=asked.key.instance, probe=kind, error=str(reason))
-                answer = reason if isinstance(reason, RuntimeSilent) else None
+                answer = reason if isinstance(reason, Unanswered) else None
             if answer is not None:
                 await self._judge(kind, answer, asked, judge)
                 if not judge.due("startup"):
@@ -111,11 +111,11 @@ class Prober:
         finally:
             await _called_off(question)
 
-    async def _judge(self, kind: Kind, answer: Answer | RuntimeSilent, asked: BeginProbes, judge: Judge) -> None:
+    async def _judge(self, kind: Kind, answer: Answer | Unanswered, asked: BeginProbes, judge: Judge) -> None:
         before = judge.verdict
         now = self._clock.now_ms()
-        if isinstance(answer, RuntimeSilent):
-            verdict = judge.unasked(kind, str(answer), now)
+        if isinstance(answer, Unanswered):
+            verdict = judge.unasked(kind, str(answer), now, ever=isinstance(answer, NeverAsked))
         else:
             verdict = judge.take(kind, answer, now)
         if verdict != before:

@@ -116,17 +116,19 @@ class Change(msgspec.Struct, frozen=True):
     replace: bool = False
     """Put the new values in the place of the old ones, in files."""
     signals: tuple[str, ...] = ()
-    restart: bool = False
+    restart_for: tuple[str, ...] = ()
+    """What it is to be restarted for, if anything: `secret db`."""
 
     @property
     def nothing(self) -> bool:
-        return not (self.replace or self.restart)
+        return not (self.replace or self.restart_for)
 
 
 def change_between(given: Mapping[str, int], assignment: Assignment, spec: WorkloadSpec) -> Change:
     """By each one's `on_change`. A secret that was removed leaves what runs as it is, and so does one that is a
     variable alone unless it says `restart`: no signal makes a running program's variable another."""
-    replace = restart = False
+    replace = False
+    restart_for: list[str] = []
     signals: set[str] = set()
     for prefix, uses, present in (("s", spec.secrets, assignment.secrets), ("c", spec.configs, assignment.configs)):
         for name, use in uses.items():
@@ -134,9 +136,9 @@ def change_between(given: Mapping[str, int], assignment: Assignment, spec: Workl
             if version is None or version == given.get(f"{prefix}.{name}") or use.on_change == "keep":
                 continue
             if use.on_change == "restart":
-                restart = True
+                restart_for.append(f"{'secret' if prefix == 's' else 'config'} {name}")
             elif file_name(name, use):
                 replace = True
                 if use.on_change != "replace":
                     signals.add(use.on_change)
-    return Change(replace=replace, signals=tuple(sorted(signals)), restart=restart)
+    return Change(replace=replace, signals=tuple(sorted(signals)), restart_for=tuple(restart_for))

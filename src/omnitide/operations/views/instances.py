@@ -5,6 +5,7 @@ from typing import Final
 
 from omnitide.fabric.state import ExitRecord, FabricState, Instance, InstanceStatus
 from omnitide.model import objects as ob
+from omnitide.model.provisions import VALUES_CHANGED
 from omnitide.operations.views.silence import silent_driver, silent_since, why_unknown
 
 _GONE: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.SUCCEEDED, InstanceStatus.FAILED})
@@ -33,6 +34,8 @@ def show_exit(record: ExitRecord | None) -> ob.InstanceExit | None:
 
 
 def _exit_text(record: ExitRecord, signal_name: str) -> str:
+    if record.cause == VALUES_CHANGED:
+        return f"a stop {record.message}"
     if record.signal:
         text = f"signal {record.signal} ({signal_name})" if signal_name else f"signal {record.signal}"
     elif record.code is not None:

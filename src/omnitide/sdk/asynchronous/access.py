@@ -33,7 +33,7 @@ class AccessCalls(AsyncConnection):
 
     async def create_token(
         self,
-        purpose: Literal["join", "api", "login"] = "join",
+        purpose: Literal["join", "api", "metrics", "login"] = "join",
         *,
         ttl: str | int | None = None,
         uses: int = 1,

@@ -62,10 +62,16 @@ class AgentCalls(AsyncConnection):
         return await self._do(calls.scale_agent(namespace, name, replicas, if_match, dry_run))
 
     async def restart_agent(
-        self, name: str, *, namespace: str = DEFAULT, if_match: int | None = None, dry_run: bool = False
+        self,
+        name: str,
+        *,
+        namespace: str = DEFAULT,
+        max_unavailable: int = 0,
+        if_match: int | None = None,
+        dry_run: bool = False,
     ) -> ob.AgentChanged:
-        """Replace its instances as a rollout would."""
-        return await self._do(calls.change_agent(namespace, name, "restart", if_match, dry_run))
+        """Replace its instances as a rollout would, `max_unavailable` at a time; 0: as many as its update allows."""
+        return await self._do(calls.restart_agent(namespace, name, max_unavailable, if_match, dry_run))
 
     async def roll_back_agent(
         self,

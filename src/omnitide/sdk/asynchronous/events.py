@@ -1,13 +1,14 @@
-"""Events."""
+"""Events, and the live view."""
 
 from collections.abc import Sequence
 
 import omnitide.sdk.calls as calls
 from omnitide.model import happenings as hp
 from omnitide.sdk.asynchronous.connection import AsyncConnection
-from omnitide.sdk.asynchronous.watch import AsyncEventWatch
+from omnitide.sdk.asynchronous.watch import AsyncEventWatch, AsyncViewWatch
 from omnitide.sdk.defaults import PAGE, PATIENCE_S
 from omnitide.sdk.feed import Feed
+from omnitide.sdk.view_feed import ViewFeed
 
 
 class EventCalls(AsyncConnection):
@@ -43,3 +44,11 @@ class EventCalls(AsyncConnection):
         """
         feed = Feed(after, calls.watch_query(kinds, namespace, subject), self._rng, patience_s)
         return AsyncEventWatch(self.target, self._context, feed, self._sleep)
+
+    def watch_view(self, *, patience_s: float = PATIENCE_S) -> "AsyncViewWatch":
+        """Everything that there is, and what of it changes, through broken connections and restarts of Nexus. For who
+        shows the whole; who wants facts takes the events.
+
+        Raises Unreachable after `patience_s` without a Nexus, NotAFabric for what is no view.
+        """
+        return AsyncViewWatch(self.target, self._context, ViewFeed(self._rng, patience_s), self._sleep)

@@ -1,6 +1,9 @@
 """The fabric as a whole."""
 
+from collections.abc import Mapping, Sequence
+
 import omnitide.sdk.calls as calls
+from omnitide.model import foreseen as fo
 from omnitide.model import inventory as inv
 from omnitide.sdk.asynchronous.connection import AsyncConnection
 
@@ -30,3 +33,8 @@ class FabricCalls(AsyncConnection):
 
     async def get_ca(self) -> calls.CaBundle:
         return await self._do(calls.get_ca())
+
+    async def foresee_changes(self, changes: Sequence[Mapping[str, str | int]]) -> fo.Outlook:
+        """What would come of changes that nobody has made yet. Each names its `verb` (`agent.scale`, `node.drain`, ...)
+        and the `name` of what it is done to, and what else it needs: `namespace`, `replicas`, `version`, `node`."""
+        return await self._do(calls.foresee_changes(changes))

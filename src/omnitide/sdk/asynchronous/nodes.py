@@ -1,6 +1,6 @@
 """Nodes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import omnitide.sdk.calls as calls
 from omnitide.model import inventory as inv
@@ -22,6 +22,12 @@ class NodeCalls(AsyncConnection):
     async def get_node(self, node: str) -> inv.Node:
         """By name or id."""
         return await self._do(calls.get_node(node))
+
+    async def label_node(
+        self, node: str, labels: Mapping[str, str] | None = None, *, remove: Sequence[str] = (), dry_run: bool = False
+    ) -> inv.NodeChanged:
+        """Set labels of a node, which go before its own, and take away others that were given so."""
+        return await self._do(calls.label_node(node, labels, remove, dry_run))
 
     async def cordon_node(self, node: str, *, dry_run: bool = False) -> inv.NodeChanged:
         """Nothing new is placed there."""

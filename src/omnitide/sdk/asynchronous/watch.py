@@ -1,43 +1,59 @@
-"""A watch: the stream of events over a WebSocket. What it means is in `omnitide.sdk.feed`."""
+"""Watches: streams of Nexus over WebSockets. What they mean is in `omnitide.sdk.feed` and `omnitide.sdk.view_feed`."""
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 from omnitide.model import happenings as hp
 from omnitide.sdk.defaults import CONNECT_S
-from omnitide.sdk.errors import from_answer
+from omnitide.sdk.errors import FabricError, from_answer
 from omnitide.sdk.exchange import tls_hint
 from omnitide.sdk.feed import MAX_FRAME, SUBPROTOCOL, Feed
 from omnitide.sdk.target import Target
+from omnitide.sdk.view import Changes, View
+from omnitide.sdk.view_feed import ViewFeed
+
+Taken = TypeVar("Taken")
+Taken_co = TypeVar("Taken_co", covariant=True)
+
+VIEW_PING_S: Final = 6.0
+"""Beats of the view come every 5 s: a Nexus that is gone without a word is noticed about when they are missed."""
 
 
-class AsyncEventWatch:
-    """An iterator of events that holds a connection. Close it, or use it as a context manager."""
+class Streamed(Protocol[Taken_co]):
+    """What a stream means, without I/O."""
+
+    def address(self, url: str) -> str: ...
+    def begin(self) -> None: ...
+    def take(self, frame: str | bytes) -> Taken_co: ...
+    def closed(self, code: int, reason: str) -> float: ...
+    def broke(self, url: str, reason: str, hint: str = "") -> float: ...
+    def refused(self, error: FabricError) -> float: ...
+
+
+class AsyncWatch(Generic[Taken]):
+    """A stream that holds a connection, over breaks and restarts of Nexus. Close it, or use it as a context manager."""
 
     def __init__(
-        self, target: Target, context: ssl.SSLContext | None, feed: Feed, sleep: Callable[[float], Awaitable[None]]
+        self,
+        target: Target,
+        context: ssl.SSLContext | None,
+        feed: Streamed[Taken],
+        sleep: Callable[[float], Awaitable[None]],
+        ping_s: float = 20.0,
     ) -> None:
+        """`ping_s`: Nexus is asked for a sign this often; one that gives none for as long again is gone."""
         from websockets.asyncio import client as websockets
 
         self._module = websockets
         self._target = target
         self._context = context
-        self._feed = feed
+        self._stream = feed
         self._sleep = sleep
+        self._ping_s = ping_s
         self._socket: websockets.ClientConnection | None = None
         self._closed = False
-
-    @property
-    def revision(self) -> int:
-        """The newest revision that was seen."""
-        return self._feed.revision
-
-    @property
-    def lagged(self) -> int:
-        """How often this watcher was too slow and had to resume. Nothing was missed by it."""
-        return self._feed.lagged
 
     async def close(self) -> None:
         """The iteration then ends."""
@@ -54,19 +70,14 @@ class AsyncEventWatch:
     ) -> None:
         await self.close()
 
-    async def __aiter__(self) -> AsyncIterator[hp.CloudEvent]:
-        async for batch in self.batches():
-            for event in batch:
-                yield event
-
     async def open(self) -> Self:
         """Connect now, so that nothing that happens from here on is missed."""
         while not self._closed and self._socket is None:
             await self._connect()
         return self
 
-    async def batches(self) -> AsyncIterator[list[hp.CloudEvent]]:
-        """As they come, several at a time; an empty batch says that Nexus was heard from."""
+    async def taken(self) -> AsyncIterator[Taken]:
+        """What each message means, as they come."""
         from websockets.exceptions import ConnectionClosed
 
         try:
@@ -83,11 +94,11 @@ class AsyncEventWatch:
                         return
                     received = gone.rcvd
                     if received is None:
-                        await self._sleep(self._feed.broke(self._target.url, "the connection broke"))
+                        await self._sleep(self._stream.broke(self._target.url, "the connection broke"))
                     else:
-                        await self._sleep(self._feed.closed(received.code, received.reason))
+                        await self._sleep(self._stream.closed(received.code, received.reason))
                     continue
-                yield self._feed.take(frame)
+                yield self._stream.take(frame)
         finally:
             await self.close()
 
@@ -99,7 +110,7 @@ class AsyncEventWatch:
         url = self._target.url
         try:
             self._socket = await self._module.connect(
-                self._feed.address(url),
+                self._stream.address(url),
                 ssl=self._context,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers={"authorization": f"Bearer {self._target.token}"} if self._target.token else {},
@@ -109,11 +120,73 @@ class AsyncEventWatch:
                 close_timeout=1.0,
                 max_size=MAX_FRAME,
                 max_queue=16,
+                ping_interval=self._ping_s,
+                ping_timeout=self._ping_s,
             )
+            self._stream.begin()
         except InvalidStatus as refused:
             error = from_answer(refused.response.status_code, bytes(refused.response.body or b""))
-            await self._sleep(self._feed.refused(error))
+            await self._sleep(self._stream.refused(error))
         except (OSError, TimeoutError, InvalidHandshake) as error:
             hint = tls_hint(str(error))
-            wait = self._feed.broke(url, str(error) or type(error).__name__, hint)
+            wait = self._stream.broke(url, str(error) or type(error).__name__, hint)
             await self._sleep(wait)
+
+
+class AsyncEventWatch(AsyncWatch[list[hp.CloudEvent]]):
+    """An iterator of events that holds a connection. Close it, or use it as a context manager."""
+
+    def __init__(
+        self, target: Target, context: ssl.SSLContext | None, feed: Feed, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        super().__init__(target, context, feed, sleep)
+        self._feed = feed
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that was seen."""
+        return self._feed.revision
+
+    @property
+    def lagged(self) -> int:
+        """How often this watcher was too slow and had to resume. Nothing was missed by it."""
+        return self._feed.lagged
+
+    async def __aiter__(self) -> AsyncIterator[hp.CloudEvent]:
+        async for batch in self.batches():
+            for event in batch:
+                yield event
+
+    def batches(self) -> AsyncIterator[list[hp.CloudEvent]]:
+        """As they come, several at a time; an empty batch says that Nexus was heard from."""
+        return self.taken()
+
+
+class AsyncViewWatch(AsyncWatch[Changes]):
+    """The whole fabric, kept as it is now: iterate over what changes, and look at `view`. Holds a connection: close it,
+    or use it as a context manager."""
+
+    def __init__(
+        self, target: Target, context: ssl.SSLContext | None, feed: ViewFeed, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        super().__init__(target, context, feed, sleep, VIEW_PING_S)
+        self._feed = feed
+
+    @property
+    def view(self) -> View:
+        """Changed by the iteration alone. While there is no connection it is as it was then."""
+        return self._feed.view
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection now; empty while there is one, and before the first has failed."""
+        return self._feed.patience.trouble
+
+    @property
+    def lagged(self) -> int:
+        """How often this watcher was too slow and had to begin anew."""
+        return self._feed.lagged
+
+    async def __aiter__(self) -> AsyncIterator[Changes]:
+        async for changes in self.taken():
+            yield changes

@@ -34,7 +34,7 @@ class AccessCalls(Connection):
 
     def create_token(
         self,
-        purpose: Literal["join", "api", "login"] = "join",
+        purpose: Literal["join", "api", "metrics", "login"] = "join",
         *,
         ttl: str | int | None = None,
         uses: int = 1,

@@ -1,5 +1,5 @@
 # Made by scripts/unasync.py from `omnitide.sdk.asynchronous.events`; change that.
-"""Events."""
+"""Events, and the live view."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,8 @@ from omnitide.model import happenings as hp
 from omnitide.sdk.defaults import PAGE, PATIENCE_S
 from omnitide.sdk.feed import Feed
 from omnitide.sdk.synchronous.connection import Connection
-from omnitide.sdk.synchronous.watch import EventWatch
+from omnitide.sdk.synchronous.watch import EventWatch, ViewWatch
+from omnitide.sdk.view_feed import ViewFeed
 
 
 class EventCalls(Connection):
@@ -44,3 +45,11 @@ class EventCalls(Connection):
         """
         feed = Feed(after, calls.watch_query(kinds, namespace, subject), self._rng, patience_s)
         return EventWatch(self.target, self._context, feed, self._sleep)
+
+    def watch_view(self, *, patience_s: float = PATIENCE_S) -> "ViewWatch":
+        """Everything that there is, and what of it changes, through broken connections and restarts of Nexus. For who
+        shows the whole; who wants facts takes the events.
+
+        Raises Unreachable after `patience_s` without a Nexus, NotAFabric for what is no view.
+        """
+        return ViewWatch(self.target, self._context, ViewFeed(self._rng, patience_s), self._sleep)

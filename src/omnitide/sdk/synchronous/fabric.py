@@ -1,7 +1,10 @@
 # Made by scripts/unasync.py from `omnitide.sdk.asynchronous.fabric`; change that.
 """The fabric as a whole."""
 
+from collections.abc import Mapping, Sequence
+
 import omnitide.sdk.calls as calls
+from omnitide.model import foreseen as fo
 from omnitide.model import inventory as inv
 from omnitide.sdk.synchronous.connection import Connection
 
@@ -31,3 +34,8 @@ class FabricCalls(Connection):
 
     def get_ca(self) -> calls.CaBundle:
         return self._do(calls.get_ca())
+
+    def foresee_changes(self, changes: Sequence[Mapping[str, str | int]]) -> fo.Outlook:
+        """What would come of changes that nobody has made yet. Each names its `verb` (`agent.scale`, `node.drain`, ...)
+        and the `name` of what it is done to, and what else it needs: `namespace`, `replicas`, `version`, `node`."""
+        return self._do(calls.foresee_changes(changes))

@@ -1,7 +1,7 @@
 # Made by scripts/unasync.py from `omnitide.sdk.asynchronous.nodes`; change that.
 """Nodes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import omnitide.sdk.calls as calls
 from omnitide.model import inventory as inv
@@ -23,6 +23,12 @@ class NodeCalls(Connection):
     def get_node(self, node: str) -> inv.Node:
         """By name or id."""
         return self._do(calls.get_node(node))
+
+    def label_node(
+        self, node: str, labels: Mapping[str, str] | None = None, *, remove: Sequence[str] = (), dry_run: bool = False
+    ) -> inv.NodeChanged:
+        """Set labels of a node, which go before its own, and take away others that were given so."""
+        return self._do(calls.label_node(node, labels, remove, dry_run))
 
     def cordon_node(self, node: str, *, dry_run: bool = False) -> inv.NodeChanged:
         """Nothing new is placed there."""

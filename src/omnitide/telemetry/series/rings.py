@@ -160,6 +160,13 @@ class Ring:
         last = within - 1 - there[:, ::-1].argmax(axis=1)
         return found[np.arange(len(rows)), last]
 
+    def shown(self, rows: npt.NDArray[np.intp], counters: npt.NDArray[np.bool_]) -> tuple[WideRows, Slots]:
+        """The newest sample of each row, of counters the total, and its slot (NEVER where there is none)."""
+        slots: Slots = self._last_slot[rows]
+        held = slots >= self._end - self.columns
+        values = self._data[rows, np.where(held, slots, 0) % self.columns].astype(np.float64)
+        return np.where(counters, self._last[rows], values), np.where(held, slots, NEVER)
+
     def _advance(self, end: int) -> None:
         """What is between the newest slot and this one holds samples of a round before: gone."""
         if end <= self._end:

@@ -1,0 +1,64 @@
+"""What a command says whose version was rolled back: once the way back is over, how that ended."""
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from omnitide.cli.exits import Exit, Failure
+
+if TYPE_CHECKING:
+    from omnitide.model.objects import Agent, RolloutStatus
+    from omnitide.sdk.client import Client
+
+LOOK_S: Final = 1.0
+"""Longest time between two looks; a change is seen at once."""
+LEAST_S: Final = 0.05
+
+
+def may_roll_back(agent: "Agent") -> bool:
+    """Whether the fabric takes back by itself what fails now: not the first version, and not what is halted, since then
+    there was no version to go back to."""
+    rollout = agent.rollout
+    return agent.spec.update.on_failure == "rollback" and rollout is not None and not rollout.halted
+
+
+def rolled_back(client: "Client", wanted: "Agent", deadline: float) -> Failure | None:
+    """What to say where a later version than the one waited for has the spec of an earlier one again, after waiting
+    until that runs, or does not; None where it has not. `deadline`: by time.monotonic."""
+    found = client.get_rollout(wanted.name, namespace=wanted.namespace)
+    if found.reason != "rolled-back" or found.version <= wanted.version:
+        return None
+    why = f": {found.cause}" if found.cause else " on request"
+    found = _end(client, found, deadline)
+    return Failure(
+        f"{wanted.name}: version {wanted.version} was rolled back to version {found.source}{why}; {_how_it_is(found)}",
+        f"omnitide history {wanted.name}",
+        Exit.ROLLOUT,
+    )
+
+
+def _end(client: "Client", found: "RolloutStatus", deadline: float) -> "RolloutStatus":
+    """The way back once it is over, or as it is when the time is up, or another version comes."""
+    from omnitide.sdk.errors import NO_NEWS, Unavailable
+
+    last = found
+    while last.version == found.version and last.verdict == "progressing":
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return last
+        news, within_s = last.revision + 1, max(LEAST_S, min(LOOK_S, left))
+        try:
+            last = client.get_rollout(found.agent, namespace=found.namespace, min_revision=news, within_s=within_s)
+        except Unavailable as error:
+            if error.code not in NO_NEWS:
+                raise
+            last = client.get_rollout(found.agent, namespace=found.namespace)
+    return last if last.version == found.version else found
+
+
+def _how_it_is(found: "RolloutStatus") -> str:
+    runs = f"{found.updated} of {found.replicas} replicas run it as version {found.version}"
+    if found.verdict == "rolled-back":
+        return runs
+    if found.verdict == "halted":
+        return f"{runs}, and that is halted: {found.cause}"
+    return f"{runs}, {found.available} are available, and it goes on"

@@ -1,0 +1,329 @@
+"""What would come of changes, replica by replica: where each would go, and what would not fit.
+
+Nothing is guessed: the changes are decided as they would be, and then the fabric's own rules go on, with the scheduler
+that places, until nothing more would happen. What is assumed is that nodes do as they are told: what is placed comes to
+run and is well, what is to stop stops, and nothing else changes meanwhile.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.decide import decide
+from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.rules.moving import is_leaving
+from omnitide.fabric.rules.rolling import next_due
+from omnitide.fabric.state import (
+    ENDED,
+    ON_NODE,
+    Agent,
+    ExitRecord,
+    FabricState,
+    Health,
+    Instance,
+    InstanceStatus,
+    NodeStatus,
+    Phase,
+)
+from omnitide.scheduler.explain import explain_instance
+from omnitide.scheduler.moving import plan_moves
+from omnitide.scheduler.place import MAX_PLACEMENTS, place
+from omnitide.scheduler.table import NodeTable
+from omnitide.scheduler.waiting import Waiting
+
+MAX_STEPS: Final = 400
+"""Decisions that are looked ahead. A rollout takes a few for as many replicas as may be away at once."""
+MAX_LISTED: Final = 300
+"""Replicas that are listed; all are counted."""
+MAX_EXPLAINED: Final = 20
+"""Replicas for which the reason is given why they fit nowhere; of one agent it is mostly the same."""
+
+_SYSTEM: Final = "system:foresight"
+_COMING: Final = frozenset({InstanceStatus.PLACED, InstanceStatus.STARTING})
+
+Fate = Literal["starts", "moves", "renews", "stops", "stays", "waits"]
+
+
+class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of one replica."""
+
+    fate: Fate
+    """`renews`: another generation on the same node. `stays`: it should leave its node and fits on no other. `waits`:
+    it fits on no node."""
+    agent: str
+    """Id."""
+    slot: int
+    before: str = ""
+    """Id of the node that it is on."""
+    after: str = ""
+    why: str = ""
+    """It stays or waits."""
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    replicas: tuple[Foreseen, ...]
+    counts: Mapping[Fate, int]
+    held: int
+    """Replicas that would stay at an older version: the rollout would not get to them."""
+    finished: bool
+    """False: it goes on further than was looked, and what comes after is not told."""
+    steps: int
+
+
+class Foresight:
+    """A fabric's future, as far as it follows from what is known. Of one state, used once; no clock, no input."""
+
+    def __init__(self, state: FabricState, now_ms: int) -> None:
+        self._before = state
+        self._state = state
+        self._now_ms = max(now_ms, state.time_ms)
+        self._table: NodeTable | None = None
+        self._waiting: Waiting | None = None
+        self._concerned: dict[str, None] = {}
+        """Agents that the changes are about."""
+        self._unsettled: dict[str, None] = {}
+        """Instances of which a node will have something to say."""
+        self._steps = 0
+        self._quiet = False
+
+    @property
+    def state(self) -> FabricState:
+        """As far as it has been looked."""
+        return self._state
+
+    def change(self, command: cm.Command, principal: str) -> Rejection | Mapping[str, str | int]:
+        """Make a change that is wished for; the result of the decision. All changes come before the first step."""
+        before = self._state
+        refused = self._decide(command, principal)
+        if isinstance(refused, Rejection):
+            return refused
+        for identifier in _changed_agents(before, self._state):
+            self._concern(identifier)
+        for node in sorted(self._state.draining):
+            if node not in before.draining:
+                self._concern_node(node)
+        return refused
+
+    def look(self) -> Iterator[None]:
+        """One step at a time, so that whoever looks can do something else in between."""
+        while self._steps < MAX_STEPS and not self._quiet:
+            self._quiet = not self._step()
+            self._steps += 1
+            yield
+
+    def outlook(self) -> Outlook:
+        counts: dict[Fate, int] = {}
+        listed: list[Foreseen] = []
+        held = explained = 0
+        for identifier in self._concerned:
+            before, after = self._before.agents.get(identifier), self._state.agents.get(identifier)
+            for one in self._fates(before, after):
+                counts[one.fate] = counts.get(one.fate, 0) + 1
+                if len(listed) < MAX_LISTED:
+                    if one.fate in ("stays", "waits") and explained < MAX_EXPLAINED:
+                        explained += 1
+                        one = msgspec.structs.replace(one, why=self._why(one))
+                    listed.append(one)
+            held += _held(self._state, after)
+        order = ("waits", "stays", "stops", "moves", "renews", "starts")
+        return Outlook(
+            replicas=tuple(sorted(listed, key=lambda one: order.index(one.fate))),
+            counts=counts,
+            held=held,
+            finished=self._quiet,
+            steps=self._steps,
+        )
+
+    # -- one step ------------------------------------------------------------------------------------------------------
+
+    def _step(self) -> bool:
+        """Whether anything would happen."""
+        return self._places() or self._moves() or self._reports() or self._advances()
+
+    def _decide(self, command: cm.Command, principal: str) -> Rejection | Mapping[str, str | int]:
+        self._now_ms += 1
+        decision = decide(self._state, command, cm.Header(principal=principal, time_ms=self._now_ms))
+        if isinstance(decision, Rejection):
+            return decision
+        for event in decision.entry.events:
+            if isinstance(event, ev.InstancesPlaced):
+                self._unsettled.update((one.instance, None) for one in event.placements)
+            elif isinstance(event, ev.InstanceStopRequested):
+                self._unsettled[event.instance] = None
+        self._state = decision.state
+        return decision.result
+
+    def _goes(self, command: cm.Command, principal: str = _SYSTEM) -> bool:
+        """Whether it changed something."""
+        revision = self._state.revision
+        return not isinstance(self._decide(command, principal), Rejection) and self._state.revision != revision
+
+    def _seen(self) -> NodeTable:
+        if self._table is None:
+            self._table = NodeTable(self._state)
+        self._table.refresh(self._state)
+        return self._table
+
+    def _places(self) -> bool:
+        if self._waiting is None:
+            self._waiting = Waiting(self._state)
+        self._waiting.refresh(self._state)
+        asks = self._waiting.asks(self._now_ms, MAX_PLACEMENTS)
+        if not asks.ready:
+            return False
+        plan = place(self._seen(), asks.ready)
+        return bool(plan.choices) and self._goes(
+            cm.PlaceInstances(seen_revision=plan.seen_revision, choices=plan.choices)
+        )
+
+    def _moves(self) -> bool:
+        if not self._state.draining:
+            return False
+        moves = plan_moves(self._state, self._seen())
+        return bool(moves.choices) and self._goes(moves)
+
+    def _reports(self) -> bool:
+        """Each node says that what it was told has been done."""
+        told: dict[str, list[cm.InstanceReport]] = {}
+        for identifier in self._unsettled:
+            instance = self._state.instances.get(identifier)
+            report = _report(self._state, instance) if instance is not None else None
+            if instance is not None and report is not None:
+                told.setdefault(instance.node, []).append(report)
+        self._unsettled.clear()
+        changed = False
+        for identifier in sorted(told):
+            node = self._state.nodes[identifier]
+            command = cm.ReportInstances(
+                node=node.id,
+                session=node.session,
+                outbox=node.outbox,
+                first_sequence=node.sequence + 1,
+                reports=tuple(told[identifier]),
+            )
+            changed |= self._goes(command, f"node:{node.id}")
+        return changed
+
+    def _advances(self) -> bool:
+        """The next replica of a rollout has run for long enough."""
+        rolling = [
+            (due, identifier)
+            for identifier in self._concerned
+            if identifier in self._state.rolling
+            and (due := next_due(self._state, self._state.agents[identifier])) is not None
+        ]
+        if not rolling:
+            return False
+        due = min(due for due, _ in rolling)
+        self._now_ms = max(self._now_ms, due)
+        return self._goes(cm.AdvanceRollouts(agents=tuple(one for at, one in rolling if at <= self._now_ms)))
+
+    # -- who is looked at ----------------------------------------------------------------------------------------------
+
+    def _concern(self, identifier: str) -> None:
+        if identifier in self._concerned:
+            return
+        self._concerned[identifier] = None
+        agent = self._state.agents.get(identifier)
+        if agent is None:
+            return
+        for slot in agent.slots.values():
+            instance = self._state.instances.get(slot.current)
+            if instance is not None and (instance.status in _COMING or instance.status is InstanceStatus.STOPPING):
+                self._unsettled[instance.id] = None
+
+    def _concern_node(self, node: str) -> None:
+        for identifier in sorted(self._state.nodes[node].instances):
+            instance = self._state.instances[identifier]
+            if instance.kind == "agent" and instance.workload in self._state.agents:
+                self._concern(instance.workload)
+
+    # -- what is told --------------------------------------------------------------------------------------------------
+
+    def _fates(self, before: Agent | None, after: Agent | None) -> Iterator[Foreseen]:
+        agent = after or before
+        if agent is None:
+            return
+        slots = sorted({*(before.slots if before else ()), *(after.slots if after else ())})
+        for number in slots:
+            was = _serving(self._before, before, number)
+            now = _current(self._state, after, number)
+            start = was.node if was is not None else ""
+            wanted = after is not None and after.wants(number)
+            if was is not None and (now is None or not wanted or now.status in ENDED):
+                yield Foreseen(fate="stops", agent=agent.id, slot=number, before=start)
+            elif now is None or not wanted:
+                continue
+            elif now.status is InstanceStatus.PENDING:
+                yield Foreseen(fate="waits", agent=agent.id, slot=number, before=start)
+            elif is_leaving(self._state, now):
+                yield Foreseen(fate="stays", agent=agent.id, slot=number, before=now.node, after=now.node)
+            elif now.status in ENDED or (was is not None and was.id == now.id):
+                continue
+            elif was is None:
+                yield Foreseen(fate="starts", agent=agent.id, slot=number, after=now.node)
+            else:
+                fate: Fate = "renews" if start == now.node else "moves"
+                yield Foreseen(fate=fate, agent=agent.id, slot=number, before=start, after=now.node)
+
+    def _why(self, one: Foreseen) -> str:
+        current = _current(self._state, self._state.agents.get(one.agent), one.slot)
+        if current is None:
+            return ""
+        return explain_instance(self._state, self._seen(), current, now_ms=self._now_ms).text
+
+
+def _changed_agents(before: FabricState, after: FabricState) -> list[str]:
+    if before.agents is after.agents:
+        return []
+    same = before.agents
+    changed = [identifier for identifier, agent in after.agents.items() if same.get(identifier) is not agent]
+    return sorted([*changed, *(identifier for identifier in same if identifier not in after.agents)])
+
+
+def _current(state: FabricState, agent: Agent | None, number: int) -> Instance | None:
+    slot = agent.slots.get(number) if agent is not None else None
+    return state.instances.get(slot.current) if slot is not None else None
+
+
+def _serving(state: FabricState, agent: Agent | None, number: int) -> Instance | None:
+    """What of a slot is on a node and has not been asked to stop."""
+    current = _current(state, agent, number)
+    if current is not None and current.status in ON_NODE and current.status is not InstanceStatus.STOPPING:
+        return current
+    if agent is None:
+        return None
+    others = (state.instances[identifier] for identifier in sorted(agent.superseded))
+    return next((one for one in others if one.slot == number and one.status in ON_NODE), None)
+
+
+def _held(state: FabricState, agent: Agent | None) -> int:
+    if agent is None or not agent.rollout_cursor:
+        return 0
+    current = (state.instances.get(slot.current) for number, slot in agent.slots.items() if agent.wants(number))
+    return sum(one is not None and one.status in ON_NODE and one.version != agent.version for one in current)
+
+
+def _report(state: FabricState, instance: Instance) -> cm.InstanceReport | None:
+    """What its node will say of it; None: nothing, as far as can be known."""
+    node = state.nodes.get(instance.node)
+    if node is None or node.status is not NodeStatus.LIVE or not node.session:
+        return None
+    attempt = max(1, instance.attempt)
+    if instance.status is InstanceStatus.STOPPING:
+        return cm.InstanceReport(
+            instance=instance.id,
+            attempt=attempt,
+            phase=Phase.ENDED,
+            outcome="stopped",
+            exit=ExitRecord(attempt=attempt, reason="stopped"),
+        )
+    # One that waits to be tried again after it ended may end again: nothing is known of it.
+    if instance.status in _COMING and instance.phase is not Phase.WAITING:
+        return cm.InstanceReport(
+            instance=instance.id, attempt=attempt, phase=Phase.RUNNING, health=Health.HEALTHY, handle="foreseen"
+        )
+    return None

@@ -1,0 +1,134 @@
+"""What would come of changes: the same as comes of them, and what does not fit is named with its reason."""
+
+from itertools import pairwise
+
+from tests.support.honest import facts
+from tests.support.spec import OPERATOR, Fabric, spec
+
+from omnitide.fabric import commands as cm
+from omnitide.fabric.rejection import Rejection
+from omnitide.model.spec import Resources, Update
+from omnitide.scheduler.foresee import MAX_STEPS, Foresight, Outlook
+
+ONE_CPU = Resources(cpu=1000)
+DRAIN = cm.DrainNode(node="alpha")
+RESTART = cm.RestartAgent(namespace="default", name="hello")
+
+
+def foreseen(fabric: Fabric, *commands: cm.Command) -> Outlook:
+    before = fabric.state
+    foresight = Foresight(fabric.state, fabric.time_ms)
+    for command in commands:
+        result = foresight.change(command, OPERATOR)
+        assert not isinstance(result, Rejection), result
+    for _ in foresight.look():
+        pass
+    assert fabric.state is before
+    return foresight.outlook()
+
+
+def fates(outlook: Outlook) -> list[tuple[str, int, str, str]]:
+    return [(one.fate, one.slot, one.before, one.after) for one in outlook.replicas]
+
+
+def running(replicas: int = 3, *nodes: str, **update: int) -> Fabric:
+    """`hello` runs on alpha; the further nodes join later."""
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec(resources=ONE_CPU, update=Update(**update)), replicas=replicas)
+    fabric.settle()
+    fabric.join(*nodes)
+    return fabric
+
+
+def test_a_drain_says_where_each_goes_and_what_stays_for_what_reason() -> None:
+    fabric = running(3, max_unavailable=1)
+    fabric.join("beta", node_facts=facts(cpu=2500))
+    outlook = foreseen(fabric, DRAIN)
+    assert fates(outlook) == [
+        ("stays", 3, "n-alpha", "n-alpha"),
+        ("moves", 1, "n-alpha", "n-beta"),
+        ("moves", 2, "n-alpha", "n-beta"),
+    ]
+    assert "cpu" in outlook.replicas[0].why
+    assert outlook.finished
+    fabric.given(DRAIN)
+    fabric.settle()
+    assert sorted(one.node for one in fabric.state.instances.values() if one.status == "running") == [
+        "n-alpha",
+        "n-beta",
+        "n-beta",
+    ], "as it was foreseen"
+
+
+def test_two_drains_at_once_are_looked_at_together() -> None:
+    fabric = running(1, "beta")
+    outlook = foreseen(fabric, DRAIN, cm.DrainNode(node="beta"))
+    assert fates(outlook) == [("stays", 1, "n-alpha", "n-alpha")]
+
+
+def test_a_restart_renews_every_replica_however_few_may_be_away() -> None:
+    outlook = foreseen(running(3, max_unavailable=1), RESTART)
+    assert outlook.counts == {"renews": 3}
+    assert (outlook.held, outlook.finished) == (0, True)
+
+
+def test_a_new_agent_is_placed_and_what_has_no_room_waits_with_the_reason() -> None:
+    fabric = running(3)
+    deploy = cm.DeployAgent(agent="big", namespace="default", name="big", spec=spec(resources=ONE_CPU), replicas=2)
+    outlook = foreseen(fabric, deploy)
+    assert fates(outlook) == [("waits", 2, "", ""), ("starts", 1, "", "n-alpha")]
+    assert "cpu" in outlook.replicas[0].why
+
+
+def test_an_update_that_outgrows_its_node_says_how_many_stay_behind() -> None:
+    fabric = running(2, max_unavailable=1)
+    larger = cm.DeployAgent(
+        agent="x", namespace="default", name="hello", spec=spec(resources=Resources(cpu=3500)), replicas=2
+    )
+    outlook = foreseen(fabric, larger)
+    assert outlook.counts == {"waits": 1}
+    assert outlook.held == 1, "the second replica stays at version 1"
+
+
+def test_fewer_replicas_stop_and_others_are_not_told_of() -> None:
+    outlook = foreseen(running(3), cm.ScaleAgent(namespace="default", name="hello", replicas=1))
+    assert fates(outlook) == [("stops", 2, "n-alpha", ""), ("stops", 3, "n-alpha", "")]
+
+
+def test_what_changes_nothing_has_nothing_to_tell() -> None:
+    outlook = foreseen(running(3), cm.ScaleAgent(namespace="default", name="hello", replicas=3))
+    assert outlook.replicas == ()
+    assert outlook.finished
+
+
+def test_a_refusal_is_the_one_of_the_change() -> None:
+    foresight = Foresight(running(1).state, 0)
+    refused = foresight.change(cm.DrainNode(node="nowhere"), OPERATOR)
+    assert isinstance(refused, Rejection)
+    assert refused.code == "not-found"
+
+
+def test_it_looks_a_bounded_way_ahead_and_says_so() -> None:
+    fabric = Fabric(checked=False)
+    fabric.join("alpha", node_facts=facts(cpu=1_000_000, memory=1 << 50))
+    fabric.deploy(spec(resources=Resources(cpu=10), update=Update(max_unavailable=1)), replicas=400)
+    fabric.settle()
+    outlook = foreseen(fabric, RESTART)
+    assert not outlook.finished
+    assert outlook.steps == MAX_STEPS
+    assert 0 < outlook.counts["renews"] < 400
+    slots = [one.slot for one in outlook.replicas]
+    assert all(first < second for first, second in pairwise(slots))
+
+
+def test_what_waited_starts_where_a_change_makes_room() -> None:
+    fabric = running(3)
+    fabric.deploy(spec(resources=Resources(cpu=2000)), name="big")
+    outlook = foreseen(
+        fabric,
+        cm.ScaleAgent(namespace="default", name="hello", replicas=1),
+        cm.ScaleAgent(namespace="default", name="big", replicas=2),
+    )
+    assert ("starts", 1, "", "n-alpha") in fates(outlook)
+    assert ("waits", 2, "", "") in fates(outlook)
