@@ -1,0 +1,495 @@
+"""The application: five pages over one scene, drawn at most four times a second and only where something differs."""
+
+import asyncio
+import contextlib
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import ContentSwitcher, Footer, Input
+
+from omnitide.cli.top import actions as ac
+from omnitide.cli.top import tables as tb
+from omnitide.cli.top.acting import perform
+from omnitide.cli.top.bars import PAGES, Listed, head, said, tabs
+from omnitide.cli.top.dialogs import Confirm, Dialog, Keys, Reach
+from omnitide.cli.top.drawing import Bar, Field, Text
+from omnitide.cli.top.event_table import EVENTS
+from omnitide.cli.top.figures import plural
+from omnitide.cli.top.following import Following
+from omnitide.cli.top.keys import key_lines
+from omnitide.cli.top.lines import Line, width_of
+from omnitide.cli.top.overview import overview_lines
+from omnitide.cli.top.palette import Everything
+from omnitide.cli.top.rows import REST, Rows
+from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.screens import Detail, Output, action_bindings
+from omnitide.cli.top.words import visible
+from omnitide.model.happenings import CloudEvent
+from omnitide.model.inventory import Node
+from omnitide.model.objects import AgentSummary, Instance
+from omnitide.sdk.async_client import AsyncClient
+from omnitide.sdk.view import View
+
+DRAW_S: Final = 0.25
+TICK_S: Final = 1.0
+"""Ages and clocks go on by themselves."""
+THEMES: Final = {"terminal": "ansi-dark", "dark": "textual-dark", "light": "textual-light"}
+BESIDE: Final = frozenset(
+    {"act", "page", "next", "find", "output", "terminal", "instances_of", "keys", "end", "leave", "colours"}
+)
+REACHED: Final = ("running", "stopping")
+
+
+class NodeRows(Rows[Node]):
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "app.instances_of", "Instances"), *action_bindings("node")]
+
+
+class AgentRows(Rows[AgentSummary]):
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "app.instances_of", "Instances"), *action_bindings("agent")]
+
+
+class InstanceRows(Rows[Instance]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "app.output", "Output"),
+        Binding("e", "app.terminal", "Terminal"),
+        *action_bindings("instance"),
+    ]
+
+
+class EventRows(Rows[CloudEvent]):
+    pass
+
+
+AnyRows = Rows[Node] | Rows[AgentSummary] | Rows[Instance] | Rows[CloudEvent]
+
+
+class Top(App[None]):
+    """`omnitide top`."""
+
+    TITLE = "omnitide top"
+    AUTO_FOCUS = None
+    COMMANDS: ClassVar = {Everything}
+    COMMAND_PALETTE_BINDING = "ctrl+k"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # Priority, as of rows: what is typed at one go is taken in its order.
+        Binding("q", "end", "Quit", priority=True),
+        Binding("ctrl+c", "quit", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", show=False, priority=True),
+        Binding("question_mark", "keys", "Keys", key_display="?", priority=True),
+        Binding("slash", "find", "Filter", key_display="/", priority=True),
+        Binding("escape", "leave", show=False),
+        Binding("tab", "next(1)", show=False),
+        Binding("shift+tab", "next(-1)", show=False),
+        Binding("T", "colours", show=False, priority=True),
+        *(Binding(str(number), f"page('{page}')", show=False, priority=True) for number, page in enumerate(PAGES, 1)),
+    ]
+    CSS = """
+    Screen { background: $background; color: $foreground; overflow: hidden; }
+    #pages { height: 1fr; }
+    #find { height: 1; border: none; padding: 0 1; }
+    Footer { height: 1; }
+    """
+
+    def __init__(
+        self, client: AsyncClient, *, namespace: str = "", flags: Sequence[str] = (), colours: str = ""
+    ) -> None:
+        """`flags`: options of this call that name the fabric; commands that are shown or run have them too."""
+        super().__init__(ansi_color=None)
+        self.client = client
+        self._scene = Scene(View(), namespace)
+        self._flags = tuple(flags)
+        self._shown_flags = "".join(f" {shlex.quote(flag)}" for flag in flags)
+        self.following = Following(client, self._scene, self.take)
+        self._rows: dict[str, AnyRows] = {
+            "node": NodeRows(tb.NODES, self._scene, id="node"),
+            "agent": AgentRows(tb.AGENTS, self._scene, id="agent"),
+            "instance": InstanceRows(tb.INSTANCES, self._scene, id="instance"),
+            "event": EventRows(EVENTS, self._scene, id="event"),
+        }
+        self._head, self._tabs, self._said = Bar(id="head"), Bar(id="tabs"), Bar(id="said")
+        self._overview = Text(id="overview")
+        self._pages = ContentSwitcher(initial="overview", id="pages")
+        self._find = Field(hint="words, state:failed node:alpha -driver:docker", id="find")
+        self._find.display = False
+        self._dirty: set[str] = set()
+        self._due = False
+        self._next_s = 0.0
+        """The overview, which sums up everything, is not made anew before."""
+        self._away = False
+        """Another program has the terminal."""
+        self.page = "overview"
+        self.colours = colours or "terminal"
+        self.theme = THEMES[self.colours]
+        self.animation_level = "none"
+
+    @property
+    def scene(self) -> Scene:
+        return self._scene
+
+    def compose(self) -> ComposeResult:
+        yield self._head
+        yield self._tabs
+        with self._pages:
+            yield self._overview
+            yield from self._rows.values()
+        yield self._find
+        yield self._said
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.screen.set_focus(self._overview)
+        self.run_worker(self.following.run(), group="following")
+        self.set_interval(TICK_S, self._tick)
+        self.redraw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Beside an open question no key does anything else."""
+        del parameters
+        return not (action in BESIDE and self.screen_stack and self.screen.is_modal)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys do what they do here and at once, one after the other. Textual hands them on to widgets that take them
+        when they come to it: a key that was typed later may then overtake one before it, and act on another row."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            focused = self.focused
+            if isinstance(focused, Field) and event.is_printable and event.character:
+                focused.take(event.character)
+                return
+            if isinstance(focused, Field) and event.key == "enter":
+                self._entered()
+                return
+            if await self._check_bindings(event.key, priority=True) or await self._check_bindings(event.key):
+                return
+        await super().on_event(event)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def take(self, kinds: frozenset[str]) -> None:
+        """Something is another: it is drawn soon, with what else is until then."""
+        self._dirty |= kinds
+        if not self._due and not self._away:
+            self._due = True
+            self.set_timer(DRAW_S, self.redraw)
+
+    def _tick(self) -> None:
+        # Where something is about to be drawn anyway, ages and clocks are too.
+        if not self._due:
+            self.redraw()
+
+    def redraw(self) -> None:
+        self._due = False
+        if self._away or not self.is_running:
+            return
+        self.following.refresh()
+        kinds, self._dirty = frozenset(self._dirty), set[str]()
+        self._draw_shown(kinds)
+
+    def _draw_shown(self, kinds: frozenset[str]) -> None:
+        screen = self.screen
+        if isinstance(screen, Detail):
+            self._draw_head(screen.head, screen.title_cells)
+            if kinds - {"chart"}:
+                screen.redraw()
+        elif isinstance(screen, Output):
+            self._draw_head(screen.head, screen.title_cells)
+        base = self.screen_stack[0]
+        if screen is not base:
+            self._dirty |= kinds
+            if screen.is_modal is False:
+                return
+        self._draw_head(self._head, None)
+        self._tabs.show(tuple(cell for _, cells in self.tabs() for cell in cells))
+        if self.page == "overview":
+            if time.monotonic() >= self._next_s:
+                began = time.monotonic()
+                self.draw_overview()
+                self._next_s = time.monotonic() + REST * (time.monotonic() - began)
+        else:
+            self._draw_rows(self.rows(self.page), kinds)
+        self._draw_said()
+
+    def _draw_head(self, bar: Bar, title: Line | None) -> None:
+        cells, inverted = head(self._scene, self.size.width, title)
+        bar.show(cells, inverted=inverted)
+
+    def tabs(self) -> list[tuple[str, Line]]:
+        return tabs(self._scene, self.page, self.size.width)
+
+    def draw_overview(self) -> None:
+        self._overview.show(overview_lines(self._scene, self.size.width - 2, self._overview.size.height))
+
+    def _draw_rows(self, rows: AnyRows, kinds: frozenset[str]) -> None:
+        of_this = rows.table.kind in kinds or (rows.table.column(rows.sort).moves and "use" in kinds)
+        if of_this and not rows.rebuild(now=False):
+            self._dirty |= kinds
+        rows.redraw()
+
+    def _draw_said(self) -> None:
+        listed = None
+        if self.page != "overview":
+            rows = self.rows(self.page)
+            one = rows.one
+            listed = Listed(
+                noun=rows.table.noun,
+                shown=len(rows.ids),
+                whole=len(rows.table.objects(self._scene)),
+                order=rows.table.column(rows.sort).title,
+                filter_text=rows.filter_text,
+                marked=len(rows.marked),
+                name="" if one is None or isinstance(one, CloudEvent) else ac.name_of(one),
+            )
+        self._said.show(said(listed, self._scene.namespace))
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    def rows(self, page: str) -> AnyRows:
+        return self._rows[page]
+
+    def show_page(self, page: str) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.page = page
+        self.following.wants_charts = page == "overview"
+        shown = self._overview if page == "overview" else self.rows(page)
+        # At once, as the next key may be for what is shown now; and before the old page is hidden, which takes away
+        # the focus that it has.
+        shown.display = True
+        self.screen_stack[0].set_focus(shown)
+        self._pages.current = page
+        self._find.display = False
+        if page != "overview":
+            self.rows(page).rebuild()
+        self.call_after_refresh(self._tick)
+
+    def action_page(self, page: str) -> None:
+        self.show_page(page)
+
+    def action_next(self, pages: int) -> None:
+        self.show_page(PAGES[(PAGES.index(self.page) + pages) % len(PAGES)])
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is None or event.widget.id != "tabs":
+            return
+        left = 0
+        for page, cells in self.tabs():
+            left += width_of(cells)
+            if event.x < left:
+                self.show_page(page)
+                return
+
+    def on_rows_opened(self, message: Rows.Opened) -> None:
+        self.open_object(message.kind, message.identifier)
+
+    def on_rows_moved(self) -> None:
+        if self.page != "overview":
+            self._draw_said()
+
+    def open_object(self, kind: str, identifier: str) -> None:
+        view = self._scene.view
+        found: ac.Target | None = None
+        if kind == "event":
+            event = EVENTS.objects(self._scene).get(identifier)
+            found = self._subject_of(event) if event is not None else None
+            if found is None:
+                self.tell("it is about nothing that is there now", "warning")
+                return
+        else:
+            tables = {"node": view.nodes, "agent": view.agents, "instance": view.instances}
+            found = tables[kind].get(identifier)
+        if found is not None:
+            self.push_screen(Detail(found, self._scene, self.following))
+
+    def _subject_of(self, event: CloudEvent) -> ac.Target | None:
+        view = self._scene.view
+        kind, _, name = event.subject.partition("/")
+        if kind == "node":
+            return next((one for one in view.nodes.values() if one.name == name), None)
+        tables = {"agent": view.agents, "instance": view.instances}
+        found = tables.get(kind, {}).values()
+        return next((one for one in found if f"{one.namespace}/{one.name}" == name), None)
+
+    # -- filter ------------------------------------------------------------------------------------------------------
+
+    def action_find(self) -> None:
+        screen = self.screen
+        if isinstance(screen, Output):
+            screen.find()
+        if len(self.screen_stack) > 1:
+            return
+        if self.page == "overview":
+            self.show_page("instance")
+        self._find.value = self.rows(self.page).filter_text
+        self._find.display = True
+        # At once: the next key is already text.
+        screen.set_focus(self._find)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.input is self._find and self._find.display:
+            self.filter(self._find.value)
+
+    def _entered(self) -> None:
+        """Enter in a field."""
+        screen = self.screen
+        if isinstance(screen, Dialog | Output):
+            screen.entered()
+        else:
+            # What was typed just before is not told yet.
+            self.filter(self._find.value)
+            self._find.display = False
+            screen.set_focus(self.rows(self.page))
+
+    def filter(self, text: str) -> None:
+        rows = self.rows(self.page)
+        if rows.filter_text != text:
+            rows.filter_text = text
+            rows.rebuild()
+
+    def action_leave(self) -> None:
+        self._find.display = False
+        if self.page != "overview":
+            rows = self.rows(self.page)
+            self.screen_stack[0].set_focus(rows)
+            if rows.filter_text:
+                self.filter("")
+            elif rows.marked:
+                rows.marked.clear()
+                rows.redraw()
+                self._draw_said()
+
+    # -- doing -------------------------------------------------------------------------------------------------------
+
+    def chosen(self) -> list[ac.Target]:
+        """What an action is done to now."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Detail):
+                return [] if screen.gone else [screen.target]
+        if self.page in ("overview", "event"):
+            return []
+        return [one for one in self.rows(self.page).targets if not isinstance(one, CloudEvent)]
+
+    def tell(self, text: str, severity: str = "information") -> None:
+        level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
+        self.notify(visible(text), severity=level, timeout=10 if severity == "error" else 5, markup=False)
+
+    async def action_act(self, identifier: str) -> None:
+        action = ac.BY_ID[identifier]
+        targets = [one for one in self.chosen() if ac.kind_of_target(one) == action.kind]
+        hindrance = ac.hindered(action, targets)
+        if hindrance:
+            self.tell(f"{action.title}: {hindrance}", "warning")
+            return
+        able = [one for one in targets if not action.hindrance(one)]
+        dialog = Confirm(action, able, self._scene, self.client, self._shown_flags)
+
+        def answered(text: str | None) -> None:
+            said = ac.read_input(action, text) if text is not None else ""
+            if not isinstance(said, str):
+                self.run_worker(self._perform(action, able, said), group="acting")
+
+        self.push_screen(dialog, answered)
+
+    async def _perform(self, action: ac.Action, targets: Sequence[ac.Target], said: ac.Input) -> None:
+        done, refused = await perform(self.client, action, targets, said)
+        if len(done) == 1:
+            self.tell(f"{done[0]} {action.done(said)}")
+        elif done:
+            self.tell(f"{action.title} asked for {plural(len(done), action.kind)}")
+        for reason, names in refused.items():
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            self.tell(f"{action.title} of {', '.join(names[:3])}{more} was refused: {reason}", "error")
+        if done and len(self.screen_stack) == 1 and self.page != "overview":
+            self.rows(self.page).marked.clear()
+            self.rows(self.page).redraw()
+
+    # -- instances ---------------------------------------------------------------------------------------------------
+
+    def action_instances_of(self) -> None:
+        target = next(iter(self.chosen()), None)
+        if isinstance(target, Node):
+            wanted = f"node:{target.name}"
+        elif isinstance(target, AgentSummary):
+            wanted = f"agent:{target.name} namespace:{target.namespace}"
+        else:
+            self.tell("that is of nodes and agents", "warning")
+            return
+        self.show_page("instance")
+        self.filter(wanted)
+
+    def _instance(self) -> Instance | None:
+        target = next(iter(self.chosen()), None)
+        return target if isinstance(target, Instance) else None
+
+    def action_output(self) -> None:
+        one = self._instance()
+        if one is None:
+            self.tell("no instance is chosen", "warning")
+        elif not one.node:
+            self.tell("it is on no node yet", "warning")
+        else:
+            self.push_screen(Output(one, self.client))
+
+    def action_terminal(self) -> None:
+        one = self._instance()
+        if one is None:
+            self.tell("no instance is chosen", "warning")
+            return
+        if one.status not in REACHED:
+            self.tell(f"it is {one.status}, and only what runs can be reached into", "warning")
+            return
+
+        def answered(text: str | None) -> None:
+            if text is not None:
+                self.run_worker(self._terminal(one, text), group="terminal", exclusive=True)
+
+        self.push_screen(Reach(one, self._shown_flags), answered)
+
+    async def _terminal(self, one: Instance, program: str) -> None:
+        """Give the terminal to `omnitide exec`, and take it back when that has ended."""
+        command = [sys.executable, "-P", "-m", "omnitide.cli", "exec", "-it", *self._flags, one.id, "--"]
+        self._away = True
+        try:
+            # In a batch: nothing of ours is drawn before the terminal is ours again.
+            with self.batch_update(), self.suspend():
+                process = await asyncio.create_subprocess_exec(*command, *shlex.split(program))
+                code = await process.wait()
+                if code:
+                    print(f"\nit ended with exit code {code}; Enter goes back to top ", end="", flush=True)
+                    with contextlib.suppress(OSError):
+                        await asyncio.to_thread(sys.__stdin__.readline if sys.__stdin__ else lambda: "")
+        finally:
+            self._away = False
+        self.refresh(layout=True)
+        self.redraw()
+
+    def _fatal_error(self) -> None:
+        """As Textual has it, but for the values of variables: a token may be among them."""
+        from rich.segment import Segments
+        from rich.traceback import Traceback
+
+        told = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(told, self.console.options)))
+        self._close_messages_no_wait()
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def action_end(self) -> None:
+        self.exit()
+
+    def action_keys(self) -> None:
+        if not isinstance(self.screen, Keys):
+            self.push_screen(Keys(key_lines()))
+
+    def action_colours(self) -> None:
+        if self.no_color:
+            self.tell("NO_COLOR is set: there are none", "warning")
+            return
+        names = list(THEMES)
+        self.colours = names[(names.index(self.colours) + 1) % len(names)]
+        self.theme = THEMES[self.colours]
+        self.tell(f"colours: {self.colours}")

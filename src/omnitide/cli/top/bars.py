@@ -1,0 +1,93 @@
+"""The lines around a page: how true it is, which pages there are, what of its rows is shown. Pure."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from omnitide.cli.top.event_table import clock
+from omnitide.cli.top.figures import plural
+from omnitide.cli.top.lines import Cell, Line, cut, line, mark, width_of
+from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.words import span, visible
+
+PAGES: Final = ("overview", "node", "agent", "instance", "event")
+TITLES: Final = {
+    "overview": "Overview",
+    "node": "Nodes",
+    "agent": "Agents",
+    "instance": "Instances",
+    "event": "Events",
+}
+WIDE: Final = 76
+"""Narrower, and the titles of pages are short."""
+
+
+def head(scene: Scene, width: int, title: Line | None) -> tuple[Line, bool]:
+    """How true it is, always at the same place; and whether it is drawn inverted, as what must not be missed.
+
+    `title`: of what is shown, where that is not a page.
+    """
+    connection, status = scene.connection, scene.status
+    left: Line = title or line(Cell(" omnitide", "strong"), f" {visible(status.fabric_id) if status else ''}")
+    if scene.demo:
+        left = (*left, Cell("  DEMO", "wait"), Cell(": simulated machines", "soft"))
+    if connection.live:
+        right = line(mark("good"), " live ", Cell(f"r{scene.view.revision}  {clock(scene.now_ms)} ", "soft"))
+        room = max(0, width - width_of(left) - width_of(right))
+        return (*left, Cell(" " * room), *right), False
+    if not connection.trouble:
+        return (*left, Cell("  asking Nexus", "soft")), False
+    since = ""
+    if connection.heard_ms:
+        since = f" for {span(scene.now_ms - connection.heard_ms)}, since {clock(connection.heard_ms)}"
+    again = "" if connection.final else "; trying again"
+    demo = " DEMO" if scene.demo else ""
+    return line(
+        mark("bad"), Cell(cut(f" STALE{since}{again}: {visible(connection.trouble)}{demo}", width - 1), "bad")
+    ), True
+
+
+def tabs(scene: Scene, page: str, width: int) -> list[tuple[str, Line]]:
+    """Each page with the cells by which it is gone to."""
+    counts = {
+        "node": len(scene.view.nodes),
+        "agent": len(scene.agents()),
+        "instance": len(scene.instances()),
+    }
+    found: list[tuple[str, Line]] = []
+    for number, name in enumerate(PAGES, 1):
+        title = f"{number} {TITLES[name]}" if width >= WIDE else f"{number}{TITLES[name][:4]}"
+        count = f" {counts[name]}" if name in counts else ""
+        here = name == page
+        cells = [Cell(f"[{title}{count}]" if here else f" {title}{count} ", "strong" if here else "soft")]
+        concerns = len(scene.status.concerns) if scene.status and name == "overview" else 0
+        if concerns:
+            cells.append(Cell(f"!{concerns} ", "wait"))
+        found.append((name, tuple(cells)))
+    return found
+
+
+class Listed(NamedTuple):
+    """What there is to say of rows."""
+
+    noun: str
+    shown: int
+    whole: int
+    order: str
+    filter_text: str
+    marked: int
+    name: str
+    """Of the row of the cursor: in its column a long one is cut."""
+
+
+def said(listed: Listed | None, namespace: str) -> Line:
+    if listed is None:
+        return line(Cell(" ? keys   Ctrl-K palette   1-5 pages", "soft"))
+    of = f" of {listed.whole}" if listed.shown != listed.whole else ""
+    cells: list[Cell] = [Cell(f" ? keys   {plural(listed.shown, listed.noun)}{of}  by {listed.order.lower()}", "soft")]
+    notes: Sequence[str] = (
+        f"filter: {visible(listed.filter_text)}" if listed.filter_text else "",
+        f"{listed.marked} marked" if listed.marked else "",
+        f"namespace {visible(namespace)}" if namespace else "",
+    )
+    cells += [Cell(f"  {note}", "wait") for note in notes if note]
+    return (*cells, Cell(f"  {visible(listed.name)}", "strong"))

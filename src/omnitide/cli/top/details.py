@@ -1,0 +1,242 @@
+"""One node, agent or instance: what it is, its charts, how it ended last, what happened to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from omnitide.cli.happenings.wording import subject_of
+from omnitide.cli.top.actions import Target, name_of
+from omnitide.cli.top.event_table import at_ms, clock, event_tone, event_words
+from omnitide.cli.top.figures import cores, plot, plural, size
+from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, wrap
+from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.tables import full_name
+from omnitide.cli.top.words import agent_state, instance_state, node_state, span, visible
+from omnitide.model.happenings import CloudEvent
+from omnitide.model.inventory import Node
+from omnitide.model.metrics import MetricAnswer
+from omnitide.model.objects import AgentSummary, Instance, InstanceExit
+
+SPAN_MS: Final = 890_000
+"""A little less than what is kept by the second: what begins before that is by the minute."""
+SHOWN: Final = 8
+"""Instances and events of an object; the pages have all."""
+HEIGHT: Final = 4
+
+
+class Chart(NamedTuple):
+    key: str
+    title: str
+    selector: str
+    top: float
+    """The most that there is; 0: not known."""
+    form: Callable[[float], str]
+
+
+def selector(metric: str, labels: Mapping[str, str]) -> str:
+    """For `query_metrics`, with whatever may be in a name."""
+
+    def quoted(value: str) -> str:
+        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+    pairs = [f'{key}="{quoted(value)}"' for key, value in labels.items()]
+    return f"{metric}{{{','.join(pairs)}}}" if pairs else metric
+
+
+def _cores(value: float) -> str:
+    return cores(value * 1000)
+
+
+FABRIC_CHARTS: Final = (
+    Chart("cpu", "CPU, cores", "omnitide_node_cpu_used_seconds_total", 0.0, _cores),
+    Chart("memory", "Memory", "omnitide_node_memory_used_bytes", 0.0, size),
+)
+
+
+def charts_of(target: Target) -> tuple[Chart, ...]:
+    if isinstance(target, Node):
+        labels = {"node": target.name}
+        return (
+            Chart(
+                "cpu",
+                "CPU, cores",
+                selector("omnitide_node_cpu_used_seconds_total", labels),
+                target.cpu_milli / 1000,
+                _cores,
+            ),
+            Chart(
+                "memory",
+                "Memory",
+                selector("omnitide_node_memory_used_bytes", labels),
+                float(target.memory_bytes),
+                size,
+            ),
+        )
+    labels = {"namespace": target.namespace}
+    labels = {**labels, "agent": target.name} if isinstance(target, AgentSummary) else {"instance_id": target.id}
+    return (
+        Chart("cpu", "CPU, cores", selector("omnitide_instance_cpu_seconds_total", labels), 0.0, _cores),
+        Chart("memory", "Memory", selector("omnitide_instance_memory_working_set_bytes", labels), 0.0, size),
+    )
+
+
+def has_values(answer: MetricAnswer) -> bool:
+    return any(value is not None for one in answer.items for value in one.values)
+
+
+def chart_lines(
+    title: str, answer: MetricAnswer, width: int, height: int, top: float, form: Callable[[float], str]
+) -> list[Line]:
+    """Its title with what it is now and was at most, and the curve below it."""
+    values: Sequence[float | None] = answer.items[0].values if answer.items else ()
+    known = [value for value in values if value is not None]
+    minutes = len(values) * answer.step_ms // 60_000
+    if not known:
+        head = line(Cell(cut(f"{title}: nothing was sampled in the last {minutes or 15} min", width), "soft"))
+        return [head]
+    most = max(known)
+    ceiling = top if top > 0 else most * 1.1
+    of = f" of {form(top)}" if top > 0 else ""
+    now = next(value for value in reversed(values) if value is not None)
+    head = f" now {form(now)}{of}, at most {form(most)} in {minutes} min"
+    rows = plot(values, width, height, ceiling)
+    return [
+        line(Cell(title, "strong"), Cell(cut(head, width - len(title)), "soft")),
+        *(line(Cell(row, "busy")) for row in rows),
+    ]
+
+
+def _fact(name: str, *cells: Cell | str) -> Line:
+    return line(Cell(f"{name:<13}", "soft"), *cells)
+
+
+def _ending(one: InstanceExit, scene: Scene) -> str:
+    when = f", {span(scene.now_ms - one.ended_ms)} ago" if one.ended_ms else ""
+    cause = f" ({one.cause})" if one.cause else ""
+    return visible(f"{one.text or one.reason}{cause}{when}")
+
+
+def facts(target: Target, scene: Scene) -> list[Line]:
+    if isinstance(target, Node):
+        return _node_facts(target, scene)
+    return _agent_facts(target, scene) if isinstance(target, AgentSummary) else _instance_facts(target, scene)
+
+
+def _node_facts(node: Node, scene: Scene) -> list[Line]:
+    use = scene.view.use.get(node.id)
+    drivers = ", ".join(
+        f"{one.name}{'' if one.healthy else f' (unwell: {one.detail})'}" for one in node.drivers if not one.absent
+    )
+    found = [
+        _fact("state", told(node_state(node)), f" for {span(scene.now_ms - node.since_ms)}"),
+        _fact(
+            "uses",
+            f"cpu {cores(use[0])} of {cores(node.cpu_milli)}, memory {size(use[1])} of {size(node.memory_bytes)}",
+        )
+        if use
+        else _fact("uses", Cell("not known", "unknown")),
+        _fact("set aside", f"cpu {cores(node.reserved_cpu_milli)}, memory {size(node.reserved_memory_bytes)}"),
+        _fact("runs", plural(node.instances, "instance")),
+        _fact("drivers", visible(drivers) or "none"),
+        _fact("platform", visible(", ".join(f"{key} {value}" for key, value in sorted(node.platform.items())))),
+        _fact("labels", visible(" ".join(f"{key}={value}" for key, value in sorted(node.labels.items()))) or "none"),
+        _fact("address", visible(node.address or node.session_address) or "not known"),
+        _fact("software", visible(node.software)),
+    ]
+    if node.unknown_since_ms:
+        silent = (
+            f"nothing has been heard of it for {span(scene.now_ms - node.unknown_since_ms)}: what it runs is unknown"
+        )
+        found.insert(1, _fact("", Cell(silent, "unknown")))
+    return found
+
+
+def _agent_facts(agent: AgentSummary, scene: Scene) -> list[Line]:
+    counts = agent.counts
+    states = [f"{getattr(counts, name)} {name}" for name in counts.__struct_fields__ if getattr(counts, name)]
+    return [
+        _fact("state", told(agent_state(agent))),
+        _fact("replicas", f"{agent.running} of {agent.replicas} running, set by {visible(agent.replicas_owner)}"),
+        _fact("instances", ", ".join(states) or "none"),
+        _fact("version", f"v{agent.version}"),
+        _fact(
+            "each has", f"cpu {cores(agent.cpu_milli)}, memory {size(agent.memory_bytes)} by {visible(agent.driver)}"
+        ),
+        _fact("labels", visible(" ".join(f"{key}={value}" for key, value in sorted(agent.labels.items()))) or "none"),
+        _fact("made", f"{span(scene.now_ms - agent.created_ms)} ago"),
+    ]
+
+
+def _instance_facts(one: Instance, scene: Scene) -> list[Line]:
+    found = [
+        _fact("state", told(instance_state(one)), f" for {span(scene.now_ms - one.since_ms)}"),
+        _fact("of", f"{one.kind} {visible(one.workload)} v{one.version}, slot {one.slot}, generation {one.generation}"),
+        _fact("on", visible(one.node) or "no node yet", f"   {visible(one.handle)}"),
+        _fact("attempt", str(one.attempt)),
+        _fact("health", one.health, f"  {visible(one.health_message)}" if one.health_message else ""),
+    ]
+    if one.urls:
+        found.append(_fact("reached at", visible("  ".join(one.urls.values()))))
+    if one.exit is not None:
+        found.append(_fact("ended last", Cell(_ending(one.exit, scene), "bad" if one.status == "failed" else "")))
+    if one.previous_exit is not None:
+        found.append(_fact("before that", _ending(one.previous_exit, scene)))
+    if one.unenforced:
+        found.append(_fact("not enforced", Cell(visible(", ".join(one.unenforced)), "wait")))
+    return found
+
+
+def subject(target: Target) -> str:
+    """As events name it."""
+    if isinstance(target, Node):
+        return f"node/{target.name}"
+    return f"{'agent' if isinstance(target, AgentSummary) else 'instance'}/{target.namespace}/{target.name}"
+
+
+def _concerned(event: CloudEvent, target: Target) -> bool:
+    if isinstance(target, Node):
+        return event.subject == subject(target) or event.data.get("node_name") == target.name
+    if isinstance(target, AgentSummary):
+        kind, _, rest = event.subject.partition("/")
+        # `hello-2.1`: an agent's name, slot and generation.
+        workload = rest.rpartition("-")[0]
+        return event.subject == subject(target) or (
+            kind == "instance" and workload == f"{target.namespace}/{target.name}"
+        )
+    return event.subject == subject(target)
+
+
+def detail_lines(target: Target, scene: Scene, charts: Mapping[str, MetricAnswer], width: int) -> list[Line]:
+    lines = [row for one in facts(target, scene) for row in _wrapped(one, width)]
+    for chart in charts_of(target):
+        answer = charts.get(chart.key)
+        if answer is not None:
+            lines += [EMPTY, *chart_lines(chart.title, answer, width, HEIGHT, chart.top, chart.form)]
+    if not isinstance(target, Instance):
+        mine = scene.on_node(target.id) if isinstance(target, Node) else scene.of_agent(target.id)
+        lines += [EMPTY, line(Cell(f"INSTANCES, {len(mine)}", "soft"))]
+        for one in mine[:SHOWN]:
+            name = fit(cut_name(visible(full_name(one)), 28), 28)
+            where = visible(one.node) if isinstance(target, AgentSummary) else ""
+            lines.append(line(f"  {name}  ", told(instance_state(one)), Cell(f"  {where}", "soft")))
+        if len(mine) > SHOWN:
+            lines.append(line(Cell(f"  and {len(mine) - SHOWN} more: i", "soft")))
+    events = [event for event in scene.events if _concerned(event, target)][-SHOWN:]
+    lines += [EMPTY, line(Cell("WHAT HAPPENED", "soft"))]
+    for event in reversed(events):
+        name = f"{visible(subject_of(event))} " if event.subject != subject(target) else ""
+        text = cut(f" {name}{event_words(event)}", max(20, width - 11))
+        lines.append(line(Cell(f"  {clock(at_ms(event.time))} ", "soft"), mark(event_tone(event)), text))
+    return lines if events else [*lines, line(Cell("  nothing that is still known here", "soft"))]
+
+
+def _wrapped(one: Line, width: int) -> list[Line]:
+    """Long facts go on below, under where they began."""
+    if len(one) != 2 or len(one[0].text) + len(one[1].text) <= width:
+        return [one]
+    first, *more = wrap(one[1].text, max(20, width - 13))
+    return [line(one[0], Cell(first, one[1].style)), *(line(" " * 13, Cell(text, one[1].style)) for text in more)]
+
+
+def title_of(target: Target) -> str:
+    kind = "node" if isinstance(target, Node) else "agent" if isinstance(target, AgentSummary) else "instance"
+    return f"{kind} {visible(name_of(target))}"

@@ -1,0 +1,130 @@
+"""The page of events, and an event in words and tone."""
+
+import datetime as dt
+from functools import lru_cache
+from typing import Final
+
+from omnitide.cli.happenings.wording import BOOKKEEPING, kind_of, subject_of, text_of
+from omnitide.cli.top.lines import Cell, cut_name, told
+from omnitide.cli.top.listing import Column, Table
+from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.words import RANK, State, Tone, visible
+from omnitide.model.happenings import CloudEvent
+
+_BAD: Final = ("exited", "lost", "unreachable", "rollout-stumbled", "rollout-late", "driver-silent", "port-refused")
+_GOOD: Final = ("running", "connected", "joined", "recovered", "version-proven")
+
+
+def event_tone(event: CloudEvent) -> Tone:
+    kind = kind_of(event)
+    verb = kind.partition(".")[2]
+    if verb in _BAD or (verb == "ended" and event.data.get("status") == "failed"):
+        return "bad"
+    if kind == "instance.health-changed":
+        return "bad" if event.data.get("health") == "unhealthy" else "good"
+    return "good" if verb in _GOOD else "off"
+
+
+@lru_cache(maxsize=4096)
+def at_ms(time: str) -> int:
+    """Of an event; 0 if it cannot be read."""
+    try:
+        return int(dt.datetime.fromisoformat(time).timestamp() * 1000)
+    except ValueError:
+        return 0
+
+
+def clock(milliseconds: int) -> str:
+    """`14:03:22`, by this machine's zone."""
+    return dt.datetime.fromtimestamp(milliseconds / 1000).astimezone().strftime("%H:%M:%S")
+
+
+def _place(event: CloudEvent) -> tuple[int, int]:
+    """In the log: its revision, and which it is of that revision's."""
+    number = event.id.rpartition(".")[2]
+    return event.revision, int(number) if number.isdecimal() else 0
+
+
+def event_words(event: CloudEvent) -> str:
+    """Without its subject, which stands in a column of its own."""
+    return visible(text_of(event).removeprefix(subject_of(event)).strip())
+
+
+def of_interest(event: CloudEvent) -> bool:
+    return kind_of(event) not in BOOKKEEPING
+
+
+def _events(scene: Scene) -> dict[str, CloudEvent]:
+    events = scene.events
+    stand = (len(events), events[0].id, events[-1].id) if events else ()
+    if scene.shown_events[0] != stand:
+        shown = {one.id: one for one in events if of_interest(one) and _in_namespace(one, scene)}
+        scene.shown_events = (stand, shown)
+    return scene.shown_events[1]
+
+
+def _in_namespace(event: CloudEvent, scene: Scene) -> bool:
+    kind, _, rest = event.subject.partition("/")
+    return not scene.namespace or kind == "node" or rest.startswith(f"{scene.namespace}/")
+
+
+EVENTS: Final = Table[CloudEvent](
+    kind="event",
+    noun="event",
+    columns=(
+        Column[CloudEvent](
+            "time",
+            "TIME",
+            8,
+            lambda one, _: Cell(clock(at_ms(one.time)), "soft"),
+            lambda one, _: (at_ms(one.time), *_place(one)),
+            falls=True,
+        ),
+        Column[CloudEvent](
+            "revision",
+            "REV",
+            7,
+            lambda one, _: Cell(f"r{one.revision}", "soft"),
+            lambda one, _: _place(one),
+            right=True,
+            falls=True,
+            rank=3,
+        ),
+        Column[CloudEvent](
+            "subject",
+            "WHAT",
+            22,
+            lambda one, _: Cell(visible(subject_of(one)), "strong"),
+            lambda one, _: one.subject,
+            grow=1,
+            cutting=cut_name,
+        ),
+        Column[CloudEvent](
+            "text",
+            "HAPPENED",
+            24,
+            lambda one, _: told(State(event_tone(one), event_words(one))),
+            lambda one, _: RANK[event_tone(one)],
+            grow=3,
+        ),
+        Column[CloudEvent](
+            "node",
+            "NODE",
+            12,
+            lambda one, _: Cell(visible(str(one.data.get("node_name") or ""))),
+            lambda one, _: str(one.data.get("node_name") or ""),
+            rank=2,
+            cutting=cut_name,
+        ),
+    ),
+    first="revision",
+    objects=_events,
+    ids=_events,
+    name=lambda one: one.id,
+    text=lambda one: f"{one.subject} {kind_of(one)} {text_of(one)} {one.data.get('node_name') or ''}",
+    fields={
+        "kind": kind_of,
+        "node": lambda one: str(one.data.get("node_name") or ""),
+        "subject": lambda one: one.subject.replace("/", " "),
+    },
+)

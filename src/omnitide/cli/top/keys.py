@@ -1,0 +1,42 @@
+"""All keys in one list, for `?`."""
+
+from typing import Final
+
+from omnitide.cli.top.actions import ACTIONS
+from omnitide.cli.top.lines import EMPTY, Cell, Line, line
+
+_EVERYWHERE: Final = (
+    ("1 2 3 4 5", "pages; Tab goes on to the next"),
+    ("Ctrl-K", "palette: pages, objects, actions"),
+    ("/", "filter: words, and state:failed -node:alpha"),
+    ("Escape", "back; without a filter; without marks"),
+    ("T", "colours: of the terminal, dark, light"),
+    ("?", "these keys"),
+    ("q Ctrl-C", "quit"),
+)
+_ROWS: Final = (
+    ("Up Down j k", "row; PageUp, PageDown, Home g, End G"),
+    ("Enter", "open it"),
+    ("Space", "mark it: then all that are marked are meant"),
+    ("< > !", "sort by another column; the other way round"),
+)
+_OPENED: Final = (
+    ("i", "node, agent: its instances"),
+    ("l", "instance: its output as it is written"),
+    ("e", "instance: a terminal in it"),
+)
+
+
+def key_lines() -> list[Line]:
+    lines: list[Line] = []
+    for title, rows in (("EVERYWHERE", _EVERYWHERE), ("ROWS", _ROWS), ("OPEN", _OPENED)):
+        lines += [line(Cell(title, "soft")), *(_row(key, text) for key, text in rows), EMPTY]
+    for kind in ("node", "agent", "instance"):
+        lines.append(line(Cell(f"ON {kind.upper()}S, ASKED FIRST", "soft")))
+        lines += [_row(one.key, one.title.lower()) for one in ACTIONS if one.kind == kind]
+        lines.append(EMPTY)
+    return lines[:-1]
+
+
+def _row(key: str, text: str) -> Line:
+    return line(Cell(f"  {key:<13}", "strong"), text)

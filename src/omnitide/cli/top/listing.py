@@ -1,0 +1,143 @@
+"""Which rows of a table are shown, and in which order: a filter as the panel's, and a sort by any column."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from omnitide.cli.top.lines import Cell, cut, fit
+from omnitide.cli.top.scene import Scene
+
+T = TypeVar("T")
+Key = int | float | str | tuple[int | str, ...]
+
+GAP: Final = 2
+_CONDITION: Final = re.compile(r"^(-?)([a-z]+):(.*)$")
+_DIGITS: Final = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    key: str
+    title: str
+    width: int
+    cell: Callable[[T, Scene], Cell]
+    order: Callable[[T, Scene], Key]
+    right: bool = False
+    rank: int = 0
+    """0: always shown. Otherwise the higher, the sooner it gives way to a narrow terminal."""
+    grow: int = 0
+    """Its share of the room that is left."""
+    cutting: Callable[[str, int], str] = cut
+    moves: bool = False
+    """Its order changes though no object does: a use, an age."""
+    falls: bool = False
+    """Its largest is first unless it is turned around."""
+
+
+@dataclass(frozen=True)
+class Table(Generic[T]):
+    """What there is to know of a page of rows."""
+
+    kind: str
+    noun: str
+    columns: tuple[Column[T], ...]
+    first: str
+    """Key of the column that it is sorted by at first."""
+    objects: Callable[[Scene], Mapping[str, T]]
+    ids: Callable[[Scene], Iterable[str]]
+    name: Callable[[T], str]
+    text: Callable[[T], str]
+    """Where words of a filter are looked for."""
+    fields: Mapping[str, Callable[[T], str]]
+    """What a condition may name: `node:alpha`."""
+
+    def column(self, key: str) -> Column[T]:
+        return next(one for one in self.columns if one.key == key)
+
+
+class Filter(NamedTuple):
+    words: tuple[str, ...] = ()
+    conditions: tuple[tuple[str, str, bool], ...] = ()
+    """Field, value, and whether it must not be so."""
+
+
+def parse_filter(text: str, fields: Iterable[str]) -> Filter:
+    """Anything with a colon that names no field is a word: names have colons too."""
+    known = frozenset(fields)
+    words: list[str] = []
+    conditions: list[tuple[str, str, bool]] = []
+    for word in text.lower().split():
+        found = _CONDITION.match(word)
+        if found and found[2] in known:
+            conditions.append((found[2], found[3], bool(found[1])))
+        else:
+            words.append(word)
+    return Filter(tuple(words), tuple(conditions))
+
+
+def matches(wanted: Filter, one: T, table: Table[T]) -> bool:
+    for field, value, inverted in wanted.conditions:
+        # A condition whose value is not typed yet leaves everything.
+        if value and any(word.startswith(value) for word in table.fields[field](one).lower().split()) is inverted:
+            return False
+    if not wanted.words:
+        return True
+    text = table.text(one).lower()
+    return all(word in text for word in wanted.words)
+
+
+@lru_cache(maxsize=1 << 16)
+def natural(name: str) -> tuple[int | str, ...]:
+    """`hello-2` before `hello-10`."""
+    return tuple(int(part) if number % 2 else part for number, part in enumerate(_DIGITS.split(name[:200])))
+
+
+def chosen(table: Table[T], scene: Scene, wanted: Filter, sort: str, *, turned: bool) -> list[str]:
+    """Ids of the rows, in order; those that are equal by name."""
+    objects = table.objects(scene)
+    found = [(key, objects[key]) for key in table.ids(scene) if key in objects]
+    if wanted != Filter():
+        found = [(key, one) for key, one in found if matches(wanted, one, table)]
+    column = table.column(sort)
+    found.sort(key=lambda row: natural(table.name(row[1])))
+    found.sort(key=lambda row: column.order(row[1], scene), reverse=column.falls is not turned)
+    return [key for key, _ in found]
+
+
+def layout(columns: Sequence[Column[T]], width: int) -> list[tuple[Column[T], int]]:
+    """Which columns there is room for, and how wide they are."""
+    shown = list(columns)
+    while sum(one.width + GAP for one in shown) - GAP > width:
+        droppable = [one for one in shown if one.rank]
+        if not droppable:
+            break
+        shown.remove(max(droppable, key=lambda one: one.rank))
+    left = max(0, width - (sum(one.width + GAP for one in shown) - GAP))
+    shares = sum(one.grow for one in shown)
+    widths: list[tuple[Column[T], int]] = []
+    for one in shown:
+        more = left * one.grow // shares if one.grow else 0
+        left, shares = left - more, shares - one.grow
+        widths.append((one, one.width + more))
+    return widths
+
+
+def row_cells(plan: Sequence[tuple[Column[T], int]], one: T, scene: Scene) -> tuple[Cell, ...]:
+    cells: list[Cell] = []
+    for number, (column, width) in enumerate(plan):
+        cell = column.cell(one, scene)
+        text = fit(column.cutting(cell.text, width), width, right=column.right)
+        cells.append(Cell(text if number == len(plan) - 1 else text + " " * GAP, cell.style))
+    return tuple(cells)
+
+
+def head_cells(plan: Sequence[tuple[Column[T], int]], sort: str, *, turned: bool) -> tuple[Cell, ...]:
+    cells: list[Cell] = []
+    for number, (column, width) in enumerate(plan):
+        arrow = ("▼" if column.falls is not turned else "▲") if column.key == sort else ""
+        title = f"{arrow}{column.title}" if column.right else f"{column.title}{arrow}"
+        text = fit(title, width, right=column.right)
+        cells.append(Cell(text if number == len(plan) - 1 else text + " " * GAP, "strong" if arrow else "soft"))
+    return tuple(cells)

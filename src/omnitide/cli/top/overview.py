@@ -1,0 +1,145 @@
+"""The first page: is all well, what needs a person, what there is, what changed. Also what `--once` prints."""
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import Final
+
+from omnitide.cli.happenings.wording import subject_of
+from omnitide.cli.top.details import chart_lines, has_values
+from omnitide.cli.top.event_table import EVENTS, at_ms, event_tone, event_words
+from omnitide.cli.top.figures import bar, cores, percent, plural, size
+from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, width_of, wrap
+from omnitide.cli.top.scene import Capacity, Scene, capacity
+from omnitide.cli.top.words import RANK, State, Tone, agent_state, instance_state, node_state, span, visible
+
+CONCERNS: Final = 20
+
+
+def verdict(scene: Scene) -> tuple[Tone, str, str]:
+    """How all is, and what follows from it."""
+    status = scene.status
+    if not scene.view.filled or status is None:
+        return "off", "Asking Nexus", ""
+    if status.concerns:
+        count = len(status.concerns)
+        more = "the twenty most pressing" if count >= CONCERNS else "each with what can be done about it"
+        return "wait", f"{plural(count, 'thing')} want{'s' if count == 1 else ''} your eye", more
+    if not status.nodes.live:
+        return "wait", "No node is live", "nothing can run until one joins: omnitide token create"
+    running = sum(count for (_, text), count in _instances(scene).items() if text == "running")
+    return "good", "All is well", f"{plural(running, 'instance')} on {plural(status.nodes.live, 'live node')}"
+
+
+def _instances(scene: Scene) -> Counter[tuple[Tone, str]]:
+    instances = scene.view.instances
+    return scene.tally("instance", lambda: (instance_state(instances[key]) for key in scene.instances()))
+
+
+def tally(noun: str, counts: Counter[tuple[Tone, str]], width: int) -> Line:
+    """`12 nodes   ✖ 1 lost  ● 11 live`: the worst first."""
+    cells = [Cell(fit(plural(sum(counts.values()), noun), 17), "strong")]
+    for (tone, text), count in sorted(counts.items(), key=lambda item: (RANK[item[0][0]], item[0][1])):
+        more = (mark(tone), Cell(f" {count} {text}   ", "" if tone in ("good", "off") else tone))
+        if width_of([*cells, *more]) > width:
+            break
+        cells += more
+    return tuple(cells)
+
+
+def capacity_lines(found: Capacity, width: int) -> list[Line]:
+    room = max(8, min(30, width - 62))
+    return [
+        _capacity_line(
+            "cpu", found.used_cpu_milli, found.reserved_cpu_milli, found.cpu_milli, cores, found.known, room
+        ),
+        _capacity_line(
+            "memory",
+            found.used_memory_bytes,
+            found.reserved_memory_bytes,
+            found.memory_bytes,
+            size,
+            found.known,
+            room,
+        ),
+    ]
+
+
+def _capacity_line(
+    name: str, used: int, reserved: int, whole: int, form: Callable[[float], str], known: bool, room: int
+) -> Line:
+    use = f" {percent(used, whole):>4} used, {form(used)}" if known else "    ? used"
+    return line(
+        Cell(f"{name:<9}", "strong"),
+        Cell(bar(used, whole, room) if known else "?" * room, "busy" if known else "unknown"),
+        use,
+        Cell(f"   {percent(reserved, whole)} set aside, {form(reserved)}   of {form(whole)}", "soft"),
+    )
+
+
+def concern_lines(scene: Scene, width: int) -> list[Line]:
+    found: list[Line] = []
+    for concern in scene.status.concerns if scene.status else ():
+        since = f"  {span(scene.now_ms - concern.since_ms)}" if concern.since_ms else ""
+        first, *more = wrap(visible(concern.text), max(20, width - 4 - len(since)))
+        subject = cut_name(visible(concern.subject), max(12, width // 2))
+        if width_of(line(subject, first, since)) + 4 <= width:
+            found.append(line(mark("wait"), Cell(f" {subject} ", "strong"), first, Cell(since, "soft")))
+        else:
+            found.append(line(mark("wait"), Cell(f" {subject}", "strong"), Cell(since, "soft")))
+            more = [first, *more]
+        found += [line(f"  {text}") for text in more]
+        if concern.hint:
+            found += [line(Cell(text, "soft")) for text in wrap(visible(concern.hint), width, "    ")]
+    return found
+
+
+def change_lines(scene: Scene, width: int, count: int) -> list[Line]:
+    """The newest first."""
+    found: list[Line] = []
+    for event in reversed(list(EVENTS.objects(scene).values())[-count:] if count > 0 else []):
+        age = fit(span(scene.now_ms - at_ms(event.time)), 6, right=True)
+        subject = fit(cut_name(visible(subject_of(event)), 26), 26)
+        text = cut(event_words(event), max(10, width - 38))
+        found.append(line(Cell(f"{age}  ", "soft"), mark(event_tone(event)), f" {subject}  ", Cell(text, "soft")))
+    return found
+
+
+def overview_lines(scene: Scene, width: int, height: int) -> list[Line]:
+    """What is wrong comes first; what there is room for comes last."""
+    view = scene.view
+    tone, text, more = verdict(scene)
+    lines: list[Line] = [line(told(State(tone, text)), Cell(f"   {visible(more)}" if more else "", "soft"))]
+    concerns = concern_lines(scene, width)
+    if concerns:
+        lines += [EMPTY, line(Cell("WHAT NEEDS YOU", "soft")), *concerns]
+    if not view.filled:
+        return lines
+    lines += [
+        EMPTY,
+        tally("node", scene.tally("node", lambda: map(node_state, view.nodes.values())), width),
+        tally("agent", scene.tally("agent", lambda: (agent_state(view.agents[key]) for key in scene.agents())), width),
+        tally("instance", _instances(scene), width),
+    ]
+    if scene.status is not None and scene.status.jobs:
+        failed = f", {scene.status.jobs_failed} failed" if scene.status.jobs_failed else ""
+        jobs = Cell(fit(plural(scene.status.jobs, "job"), 17), "strong")
+        lines.append(line(jobs, f"{scene.status.jobs_active} active{failed}"))
+    found = capacity(scene)
+    lines += [EMPTY, *capacity_lines(found, width)]
+    lines += _charts(scene, found, width)
+    lines += [EMPTY, line(Cell("WHAT CHANGED", "soft"))]
+    return [*lines, *(change_lines(scene, width, max(4, min(200, height - len(lines)))) or [line("  nothing yet")])]
+
+
+def _charts(scene: Scene, found: Capacity, width: int) -> list[Line]:
+    cpu, memory = scene.charts.get("cpu"), scene.charts.get("memory")
+    if cpu is None or memory is None or not (has_values(cpu) or has_values(memory)):
+        return []
+    each = max(30, (width - 3) // 2)
+    left = chart_lines("CPU, cores", cpu, each, 3, found.cpu_milli / 1000, lambda value: cores(value * 1000))
+    right = chart_lines("Memory", memory, each, 3, float(found.memory_bytes), size)
+    if width < 2 * each + 3:
+        return [EMPTY, *left, EMPTY, *right]
+    rows = zip_longest(left, right, fillvalue=EMPTY)
+    return [EMPTY, *((*one, Cell(" " * (each + 3 - width_of(one))), *other) for one, other in rows)]

@@ -1,0 +1,94 @@
+"""The palette: pages, actions and every object by name. A name is text and nothing else."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, Protocol
+
+from rich.text import Text
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from omnitide.cli.top import actions as ac
+from omnitide.cli.top.bars import PAGES, TITLES
+from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.tables import full_name
+from omnitide.cli.top.words import visible
+
+MOST: Final = 60
+"""Found objects of a kind; a longer text finds fewer."""
+
+
+class Commanded(Protocol):
+    """What the palette asks of the application."""
+
+    @property
+    def scene(self) -> Scene: ...
+    def show_page(self, page: str) -> None: ...
+    def open_object(self, kind: str, identifier: str) -> None: ...
+    async def action_act(self, identifier: str) -> None: ...
+    def chosen(self) -> list[ac.Target]: ...
+    def action_colours(self) -> None: ...
+    def action_keys(self) -> None: ...
+    async def action_quit(self) -> None: ...
+
+
+def rank(wanted: str, name: str) -> float:
+    """0: not found. A beginning is better than a middle, and letters in order are something too."""
+    name = name.lower()
+    if name.startswith(wanted):
+        return 1.0
+    if wanted in name:
+        return 0.8
+    letters = iter(name)
+    return 0.4 if all(letter in letters for letter in wanted) else 0.0
+
+
+class Everything(Provider):
+    """All that can be gone to or done."""
+
+    @property
+    def commanded(self) -> Commanded:
+        # Textual types it as any App; the only one that names this provider is `top`'s.
+        return self.app  # pyright: ignore[reportReturnType]
+
+    def _own(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        app = self.commanded
+        for page in PAGES:
+            yield f"Go to {TITLES[page].lower()}", partial(app.show_page, page)
+        targets = app.chosen()
+        if targets:
+            name = visible(ac.name_of(targets[0])) if len(targets) == 1 else f"{len(targets)} chosen"
+            for action in ac.ACTIONS:
+                if action.kind == ac.kind_of_target(targets[0]) and not ac.hindered(action, targets):
+                    yield f"{action.title} {name}", partial(app.action_act, action.id)
+        yield "Keys", app.action_keys
+        yield "Colours: terminal, dark, light", app.action_colours
+        yield "Quit", app.action_quit
+
+    async def discover(self) -> Hits:
+        for title, command in self._own():
+            yield DiscoveryHit(Text(title), command, text=title)
+
+    async def search(self, query: str) -> Hits:
+        wanted = query.lower().strip()
+        for title, command in self._own():
+            score = rank(wanted, title)
+            if score:
+                yield Hit(score, Text(title), command, text=title)
+        app, scene = self.commanded, self.commanded.scene
+        view = scene.view
+        named = (
+            ("node", ((key, one.name) for key, one in view.nodes.items())),
+            ("agent", ((key, full_name(view.agents[key])) for key in scene.agents())),
+            ("instance", ((key, full_name(view.instances[key])) for key in scene.instances())),
+        )
+        for kind, names in named:
+            found = 0
+            for key, name in names:
+                score = rank(wanted, name)
+                if not score:
+                    continue
+                title = f"{kind} {visible(name)}"
+                yield Hit(score * 0.9, Text(title), partial(app.open_object, kind, key), text=title)
+                found += 1
+                if found >= MOST:
+                    break

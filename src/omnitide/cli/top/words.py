@@ -1,0 +1,116 @@
+"""What a state means, in the panel's words (web/src/words): a word and a sign, whose colour only repeats them."""
+
+import re
+from typing import Final, Literal, NamedTuple
+
+from omnitide.model.inventory import Node
+from omnitide.model.objects import AgentSummary, Instance
+
+Tone = Literal["good", "busy", "wait", "bad", "unknown", "off"]
+
+_TONES: Final[dict[str, Tone]] = {
+    "live": "good",
+    "joined": "busy",
+    "stalled": "wait",
+    "unreachable": "bad",
+    "lost": "bad",
+    "running": "good",
+    "progressing": "busy",
+    "degraded": "bad",
+    "removing": "wait",
+    "stopped": "off",
+    "unknown": "unknown",
+    "pending": "wait",
+    "placed": "busy",
+    "starting": "busy",
+    "stopping": "wait",
+    "succeeded": "good",
+    "failed": "bad",
+}
+RANK: Final[dict[Tone, int]] = {"bad": 0, "unknown": 1, "wait": 2, "busy": 3, "good": 4, "off": 5}
+"""The worst first, as they are sorted."""
+SIGNS: Final[dict[Tone, str]] = {"good": "●", "busy": "◐", "wait": "◌", "bad": "✖", "unknown": "?", "off": "○"}
+_ENDED: Final = ("failed", "lost", "stopped", "succeeded")
+
+
+class State(NamedTuple):
+    tone: Tone
+    text: str
+    more: str = ""
+    """What else there is to say of it."""
+
+    @property
+    def told(self) -> str:
+        return f"{self.text}, {self.more}" if self.more else self.text
+
+
+def tone_of(status: str) -> Tone:
+    return _TONES.get(status, "unknown")
+
+
+def node_state(node: Node) -> State:
+    closed = "" if node.scheduling == "open" else node.scheduling
+    tone = tone_of(node.status)
+    silent = [one.name for one in node.drivers if not one.healthy and not one.absent]
+    if tone == "good" and (closed or node.departing or silent):
+        tone = "wait"
+    more = [
+        closed,
+        f"leaving: {node.departing}" if node.departing else "",
+        *(f"{name} is unwell" for name in silent),
+    ]
+    return State(tone, node.status, ", ".join(one for one in more if one))
+
+
+def agent_state(agent: AgentSummary) -> State:
+    rollout = agent.rollout
+    if rollout is None:
+        return State(tone_of(agent.status), agent.status)
+    if rollout.halted:
+        return State("bad", agent.status, f"rollout halted: {rollout.halted}")
+    more = f"rollout to v{rollout.version} paused" if rollout.paused else f"rolling out v{rollout.version}"
+    return State(tone_of(agent.status), agent.status, more)
+
+
+def instance_state(one: Instance) -> State:
+    if one.status == "running" and one.health == "unhealthy":
+        return State("bad", one.status, f"unhealthy: {one.health_message}" if one.health_message else "unhealthy")
+    if one.status == "unknown":
+        return State("unknown", one.status, one.unknown_because or f"was {one.last_status}")
+    if one.status in _ENDED and one.exit is not None:
+        return State(tone_of(one.status), one.status, one.exit.text)
+    return State(tone_of(one.status), one.status)
+
+
+_HIDDEN: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """A text as it may be shown: what a terminal would obey, what turns the direction of writing and what cannot be
+    seen is shown as what it is, so that no name looks like another or does anything."""
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
+
+
+def output(text: str) -> str:
+    """A line that a program wrote: colours and the like are left out, and the rest shown as `visible` does."""
+    return visible(_COLOURS.sub("", text).replace("\t", "    ").rstrip("\r"))
+
+
+def span(milliseconds: int) -> str:
+    """`4s`, `3m`, `2h5m`, `4d`: two units at most. Clocks differ: never less than nothing."""
+    seconds = max(0, milliseconds // 1000)
+    if seconds < 60:
+        return f"{seconds}s"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes}m{seconds % 60}s" if minutes < 10 and seconds % 60 else f"{minutes}m"
+    hours = minutes // 60
+    if hours < 24:
+        return f"{hours}h{minutes % 60}m" if hours < 10 and minutes % 60 else f"{hours}h"
+    days = hours // 24
+    return f"{days}d{hours % 24}h" if days < 10 and hours % 24 else f"{days}d"

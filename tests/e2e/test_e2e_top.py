@@ -1,0 +1,126 @@
+"""`omnitide top` in a real terminal of 80x24, by a real fabric."""
+
+import contextlib
+import signal
+from collections.abc import Generator
+
+import pytest
+
+from support.fabric_processes import EXAMPLES, Fabric, send, until
+from support.terminal import Terminal
+
+WORKER = str(EXAMPLES / "worker.yaml")
+
+
+@contextlib.contextmanager
+def top(fabric: Fabric, *words: str, color: bool = False) -> Generator[Terminal]:
+    environment = fabric.environment()
+    del environment["COLUMNS"]
+    if color:
+        del environment["NO_COLOR"]
+    with Terminal(fabric.words("top", *words), env=environment, cwd=fabric.folder) as terminal:
+        yield terminal
+
+
+def test_the_fabric_is_seen_filtered_scaled_and_drained(fabric: Fabric) -> None:
+    fabric.cli("deploy", WORKER)
+    fabric.running("worker", 2)
+    with top(fabric) as terminal:
+        terminal.until("All is well", "2 instances on 2 live nodes", "live r", "WHAT CHANGED")
+        terminal.press("4")
+        terminal.until("worker-1.1", "worker-2.1", "[4 Instances 2]")
+        terminal.press("/", "node:beta", "enter")
+        shown = terminal.until("1 instance of 2", "filter: node:beta")
+        assert len([line for line in shown.splitlines() if "● running" in line]) == 1
+        terminal.press("escape")
+        terminal.until("2 instances", without="filter:")
+
+        terminal.press("3", "s")
+        asked = terminal.until("Scale agent worker?", "THE SAME AS A COMMAND")
+        assert "omnitide scale worker 2 --data" in asked
+        terminal.press("\x7f", "3", "enter")
+        terminal.until("1 further replica will start", "1 replica would start")
+        terminal.press("y")
+        terminal.until("is to have 3 replicas")
+        terminal.until("3/3")
+        fabric.running("worker", 3)
+
+        terminal.press("2")
+        terminal.until("alpha", "beta")
+        terminal.press("/", "beta", "enter")
+        terminal.until("1 node of 2")
+        terminal.press("d")
+        terminal.until("Drain node beta?", "WHAT IS LOST", "does not move with it", "would move")
+        terminal.press("n")
+        terminal.until("1 node of 2", without="Drain node")
+        assert fabric.client.get_node("beta").scheduling == "open", "a No does nothing"
+        terminal.press("d", "y")
+        terminal.until("beta is being drained")
+        terminal.until("drained")
+        until(lambda: {one.node for one in fabric.running("worker", 3)} == {"alpha"}, "all are on alpha")
+
+        terminal.press("q")
+        assert terminal.ended() == 0
+        assert terminal.attributes == terminal.before, "keys and lines are as they were"
+        assert terminal.raw.rfind(b"\x1b[?1049l") > terminal.raw.rfind(b"\x1b[?1049h") >= 0, "the screen before is back"
+        assert terminal.raw.rfind(b"\x1b[?25h") > terminal.raw.rfind(b"\x1b[?25l"), "the cursor is seen again"
+        assert terminal.raw.rfind(b"\x1b[?1000l") > terminal.raw.rfind(b"\x1b[?1000h"), "the mouse is let go"
+
+
+def test_a_restart_of_nexus_is_seen_and_survived(lone: Fabric) -> None:
+    lone.up()
+    lone.cli("deploy", WORKER, "--replicas", "1")
+    lone.running("worker", 1)
+    with top(lone) as terminal:
+        terminal.press("4")
+        terminal.until("worker-1.1", "live r")
+        send([lone.nexus_pid()], signal.SIGKILL)
+        terminal.until("STALE for", "since", "trying again")
+        assert "worker-1.1" in terminal.text, "what was known stays, marked as old"
+        lone.up()
+        terminal.until("live r", "worker-1.1", without="STALE")
+        lone.cli("scale", "worker", "2")
+        terminal.until("worker-2.1")
+        terminal.press("ctrl+c")
+        assert terminal.ended() == 0
+
+
+def test_output_and_a_terminal_are_a_key_away(fabric: Fabric) -> None:
+    fabric.cli("deploy", WORKER, "--replicas", "1")
+    fabric.running("worker", 1)
+    with top(fabric) as terminal:
+        terminal.press("4")
+        terminal.until("worker-1.1")
+        terminal.press("l")
+        terminal.until("output of instance worker-1.1", "tick 2", "as it is written")
+        terminal.press("escape")
+        terminal.until("[4 Instances 1]")
+        terminal.press("e")
+        terminal.until("A terminal in instance worker-1.1?", "/bin/sh")
+        terminal.press("sh -c 'echo be-$((1))gun; exec sh'", "enter", "y")
+        terminal.until("be-1gun")
+        terminal.press("echo in-$((40+2))\r")
+        terminal.until("in-42")
+        terminal.press("exit\r")
+        terminal.until("[4 Instances 1]", "worker-1.1", "live r")
+        terminal.press("q")
+        assert terminal.ended() == 0
+        assert terminal.attributes == terminal.before
+
+
+@pytest.mark.parametrize("form", [(), ("-o", "json")])
+def test_without_a_terminal_it_says_what_to_do(fabric: Fabric, form: tuple[str, ...]) -> None:
+    refused = fabric.cli("top", *form, code=2)
+    assert "omnitide top --once" in refused.stderr
+
+
+def test_one_picture_needs_no_terminal(fabric: Fabric) -> None:
+    fabric.cli("deploy", WORKER)
+    fabric.running("worker", 2)
+    shown = fabric.cli("top", "--once").stdout
+    assert "\x1b" not in shown
+    for part in ("All is well", "2 nodes", "worker-1.1", "● running"):
+        assert part in shown
+    found = fabric.json("top", "--once")
+    assert [one["name"] for one in found["instances"]] == ["worker-1.1", "worker-2.1"]  # type: ignore[attr-defined,index]
+    assert found["use"]

@@ -1,0 +1,158 @@
+"""Rows of `top`: which are shown, in which order, and that nothing in them is more than text."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from tests.unit.cli.top.scenes import HOSTILE, agent, event, instance, node, scene
+
+from omnitide.cli.top.details import detail_lines
+from omnitide.cli.top.event_table import EVENTS
+from omnitide.cli.top.lines import cut, cut_name, fit, printed, wrap
+from omnitide.cli.top.listing import Filter, Table, chosen, head_cells, layout, parse_filter, row_cells
+from omnitide.cli.top.overview import overview_lines
+from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.tables import AGENTS, INSTANCES, NODES
+from omnitide.cli.top.words import instance_state, node_state, output, visible
+from omnitide.model.inventory import Concern
+from omnitide.model.objects import InstanceExit
+
+
+def names(table: Table, shown: Scene, text: str = "", sort: str = "", *, turned: bool = False) -> list[str]:
+    keys = chosen(table, shown, parse_filter(text, table.fields), sort or table.first, turned=turned)
+    return [table.name(table.objects(shown)[key]) for key in keys]
+
+
+def test_what_is_wrong_comes_first_and_the_rest_by_name_as_people_count() -> None:
+    shown = scene(
+        instance("web-10.1"),
+        instance("web-2.1"),
+        instance("web-3.1", health="unhealthy"),
+        instance("job-1", status="stopped"),
+        instance("db-1.1", status="unknown"),
+    )
+    assert names(INSTANCES, shown) == ["web-3.1", "db-1.1", "web-2.1", "web-10.1", "job-1"]
+    assert names(INSTANCES, shown, turned=True)[0] == "job-1"
+
+
+def test_a_column_of_figures_has_its_largest_first() -> None:
+    shown = scene(agent("a", replicas=2), agent("b", replicas=30), agent("c", replicas=4))
+    assert names(AGENTS, shown, sort="replicas") == ["b", "c", "a"]
+    assert names(AGENTS, shown, sort="replicas", turned=True) == ["a", "c", "b"]
+    busy = scene(node("x"), node("y"))
+    busy.view.use = {"n-x": (100, 1), "n-y": (3000, 1)}
+    assert names(NODES, busy, sort="cpu") == ["y", "x"]
+
+
+def test_the_newest_event_is_first_however_many_a_revision_has() -> None:
+    shown = scene()
+    shown.events.extend(
+        [event("agent.created", "agent/default/a", 9), event("instance.running", "instance/default/a-1.1", 10)]
+    )
+    assert names(EVENTS, shown) == ["log/10.1", "log/9.1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("web", ["web-1.1", "web-2.1"]),
+        ("node:beta", ["web-2.1", "db-1.1"]),
+        ("-node:beta", ["web-1.1"]),
+        ("web node:beta", ["web-2.1"]),
+        ("state:failed", ["db-1.1"]),
+        ("node:", ["web-1.1", "web-2.1", "db-1.1"]),
+        ("colour:red", []),
+    ],
+)
+def test_a_filter_has_words_and_conditions(text: str, found: list[str]) -> None:
+    shown = scene(
+        instance("web-1.1"), instance("web-2.1", node="beta"), instance("db-1.1", node="beta", status="failed")
+    )
+    assert sorted(names(INSTANCES, shown, text)) == sorted(found)
+
+
+def test_a_namespace_is_a_bound_of_what_is_shown() -> None:
+    shown = scene(agent("a"), agent("b", namespace="shop"), instance("b-1.1", namespace="shop"), namespace="shop")
+    assert names(AGENTS, shown) == ["shop/b"]
+    assert names(INSTANCES, shown) == ["shop/b-1.1"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 78, 120, 250])
+@pytest.mark.parametrize("table", [NODES, AGENTS, INSTANCES, EVENTS])
+def test_rows_are_as_wide_as_the_terminal_and_keep_name_and_state(table: Table, width: int) -> None:
+    plan = layout(table.columns, width)
+    shown = scene(node("alpha" * 30), agent("a" * 60), instance("界" * 40 + "-1.1"))
+    shown.events.append(event("node.lost", "node/" + "b" * 90, 3))
+    assert {"name", "state"} <= {column.key for column, _ in plan} or table is EVENTS
+    widths = {cell_len("".join(cell.text for cell in head_cells(plan, table.first, turned=False)))}
+    for one in table.objects(shown).values():
+        widths.add(cell_len("".join(cell.text for cell in row_cells(plan, one, shown))))
+    assert len(widths) == 1
+    assert widths.pop() <= width or width < 60
+
+
+def test_a_state_is_a_word_with_a_sign_never_a_colour_alone() -> None:
+    exited = InstanceExit(text="exit code 3")
+    assert instance_state(instance("a-1.1", status="failed", exit=exited)).told == "failed, exit code 3"
+    assert node_state(node("a", scheduling="draining")).tone == "wait"
+    shown = scene(instance("a-1.1", status="failed"), instance("b-1.1"))
+    told = [row_cells(layout(INSTANCES.columns, 78), one, shown)[1].text for one in shown.view.instances.values()]
+    assert told[0].startswith("✖ failed")
+    assert told[1].startswith("● running")
+
+
+# -- what comes from the fabric ----------------------------------------------------------------------------------------
+
+
+def test_nothing_from_the_fabric_reaches_the_terminal_but_as_text() -> None:
+    wild = node(HOSTILE, labels={"zone": HOSTILE}, address=HOSTILE, software=HOSTILE)
+    sick = instance("a-1.1", health="unhealthy", health_message=HOSTILE, node=HOSTILE, exit=InstanceExit(text=HOSTILE))
+    odd = agent("a", labels={HOSTILE: HOSTILE})
+    shown = scene(wild, sick, odd)
+    shown.events.append(
+        event(
+            "instance.health-changed", "instance/default/a-1.1", 2, health="unknown", message=HOSTILE, node_name=HOSTILE
+        )
+    )
+    shown.events.append(event(f"instance.{HOSTILE}", f"instance/default/{HOSTILE}", 3, what=HOSTILE))
+    assert shown.status is not None
+    concern = Concern(subject=HOSTILE, text=HOSTILE, hint=HOSTILE)
+    shown.status = type(shown.status)(
+        **{**{key: getattr(shown.status, key) for key in shown.status.__struct_fields__}, "concerns": (concern,)}
+    )
+    lines = overview_lines(shown, 100, 40)
+    for target in (wild, sick, odd):
+        lines += detail_lines(target, shown, {}, 100)
+    for table in (NODES, AGENTS, INSTANCES, EVENTS):
+        plan = layout(table.columns, 200)
+        lines += [row_cells(plan, one, shown) for one in table.objects(shown).values()]
+    text = printed(lines, color=False)
+    assert "[red]" in text, "markup is shown as it is"
+    assert not [letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs") and letter != "\n"]
+
+
+@given(st.text())
+def test_what_is_visible_has_nothing_that_a_terminal_obeys(text: str) -> None:
+    for shown in (visible(text), output(text)):
+        assert not [letter for letter in shown if unicodedata.category(letter) in ("Cc", "Cs")]
+        assert not set(shown) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u200b\ufeff")
+
+
+def test_output_keeps_its_words_and_loses_its_colours() -> None:
+    assert output("\x1b[1;31merror\x1b[0m: no\r") == "error: no"
+    assert output("\x1b]0;title\x07x") == "\\u001b]0;title\\u0007x"
+
+
+@given(st.text(alphabet="ab界é -", max_size=60), st.integers(5, 40))
+def test_a_text_is_brought_to_a_width_as_terminals_count(text: str, width: int) -> None:
+    assert cell_len(cut(text, width)) <= width
+    assert cell_len(cut_name(text, width)) <= width
+    assert cell_len(fit(text, width)) == width
+    assert all(cell_len(one) <= max(width, 8) for one in wrap(text, width))
+    assert "".join(wrap(text, width)).replace(" ", "") == text.replace(" ", "")
+
+
+def test_an_empty_filter_shows_all() -> None:
+    assert parse_filter("  ", ()) == Filter()

@@ -1,0 +1,207 @@
+"""`top` itself, without a terminal, over a real server of the API: keys, mouse, questions, and how little is drawn."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+from tests.support.memory_runtime import MemoryRuntime
+from tests.unit.cli.top.scenes import HOSTILE, instance, node
+from textual.pilot import Pilot
+
+from omnitide.api.app import make_app
+from omnitide.api.server import ApiServer
+from omnitide.cli.top.app import InstanceRows, Top
+from omnitide.cli.top.dialogs import Confirm
+from omnitide.cli.top.rows import Rows
+from omnitide.cli.top.screens import Detail
+from omnitide.fabric import commands as cm
+from omnitide.model.spec import AgentSpec
+from omnitide.sdk.async_client import AsyncClient
+from omnitide.sdk.target import Target
+from omnitide.security.tokens import parse_api_token
+
+DEADLINE_S = 20.0
+
+
+class Seen:
+    """`top` and the fabric that it shows."""
+
+    def __init__(self, runtime: MemoryRuntime, server: ApiServer, client: AsyncClient, top: Top, pilot: Pilot) -> None:
+        self.runtime = runtime
+        self.server = server
+        self.client = client
+        self.top = top
+        self.pilot = pilot
+
+    @property
+    def text(self) -> str:
+        strips = self.top.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+    async def until(self, condition: Callable[[], object] | str, without: str = "") -> str:
+        """Until a text stands on the screen, or a condition is so."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                await self.pilot.pause()
+                text = self.text
+                met = condition in text if isinstance(condition, str) else condition()
+                if met and not (without and without in text):
+                    return text
+                await asyncio.sleep(0.02)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def deploy(self, name: str, replicas: int) -> None:
+        await self.client.deploy_agent(name, AgentSpec(command=("serve",)), replicas=replicas)
+        self.runtime.settle()
+
+
+@pytest.fixture
+async def seen(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Seen]:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    runtime = MemoryRuntime()
+    runtime.add_node("alpha")
+    runtime.add_node("beta")
+    token = runtime.api_token()
+    server = await ApiServer.start(make_app(runtime), "127.0.0.1", 0, None)
+    async with AsyncClient(Target(server.url, token)) as client:
+        top = Top(client)
+        async with top.run_test(size=(80, 24), notifications=True) as pilot:
+            made = Seen(runtime, server, client, top, pilot)
+            await made.until("live r")
+            yield made
+    await server.close()
+
+
+async def test_what_needs_a_person_comes_first(seen: Seen) -> None:
+    await seen.until("● All is well")
+    seen.runtime.silence("beta")
+    text = await seen.until("WHAT NEEDS YOU")
+    assert "wants your eye" in text.splitlines()[2], "the verdict is the first line of the page"
+    assert text.index("WHAT NEEDS YOU") < text.index("2 nodes")
+    assert "✖ 1 unreachable" in text
+
+
+async def test_keys_that_were_typed_at_one_go_are_taken_in_their_order(seen: Seen) -> None:
+    """A filter whose letters are keys of actions does nothing but filter; nor does a key overtake one that moves."""
+    await seen.deploy("hello", 3)
+    await seen.until("3 running")
+    await seen.press("2", "slash", "d", "r", "y")
+    await seen.until("filter: dry")
+    assert seen.top.screen is seen.top.screen_stack[0], "no question was opened"
+    await seen.press("escape", "down", "d")
+    await seen.until("Drain node beta?")
+
+
+async def test_a_no_and_an_enter_alone_do_nothing(seen: Seen) -> None:
+    await seen.deploy("hello", 3)
+    await seen.until("3 running")
+    await seen.press("3", "x")
+    await seen.until("Nothing serves what it serves.")
+    await seen.press("enter")
+    await seen.until(lambda: not isinstance(seen.top.screen, Confirm))
+    agent = await seen.client.get_agent("hello")
+    assert agent.status == "running"
+
+
+async def test_a_question_takes_no_key_of_the_page(seen: Seen) -> None:
+    await seen.deploy("hello", 3)
+    await seen.until("3 running")
+    await seen.press("3", "s")
+    await seen.until("Scale agent hello?")
+    await seen.press("1", "0")
+    await seen.until("7 further replicas will start")
+    assert "omnitide scale hello 10" in seen.text
+    await seen.press("q", "u")
+    await seen.until("replicas is a whole number")
+    await seen.press("y", "enter", "enter")
+    assert isinstance(seen.top.screen, Confirm), "what is no number is not done"
+    assert (await seen.client.get_agent("hello")).replicas == 3
+
+
+async def test_what_is_marked_is_meant_together(seen: Seen) -> None:
+    await seen.press("2", "space", "space")
+    await seen.until("2 marked")
+    await seen.press("c")
+    await seen.until("Cordon 2 nodes alpha, beta?")
+    await seen.press("y")
+    await seen.until("Cordon asked for 2 nodes")
+    await seen.until("live, cordoned")
+    assert {one.scheduling async for one in seen.client.nodes()} == {"cordoned"}
+
+
+async def test_columns_are_sorted_by_keys_and_by_a_click_on_their_title(seen: Seen) -> None:
+    await seen.deploy("aaa", 1)
+    await seen.deploy("bbb", 3)
+    await seen.press("3")
+    await seen.until("2 agents")
+    rows = seen.top.rows("agent")
+    first = seen.text.splitlines()[2].index("RUN")
+    await seen.pilot.click("#agent", offset=(first, 0))
+    await seen.until("▼RUN")
+    assert [seen.top.scene.view.agents[key].name for key in rows.ids] == ["bbb", "aaa"]
+    await seen.press("exclamation_mark")
+    await seen.until("▲RUN")
+    assert [seen.top.scene.view.agents[key].name for key in rows.ids] == ["aaa", "bbb"]
+    await seen.pilot.click("#tabs", offset=(15, 0))
+    await seen.until(lambda: seen.top.page == "node")
+
+
+async def test_the_palette_finds_objects_and_names_are_text(seen: Seen) -> None:
+    await seen.deploy("hello", 2)
+    await seen.until("2 running")
+    wild = node("[red]gamma")
+    seen.top.scene.view.nodes[wild.id] = wild
+    await seen.press("ctrl+k", *"gamma")
+    await seen.until("node [red]gamma")
+    await seen.press("down", "enter")
+    await seen.until(lambda: isinstance(seen.top.screen, Detail))
+    await seen.until("node [red]gamma")
+
+
+async def test_a_token_that_is_revoked_is_said_and_what_was_known_stays(seen: Seen) -> None:
+    await seen.deploy("hello", 1)
+    await seen.press("4")
+    await seen.until("hello-1.1")
+    seen.runtime.apply(cm.RevokeToken(id=parse_api_token(seen.client.target.token).id, force=True))
+    text = await seen.until("STALE")
+    assert "the token is not valid now" in text
+    assert "trying again" not in text
+    assert "hello-1.1" in text
+
+
+async def test_only_what_is_seen_is_made_and_only_what_differs_is_drawn(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    view = seen.top.scene.view
+    view.instances.update({one.id: one for one in (instance(f"many-{number}.1") for number in range(20_000))})
+    cells_of = Rows.cells_of
+    monkeypatch.setattr(Rows, "cells_of", lambda self, row: made.append(row) or cells_of(self, row))
+    await seen.press("4")
+    await seen.until("20000 instances")
+    assert len(set(made)) < 3 * 24, "of 20,000 rows no more than stand on the screen"
+
+    drawn: list[int] = []
+    render_line = Rows.render_line
+    monkeypatch.setattr(Rows, "render_line", lambda self, y: drawn.append(y) or render_line(self, y))
+    rows = seen.top.rows("instance")
+    assert isinstance(rows, InstanceRows)
+    second = rows.ids[1]
+    rows.redraw()
+    await seen.pilot.pause()
+    assert drawn == [], "nothing is drawn where nothing is another"
+    view.instances[second] = instance("many-1.1", status="failed")
+    rows.redraw()
+    await seen.pilot.pause()
+    assert drawn == [2], "one row differs, one line is drawn"
+
+
+async def test_a_hostile_name_is_asked_about_as_text(seen: Seen) -> None:
+    wild = instance("wild-1.1", node=HOSTILE)
+    seen.top.scene.view.instances[wild.id] = wild
+    seen.top.open_object("instance", wild.id)
+    text = await seen.until("\\u001b[31m[red]")
+    assert "\x1b" not in text
