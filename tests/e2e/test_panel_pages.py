@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from support.fabric_processes import Fabric, until
 from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
@@ -57,6 +57,15 @@ def run(page: Page, key: str, title: str) -> Locator:
     return dialog
 
 
+def tab_to(page: Page, control: Locator) -> None:
+    """By the keyboard alone, as far as it is."""
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if control.evaluate("control => control === document.activeElement"):
+            return
+    raise AssertionError(f"the tab key does not lead to {control}")
+
+
 def toast(page: Page, text: str) -> None:
     told = page.locator(".toast").filter(has_text=text)
     expect(told).to_be_visible()
@@ -91,9 +100,7 @@ def test_the_keyboard_alone_scales_rolls_back_and_drains(inside: Visit, busy: Fa
     expect(page.get_by_role("heading", level=1)).to_have_text("web")
     dialog = run(page, "b", "Roll back web")
     expect(dialog.locator(".differences")).to_contain_text("sleep 3600")
-    press("Tab")
-    press("Tab")
-    press("Tab")
+    tab_to(page, dialog.get_by_role("button", name="Roll back", exact=True))
     press("Enter")
     toast(page, "web rolls back to the version before")
     expect(page.locator(".figures")).to_contain_text("v3", timeout=WITHIN_MS)
@@ -269,10 +276,42 @@ def test_events_come_live_wait_while_paused_and_go_back(inside: Visit, busy: Fab
     expect(rows.first).to_contain_text("scaled to 2")
     page.get_by_role("button", name=re.compile("Show 1 new one")).click()
     expect(rows.first).to_contain_text("scaled to 3")
-    page.get_by_label("Search events").fill("deployed web")
+    page.get_by_label("Search events").fill("created web")
     expect(rows).to_have_count(1)
     page.get_by_role("link", name="agent web").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("web")
+
+
+@pytest.mark.parametrize(
+    ("where", "label", "rows", "key", "slow"),
+    [
+        ("events?kind=agent", "Search events", ".event-row", "j", "Join"),
+        ("instances", "Filter instances", ".table-row", "j", "Join"),
+    ],
+)
+def test_what_is_typed_holds_though_the_address_is_still_on_its_way(
+    inside: Visit, busy: Fabric, where: str, label: str, rows: str, key: str, slow: str
+) -> None:
+    """The router sets an address in its own time, and later than all else where a page is slow to come."""
+    page = inside.page
+    held: list[Route] = []
+    page.route(f"**/assets/{slow}-*.js", lambda route: held.append(route))
+    inside.show(where)
+    shown = page.locator(rows)
+    expect(shown).not_to_have_count(0)
+    with page.expect_request(f"**/assets/{slow}-*.js"):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+    page.get_by_label(label).fill("no such thing")
+    expect(shown).to_have_count(0)
+    busy.client.scale_agent("web", 2)
+    busy.client.scale_agent("web", 3)
+    expect(shown).to_have_count(0)
+    while held:
+        held.pop().continue_()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(slow)
+    page.unroute_all()
+    busy.running("web", 3)
 
 
 def test_a_list_is_chosen_exported_and_remembered(inside: Visit, busy: Fabric) -> None:

@@ -13,6 +13,8 @@ import { Overview } from "./pages/Overview";
 import { SettingsPage } from "./pages/Settings";
 import { GivenContext } from "./parts/context";
 import { Shell } from "./parts/Shell";
+import { installWorker } from "./pwa/install";
+import { Unreachable } from "./pwa/Unreachable";
 import { Fabric } from "./state/fabric";
 
 // Pages that a first look does not need come when they are opened; the map is large, and the frame is there before it.
@@ -25,11 +27,16 @@ const NodeDetail = lazy(() => import("./pages/detail/NodeDetail").then((made) =>
 const Events = lazy(() => import("./pages/events/Events").then((made) => ({ default: made.Events })));
 const AgentLogs = lazy(() => import("./pages/logs/Logs").then((made) => ({ default: made.AgentLogs })));
 const InstanceLogs = lazy(() => import("./pages/logs/Logs").then((made) => ({ default: made.InstanceLogs })));
+const TerminalPage = lazy(() => import("./terminal/TerminalPage").then((made) => ({ default: made.TerminalPage })));
+const FilesPage = lazy(() => import("./files/FilesPage").then((made) => ({ default: made.FilesPage })));
+const EditorPage = lazy(() => import("./editor/EditorPage").then((made) => ({ default: made.EditorPage })));
+const ImportPage = lazy(() => import("./import/ImportPage").then((made) => ({ default: made.ImportPage })));
 const Join = lazy(() => import("./pages/Join").then((made) => ({ default: made.Join })));
 
 type Access = { kind: "asking"; trouble: string } | { kind: "out"; why: string } | { kind: "in"; caller: Caller };
 
 const AGAIN_MS = 2_000;
+const WORKER_MS = 1_000;
 
 /** Logged in or not; the pages only where one is. `code`: of a login link. */
 export function App(props: { code: string }) {
@@ -54,6 +61,8 @@ export function App(props: { code: string }) {
     }
   };
   onMount(() => {
+    // The first look has the line for itself.
+    setTimeout(installWorker, WORKER_MS);
     if (access().kind === "asking") void ask();
     onProofChanged(() => {
       if (proof()) void ask();
@@ -79,13 +88,9 @@ export function App(props: { code: string }) {
     <>
       <Show when={asking()}>
         {(now) => (
-          <main class="login" aria-busy="true">
-            <Show when={now().trouble}>
-              <p class="notice calm" role="status">
-                {now().trouble}; it is tried again.
-              </p>
-            </Show>
-          </main>
+          <Show when={now().trouble} fallback={<main class="login" aria-busy="true" />}>
+            {(trouble) => <Unreachable trouble={trouble()} again={() => void ask()} />}
+          </Show>
         )}
       </Show>
       <Show when={out()}>
@@ -116,6 +121,7 @@ function Pages(props: { caller: Caller; onOut(why: string): void }) {
     fabric.end();
   });
   createEffect(() => {
+    fabric.past.model();
     if (fabric.filled()) tick();
   });
   createEffect(() => {
@@ -151,9 +157,14 @@ function Pages(props: { caller: Caller; onOut(why: string): void }) {
         <Route path="/events" component={Events} />
         <Route path="/join" component={Join} />
         <Route path="/nodes/:node" component={NodeDetail} />
+        <Route path="/agents/new" component={EditorPage} />
         <Route path="/agents/:namespace/:name" component={AgentDetail} />
+        <Route path="/agents/:namespace/:name/edit" component={EditorPage} />
+        <Route path="/import" component={ImportPage} />
         <Route path="/instances/:id" component={InstanceDetail} />
         <Route path="/instances/:id/logs" component={InstanceLogs} />
+        <Route path="/instances/:id/terminal" component={TerminalPage} />
+        <Route path="/instances/:id/files" component={FilesPage} />
         <Route path="/instances/:namespace/:name" component={InstanceDetail} />
         <Route path="/logs/:namespace/:name" component={AgentLogs} />
         <Route path="/settings" component={SettingsPage} />

@@ -1,8 +1,11 @@
 /** The keyboard, the dialogs and what came of it: once for the whole page, beside whatever page is shown. */
 import { useNavigate } from "@solidjs/router";
 import { lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
+import { DropAnywhere } from "../import/DropAnywhere";
+import { useGiven } from "../parts/context";
 import { begin, begun, chosen, endAll, page, setPage } from "./desk";
-import { meaning, singleKeys } from "./keys";
+import { isGoing, meaning, setGoing, singleKeys } from "./keys";
+import { follow, openingsFor } from "./openings";
 import { actionsFor } from "./registry";
 import { Toasts } from "./Toasts";
 
@@ -13,22 +16,21 @@ const ActionDialog = lazy(() => dialogs().then((made) => ({ default: made.Action
 const Palette = lazy(() => palette().then((made) => ({ default: made.Palette })));
 const Keys = lazy(() => import("../palette/Keys").then((made) => ({ default: made.Keys })));
 
-/** So long after `g` the next key is a page. */
-const GOING_MS = 1_200;
 /** When the first look is over. */
 const SOON_MS = 1_500;
 
 export function Acting() {
   const navigate = useNavigate();
-  let goingMs = Number.NEGATIVE_INFINITY;
+  const { fabric } = useGiven();
 
   const pressed = (event: KeyboardEvent) => {
     if (event.defaultPrevented || event.isComposing) return;
+    // The editor is in a tree of its own, which is not to be seen from the target.
+    const [at] = event.composedPath();
     const typing =
-      event.target instanceof Element && !!event.target.closest("input, textarea, select, [contenteditable]");
-    const going = event.timeStamp - goingMs < GOING_MS;
-    const meant = meaning(event, typing, going, singleKeys());
-    goingMs = meant?.kind === "going" ? event.timeStamp : Number.NEGATIVE_INFINITY;
+      at instanceof Element && !!at.closest("input:not([type=range]), textarea, select, [contenteditable]");
+    const meant = meaning(event, typing, isGoing(event.timeStamp), singleKeys());
+    setGoing(meant?.kind === "going" ? event.timeStamp : undefined);
     const shown = document.querySelector("dialog[open]") !== null;
     if (!shown && document.querySelector("dialog") !== null) {
       // It has been closed, and its event of that comes only after this key.
@@ -51,10 +53,20 @@ export function Acting() {
         field.select();
         break;
       }
+      case "past":
+        if (fabric.past.wanted()) fabric.past.back();
+        else if (fabric.newest()) fabric.past.show(fabric.newest());
+        break;
       case "go":
         navigate(meant.href);
         break;
       case "action": {
+        const opening = openingsFor(chosen()).find((one) => one.key === meant.key);
+        const [only] = chosen();
+        if (opening && only) {
+          follow(opening, only, navigate);
+          break;
+        }
         const action = actionsFor(chosen()).find((one) => one.key === meant.key);
         if (!action) return;
         begin(action, chosen());
@@ -84,6 +96,7 @@ export function Acting() {
           <Keys />
         </Show>
       </Suspense>
+      <DropAnywhere />
       <Toasts />
     </>
   );

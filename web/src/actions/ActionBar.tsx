@@ -1,11 +1,15 @@
+import { useNavigate } from "@solidjs/router";
 import { For } from "solid-js";
 import { begin } from "./desk";
 import { singleKeys } from "./keys";
+import { follow, openingsFor } from "./openings";
 import { actionsFor, hindrance } from "./registry";
 import type { Target } from "./target";
 
 /** A button for each action; those that cannot be done now say why. */
 export function ActionBar(props: { targets: readonly Target[] }) {
+  const navigate = useNavigate();
+  const first = () => props.targets[0];
   return (
     <fieldset class="action-bar">
       <legend class="visually-hidden">Actions</legend>
@@ -31,6 +35,32 @@ export function ActionBar(props: { targets: readonly Target[] }) {
               {action.title}
               <span class="kbd" aria-hidden="true">
                 {action.key === action.key.toUpperCase() ? `⇧${action.key}` : action.key.toUpperCase()}
+              </span>
+            </button>
+          );
+        }}
+      </For>
+      <For each={openingsFor(props.targets)}>
+        {(opening) => {
+          const why = () => {
+            const target = first();
+            return target ? opening.hindrance(target) : "";
+          };
+          return (
+            <button
+              type="button"
+              class="button"
+              disabled={!!why()}
+              title={why() || opening.title}
+              aria-keyshortcuts={singleKeys() ? opening.key : undefined}
+              onClick={() => {
+                const target = first();
+                if (target) follow(opening, target, navigate);
+              }}
+            >
+              {opening.title}
+              <span class="kbd" aria-hidden="true">
+                {opening.key.toUpperCase()}
               </span>
             </button>
           );

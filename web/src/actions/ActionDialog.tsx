@@ -1,12 +1,14 @@
 /** Before anything is done: what happens, what is lost, the same for a terminal; and whether Nexus would take it. */
 import { createEffect, createMemo, createSignal, For, on, onCleanup, onMount, Show } from "solid-js";
 import { Refused, request } from "../api/client";
-import type { AgentChanged, AgentVersion, AgentVersionList } from "../api/types";
+import type { AgentChanged, AgentVersion, AgentVersionList, Outlook } from "../api/types";
 import { useGiven } from "../parts/context";
 import { plural, span, visible } from "../words/format";
 import { Copied } from "./Copied";
 import { Differences } from "./Differences";
 import { type Begun, closed } from "./desk";
+import { foresee, MOST, wantedChanges } from "./foresee";
+import { OutlookView } from "./OutlookView";
 import { perform, tryOut } from "./perform";
 import type { Input } from "./registry";
 import { nameOf } from "./target";
@@ -34,6 +36,7 @@ export function ActionDialog(props: { begun: Begun }) {
     replicas: firstAgent?.replicas ?? 1,
     version: version ?? 0,
     node: "",
+    atOnce: 0,
   });
   const [busy, setBusy] = createSignal(false);
   const [refused, setRefused] = createSignal<Refused>();
@@ -61,9 +64,14 @@ export function ActionDialog(props: { begun: Begun }) {
   );
   const around = () => ({ instances: fabric.all("instance").values(), nodes: fabric.all("node").values() });
   const effect = () => (first ? action.effect(first, input(), around()) : "");
-  const losses = createMemo(() =>
-    first ? [...new Set(targets.flatMap((one) => action.losses(one, input(), around())))] : [],
-  );
+  const losses = createMemo(() => {
+    if (targets.length === 1 && first) return action.losses(first, input(), around());
+    // Of many, each by its name.
+    const named = targets.flatMap((one) =>
+      action.losses(one, input(), around()).map((loss) => `${nameOf(one)}: ${loss}`),
+    );
+    return named.length > NAMED ? [...named.slice(0, NAMED), `and ${named.length - NAMED} more`] : named;
+  });
 
   // One alone is tried out at Nexus, which changes nothing: a refusal is told before it is asked for.
   let trial: AbortController | undefined;
@@ -90,6 +98,37 @@ export function ActionDialog(props: { begun: Begun }) {
     }),
   );
   onCleanup(() => trial?.abort());
+
+  // What would move where, and what would fit nowhere: of all together, for one takes the room of another.
+  const [outlook, setOutlook] = createSignal<Outlook>();
+  const [blind, setBlind] = createSignal("");
+  const foreseen = !!wantedChanges(action, targets, input()).length;
+  const tooMany = !foreseen && targets.length > 1 && !!wantedChanges(action, targets.slice(0, 1), input()).length;
+  let looking: AbortController | undefined;
+  createEffect(
+    on(input, (now) => {
+      const changes = wantedChanges(action, targets, now);
+      looking?.abort();
+      if (!changes.length || Number.isNaN(now.replicas)) return;
+      const mine = new AbortController();
+      looking = mine;
+      const timer = setTimeout(async () => {
+        try {
+          const found = await foresee(changes, mine.signal);
+          if (mine.signal.aborted) return;
+          setOutlook(found);
+          setBlind("");
+        } catch (error) {
+          if (mine.signal.aborted) return;
+          if (!(error instanceof Refused)) throw error;
+          setOutlook();
+          setBlind(error.message);
+        }
+      }, SOON_MS);
+      onCleanup(() => clearTimeout(timer));
+    }),
+  );
+  onCleanup(() => looking?.abort());
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
@@ -139,6 +178,20 @@ export function ActionDialog(props: { begun: Begun }) {
             />
           </label>
         </Show>
+        <Show when={first && action.ask?.kind === "atOnce"}>
+          <label class="asked">
+            {action.ask?.title}
+            <input
+              class="field"
+              type="number"
+              min="1"
+              max="100000"
+              placeholder="as its update allows"
+              autofocus
+              onInput={(event) => setInput((now) => ({ ...now, atOnce: event.currentTarget.valueAsNumber || 0 }))}
+            />
+          </label>
+        </Show>
         <Show when={first && action.ask?.kind === "version"}>
           <label class="asked">
             {action.ask?.title}
@@ -174,7 +227,12 @@ export function ActionDialog(props: { begun: Begun }) {
         </Show>
 
         <Show when={first}>
-          <p>{Number.isNaN(input().replicas) ? "How many?" : effect()}</p>
+          <Show when={tooMany}>
+            <p>What would come of it is told of {MOST} at a time.</p>
+          </Show>
+          <Show when={targets.length === 1 || !(foreseen || tooMany)}>
+            <p>{Number.isNaN(input().replicas) ? "How many?" : effect()}</p>
+          </Show>
           <Show when={goesTo()}>
             <p>
               It would go to <strong>{visible(goesTo())}</strong>.
@@ -182,6 +240,17 @@ export function ActionDialog(props: { begun: Begun }) {
           </Show>
           <Show when={tried()?.plan?.differences?.length}>
             <Differences of={tried()?.plan?.differences ?? []} />
+          </Show>
+          <Show when={foreseen && !refused()}>
+            <section class="foreseen" aria-labelledby="foreseen-title" aria-busy={!outlook() && !blind()}>
+              <strong id="foreseen-title">What would come of it</strong>
+              <Show
+                when={outlook()}
+                fallback={<p class="soft">{blind() ? `It cannot be told: ${visible(blind())}` : "Looking ahead…"}</p>}
+              >
+                {(found) => <OutlookView of={found()} />}
+              </Show>
+            </section>
           </Show>
           <Show when={losses().length}>
             <div class="losses">

@@ -1,7 +1,9 @@
 /** What is chosen, which action is about to be done, and what came of those that were. One of each for the whole page. */
 import { type Accessor, createEffect, createSignal, onCleanup } from "solid-js";
+import { IN_THE_PAST, pastRevision } from "../past/when";
 import type { Action } from "./registry";
 import type { Target } from "./target";
+import { tell } from "./toasts";
 
 export interface Begun {
   action: Action;
@@ -29,6 +31,10 @@ export function useChosen(targets: Accessor<readonly Target[]>): void {
 /** Ask before it is done. */
 export function begin(action: Action, targets: readonly Target[], version?: number): void {
   setPage("");
+  if (pastRevision()) {
+    tell(false, "Nothing was done", IN_THE_PAST);
+    return;
+  }
   setBegun(version === undefined ? { action, targets } : { action, targets, version });
 }
 

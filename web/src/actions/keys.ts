@@ -12,6 +12,8 @@ export const PLACES: readonly { key: string; title: string; href: string }[] = [
   { key: "i", title: "Instances", href: "/instances" },
   { key: "e", title: "Events", href: "/events" },
   { key: "j", title: "Join a machine", href: "/join" },
+  { key: "w", title: "New agent", href: "/agents/new" },
+  { key: "c", title: "Import a Compose file", href: "/import" },
   { key: "s", title: "Settings", href: "/settings" },
 ];
 
@@ -26,6 +28,7 @@ export type Meant =
   | { kind: "palette" }
   | { kind: "keys" }
   | { kind: "search" }
+  | { kind: "past" }
   | { kind: "going" }
   | { kind: "go"; href: string }
   | { kind: "action"; key: string };
@@ -41,8 +44,22 @@ export function meaning(pressed: Pressed, typing: boolean, going: boolean, singl
   }
   if (key === "?") return { kind: "keys" };
   if (key === "/") return { kind: "search" };
+  if (key === "T") return { kind: "past" };
   if (key === "g") return { kind: "going" };
   return /^[a-zA-Z]$/.test(key) ? { kind: "action", key } : undefined;
+}
+
+/** So long after `g` the next key is a page, and no list's own. */
+const GOING_MS = 1_200;
+let goingMs = Number.NEGATIVE_INFINITY;
+
+export function isGoing(atMs: number): boolean {
+  return atMs - goingMs < GOING_MS;
+}
+
+/** `atMs`: when `g` was pressed; left out: that is over. */
+export function setGoing(atMs = Number.NEGATIVE_INFINITY): void {
+  goingMs = atMs;
 }
 
 const KEY = "omnitide.single-keys";

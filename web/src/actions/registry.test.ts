@@ -34,7 +34,7 @@ const node = (more: Partial<Node> = {}): Target => ({
   kind: "node",
   object: { id: "n1", name: "alpha", status: "live", scheduling: "open", ...more } as Node,
 });
-const INPUT: Input = { replicas: 2, version: 0, node: "" };
+const INPUT: Input = { replicas: 2, version: 0, node: "", atOnce: 0 };
 const AROUND = { instances: [instance().object as Instance], nodes: [node().object as Node] };
 
 describe("the registry", () => {

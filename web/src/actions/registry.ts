@@ -4,6 +4,7 @@
  * command line.
  */
 import type { Agent, Instance, Node } from "../api/types";
+import { IN_THE_PAST, pastRevision } from "../past/when";
 import { plural } from "../words/format";
 import { nameOf, shellWord, type Target, type TargetKind } from "./target";
 
@@ -11,7 +12,8 @@ import { nameOf, shellWord, type Target, type TargetKind } from "./target";
 export type Ask =
   | { kind: "replicas"; title: string }
   | { kind: "version"; title: string }
-  | { kind: "node"; title: string };
+  | { kind: "node"; title: string }
+  | { kind: "atOnce"; title: string };
 
 export interface Input {
   replicas: number;
@@ -19,6 +21,8 @@ export interface Input {
   version: number;
   /** Empty: Nexus chooses. */
   node: string;
+  /** Replicas that may be away at once; 0: as many as the agent's update allows. */
+  atOnce: number;
 }
 
 export interface Asked {
@@ -118,6 +122,8 @@ function onNode(node: Node, around: Around): Instance[] {
   return [...around.instances].filter((one) => one.node_id === node.id && LIVE.has(one.status));
 }
 
+const having = (number: number, noun: string) => `${plural(number, noun)} ${number === 1 ? "has" : "have"}`;
+
 const going = (agent: Agent) => (agent.status === "removing" ? "it is being removed" : "");
 
 export const ACTIONS: readonly Action[] = [
@@ -147,21 +153,33 @@ export const ACTIONS: readonly Action[] = [
       },
       losses: (agent, input) =>
         input.replicas < agent.replicas
-          ? [`What ${plural(agent.replicas - input.replicas, "replica")} has in memory is gone.`]
+          ? [`What ${having(agent.replicas - input.replicas, "replica")} in memory is gone.`]
           : [],
     },
   ),
   made(
     "agent",
-    { id: "agent.restart", title: "Restart", key: "r", done: () => "restarts, a few replicas at a time" },
+    {
+      id: "agent.restart",
+      title: "Restart",
+      key: "r",
+      ask: { kind: "atOnce", title: "Replicas away at once, at most, of each agent" },
+      done: () => "restarts, a few replicas at a time",
+    },
     {
       hindrance: (agent) => going(agent) || (agent.status === "stopped" ? "it is stopped" : ""),
-      request: (agent) => ({ method: "POST", path: agentPath(agent, "restart"), body: {} }),
-      command: (name) => `restart ${name}`,
-      effect: (agent) =>
-        `Each of its ${plural(agent.replicas, "replica")} is replaced by a new one, as many at a time as its update allows.`,
+      request: (agent, input) => ({
+        method: "POST",
+        path: agentPath(agent, "restart"),
+        body: input.atOnce ? { max_unavailable: input.atOnce } : {},
+      }),
+      command: (name, input) => `restart ${name}${input.atOnce ? ` --max-unavailable ${input.atOnce}` : ""}`,
+      effect: (agent, input) =>
+        `Each of its ${plural(agent.replicas, "replica")} is replaced by a new one, ${
+          input.atOnce ? `${input.atOnce} at a time at most` : "as many at a time as its update allows"
+        }.`,
       losses: (agent, _input, around) => [
-        `What ${plural(ofAgent(agent, around).length, "instance")} of it has in memory is gone.`,
+        `What ${having(ofAgent(agent, around).length, "instance")} in memory is gone.`,
       ],
     },
   ),
@@ -220,7 +238,7 @@ export const ACTIONS: readonly Action[] = [
         `All of its ${plural(agent.replicas, "replica")} stop. It stays, with its versions; start brings it back.`,
       losses: (agent, _input, around) => {
         const count = ofAgent(agent, around).length;
-        return [`Nothing serves what it serves, and what ${plural(count, "instance")} has in memory is gone.`];
+        return [`Nothing serves what it serves, and what ${having(count, "instance")} in memory is gone.`];
       },
     },
   ),
@@ -314,15 +332,19 @@ export const ACTIONS: readonly Action[] = [
         if (!moving) return "It runs no agents. Nothing new is placed there.";
         if (!others.length)
           return `No other node is live and open: ${plural(moving, "instance")} stay and run until there is room.`;
-        return `${plural(moving, "instance")} of agents move to ${plural(others.length, "other node")} as their update allows; what fits nowhere stays and runs.`;
+        return `${plural(moving, "instance")} of agents are to move to ${plural(others.length, "other node")} as their update allows; what fits nowhere stays and runs.`;
       },
       losses: (node, _input, around) => {
         const there = onNode(node, around);
         const moving = there.filter((one) => one.kind === "agent").length;
         const tasks = there.length - moving;
         return [
-          ...(moving ? [`What ${plural(moving, "instance")} has in memory does not move with it.`] : []),
-          ...(tasks ? [`${plural(tasks, "task")} of jobs run to their end there.`] : []),
+          ...(moving
+            ? [`What ${having(moving, "instance")} in memory does not move with ${moving === 1 ? "it" : "them"}.`]
+            : []),
+          ...(tasks
+            ? [`${plural(tasks, "task")} of jobs ${tasks === 1 ? "runs to its" : "run to their"} end there.`]
+            : []),
         ];
       },
     },
@@ -362,6 +384,7 @@ export function actionsFor(targets: readonly Target[]): Action[] {
 
 /** Why it can be done to none of them; empty if to some. */
 export function hindrance(action: Action, targets: readonly Target[]): string {
+  if (pastRevision()) return IN_THE_PAST;
   const said = targets.map((one) => action.hindrance(one));
   return said.some((one) => !one) ? "" : (said[0] ?? "nothing is chosen");
 }

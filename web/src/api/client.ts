@@ -1,19 +1,24 @@
 /** Requests to Nexus: the session's proof goes with each, and what it refuses is an error with a sentence for people. */
+import { IN_THE_PAST, pastRevision } from "../past/when";
 import { browserName, keepProof, proof } from "./session";
 import type { Caller, EventPage, FabricStatus, Problem, SessionOpened } from "./types";
 
+const SESSION = "/v1/session";
 const PROOF_HEADER = "Omnitide-Proof";
 const WITHIN_MS = 15_000;
 
 export class Refused extends Error {
   readonly code: string;
   readonly hint: string;
+  /** Where what was asked for is no longer kept: the oldest revision that is. */
+  readonly firstRevision: number;
 
-  constructor(code: string, message: string, hint = "") {
+  constructor(code: string, message: string, hint = "", firstRevision = 0) {
     super(message);
     this.name = "Refused";
     this.code = code;
     this.hint = hint;
+    this.firstRevision = firstRevision;
   }
 
   /** Whoever asks has to log in. */
@@ -22,8 +27,15 @@ export class Refused extends Error {
   }
 }
 
-async function ask<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = { Accept: "application/json", [PROOF_HEADER]: proof() };
+async function ask<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  condition: Record<string, string> = {},
+): Promise<T> {
+  if (pastRevision() && method !== "GET" && path !== SESSION) throw new Refused("past", IN_THE_PAST);
+  const headers: Record<string, string> = { Accept: "application/json", ...condition, [PROOF_HEADER]: proof() };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const late = AbortSignal.timeout(WITHIN_MS);
   let response: Response;
@@ -49,7 +61,7 @@ async function ask<T>(method: string, path: string, body?: unknown, signal?: Abo
 export async function refusal(response: Response): Promise<Refused> {
   try {
     const problem = (await response.json()) as Problem;
-    return new Refused(problem.code, problem.detail, problem.hint ?? "");
+    return new Refused(problem.code, problem.detail, problem.hint ?? "", problem.first_revision ?? 0);
   } catch {
     return new Refused("unreadable", `Nexus answered with status ${response.status} and without a reason`);
   }
@@ -57,20 +69,20 @@ export async function refusal(response: Response): Promise<Refused> {
 
 /** Log in by the code of a link or by an API token. Throws Refused. */
 export async function openSession(secret: string): Promise<SessionOpened> {
-  const opened = await ask<SessionOpened>("POST", "/v1/session", { secret, note: browserName() });
+  const opened = await ask<SessionOpened>("POST", SESSION, { secret, note: browserName() });
   keepProof(opened.proof);
   return opened;
 }
 
 /** Who is logged in here. Throws Refused. */
 export function getCaller(signal?: AbortSignal): Promise<Caller> {
-  return ask("GET", "/v1/session", undefined, signal);
+  return ask("GET", SESSION, undefined, signal);
 }
 
 /** Log out; the proof is forgotten even where Nexus cannot be told. */
 export async function closeSession(): Promise<void> {
   try {
-    await ask("DELETE", "/v1/session");
+    await ask("DELETE", SESSION);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
   } finally {
@@ -87,6 +99,17 @@ export function getLatestEvents(count: number, signal?: AbortSignal): Promise<Ev
 }
 
 /** Any operation of the API. Throws Refused. */
-export function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  return ask(method, path, body, signal);
+export function request<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  condition?: Record<string, string>,
+): Promise<T> {
+  return ask(method, path, body, signal, condition);
+}
+
+/** Refuse unless the object is at this revision of its own; 0: unless there is none. */
+export function ifAt(revision: number): Record<string, string> {
+  return revision ? { "If-Match": `"${revision}"` } : { "If-None-Match": "*" };
 }

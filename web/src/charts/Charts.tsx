@@ -3,6 +3,8 @@ import { type Accessor, createMemo, createSignal, For, Show } from "solid-js";
 import { request } from "../api/client";
 import type { MetricAnswer } from "../api/types";
 import { createAsked } from "../pages/asked";
+import { useGiven } from "../parts/context";
+import { pastRevision } from "../past/when";
 import { Chart } from "./Chart";
 import { type Lines, linesOf, type Mark, NOTHING, selector } from "./series";
 
@@ -60,11 +62,15 @@ export function Charts(props: { charts: readonly Drawn[]; marks?: readonly Mark[
 }
 
 function Asked(props: { drawn: Drawn; spanMs: number; everyMs: number; marks: Accessor<readonly Mark[]> }) {
+  const { fabric } = useGiven();
   const address = () => {
     const { metric, labels, by } = props.drawn;
-    const asked = new URLSearchParams({ name: selector(metric, labels), start_ms: String(-props.spanMs) });
+    const asked = new URLSearchParams({ name: selector(metric, labels) });
+    const thenMs = pastRevision() ? fabric.shownMs() : 0;
+    asked.set("start_ms", String(thenMs - props.spanMs));
+    if (thenMs) asked.set("end_ms", String(thenMs));
     // A sum is only of what all have sent: the nodes of some may be this late.
-    if (!props.drawn.ofOneNode) asked.set("end_ms", String(-BATCH_MS));
+    else if (!props.drawn.ofOneNode) asked.set("end_ms", String(-BATCH_MS));
     for (const label of by ?? ["-"]) asked.append("by", label);
     return `/v1/metrics/query?${asked}`;
   };
@@ -73,6 +79,7 @@ function Asked(props: { drawn: Drawn; spanMs: number; everyMs: number; marks: Ac
     () => 0,
     props.everyMs,
     (path, signal) => request<MetricAnswer>("GET", path, undefined, signal),
+    true,
   );
   const lines = createMemo((): Lines => {
     const found = answer.value();

@@ -3,6 +3,7 @@ import { A } from "@solidjs/router";
 import X from "lucide-solid/icons/x";
 import { createEffect, createMemo, For, lazy, Match, Show, Suspense, Switch } from "solid-js";
 import { ActionBar, agentHref, instanceHref, nodeHref, type Target } from "../actions";
+import { RolloutButtons } from "../actions/RolloutButtons";
 import { request } from "../api/client";
 import type { AgentFull, Instance, InstanceExplanation, Node } from "../api/types";
 import { createAsked } from "../pages/asked";
@@ -253,6 +254,18 @@ function OneInstance(props: Props & { instance: Instance }) {
             <h3>
               <State state={agentState(found())} /> Agent {visible(found().name)}
             </h3>
+            <Show when={found().rollout}>
+              {(rollout) => (
+                <section class="map-rollout" aria-label="Rollout">
+                  <p>
+                    v{rollout().version} {rollout().halted ? "is halted" : rollout().paused ? "is paused" : "rolls out"}
+                    : {count(rollout().asked)} of {count(rollout().replicas)} asked
+                    <Show when={rollout().halted}> · {visible(rollout().halted)}</Show>
+                  </p>
+                  <RolloutButtons agent={found()} />
+                </section>
+              )}
+            </Show>
             <Show when={mates().length > 1}>
               <button
                 type="button"

@@ -1,12 +1,12 @@
 /** The map: the city of the fabric, the picture of it, and all that is around the picture. */
 import { A } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show } from "solid-js";
-import { nameOf, type Target, useChosen } from "../actions";
 import { useGiven } from "../parts/context";
 import { moves } from "../parts/motion";
 import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
-import { plural, visible } from "../words/format";
+import { pastRevision } from "../past/when";
+import { visible } from "../words/format";
 import { Card } from "./Card";
 import { Controls } from "./controls";
 import { Head } from "./Head";
@@ -17,17 +17,7 @@ import { type Camera, fitted, pan, type Screen, toScreen, zoomAt } from "./model
 import { advance, type City, emptyCity } from "./model/city";
 import { type Entry, legend, type Question, versionsOf } from "./model/colours";
 import { between, buildingOf, centre, type Point } from "./model/geometry";
-import {
-  choose,
-  type Groups,
-  isEmpty,
-  NOTHING,
-  readGroups,
-  recalled,
-  type Selection,
-  saved,
-  still,
-} from "./model/groups";
+import { isEmpty, NOTHING } from "./model/groups";
 import { chooseLabel } from "./model/layout";
 import { type Found, inBox, neighbour, nextDistrict, pick } from "./model/pick";
 import type { Refusals } from "./model/refusals";
@@ -36,6 +26,7 @@ import { Orders } from "./Orders";
 import type { Look } from "./scene/look";
 import { type Palette, readPalette } from "./scene/palette";
 import type { Scene } from "./scene/scene";
+import { chosenBy, createSelecting, type OrderGroup } from "./selecting";
 import { Tools } from "./Tools";
 
 // Asked for at once, not only when the page is there: it is the largest part.
@@ -46,7 +37,6 @@ const ZOOM_STEP = 1.5;
 /** Words and counts around the picture follow no quicker. */
 const CALM_MS = 250;
 const NEAR_ZOOM = 4.2;
-const EMPTY: Selection = NOTHING;
 
 export default function MapPage() {
   const { fabric, caller, nowMs } = useGiven();
@@ -62,12 +52,11 @@ export default function MapPage() {
   const [screen, setScreen] = createSignal<Screen>({ width: 1, height: 1 });
   const [question, setQuestion] = createSignal<Question>("health");
   const [label, setLabel] = createSignal("");
-  const [selection, setSelection] = createSignal<Selection>(EMPTY);
   const [refusals, setRefusals] = createSignal<Refusals>();
   const [cursor, setCursor] = createSignal("");
   const [hover, setHover] = createSignal<Found>();
   const [hoverAt, setHoverAt] = createSignal<Point>({ x: 0, y: 0 });
-  const [orders, setOrders] = createSignal<{ at: Point; groups: { title: string; targets: Target[] }[] }>();
+  const [orders, setOrders] = createSignal<{ at: Point; groups: OrderGroup[] }>();
   const [moving, setMoving] = createSignal(false);
   const [tick, setTick] = createSignal(0);
   const [calm, setCalm] = createSignal(0);
@@ -82,6 +71,13 @@ export default function MapPage() {
   });
   const versions = createMemo(() => versionsOf(fabric.all("node").values()));
   let city: City = emptyCity(usual());
+  const { selection, select, keepStill, ...selecting } = createSelecting({
+    fabric,
+    fabricId: caller().fabric_id,
+    city: () => city,
+    say: setSaid,
+    changing: () => setRefusals(undefined),
+  });
   const hovered = () => {
     const found = hover();
     return found?.kind === "node" ? found.id : "";
@@ -165,18 +161,13 @@ export default function MapPage() {
       placed = false;
     }
     const changes = advance(city, sight);
-    made.take(look(), changes, moves() && fabric.status().kind === "live");
+    made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
     if (!placed && screen().width > 1) {
       placed = true;
       made.look(whole(), false);
     }
     if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
-    const kept = still(
-      selection(),
-      (id) => city.buildings.has(id),
-      (id) => city.units.has(id),
-    );
-    if (kept !== selection()) setSelection(kept);
+    keepStill();
     if (cursor() && !city.buildings.has(cursor())) setCursor("");
   });
   createEffect(on(screen, () => !placed || scene()?.ask(), { defer: true }));
@@ -210,38 +201,6 @@ export default function MapPage() {
   );
   onCleanup(() => clearTimeout(calmTimer));
 
-  // -- what is selected --
-  const groupsKey = () => `omnitide.map.groups.${caller().fabric_id}`;
-  let groups: Groups = readGroups(stored(groupsKey()));
-  const targets = createMemo((): Target[] => {
-    const { nodes, instances } = selection();
-    if (instances.size) return targetsOf("instance", instances);
-    return targetsOf("node", nodes);
-  });
-  useChosen(targets);
-  function targetsOf(kind: "node" | "instance", ids: Iterable<string>): Target[] {
-    const found: Target[] = [];
-    for (const id of ids) {
-      const object = fabric.get(kind, id);
-      if (object) found.push({ kind, object } as Target);
-    }
-    return found;
-  }
-  const select = (chosen: Selection, add = false) => {
-    setRefusals(undefined);
-    setSelection((now) => choose(now, chosen, add));
-    const { nodes, instances } = selection();
-    const told = [nodes.size && plural(nodes.size, "node"), instances.size && plural(instances.size, "instance")];
-    const [only] = targets();
-    if (isEmpty(selection())) setSaid("Nothing is selected.");
-    else if (targets().length === 1 && only) setSaid(`${nameOf(only)} is selected.`);
-    else setSaid(`${told.filter(Boolean).join(" and ")} selected.`);
-  };
-  const chosenBy = (found: Found | undefined): Selection => {
-    if (found?.kind === "instance") return { nodes: new Set(), instances: new Set([found.id]) };
-    if (found?.kind === "node") return { nodes: new Set([found.id]), instances: new Set() };
-    return EMPTY;
-  };
   const go = (to: Camera) => scene()?.look(to, moves());
   const zoomBy = (factor: number, at?: Point) => {
     const made = scene();
@@ -299,11 +258,7 @@ export default function MapPage() {
       const held =
         [...chosen.nodes].some((id) => nodes.has(id)) || [...chosen.instances].some((id) => instances.has(id));
       if (!isEmpty(chosen) && !held) select(chosen);
-      const told = [
-        ...byKind(targetsOf("node", selection().nodes)),
-        ...byKind(targetsOf("instance", selection().instances)),
-        ...byKind(agentsOf(selection().instances)),
-      ];
+      const told = selecting.orders();
       if (told.length) setOrders({ at, groups: told });
     },
     hover: (at: Point | undefined) => {
@@ -338,46 +293,15 @@ export default function MapPage() {
     all: () => go(whole()),
     clear: () => {
       setOrders(undefined);
-      select(EMPTY);
+      select(NOTHING);
     },
     group: (key: string, save: boolean) => {
-      if (save) {
-        groups = saved(groups, key, selection());
-        keep(groupsKey(), JSON.stringify(groups));
-        setSaid(isEmpty(selection()) ? `Group ${key} is empty now.` : `Group ${key} is saved.`);
-        return;
-      }
-      const found = recalled(groups, key);
-      if (!found) {
-        setSaid(`There is no group ${key}: Ctrl+${key} saves one.`);
-        return;
-      }
-      select(
-        still(
-          found,
-          (id) => city.buildings.has(id),
-          (id) => city.units.has(id),
-        ),
-      );
-      const [first] = [...selection().nodes, ...[...selection().instances].map((id) => city.units.get(id)?.home ?? "")];
+      if (save) return selecting.saveGroup(key);
+      const first = selecting.recallGroup(key);
       if (first) stepTo(first);
     },
     moving,
   };
-  function agentsOf(ids: Iterable<string>): Target[] {
-    const found = new Map<string, Target>();
-    for (const id of ids) {
-      const agent = fabric.get("agent", city.units.get(id)?.instance.workload_id ?? "");
-      if (agent) found.set(agent.id, { kind: "agent", object: agent });
-    }
-    return [...found.values()];
-  }
-  function byKind(all: Target[]): { title: string; targets: Target[] }[] {
-    const [first] = all;
-    if (!first) return [];
-    const kind = first.kind === "agent" ? "Agent" : first.kind === "node" ? "Node" : "Instance";
-    return [{ title: all.length === 1 ? `${kind} ${nameOf(first)}` : `${kind}s`, targets: all }];
-  }
 
   // -- around it --
   const entries = createMemo((): Entry[] => {
@@ -498,7 +422,7 @@ export default function MapPage() {
             selection={selection()}
             city={city}
             tick={calm()}
-            close={() => select(EMPTY)}
+            close={() => select(NOTHING)}
             select={(chosen) => select(chosen)}
             refuse={(found) => setRefusals(found)}
           />
@@ -514,21 +438,5 @@ export default function MapPage() {
     if (!one || !other || one.kind !== other.kind) return one === other;
     const name = (found: Found) => ("id" in found ? found.id : "index" in found ? String(found.index) : "");
     return name(one) === name(other);
-  }
-}
-
-function stored(key: string): string | null {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-function keep(key: string, text: string): void {
-  try {
-    localStorage.setItem(key, text);
-  } catch {
-    // They then last as long as this page.
   }
 }

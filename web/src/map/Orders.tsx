@@ -1,6 +1,8 @@
 /** Orders by the right button: what can be done with what is selected, or with what was pointed at. */
+
+import { useNavigate } from "@solidjs/router";
 import { For, onCleanup, onMount, Show } from "solid-js";
-import { actionsFor, begin, hindrance, type Target } from "../actions";
+import { actionsFor, begin, follow, hindrance, openingsFor, type Target } from "../actions";
 import { plural, visible } from "../words/format";
 import type { Point } from "./model/geometry";
 
@@ -12,6 +14,7 @@ interface Props {
 }
 
 export function Orders(props: Props) {
+  const navigate = useNavigate();
   let menu: HTMLDivElement | undefined;
   const before = document.activeElement;
   const outside = (event: Event) => {
@@ -69,6 +72,30 @@ export function Orders(props: Props) {
                   {action.title}…
                 </button>
               )}
+            </For>
+            <For each={openingsFor(group.targets)}>
+              {(opening) => {
+                const target = () => group.targets[0];
+                const why = () => {
+                  const found = target();
+                  return found ? opening.hindrance(found) : "";
+                };
+                return (
+                  <button
+                    type="button"
+                    role="menuitem"
+                    disabled={!!why()}
+                    title={why()}
+                    onClick={() => {
+                      const found = target();
+                      props.close();
+                      if (found) follow(opening, found, navigate);
+                    }}
+                  >
+                    {opening.title}
+                  </button>
+                );
+              }}
             </For>
           </>
         )}

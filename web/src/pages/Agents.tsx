@@ -1,6 +1,6 @@
 import { A } from "@solidjs/router";
 import { Show } from "solid-js";
-import { agentHref } from "../actions";
+import { actionById, agentHref, begin, type Target } from "../actions";
 import type { Agent } from "../api/types";
 import { useGiven } from "../parts/context";
 import { ListPage } from "../parts/ListPage";
@@ -131,6 +131,11 @@ export function Agents() {
       ].join(" "),
     first: { column: "name", down: false },
   });
+  const shown = (): Target[] =>
+    listing.ids().flatMap((id): Target[] => {
+      const object = fabric.get("agent", id);
+      return object ? [{ kind: "agent", object }] : [];
+    });
   return (
     <ListPage
       title="Agents"
@@ -146,10 +151,33 @@ export function Agents() {
           <Show when={troubles(agent)}> · {troubles(agent)}</Show>
         </>
       )}
+      tools={
+        <>
+          <Show when={listing.ids().length > 1}>
+            <button
+              type="button"
+              class="button"
+              title="Restart all agents that are shown, each a few replicas at a time"
+              onClick={() => begin(actionById("agent.restart"), shown())}
+            >
+              Restart all
+            </button>
+          </Show>
+          <A class="button" href="/import">
+            Import
+          </A>
+          <A class="button primary" href="/agents/new">
+            New agent
+          </A>
+        </>
+      }
       none={
         <>
           <strong>Nothing is deployed</strong>
-          <span>An agent is described in a file, and deployed from the command line:</span>
+          <span>
+            <A href="/agents/new">Write an agent</A>, <A href="/import">import a Compose file</A>, or deploy one from
+            the command line:
+          </span>
           <code>omnitide deploy examples/hello.toml</code>
         </>
       }

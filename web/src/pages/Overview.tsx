@@ -8,9 +8,11 @@ import { Meter } from "../parts/Meter";
 import { Mark } from "../parts/State";
 import { createSeldom } from "../parts/seldom";
 import { useTitle } from "../parts/title";
+import { pastRevision } from "../past/when";
 import { ofInterest, tell } from "../words/events";
 import { bytes, cores, count, dateTime, percent, plural, span, visible } from "../words/format";
 import { agentState, instanceState, nodeState, rankOf, type State, type Tone } from "../words/states";
+import { olderEvents } from "./events/source";
 
 /** Shown, and asked for: some are of no interest to a person. */
 const EVENTS = 14;
@@ -36,7 +38,16 @@ export function Overview() {
     asking = true;
     askedMs = performance.now();
     try {
+      const past = pastRevision();
+      if (past) {
+        const before = await olderEvents({ kind: "", namespace: "", subject: "" }, past + 1, gone.signal);
+        setStatus();
+        setEvents(before.events.filter(ofInterest).reverse().slice(0, EVENTS));
+        setFailed("");
+        return;
+      }
       const [found, latest] = await Promise.all([getStatus(gone.signal), getLatestEvents(ASKED, gone.signal)]);
+      if (pastRevision()) return;
       setStatus(found);
       setEvents(latest.items.filter(ofInterest).reverse().slice(0, EVENTS));
       setFailed("");
@@ -47,7 +58,7 @@ export function Overview() {
     } finally {
       asking = false;
     }
-    if (!gone.signal.aborted) timer = setTimeout(() => void ask(), IDLE_MS);
+    if (!gone.signal.aborted && !pastRevision()) timer = setTimeout(() => void ask(), IDLE_MS);
   };
   createEffect(
     on([fabric.revision, () => fabric.status().kind], () => {
@@ -60,9 +71,16 @@ export function Overview() {
     gone.abort();
   });
 
-  const concerns = () => status()?.concerns ?? [];
+  const concerns = () => (pastRevision() ? [] : (status()?.concerns ?? []));
   const verdict = createMemo((): { tone: Tone; text: string; more: string } => {
     const found = status();
+    if (pastRevision()) {
+      return {
+        tone: "unknown",
+        text: "This was the fabric",
+        more: "What wanted an eye then is not kept; its state is.",
+      };
+    }
     if (!found) return { tone: "off", text: failed() || "Asking Nexus…", more: "" };
     const worst = concerns().length;
     if (worst) {

@@ -1,6 +1,7 @@
 /** Something that only Nexus can say, asked anew when it may be another: what was said last stays until then. */
 import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
 import { Refused } from "../api/client";
+import { ONLY_NOW, pastRevision } from "../past/when";
 
 /** Between two questions, however often what they are about changes. */
 const LEAST_MS = 700;
@@ -13,12 +14,16 @@ interface Asked<T> {
   again(): void;
 }
 
-/** `key`: whom it is about; what was said of another is forgotten. `when`: it may be another now. */
+/**
+ * `key`: whom it is about; what was said of another is forgotten. `when`: it may be another now. `inPast`: the question
+ * is about whatever time is shown; others are not asked while that is the past, for the answer would be of now.
+ */
 export function createAsked<T>(
   key: Accessor<string | undefined>,
   when: Accessor<unknown>,
   everyMs: number,
   ask: (key: string, signal: AbortSignal) => Promise<T>,
+  inPast = false,
 ): Asked<T> {
   const [value, setValue] = createSignal<T>();
   const [failed, setFailed] = createSignal("");
@@ -33,6 +38,10 @@ export function createAsked<T>(
   const go = async () => {
     const about = key();
     if (about === undefined) return;
+    if (pastRevision() && !inPast) {
+      setFailed(ONLY_NOW);
+      return;
+    }
     if (document.visibilityState === "hidden") return later(everyMs);
     if (running) return later(LEAST_MS);
     const mine = new AbortController();
@@ -53,7 +62,7 @@ export function createAsked<T>(
     later(everyMs);
   };
   createEffect(
-    on(key, () => {
+    on([key, () => (inPast ? 0 : pastRevision() > 0)], () => {
       running?.abort();
       running = undefined;
       setValue();

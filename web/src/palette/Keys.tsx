@@ -1,6 +1,7 @@
 import { For, onMount } from "solid-js";
 import { closed } from "../actions/desk";
 import { PLACES, setSingleKeys, singleKeys } from "../actions/keys";
+import { OPENINGS } from "../actions/openings";
 import { ACTIONS } from "../actions/registry";
 import type { TargetKind } from "../actions/target";
 
@@ -13,6 +14,8 @@ const OF: readonly { kind: TargetKind; title: string }[] = [
 const ALWAYS: readonly [string, string][] = [
   ["Ctrl K", "Command palette"],
   ["/", "Filter or search"],
+  ["Shift T", "Into the past, and back to now"],
+  [", / .", "In the past: event before, next event"],
   ["?", "This list"],
   ["Esc", "Close"],
 ];
@@ -40,10 +43,15 @@ export function Keys() {
           {(of) => (
             <Group
               title={of.title}
-              keys={ACTIONS.filter((one) => one.kind === of.kind).map(
-                (one) =>
-                  [one.key === one.key.toUpperCase() ? `Shift ${one.key}` : one.key.toUpperCase(), one.title] as const,
-              )}
+              keys={[...ACTIONS, ...OPENINGS]
+                .filter((one) => one.kind === of.kind)
+                .map(
+                  (one) =>
+                    [
+                      one.key === one.key.toUpperCase() ? `Shift ${one.key}` : one.key.toUpperCase(),
+                      one.title,
+                    ] as const,
+                )}
             />
           )}
         </For>

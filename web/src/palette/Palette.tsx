@@ -6,6 +6,7 @@ import Server from "lucide-solid/icons/server";
 import Zap from "lucide-solid/icons/zap";
 import { createEffect, createMemo, createSignal, For, onMount, Show } from "solid-js";
 import { begin, chosen, closed } from "../actions/desk";
+import { follow } from "../actions/openings";
 import type { Target } from "../actions/target";
 import { useGiven } from "../parts/context";
 import { visible } from "../words/format";
@@ -39,6 +40,7 @@ export function Palette() {
     if (!item) return;
     dialog?.close();
     if (item.kind === "action") begin(item.action, item.targets);
+    else if (item.kind === "opening") follow(item.opening, item.target, navigate);
     else navigate(item.href);
   };
   const pressed = (event: KeyboardEvent) => {
@@ -104,7 +106,7 @@ function keyText(key: string): string {
 function ItemIcon(props: { item: Item }) {
   const icon = () => {
     const { item } = props;
-    if (item.kind === "page") return <CornerDownRight size={14} />;
+    if (item.kind === "page" || item.kind === "opening") return <CornerDownRight size={14} />;
     if (item.kind === "action") return <Zap size={14} />;
     return item.target.kind === "agent" ? (
       <Boxes size={14} />

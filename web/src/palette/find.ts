@@ -4,12 +4,14 @@
  */
 import uFuzzy from "@leeoniya/ufuzzy";
 import { PLACES } from "../actions/keys";
+import { OPENINGS, type Opening, openingsFor } from "../actions/openings";
 import { ACTIONS, type Action, actionsFor, hindrance } from "../actions/registry";
 import { hrefOf, nameOf, type Target } from "../actions/target";
 
 export type Item =
   | { kind: "page"; title: string; key: string; href: string }
   | { kind: "action"; title: string; key: string; more: string; action: Action; targets: readonly Target[] }
+  | { kind: "opening"; title: string; key: string; more: string; opening: Opening; target: Target }
   | { kind: "object"; title: string; more: string; href: string; target: Target };
 
 /** Of each kind at most so many; who wants more types on. */
@@ -42,9 +44,16 @@ function best(names: readonly string[], needle: string, most: number): number[] 
 
 export function find(text: string, chosen: readonly Target[], all: Haystack, pages = PLACES): Item[] {
   const needle = text.trim();
-  const onChosen = actionsFor(chosen)
-    .filter((action) => !hindrance(action, chosen))
-    .map((action) => actionItem(action, chosen));
+  const onChosen = [
+    ...actionsFor(chosen)
+      .filter((action) => !hindrance(action, chosen))
+      .map((action) => actionItem(action, chosen)),
+    ...chosen.flatMap((target) =>
+      openingsFor(chosen)
+        .filter((opening) => !opening.hindrance(target))
+        .map((opening) => openingItem(opening, target)),
+    ),
+  ];
   const places: Item[] = pages.map((one) => ({ kind: "page", title: one.title, key: `g ${one.key}`, href: one.href }));
   if (!needle) return [...onChosen, ...places];
   return [
@@ -69,6 +78,17 @@ function actionItem(action: Action, targets: readonly Target[]): Item {
   return { kind: "action", title: `${action.title} ${name}`, key: action.key, more: action.kind, action, targets };
 }
 
+function openingItem(opening: Opening, target: Target): Item {
+  return {
+    kind: "opening",
+    title: `${opening.title} ${nameOf(target)}`,
+    key: opening.key,
+    more: opening.kind,
+    opening,
+    target,
+  };
+}
+
 function objectItem(target: Target | undefined): Item[] {
   if (!target) return [];
   const { object, kind } = target;
@@ -82,17 +102,23 @@ function actionsByName(needle: string, all: Haystack, chosen: readonly Target[])
   const verb = needle.slice(0, space).toLowerCase();
   const rest = needle.slice(space + 1).trim();
   const meant = ACTIONS.filter((action) => action.title.toLowerCase().startsWith(verb));
-  if (!rest || !meant.length) return [];
+  const pages = OPENINGS.filter((opening) => opening.title.toLowerCase().startsWith(verb));
+  if (!rest || !(meant.length || pages.length)) return [];
   // What is chosen has its actions above.
   const above = new Set(chosen.map((one) => one.object.id));
   const found = best(all.names, rest, MOST * 4)
     .flatMap((index) => all.targets[index] ?? [])
     .filter((target) => !above.has(target.object.id));
-  return meant
-    .flatMap((action) =>
+  return [
+    ...meant.flatMap((action) =>
       found
         .filter((target) => !action.hindrance(target))
         .map((target) => ({ ...actionItem(action, [target]), key: "" })),
-    )
-    .slice(0, MOST);
+    ),
+    ...pages.flatMap((opening) =>
+      found
+        .filter((target) => target.kind === opening.kind && !opening.hindrance(target))
+        .map((target) => ({ ...openingItem(opening, target), key: "" })),
+    ),
+  ].slice(0, MOST);
 }

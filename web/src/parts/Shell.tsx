@@ -4,26 +4,39 @@ import Box from "lucide-solid/icons/box";
 import Boxes from "lucide-solid/icons/boxes";
 import Gauge from "lucide-solid/icons/gauge";
 import MapIcon from "lucide-solid/icons/map";
+import Rewind from "lucide-solid/icons/rewind";
 import Server from "lucide-solid/icons/server";
 import Settings from "lucide-solid/icons/settings";
 import Unplug from "lucide-solid/icons/unplug";
-import { createMemo, createSignal, type JSX, onCleanup, Show } from "solid-js";
+import { createMemo, createSignal, type JSX, lazy, onCleanup, Show, Suspense } from "solid-js";
+import { keepInAddress } from "../past/address";
 import { clock, count, span } from "../words/format";
 import { useGiven } from "./context";
 import { DemoMark } from "./DemoMark";
 
+const PastBar = lazy(() => import("../past/PastBar").then((made) => ({ default: made.PastBar })));
+
 export function Shell(props: { children?: JSX.Element }) {
   const { fabric, caller } = useGiven();
   const stale = createMemo(() => fabric.status().kind === "broken");
+  const past = createMemo(() => fabric.past.wanted() > 0);
+  keepInAddress(fabric.past);
   return (
-    <div class="shell" classList={{ stale: stale() && fabric.filled() }}>
+    <div class="shell" classList={{ stale: stale() && fabric.filled(), past: past() }}>
       {/* biome-ignore lint/a11y/useValidAnchor: it goes to a place on this page, which the router would not focus */}
       <a class="skip" href="#main" onClick={toMain}>
         Skip to the page
       </a>
-      <Show when={stale()}>
-        <StaleBanner />
-      </Show>
+      <div class="banners">
+        <Show when={stale()}>
+          <StaleBanner />
+        </Show>
+        <Show when={past()}>
+          <Suspense>
+            <PastBar />
+          </Suspense>
+        </Show>
+      </div>
       <aside class="side" aria-label="Omnitide">
         <A class="brand" href="/map">
           <img src="/icon.svg" alt="" />
@@ -67,6 +80,17 @@ export function Shell(props: { children?: JSX.Element }) {
           </A>
         </nav>
         <div class="side-foot">
+          <button
+            type="button"
+            class="button past-open"
+            aria-pressed={past()}
+            aria-keyshortcuts="Shift+T"
+            disabled={!fabric.newest() && !past()}
+            onClick={() => (past() ? fabric.past.back() : fabric.past.show(fabric.newest()))}
+          >
+            <Rewind size={14} aria-hidden="true" />
+            {past() ? "Back to now" : "Time travel"}
+          </button>
           <LinkState />
         </div>
       </aside>
@@ -89,6 +113,7 @@ function Count(props: { of: number }) {
 function LinkState() {
   const { fabric } = useGiven();
   const words = () => {
+    if (fabric.past.wanted()) return { tone: "unknown", text: "The past" };
     switch (fabric.status().kind) {
       case "live":
         return { tone: "good", text: "Live" };

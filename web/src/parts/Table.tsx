@@ -6,7 +6,7 @@ import { createVirtualizer } from "@tanstack/solid-virtual";
 import ArrowDown from "lucide-solid/icons/arrow-down";
 import ArrowUp from "lucide-solid/icons/arrow-up";
 import { createEffect, createMemo, createSignal, For, type JSX, onCleanup, onMount, Show } from "solid-js";
-import { singleKeys } from "../actions/keys";
+import { isGoing, singleKeys } from "../actions/keys";
 
 export interface Column<T> {
   id: string;
@@ -98,7 +98,7 @@ export function Table<T>(props: Props<T>) {
     if (!props.onCursor || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (from?.closest("input, textarea, select, dialog, [contenteditable]") || document.querySelector("dialog[open]"))
       return;
-    const letters = singleKeys();
+    const letters = singleKeys() && !isGoing(event.timeStamp);
     const onTable = !!scroll?.contains(from);
     const here = onTable || from === document.body || from?.id === "main";
     if ((letters && event.key === "j") || (here && event.key === "ArrowDown")) move(at() + 1);

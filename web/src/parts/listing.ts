@@ -1,11 +1,11 @@
 /** Filter, sort and count what a list shows. Its settings are in the address, so that a link shows the same. */
-import { useSearchParams } from "@solidjs/router";
 import { type Accessor, createMemo } from "solid-js";
 import { rankOf, type State, type Tone } from "../words/states";
 import { matches, parseFilter } from "./filter";
 import { kept } from "./kept";
 import { createSeldom } from "./seldom";
 import type { Column, Sort } from "./Table";
+import { createTyped } from "./typed";
 
 export interface Listing<T> {
   ids: Accessor<readonly string[]>;
@@ -51,14 +51,14 @@ interface Shown {
 }
 
 export function createListing<T>(source: Source<T>): Listing<T> {
-  const [params, setParams] = useSearchParams<{ q?: string; state?: string; sort?: string }>();
+  const [query, setQuery] = createTyped("q");
+  const [only, setOnly] = createTyped("state");
+  const [sorted, setSorted] = createTyped("sort");
   const favourites = kept(`favourites.${source.kind}`);
   const hidden = kept(`hidden-columns.${source.kind}`);
   const fields = Object.keys(source.fields);
-  const query = () => params.q ?? "";
-  const only = () => params.state ?? "";
   const sort = createMemo<Sort>(() => {
-    const asked = params.sort ?? "";
+    const asked = sorted();
     const column = asked.replace(/^-/, "");
     if (!source.columns.some((one) => one.id === column && one.by)) return source.first;
     return { column, down: asked.startsWith("-") };
@@ -98,17 +98,16 @@ export function createListing<T>(source: Source<T>): Listing<T> {
   };
   const shown = createSeldom<Shown>(asked, () => void source.all(), arrange);
 
-  const replace = { replace: true, scroll: false } as const;
   return {
     ids: () => shown().ids,
     total: () => shown().total,
     states: () => shown().states,
     query,
-    setQuery: (text) => setParams({ q: text || null }, replace),
+    setQuery,
     only,
-    setOnly: (state) => setParams({ state: state || null }, replace),
+    setOnly,
     sort,
-    setSort: (next) => setParams({ sort: `${next.down ? "-" : ""}${next.column}` }, replace),
+    setSort: (next) => setSorted(`${next.down ? "-" : ""}${next.column}`),
     columns: createMemo(() => source.columns.filter((one, index) => index === 0 || !hidden.all().has(one.id))),
     everyColumn: source.columns,
     hidden: hidden.all,

@@ -1,8 +1,10 @@
 import { type Accessor, createEffect } from "solid-js";
+import { pastRevision } from "../past/when";
 
 /** What the tab is called. */
 export function useTitle(title: Accessor<string>): void {
   createEffect(() => {
-    document.title = `${title()} · Omnitide`;
+    const revision = pastRevision();
+    document.title = `${revision ? `Past, revision ${revision} · ` : ""}${title()} · Omnitide`;
   });
 }

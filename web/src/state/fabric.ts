@@ -1,10 +1,17 @@
-/** The model and its connection as signals. Frames are taken in as they come; pages are told once for each picture. */
+/**
+ * The model and its connection as signals. Frames are taken in as they come; pages are told once for each picture. While
+ * the past is looked at, what is shown is of then, all of it, and now goes on unseen.
+ */
 import { type Accessor, batch, createSignal } from "solid-js";
 import { getCaller, Refused } from "../api/client";
 import { proof } from "../api/session";
+import { loadPast } from "../past/load";
+import { NOTHING_YET, Past } from "../past/past";
+import { lookForUpdate } from "../pwa/install";
+import { seen } from "../pwa/seen";
 import { Connection, type Status } from "./connection";
 import { KINDS, type Kind, type Objects } from "./frames";
-import { apply, emptyModel, type Load } from "./model";
+import { apply, emptyModel, type Load, type Model } from "./model";
 
 const HIDDEN_MS = 500;
 
@@ -16,10 +23,13 @@ function viewAddress(): string {
 }
 
 export class Fabric {
+  readonly past = new Past(loadPast);
   readonly status: Accessor<Status>;
   /** The revision shown. */
   readonly revision: Accessor<number>;
-  /** Nexus's clock when it last said anything, ms. */
+  /** The newest that is known, whatever is shown. */
+  readonly newest: Accessor<number>;
+  /** Nexus's clock when what is shown was so, ms. */
   readonly shownMs: Accessor<number>;
   readonly filled: Accessor<boolean>;
   /** Why one has to log in; empty as long as one has not. */
@@ -44,9 +54,10 @@ export class Fabric {
     const [loggedOut, setLoggedOut] = createSignal("");
     const [loadTick, setLoadTick] = createSignal(0);
     this.status = status;
-    this.revision = revision;
-    this.shownMs = shownMs;
-    this.filled = filled;
+    this.newest = revision;
+    this.revision = () => this.#then()?.revision ?? revision();
+    this.shownMs = () => this.#then()?.timeMs ?? shownMs();
+    this.filled = () => this.#then()?.filled ?? filled();
     this.loggedOut = loggedOut;
     this.loadTick = loadTick;
     this.#setters = { setStatus, setRevision, setShownMs, setFilled, setLoggedOut, setLoadTick };
@@ -63,6 +74,7 @@ export class Fabric {
         },
         frame: (frame) => {
           const changes = apply(this.#model, frame);
+          seen();
           this.#ahead = frame.time_ms - Date.now();
           for (const kind of changes.kinds) this.#dirty.add(kind);
           this.#loadDirty ||= changes.load;
@@ -70,6 +82,7 @@ export class Fabric {
         },
         status: (next) => {
           const now = this.status();
+          if (now.kind === "broken" && next.kind === "live") lookForUpdate();
           if (next.kind !== "live" || now.kind !== "live") setStatus(next);
         },
         refused: () => void this.#whyRefused(),
@@ -84,6 +97,7 @@ export class Fabric {
   }
 
   end(): void {
+    this.past.back();
     this.#connection.end();
     removeEventListener("online", this.#again);
     document.removeEventListener("visibilitychange", this.#again);
@@ -94,13 +108,20 @@ export class Fabric {
     this.#connection.now();
   }
 
-  /** Nexus's wall clock, as far as this page knows it. */
+  /** Nexus's wall clock when what is shown was so, or as far as this page knows it. */
   nowMs(): number {
+    return this.#then()?.timeMs ?? this.liveMs();
+  }
+
+  /** Nexus's wall clock, whatever is shown. */
+  liveMs(): number {
     return Date.now() + this.#ahead;
   }
 
   /** All of a kind, by id. Whoever asks is told when any of them is another. */
   all<K extends Kind>(kind: K): ReadonlyMap<string, Objects[K]> {
+    const then = this.#then();
+    if (then) return then.tables[kind] as Map<string, Objects[K]>;
     this.#versions[kind][0]();
     return this.#model.tables[kind] as Map<string, Objects[K]>;
   }
@@ -110,8 +131,14 @@ export class Fabric {
   }
 
   load(node: string): Load | undefined {
+    // Nobody keeps how busy nodes were; the charts have what is kept of it.
+    if (this.#then()) return undefined;
     this.loadTick();
     return this.#model.load.get(node);
+  }
+
+  #then(): Model | undefined {
+    return this.past.wanted() ? (this.past.model() ?? NOTHING_YET) : undefined;
   }
 
   readonly #again = (): void => {

@@ -1,5 +1,6 @@
 /** Events in a few words. One of a kind that is not known here is shown by its kind: nothing is left out. */
 import type { CloudEvent } from "../api/types";
+import { plural } from "./format";
 import type { Tone } from "./states";
 
 export interface Told {
@@ -41,6 +42,14 @@ function with_(text: string, more: string): string {
   return more ? `${text}: ${more}` : text;
 }
 
+function pairs(value: unknown): string {
+  return value && typeof value === "object"
+    ? Object.entries(value)
+        .map(([key, text]) => `${key}=${String(text)}`)
+        .join(", ")
+    : "";
+}
+
 const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
   "instance.created": () => ["is to be placed", "busy"],
   "instance.placed": () => ["placed", "busy"],
@@ -52,20 +61,65 @@ const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
     data.status === "failed" ? "bad" : "off",
   ],
   "instance.lost": () => ["lost with its node", "bad"],
-  "instance.stopping": () => ["stopping", "off"],
+  "instance.stop-requested": (data) => [with_("being stopped", words(data, "reason")), "off"],
   "instance.health-changed": (data) => [
     words(data, "health") || "health changed",
     data.health === "unhealthy" ? "bad" : "good",
   ],
-  "agent.created": () => ["deployed", "good"],
-  "agent.changed": () => ["a new version", "busy"],
+  "instance.recovered": () => ["found again with its node", "good"],
+  "agent.created": (data) => [`created, ${plural(Number(data.replicas ?? 0), "replica")}`, "good"],
+  "agent.updated": (data) => [`updated to version ${words(data, "version")}`, "busy"],
+  "agent.restarted": (data) => [`being restarted, version ${words(data, "version")}`, "busy"],
+  "agent.rolled-back": (data) => [
+    with_(
+      `rolled back to version ${words(data, "source")}, as version ${words(data, "version")}`,
+      words(data, "cause"),
+    ),
+    "wait",
+  ],
+  "agent.version-proven": (data) => [`version ${words(data, "version")} is known to work`, "good"],
+  "agent.rollout-paused": () => ["rollout paused", "wait"],
+  "agent.rollout-resumed": () => ["rollout resumed", "busy"],
+  "agent.rollout-stumbled": (data) =>
+    data.slot
+      ? [`rollout halted: its replica ${words(data, "slot")} ends again and again before it is available`, "bad"]
+      : ["what ended again and again runs well: the rollout goes on", "good"],
+  "agent.rollout-late": (data) =>
+    data.slot
+      ? [`rollout halted: its replica ${words(data, "slot")} is not available in time`, "bad"]
+      : ["what was not available in time is by now: the rollout goes on", "good"],
   "agent.scaled": (data) => [`scaled to ${words(data, "replicas")}`, "busy"],
+  "agent.stopped": () => ["stopped", "off"],
+  "agent.started": () => ["started", "busy"],
+  "agent.deleted": () => ["being removed", "off"],
   "agent.removed": () => ["removed", "off"],
+  "job.created": () => ["created", "busy"],
+  "job.cancelled": () => ["being cancelled", "off"],
+  "job.finished": (data) => [
+    with_(words(data, "outcome") || "finished", exitText(data)),
+    data.outcome === "succeeded" ? "good" : data.outcome === "cancelled" ? "off" : "bad",
+  ],
+  "job.deleted": () => ["being removed", "off"],
+  "job.removed": () => ["removed", "off"],
   "node.joined": () => ["joined the fabric", "good"],
   "node.connected": () => ["connected", "good"],
   "node.unreachable": () => ["unreachable", "bad"],
   "node.lost": () => ["lost", "bad"],
   "node.departing": (data) => [with_("said goodbye", words(data, "reason")), "wait"],
+  "node.driver-silent": (data) => [
+    with_(`has no answer from its driver ${words(data, "driver")}: what that runs is unknown`, words(data, "detail")),
+    "bad",
+  ],
+  "node.driver-answers": (data) => [`hears its driver ${words(data, "driver")} again`, "good"],
+  "node.key-offered": () => ["was given a certificate for a new key", "off"],
+  "node.key-changed": () => ["uses its new key", "off"],
+  "node.port-refused": (data) => [`cannot give port ${words(data, "port")}: something else there has it`, "wait"],
+  "node.labelled": (data) => [`labelled ${pairs(data.labels) || "with nothing any more"}`, "off"],
+  "node.cordoned": () => ["cordoned", "wait"],
+  "node.uncordoned": () => ["uncordoned", "good"],
+  "node.drain-started": () => ["draining", "wait"],
+  "node.drained": () => ["drained", "wait"],
+  "node.removed": () => ["removed", "off"],
   "token.issued": (data) => [`issued: ${words(data, "purpose")}`, "off"],
   "token.used": (data) => [data.node ? "used by a node to join" : "used to log in", "off"],
   "token.revoked": () => ["revoked", "off"],

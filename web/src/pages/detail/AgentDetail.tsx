@@ -2,6 +2,7 @@ import { A, useParams } from "@solidjs/router";
 import { createMemo, For, Show } from "solid-js";
 import { actionById, begin, instanceHref, type Target } from "../../actions";
 import { Differences } from "../../actions/Differences";
+import { RolloutButtons } from "../../actions/RolloutButtons";
 import { request } from "../../api/client";
 import type {
   Agent,
@@ -136,7 +137,7 @@ function Body(props: { agent: Agent }) {
 
           <div class="detail-column main-part">
             <Show when={props.agent.rollout && rollout.value()}>
-              {(now) => <RolloutCard status={now()} halted={props.agent.rollout?.halted ?? ""} />}
+              {(now) => <RolloutCard agent={props.agent} status={now()} halted={props.agent.rollout?.halted ?? ""} />}
             </Show>
             <Show when={explained.value()} fallback={<Saying failed={explained.failed()} />}>
               {(said) => (
@@ -247,7 +248,7 @@ function lastDeath(instances: readonly Instance[]) {
   return found;
 }
 
-function RolloutCard(props: { status: RolloutStatus; halted: string }) {
+function RolloutCard(props: { agent: Agent; status: RolloutStatus; halted: string }) {
   const { nowMs } = useGiven();
   const tone = () => (props.status.verdict === "halted" ? "bad" : props.status.verdict === "paused" ? "wait" : "busy");
   const rest = () => Math.max(0, props.status.replicas - props.status.updated);
@@ -269,6 +270,7 @@ function RolloutCard(props: { status: RolloutStatus; halted: string }) {
         {count(props.status.available)} available.
         <Show when={props.halted}> {visible(props.halted)}</Show>
       </p>
+      <RolloutButtons agent={props.agent} />
     </section>
   );
 }

@@ -7,10 +7,12 @@ import type { CloudEvent, EventPage, Instance, InstanceExit } from "../../api/ty
 import { useGiven } from "../../parts/context";
 import { Mark, State } from "../../parts/State";
 import { type Column, type Sort, Table } from "../../parts/Table";
+import { pastRevision } from "../../past/when";
 import { ofInterest, tell } from "../../words/events";
 import { count, dateTime, span, visible } from "../../words/format";
 import { instanceState, type State as Shown } from "../../words/states";
 import { createAsked } from "../asked";
+import { olderEvents } from "../events/source";
 import { pieces } from "../logs/ansi";
 import { subjectHref } from "../subjects";
 
@@ -199,10 +201,18 @@ export function EventsAbout(props: { subject: string; when: Accessor<unknown> })
   const { nowMs } = useGiven();
   const events = createAsked(
     () => props.subject,
-    () => props.when(),
+    () => [props.when(), pastRevision()],
     15_000,
-    (subject, signal) =>
-      request<EventPage>("GET", `/v1/events?last=${EVENTS}&subject=${encodeURIComponent(subject)}`, undefined, signal),
+    async (subject, signal): Promise<Pick<EventPage, "items">> => {
+      const past = pastRevision();
+      if (!past) {
+        const path = `/v1/events?last=${EVENTS}&subject=${encodeURIComponent(subject)}`;
+        return request<EventPage>("GET", path, undefined, signal);
+      }
+      const { events } = await olderEvents({ kind: "", namespace: "", subject }, past + 1, signal);
+      return { items: events };
+    },
+    true,
   );
   const shown = (): CloudEvent[] => (events.value()?.items ?? []).filter(ofInterest).reverse().slice(0, 12);
   return (

@@ -2,6 +2,7 @@ import { A, useSearchParams } from "@solidjs/router";
 import { createVirtualizer } from "@tanstack/solid-virtual";
 import Pause from "lucide-solid/icons/pause";
 import Play from "lucide-solid/icons/play";
+import Rewind from "lucide-solid/icons/rewind";
 import Search from "lucide-solid/icons/search";
 import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
 import { Refused } from "../../api/client";
@@ -9,6 +10,8 @@ import type { CloudEvent } from "../../api/types";
 import { useGiven } from "../../parts/context";
 import { Mark } from "../../parts/State";
 import { useTitle } from "../../parts/title";
+import { createTyped } from "../../parts/typed";
+import { pastRevision } from "../../past/when";
 import { ofInterest, tell } from "../../words/events";
 import { clock, count, dateTime, plural, visible } from "../../words/format";
 import { subjectHref } from "../subjects";
@@ -21,13 +24,9 @@ const ROW = 34;
 
 export function Events() {
   const { fabric } = useGiven();
-  const [params, setParams] = useSearchParams<{
-    q?: string;
-    kind?: string;
-    subject?: string;
-    namespace?: string;
-    all?: string;
-  }>();
+  const [params, setParams] = useSearchParams<{ kind?: string; subject?: string; namespace?: string }>();
+  const [typed, setTyped] = createTyped("q");
+  const [all, setAll] = createTyped("all");
   const [feed, setFeed] = createSignal<Feed>(EMPTY);
   const [paused, setPaused] = createSignal(false);
   const [live, setLive] = createSignal(false);
@@ -50,7 +49,16 @@ export function Events() {
     setFeed(EMPTY);
     setFilled(false);
     setFailed("");
+    setLive(false);
     try {
+      const then = pastRevision();
+      if (then) {
+        const found = await olderEvents(asked, then + 1, signal);
+        if (signal.aborted) return;
+        setFeed({ ...arrived(EMPTY, found.events, false), revision: then, complete: found.complete });
+        setFilled(true);
+        return;
+      }
       const page = await newestEvents(asked, FIRST, signal);
       if (signal.aborted) return;
       const first = arrived(EMPTY, page.items, false);
@@ -74,7 +82,7 @@ export function Events() {
       signal.addEventListener("abort", () => clearTimeout(timer));
     }
   };
-  createEffect(on(wanted, (asked) => void start(asked)));
+  createEffect(on([wanted, pastRevision], ([asked]) => void start(asked)));
   onCleanup(() => gone.abort());
 
   const older = async () => {
@@ -97,10 +105,10 @@ export function Events() {
     setFeed(released);
   };
 
-  const text = () => (params.q ?? "").toLowerCase();
+  const text = () => typed().toLowerCase();
   const shown = createMemo((): readonly CloudEvent[] => {
     const words = text().split(/\s+/).filter(Boolean);
-    const events = params.all ? feed().events : feed().events.filter(ofInterest);
+    const events = all() ? feed().events : feed().events.filter(ofInterest);
     if (!words.length) return events;
     return events.filter((event) => {
       const told = tell(event);
@@ -149,8 +157,8 @@ export function Events() {
           <label class="switch" title="Facts that the fabric needs and people hardly ever">
             <input
               type="checkbox"
-              checked={!!params.all}
-              onChange={(event) => setParams({ all: event.currentTarget.checked ? "1" : null }, replace)}
+              checked={!!all()}
+              onChange={(event) => setAll(event.currentTarget.checked ? "1" : "")}
             />
             Bookkeeping
           </label>
@@ -185,8 +193,8 @@ export function Events() {
               type="search"
               aria-label="Search events"
               placeholder="Search what is shown"
-              value={params.q ?? ""}
-              onInput={(event) => setParams({ q: event.currentTarget.value || null }, replace)}
+              value={typed()}
+              onInput={(event) => setTyped(event.currentTarget.value)}
               autocomplete="off"
               spellcheck={false}
             />
@@ -236,9 +244,11 @@ export function Events() {
             <span class="mark" aria-hidden="true" />
             {paused()
               ? `Paused, ${plural(feed().held.length, "event")} came since`
-              : live()
-                ? "Live"
-                : "Not live; it is tried again"}
+              : pastRevision()
+                ? "Until the revision that is shown"
+                : live()
+                  ? "Live"
+                  : "Not live; it is tried again"}
           </span>
           <Show when={failed() && filled()}>
             <span class="soft">{visible(failed())}</span>
@@ -258,6 +268,7 @@ export function Events() {
 }
 
 function EventRow(props: { event: CloudEvent; top: number }) {
+  const { fabric } = useGiven();
   const told = createMemo(() => tell(props.event));
   const href = () => subjectHref(props.event.subject);
   return (
@@ -280,6 +291,15 @@ function EventRow(props: { event: CloudEvent; top: number }) {
         </Show>
       </span>
       <span class="faint">{visible(told().kind)}</span>
+      <button
+        type="button"
+        class="icon-button"
+        aria-label={`The fabric as of revision ${props.event.revision}`}
+        title="Show the fabric as of then"
+        onClick={() => fabric.past.show(props.event.revision)}
+      >
+        <Rewind size={14} aria-hidden="true" />
+      </button>
     </div>
   );
 }

@@ -7,6 +7,7 @@ import Search from "lucide-solid/icons/search";
 import { createEffect, createMemo, createSignal, For, on, onCleanup, Show, untrack } from "solid-js";
 import { useGiven } from "../../parts/context";
 import { save } from "../../parts/exported";
+import { ONLY_NOW, pastRevision } from "../../past/when";
 import { clock, count, plural, visible } from "../../words/format";
 import { pieces, plain } from "./ansi";
 import { follow } from "./follow";
@@ -46,7 +47,7 @@ export function LogView(props: { sources: readonly Source[]; tail?: number; file
       setTick((now) => now + 1);
     }, 60);
   };
-  const shown = () => props.sources.slice(0, MOST_SOURCES);
+  const shown = () => (pastRevision() ? [] : props.sources.slice(0, MOST_SOURCES));
   const ids = createMemo(() =>
     shown()
       .map((one) => `${one.id} ${one.name}`)
@@ -117,6 +118,7 @@ export function LogView(props: { sources: readonly Source[]; tail?: number; file
     save(`${props.file}.log`, "text/plain", `${text}\n`);
   };
   const state = () => {
+    if (pastRevision()) return "not told of the past";
     if (!props.sources.length) return "nothing runs";
     if (ended()) return "ended";
     return ending() ? "following" : "held";
@@ -181,7 +183,11 @@ export function LogView(props: { sources: readonly Source[]; tail?: number; file
       >
         <Show
           when={found().length}
-          fallback={<p class="empty">{needle() ? "No line has that in it." : "Nothing has been written yet."}</p>}
+          fallback={
+            <p class="empty">
+              {pastRevision() ? `${ONLY_NOW}.` : needle() ? "No line has that in it." : "Nothing has been written yet."}
+            </p>
+          }
         >
           <div class="log-space" style={{ height: `${rows.getTotalSize()}px` }}>
             <For each={rows.getVirtualItems()}>

@@ -1,0 +1,355 @@
+"""Acting from the panel, in a real Chromium on a real fabric: agents written, planned and applied, Compose files
+imported, and what would come of it told before it is done."""
+
+import json
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from omnitide.model.normalise import read
+from omnitide.model.spec import AgentSpec
+from support.fabric_processes import Fabric, until
+from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+
+SHOTS = Path(__file__).parents[2] / ".pytest_cache" / "acting"
+"""What a person looks at; no test reads it."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def inside(browser: Browser, shared: Fabric) -> Generator[Visit]:
+    with visit(browser, shared) as made:
+        made.page.goto(login_link(shared))
+        made.until_live()
+        yield made
+        # What is not there, and what is refused, the browser tells too.
+        assert [told for told in made.console if "the server responded with a status of 4" not in told] == []
+    for agent in list(shared.client.agents()):
+        shared.client.delete_agent(agent.name, namespace=agent.namespace)
+    until(lambda: not list(shared.client.agents()), "no agent is left")
+
+
+def deploy(fabric: Fabric, name: str, *, replicas: int = 1, seconds: int = 3600, **more: object) -> None:
+    """Something that sleeps; and it runs."""
+    fields: dict[str, object] = {"resources": {"cpu": 0.01, "memory": "8MiB"}, "stop": {"grace": "1s"}, **more}
+    spec = read({"command": ["sleep", str(seconds)], **fields}, AgentSpec)
+    made = fabric.client.deploy_agent(name, spec, replicas=replicas)
+    assert made.agent is not None
+    version = made.agent.version
+
+    def runs() -> bool:
+        now = fabric.client.get_agent(name)
+        return now.version == version and now.rollout is None and now.running == replicas
+
+    until(runs, f"{name} runs")
+
+
+def code(page: Page) -> Locator:
+    return page.locator(".cm-content")
+
+
+def written(page: Page) -> str:
+    return "\n".join(line.strip("\n\u200b") for line in page.locator(".cm-line").all_inner_texts())
+
+
+def write(page: Page, text: str) -> None:
+    """In place of all that is there."""
+    code(page).focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(text)
+
+
+def section(page: Page, title: str) -> Locator:
+    return page.get_by_role("region", name=title)
+
+
+def shot(page: Page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+
+def test_an_agent_is_written_with_the_schemas_help_planned_and_applied_by_the_keyboard_alone(
+    inside: Visit, shared: Fabric
+) -> None:
+    page = inside.page
+    inside.show("overview")
+    press = page.keyboard.press
+    press("g")
+    press("w")
+    expect(page.get_by_role("heading", level=1)).to_have_text("New agent")
+    expect(code(page)).to_be_focused()
+    expect(section(page, "What would change")).to_contain_text("a new agent", timeout=WITHIN_MS)
+    press("Control+a")
+    page.keyboard.type("name: clock\n")
+    page.keyboard.type("comm")
+    expect(page.get_by_role("option", name="command")).to_be_visible()
+    # It takes no key for what has just come up: that was meant for the text.
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    press("Enter")
+    page.keyboard.insert_text(' [sleep, "3600"]\nreplica: 2\n')
+    faults = section(page, "1 fault")
+    expect(faults).to_contain_text("line 3")
+    expect(faults).to_contain_text("did you mean 'replicas'?")
+    expect(page.locator(".cm-lintRange-error")).to_have_text("replica: 2")
+    shot(page, "fault")
+    press("ArrowUp")
+    press("End")
+    press("ArrowLeft")
+    press("ArrowLeft")
+    press("ArrowLeft")
+    page.keyboard.type("s")
+    expect(section(page, "What would change")).to_contain_text("default/clock", timeout=WITHIN_MS)
+    expect(section(page, "Where replicas would go")).to_contain_text("2 replicas would start")
+    expect(page.locator(".copied code")).to_have_text("omnitide apply -f clock.yaml")
+    shot(page, "plan")
+    press("Control+Enter")
+    expect(page.get_by_role("heading", name="It is done")).to_be_visible(timeout=WITHIN_MS)
+    assert shared.client.get_agent("clock").running == 2
+    shot(page, "done")
+
+
+def test_what_was_typed_comes_back_and_what_others_did_meanwhile_is_not_overwritten(
+    inside: Visit, shared: Fabric
+) -> None:
+    page = inside.page
+    deploy(shared, "tide")
+    inside.show("agents/default/tide")
+    page.keyboard.press("e")
+    expect(code(page)).to_contain_text("3600")
+    write(page, written(page).replace("3600", "3601"))
+    differences = section(page, "What would change").locator(".differences")
+    expect(differences).to_contain_text("3601")
+    expect(section(page, "What would change").locator(".losses")).to_contain_text("1 instance has in memory is gone")
+    # A stray click.
+    page.get_by_role("link", name="Overview").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    page.go_back()
+    expect(code(page)).to_contain_text("3601")
+    expect(page.get_by_text("is back. It was not applied")).to_be_visible()
+    # Somebody else.
+    deploy(shared, "tide", seconds=5000)
+    conflict = page.get_by_role("alert").filter(has_text="Somebody else has changed it meanwhile")
+    expect(conflict).to_contain_text("tide is at v2", timeout=WITHIN_MS)
+    expect(conflict.locator(".differences")).to_contain_text("5000")
+    apply = page.get_by_role("button", name="Apply")
+    expect(apply).to_be_disabled()
+    page.keyboard.press("Control+Enter")
+    shot(page, "conflict")
+    assert inside.flaws() == []
+    conflict.get_by_role("button", name="Take theirs").click()
+    expect(code(page)).to_contain_text("5000")
+    code(page).focus()
+    page.keyboard.press("Control+z")
+    expect(code(page)).to_contain_text("3601")
+    expect(differences).to_contain_text("5000")
+    expect(apply).to_be_enabled()
+    apply.click()
+    expect(page.get_by_role("heading", name="It is done")).to_be_visible(timeout=WITHIN_MS)
+    agent = shared.client.get_agent("tide")
+    assert (agent.version, agent.spec.command) == (3, ("sleep", "3601"))
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_between_plan_and_apply_nothing_is_overwritten_either(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    deploy(shared, "reef")
+    inside.show("agents/default/reef/edit")
+    expect(code(page)).to_contain_text("3600")
+    write(page, written(page).replace("3600", "77"))
+    apply = page.get_by_role("button", name="Apply")
+    expect(apply).to_be_enabled(timeout=WITHIN_MS)
+
+    # Another's change comes while ours is on its way.
+    def late(route: object, request: object) -> None:
+        if request.method == "PUT" and "dry_run" not in request.url:  # type: ignore[attr-defined]
+            shared.client.scale_agent("reef", 2)
+        route.continue_()  # type: ignore[attr-defined]
+
+    page.route("**/agents/reef*", late)
+    apply.click()
+    expect(section(page, "It is not as the text says")).to_contain_text("changed by somebody else since it was planned")
+    assert shared.client.get_agent("reef").spec.command == ("sleep", "3600")
+    inside.console.clear()
+
+
+def test_the_text_outlives_a_nexus_that_cannot_be_reached(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    inside.show("agents/new")
+    expect(code(page)).to_be_visible()
+    page.context.set_offline(True)
+    try:
+        write(page, 'name: later\ncommand: [sleep, "1"]\n')
+        expect(page.get_by_text("Nexus cannot be reached").first).to_be_visible(timeout=WITHIN_MS)
+        expect(code(page)).to_contain_text("name: later")
+    finally:
+        page.context.set_offline(False)
+    expect(section(page, "What would change")).to_contain_text("default/later", timeout=WITHIN_MS)
+    page.reload()
+    expect(code(page)).to_contain_text("name: later")
+    page.get_by_role("button", name="Start over").click()
+    expect(code(page)).to_contain_text("name: hello")
+    inside.console[:] = [told for told in inside.console if "ERR_INTERNET_DISCONNECTED" not in told]
+
+
+def test_a_text_is_yaml_or_toml_and_hostile_words_in_it_do_nothing(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    inside.show("agents/new")
+    write(page, "name: shell\ncommand: [echo, <img src=x onerror=window.hacked=1>]\nlabels: {tier: front}\n")
+    expect(section(page, "What would change")).to_contain_text("default/shell", timeout=WITHIN_MS)
+    page.get_by_label("Format").select_option("toml")
+    expect(code(page)).to_contain_text('name = "shell"')
+    expect(code(page)).to_contain_text('command = ["echo", "<img src=x onerror=window.hacked=1>"]')
+    expect(page.locator(".copied code")).to_have_text("omnitide apply -f shell.toml")
+    code(page).focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("plac")
+    page.get_by_role("option", name="placement").click()
+    page.keyboard.type("p")
+    page.get_by_role("option", name="pack").click()
+    expect(code(page)).to_contain_text('placement = "pack"')
+    page.keyboard.insert_text('\n"<img src=x onerror=window.hacked=1>" = 1\n')
+    expect(section(page, "1 fault")).to_contain_text("<img src=x onerror=window.hacked=1>: unknown field")
+    assert page.evaluate("window.hacked") is None
+    page.locator(".cm-line").first.locator("span").first.hover()
+    expect(page.locator(".cm-tooltip-hover")).to_contain_text("required")
+    large = "# " + "x" * 400_000
+    write(page, large)
+    expect(page.get_by_text("Nexus takes files of 256 KiB at most")).to_be_visible()
+    page.get_by_role("button", name="Start over").click()
+
+
+def test_a_compose_file_is_imported_with_the_losses_that_the_command_line_tells(
+    inside: Visit, shared: Fabric, tmp_path: Path
+) -> None:
+    page = inside.page
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text(
+        "services:\n"
+        "  web: {image: nginx:1, depends_on: [db], cpu_percent: 3, env_file: [web.env]}\n"
+        "  db: {image: postgres, secrets: [word], security_opt: [seccomp=x]}\n"
+        "secrets: {word: {file: word.txt}}\n"
+    )
+    (folder / "web.env").write_text("MODE=fast\n")
+    (folder / "word.txt").write_text("open-sesame")
+    said = json.loads(
+        shared.cli("-o", "json", "import", "compose", str(folder / "compose.yaml"), "--name", "shop").stdout
+    )
+    inside.show("agents")
+    page.get_by_role("link", name="Import", exact=True).click()
+    page.get_by_label("Compose files, and what they read").set_input_files(
+        [folder / "compose.yaml", folder / "web.env", folder / "word.txt"]
+    )
+    page.get_by_role("textbox", name="Project").fill("shop")
+    expect(section(page, "Project shop")).to_contain_text("2 agents", timeout=WITHIN_MS)
+    losses = page.get_by_role("region", name="Not carried over", exact=True)
+    expect(losses.get_by_role("listitem")).to_have_count(len(said["losses"]))
+    for one in said["losses"]:
+        told = f"compose.yaml:{one['line']} {one['key']}: {one['message']}"
+        expect(losses.get_by_role("listitem").filter(has_text=told)).to_have_count(1)
+    expect(section(page, "Has to be there first")).to_contain_text("its value is in what you gave")
+    # No node here has an engine.
+    outlook = section(page, "Where replicas would go")
+    expect(outlook).to_contain_text("2 replicas would fit nowhere and wait", timeout=WITHIN_MS)
+    shot(page, "import")
+    assert inside.flaws() == []
+
+
+def test_a_drain_shows_what_moves_where_and_what_would_not_fit(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    # One on each node, and no node has room for two.
+    half = max(one.cpu_milli for one in shared.client.nodes()) * 6 // 10
+    deploy(shared, "bulky", replicas=2, resources={"cpu": f"{half}m", "memory": "8MiB"})
+    deploy(shared, "nimble", replicas=2)
+    inside.show("nodes/beta")
+    page.get_by_role("button", name="Drain").click()
+    dialog = page.get_by_role("dialog")
+    foreseen = dialog.locator(".foreseen")
+    expect(foreseen).to_contain_text("1 replica would fit on no other node and stay", timeout=WITHIN_MS)
+    stays = foreseen.get_by_role("listitem").filter(has_text="stays on beta")
+    expect(stays).to_contain_text("bulky")
+    expect(stays).to_contain_text("cpu")
+    expect(foreseen.get_by_role("listitem").filter(has_text="nimble")).to_contain_text("beta → alpha")
+    expect(dialog.locator(".losses")).to_contain_text("in memory does not move")
+    shot(page, "drain")
+    found = {theme: inside.flaws("" if theme == "light" else "color-contrast") for theme in inside.themes()}
+    assert found == {"light": [], "dark": []}
+    page.keyboard.press("Escape")
+    assert {one.scheduling for one in shared.client.nodes()} == {"open"}
+    shared.client.delete_agent("bulky")
+
+
+def test_all_restart_within_a_budget_and_a_rollout_is_held_and_goes_on_where_it_is_shown(
+    inside: Visit, shared: Fabric
+) -> None:
+    page = inside.page
+    deploy(shared, "calm-a", replicas=4, update={"min_healthy": "30s"})
+    deploy(shared, "calm-b", replicas=2, update={"min_healthy": "30s"})
+    inside.show("agents?q=calm")
+    page.get_by_role("button", name="Restart all").click()
+    dialog = page.get_by_role("dialog", name="Restart 2 agents")
+    foreseen = dialog.locator(".foreseen")
+    expect(foreseen).to_contain_text("6 replicas would", timeout=WITHIN_MS)
+    expect(dialog.locator(".losses")).to_contain_text("calm-a: What 4 instances have in memory is gone")
+    dialog.get_by_label("away at once").fill("3")
+    expect(dialog.locator(".copied")).to_contain_text("omnitide restart calm-a --max-unavailable 3")
+    shot(page, "restart-all")
+    dialog.get_by_role("button", name="Restart", exact=True).click()
+    until(
+        lambda: len([one for one in shared.client.instances(agent="calm-a") if one.version == 2]) == 3,
+        "three of them are new, and no more as long as those have not been well for long enough",
+    )
+    inside.show("agents/default/calm-a")
+    rollout = page.get_by_role("region", name="Rollout of v2")
+    rollout.get_by_role("button", name="Pause").click(timeout=WITHIN_MS)
+    page.get_by_role("dialog").get_by_role("button", name="Pause rollout").click()
+    expect(page.get_by_role("region", name="Rollout of v2: paused")).to_be_visible(timeout=WITHIN_MS)
+    rollout.get_by_role("button", name="Resume").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume rollout").click()
+    expect(rollout.get_by_role("button", name="Pause")).to_be_visible(timeout=WITHIN_MS)
+    for name in ("calm-a", "calm-b"):
+        shared.client.delete_agent(name)
+
+
+def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    found: dict[str, object] = {}
+    for name in ("agents/default/clock/edit", "import"):
+        inside.show(name)
+        if name != "import":
+            expect(section(page, "What would change")).to_be_visible(timeout=WITHIN_MS)
+        for width in (360, 2560, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            if inside.scrolls_sideways():
+                found[f"{name} {width}"] = "runs over the side"
+            if width == 360:
+                shot(page, f"narrow-{name.replace('/', '-')}")
+        for theme in inside.themes():
+            found[f"{name} {theme}"] = inside.flaws("" if theme == "light" else "color-contrast")
+        shot(page, f"dark-{name.replace('/', '-')}")
+    assert {name: flaws for name, flaws in found.items() if flaws} == {}
+
+
+def test_a_manifest_that_is_dropped_on_a_page_is_opened(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    inside.show("nodes")
+    page.evaluate(
+        """text => {
+            const data = new DataTransfer();
+            data.items.add(new File([text], "agent.toml"));
+            const about = { bubbles: true, cancelable: true, dataTransfer: data };
+            document.body.dispatchEvent(new DragEvent("drop", about));
+        }""",
+        'name = "dropped"\ncommand = ["sleep", "1"]\n',
+    )
+    expect(page.get_by_role("heading", level=1)).to_have_text("New agent")
+    expect(code(page)).to_contain_text('name = "dropped"')
+    expect(page.get_by_label("Format")).to_have_value("toml")
+    page.get_by_role("button", name="Start over").click()

@@ -1,0 +1,216 @@
+"""Time travel in a real Chromium: the panel shows a real fabric as it was, and nobody takes that for now."""
+
+import json
+import re
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+
+from support.fabric_processes import Fabric, until
+from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+
+AGENT = """
+name = "was"
+replicas = 1
+command = ["sleep", "3600"]
+resources = { cpu = 0.01, memory = "8MiB" }
+stop = { grace = "1s" }
+"""
+
+
+@dataclass(frozen=True)
+class History:
+    """Revisions of the fabric at which `was` had as many replicas that ran."""
+
+    one: int
+    three: int
+
+
+@pytest.fixture(scope="module")
+def history(shared: Fabric) -> Iterator[History]:
+    path = shared.folder / "was.toml"
+    path.write_text(AGENT)
+    shared.cli("deploy", str(path))
+    shared.running("was", 1)
+    shared.client.scale_agent("was", 3)
+    shared.running("was", 3)
+    one = shared.events("agent.scaled", subject="agent/default/was")[-1].revision - 1
+    three = shared.client.get_fabric().revision
+    shared.client.scale_agent("was", 2)
+    shared.running("was", 2)
+    yield History(one, three)
+    for agent in list(shared.client.agents()):
+        shared.client.delete_agent(agent.name)
+    until(lambda: not list(shared.client.agents()), "no agent is left")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def inside(browser: Browser, shared: Fabric, history: History) -> Generator[Visit]:
+    assert history.one < history.three
+    with visit(browser, shared) as made:
+        made.page.goto(login_link(shared))
+        made.until_live()
+        yield made
+        assert made.console == []
+
+
+def is_past(page: Page, revision: int) -> None:
+    """Marked as such all over, and of that revision."""
+    shown = f"{revision:,}".replace(",", "\u202f")
+    expect(page.locator(".past-at")).to_contain_text(f"Revision {shown} ·", timeout=WITHIN_MS)
+    expect(page.locator(".shell.past")).to_have_count(1)
+    expect(page).to_have_title(re.compile(f"^Past, revision {revision} · "))
+    border = page.evaluate("getComputedStyle(document.querySelector('.shell'), '::after').borderTopWidth")
+    assert border == "5px"
+
+
+def is_now(page: Page) -> None:
+    expect(page.locator(".past-bar")).to_have_count(0)
+    expect(page.locator(".shell.past")).to_have_count(0)
+    expect(page).not_to_have_title(re.compile("Past"))
+    expect(page).not_to_have_url(re.compile("at="))
+
+
+def test_a_list_shows_what_was_and_one_key_leads_there_and_back(
+    inside: Visit, shared: Fabric, history: History
+) -> None:
+    page = inside.page
+    inside.show("instances?q=agent:was status:running")
+    rows = page.locator(".table-row")
+    expect(rows).to_have_count(2)
+    page.keyboard.press("Shift+T")
+    slider = page.get_by_role("slider", name="Revision")
+    expect(slider).to_be_visible()
+    slider.fill(str(history.three))
+    is_past(page, history.three)
+    expect(rows).to_have_count(3)
+    expect(page).to_have_url(re.compile(f"at={history.three}"))
+    # What goes on meanwhile changes nothing of what was.
+    shared.client.scale_agent("was", 4)
+    shared.running("was", 4)
+    expect(rows).to_have_count(3)
+    slider.focus()
+    slider.press("Home")
+    expect(rows).to_have_count(0)
+    page.keyboard.press("Shift+T")
+    is_now(page)
+    expect(rows).to_have_count(4)
+    shared.client.scale_agent("was", 2)
+    shared.running("was", 2)
+
+
+def test_a_link_shows_the_same_past_and_every_page_stays_in_it(inside: Visit, history: History) -> None:
+    page = inside.page
+    inside.show(f"agents/default/was?at={history.one}")
+    is_past(page, history.one)
+    expect(page.locator(".figures")).to_contain_text("1 of 1")
+    page.get_by_role("link", name=re.compile("^Instances")).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Instances")
+    expect(page).to_have_url(re.compile(f"/instances.*at={history.one}$"))
+    is_past(page, history.one)
+    page.reload()
+    is_past(page, history.one)
+    page.get_by_role("link", name=re.compile("^Map")).click()
+    expect(page.locator("#map-summary")).to_contain_text("1 instance", timeout=WITHIN_MS)
+    page.get_by_role("button", name="Back to now").last.click()
+    is_now(page)
+    expect(page.locator("#map-summary")).to_contain_text("2 instances", timeout=WITHIN_MS)
+
+
+def test_nothing_is_done_from_the_past(inside: Visit, shared: Fabric, history: History) -> None:
+    page = inside.page
+    inside.show(f"agents/default/was?at={history.one}")
+    is_past(page, history.one)
+    scale = page.get_by_role("button", name="Scale")
+    expect(scale).to_be_disabled()
+    expect(scale).to_have_attribute("title", re.compile("this is the past"))
+    page.keyboard.press("s")
+    expect(page.locator(".toast")).to_contain_text("Nothing was done")
+    page.locator(".toast").get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    instance = shared.running("was", 2)[0].id
+    for name in ("terminal", "files"):
+        inside.show(f"instances/{instance}/{name}?at={history.three}")
+        is_past(page, history.three)
+        for button in page.locator("main button:not(.icon-button)").all():
+            expect(button).to_be_disabled()
+    before = len(list(shared.client.tokens()))
+    inside.show(f"join?at={history.three}")
+    is_past(page, history.three)
+    page.get_by_role("button", name="Make a token").click()
+    expect(page.locator("body")).to_contain_text("this is the past")
+    assert len(list(shared.client.tokens())) == before
+    page.keyboard.press("Shift+T")
+    is_now(page)
+
+
+def test_steps_go_from_event_to_event(inside: Visit, history: History) -> None:
+    page = inside.page
+    inside.show(f"events?at={history.one}")
+    is_past(page, history.one)
+    expect(page.locator(".event-row").first).to_be_visible()
+    expect(page.locator(".event-foot")).to_contain_text("Until the revision that is shown")
+    expect(page.locator(".event-row").filter(has_text="scaled to 3")).to_have_count(0)
+    page.keyboard.press(".")
+    expect(page.locator(".past-event")).to_contain_text("agent was scaled to 3", timeout=WITHIN_MS)
+    expect(page.locator(".event-row").filter(has_text="scaled to 3")).to_have_count(1)
+    at = page.url
+    page.keyboard.press(".")
+    expect(page.locator(".past-event")).not_to_contain_text("scaled to 3", timeout=WITHIN_MS)
+    page.keyboard.press(",")
+    expect(page.locator(".past-event")).to_contain_text("agent was scaled to 3", timeout=WITHIN_MS)
+    expect(page).to_have_url(re.compile(f"at={at.rpartition('at=')[2]}$"))
+    page.keyboard.press("Shift+T")
+    is_now(page)
+    row = page.locator(".event-row").filter(has_text="scaled to 3").first
+    row.get_by_role("button", name="The fabric as of revision").click()
+    expect(page.locator(".past-event")).to_contain_text("scaled to 3", timeout=WITHIN_MS)
+    page.keyboard.press("Shift+T")
+    is_now(page)
+
+
+def test_a_revision_that_cannot_be_shown_says_why(inside: Visit, history: History) -> None:
+    page = inside.page
+    inside.show("settings")
+    inside.open("nodes?at=999999999")
+    expect(page.locator(".past-trouble")).to_contain_text("never had revision 999999999", timeout=WITHIN_MS)
+    expect(page.locator(".table-row")).to_have_count(0)
+
+    cut = True
+
+    def trimmed(socket: WebSocketRoute) -> None:
+        if not cut or "at=" not in socket.url:
+            socket.connect_to_server()
+            return
+        socket.close(code=4410, reason=json.dumps({"code": "trimmed", "first": history.three}))
+
+    page.route_web_socket(re.compile("/v1/view"), trimmed)
+    inside.open(f"nodes?at={history.one}")
+    expect(page.locator(".past-trouble")).to_contain_text(f"the oldest that is kept is {history.three}")
+    expect(page.get_by_role("slider")).to_have_attribute("min", str(history.three))
+    cut = False
+    page.keyboard.press("Shift+T")
+    is_now(page)
+
+
+def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, history: History) -> None:
+    page = inside.page
+    found: dict[str, object] = {}
+    for name in ("agents", "agents/default/was"):
+        inside.show(f"{name}?at={history.three}")
+        is_past(page, history.three)
+        for width in (360, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            if inside.scrolls_sideways():
+                found[f"{name} {width}"] = "runs over the side"
+        for theme in inside.themes():
+            found[f"{name} {theme}"] = inside.flaws()
+    assert {name: flaws for name, flaws in found.items() if flaws} == {}

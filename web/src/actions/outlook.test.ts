@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import type { ForeseenReplica, Outlook } from "../api/types";
+import { wantedChanges } from "./foresee";
+import { interrupted, ranges, rows, sentences } from "./outlook";
+import { actionById } from "./registry";
+import type { Target } from "./target";
+
+const replica = (slot: number, more: Partial<ForeseenReplica>): ForeseenReplica => ({
+  agent: "web",
+  namespace: "default",
+  slot,
+  fate: "moves",
+  before: "alpha",
+  after: "beta",
+  why: "",
+  ...more,
+});
+const outlook = (more: Partial<Outlook>): Outlook => ({
+  replicas: [],
+  counts: {},
+  held: 0,
+  tasks: 0,
+  finished: true,
+  revision: 1,
+  ...more,
+});
+
+describe("an outlook", () => {
+  it("says how many come to what, those that are worse off first", () => {
+    const found = sentences(outlook({ counts: { moves: 2, waits: 1 }, held: 1, tasks: 2 }));
+    expect(found.map((one) => one.text)).toEqual([
+      "1 replica would fit nowhere and wait",
+      "2 replicas would move",
+      "1 replica would stay at the version before",
+      "2 tasks of jobs run to their end there",
+    ]);
+  });
+
+  it("puts replicas together that go the same way", () => {
+    const found = rows(
+      outlook({
+        replicas: [
+          replica(4, { fate: "waits", before: "", after: "", why: "no cpu" }),
+          replica(1, {}),
+          replica(2, {}),
+          replica(5, { after: "gamma", namespace: "team" }),
+        ],
+      }),
+    );
+    expect(found.map((one) => [one.name, one.way, one.why])).toEqual([
+      ["web 4", "waits", "no cpu"],
+      ["web 1–2", "alpha → beta", ""],
+      ["team/web 5", "alpha → gamma", ""],
+    ]);
+    expect(ranges([3, 1, 2, 7])).toBe("1–3, 7");
+  });
+
+  it("counts what is interrupted", () => {
+    expect(interrupted(outlook({ counts: { moves: 1, renews: 2, starts: 5, waits: 9 } }))).toBe(3);
+  });
+
+  it("is asked for all that an action is to be done to, together", () => {
+    const nodes = ["n1", "n2"].map((id) => ({ kind: "node", object: { id } }) as Target);
+    const input = { replicas: 0, version: 0, node: "", atOnce: 0 };
+    expect(wantedChanges(actionById("node.drain"), nodes, input)).toEqual([
+      { verb: "node.drain", name: "n1" },
+      { verb: "node.drain", name: "n2" },
+    ]);
+    expect(wantedChanges(actionById("node.cordon"), nodes, input)).toEqual([]);
+  });
+});

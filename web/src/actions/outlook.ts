@@ -1,0 +1,102 @@
+/** An outlook in words. Pure. */
+import type { ForeseenReplica, Outlook } from "../api/types";
+import { plural } from "../words/format";
+import type { Tone } from "../words/states";
+
+type Fate = ForeseenReplica["fate"];
+
+const WORDS: Record<Fate, (count: number) => string> = {
+  waits: (count) => `${plural(count, "replica")} would fit nowhere and wait`,
+  stays: (count) => `${plural(count, "replica")} would fit on no other node and stay`,
+  stops: (count) => `${plural(count, "replica")} would stop`,
+  moves: (count) => `${plural(count, "replica")} would move`,
+  renews: (count) => `${plural(count, "replica")} would be replaced on the same node`,
+  starts: (count) => `${plural(count, "replica")} would start`,
+};
+
+export const TONES: Record<Fate, Tone> = {
+  waits: "bad",
+  stays: "wait",
+  stops: "off",
+  moves: "busy",
+  renews: "busy",
+  starts: "good",
+};
+
+const ORDER = Object.keys(WORDS) as Fate[];
+
+/** A sentence for each fate that there is. */
+export function sentences(outlook: Outlook): { tone: Tone; text: string }[] {
+  const found = ORDER.filter((fate) => outlook.counts[fate]).map((fate) => ({
+    tone: TONES[fate],
+    text: WORDS[fate](outlook.counts[fate] ?? 0),
+  }));
+  if (outlook.held) {
+    found.push({ tone: "wait", text: `${plural(outlook.held, "replica")} would stay at the version before` });
+  }
+  if (outlook.tasks) {
+    const verb = outlook.tasks === 1 ? "runs to its" : "run to their";
+    found.push({ tone: "off", text: `${plural(outlook.tasks, "task")} of jobs ${verb} end there` });
+  }
+  return found;
+}
+
+/** What is interrupted: what these have in memory is gone. */
+export function interrupted(outlook: Outlook): number {
+  return (outlook.counts.renews ?? 0) + (outlook.counts.moves ?? 0) + (outlook.counts.stops ?? 0);
+}
+
+export interface Row {
+  key: string;
+  fate: Fate;
+  name: string;
+  way: string;
+  why: string;
+}
+
+/** One row for replicas of an agent that go the same way. */
+export function rows(outlook: Outlook): Row[] {
+  const groups = new Map<string, { one: ForeseenReplica; slots: number[] }>();
+  for (const one of outlook.replicas) {
+    const key = [one.fate, one.namespace, one.agent, one.before, one.after, one.why].join("\u0000");
+    const group = groups.get(key);
+    if (group) group.slots.push(one.slot);
+    else groups.set(key, { one, slots: [one.slot] });
+  }
+  return [...groups].map(([key, { one, slots }]) => ({
+    key,
+    fate: one.fate,
+    name: `${one.namespace === "default" ? "" : `${one.namespace}/`}${one.agent} ${ranges(slots)}`,
+    way: wayOf(one),
+    why: one.why ?? "",
+  }));
+}
+
+function wayOf(one: ForeseenReplica): string {
+  switch (one.fate) {
+    case "moves":
+      return `${one.before} → ${one.after}`;
+    case "starts":
+      return `→ ${one.after}`;
+    case "stops":
+      return `${one.before} → stopped`;
+    case "renews":
+      return `anew on ${one.after}`;
+    case "stays":
+      return `stays on ${one.before}`;
+    case "waits":
+      return one.before ? `${one.before} → waits` : "waits";
+  }
+}
+
+/** `1–3, 5`. */
+export function ranges(numbers: readonly number[]): string {
+  const sorted = [...numbers].sort((one, other) => one - other);
+  const parts: string[] = [];
+  for (let from = 0, at = 0; at < sorted.length; at += 1) {
+    if (sorted[at + 1] === (sorted[at] ?? 0) + 1) continue;
+    parts.push(from === at ? `${sorted[from]}` : `${sorted[from]}–${sorted[at]}`);
+    from = at + 1;
+  }
+  return parts.join(", ");
+}

@@ -1,0 +1,40 @@
+import { describe, expect, it } from "vitest";
+import { composeOf, type Dropped, MOST_BYTES, manifestOf, TooMuch, textsOf, withoutFolder } from "./dropped";
+
+const file = (path: string, text = ""): Dropped => ({ path, text });
+
+describe("files that are dropped", () => {
+  it("are known as Compose files by name, or by what they begin with", () => {
+    expect(composeOf([file("compose.override.yaml"), file("compose.yaml"), file("db.env")])).toEqual([
+      "compose.yaml",
+      "compose.override.yaml",
+    ]);
+    expect(composeOf([file("stack.yml", "services:\n  a: {}"), file("agent.yaml", "name: a")])).toEqual(["stack.yml"]);
+    expect(composeOf([file("sub/compose.yaml"), file("docker-compose.yml")])).toEqual(["docker-compose.yml"]);
+    expect(composeOf([file("agent.yaml", "name: a")])).toEqual([]);
+  });
+
+  it("are a manifest where one alone is no Compose file", () => {
+    expect(manifestOf([file("agent.toml", 'name = "a"')])?.path).toBe("agent.toml");
+    expect(manifestOf([file("compose.yaml")])).toBeUndefined();
+    expect(manifestOf([file("a.toml"), file("b.toml")])).toBeUndefined();
+    expect(manifestOf([file("photo.txt")])).toBeUndefined();
+  });
+
+  it("lose the folder that all are in", () => {
+    expect(withoutFolder([file("shop/compose.yaml"), file("shop/db/a.env")]).map((one) => one.path)).toEqual([
+      "compose.yaml",
+      "db/a.env",
+    ]);
+    expect(withoutFolder([file("compose.yaml"), file("shop/a")]).map((one) => one.path)).toEqual([
+      "compose.yaml",
+      "shop/a",
+    ]);
+  });
+
+  it("are taken up to a size, and no others than texts", async () => {
+    const given = (path: string, text: string) => ({ path, file: new File([text], path) });
+    expect(await textsOf([given("a", "x"), given("b", "\u0000")])).toEqual([file("a", "x")]);
+    await expect(textsOf([given("a", "x".repeat(MOST_BYTES + 1))])).rejects.toBeInstanceOf(TooMuch);
+  });
+});
