@@ -91,9 +91,14 @@ def _processes_of(root: Path) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if any(str(root) in word for word in process.cmdline()) or process.environ().get(MARK) == str(root):
+            if _names(process.cmdline(), str(root)) or process.environ().get(MARK) == str(root):
                 found.append(process)
     return found
+
+
+def _names(words: Sequence[str], place: str) -> bool:
+    """But for what a sandbox hides: a stranger's sandbox names the folders of all fabrics that there are."""
+    return any(place in word and before != "--tmpfs" for before, word in zip(("", *words), words, strict=False))
 
 
 def _end_all(root: Path) -> None:

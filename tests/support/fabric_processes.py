@@ -28,6 +28,7 @@ from omnitide.model.inventory import Node
 from omnitide.model.objects import Instance
 from omnitide.sdk import Client, Target
 from omnitide.sdk.errors import FabricError
+from support.whose import works_in
 
 T = TypeVar("T")
 
@@ -301,8 +302,7 @@ class Fabric:
             with contextlib.suppress(psutil.Error, OSError):
                 if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                     continue
-                ours = any(place == word or f"{place}/" in word for word in process.cmdline())
-                if ours or f"{process.cwd()}/".startswith(f"{place}/"):
+                if works_in(process.cmdline(), place) or f"{process.cwd()}/".startswith(f"{place}/"):
                     found.append(process)
         return found
 

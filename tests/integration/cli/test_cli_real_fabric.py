@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.whose import works_in
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FREE = ("--api-port", "0", "--node-port", "0", "--grpc-port", "0")
@@ -40,7 +41,7 @@ class Machine:
         found: list[psutil.Process] = []
         for process in psutil.process_iter():
             try:
-                if any(word.startswith(str(self.data)) for word in process.cmdline()):
+                if works_in(process.cmdline(), self.data):
                     found.append(process)
             except psutil.Error:
                 continue

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.whose import works_in
 
 from omnitide.supervisor import client, identity
 from omnitide.supervisor.child import MAX_LOG_BYTES
@@ -89,7 +90,7 @@ class Home:
         """Whatever still works here, found by the folder that only it can name or work in."""
         for process in psutil.process_iter():
             try:
-                ours = process.cwd() == self.place or any(self.place in word for word in process.cmdline())
+                ours = process.cwd() == self.place or works_in(process.cmdline(), self.place)
                 if ours and process.pid != os.getpid():
                     process.kill()
             except (psutil.Error, OSError):
