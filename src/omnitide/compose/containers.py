@@ -42,7 +42,7 @@ def container(view: View, context: Context, made: Made, own: Made) -> None:
     for key, field in (("user", "user"), ("working_dir", "working_directory")):
         if key in view:
             made[field] = view.text(key)
-    for key in ("read_only", "tty"):
+    for key in ("read_only", "stdin_open", "tty"):
         if view.flag(key):
             own[key] = True
     # The engine starts a container without a small first process, and some images insist on being the first themselves.

@@ -57,6 +57,7 @@ _CARRIED: Final[Mapping[str, str]] = {
     "services.*.dns": "container.dns",
     "services.*.hostname": "container.hostname",
     "services.*.init": "container.init; false where nothing is said, as in Compose",
+    "services.*.stdin_open": "container.stdin_open",
     "services.*.tty": "container.tty",
     "services.*.stop_signal": "stop.signal",
     "services.*.stop_grace_period": "stop.grace, a day at most",
@@ -159,7 +160,6 @@ _NOTED: Final[Mapping[str, str]] = {
     "services.*.expose": "needs nothing: services on one network reach every port of each other",
     "services.*.attach": "is for `compose up` in a terminal",
     "services.*.develop": "is for `compose watch`",
-    "services.*.stdin_open": "nothing is connected to its input",
     "services.*.healthcheck.start_period": "needs nothing: an instance is not ready before its first success, however "
     "long that takes, and is not restarted for it",
     "services.*.healthcheck.start_interval": "needs nothing: until its first success a probe is asked sooner than its "

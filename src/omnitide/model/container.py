@@ -63,6 +63,8 @@ class Container(Part, frozen=True, kw_only=True):
     init: bool = True
     """A small first process reaps what the program leaves behind."""
     tty: bool = False
+    stdin_open: bool = False
+    """Its input stays open, though nobody writes to it: a program that ends where its input does goes on."""
 
 
 class Wasm(Part, frozen=True, kw_only=True):

@@ -2486,6 +2486,7 @@ class Container(_message.Message):
     INIT_FIELD_NUMBER: _builtins.int
     TTY_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
+    STDIN_OPEN_FIELD_NUMBER: _builtins.int
     image: _builtins.str
     """name, name:tag or name@sha256:digest, registry first if not the default."""
     pull: _builtins.str
@@ -2503,6 +2504,8 @@ class Container(_message.Message):
     init: _builtins.bool
     """A small first process reaps what the program leaves behind."""
     tty: _builtins.bool
+    stdin_open: _builtins.bool
+    """Its input stays open, though nobody writes to it."""
     @_builtins.property
     def entrypoint(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Empty: the image's own. One empty text: none."""
@@ -2557,10 +2560,11 @@ class Container(_message.Message):
         init: _builtins.bool | None = ...,
         tty: _builtins.bool = ...,
         aliases: _abc.Iterable[_builtins.str] | None = ...,
+        stdin_open: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_credentials", b"_credentials", "_init", b"_init", "_network", b"_network", "_pull", b"_pull", "credentials", b"credentials", "init", b"init", "network", b"network", "pull", b"pull"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credentials", b"_credentials", "_init", b"_init", "_network", b"_network", "_pull", b"_pull", "aliases", b"aliases", "capabilities", b"capabilities", "credentials", b"credentials", "devices", b"devices", "dns", b"dns", "entrypoint", b"entrypoint", "extra_hosts", b"extra_hosts", "groups", b"groups", "hostname", b"hostname", "image", b"image", "init", b"init", "network", b"network", "pull", b"pull", "read_only", b"read_only", "shm_size_bytes", b"shm_size_bytes", "sysctls", b"sysctls", "tmpfs", b"tmpfs", "tty", b"tty", "ulimits", b"ulimits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credentials", b"_credentials", "_init", b"_init", "_network", b"_network", "_pull", b"_pull", "aliases", b"aliases", "capabilities", b"capabilities", "credentials", b"credentials", "devices", b"devices", "dns", b"dns", "entrypoint", b"entrypoint", "extra_hosts", b"extra_hosts", "groups", b"groups", "hostname", b"hostname", "image", b"image", "init", b"init", "network", b"network", "pull", b"pull", "read_only", b"read_only", "shm_size_bytes", b"shm_size_bytes", "stdin_open", b"stdin_open", "sysctls", b"sysctls", "tmpfs", b"tmpfs", "tty", b"tty", "ulimits", b"ulimits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credentials: _TypeAlias = _typing.Literal["credentials"]  # noqa: Y015
     _WhichOneofArgType__credentials: _TypeAlias = _typing.Literal["_credentials", b"_credentials"]  # noqa: Y015

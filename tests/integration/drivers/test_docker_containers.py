@@ -94,6 +94,17 @@ async def test_the_output_of_a_terminal_is_kept_as_well(docker: Kit) -> None:
     assert (await docker.text("a")).replace("\r", "") == "one\ntwo\n"
 
 
+async def test_input_stays_open_where_the_spec_says_so(docker: Kit, engine: DockerEngine) -> None:
+    await docker.start("a", "run")
+    await docker.start("b", "run", container=Container(image=IMAGE, stdin_open=True))
+
+    def given(instance: str) -> str:
+        return str(Path(f"/proc/{made(docker, engine, instance)['State']['Pid']}/fd/0").readlink())
+
+    assert given("a") == "/dev/null"
+    assert given("b").startswith("pipe:"), "which nobody closes: a program that reads it waits"
+
+
 async def test_files_unpacked_belong_to_the_user_of_the_container(docker: Kit, engine: DockerEngine) -> None:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:

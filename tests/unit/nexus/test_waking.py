@@ -163,6 +163,38 @@ def test_time_in_which_nexus_did_not_run_is_nobody_s_lateness() -> None:
     run(soon)
 
 
+def test_nor_is_it_where_another_replica_is_looked_at_meanwhile() -> None:
+    """One of the version before is available again in those seconds: that has the rollout looked at, and no more."""
+
+    async def check(stand: Stand) -> None:
+        update = Update(max_unavailable=1, min_healthy=20_000)
+        for command in (("first",), ("second",)):
+            spec = AgentSpec(command=command, health=READY, update=update)
+            await stand.do(DeployAgent(agent="db", namespace="default", name="db", replicas=3, spec=spec))
+            await asyncio.sleep(1)
+            for name in ("db.1.1", "db.2.1", "db.3.1") if command == ("first",) else ():
+                await stand.say(name, Phase.RUNNING, Health.HEALTHY)
+                await asyncio.sleep(1)
+        await stand.say("db.1.1", Phase.ENDED)
+        await asyncio.sleep(1)
+        await stand.say(find_current(stand, "db"), Phase.RUNNING)
+        await asyncio.sleep(560)
+        await stand.say("db.3.1", Phase.RUNNING)
+        await asyncio.sleep(1)
+        await stand.say("db.3.1", Phase.RUNNING, Health.HEALTHY)
+        await asyncio.sleep(1)
+        before = stand.engine.committed()
+        assert "db.3.1" in before.agents["db"].watched
+        stand.clock.stopped_s += 3600
+        await asyncio.sleep(20)
+        assert stand.engine.committed().revision > before.revision, "it was looked at"
+        assert not late(stand)
+        await asyncio.sleep(30)
+        assert late(stand) == 1
+
+    run(check)
+
+
 def test_what_needs_an_agent_to_be_ready_is_placed_once_it_is_also_while_that_rolls_out() -> None:
     async def check(stand: Stand) -> None:
         await _ready_during_a_rollout(stand, 3_600_000)

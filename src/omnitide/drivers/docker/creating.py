@@ -49,7 +49,7 @@ def body(launch: Launch, node_id: str, info: Info, network: str, image: str, hom
         "Env": [f"{key}={value}" for key, value in launch.environment.items()],
         "Labels": naming.labels(launch, node_id, lacking, network),
         "Tty": part.tty,
-        "OpenStdin": part.tty,
+        "OpenStdin": part.tty or part.stdin_open,
         "HostConfig": _host_config(launch, part, info, network, lacking, home),
     }
     if launch.command:
