@@ -18,6 +18,7 @@ AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 INDEX = ROOT / "src" / "omnitide" / "api" / "static" / "index.html"
 PAGES = ("map", "overview", "nodes", "agents", "instances", "settings")
 WITHIN_MS = 30_000
+expect.set_options(timeout=WITHIN_MS)
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 

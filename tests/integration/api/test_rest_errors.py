@@ -56,7 +56,7 @@ async def test_too_many_wrong_tokens(served: Served) -> None:
         ("GET", "/", 404, "no-route"),
         ("GET", "/v2/fabric", 404, "no-route"),
         ("GET", "/v1/fabric/", 404, "no-route"),
-        ("GET", "/v1/namespaces/default/agents/a%2Fb", 404, "no-route"),
+        ("GET", "/v1/namespaces/default/agents/a%2Fb", 422, "invalid"),
         ("POST", "/v1/fabric", 405, "method-not-allowed"),
         ("PATCH", AGENT, 405, "method-not-allowed"),
         ("GET", AGENT, 404, "not-found"),
