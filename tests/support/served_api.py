@@ -45,6 +45,7 @@ def is_problem(response: httpx.Response, status: int, code: str) -> dict[str, An
     assert problem["type"] == f"urn:omnitide:problem:{code}"
     assert problem["title"]
     assert problem["detail"]
-    assert problem["instance"] == response.request.url.path
+    url = response.request.url
+    assert problem["instance"] in (url.path, url.raw_path.decode().partition("?")[0])
     assert problem["correlation"] == response.headers["omnitide-correlation"]
     return problem
