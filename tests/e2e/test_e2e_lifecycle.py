@@ -1,8 +1,12 @@
 """Rollouts, rollbacks and moves through the installed command, over two nodes."""
 
 import json
+import re
 from pathlib import Path
 
+import pytest
+
+from omnitide.sdk.errors import NotFound
 from support.fabric_processes import Fabric, until
 
 MANIFEST = """
@@ -60,6 +64,8 @@ def written(folder: Path, name: str, **parts: str) -> str:
 
 CRASHES = 'policy = "on-failure"\nattempts = 2\nbackoff = "100ms"\n'
 NEVER_READY = 'type = "exec"\ncommand = ["/bin/sh", "-c", "echo still warming up; exit 1"]\ninterval = "200ms"\n'
+GOES_UNDER = 'command = ["sh", "-c", "echo going under; exit 3"]'
+SAYS = 'command = ["sh", "-c", "echo here I am; exec sleep 1000"]'
 SLEEPS = 'command = ["sleep", "1000"]'
 
 
@@ -67,13 +73,36 @@ def test_a_deployment_that_is_rolled_back_waits_for_the_way_back_and_says_how_it
     fabric: Fabric, tmp_path: Path
 ) -> None:
     update = 'on_failure = "rollback"\nmin_healthy = "300ms"'
-    fabric.cli("deploy", written(tmp_path, "loop", top=SLEEPS, update=update, restart=CRASHES))
-    crashing = written(tmp_path, "loop", top='command = ["sh", "-c", "exit 3"]', update=update, restart=CRASHES)
+    fabric.cli("deploy", written(tmp_path, "loop", top=SAYS, update=update, restart=CRASHES))
+    crashing = written(tmp_path, "loop", top=GOES_UNDER, update=update, restart=CRASHES)
     told = fabric.cli("deploy", crashing, code=8).stderr
     assert "loop: version 2 was rolled back to version 1: loop-1." in told
     assert "ended 3 times in a row before it was available: exit code 3" in told
     assert "1 of 1 replicas run it as version 3" in told
     assert "it stays deployed" not in told
+    assert_output_outlives_what_wrote_it(fabric, told)
+
+
+def assert_output_outlives_what_wrote_it(fabric: Fabric, told: str) -> None:
+    """What was replaced by a way back, what was stopped, and what was removed: of the agent `loop`."""
+    named = re.search(r"omnitide logs (loop-1\.\d+)\n", told)
+    assert named is not None, told
+    gone, old = named[1], fabric.running("loop", 1)[0]
+    cause = re.search(r"version 1: (loop-1\.\d+) of", told)
+    assert cause is not None, told
+    assert gone not in (old.name, cause[1])
+    assert f"the one before it: omnitide logs {gone}\n" in fabric.cli("logs", cause[1], code=3).stderr
+    assert "going under" in fabric.cli("logs", gone).stdout
+    assert "going under" in fabric.cli("logs", "-f", gone, "--tail", "1").stdout, "it ends where that does"
+    fabric.cli("stop", "loop")
+    assert fabric.cli("logs", "loop", "--tail", "1", "--no-prefix").stdout == "here I am\n"
+    fabric.cli("rm", "loop")
+    assert "".join(chunk.text for chunk in fabric.client.read_logs(old.id)) == "here I am\n"
+    assert "here I am" in fabric.cli("logs", "-f", "loop").stdout
+    assert "going under" in fabric.cli("logs", gone).stdout
+    assert "there is no instance 'loop-1.99'" in fabric.cli("logs", "loop-1.99", code=3).stderr
+    with pytest.raises(NotFound, match="none of 2 nodes that were asked"):
+        list(fabric.client.read_logs(f"{old.workload_id}.1.99"))
 
 
 def test_what_is_never_ready_is_rolled_back_after_its_deadline(fabric: Fabric, tmp_path: Path) -> None:
@@ -93,6 +122,9 @@ def test_a_first_version_that_is_never_ready_is_told_after_its_deadline(fabric: 
     told = fabric.cli("deploy", first, code=8).stderr
     assert "cold is not ready within 1 s (0 of 1 replicas are)" in told
     assert "still warming up" in told
+    status = fabric.cli("rollout", "status", "cold", "--watch", code=8).stdout
+    assert re.search(r"cold-1\.1 is not available after 1\.0 s: it is not ready \(.*still warming up", status)
+    assert "rollback" not in status, "there is nothing to go back to"
 
 
 def test_what_waits_for_what_was_given_up_says_so(fabric: Fabric, tmp_path: Path) -> None:

@@ -86,13 +86,17 @@ def test_a_node_that_is_removed_is_out(fabric: Fabric) -> None:
     endpoint = fabric.ready()["node_endpoint"]
     told = until(lambda: _removed(fabric.cli("status", name="gamma").stdout), "its machine says so")
     assert re.search(rf"^nexus +{re.escape(endpoint)}$", told, re.MULTILINE), told
-    fabric.cli("leave", "--yes", name="gamma")
+    until(lambda: fabric.processes("gamma") == [], "its keeper holds nothing")
+    left = fabric.cli("leave", "--yes", name="gamma").stdout
+    assert "This node was removed there already" in left
+    assert "nodes rm" not in left
     fabric.data("gamma").rename(fabric.folder / "gamma-before")
     fabric.join("gamma")
     proxy = fabric.proxy_pid("gamma")
     fabric.cli("drain", "gamma")
     fabric.cli("nodes", "rm", "gamma")
     until(lambda: not alive(proxy), "drained, it needs no force, and nobody has to stop its proxy")
+    until(lambda: fabric.processes("gamma") == [], "nor its keeper and its supervisor")
     fabric.cli("down", name="gamma")
     fabric.data("gamma").rename(fabric.folder / "gamma-again")
 

@@ -8,12 +8,14 @@ import json
 import os
 import socket
 import tarfile
+import tempfile
 import threading
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from omnitide.config.neighbours import Neighbours
 from omnitide.drivers import process_sandbox
 from omnitide.model.provisions import Artifact
 from omnitide.model.spec import AgentSpec, Resources
@@ -357,6 +359,27 @@ def test_nor_the_administrators_token_and_the_keys_beside_the_node(fabric: Fabri
     fabric.cli("deploy", agent(fabric, "looks", box, f"cat {nexus}/admin-token; echo $?; ls {nexus}; sleep 1000"))
     assert output(fabric, "looks", "No such file")
     assert (nexus / "admin-token").read_text().strip() not in fabric.cli("logs", "looks").stdout
+
+
+@pytest.mark.skipif(not process_sandbox.works() or os.geteuid() != 0, reason="no bubblewrap, or no place but /tmp")
+def test_nor_what_other_fabrics_and_nodes_of_this_machine_keep(fabric: Fabric) -> None:
+    """Wherever they are: a Nexus without a node, and a node without its Nexus, have said so when they started."""
+    # Not in /tmp, of which a sandbox has its own.
+    with tempfile.TemporaryDirectory(dir="/srv") as elsewhere:
+        Path(elsewhere).chmod(0o755)
+        apart = f"{elsewhere}/apart"
+        fabric.cli("up", "--nexus-only", "--api-port", "0", "--node-port", "0", "--grpc-port", "0", name=apart)
+        try:
+            assert {apart, str(fabric.data("beta"))} <= {*Neighbours.of(fabric.environment()).known()}
+            kept, anybodys = Path(apart) / "nexus" / "admin-token", Path(elsewhere) / "film"
+            anybodys.touch()
+            assert kept.is_file()
+            looks = f"for one in {kept} {anybodys}; do test -e $one && echo seen $one; done; echo looked; sleep 1000"
+            fabric.cli("deploy", agent(fabric, "peeks", "isolation = 'sandbox'\n", looks))
+            seen = [line.split()[-1] for line in output(fabric, "peeks", "looked").splitlines() if "seen" in line]
+            assert seen == [str(anybodys)]
+        finally:
+            fabric.cli("down", name=apart)
 
 
 def test_servers_that_do_not_answer_hold_up_no_agent_that_needs_none_of_them(lone: Fabric) -> None:

@@ -54,6 +54,7 @@ def test_a_volume_is_listed_with_its_users_and_goes_when_it_has_none(fabric: Fab
 
     fabric.cli("rm", "keeper")
     until(lambda: listed(fabric, "--orphans"), "nobody would miss it")
+    assert_a_plan_says_where_it_is(fabric)
     assert "could be removed" in fabric.cli("volume", "rm", "ours", "--dry-run").stdout
     assert kept.is_dir()
     assert "default/ours removed from alpha" in fabric.cli("volume", "rm", "ours").stdout
@@ -62,6 +63,18 @@ def test_a_volume_is_listed_with_its_users_and_goes_when_it_has_none(fabric: Fab
     assert listed(fabric) == []
     assert "no volume default/ours" in fabric.cli("volume", "rm", "ours", code=3).stderr
     assert "no volume default/ours" in fabric.cli("volume", "rm", "ours", "--node", "alpha", code=3).stderr
+
+
+def assert_a_plan_says_where_it_is(fabric: Fabric) -> None:
+    """An agent that comes again may be placed elsewhere, and would begin anew there without a word."""
+    constraint = KEEPER[KEEPER.index("[[") :]
+    free = fabric.folder / "free.toml"
+    free.write_text(KEEPER.replace(constraint, ""))
+    told = fabric.cli("apply", "-f", "free.toml", "--dry-run").stderr
+    assert fabric.cli("deploy", "free.toml", "--dry-run").stderr == told
+    assert "volume default/ours is on node alpha" in told
+    free.write_text(told.rpartition(":  ")[2] + free.read_text())
+    assert not fabric.cli("deploy", "free.toml", "--dry-run").stderr
 
 
 def test_the_client_says_the_same_and_forced_is_not_while_it_is_used(fabric: Fabric, kept: Path) -> None:

@@ -194,7 +194,8 @@ class MemoryRuntime:
                 dues = [next_due(self.state, self.state.agents[agent]) for agent in sorted(self.state.rolling)]
                 # Nobody waits here for what has just been started to have run for long enough.
                 self.clock_ms = max([self.clock_ms, *(due for due in dues if due is not None)])
-                self.apply(cm.AdvanceRollouts(agents=tuple(sorted(self.state.rolling))))
+                rolling = tuple(sorted(self.state.rolling))
+                self.apply(cm.AdvanceRollouts(agents=rolling, late=rolling))
             for node in self.nodes.values():
                 if node.session:
                     self._work(node)
@@ -354,15 +355,16 @@ class MemoryRuntime:
         self.volumes[node_id] = left
 
     async def logs(
-        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
+        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = "", node: str = ""
     ) -> AsyncIterator[LogPiece]:
         """A piece's position is its number, from 1."""
-        known = self.state.instances[instance_id]
-        node = self.state.nodes.get(known.node)
-        if node is None:
-            raise LogsUnavailable(f"{known.name} has not been placed on a node yet")
-        if node.id not in self.live:
-            raise NodeAway(node.name, node.since_ms)
+        asked = self.state.nodes.get(node or self.state.instances[instance_id].node)
+        if asked is None:
+            raise LogsUnavailable(f"{self.state.instances[instance_id].name} has not been placed on a node yet")
+        if asked.id not in self.live:
+            raise NodeAway(asked.name, asked.since_ms)
+        if instance_id not in self.state.instances and instance_id not in self.output:
+            raise LogsUnavailable("its node keeps none", dropped=True)
         if self.log_streams >= self.log_streams_most:
             raise LogsUnavailable(f"this node has {self.log_streams_most} tunnels open; close one first", busy=True)
         output = self.writes(instance_id)

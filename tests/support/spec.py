@@ -312,7 +312,8 @@ class Fabric:
         if due is None:
             return False
         self.time_ms = max(self.time_ms, due)
-        self.given(cm.AdvanceRollouts(agents=tuple(sorted(self.state.rolling))), by="system:rollouts")
+        rolling = tuple(sorted(self.state.rolling))
+        self.given(cm.AdvanceRollouts(agents=rolling, late=rolling), by="system:rollouts")
         return self.state.revision != before
 
     def settle(self, rounds: int = 100) -> int:

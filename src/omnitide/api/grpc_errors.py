@@ -21,6 +21,7 @@ _STATUS: Final = {
     "impossible": grpc.StatusCode.FAILED_PRECONDITION,
     "idempotency-mismatch": grpc.StatusCode.FAILED_PRECONDITION,
     "not-running": grpc.StatusCode.FAILED_PRECONDITION,
+    "copy-refused": grpc.StatusCode.FAILED_PRECONDITION,
     "reach-failed": grpc.StatusCode.UNAVAILABLE,
     "precondition-failed": grpc.StatusCode.ABORTED,
     "stale": grpc.StatusCode.ABORTED,

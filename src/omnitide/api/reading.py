@@ -13,6 +13,7 @@ import msgspec
 from msgspec import inspect as mi
 from starlette.requests import ClientDisconnect, Request
 
+from omnitide.api.segments import names_in_path
 from omnitide.model.faults import Fault, Path, bare, quantity_kind
 from omnitide.model.normalise import Invalid, info_of, read
 from omnitide.operations.failures import Failed, failed, invalid
@@ -54,7 +55,7 @@ async def read_request(request: Request, operation: AnyDeclaration, limit: int) 
     query = _query(request.url.query)
     common = _take_common(query, operation)
     raw = await _body(request, limit) if operation.has_body else b""
-    given: dict[str, object] = {name: str(value) for name, value in request.path_params.items()}
+    given: dict[str, object] = {**names_in_path(request)}
     if operation.has_body:
         if query:
             raise invalid([Fault((name,), "is no parameter of the address here") for name in query])

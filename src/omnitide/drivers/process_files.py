@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from omnitide.drivers import unsized
 from omnitide.drivers.protocol import DriverError
 from omnitide.drivers.streams import Exec, ExecEnded, ExecOutput, ExecRequest
 
@@ -12,9 +13,12 @@ MAX_TOLD: Final = 2000
 """Characters of what tar complains of."""
 _ABSENT: Final = 44
 _NO_TAR: Final = 45
+_UNSIZED: Final = 46
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ARCHIVE: Final = f"""
 if [ ! -e "$1/$2" ] && [ ! -L "$1/$2" ]; then exit {_ABSENT}; fi
+where=$(cd -P "$1" && pwd -P)
+case "${{where%/}}/$2/" in {"|".join(f"{folder}/*" for folder in unsized.FOLDERS)}) exit {_UNSIZED} ;; esac
 command -v tar > /dev/null || exit {_NO_TAR}
 exec tar -cf - -C "$1" -- "$2"
 """
@@ -44,7 +48,7 @@ async def archive(run: Run, path: str) -> AsyncGenerator[bytes]:
     """A file or directory as a tar stream, under its own name. Raises DriverError."""
     path = checked(path)
     folder, name = posixpath.split(path)
-    talk = await run(_request(_ARCHIVE, folder or ".", name or "."))
+    talk = await run(_request(_ARCHIVE, posixpath.join(".", folder), name or "."))
     try:
         await talk.end_input()
         told = ""
@@ -104,6 +108,8 @@ def _check(ending: ExecEnded, path: str, told: str, cause: str) -> None:
     if ending.code == _ABSENT:
         message = f"{path}: there is no such file or directory, or the instance's user may not see it"
         raise DriverError(message, cause="no-such-file", permanent=True)
+    if ending.code == _UNSIZED:
+        raise unsized.refusal(path)
     if ending.code == _NO_TAR:
         message = "copying needs the program tar where the instance runs, and there is none"
         raise DriverError(message, cause="unsupported", permanent=True)

@@ -282,7 +282,10 @@ class ResumeRollout(_Command, frozen=True, kw_only=True):
 class AdvanceRollouts(_Command, frozen=True, kw_only=True):
     """Some replica of these agents may have been ready for long enough by now. Looked at by log time."""
 
-    agents: tuple[str, ...]
+    agents: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+    """Agents whose rollout may not have come further for too long. By log time as well, but only these: whether nodes
+    have had the time to tell how they are is known to who asks, and not to the log."""
 
 
 class MigrateInstance(_Command, frozen=True, kw_only=True):

@@ -209,6 +209,8 @@ def agent_violations(state: FabricState, agent: Agent, key: str) -> Iterator[str
     if (key in state.rolling) != bool(agent.rollout_cursor or agent.superseded):
         rolls = "" if key in state.rolling else "not "
         yield f"{label}: {rolls}rolling, at cursor {agent.rollout_cursor}, with {len(agent.superseded)} superseded"
+    if agent.rollout_cursor and (agent.deleting or not agent.active):
+        yield f"{label}: a rollout is under way, and none of it is wanted"
     if agent.paused and not agent.rollout_cursor:
         yield f"{label}: paused, and no rollout is under way"
     if agent.stumbled and not agent.rollout_cursor:

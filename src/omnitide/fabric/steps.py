@@ -14,7 +14,7 @@ from omnitide.fabric.folds.membership import instance_id
 from omnitide.fabric.invariants import agent_violations, instance_violations, job_violations, node_violations
 from omnitide.fabric.rules.conditions import company, only_node, unmet_needs, volume_holder
 from omnitide.fabric.rules.failing import gave_up, is_held_up
-from omnitide.fabric.rules.moving import hopeless, next_version
+from omnitide.fabric.rules.moving import held, hopeless, next_version
 from omnitide.fabric.rules.rolling import available
 from omnitide.fabric.rules.room import Room, promise
 from omnitide.fabric.state import (
@@ -320,7 +320,8 @@ def _driven_out(before: FabricState, entry: ev.Entry) -> Iterator[str]:
 
 
 def _overlapping(before: FabricState, after: FabricState, touched: Touched) -> Iterator[str]:
-    """No more run at once than the update's surge allows, and what somebody has sent elsewhere."""
+    """No more run at once than the update's surge allows, what somebody has sent elsewhere, and what does not come up
+    in a halted rollout."""
     for identifier in sorted(touched.agents):
         old, new = before.agents.get(identifier), after.agents.get(identifier)
         if new is None:
@@ -330,8 +331,15 @@ def _overlapping(before: FabricState, after: FabricState, touched: Touched) -> I
             bool(after.instances[slot.current].pinned) and (old is None or old.slots.get(number) != slot)
             for number, slot in new.slots.items()
         )
-        if more > moved and len(new.superseded) > new.spec.update.max_surge + moved:
+        if more > moved and len(new.superseded) > new.spec.update.max_surge + moved + _covering(before, after, new):
             yield f"agent {identifier}: {len(new.superseded)} superseded instances run on"
+
+
+def _covering(before: FabricState, after: FabricState, agent: Agent) -> int:
+    """How many of the superseded do so for one that does not come up, or has made way for a move just now."""
+    old = before.agents.get(agent.id)
+    for_none = {one.slot for one in (*held(after, agent), *(held(before, old) if old is not None else ()))}
+    return sum(after.instances[other].slot in for_none for other in agent.superseded)
 
 
 def _taken_away(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
@@ -377,7 +385,7 @@ def _taken_away(before: FabricState, after: FabricState, entry: ev.Entry) -> Ite
             and is_available(old, before.instances[event.instance], entry.time_ms)
         )
         now = available(after, new, entry.time_ms)
-        done = new.counts.succeeded + new.counts.failed + hopeless(after, new)
+        done = new.counts.succeeded + hopeless(after, new)
         if lost and now + done < new.replicas - max(old.may_be_away, new.may_be_away):
             yield f"agent {identifier}: {now} of {new.replicas} available after {sorted(asked)} were asked to stop"
 

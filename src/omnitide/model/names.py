@@ -43,6 +43,11 @@ def suggest_name(text: str) -> str:
     return kept if is_name(kept) else ""
 
 
+def called(namespace: str, name: str) -> str:
+    """What a command takes for it, whatever its --namespace: `hello`, or `team/hello` outside of the default one."""
+    return name if namespace == "default" else f"{namespace}/{name}"
+
+
 def instance_name(workload: str, slot: int, generation: int) -> str:
     """`hello-2.1`: agent or job, slot, generation."""
     return f"{workload}-{slot}.{generation}"

@@ -85,7 +85,8 @@ class Instance(Object, frozen=True, kw_only=True):
     """When it came into this status; for `unknown`, since when its node or its runtime there is silent."""
     unknown_since_ms: Millis = 0
     unknown_because: str = ""
-    """Why it is `unknown`: its node is not heard from, or its driver's runtime does not answer there."""
+    """Why it is `unknown`: its node is not heard from, or its driver's runtime does not answer there. With another
+    status: its node has said goodbye for a while, and this is what it was then."""
     health: Literal["unknown", "healthy", "unhealthy"] = "unknown"
     """What its probes say, if its spec has any."""
     health_message: str = ""
@@ -166,8 +167,9 @@ class Rollout(Object, frozen=True, kw_only=True):
 
 
 RolloutVerdict = Literal["progressing", "paused", "halted", "rolled-back", "stopped", "done"]
-"""halted: a replica failed for good, and nothing more is replaced. rolled-back: the version has the spec of an earlier
-one again. stopped: the agent is. done: every replica is available in this version."""
+"""halted: a replica failed for good, or is not available in time, and nothing more is replaced; of a first version: one
+is not available in time. rolled-back: the version has the spec of an earlier one again. stopped: the agent is. done:
+every replica is available in this version."""
 
 
 class RolloutStatus(Object, frozen=True, kw_only=True):

@@ -57,6 +57,7 @@ KINDS: Final[dict[str, Kind]] = {
     "command-not-found": Kind(422, "No such program in the instance"),
     "not-executable": Kind(422, "Nothing that can be executed"),
     "unsupported": Kind(422, "What runs the instance cannot do this"),
+    "copy-refused": Kind(422, "The instance does not take or give it"),
     "reach-failed": Kind(502, "The instance could not be reached into"),
     "internal": Kind(500, "A fault of ours"),
 }

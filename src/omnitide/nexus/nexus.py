@@ -279,9 +279,13 @@ class Nexus:
         return self.sessions.silent_since_ms(node_id)
 
     def logs(
-        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
+        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = "", node: str = ""
     ) -> AsyncIterator[LogPiece]:
         known = self.engine.committed().instances.get(instance_id)
+        if known is None and node:
+            return self.tunnels.logs(
+                node, instance_id, follow=follow, tail_lines=tail_lines, since_ms=since_ms, after=after
+            )
         if known is None:
             raise LogsUnavailable(f"instance {instance_id} is not known any more")
         if not known.node:

@@ -73,22 +73,22 @@ class Rollouts:
         now_ms = max(self._clock.now_ms(), state.time_ms)
         self._notice_a_stop(now_ms)
         due: list[str] = []
+        late: list[str] = []
         later: int | None = None
         for identifier in sorted(state.rolling):
             agent = state.agents[identifier]
-            times = [time for time in (next_due(state, agent), self._late_from(state, agent)) if time is not None]
-            if not times:
-                continue
-            at_ms = min(times)
-            if at_ms <= now_ms:
-                due.append(identifier)
-            elif later is None or at_ms < later:
-                later = at_ms
+            for at_ms, found in ((next_due(state, agent), due), (self._late_from(state, agent), late)):
+                if at_ms is None:
+                    continue
+                if at_ms <= now_ms:
+                    found.append(identifier)
+                elif later is None or at_ms < later:
+                    later = at_ms
         pause_s = None if later is None else (later - now_ms) / 1000
-        if not due:
+        if not due and not late:
             return pause_s
         try:
-            command = AdvanceRollouts(agents=tuple(due[:MAX_ADVANCED]))
+            command = AdvanceRollouts(agents=tuple(due[:MAX_ADVANCED]), late=tuple(late[:MAX_ADVANCED]))
             outcome = await self._engine.submit(command, Header(principal=PRINCIPAL))
         except NotServing as refusal:
             return RETRY_S if refusal.retryable else BROKEN_RETRY_S

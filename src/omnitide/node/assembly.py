@@ -29,6 +29,8 @@ from omnitide.node.grpc_link import GrpcDialer
 from omnitide.node.host import MachineHost
 from omnitide.node.identities import Identities, IdentityUnusable, IdentityVault
 from omnitide.node.identity_view import Shown
+from omnitide.node.keeper.launch import KeeperUnavailable, stop_keeper
+from omnitide.node.keeper.protocol import Refused
 from omnitide.node.launching import NodeContext
 from omnitide.node.metrics.gpu import GpuSampler
 from omnitide.node.metrics.host import HostSampler
@@ -60,6 +62,8 @@ LEAVING_LINGER_S: Final = 10.0
 """After that, for this process to be ended by whom it may concern. One that nobody ends does so itself, and is started
 again where somebody wants it."""
 LEAVING_POLL_S: Final = 0.2
+KEEPER_ENDS_S: Final = 5.0
+"""For a keeper to end that runs nothing."""
 
 log = logs.get(__name__)
 
@@ -230,6 +234,8 @@ class Node:
             self._telling.end()
             if self._export is not None:
                 self._export.close()
+        if end is End.REMOVED:
+            await asyncio.to_thread(_end_keeper, self._data / KEEPER_DIRECTORY)
         log.info("node proxy ends", why=end.value, instances_left_running=self._proxy.live())
         return end
 
@@ -281,6 +287,14 @@ def _host(settings: Settings, name: str, data: Path, towards: str) -> MachineHos
         towards=towards,
         devices=node.devices,
     )
+
+
+def _end_keeper(directory: Path) -> None:
+    """Of a node that is in no fabric any more. One whose runs do not end stays, for `omnitide leave` or a signal."""
+    try:
+        stop_keeper(str(directory), stop_runs=False, timeout_s=KEEPER_ENDS_S)
+    except (Refused, KeeperUnavailable) as error:
+        log.warning("the keeper stays", why=str(error))
 
 
 def _boot_id() -> str:

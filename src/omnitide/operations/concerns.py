@@ -12,7 +12,7 @@ from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.instances import show_exit
-from omnitide.operations.views.silence import SILENT, runtime_silent
+from omnitide.operations.views.silence import SILENT, node_away, runtime_silent
 from omnitide.operations.views.workloads import LONG_PENDING_MS
 
 MAX_CONCERNS: Final = 20
@@ -78,6 +78,8 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
         elif live is not None and live.stalled_since_ms:
             text = "connected, but its beats are not answered"
             yield inv.Concern(subject=f"node {name}", text=text, since_ms=live.stalled_since_ms, hint=hint)
+        elif away := node_away(node):
+            yield inv.Concern(subject=f"node {name}", text=f"{away} of its goodbye: {node.departing}", hint=hint)
         if live is not None and live.withheld:
             why = live.withheld[min(live.withheld)]
             yield inv.Concern(

@@ -13,6 +13,7 @@ from omnitide.fabric.rules.moving import is_leaving, next_version, to_spare
 from omnitide.fabric.state import Agent, FabricState, Health, Instance, InstanceStatus, Phase, spec_of_instance
 from omnitide.model import explanations as ex
 from omnitide.model import objects as ob
+from omnitide.model.names import called
 from omnitide.model.provisions import VALUES_CHANGED
 from omnitide.model.quantity import format_duration
 from omnitide.operations.closing import closing
@@ -57,7 +58,8 @@ async def explain_instance(
         + _prepares(runtime, shown)
         + _not_ready(state, instance)
         + _no_more(state, instance)
-        + (_leaving(state, instance, shown.node, placement) if leaves else ""),
+        + (_leaving(state, instance, shown.node, placement) if leaves else "")
+        + _as_it_was(shown),
         placement=placement,
         last_output=output,
         last_output_missing=missing,
@@ -84,12 +86,13 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
     ]
     parts = [f"{shown.running} of {agent.replicas} replicas are known to run"]
     if not agent.active:
-        parts = [f"stopped by request; to start it again: omnitide start {agent.name}"]
+        parts = [f"stopped by request; to start it again: omnitide start {called(agent.namespace, agent.name)}"]
     elif not agent.replicas and not agent.deleting:
-        parts = [f"no replicas are wanted; to have one: omnitide scale {agent.name} 1"]
+        parts = [f"no replicas are wanted; to have one: omnitide scale {called(agent.namespace, agent.name)} 1"]
     if shown.rollout is not None and shown.rollout.paused:
         parts.append(
-            f"the rollout of version {agent.version} is paused; to go on: omnitide rollout resume {agent.name}"
+            f"the rollout of version {agent.version} is paused; to go on: "
+            f"omnitide rollout resume {called(agent.namespace, agent.name)}"
         )
     elif shown.rollout is not None and shown.rollout.halted:
         parts.append(f"the rollout of version {agent.version} is halted: {shown.rollout.halted}")
@@ -198,7 +201,7 @@ def _no_more(state: FabricState, instance: Instance) -> str:
     if instance.status is not InstanceStatus.FAILED or instance.kind != "agent" or slot is None:
         return ""
     restart = spec_of_instance(state, instance).restart
-    name = state.agents[instance.workload].name
+    name = called(instance.namespace, state.agents[instance.workload].name)
     if gave_up(instance, slot, restart):
         why = f"no other try can help: {PERMANENT_TRIES} in a row failed with a permanent cause"
     elif restart.policy == "never":
@@ -242,6 +245,13 @@ async def _last_output(runtime: Runtime, instance: str) -> tuple[tuple[str, ...]
         return (), none.reason
     lines = data.decode("utf-8", "replace").splitlines()
     return tuple(lines[-LAST_LINES:]), "" if lines else "it wrote nothing"
+
+
+def _as_it_was(shown: ob.Instance) -> str:
+    """Of one whose node is away for a while, and not silent for long enough to count as such."""
+    if shown.status == "unknown" or not shown.unknown_because:
+        return ""
+    return f"; {shown.unknown_because}: this is what it was then"
 
 
 def _prepares(runtime: Runtime, shown: ob.Instance) -> str:
@@ -293,6 +303,8 @@ def _text(
             f"waits to be restarted{where}: attempt {shown.attempt} ended with {shown.exit.text}; the next comes {then}"
         )
     if shown.status == "starting":
+        if shown.exit is not None and shown.exit.attempt < shown.attempt:
+            before = f"; attempt {shown.exit.attempt} ended with {shown.exit.text}"
         return f"starting{where} for {since}, attempt {shown.attempt}{before}"
     if shown.status == "running":
         return _running_text(shown, instance, since, where, before)

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
@@ -19,6 +20,7 @@ from omnitide.operations.changing import change
 from omnitide.operations.closing import closing
 from omnitide.operations.explaining import explain_instance
 from omnitide.operations.failures import failed, invalid
+from omnitide.operations.forgotten import IDENTIFIER, forgotten_output
 from omnitide.operations.inputs import NamespaceFilter, NodeRows, PageRequest, Request
 from omnitide.operations.operation import Answer, AnyDeclaration, Context, Operation, Stream
 from omnitide.operations.ordering import in_order, workloads_from
@@ -265,7 +267,9 @@ async def _explain(runtime: Runtime, _: Context, asked: ExplainInstanceRequest) 
 
 
 async def _logs(runtime: Runtime, _: Context, asked: ReadLogsRequest) -> AsyncIterator[LogChunk]:
-    _require(runtime.committed(), asked.instance)
+    known = asked.instance in runtime.committed().instances
+    if not known and not IDENTIFIER.fullmatch(asked.instance):
+        _require(runtime.committed(), asked.instance)
     if asked.after and (asked.tail is not None or asked.since):
         raise invalid([Fault(("after",), "says where to begin, and so do `tail` and `since`", "leave those out")])
     try:
@@ -273,7 +277,8 @@ async def _logs(runtime: Runtime, _: Context, asked: ReadLogsRequest) -> AsyncIt
     except ValueError as error:
         raise invalid([Fault(("after",), str(error), "take it from a chunk as it is")]) from None
     since_ms = runtime.now_ms() - asked.since if asked.since else 0
-    source = runtime.logs(
+    read = runtime.logs if known else partial(forgotten_output, runtime)
+    source = read(
         asked.instance, follow=asked.follow, tail_lines=asked.tail, since_ms=since_ms, after=text.node_position
     )
     async with closing(source) as pieces:
@@ -361,7 +366,8 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
         summary="Read what an instance writes.",
         description=(
             "One JSON object a line, or the bare text with `Accept: text/plain`. If its node is away, that is said at "
-            "once, with since when. Each chunk names the position where it ends; after a break, `after` goes on there."
+            "once, with since when. Each chunk names the position where it ends; after a break, `after` goes on there. "
+            "Also of an instance that has been replaced or removed, for as long as its node keeps what it wrote."
         ),
         method="GET",
         path="/v1/instances/{instance}/logs",

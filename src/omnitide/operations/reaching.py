@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from omnitide.fabric.authorize import Permission
 from omnitide.fabric.state import Instance, InstanceStatus
+from omnitide.model.names import called
 from omnitide.operations.failures import Failed, failed, from_exception
 from omnitide.operations.inputs import Request
 from omnitide.operations.operation import Context, Declaration
@@ -91,6 +92,12 @@ EXTRACT: Final = Declaration(
 CODES: Final = {
     "not-running": "not-running",
     "no-such-file": "no-such-file",
+    "read-only": "copy-refused",
+    "archive": "copy-refused",
+    "archive-failed": "copy-refused",
+    "extract-failed": "copy-refused",
+    "no-space": "storage-full",
+    "no-disk": "storage-full",
     "path-escape": "invalid",
     "invalid": "invalid",
     "command-not-found": "command-not-found",
@@ -125,7 +132,12 @@ def prepare(
         raise failed("not-found", f"there is no instance {instance!r}", subject=f"instance {instance}")
     if known.status not in (InstanceStatus.RUNNING, InstanceStatus.STOPPING):
         detail = f"{known.name} is {known.status.value}, and only what runs can be reached into"
-        raise failed("not-running", detail, hint=f"omnitide explain {known.name}", subject=f"instance {known.name}")
+        raise failed(
+            "not-running",
+            detail,
+            hint=f"omnitide explain {called(known.namespace, known.name)}",
+            subject=f"instance {known.name}",
+        )
     if runtime.node_live(known.node) is None:
         node = state.nodes.get(known.node)
         away = from_exception(NodeAway(node.name if node else known.node, runtime.silent_since_ms(known.node)))

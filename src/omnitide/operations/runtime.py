@@ -330,9 +330,11 @@ class Runtime(Protocol):
         ...
 
     def logs(
-        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = ""
+        self, instance_id: str, *, follow: bool, tail_lines: int | None, since_ms: int, after: str = "", node: str = ""
     ) -> "AsyncIterator[LogPiece]":
         """An instance's output; with `after` from a piece's position on. Closing the iterator ends the stream.
+
+        `node`: of an instance that the state does not hold any more, whose node may still have it: the id of that.
 
         Raises NodeAway, RuntimeAway, LogsUnavailable.
         """

@@ -219,7 +219,8 @@ class Foresight:
             return False
         due = min(due for due, _ in rolling)
         self._now_ms = max(self._now_ms, due)
-        return self._goes(cm.AdvanceRollouts(agents=tuple(one for at, one in rolling if at <= self._now_ms)))
+        agents = tuple(one for at, one in rolling if at <= self._now_ms)
+        return self._goes(cm.AdvanceRollouts(agents=agents, late=agents))
 
     # -- who is looked at ----------------------------------------------------------------------------------------------
 

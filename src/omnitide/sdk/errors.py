@@ -162,6 +162,7 @@ _BY_CODE: Final[dict[str, type[FabricError]]] = {
     "node-away": NodeAway,
     "runtime-away": RuntimeAway,
     "unreachable": Unreachable,
+    "copy-refused": FabricError,
     "late": Late,
     "not-a-fabric": NotAFabric,
 }

@@ -183,6 +183,34 @@ async def test_output_that_there_is_not(served: Served) -> None:
     assert "has not been placed" in problem["detail"]
 
 
+async def test_what_was_removed_is_read_from_the_node_that_it_was_on_while_that_keeps_it(
+    served: Served, logs: str
+) -> None:
+    gone = instance_of(served)
+    served.runtime.writes(gone).write("last words\n")
+    removed = await served.client.delete("/v1/namespaces/default/agents/hello")
+    assert removed.status_code == 200, removed.text
+    served.runtime.settle()
+    assert gone not in served.runtime.state.instances
+    served.runtime.writes(gone).ended = True
+    for query in ("", "?follow=true"):
+        assert "".join(line["text"] for line in lines(await served.client.get(logs + query))) == "last words\n"
+    # Longer ago than the log goes back, the nodes that are there are asked.
+    served.runtime.trim(served.runtime.state.revision + 1)
+    assert [line["text"] for line in lines(await served.client.get(logs))] == ["last words\n"]
+    served.runtime.trim(1)
+    del served.runtime.output[gone]
+    problem = is_problem(await served.client.get(logs), 404, "logs-unavailable")
+    assert "the output of hello-1.1 was on node " in problem["detail"]
+    assert "is not kept any more: its node keeps none" in problem["detail"]
+    for name in ("alpha", "beta"):
+        served.runtime.silence(name)
+    is_problem(await served.client.get(logs), 503, "node-away")
+    served.runtime.trim(served.runtime.state.revision + 1)
+    problem = is_problem(await served.client.get(logs), 404, "not-found")
+    assert "no node is there that could have" in problem["detail"]
+
+
 async def test_a_failure_on_the_way_is_the_last_line(
     served: Served, logs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,4 +73,8 @@ async def test_a_slash_in_a_name_is_one_for_any_client(served: Served) -> None:
         assert answer.status_code in (404, 405), answer.text
     answer = await served.client.get("/v1/namespaces/default/agents/x%2Fy")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
-    assert "x%2Fy" in answer.json()["detail"]
+    assert "x/y" in answer.json()["detail"]
+    answer = await served.client.get("/v1/nodes/n%2Fb")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "there is no node 'n/b'"), "as it was given"
+    answer = await served.client.get("/v1/nodes/n%252Fb")
+    assert answer.json()["detail"] == "there is no node 'n%2Fb'"

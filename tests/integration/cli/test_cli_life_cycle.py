@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from omnitide.config.emptying import mark_used
 from omnitide.sdk import Client
 from support.fabric_processes import Fabric, alive, until
 
@@ -85,6 +86,13 @@ def test_up_again_changes_what_is_told_to_change_and_nothing_else(lone: Fabric) 
     assert lone.proxy_pid() == proxy, "its endpoint is as before"
     assert lone.ready()["node_endpoint"] == f"127.0.0.1:{port}", "a flag that is not given stays as it was"
     assert int(lone.json("ps", "sleeper")["items"][0]["handle"]) == replica  # type: ignore[index]
+
+    engine = {"DOCKER_HOST": f"unix://{lone.folder}/no.sock"}
+    assert f"-> {engine['DOCKER_HOST']}" in lone.cli("up", environment=engine).stdout
+    assert lone.proxy_pid() != proxy, "it would still ask the other engine"
+    assert "already up" in lone.cli("up", environment=engine).stdout
+    assert "already up" in lone.cli("up").stdout, "what is not told stays as it was"
+    assert alive(replica)
 
 
 def test_settings_in_a_file_that_have_changed_restart_the_one_that_they_concern(lone: Fabric) -> None:
@@ -493,7 +501,16 @@ def test_leaving_ends_all_here_and_another_join_is_another_node(lone: Fabric) ->
     told = lone.cli("join", lone.url, "--token", lone.token(), "--name", "beta", "--no-start", name="beta")
     assert "omnitide up --node-only" in told.stdout
     lone.cli("up", "--node-only", name="beta")
-    assert lone.until_live("beta").id != first
+    second = lone.until_live("beta").id
+    assert second != first
+
+    # Where the engine that it has used does not answer, what that may run goes on; it leaves all the same.
+    mark_used(lone.data("beta") / "node", "docker")
+    engine = {"DOCKER_HOST": f"unix://{lone.folder}/no.sock"}
+    told = lone.cli("leave", "--yes", name="beta", code=1, environment=engine)
+    assert "not everything could be ended: docker" in told.stderr
+    assert f"omnitide nodes rm {second}" in told.stdout
+    assert "no node" in lone.cli("leave", "--yes", name="beta", code=3).stderr
 
 
 def test_a_drain_that_cannot_end_says_what_stays_and_what_would_do(lone: Fabric) -> None:

@@ -102,6 +102,7 @@ async def test_what_is_there_and_no_program_is_refused_as_that(kit: Kit) -> None
     await kit.start("a", "run")
     for name, cause, code in (
         ("nosuch", "command-not-found", 127),
+        ("", "command-not-found", 127),
         ("/proc/version", "permission", 126),
         ("/proc", "permission", 126),
         ("/proc/nosuch", "command-not-found", 127),
@@ -135,6 +136,16 @@ async def test_files_go_in_and_come_out(kit: Kit) -> None:
     with pytest.raises(DriverError) as refused:
         _ = [piece async for piece in kit.driver.archive("a", "no-such-file")]
     assert refused.value.cause == "no-such-file"
+
+
+async def test_what_has_no_size_before_it_is_read_is_not_copied_as_nothing(kit: Kit) -> None:
+    kit.needs("files")
+    await kit.start("a", "run")
+    for path in ("/proc/self/environ", "/proc/../proc/1/status", "/proc/self/net", "/sys/kernel", "/proc"):
+        with pytest.raises(DriverError) as refused:
+            _ = [piece async for piece in kit.driver.archive("a", path)]
+        assert (refused.value.cause, refused.value.permanent) == ("archive", True), path
+        assert path.rpartition("/")[2] in str(refused.value)
 
 
 async def test_no_path_leads_out(kit: Kit) -> None:

@@ -1,7 +1,6 @@
 """What instances do that means no good, and a node without room: each a clear state, nothing left, the keeper well."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from integration.keeper.conftest import Home, eventually, running
 from omnitide.drivers import process_sandbox
 from omnitide.drivers.protocol import DriverError, Limit, LogPolicy, Mount, RunKey, RunState
 from omnitide.node.keeper import processes
+from support.small_disk import SmallDisk
 
 MIB = 1 << 20
 KEPT = (
@@ -20,32 +20,12 @@ KEPT = (
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes file systems")
 
 
-class SmallDisk:
-    """A file system of half a mebibyte."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "small", str(path)], check=True)
-
-    def fill(self) -> None:
-        with open(self.path / "filler", "wb", buffering=0) as file:
-            try:
-                while file.write(bytes(4096)):
-                    pass
-            except OSError:
-                return
-
-    def free(self) -> None:
-        (self.path / "filler").unlink()
-
-
 @pytest.fixture
 def keeper_disk(open_path: Path) -> Iterator[SmallDisk]:
     """Mounted where the keeper of `one_home` will be."""
     disk = SmallDisk(open_path / "keeper")
     yield disk
-    subprocess.run(["umount", "--lazy", str(disk.path)], check=True)
+    disk.unmount()
 
 
 def descriptors(pid: int) -> list[str]:

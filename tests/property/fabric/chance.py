@@ -94,7 +94,7 @@ class Chance:
                     identifier = f"{event.workload}.{slot.slot}.{slot.generation}"
                     assert identifier not in self.made, f"{identifier} was made twice"
                     self.made[identifier] = event.version
-                    if event.reason == "restart":
+                    if event.reason in ("restart", "migrated"):  # somebody has asked for it
                         self.hopeless.pop(self._life_of(identifier), None)
                     failures = self.hopeless.get(self._life_of(identifier), 0)
                     assert failures < PERMANENT_TRIES, f"{identifier} was made after {failures} permanent failures"
@@ -109,6 +109,9 @@ class Chance:
     def _count_hopeless(self, event: ev.Event) -> None:
         """Whatever shows hope starts the count anew."""
         if isinstance(event, ev.InstanceEnded) and event.status != "lost":
+            slot, _, generation = event.instance.rpartition(".")
+            if f"{slot}.{int(generation) + 1}" in self.made:
+                return  # somebody has asked for the next one while it was there
             permanent = event.status == "failed" and event.exit is not None and event.exit.permanent
             key = self._life_of(event.instance)
             self.hopeless[key] = self.hopeless.get(key, 0) + 1 if permanent else 0

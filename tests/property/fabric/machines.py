@@ -255,6 +255,12 @@ class Machines(Chance):
     def cordon(self) -> None:
         self.do(cm.CordonNode(node=self.pick((*NAMES, "n-a", "n-b"))))
 
+    def label(self) -> None:
+        """What a fabric gives a node; of one that is not there, or that a node alone may say of itself."""
+        key = self.pick(("rack", "rack", "os"))
+        labels = {key: self.pick(("1", "2"))} if self.maybe(2) else {}
+        self.do(cm.LabelNode(node=self.pick((*NAMES, "x")), labels=labels, remove=() if labels else (key,)))
+
     def uncordon(self) -> None:
         self.do(cm.UncordonNode(node=self.pick(NAMES)))
 

@@ -193,7 +193,7 @@ class Trial:
             self.fabric.round()
 
     def look(self) -> None:
-        self.do(cm.AdvanceRollouts(agents=("hello",)), by="system:rollouts")
+        self.do(cm.AdvanceRollouts(agents=("hello",), late=self.chance.choice(((), ("hello",)))), by="system:rollouts")
 
     def steps(self, number: int) -> None:
         acts: list[Callable[[], None]] = [

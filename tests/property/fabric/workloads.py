@@ -117,7 +117,8 @@ class Workloads(Chance):
     def advance(self) -> None:
         """The timer of rollouts, too early, too late, or of an agent that has none."""
         agents = [*self.fabric.state.rolling, *sorted(self.fabric.state.agents)[:2], "ag-none"]
-        self.do(cm.AdvanceRollouts(agents=tuple(sorted(agents))), by="system:rollouts")
+        late = tuple(sorted(agents)) if self.fabric.state.revision % 2 else ()
+        self.do(cm.AdvanceRollouts(agents=tuple(sorted(agents)), late=late), by="system:rollouts")
 
     def migrate(self) -> None:
         node = self.pick(("", "", *NAMES, "x"))

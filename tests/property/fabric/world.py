@@ -80,6 +80,7 @@ class World(Workloads, Machines):
             (2, self.broken_update),
             (1, self.cordon),
             (2, self.uncordon),
+            (1, self.label),
             (2, self.drain),
             (1, self.remove),
             (2, self.namespace),

@@ -47,6 +47,11 @@ int main(int count, char **words) {
     for (int i = 3; i < count; i++) fprintf(stderr, "%s\n", words[i]);
     return (int)number;
   }
+  if (!strcmp(what, "tell")) { /* code or "on", what it says before it ends so or stays */
+    for (int i = 3; i < count; i++) say(words[i]);
+    if (!strcmp(words[2], "on")) pause();
+    return (int)number;
+  }
   if (!strcmp(what, "environment")) {
     for (char **one = environ; *one; one++) say(*one);
     return 0;

@@ -66,6 +66,16 @@ def crash(runtime: MemoryRuntime) -> None:
     runtime.exit(WEB, code=2)
 
 
+def crash_and_start(runtime: MemoryRuntime) -> None:
+    crash(runtime)
+    node = runtime.nodes["alpha"]
+    node.step()
+    reports = node.reports()
+    assert reports is not None
+    runtime.apply(reports, principal=node.principal)
+    node.acknowledged(node.sent + len(node.unsent))
+
+
 def crash_and_run(runtime: MemoryRuntime) -> None:
     crash(runtime)
     runtime.settle()
@@ -111,6 +121,7 @@ def silence(runtime: MemoryRuntime) -> None:
             crash,
             "waits to be restarted on alpha: attempt 1 ended with exit code 2; the next comes at any moment",
         ),
+        (crash_and_start, "starting on alpha for 12 s, attempt 2; attempt 1 ended with exit code 2"),
         (crash_and_run, "runs on alpha for 12 s, attempt 2; attempt 1 ended with exit code 2"),
         (sicken, "runs on alpha for 12 s, attempt 1, unhealthy"),
         (stop, "being stopped on alpha for 12 s (scaled-down)"),

@@ -147,6 +147,18 @@ def test_a_death_names_its_signal() -> None:
     assert text_of(told) == "instance hello-2.1 exited: signal 9 (SIGKILL), out of memory; starts again"
 
 
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("readiness probe fails: no answer", "not ready: readiness probe fails: no answer"),
+        ("the exec probe cannot be asked: away", "health unknown: the exec probe cannot be asked: away"),
+    ],
+)
+def test_a_probe_that_fails_is_known(message: str, text: str) -> None:
+    told = event("instance.health-changed", health="unknown", message=message)
+    assert text_of(told) == f"instance hello-2.1 {text}"
+
+
 def instance(name: str) -> Instance:
     return Instance(
         id=name,
@@ -172,6 +184,13 @@ def test_a_note_of_an_earlier_attempt_says_so() -> None:
     assert _note(replace(lost, exit=last)) == "signal 9"
     assert _note(replace(lost, exit=replace(last, attempt=2))) == "before: signal 9"
     assert _note(replace(lost, exit=replace(last, attempt=2, reason="stopped"))) == ""
+
+
+def test_what_has_never_run_does_not_restart() -> None:
+    waiting = replace(instance("a-1.1"), status="starting", attempt=1, next_attempt_ms=9)
+    last = InstanceExit(attempt=1, reason="start-failed", cause="secret-missing", text="secret-missing: pw")
+    assert _note(replace(waiting, exit=last)) == "could not start; attempt 1: secret-missing: pw"
+    assert _note(replace(waiting, exit=replace(last, reason="exited"))).startswith("restarts; attempt 1")
 
 
 def chunk(text: str, stream: str = "stdout") -> LogChunk:

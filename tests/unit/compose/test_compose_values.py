@@ -108,7 +108,8 @@ CASES: dict[str, tuple[str, dict[str, Any], Get]] = {
 }  # fmt: skip
 NO_QUANTITY = {
     "version", "name", "annotations", "environment", "labels", "user", "extra_hosts", "sysctls", "ports[].name",
-    "stop_signal", "platform", "group_add", "env_file[].required", "depends_on.*.required", "tty", "stdin_open", "init", "read_only",
+    "stop_signal", "platform", "group_add", "env_file[].required", "depends_on.*.required", "tty", "stdin_open", "init",
+    "read_only",
     "healthcheck.disable", "volumes[].read_only", "volumes[].volume.nocopy", "ulimits", "command", "entrypoint",
 }  # fmt: skip
 """Texts and truths, of which a number is one way to write them."""

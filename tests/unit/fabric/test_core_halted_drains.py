@@ -82,6 +82,45 @@ def test_what_serves_moves_at_its_version(way: str, how: str) -> None:
     assert halted_by(fabric.state, fabric.agent()) is not None, "and the new version waits for somebody, as before"
 
 
+def apart(update: Update, replicas: int, restart: Restart = ONCE) -> Fabric:
+    """Slot 1 serves on delta, what was to take its place does not come up on beta; the others are on alpha."""
+    fabric = Fabric()
+    fabric.join("alpha", "beta", "delta", "gamma")
+    fabric.given(cm.CordonNode(node="beta"), cm.CordonNode(node="gamma"))
+    fabric.deploy(spec("serve", "1", update=update), replicas=replicas)
+    fabric.place(hello_1_1="delta")
+    fabric.given(cm.CordonNode(node="delta"))
+    fabric.settle()
+    fabric.given(cm.UncordonNode(node="beta"), cm.CordonNode(node="alpha"))
+    fabric.deploy(spec("serve", "2", update=update, restart=restart))
+    for _ in range(6):
+        fabric.round()
+        for name in list(fabric.nodes["beta"].running()):
+            fabric.exit(name)
+    assert halted_by(fabric.state, fabric.agent()) is not None
+    fabric.given(cm.UncordonNode(node="gamma"), cm.CordonNode(node="beta"))
+    return fabric
+
+
+def test_what_holds_a_rollout_up_takes_the_turn_of_no_move() -> None:
+    """Its surge is taken by a replica that does not come up, beside one that serves on a node that stays."""
+    fabric = apart(WAYS["start first"], 3)
+    assert empty(fabric, "alpha") == 3
+    assert fabric.node("alpha").scheduling is Scheduling.DRAINED
+    assert (versions(fabric, "gamma"), versions(fabric, "delta")) == ([1, 1], [1])
+
+
+@pytest.mark.parametrize("how", ["failed for good", "ends again and again"])
+def test_a_slot_that_an_older_version_serves_makes_up_for_no_other(how: str) -> None:
+    """Slot 2 is away and stays so. Of the others on the node one moves while it runs, and one alone is stopped."""
+    fabric = apart(Update(max_unavailable=1, max_surge=1), 5, ONCE if how == "failed for good" else Restart())
+    away = sorted(one.slot for one in fabric.state.instances.values() if one.status.value != "running")
+    assert (away, versions(fabric, "delta")) == ([1, 2], [1])
+    fabric.drain("alpha")
+    stopping = [one.slot for one in fabric.state.instances.values() if one.status.value == "stopping"]
+    assert len(stopping) == 1
+
+
 def test_why_it_is_halted_is_still_told_after_the_move() -> None:
     fabric = halted(WAYS["start first"], "failed for good", replicas=1)
     empty(fabric, "alpha")

@@ -9,6 +9,7 @@ from omnitide.fabric.snapshot import dump, load
 from omnitide.fabric.state import Health
 from omnitide.model.probes import Probe, Probes
 from omnitide.model.spec import AgentSpec, Port, Update
+from omnitide.operations.views.workloads import show_rollout
 
 READY = Probes(readiness=Probe(type="tcp", port="http"))
 DEADLINE_MS = 20_000
@@ -54,7 +55,7 @@ def updated(replicas: int = 2, **update: object) -> Fabric:
 
 
 def look(fabric: Fabric) -> None:
-    fabric.given(cm.AdvanceRollouts(agents=("hello",)), by="system:rollouts")
+    fabric.given(cm.AdvanceRollouts(late=("hello",)), by="system:rollouts")
 
 
 def wait_out(fabric: Fabric) -> None:
@@ -92,6 +93,23 @@ class TestHalt:
         late = halted_by(fabric.state, fabric.agent())
         assert late is not None
         assert why_halted(fabric.agent(), late) == "was not available within 20 s: it is pending"
+
+    def test_of_several_the_first_of_the_new_version_is_late(self) -> None:
+        fabric = updated(4, max_unavailable=2)
+        assert versions(fabric) == [1, 1, 2, 2]
+        wait_out(fabric)
+        assert fabric.agent().late == 1
+
+    def test_where_none_is_in_the_new_version_the_first_that_is_away_is(self) -> None:
+        """What was asked to stop does not end."""
+        fabric = Fabric()
+        fabric.join("alpha", "beta")
+        fabric.deploy(probed("1"), replicas=4)
+        settle(fabric, 1)
+        fabric.deploy(probed("2", max_unavailable=2))
+        assert sorted(one.slot for one in fabric.state.instances.values() if one.status.value == "stopping") == [1, 2]
+        wait_out(fabric)
+        assert fabric.agent().late == 1
 
     def test_the_rollout_goes_on_once_it_is_available_after_all(self) -> None:
         fabric = updated()
@@ -164,3 +182,55 @@ class TestRollback:
         if fabric.agent().rollout_cursor:
             wait_out(fabric)
         assert fabric.agent().version == 3
+
+
+class TestFirstVersion:
+    """There is nothing to halt; it is told all the same, as `omnitide deploy` does."""
+
+    def first(self, **update: object) -> Fabric:
+        fabric = Fabric()
+        fabric.join("alpha", "beta")
+        fabric.deploy(probed("1", **update), replicas=2)
+        settle(fabric)
+        return fabric
+
+    def told(self, fabric: Fabric, after_ms: int) -> tuple[str, str]:
+        status = show_rollout(fabric.state, fabric.agent(), fabric.time_ms + after_ms)
+        return status.verdict, status.cause
+
+    def test_it_is_not_available_in_time(self) -> None:
+        fabric = self.first()
+        assert self.told(fabric, DEADLINE_MS - 1_000) == ("progressing", "")
+        late = "hello-1.1 is not available after 20 s: it is not ready; it goes on being tried"
+        assert self.told(fabric, DEADLINE_MS) == ("halted", late)
+        well(fabric, 1)
+        assert self.told(fabric, DEADLINE_MS) == ("done", "")
+
+    def test_one_that_waits_for_a_node_is_not_either(self) -> None:
+        fabric = Fabric()
+        fabric.deploy(probed("1"))
+        assert self.told(fabric, DEADLINE_MS)[1].startswith("hello-1.1 is not available after 20 s: it is pending")
+
+    def test_another_that_became_available_gives_it_its_time_anew(self) -> None:
+        fabric = self.first()
+        fabric.pass_ms(DEADLINE_MS)
+        alpha = next(node for node in fabric.nodes.values() if "hello.2.1" in node.running())
+        alpha.set_health("hello.2.1", Health.HEALTHY)
+        fabric.send(alpha.name)
+        assert self.told(fabric, DEADLINE_MS - 1_000)[0] == "progressing"
+        assert self.told(fabric, DEADLINE_MS)[0] == "halted"
+
+    def test_what_was_added_or_made_anew_since_has_its_own_time(self) -> None:
+        fabric = self.first()
+        well(fabric, 1)
+        fabric.pass_ms(3_600_000)
+        fabric.given(cm.ScaleAgent(namespace="default", name="hello", replicas=3))
+        settle(fabric)
+        assert self.told(fabric, 0)[0] == "progressing"
+        fabric.exit("hello.1.1")
+        assert self.told(fabric, 0)[0] == "progressing"
+
+    def test_without_a_deadline_it_goes_on(self) -> None:
+        fabric = Fabric()
+        fabric.deploy(spec("serve", update=Update(progress_deadline=0)))
+        assert self.told(fabric, 10**9)[0] == "progressing"

@@ -62,10 +62,16 @@ const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
   ],
   "instance.lost": () => ["lost with its node", "bad"],
   "instance.stop-requested": (data) => [with_("being stopped", words(data, "reason")), "off"],
-  "instance.health-changed": (data) => [
-    words(data, "health") || "health changed",
-    data.health === "unhealthy" ? "bad" : "good",
-  ],
+  "instance.health-changed": (data) =>
+    data.health === "unknown"
+      ? [
+          with_(
+            words(data, "message").includes(" probe fails: ") ? "not ready" : "health unknown",
+            words(data, "message"),
+          ),
+          "wait",
+        ]
+      : [words(data, "health") || "health changed", data.health === "unhealthy" ? "bad" : "good"],
   "instance.recovered": () => ["found again with its node", "good"],
   "agent.created": (data) => [`created, ${plural(Number(data.replicas ?? 0), "replica")}`, "good"],
   "agent.updated": (data) => [`updated to version ${words(data, "version")}`, "busy"],

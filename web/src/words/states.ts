@@ -1,5 +1,6 @@
 /** What a state means, for its colour and its shape: colour alone never tells. */
 import type { Agent, Instance, Node } from "../api/types";
+import { span } from "./format";
 
 export type Tone = "good" | "busy" | "wait" | "bad" | "unknown" | "off";
 
@@ -47,14 +48,16 @@ export function nodeState(node: Node): State {
   const closed = node.scheduling === "open" ? "" : node.scheduling;
   let tone = toneOf(node.status);
   if (tone === "good" && (closed || node.departing)) tone = "wait";
+  // Said goodbye for a while: it counts as live until that is over.
+  const away = node.status === "live" && !!node.departing && node.back_within_ms > 0;
   const silent = node.drivers.filter((driver) => !driver.healthy && !driver.absent);
   if (tone === "good" && silent.length) tone = "wait";
   const more = [
     closed,
-    node.departing && `leaving: ${node.departing}`,
+    away ? `back within ${span(node.back_within_ms)}` : node.departing && `leaving: ${node.departing}`,
     ...silent.map((one) => `${one.name} is unwell`),
   ];
-  return { tone, text: node.status, more: more.filter(Boolean).join(", ") };
+  return { tone, text: away ? "away" : node.status, more: more.filter(Boolean).join(", ") };
 }
 
 export function agentState(agent: Agent): State {
@@ -76,6 +79,9 @@ export function instanceState(instance: Instance): State {
     more = instance.health_message ? `unhealthy: ${instance.health_message}` : "unhealthy";
   } else if (instance.status === "unknown") {
     more = instance.unknown_because || `was ${instance.last_status}`;
+  } else if (instance.unknown_because) {
+    tone = "wait";
+    more = instance.unknown_because;
   } else if (ENDED.has(instance.status) && instance.exit) {
     more = instance.exit.text;
   }

@@ -52,6 +52,7 @@ def apply(
     from msgspec.structs import replace
 
     from omnitide.cli.agents.prune import no_longer_named, remove, selector_of
+    from omnitide.cli.agents.volumes_left import tell_volumes_left
     from omnitide.cli.agents.written import manifests, namespace_of
 
     session = session_of(context)
@@ -68,6 +69,7 @@ def apply(
         named = {(namespace, manifest.name) for namespace, manifest in todo}
         removals = no_longer_named(session, client, selector, named) if selector is not None else []
         _show(session, todo, plans, removals)
+        tell_volumes_left(session, client, [one for one, at in zip(todo, seen, strict=True) if not at])
         if dry_run:
             done.extend([*plans, *(removal.planned for removal in removals)])
             return

@@ -8,6 +8,7 @@ import typer
 from omnitide.cli.access.names import agents, agents_and_instances, workloads
 from omnitide.cli.agents.deploy import Timeout, finish_unwaited, one_document, report, seconds_of
 from omnitide.cli.session import Session, session_of
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.objects import Agent, AgentChanged, Instance
@@ -200,6 +201,8 @@ def until_ended(client: "Client", namespace: str, name: str, deadline: float, *,
         if looked > deadline:
             unknown = f", {counts.unknown} of them unknown" if counts.unknown else ""
             raise Failure(
-                f"{name}: {plural(here, 'instance')} still there{unknown}", f"omnitide explain {name}", Exit.TIMEOUT
+                f"{name}: {plural(here, 'instance')} still there{unknown}",
+                f"omnitide explain {called(namespace, name)}",
+                Exit.TIMEOUT,
             )
         time.sleep(max(0.0, LEAST_S - (time.monotonic() - looked)))

@@ -35,9 +35,11 @@ def deploy(
 ) -> None:
     """Deploy the agent of a file: shows the plan, does it, and waits until it runs.
 
-    Exit code 0: every replica runs, and went on running for --settle. 8: it cannot come up as written, or a replica
-    ended again, with the cause. 7: not within --timeout. The time that is told is the one until all run.
+    Exit code 0: every replica runs, and went on running for --settle. 8: it cannot come up as written, a replica
+    ended again, or its rollout is paused, with the cause. 7: not within --timeout. The time that is told is the one
+    until all run.
     """
+    from omnitide.cli.agents.volumes_left import tell_volumes_left
     from omnitide.cli.agents.written import manifests, namespace_of, with_changes
 
     session = session_of(context)
@@ -52,6 +54,7 @@ def deploy(
             seen = revision_of(client, namespace, manifest.name)
             planned = put(client, namespace, manifest, count, take_over=take, seen=seen, dry_run=True)
             _show_plan(session, namespace, manifest.name, planned)
+            tell_volumes_left(session, client, [(namespace, manifest)] if not seen else [])
             if dry_run:
                 done.append(planned)
                 continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from omnitide.cli.agents.rolling_back import may_roll_back, rolled_back
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.explanations import AgentExplanation, InstanceExplanation
@@ -81,6 +82,8 @@ def follow(
                 yield Settled(one.agent, one.changed, at - began, _urls(client, one.agent), one.revision, at)
             if not awaited:
                 return
+            for one in awaited:
+                _not_paused(one.agent)
             progress.show(awaited)
             looked = time.monotonic()
             failed = [
@@ -116,6 +119,13 @@ def _settled(one: _Awaited) -> bool:
     if agent.id != wanted.id or agent.status in ("stopped", "removing"):
         raise Failure(f"{wanted.name} was {agent.status} by someone else meanwhile", code=Exit.CONFLICT)
     return agent.version >= wanted.version and (agent.status == "running" or has_ended_well(agent))
+
+
+def _not_paused(agent: "Agent") -> None:
+    """Raises Failure where nothing can come of waiting, as somebody has to let the rollout go on first."""
+    if agent.rollout is not None and agent.rollout.paused:
+        way = f"omnitide rollout resume {called(agent.namespace, agent.name)}"
+        raise Failure(f"{_cannot(agent)}: its rollout is paused", f"to go on: {way}", Exit.ROLLOUT)
 
 
 def has_ended_well(agent: "Agent") -> bool:
@@ -172,7 +182,9 @@ def _late(awaited: list[_Awaited], timeout_s: float, last_text: str) -> Failure:
     agent = awaited[0].agent
     text = last_text or f"{agent.name} {agent.running}/{agent.replicas} after {timeout_s:.0f} s: on its way"
     others = f"; {len(awaited) - 1} more are not up either" if len(awaited) > 1 else ""
-    return Failure(text + others, f"omnitide explain {agent.name}; it goes on being tried", Exit.TIMEOUT)
+    return Failure(
+        text + others, f"omnitide explain {called(agent.namespace, agent.name)}; it goes on being tried", Exit.TIMEOUT
+    )
 
 
 def _in_time(client: "Client", one: _Awaited, now: float, last_text: str) -> None:
@@ -187,9 +199,10 @@ def _in_time(client: "Client", one: _Awaited, now: float, last_text: str) -> Non
         return
     _, _, why = last_text.partition(": ")
     within = f"within {deadline_ms / 1000:g} s ({found.available} of {found.replicas} replicas are)"
+    name = called(agent.namespace, agent.name)
     raise Failure(
         f"{agent.name} is not ready {within}{f': {why}' if why else ''}",
-        f"omnitide explain {agent.name}; it goes on being tried; the bound is its update.progress_deadline",
+        f"omnitide explain {name}; it goes on being tried; the bound is its update.progress_deadline",
         Exit.ROLLOUT,
     )
 
@@ -216,7 +229,7 @@ def _check_hope(explanation: "AgentExplanation") -> None:
             raise _hopeless(explanation, trouble, f"{instance.name} ended {times} times in a row, with {last.text}")
     if agent.rollout is not None and agent.rollout.halted:
         why = f"the rollout is halted: {agent.rollout.halted}"
-        raise Failure(f"{_cannot(agent)}: {why}", ways_on(agent.name), Exit.ROLLOUT)
+        raise Failure(f"{_cannot(agent)}: {why}", ways_on(agent.namespace, agent.name), Exit.ROLLOUT)
 
 
 def _cannot(agent: "Agent") -> str:
@@ -228,14 +241,17 @@ def _cannot(agent: "Agent") -> str:
 def _hopeless(explanation: "AgentExplanation", trouble: "InstanceExplanation", why: str) -> Failure:
     agent = explanation.agent
     lines = "".join(f"\n       | {line}" for line in trouble.last_output[-SHOWN_LINES:])
-    hint, deadline_ms = ways_on(agent.name), agent.spec.update.progress_deadline
+    hint, deadline_ms = ways_on(agent.namespace, agent.name, trouble.instance.name), agent.spec.update.progress_deadline
     if deadline_ms and may_roll_back(agent):
-        hint = f"omnitide explain {agent.name}; it is rolled back once its update.progress_deadline is over"
+        name = called(agent.namespace, agent.name)
+        hint = f"omnitide explain {name}; it is rolled back once its update.progress_deadline is over"
     return Failure(f"{_cannot(agent)}: {why}{lines}", hint, Exit.ROLLOUT)
 
 
-def ways_on(name: str) -> str:
-    return f"omnitide explain {name}; omnitide logs {name}; it stays deployed"
+def ways_on(namespace: str, agent: str, instance: str = "") -> str:
+    """`instance`: name of the one whose output tells why; empty: that of all does."""
+    wrote = called(namespace, instance or agent)
+    return f"omnitide explain {called(namespace, agent)}; omnitide logs {wrote}; it stays deployed"
 
 
 def _urls(client: "Client", agent: "Agent") -> tuple[str, ...]:
@@ -277,8 +293,10 @@ class _Progress:
     def reason(self, explanation: "AgentExplanation") -> None:
         for trouble in explanation.troubles:
             text = ""
-            if trouble.instance.status == "pending" and trouble.placement is not None:
-                text = f"  {trouble.instance.name} waits: {trouble.placement.text}"
+            placement = trouble.placement
+            # What fits now is about to be placed, and waits for nothing.
+            if trouble.instance.status == "pending" and placement is not None and placement.verdict != "fits-now":
+                text = f"  {trouble.instance.name} waits: {placement.text}"
             elif trouble.instance.status == "running" and trouble.instance.health_message:
                 text = f"  {trouble.instance.name} runs and is not ready: {trouble.instance.health_message}"
             if text and text not in self._said and not self._session.quiet:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from omnitide.cli.agents.staying import DEFAULT
 from omnitide.cli.session import Session
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.compose.report import Held, Imported
@@ -30,11 +31,14 @@ def deploy_project(
     FabricError."""
     from omnitide.cli.agents.deploy import finish_unwaited, one_document, put, report, seconds_of
     from omnitide.cli.agents.plan import plan_lines
+    from omnitide.cli.agents.volumes_left import tell_volumes_left
 
     limit_s, settle_s = seconds_of(timeout), seconds_of(settle, "--settle")
     with session.client() as client, one_document(session, several=True) as done:
         todo = [(agent, agent.namespace or session.namespace) for agent in ordered(agents)]
         seen = [_revision(client, namespace, agent, imported.project) for agent, namespace in todo]
+        new = [(namespace, agent) for (agent, namespace), at in zip(todo, seen, strict=True) if not at]
+        tell_volumes_left(session, client, new)
         renewed = _provide(session, client, imported, {f"agent {namespace}/{agent.name}" for agent, namespace in todo})
         made: list[AgentChanged] = []
         began = time.monotonic()
@@ -64,7 +68,7 @@ def _tell_kept(session: Session, changed: "AgentChanged", renewed: "Sequence[Hel
         use = (spec.secrets if held.kind == "secret" else spec.configs).get(held.name)
         if use is not None and use.on_change == "keep":
             told = f"runs with the old value of the {held.kind} {held.name} until it is started anew"
-            session.warn(f"{agent.name} {told}: omnitide restart {agent.name}")
+            session.warn(f"{agent.name} {told}: omnitide restart {called(agent.namespace, agent.name)}")
 
 
 def _provide(session: Session, client: "Client", imported: "Imported", own: set[str]) -> "list[Held]":

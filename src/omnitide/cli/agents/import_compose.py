@@ -87,6 +87,7 @@ def compose(
             raise
         faults = "\n       ".join(map(str, error.faults))
         raise Failure(f"the files are refused\n       {faults}", "nothing was made of them", Exit.USAGE) from None
+    imported = _created_in(imported, session)
     agents = [_placed(agent, session) for agent in imported.agents]
     refused = strict and bool(imported.losses)
     if not apply or refused:
@@ -125,6 +126,19 @@ def _placed(agent: "AgentManifest", session: Session) -> "AgentManifest":
 
     given = session.options.namespace
     return msgspec.structs.replace(agent, namespace=given) if given else agent
+
+
+def _created_in(imported: "Imported", session: Session) -> "Imported":
+    """What has to be there first, created where the agents are."""
+    from msgspec.structs import replace
+
+    from omnitide.model.names import called
+
+    create = [
+        replace(one, command=one.command.replace(f" set {one.name}", f" set {called(session.namespace, one.name)}", 1))
+        for one in imported.create
+    ]
+    return replace(imported, create=tuple(create))
 
 
 def _show(session: Session, imported: "Imported", agents: "list[AgentManifest]") -> None:

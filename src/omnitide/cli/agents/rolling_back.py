@@ -1,9 +1,11 @@
 """What a command says whose version was rolled back: once the way back is over, how that ended."""
 
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
 from omnitide.cli.exits import Exit, Failure
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.objects import Agent, RolloutStatus
@@ -31,9 +33,19 @@ def rolled_back(client: "Client", wanted: "Agent", deadline: float) -> Failure |
     found = _end(client, found, deadline)
     return Failure(
         f"{wanted.name}: version {wanted.version} was rolled back to version {found.source}{why}; {_how_it_is(found)}",
-        f"omnitide history {wanted.name}",
+        f"omnitide history {called(wanted.namespace, wanted.name)}{_output_of(client, wanted, found.cause)}",
         Exit.ROLLOUT,
     )
+
+
+def _output_of(client: "Client", agent: "Agent", cause: str) -> str:
+    """How what it wrote is read of which the cause of a way back speaks: it names the replica's newest instance, which
+    may never have run."""
+    from omnitide.cli.instances.forgotten import placed_by
+
+    named = re.match(rf"{re.escape(agent.name)}-\d+\.\d+\b", cause)
+    wrote = placed_by(client, agent.namespace, named[0]) if named is not None else ""
+    return f"; omnitide logs {called(agent.namespace, wrote)}" if wrote else ""
 
 
 def _end(client: "Client", found: "RolloutStatus", deadline: float) -> "RolloutStatus":

@@ -9,6 +9,7 @@ from omnitide.cli.agents.change import AgentName, tell
 from omnitide.cli.agents.deploy import Timeout, seconds_of
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session, session_of
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.objects import AgentChanged, RolloutStatus
@@ -73,9 +74,9 @@ def lines(found: "RolloutStatus") -> list[str]:
     if found.cause:
         shown.append(f"  {found.cause}")
     if found.verdict == "paused":
-        shown.append(f"  to go on: omnitide rollout resume {found.agent}")
-    if found.verdict == "halted":
-        shown.append(f"  to go back: omnitide rollback {found.agent}")
+        shown.append(f"  to go on: omnitide rollout resume {called(found.namespace, found.agent)}")
+    if found.verdict == "halted" and found.version > 1:
+        shown.append(f"  to go back: omnitide rollback {called(found.namespace, found.agent)}")
     return shown
 
 
@@ -119,7 +120,8 @@ def pause(context: typer.Context, name: AgentName, dry_run: DryRun = False) -> N
     namespace, agent = session.name(name)
     with session.client() as client:
         began = time.monotonic()
-        _told(session, client.pause_rollout(agent, namespace=namespace, dry_run=dry_run), agent, "paused", began)
+        changed = client.pause_rollout(agent, namespace=namespace, dry_run=dry_run)
+        _told(session, changed, namespace, agent, "paused", began)
 
 
 @app.command()
@@ -129,15 +131,18 @@ def resume(context: typer.Context, name: AgentName, dry_run: DryRun = False) -> 
     namespace, agent = session.name(name)
     with session.client() as client:
         began = time.monotonic()
-        _told(session, client.resume_rollout(agent, namespace=namespace, dry_run=dry_run), agent, "resumed", began)
+        changed = client.resume_rollout(agent, namespace=namespace, dry_run=dry_run)
+        _told(session, changed, namespace, agent, "resumed", began)
 
 
-def _told(session: Session, changed: "AgentChanged", name: str, verb: str, began: float) -> None:
+def _told(session: Session, changed: "AgentChanged", namespace: str, name: str, verb: str, began: float) -> None:
     if session.plain:
         session.emit(changed)
     elif changed.dry_run:
         session.say(f"  the rollout of {name} would be {verb}; nothing was changed")
     elif changed.change == "unchanged" and verb == "resumed":
-        raise Failure(f"the rollout of {name} is not paused", f"omnitide rollout status {name}", Exit.CONFLICT)
+        raise Failure(
+            f"the rollout of {name} is not paused", f"omnitide rollout status {called(namespace, name)}", Exit.CONFLICT
+        )
     else:
         tell(session, changed, f"rollout of {name}", verb, began)

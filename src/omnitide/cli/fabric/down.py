@@ -53,7 +53,7 @@ def down(
             stopped = stop_instances(session, keepers, grace_ms)
             for folder in folders:
                 identifier = identity_of(layout._replace(node=folder))[1]
-                stopped += stop_others(session, folder, identifier, grace_ms)
+                stopped += stop_others(session, folder, identifier, grace_ms).stopped
         ended += end_processes(layout, *(("node", "nexus") if told else ("nexus",)))
         kept.wait_for_end(layout)
         if not keep_agents:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import msgspec
 
@@ -28,13 +28,19 @@ def stop_instances(session: "Session", keepers: Iterable[Path], grace_ms: int | 
     return sum(_stop(session, folder, grace_ms) for folder in keepers)
 
 
-def stop_others(session: "Session", node: Path, node_id: str, grace_ms: int | None) -> int:
-    """End what a node runs that no keeper does, its containers; how many instances that were. Raises Failure."""
+class Others(NamedTuple):
+    stopped: int = 0
+    wrong: tuple[str, ...] = ()
+    """What may go on running, and why; it has been told."""
+
+
+def stop_others(session: "Session", node: Path, node_id: str, grace_ms: int | None) -> Others:
+    """End what a node runs that no keeper does, its containers. Raises Failure."""
     import subprocess
     import sys
 
     if not node_id or not used(node):
-        return 0
+        return Others()
     grace = [] if grace_ms is None else ["--grace-ms", str(grace_ms)]
     program = [sys.executable, "-P", "-m", "omnitide.node.emptying", "--data", str(node), "--node-id", node_id, *grace]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as emptying:
@@ -47,7 +53,8 @@ def stop_others(session: "Session", node: Path, node_id: str, grace_ms: int | No
                 waited = time.monotonic() - began
                 if waited >= due:
                     due = waited + AGAIN_S
-                    session.note(f"  waiting for containers to end; {waited:.0f} s so far (at once: --grace 0s)")
+                    what = "looking for containers that run here, and ending them"
+                    session.note(f"  {what}; {waited:.0f} s so far (at once: --grace 0s)")
     try:
         told = msgspec.json.decode(answer, type=Emptied)
     except msgspec.MsgspecError:
@@ -55,10 +62,11 @@ def stop_others(session: "Session", node: Path, node_id: str, grace_ms: int | No
         raise Failure(
             f"what runs besides processes could not be ended: {lines[-1] if lines else 'no answer'}"
         ) from None
-    for wrong in [*told.problems, *(f"{name} did not end" for name in told.left[:NAMED])]:
+    wrong = (*told.problems, *(f"{name} did not end" for name in told.left[:NAMED]))
+    for one in wrong:
         # An engine that is away must not keep the rest of the fabric up.
-        session.note(f"  not everything could be ended: {wrong}")
-    return told.stopped
+        session.note(f"  not everything could be ended: {one}")
+    return Others(told.stopped, wrong)
 
 
 def _stop(session: "Session", folder: Path, grace_ms: int | None) -> int:

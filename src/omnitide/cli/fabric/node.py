@@ -1,11 +1,12 @@
 """The node proxy on this machine: given an identity, started, kept, waited for until Nexus hears from it."""
 
 import asyncio
+import os
 import platform
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.fabric import kept, processes, told
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from omnitide.security.join import JoinResult
     from omnitide.security.join_contract import Hop
 
+ENGINE: Final = "DOCKER_HOST"
+"""The variable that says where the node finds its container engine."""
 LIVE_S = 20.0
 READY_S = 20.0
 WELCOME_S = 5.0
@@ -49,6 +52,11 @@ def _identity(layout: Layout) -> "NodeIdentity | None":
         return store.load()
     except SecurityError as error:
         raise Failure(f"the identity of this node cannot be used: {error}", "omnitide join ... --replace") from None
+
+
+def was_removed(layout: Layout) -> bool:
+    """Whether Nexus has told this machine's proxy that its node is in the fabric no more."""
+    return policy.PERMANENT[4] in kept.kept(layout, "node").gave_up
 
 
 def facts(name: str) -> dict[str, object]:
@@ -121,7 +129,7 @@ def ensure_node(
     if found is not None:
         other_file = told.config_of(flags) != kept.told_config(before.arguments)
         differing = told.changes(before.settings, settings, other_file=other_file)
-        changed = (*differing, *_other_endpoint(before.arguments, flags))
+        changed = (*differing, *_other_endpoint(before.arguments, flags), *_other_engine(found.pid))
         if not changed:
             return Started(found.pid, fresh=False)
         kept.stop(layout, "node")
@@ -138,6 +146,12 @@ def _other_endpoint(arguments: list[str], flags: told.Flags) -> list[str]:
     return [f"endpoint of Nexus {before or '(as learned)'} -> {now}"] if now not in ("", before) else []
 
 
+def _other_engine(pid: int) -> list[str]:
+    """Of the environment the container engine's address alone is a setting; one that is not given stays as it was."""
+    before, now = processes.environment_of(pid).get(ENGINE, ""), os.environ.get(ENGINE, "")
+    return [f"{ENGINE} {before or '(none)'} -> {now}"] if now not in ("", before) else []
+
+
 def wait_welcome(layout: Layout, *, fresh: bool) -> NodeReady:
     """What the proxy says of itself once Nexus has welcomed it, or when the time for that is up. Raises Failure if it
     does not stay, as one that was removed from its fabric."""
@@ -148,8 +162,7 @@ def wait_welcome(layout: Layout, *, fresh: bool) -> NodeReady:
             return said
         gave_up = kept.kept(layout, "node").gave_up
         if gave_up:
-            removed = policy.PERMANENT[4] in gave_up
-            hint = "omnitide join URL --token - --replace" if removed else f"its log: {layout.node_log}"
+            hint = "omnitide join URL --token - --replace" if was_removed(layout) else f"its log: {layout.node_log}"
             raise Failure(f"the node proxy does not stay: {gave_up}", hint)
         if time.monotonic() > deadline:
             return said

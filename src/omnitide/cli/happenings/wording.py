@@ -109,6 +109,14 @@ def _placed(data: Data) -> str:
     return "placed" + (f", ports {', '.join(f'{name} {port}' for name, port in ports.items())}" if ports else "")
 
 
+def _health(data: Data) -> str:
+    """Why it is bad is in the instance; why it is not good so far, or not known any more, is here."""
+    if data.get("health") != "unknown":
+        return str(data.get("health", ""))
+    message = str(data.get("message", ""))
+    return _with("not ready" if " probe fails: " in message else "health unknown", message)
+
+
 def _departing(data: Data) -> str:
     back = data.get("back_within_ms")
     text = _with("said goodbye", str(data.get("reason", "")))
@@ -205,12 +213,7 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
     "instance.starting": lambda data: f"starting, attempt {data.get('attempt', 1)}",
     "instance.running": _running,
     "instance.exited": _exited,
-    "instance.health-changed": lambda data: (
-        # Which says why it is not known any more; why it is bad is in the instance.
-        _with("health unknown", str(data.get("message", "")))
-        if data.get("health") == "unknown"
-        else str(data.get("health", ""))
-    ),
+    "instance.health-changed": _health,
     "instance.stop-requested": lambda data: _with("being stopped", str(data.get("reason", ""))),
     "instance.ended": _ended,
     "instance.lost": "lost with its node",

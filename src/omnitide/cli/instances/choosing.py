@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.instances.resolve import instances_of
 from omnitide.cli.session import Session
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.objects import Instance
@@ -20,6 +21,7 @@ def running_ones(session: Session, client: "Client", reference: str) -> "list[In
     if not running:
         states = ", ".join(sorted({one.status for one in found})) or "it has no instances"
         which = reference if kind == "instance" else f"a replica of {reference}"
+        about = (found[0].namespace, found[0].name) if found else session.name(reference)
         what = f"{which} would have to run: {states}"
-        raise Failure(what, f"omnitide explain {found[0].name if found else reference}", Exit.CONFLICT)
+        raise Failure(what, f"omnitide explain {called(*about)}", Exit.CONFLICT)
     return sorted(running, key=lambda one: (one.health == "unhealthy", one.slot, -one.generation))

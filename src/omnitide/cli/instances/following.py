@@ -108,11 +108,12 @@ class Following:
         self._name = ""
 
     def run(self, kind: str, name: str, found: "list[Instance]") -> None:
-        """Until Ctrl-C; of an instance or a job, until it has ended. Raises FabricError, KeyboardInterrupt."""
+        """Until Ctrl-C; of instances or a job, until they have ended. Raises FabricError, KeyboardInterrupt."""
         namespace, plain = self._session.name(name)
         self._name = name
         if kind == "instance":
-            self._begin(found[0], self._tail, self._since_ms)
+            for one in found:
+                self._begin(one, self._tail, self._since_ms)
             self._print_all()
             return
         # From the revision of the list on: what has begun since is an event.

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from omnitide.cli.access.names import everything
-from omnitide.cli.instances.following import MAX_STREAMS, PER_NODE, Following
+from omnitide.cli.instances.following import MAX_STREAMS, NAMED, PER_NODE, Following
 from omnitide.cli.instances.output import Printer
 from omnitide.cli.session import session_of
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.happenings import LogChunk
@@ -55,22 +56,29 @@ def logs(
 ) -> None:
     """Show what an agent, a job or an instance writes.
 
+    Also of an instance that was replaced, stopped or removed, such as one that a rollback names, while its node keeps
+    it; of an agent of which nothing runs, what the last instance of each replica wrote.
+
     What was rotated away and would have been shown is said, as is which instances -f does not follow, because their
-    node gives only so many streams at a time. Of an agent -f goes on until Ctrl-C (exit code 130), of a job or an
-    instance until it has ended.
+    node gives only so many streams at a time. Of an agent -f goes on until Ctrl-C (exit code 130), of a job, an
+    instance or a removed agent until it has ended.
     """
     from omnitide.cli.exits import Exit, Failure
-    from omnitide.cli.instances.resolve import instances_of
+    from omnitide.cli.instances.forgotten import last_of_each, remembered_of
 
     if stream not in ("stdout", "stderr", "both"):
         raise Failure(f"--stream {stream!r} is not stdout, stderr or both", code=Exit.USAGE)
     session = session_of(context)
     since_ms = _since(since)
     with session.client() as client:
-        kind, found = instances_of(session, client, name)
+        kind, found, over = remembered_of(session, client, name)
         if replica and kind != "agent":
             raise Failure("--replica picks from an agent's replicas", f"{name} is a {kind}", Exit.USAGE)
         wanted = frozenset(replica or ())
+        readable = {one.slot for one in found if one.status in _READABLE}
+        if kind == "agent" and not over and (not readable or wanted - readable):
+            last = last_of_each(client, *session.name(name), without={one.id for one in found})
+            found += [one for one in last if one.slot not in readable]
         absent = sorted(wanted - {one.slot for one in found})
         if absent and not follow:
             those = ", ".join(f"{name}-{number}" for number in absent)
@@ -95,9 +103,15 @@ def logs(
             printer.know(one)
         try:
             if follow:
-                Following(session, client, printer, tail, since_ms, wanted).run(kind, name, found)
-            else:
-                _print_all(client, printer, found, tail, since_ms)
+                following = Following(session, client, printer, tail, since_ms, wanted)
+                following.run("instance" if over else kind, name, found)
+            elif not found:
+                way = f"omnitide explain {called(*session.name(name))}"
+                session.note(f"  nothing of {name} has run that is known of: {way}")
+            elif not _print_all(client, printer, found, tail, since_ms) and not readable:
+                # What nothing can be added to any more: that it is empty is all that there is to say of it.
+                where = ", ".join(f"{one.name} on {one.node}" if one.node else one.name for one in found[:NAMED])
+                session.note(f"  {name} has ended, and its node keeps no output of it to show: {where}")
         finally:
             printer.close()
 
@@ -108,8 +122,8 @@ def _since(text: str | None) -> int:
     return milliseconds(text, "--since") if text else 0
 
 
-def _print_all(client: "Client", printer: Printer, found: "list[Instance]", tail: int | None, since_ms: int) -> None:
-    """What there is, merged in order of time."""
+def _print_all(client: "Client", printer: Printer, found: "list[Instance]", tail: int | None, since_ms: int) -> bool:
+    """What there is, merged in order of time. Whether there was any."""
     from omnitide.sdk.errors import FabricError
 
     failures: list[FabricError] = []
@@ -133,11 +147,14 @@ def _print_all(client: "Client", printer: Printer, found: "list[Instance]", tail
             # All that are merged are open at a time; a node gives only so many.
             chunks = _kept(chunks)
         sources.append(dated(one, place, chunks))
+    any_ = False
     for _, _, _, instance, chunk in heapq.merge(*sources):
+        any_ = True
         printer.print(instance, chunk)
     if failures:
         # What could be read has been; that something is missing must not look like success.
         raise failures[0]
+    return any_
 
 
 def _patiently(client: "Client", instance: "Instance", tail: int | None, since_ms: int) -> "Iterator[LogChunk]":

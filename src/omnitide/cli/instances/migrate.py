@@ -10,6 +10,7 @@ from omnitide.cli.agents.change import Wait
 from omnitide.cli.agents.deploy import Timeout, seconds_of
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import session_of
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.objects import Instance
@@ -84,9 +85,13 @@ def _until_moved(client: "Client", old: "Instance", new: "Instance", deadline: f
             return
         if now.status == "failed":
             ending = now.exit.text if now.exit is not None else "no exit is known"
-            raise Failure(f"{new.name} failed: {ending}", f"omnitide explain {new.name}", Exit.ROLLOUT)
+            raise Failure(
+                f"{new.name} failed: {ending}", f"omnitide explain {called(new.namespace, new.name)}", Exit.ROLLOUT
+            )
         if time.monotonic() > deadline:
             raise Failure(
-                f"{new.name} is {now.status}; {old.name} still runs", f"omnitide explain {new.name}", Exit.TIMEOUT
+                f"{new.name} is {now.status}; {old.name} still runs",
+                f"omnitide explain {called(new.namespace, new.name)}",
+                Exit.TIMEOUT,
             )
         time.sleep(LOOK_S)

@@ -118,12 +118,13 @@ def _note(one: "Instance") -> str:
     parts: list[str] = []
     if one.status == "unknown":
         parts.append(f"was {one.last_status}")
-        if one.unknown_because:
-            parts.append(one.unknown_because)
+    if one.unknown_because:
+        parts.append(one.unknown_because)
     if one.stop_reason:
         parts.append(one.stop_reason)
     if one.exit is not None and _status(one) == "waiting":
-        parts.append(f"restarts; attempt {one.exit.attempt}: {one.exit.text}")
+        begun = "could not start" if one.exit.reason == "start-failed" else "restarts"
+        parts.append(f"{begun}; attempt {one.exit.attempt}: {one.exit.text}")
     elif one.exit is not None and one.exit.attempt < one.attempt:
         # Of an earlier attempt: of the current one there is no end, or none that is known.
         if one.exit.reason not in ASKED_FOR:

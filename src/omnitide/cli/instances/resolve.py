@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from omnitide.sdk.client import Client
 
 _INSTANCE: Final = re.compile(r"[a-z0-9-]+-(\d+)\.(\d+)")
-_SLOT: Final = re.compile(r"([a-z0-9-]+)-(\d+)")
+SLOT: Final = re.compile(r"([a-z0-9-]+)-(\d+)")
 
 
 def find_instance(session: Session, client: "Client", reference: str) -> "Instance | None":
@@ -22,7 +22,7 @@ def find_instance(session: Session, client: "Client", reference: str) -> "Instan
     if _INSTANCE.fullmatch(name):
         found = client.list_instances(namespace=namespace, name=name, ended=True, limit=1).items
         return found[0] if found else client.get_instance(name)
-    slot = _SLOT.fullmatch(name)
+    slot = SLOT.fullmatch(name)
     if slot is not None:
         every = client.instances(namespace=namespace, agent=slot[1], ended=True)
         own = [one for one in every if one.slot == int(slot[2])]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from omnitide.cli.agents.follow import HOPELESS_ATTEMPTS, ways_on
 from omnitide.cli.exits import Exit, Failure
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.objects import Instance
@@ -77,11 +78,11 @@ def _hope(instance: "Instance") -> None:
     if last is None or instance.status == "running":
         return
     if instance.status == "failed":
-        raise Failure(f"{instance.name} {last.text}", ways_on(instance.workload), Exit.ROLLOUT)
+        raise Failure(f"{instance.name} {last.text}", ways_on(instance.namespace, instance.workload), Exit.ROLLOUT)
     times = max(instance.attempt, instance.failures)
     if times >= HOPELESS_ATTEMPTS:
         text = f"{instance.name} ended {times} times in a row, with {last.text}"
-        raise Failure(text, ways_on(instance.workload), Exit.ROLLOUT)
+        raise Failure(text, ways_on(instance.namespace, instance.workload), Exit.ROLLOUT)
 
 
 def _late(client: "Client", old: "Instance", following: "Instance | None") -> Failure:
@@ -92,4 +93,6 @@ def _late(client: "Client", old: "Instance", following: "Instance | None") -> Fa
         told = client.explain_instance(about.id).text
     except FabricError:
         told = f"{about.name} is {about.status}"
-    return Failure(told, f"omnitide explain {about.name}; it goes on being tried", Exit.TIMEOUT)
+    return Failure(
+        told, f"omnitide explain {called(about.namespace, about.name)}; it goes on being tried", Exit.TIMEOUT
+    )

@@ -13,6 +13,7 @@ import typer
 
 from omnitide.cli.exits import Exit, Failure, code_of_program
 from omnitide.cli.session import Session, session_of
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.happenings import LogChunk
@@ -178,9 +179,8 @@ def _tell_of_labels(session: Session, client: "Client", name: str, wanted: "list
     known = [{**one.labels, **one.platform, "node": one.name} for one in nodes]
     missing = [f"{key}={value}" for key, value in wanted if not any(one.get(key) == value for one in known)]
     if missing:
-        session.note(
-            f"  {name} waits: no node that is known has {' or '.join(missing)}; to end it: omnitide cancel {name}"
-        )
+        way = f"omnitide cancel {called(session.namespace, name)}"
+        session.note(f"  {name} waits: no node that is known has {' or '.join(missing)}; to end it: {way}")
 
 
 class _Following:
@@ -395,5 +395,5 @@ class _Following:
         if job.status == "succeeded":
             return Exit.OK
         session.note(f"error: {job.name} failed: {last.text if last is not None else 'nothing says why'}")
-        session.note(f"hint:  omnitide explain {job.name}")
+        session.note(f"hint:  omnitide explain {called(job.namespace, job.name)}")
         return code_of_program(last.cause if last is not None else "")

@@ -16,7 +16,8 @@ def leave(
 ) -> None:
     """Stop this machine's instances and node proxy, and forget its identity.
 
-    The fabric counts the node as lost until somebody there removes it: omnitide nodes rm.
+    Exit code 1: it has left, and something that it ran may go on, as its container engine did not answer. The fabric
+    counts the node as lost until somebody there removes it: omnitide nodes rm.
     """
     import sys
 
@@ -42,17 +43,23 @@ def leave(
             raise Failure("leaving stops all that runs here", "say so: --yes", Exit.USAGE)
         agreed("  stop all instances here and forget this node's identity?")
     fabric, node = nodes.identity_of(layout)
+    removed = nodes.was_removed(layout)
     with locked(layout):
         told = begin_leaving(layout)
         if not told:
             end_processes(layout, "node")
         stopped = stop_instances(session, layout.keepers(), grace_ms)
-        stopped += stop_others(session, layout.node, node, grace_ms)
+        others = stop_others(session, layout.node, node, grace_ms)
+        stopped += others.stopped
         if told:
             end_processes(layout, "node")
         remove_secret_files((layout.node,))
         IdentityStore(layout.identity).remove()
     if session.plain:
-        session.emit({"fabric_id": fabric, "node_id": node, "instances_stopped": stopped})
+        left = {"fabric_id": fabric, "node_id": node, "instances_stopped": stopped, "removed": removed}
+        session.emit({**left, "not_ended": list(others.wrong)})
     else:
-        session.say(f"  left fabric {fabric}; stopped {plural(stopped, 'instance')}. There: omnitide nodes rm {node}")
+        there = "This node was removed there already" if removed else f"There: omnitide nodes rm {node}"
+        session.say(f"  left fabric {fabric}; stopped {plural(stopped, 'instance')}. {there}")
+    if others.wrong:
+        raise typer.Exit(Exit.FAILED)

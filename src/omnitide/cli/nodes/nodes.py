@@ -106,9 +106,11 @@ def _driver(one: "Driver") -> str:
 
 
 def _status(node: "Node") -> Cell:
-    from omnitide.cli.show.words import state
+    from omnitide.cli.show.words import away_of, state
 
     cell = state(node.status, node.unknown_since_ms)
+    if away := away_of(node):
+        cell = Cell(away, "yellow")
     if node.scheduling == "open":
         return cell
     return Cell(f"{cell.text}, {node.scheduling}", cell.style if node.status != "live" else "yellow")

@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 from omnitide.cli.show.table import Cell
+from omnitide.model import inventory as inv
 from omnitide.model import objects as ob
 from omnitide.model.quantity import format_bytes, format_cpu, format_duration
 
@@ -52,6 +53,13 @@ def state(text: str, since_ms: int = 0) -> Cell:
     """A status in its colour; what is unknown says since when."""
     shown = f"{text} since {ago(since_ms)}" if since_ms and text in ("unknown", "unreachable", "lost") else text
     return Cell(shown, _STYLES.get(text, ""))
+
+
+def away_of(node: inv.Node) -> str:
+    """What is said of a node that has said goodbye for a while, and counts as live meanwhile; else empty."""
+    if node.status != "live" or not (node.departing and node.back_within_ms):
+        return ""
+    return f"away, back within {format_duration(node.back_within_ms)}"
 
 
 def cpu(milli: int) -> str:

@@ -3,6 +3,7 @@
 import re
 from typing import Final, Literal, NamedTuple
 
+from omnitide.cli.show.words import away_of
 from omnitide.model.inventory import Node
 from omnitide.model.objects import AgentSummary, Instance
 
@@ -56,7 +57,7 @@ def node_state(node: Node) -> State:
         tone = "wait"
     more = [
         closed,
-        f"leaving: {node.departing}" if node.departing else "",
+        away_of(node) or (f"leaving: {node.departing}" if node.departing else ""),
         *(f"{name} is unwell" for name in silent),
     ]
     return State(tone, node.status, ", ".join(one for one in more if one))
@@ -77,6 +78,8 @@ def instance_state(one: Instance) -> State:
         return State("bad", one.status, f"unhealthy: {one.health_message}" if one.health_message else "unhealthy")
     if one.status == "unknown":
         return State("unknown", one.status, one.unknown_because or f"was {one.last_status}")
+    if one.unknown_because:
+        return State("wait", one.status, one.unknown_because)
     if one.status in _ENDED and one.exit is not None:
         return State(tone_of(one.status), one.status, one.exit.text)
     return State(tone_of(one.status), one.status)

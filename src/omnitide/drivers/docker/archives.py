@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
+from omnitide.drivers import unsized
 from omnitide.drivers.docker.answers import Container
 from omnitide.drivers.docker.engine import Engine
 from omnitide.drivers.docker.errors import EngineRefused
@@ -28,6 +29,8 @@ async def archive(engine: Engine, container: Container, path: str) -> AsyncGener
     """Raises DriverError."""
     try:
         params = {"path": absolute(container, path)}
+        if unsized.is_unsized(params["path"]):
+            raise unsized.refusal(path)
         async with engine.stream("GET", f"containers/{container.id}/archive", params=params) as answer:
             async for piece in answer.iter_chunked(PIECE):
                 yield piece
@@ -72,7 +75,7 @@ def _refused(error: EngineRefused, path: str) -> DriverError:
     if error.status == NOT_FOUND:
         return DriverError(f"{path}: {said}", cause="no-such-file", permanent=True)
     if "read-only" in said:
-        return DriverError(f"{path}: {said}", cause="permission", permanent=True)
+        return DriverError(f"{path}: {said}", cause="read-only", permanent=True)
     if "no space left" in said:
         return DriverError(f"{path}: {said}", cause="no-disk", permanent=False)
     return DriverError(f"{path}: {said}", cause="archive", permanent=True)

@@ -24,6 +24,8 @@ from omnitide.drivers.streams import Exec, ExecEnded, ExecOutput, ExecRequest
 MAX_PIECE: Final = 64 << 10
 BY_SIGNAL: Final = 128
 NOT_EXECUTED: Final = (126, 127)
+STDOUT: Final = 1
+STDERR: Final = 2
 BEGIN_POLL: Final = 0.02
 BEGIN_DEADLINE: Final = 10.0
 """For the engine to have begun the program or to say why not."""
@@ -37,7 +39,15 @@ _CAUSES: Final = (
     ("command-not-found", re.compile(rb"no such file|not found|not a directory")),
 )
 """By what the engine says. Its exit code alone does not tell: older ones have 126 for what is not there."""
-_FAILED = re.compile(rb"OCI runtime exec failed|exec failed|executable file .*not found|" + _NO_USER.pattern)
+_REFUSED_BY_DOCKER = re.compile(rb"OCI runtime exec failed: |unable to find (user|group) ")
+_REFUSED_BY_PODMAN = re.compile(
+    rb"Error: [^\s:]+: .+: OCI "
+    rb"(runtime attempted to invoke a command that was not found|permission denied|runtime error)\n"
+    rb"(Error: read unixpacket .*\n)?\Z"
+)
+"""What an engine says in place of the program, whatever its runtime is. A program may say the same."""
+_PODMAN_LOST_IT = re.compile(rb"Error: read unixpacket ")
+"""The connection to what it could not execute."""
 
 
 class _Id(msgspec.Struct, frozen=True):
@@ -105,30 +115,52 @@ class DockerExec:
             return URL(f"exec/{name}/start"), msgspec.json.encode({"Detach": False, "Tty": terminal}), terminal
 
         self._stream = _Stream(engine.client, setup)
-        self._first: asyncio.Task[Message | None] | None = None
+        self._ahead: list[asyncio.Task[Message | None]] = []
+        """Pieces read, or being read, before anybody asked for them, in their order."""
         self._held: list[ExecOutput] = []
         self._ended: ExecEnded | None = None
         self._closed = False
 
     async def begin(self, rows: int, columns: int) -> None:
         """Until the program runs, or has run. Raises DriverError, e.g. if there is no such program."""
-        self._first = asyncio.ensure_future(self._read())
+        first = self._read_ahead()
+        begun = False
         async with _in_time():
-            while not self._first.done():
-                state = await self._state()
-                if state.running and state.pid:
-                    break
-                await asyncio.wait((self._first,), timeout=BEGIN_POLL)
-        if self._first.done():
-            message = self._first.result()
-            state = await self._over() if message is None or _FAILED.search(message.data) else None
-            if state is not None and state.exit_code in NOT_EXECUTED:
-                said = message.data.decode(errors="replace").strip() if message is not None else ""
-                raise DriverError(
-                    said or "it could not be executed", cause=_cause(said, state.exit_code), permanent=True
-                )
+            while not begun and not first.done():
+                # It has a number while it runs, with Docker also when it is over.
+                begun = (await self._state()).pid > 0
+                if not begun:
+                    await asyncio.wait((first,), timeout=BEGIN_POLL)
+        if first.done():
+            message = first.result()
+            if message is not None and not begun:
+                await self._check(message)
         if self._terminal:
             await self.resize(rows, columns)
+
+    async def _check(self, message: Message) -> None:
+        """Of the first that came. Raises DriverError if these are the words of the engine, which has executed nothing:
+        by then the program is over for it, and has no number."""
+        podman = self._engine.version.podman
+        words, stream = (_REFUSED_BY_PODMAN, STDERR) if podman else (_REFUSED_BY_DOCKER, STDOUT)
+        if not words.match(message.data) or not (self._terminal or message.stream == stream):
+            return
+        state = await self._state()
+        if state.running or state.pid or state.exit_code not in NOT_EXECUTED:
+            return
+        # What ran and is over has no number with Podman either, but may have said more.
+        if not podman or await self._has_said_all():
+            said = message.data.decode(errors="replace").strip()
+            raise DriverError(said, cause=_cause(said, state.exit_code), permanent=True)
+
+    async def _has_said_all(self) -> bool:
+        """Of a program that is over: whether nothing comes any more but what Podman says of itself."""
+        while True:
+            following = self._read_ahead()
+            await asyncio.wait((following,), timeout=BEGIN_DEADLINE)
+            message = following.result() if following.done() else Message(STDOUT, b"")
+            if message is None or not _PODMAN_LOST_IT.match(message.data):
+                return message is None
 
     async def _over(self) -> ExecState:
         async with _in_time():
@@ -138,6 +170,10 @@ class DockerExec:
 
     async def _state(self) -> ExecState:
         return await self._engine.call("GET", f"exec/{self._name}/json", ExecState)
+
+    def _read_ahead(self) -> "asyncio.Task[Message | None]":
+        self._ahead.append(asyncio.ensure_future(self._read()))
+        return self._ahead[-1]
 
     async def _read(self) -> Message | None:
         try:
@@ -153,15 +189,16 @@ class DockerExec:
         if self._ended is not None:
             return self._ended
         message: Message | None
-        if self._first is not None:
-            message, self._first = await asyncio.shield(self._first), None
+        if self._ahead:
+            message = await asyncio.shield(self._ahead[0])
+            del self._ahead[0]
         else:
             message = await self._read()
         if message is None:
             state = await self._over()
             self._ended = _ended(state.exit_code or 0)
             return self._ended
-        stream = "stderr" if message.stream == 2 else "stdout"
+        stream = "stderr" if message.stream == STDERR else "stdout"
         data = message.data
         self._held = [ExecOutput(stream, data[at : at + MAX_PIECE]) for at in range(MAX_PIECE, len(data), MAX_PIECE)]
         return ExecOutput(stream, data[:MAX_PIECE])
@@ -203,9 +240,9 @@ class DockerExec:
         if self._ended is None:
             with contextlib.suppress(DriverError):
                 await self.signal(signals.SIGKILL)
-        if self._first is not None:
-            self._first.cancel()
-            await asyncio.gather(self._first, return_exceptions=True)
+        for reading in self._ahead:
+            reading.cancel()
+        await asyncio.gather(*self._ahead, return_exceptions=True)
         with contextlib.suppress(aiohttp.ClientError, OSError, AssertionError):
             await self._stream.close()
 

@@ -10,6 +10,7 @@ from omnitide.fabric.rules.feasible import require_feasible
 from omnitide.fabric.rules.proving import prove_by_replicas
 from omnitide.fabric.rules.settle import request_stop, retry_slot, settle_agent, settle_slots
 from omnitide.fabric.state import ENDED, Agent, InstanceStatus, find_agent, find_job, scoped
+from omnitide.model.names import called
 from omnitide.model.spec import MAX_REPLICAS, AgentSpec
 
 MAX_INSTANCES = 250_000
@@ -158,14 +159,15 @@ def restart_agent(draft: Draft, command: cm.RestartAgent) -> None:
         raise Refuse(
             "conflict",
             f"agent {scoped(agent.namespace, agent.name)} is stopped",
-            hint=f"omnitide start {agent.name}",
+            hint=f"omnitide start {called(agent.namespace, agent.name)}",
             subject=_subject(agent.namespace, agent.name),
         )
     if agent.paused and agent.rollout_cursor:
         raise Refuse(
             "conflict",
             f"the rollout of agent {scoped(agent.namespace, agent.name)} is paused, and a restart would go on with it",
-            hint=f"omnitide rollout resume {agent.name}; one replica: omnitide restart <instance>",
+            hint=f"omnitide rollout resume {called(agent.namespace, agent.name)}; "
+            "one replica: omnitide restart <instance>",
             subject=_subject(agent.namespace, agent.name),
         )
     prove_by_replicas(draft, agent.id)
@@ -184,7 +186,12 @@ def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
     agent = _agent(draft, command.namespace, command.name, command.if_match)
     subject = _subject(agent.namespace, agent.name)
     if not agent.active:
-        raise Refuse("conflict", f"{subject} is stopped", hint=f"omnitide start {agent.name}", subject=subject)
+        raise Refuse(
+            "conflict",
+            f"{subject} is stopped",
+            hint=f"omnitide start {called(agent.namespace, agent.name)}",
+            subject=subject,
+        )
     kept = sorted(agent.versions)
     others = [number for number in kept if number < agent.version and agent.versions[number].spec != agent.spec]
     proven = [number for number in others if agent.versions[number].proven]
@@ -195,14 +202,14 @@ def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
         raise Refuse(
             "not-found",
             f"there is no version {source} of {subject}; there are {', '.join(map(str, kept))}",
-            hint=f"omnitide history {agent.name} shows what each changed",
+            hint=f"omnitide history {called(agent.namespace, agent.name)} shows what each changed",
             subject=subject,
         )
     if agent.versions[source].spec == agent.spec:
         raise Refuse(
             "conflict",
             f"version {source} of {subject} has the same spec as version {agent.version}, the newest",
-            hint=f"omnitide restart {agent.name}",
+            hint=f"omnitide restart {called(agent.namespace, agent.name)}",
             subject=subject,
         )
     require_feasible(draft, agent.versions[source].spec, subject)
@@ -218,7 +225,9 @@ def _nothing_to_go_back_to(agent: Agent, others: list[int], subject: str) -> Ref
     if others:
         listed = ", ".join(map(str, others))
         what = f"no earlier version of {subject} is known to work: never were all of its replicas available in {listed}"
-        hint = f"to go back to one all the same: omnitide rollback {agent.name} --to {others[-1]}"
+        hint = (
+            f"to go back to one all the same: omnitide rollback {called(agent.namespace, agent.name)} --to {others[-1]}"
+        )
         return Refuse("conflict", what, hint=hint, subject=subject)
     earlier = [number for number in sorted(agent.versions) if number < agent.version]
     what = f"{subject} has nothing to go back to: version {agent.version} is the only one that is kept"
@@ -226,7 +235,8 @@ def _nothing_to_go_back_to(agent: Agent, others: list[int], subject: str) -> Ref
         verb = "version {} before it has" if len(earlier) == 1 else "versions {} before it have"
         same = verb.format(", ".join(map(str, earlier)))
         what = f"{subject} has nothing to go back to: {same} the same spec as version {agent.version}"
-    hint = f"deploy a changed file: omnitide deploy FILE; what it is now, anew: omnitide restart {agent.name}"
+    anew = f"omnitide restart {called(agent.namespace, agent.name)}"
+    hint = f"deploy a changed file: omnitide deploy FILE; what it is now, anew: {anew}"
     return Refuse("conflict", what, hint=hint, subject=subject)
 
 
@@ -237,7 +247,7 @@ def pause_rollout(draft: Draft, command: cm.PauseRollout) -> None:
         raise Refuse(
             "conflict",
             f"no rollout of {subject} is under way",
-            hint=f"omnitide rollout status {agent.name}",
+            hint=f"omnitide rollout status {called(agent.namespace, agent.name)}",
             subject=subject,
         )
     if not agent.paused:

@@ -188,11 +188,12 @@ def why_halted(agent: Agent, instance: Instance) -> str:
         return f"was moved in version {instance.version}, as version {agent.version} had not come up in its place"
     if is_late(agent, instance):
         within = format_duration(agent.spec.update.progress_deadline)
-        return f"was not available within {within}{_how_it_is(agent, instance)}"
+        return f"was not available within {within}{how_it_is(agent, instance)}"
     return f"ended {ends_in_a_row(instance, slot)} times in a row before it was available"
 
 
-def _how_it_is(agent: Agent, instance: Instance) -> str:
+def how_it_is(agent: Agent, instance: Instance) -> str:
+    """Of one that is not available, after what it is not."""
     if instance.status is not InstanceStatus.RUNNING:
         return f": it is {instance.status.value}"
     if is_ready(agent, instance):

@@ -10,6 +10,7 @@ from omnitide.fabric.rules.failing import Wanted
 from omnitide.fabric.rules.rolling import overlap
 from omnitide.fabric.rules.room import Room, obstacles
 from omnitide.fabric.state import Agent, FabricState, Instance, Node, find_node
+from omnitide.model.names import called
 from omnitide.model.spec import WorkloadSpec
 
 _NAMED = 3
@@ -51,13 +52,16 @@ def _require_movable(draft: Draft, agent: Agent, instance: Instance) -> None:
         raise Refuse("conflict", f"{instance.name} is being stopped", subject=subject)
     if instance.superseded or not is_current(draft.state, instance):
         raise Refuse(
-            "conflict", f"{instance.name} is being replaced already", hint=f"omnitide ps {agent.name}", subject=subject
+            "conflict",
+            f"{instance.name} is being replaced already",
+            hint=f"omnitide ps {called(agent.namespace, agent.name)}",
+            subject=subject,
         )
     if not runs_on(instance):
         raise Refuse(
             "conflict",
             f"{instance.name} is {instance.status.value}: it is on no node that it could leave",
-            hint=f"omnitide explain {instance.name}",
+            hint=f"omnitide explain {called(instance.namespace, instance.name)}",
             subject=subject,
         )
     if any(draft.state.instances[other].slot == instance.slot for other in agent.superseded):
@@ -83,7 +87,7 @@ def _target(state: FabricState, agent: Agent, instance: Instance, spec: Workload
             raise Refuse(
                 "impossible",
                 f"{instance.name} does not fit on node {node.name!r}: {'; '.join(against)}",
-                hint=f"omnitide migrate {instance.name} chooses another node",
+                hint=f"omnitide migrate {called(instance.namespace, instance.name)} chooses another node",
                 subject=subject,
             )
         return node

@@ -91,8 +91,8 @@ def _is_held(state: FabricState, agent: Agent, current: Instance) -> bool:
     return halted_by(state, agent) is not None
 
 
-def _held(state: FabricState, agent: Agent) -> list[Instance]:
-    """All of those; looked for only where a rollout is halted."""
+def held(state: FabricState, agent: Agent) -> list[Instance]:
+    """The current instances of its slots that do not come up; looked for only where a rollout is halted."""
     if halted_by(state, agent) is None:
         return []
     currents = (state.instances.get(slot.current) for slot in agent.slots.values())
@@ -135,17 +135,18 @@ def to_spare(state: FabricState, agent: Agent, now_ms: int) -> int:
     One that has failed for good, or that holds up a halted rollout, is not on its way, so that a move does not wait for
     it.
     """
-    counts = agent.counts
-    away = agent.replicas - available(state, agent, now_ms) - counts.succeeded - counts.failed
+    away = agent.replicas - available(state, agent, now_ms) - agent.counts.succeeded
     return agent.spec.update.max_unavailable - max(0, away - hopeless(state, agent))
 
 
 def hopeless(state: FabricState, agent: Agent) -> int:
-    """Of its slots those in which nothing is available, nor on its way: they hold up a halted rollout. Those that have
-    failed for good are counted as such."""
+    """How many of its slots have failed for good, or hold up a halted rollout: nothing is on its way in them. Not those
+    in which an older version serves."""
     served = {state.instances[other].slot for other in agent.superseded}
-    held = _held(state, agent)
-    return sum(one.status is not InstanceStatus.FAILED and one.slot not in served for one in held)
+    currents = (agent.slots[slot].current for slot in served if slot in agent.slots)
+    failed = agent.counts.failed - sum(state.instances[one].status is InstanceStatus.FAILED for one in currents)
+    others = (one for one in held(state, agent) if one.status is not InstanceStatus.FAILED)
+    return failed + sum(one.slot not in served for one in others)
 
 
 def next_version(state: FabricState, agent: Agent, instance: Instance) -> int:

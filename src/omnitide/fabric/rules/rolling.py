@@ -34,7 +34,7 @@ from omnitide.model.provisions import stays
 from omnitide.model.spec import WorkloadSpec
 
 MAX_ADVANCED = 1000
-"""Agents of one `AdvanceRollouts`; further ones are due again at once."""
+"""Agents, and late ones, of one `AdvanceRollouts`; further ones are due again at once."""
 
 
 def available(state: FabricState, agent: Agent, now_ms: int) -> int:
@@ -108,6 +108,7 @@ def advance_rollouts(draft: Draft, command: cm.AdvanceRollouts) -> None:
             if well is not None and well <= draft.header.time_ms:
                 draft.emit(ev.RolloutStumbled(agent=agent.id, slot=0))
             draft.touch(agent.id)
+    for identifier in command.late[:MAX_ADVANCED]:
         note_lateness(draft, identifier)
 
 

@@ -93,6 +93,7 @@ class Journal:
             lines.append({"run": record(run, run.boot or self._boot)})
             if run.exit is not None:
                 lines.append(_exit_line(run.key, run.exit))
+        fd = -1
         try:
             fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(os.dup(fd), "wb") as file:
@@ -101,8 +102,11 @@ class Journal:
         except OSError as error:
             note(f"{self._path}: {error.strerror}; the longer file is kept")
             self._compact_at = self._size + _LEAST_BYTES
+            # Where there is no room it must not take the last of it, which it has until nobody has it open.
+            if fd >= 0:
+                os.close(fd)
             if os.path.lexists(partial):
-                os.unlink(partial)  # where there is no room it must not take the last of it
+                os.unlink(partial)
             return False
         os.close(self._fd)
         self._fd = fd

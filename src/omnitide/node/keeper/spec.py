@@ -96,8 +96,10 @@ def _command(message: Json) -> tuple[str, ...]:
         if not isinstance(argument, str) or "\0" in argument:
             raise _invalid("field 'command' must hold strings without NUL")
         arguments.append(argument)
-    if not arguments or not arguments[0]:
+    if not arguments:
         raise _invalid("field 'command' must name a program")
+    if not arguments[0]:
+        raise Refused("there is no program without a name", cause="command-not-found", permanent=True)
     return tuple(arguments)
 
 

@@ -6,6 +6,7 @@ by whatever mount, may not be where the system, Omnitide or a container engine k
 """
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ _OF_A_USER: Final = ".local/state/omnitide"
 
 _MARKS: Final = ("admin-token", "nexus/admin-token")
 """Of the folder of a Nexus, and of one with it."""
+_OUT_OF_SIGHT: Final = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
+"""Why a path cannot be looked at that will be the same the next time."""
 STAGED: Final = ".new"
 """Below the folder of volumes, where those are that are being filled; no namespace can be called so."""
 
@@ -132,7 +135,14 @@ class Volumes:
 
     def _path(self, source: str) -> str:
         """What it really is. Raises DriverError."""
-        real = os.path.realpath(source)
+        try:
+            real = os.path.realpath(source)
+            is_there = _is_there(real)
+        except OSError as error:
+            if error.errno not in _OUT_OF_SIGHT:
+                raise of_disk(error, source) from None
+            message = f"this node may not look at {source}: {error.strerror}"
+            raise permanent(message, "volume-refused") from None
         mounts = places.mounted()
         if self._restricted:
             if not any(within(real, allowed) for allowed in self._allowed):
@@ -150,9 +160,18 @@ class Volumes:
         if _is_anothers(real) or any(overlap(real, one) for one in own):
             message = f"this node gives nobody {source}, where Omnitide or a container engine keeps its own"
             raise permanent(message, "volume-refused")
-        if not os.path.exists(real):
+        if not is_there:
             raise permanent(f"there is no {source} on this node", "volume-missing")
         return real
+
+
+def _is_there(real: str) -> bool:
+    """Raises OSError if that cannot be told."""
+    try:
+        os.stat(real)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _is_anothers(real: str) -> bool:

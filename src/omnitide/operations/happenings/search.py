@@ -129,7 +129,7 @@ async def last(runtime: Runtime, wanted: EventFilter, limit: int) -> EventPage:
     newest_first: list[CloudEvent] = []
     end, size = revision, _FIRST_CHUNK
     while end > 0 and len(newest_first) < limit and not reader.enough:
-        entries = await _window(runtime, max(0, end - size), end)
+        entries = await window(runtime, max(0, end - size), end)
         if entries is None:
             # Too large to be read at one go. What is nearest to the end is wanted, so the window becomes smaller.
             size = max(1, size // 2)
@@ -154,7 +154,7 @@ async def _take_newest(reader: _Reader, committed: Committed, limit: int, newest
         until = first
 
 
-async def _window(runtime: Runtime, after: int, until: int) -> Sequence[Committed] | None:
+async def window(runtime: Runtime, after: int, until: int) -> Sequence[Committed] | None:
     """The entries after a revision up to another, as far as they are kept; None if they are too large for one read."""
     try:
         entries = await runtime.entries(after, until - after)

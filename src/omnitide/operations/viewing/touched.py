@@ -115,7 +115,7 @@ def _add_all_of_job(touched: Touched, before: FabricState, identifier: str) -> N
 
 
 def _add_what_nodes_hide(touched: Touched, before: FabricState, after: FabricState) -> None:
-    """The instances of nodes that fell silent, came back, or are called or reached otherwise."""
+    """The instances of nodes that fell silent, said goodbye, came back, or are called or reached otherwise."""
     otherwise: set[str] = set()
     for identifier in touched.nodes:
         old, new = before.nodes.get(identifier), after.nodes.get(identifier)
@@ -137,7 +137,7 @@ def _place(node: Node | None) -> object:
 
 def _silence(node: Node) -> object:
     """What hides those that are on it."""
-    return (node.status, node.since_ms, node.silent_drivers)
+    return (node.status, node.since_ms, node.silent_drivers, node.departing, node.back_within_ms)
 
 
 def _add_around_instances(touched: Touched, before: FabricState, after: FabricState) -> None:

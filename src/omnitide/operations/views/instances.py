@@ -80,7 +80,7 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
         last_status=instance.status.value,
         since_ms=silent or _since(instance),
         unknown_since_ms=silent,
-        unknown_because=why_unknown(state, instance) if silent else "",
+        unknown_because=why_unknown(state, instance),
         health="unknown" if unheard else instance.health.value,
         health_message="" if unheard else instance.health_message,
         node=node.name if node is not None else "",

@@ -10,6 +10,7 @@ from typing import Final
 from immutables import Map
 
 from omnitide.fabric.state import ON_NODE, FabricState, Instance, Node, NodeStatus, spec_of_instance
+from omnitide.model.quantity import format_duration
 
 SILENT: Final = frozenset({NodeStatus.UNREACHABLE, NodeStatus.LOST})
 
@@ -42,10 +43,23 @@ def runtime_away(state: FabricState, instance: Instance) -> tuple[str, int]:
 
 
 def why_unknown(state: FabricState, instance: Instance) -> str:
-    """In words, without since when."""
-    node = state.nodes[instance.node]
+    """In words, without since when: why an instance is unknown, or what it is shown as is from before its node went
+    away for a while. Empty: neither."""
+    node = state.nodes.get(instance.node)
+    if node is None or instance.status not in ON_NODE:
+        return ""
+    if not silent_since(state, instance):
+        away = node_away(node)
+        return f"node {node.name} is {away}" if away else ""
     driver = silent_driver(state, instance)
     return runtime_silent(driver, node.name) if driver else f"node {node.name} has not been heard from"
+
+
+def node_away(node: Node) -> str:
+    """In words, that a node has said goodbye for a while, for which it still counts as live; else empty."""
+    if node.status is not NodeStatus.LIVE or not (node.departing and node.back_within_ms):
+        return ""
+    return f"away, back within {format_duration(node.back_within_ms)}"
 
 
 def runtime_silent(driver: str, node: str) -> str:

@@ -3,10 +3,12 @@
 from itertools import islice
 from typing import Final
 
-from omnitide.fabric.rules.failing import halted_by, why_halted
+from omnitide.fabric.rules.failing import halted_by, how_it_is, why_halted
+from omnitide.fabric.rules.lateness import late_at_first
 from omnitide.fabric.rules.rolling import available, unavailable
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
 from omnitide.model import objects as ob
+from omnitide.model.quantity import format_duration
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import Hidden, silent_since
 
@@ -151,7 +153,13 @@ def _verdict(state: FabricState, agent: Agent, now_ms: int) -> tuple[ob.RolloutV
     if version.number > 1:
         return "done", ""
     # The first version is no rollout: it is done once every replica is available, or has done its work.
-    return ("progressing" if unavailable(state, agent, now_ms) else "done"), ""
+    if not unavailable(state, agent, now_ms):
+        return "done", ""
+    late = late_at_first(state, agent, now_ms)
+    if late is None:
+        return "progressing", ""
+    after = format_duration(agent.spec.update.progress_deadline)
+    return "halted", f"{late.name} is not available after {after}{how_it_is(agent, late)}; it goes on being tried"
 
 
 def show_version(version: Version, current: int, changes: tuple[ob.Difference, ...] = ()) -> ob.AgentVersion:
