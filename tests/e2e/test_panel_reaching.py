@@ -111,7 +111,7 @@ def test_the_palette_and_the_map_lead_there_too(inside: Visit, busy: Fabric) -> 
     for name in ("Terminal", "Files", "Output"):
         expect(card.get_by_role("button", name=name, exact=True)).to_be_enabled()
     page.keyboard.press("Control+k")
-    expect(page.get_by_role("combobox")).to_be_focused()
+    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
     page.keyboard.type("terminal inner")
     expect(page.locator("#palette-0")).to_contain_text("Terminal inner-1.1")
     page.keyboard.press("Enter")
