@@ -125,9 +125,13 @@ class StreamSockets(Generic[F]):
             self._check(question.value)
         return principal, question.value
 
-    def _authorize(self, principal: str) -> None:
+    def _refusal(self, principal: str) -> str:
+        """Why it may not watch; empty: it may."""
         runtime = self._desk.runtime
-        refusal = authorize(runtime.committed(), principal, self._operation.permission, runtime.now_ms())
+        return authorize(runtime.committed(), principal, self._operation.permission, runtime.now_ms())
+
+    def _authorize(self, principal: str) -> None:
+        refusal = self._refusal(principal)
         if refusal:
             raise failed("forbidden", refusal)
 
@@ -163,7 +167,7 @@ class StreamSockets(Generic[F]):
         if admitted.state is not state or not 0 <= now_ms - admitted.at_ms < ADMITTED_MS:
             admitted = self._admitted = _Admitted(state, now_ms)
         if principal not in admitted.principals:
-            if authorize(state, principal, self._operation.permission, now_ms):
+            if self._refusal(principal):
                 return False
             admitted.principals.add(principal)
         return True

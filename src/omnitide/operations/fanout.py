@@ -7,7 +7,7 @@ them that is most of what a frame costs.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from omnitide.operations.runtime import WatchLagged
 
@@ -18,6 +18,17 @@ class SizedFrame(Protocol):
     resume: int
 
     def __len__(self) -> int: ...
+
+
+SECONDS_PER_OFFER: Final = 0.00004
+MAX_TICK_S: Final = 0.25
+"""Sending takes time on the loop that the engine runs on: a tick is long enough for what is offered in it, to this
+bound."""
+
+
+def tick_s(least_s: float, offers: int) -> float:
+    """How long the tick is in which so many frames are offered."""
+    return min(MAX_TICK_S, max(least_s, offers * SECONDS_PER_OFFER))
 
 
 F = TypeVar("F", bound=SizedFrame)

@@ -11,7 +11,7 @@ from typing import Final
 
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
-from omnitide.operations.fanout import Direct, Watcher, queued
+from omnitide.operations.fanout import Direct, Watcher, queued, tick_s
 from omnitide.operations.happenings.filters import EventFilter, Selection
 from omnitide.operations.happenings.frames import Frame, frames_of
 from omnitide.operations.happenings.known import KnownNames, book_of
@@ -25,10 +25,6 @@ SHORT_TICK_S: Final = 0.002
 """While little happens ticks are so short, so that one deploy is seen at once; they double while much happens."""
 MUCH: Final = 20
 """Entries in one tick."""
-SECONDS_PER_OFFER: Final = 0.00004
-MAX_TICK_S: Final = 0.25
-"""Sending takes time on the loop that the engine runs on. A tick is long enough for what was offered in it: 30 ms up to
-750 frames, and longer, to this bound, when a thousand watchers see all that a busy fabric does."""
 BOOKMARK_S: Final = 10.0
 """A watcher without events is told this often how far the stream has come."""
 CATCHUP_ENTRIES: Final = 500
@@ -123,7 +119,7 @@ class _Live:
             self._drained.set()
             tick = min(TICK_S, 2 * tick) if len(entries) > MUCH else SHORT_TICK_S
             offers = self._offer(await self._translate(entries), entries[-1][0]) if entries else 0
-            await asyncio.sleep(min(MAX_TICK_S, max(tick, offers * SECONDS_PER_OFFER)))
+            await asyncio.sleep(tick_s(tick, offers))
 
     async def _translate(self, entries: list[Committed]) -> list[Happening]:
         self._names.move_to(self._runtime.committed())

@@ -14,7 +14,7 @@ from typing import Final
 from omnitide.fabric.state import FabricState
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
-from omnitide.operations.fanout import Direct, Watcher, queued
+from omnitide.operations.fanout import Direct, Watcher, queued, tick_s
 from omnitide.operations.runtime import Committed, NodeLive, Runtime, StreamEnded, Trimmed, WatchLagged
 from omnitide.operations.viewing.frames import Snapshot, Use, ViewFrame, beat, patch, snapshot_parts, use
 from omnitide.operations.viewing.showing import Showing, everything, named, steady
@@ -25,9 +25,6 @@ TICK_S: Final = 0.03
 """Changes within a tick of each other leave together."""
 SHORT_TICK_S: Final = 0.002
 """What comes after a quiet time leaves at once, with the rest of its own command."""
-SECONDS_PER_OFFER: Final = 0.00004
-MAX_TICK_S: Final = 0.25
-"""Sending takes time on the loop that the engine runs on: with many watchers a tick is longer."""
 LOOK_S: Final = 1.0
 """What is shown and is no state, or changes by the passing of time alone, is looked at this often."""
 BEAT_S: Final = 5.0
@@ -155,7 +152,7 @@ class _Live:
             while True:
                 if not pending:
                     pending += await _next(batches)
-                tick = max(TICK_S, min(MAX_TICK_S, len(self.watchers) * SECONDS_PER_OFFER))
+                tick = tick_s(TICK_S, len(self.watchers))
                 await asyncio.sleep(max(SHORT_TICK_S, last + tick - loop.time()))
                 last = loop.time()
                 state = self._runtime.committed()
