@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,11 +27,11 @@ from omnitide.model.inventory import Node
 from omnitide.model.objects import Instance
 from omnitide.sdk import Client, Target
 from omnitide.sdk.errors import FabricError
+from support.warm_command import OMNITIDE, WARM
 from support.whose import works_in
 
 T = TypeVar("T")
 
-OMNITIDE = Path(sys.prefix) / "bin" / "omnitide"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DEADLINE_S = 60.0
 """Longest wait for anything. Long, because the machine may be busy; what never happens still fails."""
@@ -128,16 +127,14 @@ class Fabric:
         environment: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end; fails the test if its exit code is another. `name`: on whose data folder."""
-        ran = subprocess.run(
-            self.words(*words, name=name),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S * 1.5,
-            check=False,
-            input=stdin,
-            cwd=self.folder,
-            env={**self.environment(name), **(environment or {})},
-        )
+        asked = self.words(*words, name=name)
+        env = {**self.environment(name), **(environment or {})}
+        patience_s = DEADLINE_S * 1.5
+        if asked[0] == str(OMNITIDE):
+            ran = WARM.run(asked[1:], input=stdin, cwd=self.folder, env=env, timeout=patience_s)
+        else:
+            given = {"input": stdin, "cwd": self.folder, "env": env, "timeout": patience_s}
+            ran = subprocess.run(asked, capture_output=True, text=True, check=False, **given)
         assert code is None or ran.returncode == code, (
             f"{words}: code {ran.returncode}, not {code}\n{ran.stdout}\n{ran.stderr}"
         )

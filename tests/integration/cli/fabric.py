@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -14,6 +14,7 @@ from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.api.app import make_app
 from omnitide.api.server import ApiServer
+from support.warm_command import OMNITIDE, WARM
 
 T = TypeVar("T")
 
@@ -87,7 +88,7 @@ class MemoryFabric:
             words = (*words, "--settle", "0s")
         cut = words.index("--") if "--" in words else len(words)
         flags = ("--url", self.url, "--token-file", str(self.token))
-        return [sys.executable, "-m", "omnitide.cli", *words[:1], *flags, *words[1:cut], *words[cut:]]
+        return [str(OMNITIDE), *words[:1], *flags, *words[1:cut], *words[cut:]]
 
     @contextlib.contextmanager
     def process(self, *words: str) -> "Generator[subprocess.Popen[str]]":
@@ -102,8 +103,6 @@ class MemoryFabric:
 
     def cli(self, *words: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command as a process of its own; fails the test if its exit code is another."""
-        ran = subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=60, check=False, input=stdin, cwd=self.folder
-        )
+        ran = WARM.run(self.command(*words)[1:], input=stdin, cwd=self.folder, env=os.environ, timeout=60)
         assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
         return ran
