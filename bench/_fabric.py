@@ -25,6 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 import psutil
+from tests.support.whose import works_in
 
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.spec import AgentSpec, Resources
@@ -91,14 +92,9 @@ def _processes_of(root: Path) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if _names(process.cmdline(), str(root)) or process.environ().get(MARK) == str(root):
+            if works_in(process.cmdline(), root) or process.environ().get(MARK) == str(root):
                 found.append(process)
     return found
-
-
-def _names(words: Sequence[str], place: str) -> bool:
-    """But for what a sandbox hides: a stranger's sandbox names the folders of all fabrics that there are."""
-    return any(place in word and before != "--tmpfs" for before, word in zip(("", *words), words, strict=False))
 
 
 def _end_all(root: Path) -> None:

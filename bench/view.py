@@ -4,8 +4,10 @@
 
 A real Nexus process; in a process of their own N watchers, each with its own TLS connection and WebSocket on /v1/view,
 in this one a client that makes so many changes a second through the API. Measured for each watcher and change: from
-the request to the message that has it, the commit included. Beside it the same with some watchers that read nothing:
-the others must not notice.
+the request to the message that has it, and the stages on that way by the times that the log and the messages carry.
+What comes before the decision is the client and the API call; after it come the commit, the wait for the watcher's
+turn, and the way to it, the watchers' own delay included: they share the machine. Beside it the same with some watchers
+that read nothing: the others must not notice.
 """
 
 import argparse
@@ -17,11 +19,13 @@ import ssl
 import sys
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-from bench._fabric import Fabric, cpu_seconds, machine, percentile, resident_mib, show, workspace
+import numpy as np
+from bench._fabric import Fabric, cpu_seconds, machine, resident_mib, show, workspace
 
 from omnitide.model.spec import AgentSpec, Resources
 from omnitide.sdk import AsyncClient
@@ -31,6 +35,7 @@ AGENTS = 50
 SETTLE_S = 3.0
 TOKEN = "BENCH_TOKEN"
 PATCH = b'{"kind":"patch","revision":'
+TIME = b',"time_ms":'
 PING = 0x89
 TARGET_MS = 100.0
 
@@ -41,12 +46,13 @@ TARGET_MS = 100.0
 class Watcher(asyncio.Protocol):
     """One connection. Messages are looked at as little as can be: this process must not be what is measured."""
 
-    def __init__(self, head: bytes, arrived: list[tuple[float, int]]) -> None:
+    def __init__(self, head: bytes) -> None:
         self.transport: asyncio.Transport
         self.open = asyncio.get_running_loop().create_future()
         self.gone = False
         self._head = head
-        self._arrived = arrived
+        self.arrived: list[tuple[int, int, float]] = []
+        """Of each patch: its revision, when it was made (ms) and when it came (s)."""
         self._buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -84,7 +90,10 @@ class Watcher(asyncio.Protocol):
                 self.transport.write(bytes((0x8A, 0x80 | size, 0, 0, 0, 0)) + buffer[begin : begin + size])
             elif buffer.startswith(PATCH, begin):
                 number = begin + len(PATCH)
-                self._arrived.append((time.time(), int(buffer[number : buffer.index(b",", number)])))
+                comma = buffer.index(b",", number)
+                made = comma + len(TIME)
+                revision, made_ms = buffer[number:comma], buffer[made : buffer.index(b",", made)]
+                self.arrived.append((int(revision), int(made_ms), time.time()))
             del buffer[: begin + size]
 
 
@@ -99,14 +108,11 @@ async def watch(url: str, ca: str, count: int, stalled: int) -> None:
         f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n\r\n"
     ).encode()
     gate = asyncio.Semaphore(CONNECTS_AT_ONCE)
-    arrived: list[tuple[float, int]] = []
     loop = asyncio.get_running_loop()
 
     async def open_one() -> Watcher:
         async with gate:
-            _, made = await loop.create_connection(
-                lambda: Watcher(head, arrived), place.hostname, place.port, ssl=context
-            )
+            _, made = await loop.create_connection(lambda: Watcher(head), place.hostname, place.port, ssl=context)
             await asyncio.wait_for(made.open, 60)
             return made
 
@@ -115,11 +121,13 @@ async def watch(url: str, ca: str, count: int, stalled: int) -> None:
         one.transport.pause_reading()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    arrived.clear()
+    for one in watchers:
+        one.arrived.clear()
     before, began = time.process_time(), time.perf_counter()
     await asyncio.to_thread(sys.stdin.readline)
     share = (time.process_time() - before) / (time.perf_counter() - began)
     gone = sum(one.gone for one in watchers)
+    arrived = [one.arrived for one in watchers]
     print(json.dumps({"arrived": arrived, "gone": gone, "share": share}), flush=True)
 
 
@@ -135,7 +143,7 @@ async def change(client: AsyncClient, rate: int, seconds: float) -> dict[int, fl
     async def one(number: int) -> None:
         at = time.time()
         name = f"agent-{number % AGENTS}"
-        answer = await client.scale_agent(name, 1 + number // AGENTS % 2)
+        answer = await client.scale_agent(name, 1 + (number // AGENTS + 1) % 2)
         asked[answer.revision] = at
 
     for number in range(int(rate * seconds)):
@@ -180,34 +188,61 @@ async def measure(fabric: Fabric, options: argparse.Namespace, stalled: int) -> 
     finally:
         watchers.kill()
         await watchers.wait()
-    delays = fan_out(asked, told["arrived"])
+    decided = await decisions(fabric, min(asked), max(asked))
+    # The same number of replicas as before is no change.
+    asked = {revision: at for revision, at in asked.items() if revision in decided}
+    made, arrived, revisions = first_sights(sorted(asked), told["arrived"])
+    wanted, settled = (np.array([times[revision] for revision in revisions]) for times in (asked, decided))
     show(f"{options.watchers} watchers, {options.changes} changes/s, {stalled} that read nothing", "")
-    show(
-        "  from a request to each watcher",
-        f"p50 {percentile(delays, 0.5):.0f} ms, p99 {percentile(delays, 0.99):.0f} ms (target p99 {TARGET_MS:.0f})",
-    )
-    show("  messages", f"{len(told['arrived']):,}; watchers that were cut off: {told['gone']}")
+    show("  from the request to each watcher", stage(arrived - wanted))
+    show("    from the request to the decision: client, API call", stage(settled - wanted))
+    show("    to the patch that has it: commit, and what it waits", stage(made - settled))
+    show("    to the watcher: its turn, sending, reading", stage(arrived - made))
+    show("  from the decision to each watcher", f"{stage(arrived - settled)} (target p99 {TARGET_MS:.0f})")
+    messages = sum(map(len, told["arrived"]))
+    show("  messages", f"{messages:,}; watchers that were cut off: {told['gone']}")
     show("  the watchers' own process, on the same machine", f"{told['share']:.0%} of a core")
-    show("  Nexus", f"{share:.0%} of a core (target 100 %), {resident_mib(nexus.process.pid):.0f} MiB resident")
+    each = f"{share / options.changes * 1e6:,.0f} us a change with all its messages"
+    show("  Nexus", f"{share:.0%} of a core (target 100 %): {each}; {resident_mib(nexus.process.pid):.0f} MiB resident")
 
 
-def fan_out(asked: dict[int, float], arrived: Sequence[tuple[float, int]]) -> list[float]:
-    """Milliseconds from each request to each message that shows it: the first of a watcher at its revision or above.
+def stage(seconds: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> str:
+    p50, p90, p99 = np.percentile(seconds * 1000, (50, 90, 99))
+    return f"p50 {p50:.0f}, p90 {p90:.0f}, p99 {p99:.0f} ms"
 
-    Messages hold all changes up to their revision, and all watchers get the same ones: the changes of a message are
-    those after the revision of the message before it.
-    """
-    borders = sorted({revision for _, revision in arrived})
-    first: dict[int, list[float]] = {}
-    revisions = sorted(asked)
-    place = 0
-    for border in borders:
-        within = []
-        while place < len(revisions) and revisions[place] <= border:
-            within.append(asked[revisions[place]])
-            place += 1
-        first[border] = within
-    return [(at - since) * 1000 for at, border in arrived for since in first[border]]
+
+async def decisions(fabric: Fabric, first: int, last: int) -> dict[int, float]:
+    """When each revision was decided, by the log."""
+    decided: dict[int, float] = {}
+    after, more = first - 1, True
+    async with fabric.client() as client:
+        while more and after < last:
+            page = await client.list_events(after=after, limit=1000)
+            decided |= {event.revision: datetime.fromisoformat(event.time).timestamp() for event in page.items}
+            after, more = page.next_after, page.more
+    return decided
+
+
+Sights = tuple[
+    "np.ndarray[tuple[int], np.dtype[np.float64]]", "np.ndarray[tuple[int], np.dtype[np.float64]]", list[int]
+]
+
+
+def first_sights(changes: Sequence[int], watchers: Sequence[Sequence[tuple[int, int, float]]]) -> Sights:
+    """Of each watcher and change: when the first patch at its revision or above was made, and when it came; and the
+    change's revision."""
+    made: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
+    came: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
+    revisions: list[int] = []
+    wanted = np.array(changes)
+    for arrived in watchers:
+        seen, made_ms, at = np.array(arrived).T
+        place = np.searchsorted(seen, wanted)
+        there = place < len(seen)  # a watcher that was cut off has not seen all of them
+        made.append(made_ms[place[there]] / 1000)
+        came.append(at[place[there]])
+        revisions += wanted[there].tolist()
+    return np.concatenate(made), np.concatenate(came), revisions
 
 
 async def run(options: argparse.Namespace) -> None:
@@ -220,7 +255,7 @@ async def run(options: argparse.Namespace) -> None:
                 spec = AgentSpec(command=("sleep", "60"), resources=Resources(cpu=1, memory=1))
                 for number in range(AGENTS):
                     await client.deploy_agent(f"agent-{number}", spec, replicas=1)
-            for stalled in (0, options.stalled):
+            for stalled in dict.fromkeys((0, options.stalled)):
                 await measure(fabric, options, stalled)
         finally:
             fabric.end()

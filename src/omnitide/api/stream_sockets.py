@@ -28,9 +28,6 @@ SUBPROTOCOL: Final = "omnitide.v1"
 SEND_TIME_S: Final = 20.0
 """A watcher that does not take a frame within this is given up; its queue is full by then or soon."""
 
-ADMITTED_MS: Final = 100
-"""Who was allowed to watch at a state is not asked about again for so long: all that is sent in one go."""
-
 CLOSE_CODES: Final = {
     "trimmed": 4410,
     "lagged": 4408,
@@ -50,15 +47,17 @@ _log = logs.get(__name__)
 F = TypeVar("F", bound=SizedFrame)
 
 
-class _Admitted:
-    """Who was found to be allowed to watch, at a state and a time."""
+class _Handed(Generic[F]):
+    """Frames that are being handed out: what is the same for all connections that are sent them."""
 
-    __slots__ = ("at_ms", "principals", "state")
+    __slots__ = ("admitted", "frames", "message")
 
-    def __init__(self, state: object, at_ms: int) -> None:
-        self.state = state
-        self.at_ms = at_ms
-        self.principals: set[str] = set()
+    def __init__(self, frames: tuple[F, ...], message: bytes) -> None:
+        self.frames = frames
+        self.message = message
+        """All of them, as a connection carries them."""
+        self.admitted: set[str] = set()
+        """Principals that were found to be allowed to watch."""
 
 
 class StreamSockets(Generic[F]):
@@ -83,7 +82,7 @@ class StreamSockets(Generic[F]):
         self._frames = frames
         self._encode = encode
         self._message = message
-        self._admitted = _Admitted(None, 0)
+        self._handed = _Handed[F]((), b"")
         self._check = check
         self._hint = hint
 
@@ -154,23 +153,17 @@ class StreamSockets(Generic[F]):
         if send_now is None:
             return None
 
-        def direct(frame: F) -> bool:
-            return self._may_still(principal) and send_now(self._message(frame))
+        def direct(frames: tuple[F, ...]) -> bool:
+            handed = self._handed
+            if handed.frames is not frames:
+                handed = self._handed = _Handed(frames, b"".join(map(self._message, frames)))
+            if principal not in handed.admitted:
+                if self._refusal(principal):
+                    return False
+                handed.admitted.add(principal)
+            return send_now(handed.message)
 
         return direct
-
-    def _may_still(self, principal: str) -> bool:
-        """As `_authorize`, asked once for all connections of a principal at the same state."""
-        runtime = self._desk.runtime
-        state, now_ms = runtime.committed(), runtime.now_ms()
-        admitted = self._admitted
-        if admitted.state is not state or not 0 <= now_ms - admitted.at_ms < ADMITTED_MS:
-            admitted = self._admitted = _Admitted(state, now_ms)
-        if principal not in admitted.principals:
-            if self._refusal(principal):
-                return False
-            admitted.principals.add(principal)
-        return True
 
     async def _send_all(self, socket: WebSocket, principal: str, wanted: Any) -> None:
         try:

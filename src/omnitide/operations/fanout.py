@@ -6,7 +6,7 @@ them that is most of what a frame costs.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 from omnitide.operations.runtime import WatchLagged
@@ -20,21 +20,23 @@ class SizedFrame(Protocol):
     def __len__(self) -> int: ...
 
 
-SECONDS_PER_OFFER: Final = 0.00004
+TURN: Final = 64
+"""Offers made at one go, some two milliseconds' worth; then whatever else waits in the loop has its turn. A change that
+is being decided or committed needs several turns, and must not stand behind a thousand watchers in each."""
+SHARE: Final = 1.5
 MAX_TICK_S: Final = 0.25
-"""Sending takes time on the loop that the engine runs on: a tick is long enough for what is offered in it, to this
-bound."""
 
 
-def tick_s(least_s: float, offers: int) -> float:
-    """How long the tick is in which so many frames are offered."""
-    return min(MAX_TICK_S, max(least_s, offers * SECONDS_PER_OFFER))
+def tick_s(least_s: float, took_s: float) -> float:
+    """How long the tick is in which handing out took so long: `SHARE` times as long, within bounds. Sending goes on in
+    the loop that the engine runs in, so the more watchers there are, or the busier the machine is, the seldomer."""
+    return min(MAX_TICK_S, max(least_s, took_s * SHARE))
 
 
 F = TypeVar("F", bound=SizedFrame)
 
-Direct = Callable[[F], bool]
-"""Sends a frame now and without waiting; False: it cannot, and the frame has to wait in the queue."""
+Direct = Callable[[tuple[F, ...]], bool]
+"""Sends frames now, in one go and without waiting; False: it cannot, and they have to wait in the queue."""
 
 
 class Watcher(Generic[F]):
@@ -50,26 +52,28 @@ class Watcher(Generic[F]):
         self.idle = False
         """Whoever takes from the queue has sent all that it took, and waits."""
         self.passed = 0
-        """How many frames went past the queue."""
+        """How often frames went past the queue."""
         self.buffered = 0
         self.frames: deque[F] = deque()
         self.wake = asyncio.Event()
         self.lagged = False
         self.failure: Exception | None = None
 
-    def offer(self, frame: F) -> None:
-        if self.idle and self.direct is not None and self.direct(frame):
-            self.position = frame.resume
+    def offer(self, frames: tuple[F, ...]) -> None:
+        """One or more, in order. Many watchers are offered the very same tuple: its message is made once."""
+        if self.idle and self.direct is not None and self.direct(frames):
+            self.position = frames[-1].resume
             self.passed += 1
             return
-        # What comes later must not overtake this one.
+        # What comes later must not overtake these.
         self.idle = False
-        # One frame always has room, however large: else it could never be delivered.
-        if self.frames and self.buffered + len(frame) > self.bound:
-            self.lagged = True
-        if not self.lagged:
-            self.frames.append(frame)
-            self.buffered += len(frame)
+        for frame in frames:
+            # One frame always has room, however large: else it could never be delivered.
+            if self.frames and self.buffered + len(frame) > self.bound:
+                self.lagged = True
+            if not self.lagged:
+                self.frames.append(frame)
+                self.buffered += len(frame)
         self.wake.set()
 
     def fail(self, failure: Exception) -> None:
@@ -82,6 +86,26 @@ class Watcher(Generic[F]):
         frame = self.frames.popleft()
         self.buffered -= len(frame)
         return frame
+
+
+async def hand_out(offers: Iterable[tuple[F, Collection[Watcher[F]]]]) -> float:
+    """Offer frames in this order, each to its watchers, in turns. How many seconds that took.
+
+    Whoever hands out keeps the order: it waits for the end before it hands out more. The watchers are those that there
+    were when the frame was made: who comes meanwhile begins behind it, and who has left takes no harm.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    left = TURN
+    for frame, watchers in offers:
+        frames = (frame,)
+        for watcher in watchers:
+            watcher.offer(frames)
+            left -= 1
+            if not left:
+                left = TURN
+                await asyncio.sleep(0)
+    return loop.time() - began
 
 
 async def queued(watcher: Watcher[F], quiet_s: float, bookmark: Callable[[], F]) -> AsyncIterator[F]:

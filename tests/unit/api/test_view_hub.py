@@ -289,3 +289,35 @@ async def test_watchers_are_bounded_and_the_last_one_leaves_nothing_running(runt
     again = Watching(runtime)
     await check(runtime, again)
     await again.close()
+
+
+async def test_a_thousand_that_come_back_at_once_are_sent_one_snapshot_and_miss_nothing(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = 0
+    make = hub_module.snapshot_parts
+
+    def counted(*given: Any) -> Any:
+        nonlocal made
+        made += 1
+        return make(*given)
+
+    monkeypatch.setattr(hub_module, "snapshot_parts", counted)
+    deploy(runtime, "before")
+    streams = [watch_view(runtime, WatchViewRequest()) for _ in range(1000)]
+    firsts = await asyncio.gather(*(anext(stream) for stream in streams))
+    deploy(runtime, "after")
+    newest = runtime.state.revision
+
+    async def until_newest(stream: AsyncIterator[ViewFrame]) -> ViewFrame:
+        async with asyncio.timeout(DEADLINE_S):
+            while (frame := await anext(stream)).resume < newest:
+                pass
+        return frame
+
+    lasts = await asyncio.gather(*(until_newest(stream) for stream in streams))
+    assert made == 1
+    assert len({id(frame) for frame in firsts}) == 1, "the same bytes for all"
+    assert all(b"after" in frame.json for frame in lasts)
+    for stream in streams:
+        await stream.aclose()  # type: ignore[attr-defined]

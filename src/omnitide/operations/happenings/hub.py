@@ -11,7 +11,7 @@ from typing import Final
 
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
-from omnitide.operations.fanout import Direct, Watcher, queued, tick_s
+from omnitide.operations.fanout import Direct, Watcher, hand_out, queued, tick_s
 from omnitide.operations.happenings.filters import EventFilter, Selection
 from omnitide.operations.happenings.frames import Frame, frames_of
 from omnitide.operations.happenings.known import KnownNames, book_of
@@ -118,8 +118,10 @@ class _Live:
             entries, self._pending = self._pending, []
             self._drained.set()
             tick = min(TICK_S, 2 * tick) if len(entries) > MUCH else SHORT_TICK_S
-            offers = self._offer(await self._translate(entries), entries[-1][0]) if entries else 0
-            await asyncio.sleep(tick_s(tick, offers))
+            took_s = 0.0
+            if entries:
+                took_s = await hand_out(self._offers(await self._translate(entries), entries[-1][0]))
+            await asyncio.sleep(max(0.0, tick_s(tick, took_s) - took_s))
 
     async def _translate(self, entries: list[Committed]) -> list[Happening]:
         self._names.move_to(self._runtime.committed())
@@ -132,20 +134,16 @@ class _Live:
         self._names.missed.clear()
         return happenings
 
-    def _offer(self, happenings: list[Happening], position: int) -> int:
-        """Without awaiting: watchers join at a position, so the position and what is offered move together.
-
-        Returns how many frames were offered.
-        """
-        offers = 0
+    def _offers(self, happenings: list[Happening], position: int) -> list[tuple[Frame, tuple[Watcher[Frame], ...]]]:
+        """Who is to be offered what. Without awaiting: watchers join at a position, so the position and what is to be
+        offered move together."""
+        offers: list[tuple[Frame, tuple[Watcher[Frame], ...]]] = []
         selection = Selection(happenings)
         only_whole = self.groups.keys() <= {""}
         for subject in [""] if only_whole else ["", *selection.concerns()]:
             for wanted, watchers in self.groups.get(subject, {}).items():
-                for frame in frames_of(selection.of(wanted), position):
-                    offers += len(watchers)
-                    for watcher in watchers:
-                        watcher.offer(frame)
+                those = tuple(watchers)
+                offers.extend((frame, those) for frame in frames_of(selection.of(wanted), position))
         self.position = position
         return offers
 

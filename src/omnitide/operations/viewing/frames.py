@@ -5,8 +5,9 @@ frame before, whole, null where they are gone. `use`: how busy nodes are. `beat`
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import msgspec
@@ -24,12 +25,19 @@ Use = Mapping[str, tuple[int, int]]
 """By node: cpu in thousandths of a core, memory in bytes."""
 
 
+Changed = Mapping[tuple[str, str], bytes | None]
+"""JSON of objects by kind and id; None: it is gone."""
+
+
 class ViewFrame:
     """A message, and the revision that a watcher has seen when it has it."""
 
-    def __init__(self, json: bytes, resume: int) -> None:
+    def __init__(self, json: bytes, resume: int, *, changed: Changed | None = None, time_ms: int = 0) -> None:
+        """`changed`, `time_ms`: of a patch."""
         self.json = json
         self.resume = resume
+        self.changed = changed
+        self.time_ms = time_ms
 
     def __len__(self) -> int:
         return len(self.json)
@@ -73,10 +81,27 @@ async def snapshot_parts(
     return Snapshot(revision, tuple(parts))
 
 
-def patch(revision: int, time_ms: int, changed: Mapping[tuple[str, str], bytes | None]) -> ViewFrame:
+def patch(revision: int, time_ms: int, changed: Changed) -> ViewFrame:
     ordered = sorted(changed.items(), key=lambda item: _ORDER[item[0][0]])
     fields = {"revision": revision, "time_ms": time_ms}
-    return ViewFrame(frame_json("patch", fields, objects_json(ordered)), revision)
+    json = frame_json("patch", fields, objects_json(ordered))
+    return ViewFrame(json, revision, changed=changed, time_ms=time_ms)
+
+
+def joined(frames: Sequence[ViewFrame]) -> tuple[ViewFrame, ...]:
+    """Frames that leave together: of patches one behind the other one is made, in which each object is as the last of
+    them has it."""
+    made: list[ViewFrame] = []
+    for later, run in groupby(frames, key=lambda frame: frame.changed is not None):
+        patches = list(run)
+        if not later or len(patches) == 1:
+            made += patches
+            continue
+        changed: dict[tuple[str, str], bytes | None] = {}
+        for frame in patches:
+            changed.update(frame.changed or {})
+        made.append(patch(patches[-1].resume, patches[-1].time_ms, changed))
+    return tuple(made)
 
 
 def use(revision: int, time_ms: int, busy: Use) -> ViewFrame:

@@ -14,15 +14,19 @@ from typing import Final
 from omnitide.fabric.state import FabricState
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
-from omnitide.operations.fanout import Direct, Watcher, queued, tick_s
+from omnitide.operations.fanout import Direct, Watcher, queued
+from omnitide.operations.rounds import Rounds
 from omnitide.operations.runtime import Committed, NodeLive, Runtime, StreamEnded, Trimmed, WatchLagged
-from omnitide.operations.viewing.frames import Snapshot, Use, ViewFrame, beat, patch, snapshot_parts, use
+from omnitide.operations.viewing.frames import Snapshot, Use, ViewFrame, beat, joined, patch, snapshot_parts, use
 from omnitide.operations.viewing.showing import Showing, everything, named, steady
 from omnitide.operations.viewing.touched import touched_by
 from omnitide.telemetry import logs
 
 TICK_S: Final = 0.03
 """Changes within a tick of each other leave together."""
+CLOSE_TICK_S: Final = 0.01
+"""With so many watchers that a round takes longer than a tick: a group is to have the newest when it has its turn, and
+what came since its last one leaves together all the same."""
 SHORT_TICK_S: Final = 0.002
 """What comes after a quiet time leaves at once, with the rest of its own command."""
 LOOK_S: Final = 1.0
@@ -47,7 +51,7 @@ class _Live:
     def __init__(self, runtime: Runtime) -> None:
         self.state: FabricState = runtime.committed()
         """What has been handed out."""
-        self.watchers: set[Watcher[ViewFrame]] = set()
+        self.rounds = Rounds(joined)
         self.failure: Exception | None = None
         self._runtime = runtime
         self._objects: dict[tuple[str, str], bytes] = {}
@@ -80,9 +84,9 @@ class _Live:
             self._snapshot = asyncio.get_running_loop().create_task(made, name="view-snapshot")
             asyncio.get_running_loop().call_later(SNAPSHOT_S, self._forget, self._snapshot)
         snapshot = self._snapshot
-        for frame in self._since:
-            watcher.offer(frame)
-        self.watchers.add(watcher)
+        if self._since:
+            watcher.offer(tuple(self._since))
+        self.rounds.join(watcher)
         return await asyncio.shield(snapshot)
 
     def _forget(self, snapshot: "asyncio.Task[Snapshot]") -> None:
@@ -92,10 +96,10 @@ class _Live:
             self._since_bytes = 0
 
     def leave(self, watcher: Watcher[ViewFrame]) -> None:
-        self.watchers.discard(watcher)
+        self.rounds.leave(watcher)
 
-    def beat(self) -> ViewFrame:
-        return beat(self.state.revision, self._runtime.now_ms())
+    def beat(self, watcher: Watcher[ViewFrame]) -> ViewFrame:
+        return beat(watcher.position, self._runtime.now_ms())
 
     def stop(self) -> None:
         self._task.cancel()
@@ -108,14 +112,12 @@ class _Live:
             self._since_bytes += len(frame)
             if self._since_bytes > KEPT_BYTES:
                 self._forget(self._snapshot)
-        for watcher in self.watchers:
-            watcher.offer(frame)
+        self.rounds.put(frame)
 
     def _fail(self, failure: Exception) -> None:
         self.failure = failure
         self._ready.set()
-        for watcher in self.watchers:
-            watcher.fail(failure)
+        self.rounds.fail(failure)
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
@@ -124,6 +126,7 @@ class _Live:
             await self._remake(everything(self.state), self.state)
             self._ready.set()
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.rounds.run())
                 tasks.create_task(self._follow())
                 tasks.create_task(self._look())
         except* (StreamEnded, Trimmed):
@@ -152,7 +155,7 @@ class _Live:
             while True:
                 if not pending:
                     pending += await _next(batches)
-                tick = tick_s(TICK_S, len(self.watchers))
+                tick = TICK_S if self.rounds.round_s < TICK_S else CLOSE_TICK_S
                 await asyncio.sleep(max(SHORT_TICK_S, last + tick - loop.time()))
                 last = loop.time()
                 state = self._runtime.committed()
@@ -265,7 +268,7 @@ class ViewHub:
             for part in snapshot.parts:
                 yield part
             watcher.position = snapshot.revision
-            async with closing(queued(watcher, BEAT_S, live.beat)) as frames:
+            async with closing(queued(watcher, BEAT_S, lambda: live.beat(watcher))) as frames:
                 async for frame in frames:
                     yield frame
         finally:
