@@ -1,13 +1,16 @@
 """The panel in a real Chromium, over a fabric of simulated nodes: how soon a change is seen, what the map costs.
 
-    python -m bench.panel [--nodes 1000] [--agents 50] [--instances 20000] [--changes 100] [--seconds 30] [--minutes 0]
+    python -m bench.panel [--nodes 1000] [--agents 50] [--instances 20000] [--changes 100] [--seconds 60] [--minutes 0]
 
 1. Change to pixel. Beside the simulated nodes one real node joins, with the real proxy and keeper, and runs one
    process. It is killed, again and again, while a browser shows the page of that instance. Measured: from the kill to
    the end of the frame that shows another state. In between are the kernel, the keeper, the node's session, the commit
    with its fsync, the view, TLS, the page's store and its drawing.
-2. The map, with all nodes and instances, zoomed and moved for some seconds: time of script in each frame.
-3. With --minutes: memory of the browser's scripts over that time, after a collection of garbage each.
+2. The map, with all nodes and instances, still for a quarter of the seconds, zoomed and moved for another; then both
+   with the work of the graphics card left out, where that is emulated by the processor: all script from the end of one
+   frame to the end of the next, that which takes in messages with it.
+3. With --minutes: the page's memory each minute, after a collection of garbage: heap, elements and what it has on the
+   graphics card.
 
 Needs Debian's chromium and playwright. There is no graphics card here: the renderer is named beside the figures.
 """
@@ -15,7 +18,6 @@ Needs Debian's chromium and playwright. There is no graphics card here: the rend
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -25,7 +27,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from bench._fabric import MARK, Fabric, cpu_seconds, machine, percentile, resident_mib, show, workspace
-from playwright.async_api import Browser, CDPSession, Page, async_playwright
+from bench._panel_map import COUNTED, map_frames, memory
+from playwright.async_api import Browser, Page, async_playwright
 
 from omnitide.demo.stage import Ports, Stage, Wish
 from omnitide.model.spec import AgentSpec, Constraint, Resources, Restart
@@ -36,7 +39,7 @@ NODE = "bench-real-node"
 FLAGS = ["--disable-dev-shm-usage", "--enable-unsafe-swiftshader"]
 WITHIN_MS = 120_000
 BETWEEN_S = 0.4
-TARGET_P50_MS, TARGET_P99_MS, TARGET_FRAME_MS = 50.0, 250.0, 8.0
+TARGET_P50_MS, TARGET_P99_MS = 50.0, 250.0
 
 WATCH = """() => {
   const text = () => document.querySelector('main .state .ellipsis')?.textContent ?? '';
@@ -53,12 +56,6 @@ WATCH = """() => {
       channel.port2.postMessage(0);
     });
   }).observe(document.querySelector('main'), { subtree: true, childList: true, characterData: true });
-}"""
-
-RENDERER = """() => {
-  const gl = document.createElement('canvas').getContext('webgl2');
-  const told = gl?.getExtension('WEBGL_debug_renderer_info');
-  return told ? gl.getParameter(told.UNMASKED_RENDERER_WEBGL) : 'none';
 }"""
 
 
@@ -78,6 +75,7 @@ async def chromium() -> AsyncGenerator[Browser]:
 
 async def log_in(browser: Browser, client: AsyncClient, url: str) -> Page:
     context = await browser.new_context(ignore_https_errors=True, viewport={"width": 1440, "height": 900})
+    await context.add_init_script(COUNTED)
     page = await context.new_page()
     page.set_default_timeout(WITHIN_MS)
     token = await client.create_token("login", ttl="10m")
@@ -141,79 +139,9 @@ async def running(client: AsyncClient):
         await asyncio.sleep(0.02)
 
 
-# -- the map -----------------------------------------------------------------------------------------------------------
-
-
-def frame_times(trace: bytes) -> tuple[list[float], list[float]]:
-    """Milliseconds of script in each frame that drew the map: of the thread, and by the clock. Where a graphics card is
-    emulated it takes all cores, and the clock counts the time for which the thread has none of them."""
-    called = [one for one in json.loads(trace)["traceEvents"] if one.get("name") == "FireAnimationFrame"]
-    return [one["tdur"] / 1000 for one in called], [one["dur"] / 1000 for one in called]
-
-
-async def map_frames(browser: Browser, page: Page, url: str, seconds: float) -> None:
-    await page.goto(f"{url}/map")
-    host = page.locator("[data-frame-p95-ms]")
-    await host.wait_for()
-    await asyncio.sleep(3)
-    box = await host.bounding_box()
-    if box is None:
-        raise RuntimeError("the map is not shown")
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    await page.mouse.move(x, y)
-    await browser.start_tracing(page=page, categories=["devtools.timeline"])
-    until = time.monotonic() + seconds
-    step = 0
-    while time.monotonic() < until:
-        # In, about, and out again, as somebody does who looks for something.
-        phase = step // 20 % 4
-        if phase in (0, 2):
-            await page.mouse.wheel(0, -120 if phase == 0 else 120)
-        else:
-            await page.mouse.down()
-            for part in range(1, 6):
-                await page.mouse.move(x + 30 * part * (1 if phase == 1 else -1), y + 12 * part)
-            await page.mouse.up()
-            await page.mouse.move(x, y)
-        step += 1
-        await asyncio.sleep(0.05)
-    cpu, wall = frame_times(await browser.stop_tracing())
-    renderer = await page.evaluate(RENDERER)
-    rate = await page.evaluate(
-        """async () => { let n = 0; const began = performance.now();
-        while (performance.now() - began < 2000) { await new Promise(requestAnimationFrame); n += 1; }
-        return n / 2; }"""
-    )
-    show(
-        f"map: script in a frame, {len(cpu)} frames",
-        f"p50 {percentile(cpu, 0.5):.1f} ms, p95 {percentile(cpu, 0.95):.1f} ms of the thread's time "
-        f"(target p95 {TARGET_FRAME_MS:.0f}); p95 {percentile(wall, 0.95):.1f} ms by the clock",
-    )
-    show("map: renderer, frames a second", f"{renderer}; {rate:.0f}")
-
-
-async def heap_mib(session: CDPSession) -> float:
-    await session.send("HeapProfiler.collectGarbage")
-    metrics = (await session.send("Performance.getMetrics"))["metrics"]
-    return next(one["value"] for one in metrics if one["name"] == "JSHeapUsedSize") / (1 << 20)
-
-
-async def memory(page: Page, minutes: float) -> None:
-    session = await page.context.new_cdp_session(page)
-    await session.send("Performance.enable")
-    began = time.monotonic()
-    told: list[float] = []
-    while True:
-        told.append(await heap_mib(session))
-        show(f"browser's heap after {(time.monotonic() - began) / 60:.0f} min", f"{told[-1]:.1f} MiB")
-        if time.monotonic() - began >= minutes * 60:
-            break
-        await asyncio.sleep(60)
-
-
 async def run(options: argparse.Namespace) -> None:
     print(machine())
-    wish = Wish(options.nodes, options.agents, options.instances, seed=1, speed=60.0)
+    wish = Wish(options.nodes, options.agents, options.instances, seed=1, speed=options.speed)
     with workspace() as root:
         stage = Stage(None, wish)
         stage.open()
@@ -233,8 +161,9 @@ async def run(options: argparse.Namespace) -> None:
                 await fabric.add_node(client, NODE)
                 page = await log_in(browser, client, served.url)
                 before, since = cpu_seconds(served.pid), time.monotonic()
-                await change_to_pixel(page, client, served.url, root, options.changes)
-                share = (cpu_seconds(served.pid) - before) / (time.monotonic() - since)
+                if options.changes:
+                    await change_to_pixel(page, client, served.url, root, options.changes)
+                share = (cpu_seconds(served.pid) - before) / max(0.001, time.monotonic() - since)
                 show("Nexus meanwhile", f"{share:.0%} of a core, {resident_mib(served.pid):.0f} MiB resident")
                 await map_frames(browser, page, served.url, options.seconds)
                 if options.minutes:
@@ -249,8 +178,9 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--agents", type=int, default=50)
     parser.add_argument("--instances", type=int, default=20_000)
-    parser.add_argument("--changes", type=int, default=100, help="kills of the real node's process")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of moving about on the map")
+    parser.add_argument("--speed", type=float, default=6.0, help="of the simulated day: 6 plays it in 4 hours")
+    parser.add_argument("--changes", type=int, default=100, help="kills of the real node's process; 0: leave it out")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of moving about on the map")
     parser.add_argument("--minutes", type=float, default=0.0, help="of looking at the browser's memory")
     asyncio.run(run(parser.parse_args()))
 

@@ -24,6 +24,15 @@ resources = { cpu = 0.01, memory = "8MiB" }
 """
 
 
+BOXED = """
+name = "boxed"
+command = ["/bin/sleep", "3600"]
+isolation = "sandbox"
+resources = { cpu = 0.01, memory = "8MiB" }
+stop = { grace = "1s" }
+"""
+
+
 @pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
     path = shared.folder / "unit.toml"
@@ -79,6 +88,19 @@ def go_to(page: Page, node: str) -> tuple[float, float]:
     assert box
     x, y = place.split(",")
     return box["x"] + float(x), box["y"] + float(y)
+
+
+def find(page: Page, name: str) -> None:
+    page.get_by_label("Find a node or instance").fill(name)
+    page.get_by_label("Find a node or instance").press("Enter")
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_role("radiogroup", name="Colour by").get_by_text(question, exact=True).click()
+
+
+def legend(page: Page) -> Locator:
+    return page.get_by_role("list", name="What the colours mean")
 
 
 def card(page: Page) -> Locator:
@@ -155,16 +177,93 @@ def test_a_pending_agent_lights_up_who_refuses_it(inside: Visit, busy: Fabric) -
     busy.cli("deploy", str(path), "--no-wait")
     drawn(inside)
     page = inside.page
-    page.get_by_label("Find a node or instance").fill("nowhere-1.1")
     expect(page.locator("#map-summary")).to_contain_text("1 instance without a node")
-    page.get_by_label("Find a node or instance").press("Enter")
+    find(page, "nowhere-1.1")
     expect(card(page).locator(".map-why")).to_contain_text(re.compile("cordoned"))
     x, y = go_to(page, "beta")
     page.mouse.move(x, y)
     expect(page.locator(".map-tip")).to_contain_text(re.compile("schedul|cordon"))
+    # The same by colour, of all that waits: the rule that holds it up, and the nodes that refuse it by that.
+    ask(page, "Failing rule")
+    expect(legend(page).get_by_role("listitem").filter(has_text=re.compile(r"^closed\s*1$"))).to_be_visible()
+    expect(legend(page)).to_contain_text(re.compile(r"closed: nodes\s*2"))
+    ask(page, "Health")
     for node in ("alpha", "beta"):
         busy.client.uncordon_node(node)
     expect(page.locator("#map-summary")).not_to_contain_text("without a node")
+    busy.client.delete_agent("nowhere")
+    expect(page.locator("#map-summary")).to_contain_text("2 instances,")
+
+
+def test_an_instance_in_a_sandbox_has_a_shape_of_its_own(inside: Visit, busy: Fabric) -> None:
+    path = busy.folder / "boxed.toml"
+    path.write_text(BOXED)
+    busy.cli("deploy", str(path), "--no-wait")
+    drawn(inside)
+    page = inside.page
+    ask(page, "Driver")
+    kinds = legend(page).get_by_role("listitem")
+    expect(kinds.filter(has_text=re.compile(r"^sandbox\s*1$"))).to_be_visible()
+    expect(kinds.filter(has_text=re.compile(r"^process\s*2$"))).to_be_visible()
+    signs = [kinds.filter(has_text=kind).locator("path").get_attribute("d") for kind in ("sandbox", "process")]
+    assert signs[0] != signs[1]
+    find(page, "boxed-1.1")
+    expect(card(page)).to_contain_text("process in a sandbox")
+    ask(page, "Health")
+    busy.client.delete_agent("boxed")
+    expect(page.locator("#map-summary")).to_contain_text("2 instances,")
+
+
+def test_what_is_selected_can_be_told_all_that_it_can_do(inside: Visit, busy: Fabric) -> None:
+    drawn(inside)
+    page = inside.page
+    busy.running("unit", 2)
+    name = busy.instances("unit", status="running")[0].name
+    find(page, name)
+    for order in ("Restart", "Migrate", "Terminal", "Output", "Scale", "Stop"):
+        expect(card(page).get_by_role("button", name=re.compile(f"^{order}")).first).to_be_enabled()
+    page.keyboard.press("Escape")
+    go_to(page, "beta")
+    page.keyboard.press("Enter")
+    expect(card(page).get_by_role("button", name=re.compile("^Drain"))).to_be_enabled()
+
+
+def test_groups_are_saved_recalled_and_added_to_and_their_output_is_one(inside: Visit, busy: Fabric) -> None:
+    drawn(inside)
+    page = inside.page
+    go_to(page, "beta")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+2")
+    page.keyboard.press("Escape")
+    expect(card(page)).to_have_count(0)
+    page.keyboard.press("2")
+    expect(card(page).get_by_role("heading", name="beta")).to_be_visible()
+    page.keyboard.press("Escape")
+    x, y = go_to(page, "alpha")
+    page.keyboard.press("2")
+    page.keyboard.down("Shift")
+    page.mouse.click(x, y)
+    page.keyboard.up("Shift")
+    expect(card(page).get_by_role("heading", name="2 nodes")).to_be_visible()
+    card(page).get_by_role("button", name=re.compile("Select their 2 instances")).click()
+    card(page).get_by_role("button", name=re.compile("^Output")).first.click()
+    expect(page).to_have_url(re.compile(r"/logs\?of=instance"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Output")
+
+
+def test_the_small_map_shows_what_is_seen_and_goes_where_it_is_pressed(inside: Visit) -> None:
+    at = drawn(inside)
+    page = inside.page
+    go_to(page, "beta")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    seen = page.locator(".map-mini-view")
+    whole = page.locator(".map-mini canvas").bounding_box()
+    assert whole
+    until(lambda: (seen.bounding_box() or whole)["width"] < whole["width"] / 2, "less than all is seen")
+    before = at.get_attribute("data-cursor-at")
+    page.mouse.click(whole["x"] + whole["width"] - 4, whole["y"] + whole["height"] - 4)
+    expect(at).not_to_have_attribute("data-cursor-at", before or "")
 
 
 def test_axe_finds_nothing_in_what_is_selected_and_it_fits_a_phone(inside: Visit) -> None:

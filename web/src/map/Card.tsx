@@ -180,7 +180,7 @@ function OneInstance(props: Props & { instance: Instance }) {
   return (
     <>
       <p class="map-kind">
-        {props.instance.kind === "job" ? "Task" : "Instance"} · {(agent() ?? job())?.driver ?? ""}
+        {props.instance.kind === "job" ? "Task" : "Instance"} · {visible(runtimeOf(props.instance))}
       </p>
       <h2>
         <A href={instanceHref(props.instance.id)}>{visible(props.instance.name)}</A>
@@ -281,6 +281,11 @@ function OneInstance(props: Props & { instance: Instance }) {
       </Show>
     </>
   );
+}
+
+function runtimeOf(instance: Instance): string {
+  const within = instance.isolation === "sandbox" ? " in a sandbox" : "";
+  return `${instance.driver ?? ""}${within}`;
 }
 
 function Many(props: Props & { nodes: Node[]; instances: Instance[] }) {

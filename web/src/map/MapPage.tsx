@@ -1,12 +1,13 @@
 /** The map: the city of the fabric, the picture of it, and all that is around the picture. */
 import { A } from "@solidjs/router";
-import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show } from "solid-js";
+import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show, untrack } from "solid-js";
 import { useGiven } from "../parts/context";
 import { moves } from "../parts/motion";
 import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
 import { pastRevision } from "../past/when";
 import { visible } from "../words/format";
+import { createFailing } from "./asking";
 import { Card } from "./Card";
 import { Controls } from "./controls";
 import { Head } from "./Head";
@@ -14,11 +15,11 @@ import { Legend } from "./Legend";
 import { Minimap } from "./Minimap";
 import "./map.css";
 import { type Camera, fitted, pan, type Screen, toScreen, zoomAt } from "./model/camera";
-import { advance, type City, emptyCity } from "./model/city";
-import { type Entry, legend, type Question, versionsOf } from "./model/colours";
+import { advance, type City, emptyCity, type Sight } from "./model/city";
+import { type Entry, legend, type Question } from "./model/colours";
 import { between, buildingOf, centre, type Point } from "./model/geometry";
 import { isEmpty, NOTHING } from "./model/groups";
-import { chooseLabel } from "./model/layout";
+import { structureOf } from "./model/layout";
 import { type Found, inBox, neighbour, nextDistrict, pick } from "./model/pick";
 import type { Refusals } from "./model/refusals";
 import { summaryOf, tellNode, tipOf } from "./model/telling";
@@ -36,6 +37,8 @@ drawing.catch(() => undefined);
 const ZOOM_STEP = 1.5;
 /** Words and counts around the picture follow no quicker. */
 const CALM_MS = 250;
+/** The small map follows each so many times of that. */
+const SLOW = 4;
 const NEAR_ZOOM = 4.2;
 
 export default function MapPage() {
@@ -58,18 +61,38 @@ export default function MapPage() {
   const [hoverAt, setHoverAt] = createSignal<Point>({ x: 0, y: 0 });
   const [orders, setOrders] = createSignal<{ at: Point; groups: OrderGroup[] }>();
   const [moving, setMoving] = createSignal(false);
+  const { failing, trouble } = createFailing(question, fabric);
   const [tick, setTick] = createSignal(0);
   const [calm, setCalm] = createSignal(0);
+  const [slow, setSlow] = createSignal(0);
+  let slowTimer: ReturnType<typeof setTimeout> | undefined;
+  createEffect(
+    on(calm, (now) => {
+      if (now === 1) setSlow(1);
+      else if (now) {
+        // The last change is seen too, however quiet it is after it.
+        slowTimer ??= setTimeout(() => {
+          slowTimer = undefined;
+          setSlow((before) => before + 1);
+        }, SLOW * CALM_MS);
+      }
+    }),
+  );
+  onCleanup(() => clearTimeout(slowTimer));
+  /** What labels and versions there are may be another. */
+  const [reshaped, setReshaped] = createSignal(0);
   const [said, setSaid] = createSignal("");
 
-  const usual = createMemo(() => chooseLabel(fabric.all("node").values()));
-  const by = () => label() || usual();
-  const labelNames = createMemo(() => {
-    const names = new Set<string>([usual()]);
-    for (const node of fabric.all("node").values()) for (const name of Object.keys(node.labels ?? {})) names.add(name);
-    return [...names].sort();
+  // Nodes change all the time, and what labels and versions they have seldom does.
+  const structure = createMemo(() => {
+    reshaped();
+    fabric.filled();
+    return untrack(() => structureOf(fabric.all("node").values()));
   });
-  const versions = createMemo(() => versionsOf(fabric.all("node").values()));
+  const usual = createMemo(() => structure().usual);
+  const by = () => label() || usual();
+  const labelNames = createMemo(() => structure().labels, undefined, { equals: alike });
+  const versions = createMemo(() => structure().versions, undefined, { equals: alike });
   let city: City = emptyCity(usual());
   const { selection, select, keepStill, ...selecting } = createSelecting({
     fabric,
@@ -91,6 +114,7 @@ export default function MapPage() {
     cursor: cursor(),
     hover: hovered(),
     refusals: refusals(),
+    failing: failing(),
     stale: fabric.status().kind === "broken",
     nowMs: nowMs(),
   });
@@ -146,6 +170,9 @@ export default function MapPage() {
   createEffect(on(theme, redress, { defer: true }));
 
   // -- the city --
+  const follower = fabric.follow();
+  onCleanup(() => follower.end());
+  let last: Partial<Pick<Sight, "nodes" | "instances">> = {};
   createEffect(() => {
     const made = scene();
     const sight = {
@@ -159,28 +186,32 @@ export default function MapPage() {
     if (city.layout.by !== sight.by) {
       city = emptyCity(sight.by);
       placed = false;
+      last = {};
     }
-    const changes = advance(city, sight);
+    const touched = follower.take();
+    // Another snapshot, or another time that is looked at: its tables are others.
+    const same = touched && last.nodes === sight.nodes && last.instances === sight.instances;
+    last = sight;
+    const changes = advance(city, sight, same ? touched : undefined);
     made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
     if (!placed && screen().width > 1) {
       placed = true;
       made.look(whole(), false);
     }
+    if (changes.kinds) setReshaped((now) => now + 1);
     if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
     keepStill();
     if (cursor() && !city.buildings.has(cursor())) setCursor("");
   });
   createEffect(on(screen, () => !placed || scene()?.ask(), { defer: true }));
   createEffect(
-    on(fabric.loadTick, () => scene()?.ponder(look(), { lights: true, bodies: question() === "load" }), {
+    on(fabric.loadTick, () => scene()?.ponder(look(), { lights: true, all: question() === "load" }), {
       defer: true,
     }),
   );
-  createEffect(
-    on(question, () => scene()?.ponder(look(), { bodies: true, units: true, lights: true }), { defer: true }),
-  );
+  createEffect(on([question, failing], () => scene()?.ponder(look(), { all: true }), { defer: true }));
   createEffect(on([selection, cursor, hover], () => scene()?.ponder(look(), { marks: true }), { defer: true }));
-  createEffect(on(refusals, () => scene()?.ponder(look(), { bodies: true, marks: true }), { defer: true }));
+  createEffect(on(refusals, () => scene()?.ponder(look(), { all: true }), { defer: true }));
   createEffect(
     on(nowMs, () => {
       // Since when a node is dark is the only thing that changes by itself.
@@ -306,7 +337,7 @@ export default function MapPage() {
   // -- around it --
   const entries = createMemo((): Entry[] => {
     calm();
-    return legend(question(), city, versions());
+    return legend(question(), city, versions(), failing());
   });
   const summary = createMemo(() => {
     calm();
@@ -405,16 +436,20 @@ export default function MapPage() {
         />
         <div class="map-foot">
           <Legend entries={entries()} />
+          <Show when={trouble()}>
+            <span class="faint">Nexus was not asked: {visible(trouble())}</span>
+          </Show>
           <A class="map-list" href="/nodes">
             As a list
           </A>
         </div>
         <Minimap
-          look={look()}
+          look={untrack(look)}
+          question={question()}
           palette={palette()}
           camera={camera()}
           screen={screen()}
-          tick={calm()}
+          tick={slow()}
           go={(to) => scene()?.look({ ...to, zoom: camera().zoom }, false)}
         />
         <Show when={!isEmpty(selection())}>
@@ -433,6 +468,10 @@ export default function MapPage() {
       </div>
     </div>
   );
+
+  function alike(one: readonly string[], other: readonly string[]): boolean {
+    return one.length === other.length && one.every((name, at) => name === other[at]);
+  }
 
   function sameFound(one: Found | undefined, other: Found | undefined): boolean {
     if (!one || !other || one.kind !== other.kind) return one === other;

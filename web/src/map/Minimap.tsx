@@ -1,9 +1,9 @@
 /** The whole map in a corner, with what is seen of it. A press or a drag goes there. */
-import { createEffect, type JSX, onMount } from "solid-js";
+import { createEffect, type JSX, onMount, untrack } from "solid-js";
 import type { Camera, Screen } from "./model/camera";
 import { seen } from "./model/camera";
-import { type City, nexusAt } from "./model/city";
-import { nodeColour } from "./model/colours";
+import { type Building, type City, nexusAt } from "./model/city";
+import { nodeColour, type Question } from "./model/colours";
 import { buildingOf, type Point } from "./model/geometry";
 import type { Look } from "./scene/look";
 import { colour, hex, type Palette } from "./scene/palette";
@@ -13,6 +13,7 @@ const MOST_HEIGHT = 130;
 
 interface Props {
   look: Look;
+  question: Question;
   palette: Palette | undefined;
   camera: Camera;
   screen: Screen;
@@ -23,7 +24,7 @@ interface Props {
 
 export function Minimap(props: Props) {
   let canvas: HTMLCanvasElement | undefined;
-  const still = document.createElement("canvas");
+  let frame: HTMLDivElement | undefined;
   let pressed = false;
 
   const sizeOf = (city: City) => {
@@ -38,13 +39,14 @@ export function Minimap(props: Props) {
   /** What does not depend on the camera. */
   const drawCity = () => {
     const { look, palette } = props;
-    if (!palette) return;
+    const context = canvas?.getContext("2d");
+    if (!canvas || !context || !palette) return;
     const { scale, width, height } = sizeOf(look.city);
     const dense = Math.min(2, devicePixelRatio || 1);
-    still.width = width * dense;
-    still.height = height * dense;
-    const context = still.getContext("2d");
-    if (!context) return;
+    canvas.width = width * dense;
+    canvas.height = height * dense;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
     const { box, districts, yard } = look.city.layout;
     context.scale(dense * scale, dense * scale);
     context.translate(-box.x, -box.y);
@@ -55,50 +57,53 @@ export function Minimap(props: Props) {
     const nexus = nexusAt(look.city.layout);
     context.fillStyle = hex(palette.accent);
     context.fillRect(nexus.x - 2.5 / scale, nexus.y - 2.5 / scale, 5 / scale, 5 / scale);
+    // All of one colour at once: a change of colour is dearer than what it colours.
+    const coloured = new Map<number, Building[]>();
     for (const building of look.city.buildings.values()) {
-      const bad = building.ailing > 0.25;
-      const name = nodeColour(look.question, building, look.use(building.node.id), look.versions);
-      const plain = bad && look.question === "health" ? "tone-bad" : name;
-      context.fillStyle = building.dark
-        ? hex(palette.colours["tone-bad"] ?? 0)
-        : hex(plain === "plain" ? palette.edge : colour(palette, plain));
-      const at = buildingOf(building.lot, building.size);
-      context.fillRect(at.x, at.y, at.width, at.height);
+      const tint = tintOf(look, palette, building);
+      const some = coloured.get(tint);
+      if (some) some.push(building);
+      else coloured.set(tint, [building]);
+    }
+    for (const [tint, some] of coloured) {
+      context.fillStyle = hex(tint);
+      context.beginPath();
+      for (const { lot, size } of some) {
+        const at = buildingOf(lot, size);
+        context.rect(at.x, at.y, at.width, at.height);
+      }
+      context.fill();
     }
   };
-  const draw = () => {
-    const { look, palette, camera, screen } = props;
-    const context = canvas?.getContext("2d");
-    if (!canvas || !context || !palette || !still.width) return;
-    const { scale, width, height } = sizeOf(look.city);
-    if (canvas.width !== still.width || canvas.height !== still.height) {
-      canvas.width = still.width;
-      canvas.height = still.height;
-      canvas.style.width = `${width}px`;
-      canvas.style.height = `${height}px`;
-    }
-    const dense = still.width / width;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(still, 0, 0);
+  /** What is seen of it: an element, which costs nothing to move. */
+  const showFrame = () => {
+    const { camera, screen } = props;
+    if (!frame) return;
+    const { scale, width, height } = sizeOf(props.look.city);
     const view = seen(camera, screen);
-    const { box } = look.city.layout;
-    context.setTransform(dense, 0, 0, dense, 0, 0);
-    context.strokeStyle = palette.text;
-    context.lineWidth = 1;
-    const x = Math.max(0.5, (view.x - box.x) * scale);
-    const y = Math.max(0.5, (view.y - box.y) * scale);
-    const right = Math.min(width - 0.5, (view.x + view.width - box.x) * scale);
-    const bottom = Math.min(height - 0.5, (view.y + view.height - box.y) * scale);
-    if (right > x && bottom > y) context.strokeRect(x, y, right - x, bottom - y);
+    const { box } = props.look.city.layout;
+    const x = Math.max(0, (view.x - box.x) * scale);
+    const y = Math.max(0, (view.y - box.y) * scale);
+    const right = Math.min(width, (view.x + view.width - box.x) * scale);
+    const bottom = Math.min(height, (view.y + view.height - box.y) * scale);
+    frame.hidden = right <= x || bottom <= y;
+    frame.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
+    frame.style.width = `${Math.max(1, right - x).toFixed(1)}px`;
+    frame.style.height = `${Math.max(1, bottom - y).toFixed(1)}px`;
   };
   onMount(() => {
     createEffect(() => {
       props.tick;
-      drawCity();
-      draw();
+      props.palette;
+      props.question;
+      untrack(drawCity);
     });
-    createEffect(draw);
+    createEffect(() => {
+      props.tick;
+      props.camera;
+      props.screen;
+      untrack(showFrame);
+    });
   });
   const go: JSX.EventHandler<HTMLCanvasElement, PointerEvent> = (event) => {
     if (!pressed) return;
@@ -124,6 +129,14 @@ export function Minimap(props: Props) {
           pressed = false;
         }}
       />
+      <div ref={frame} class="map-mini-view" />
     </div>
   );
+}
+
+function tintOf(look: Look, palette: Palette, building: Building): number {
+  if (building.dark) return palette.colours["tone-bad"] ?? 0;
+  if (look.question === "health" && building.ailing > 0.25) return colour(palette, "tone-bad");
+  const name = nodeColour(look.question, building, look.use(building.node.id), look.versions, look.failing);
+  return name === "plain" ? palette.edge : colour(palette, name);
 }

@@ -2,7 +2,7 @@
 
 import { useNavigate } from "@solidjs/router";
 import { For, onCleanup, onMount, Show } from "solid-js";
-import { actionsFor, begin, follow, hindrance, openingsFor, type Target } from "../actions";
+import { actionsFor, begin, follow, hindrance, hindranceOf, openingsFor, type Target } from "../actions";
 import { plural, visible } from "../words/format";
 import type { Point } from "./model/geometry";
 
@@ -75,11 +75,7 @@ export function Orders(props: Props) {
             </For>
             <For each={openingsFor(group.targets)}>
               {(opening) => {
-                const target = () => group.targets[0];
-                const why = () => {
-                  const found = target();
-                  return found ? opening.hindrance(found) : "";
-                };
+                const why = () => hindranceOf(opening, group.targets);
                 return (
                   <button
                     type="button"
@@ -87,9 +83,8 @@ export function Orders(props: Props) {
                     disabled={!!why()}
                     title={why()}
                     onClick={() => {
-                      const found = target();
                       props.close();
-                      if (found) follow(opening, found, navigate);
+                      follow(opening, group.targets, navigate);
                     }}
                   >
                     {opening.title}

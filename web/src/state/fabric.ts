@@ -15,6 +15,21 @@ import { apply, emptyModel, type Load, type Model } from "./model";
 
 const HIDDEN_MS = 500;
 
+/** Ids that a follower has not taken; more than this is as good as all. */
+const FOLLOWED_MOST = 20_000;
+
+/** Which objects became others since it was last asked: for those who would not look through all of them. */
+export interface Follower {
+  /** By kind; undefined: any of them may have. */
+  take(): { [K in Kind]: ReadonlySet<string> } | undefined;
+  end(): void;
+}
+
+interface Followed {
+  all: boolean;
+  ids: { [K in Kind]: Set<string> };
+}
+
 type Signals = { [K in Kind]: [Accessor<number>, (next: number) => void] };
 
 function viewAddress(): string {
@@ -42,6 +57,7 @@ export class Fabric {
   readonly #setters;
   readonly #connection: Connection;
   #dirty = new Set<Kind>();
+  readonly #followers = new Set<Followed>();
   #loadDirty = false;
   #drawing = false;
   #asking = false;
@@ -77,6 +93,7 @@ export class Fabric {
           seen();
           this.#ahead = frame.time_ms - Date.now();
           for (const kind of changes.kinds) this.#dirty.add(kind);
+          for (const follower of this.#followers) note(follower, changes.ids);
           this.#loadDirty ||= changes.load;
           this.#drawSoon();
         },
@@ -137,6 +154,21 @@ export class Fabric {
     return this.#model.load.get(node);
   }
 
+  /** Of the present, also while the past is looked at: whoever follows both has to look whether the tables are others. */
+  follow(): Follower {
+    const mine: Followed = { all: true, ids: noIds() };
+    this.#followers.add(mine);
+    return {
+      take: () => {
+        const { all, ids } = mine;
+        mine.all = false;
+        mine.ids = noIds();
+        return all ? undefined : ids;
+      },
+      end: () => this.#followers.delete(mine),
+    };
+  }
+
   #then(): Model | undefined {
     return this.past.wanted() ? (this.past.model() ?? NOTHING_YET) : undefined;
   }
@@ -182,4 +214,16 @@ export class Fabric {
       this.#setters.setFilled(this.#model.filled);
     });
   }
+}
+
+function noIds(): Followed["ids"] {
+  return { namespace: new Set(), node: new Set(), agent: new Set(), job: new Set(), instance: new Set() };
+}
+
+function note(follower: Followed, ids: { [K in Kind]?: string[] } | undefined): void {
+  if (follower.all) return;
+  for (const kind of KINDS) for (const id of ids?.[kind] ?? []) follower.ids[kind].add(id);
+  if (ids && follower.ids.instance.size <= FOLLOWED_MOST) return;
+  follower.all = true;
+  follower.ids = noIds();
 }

@@ -30,6 +30,15 @@ function modelOf(...frames: Frame[]): Model {
   return model;
 }
 
+describe("what is another", () => {
+  it("is told by id after a patch, and is anything after a snapshot", () => {
+    const model = emptyModel();
+    expect(apply(model, snapshot(1, 2, [node("a")])).ids).toEqual({});
+    expect(apply(model, snapshot(2, 2, [node("b")])).ids).toBeUndefined();
+    expect(apply(model, patch(6, { a: node("a", "lost"), b: null })).ids).toEqual({ node: ["a", "b"] });
+  });
+});
+
 describe("a snapshot", () => {
   it("is taken over when its last part is there, and not before", () => {
     const model = modelOf(snapshot(1, 1, [node("old")], 3));

@@ -43,6 +43,8 @@ interface Coming {
 
 export interface Changes {
   kinds: Set<Kind>;
+  /** Of a patch, ids by kind; of a snapshot undefined: anything may be another. */
+  ids: { [K in Kind]?: string[] } | undefined;
   load: boolean;
 }
 
@@ -64,7 +66,7 @@ export function emptyModel(): Model {
 
 /** Take in a frame. Throws Unreadable for one that does not fit what came before; the view is then begun anew. */
 export function apply(model: Model, frame: Frame): Changes {
-  const changes: Changes = { kinds: new Set(), load: false };
+  const changes: Changes = { kinds: new Set(), ids: {}, load: false };
   model.timeMs = frame.time_ms;
   switch (frame.kind) {
     case "snapshot":
@@ -101,6 +103,7 @@ function takePart(model: Model, frame: Snapshot, changes: Changes): void {
   coming.part = frame.part;
   for (const kind of KINDS) put(coming.tables, kind, frame.objects[kind], changes);
   changes.kinds.clear();
+  changes.ids = {};
   if (frame.part < frame.parts) return;
   model.log = coming.log;
   model.revision = coming.revision;
@@ -111,6 +114,7 @@ function takePart(model: Model, frame: Snapshot, changes: Changes): void {
     if (!model.tables.node.has(id)) model.load.delete(id);
   }
   for (const kind of KINDS) changes.kinds.add(kind);
+  changes.ids = undefined;
 }
 
 function put<K extends Kind>(
@@ -121,7 +125,11 @@ function put<K extends Kind>(
 ): void {
   if (!objects) return;
   const table = tables[kind] as Map<string, Objects[K]>;
-  for (const [id, object] of Object.entries(objects)) {
+  const ids = Object.keys(objects);
+  if (changes.ids) changes.ids[kind] = ids;
+  for (const id of ids) {
+    const object = objects[id];
+    if (object === undefined) continue;
     if (object === null) table.delete(id);
     else table.set(id, object);
   }

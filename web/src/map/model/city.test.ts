@@ -53,6 +53,65 @@ describe("the city", () => {
     expect(spots(followed)).toEqual(spots(opened));
   });
 
+  it("told of what is another, is as one that looks at all of it", () => {
+    const random = chance(7);
+    const at = (many: number) => Math.floor(random() * many);
+    let nodes = Array.from({ length: 12 }, (_, index) => node(`n${index}`, { labels: { zone: `z${index % 3}` } }));
+    const instances = new Map(
+      Array.from({ length: 120 }, (_, index) => instance(`i${index}`, `n${at(12)}`, { slot: index % 9 })).map((one) => [
+        one.id,
+        one,
+      ]),
+    );
+    let agents = [agent("web")];
+    const told = emptyCity("zone");
+    advance(told, sight(nodes, [...instances.values()], agents));
+    for (let step = 0; step < 60; step += 1) {
+      const touched = { node: new Set<string>(), instance: new Set<string>() };
+      const id = `i${at(140)}`;
+      touched.instance.add(id);
+      const had = instances.get(id);
+      if (had && random() < 0.3) instances.delete(id);
+      else if (had)
+        instances.set(id, { ...had, node_id: `n${at(12)}`, health: random() < 0.5 ? "unhealthy" : "healthy" });
+      else instances.set(id, instance(id, `n${at(12)}`, { slot: at(9) }));
+      if (step % 9 === 0) agents = [agent("web", { version: 1 + (step % 2) })];
+      if (step % 11 === 0) {
+        const gone = nodes[at(nodes.length)]?.id ?? "";
+        touched.node.add(gone);
+        nodes = nodes.filter((one) => one.id !== gone);
+      }
+      advance(told, sight(nodes, [...instances.values()], agents), touched);
+    }
+    const opened = emptyCity("zone");
+    advance(opened, sight(nodes, [...instances.values()], agents));
+    const known = (city: City) =>
+      Object.fromEntries([...city.units].map(([id, { home, tone, old, driver }]) => [id, { home, tone, old, driver }]));
+    const counts = ({ tally }: City) => [
+      [...tally.tones].filter(([, many]) => many).sort(),
+      [...tally.drivers].filter(([, many]) => many).sort(),
+      tally.old,
+    ];
+    expect(known(told)).toEqual(known(opened));
+    expect(counts(told)).toEqual(counts(opened));
+    expect([...(told.unitsOf.get("web") ?? [])].sort()).toEqual([...(opened.unitsOf.get("web") ?? [])].sort());
+    for (const [id, { ailing, slots }] of opened.buildings) {
+      expect([told.buildings.get(id)?.ailing, told.buildings.get(id)?.slots.size]).toEqual([ailing, slots.size]);
+    }
+    expect(told.yard.size).toBe(opened.yard.size);
+  });
+
+  it("has an instance in a sandbox, or of an earlier version, as what it runs in", () => {
+    const city = emptyCity("zone");
+    const units = [
+      instance("i1", "n1", { driver: "process", isolation: "sandbox" }),
+      instance("i2", "n1", { driver: "docker" }),
+      instance("i3", "n1"),
+    ];
+    advance(city, sight(NODES, units, [agent("web", { driver: "process" })]));
+    expect([...city.units.values()].map((unit) => unit.shape)).toEqual(["sandbox", "docker", "process"]);
+  });
+
   it("moves no unit for another that comes or goes, as long as they have room", () => {
     const city = emptyCity("zone");
     const all = [1, 2, 3, 4, 5].map((at) => instance(`i${at}`, "n1"));

@@ -5,6 +5,7 @@
  */
 import type { Agent, Instance, Job, Node } from "../../api/types";
 import { instanceState, nodeState, type State, type Tone } from "../../words/states";
+import { type Shape, shapeOf } from "./colours";
 import { type Box, DECK, type Point, roofOf, sizeOf } from "./geometry";
 import { type Layout, type Lot, layOut } from "./layout";
 import { gridFor, MOST, Slots, type Spot, spotOf } from "./slots";
@@ -16,6 +17,12 @@ export interface Sight {
   jobs: ReadonlyMap<string, Job>;
   /** The label that makes districts. */
   by: string;
+}
+
+/** Which objects of the sight may be others than before; without it, each is looked at. */
+export interface Touched {
+  node: ReadonlySet<string>;
+  instance: ReadonlySet<string>;
 }
 
 export interface Building {
@@ -34,6 +41,7 @@ export interface Building {
 export interface Unit {
   instance: Instance;
   driver: string;
+  shape: Shape;
   tone: Tone;
   /** Whether its workload has a newer version. */
   old: boolean;
@@ -50,9 +58,15 @@ export type Motion =
 
 export interface Changes {
   layout: boolean;
+  /** What labels and versions of Omnitide the nodes have may be another. */
+  kinds: boolean;
   nodes: Set<string>;
   /** Those that are gone as well. */
   units: Set<string>;
+  /** Where units are others than before: ids of nodes, empty for beside Nexus. */
+  homes: Set<string>;
+  /** More have come than are shown coming. */
+  crowd: boolean;
   motions: Motion[];
 }
 
@@ -65,6 +79,16 @@ export interface City {
   seen: boolean;
   workloads: Map<string, Agent | Job>;
   unitsOf: Map<string, Set<string>>;
+  /** Those of one slot of a workload: of two, one takes the place of the other. */
+  mates: Map<string, Set<string>>;
+  /** How many units there are of each kind that a legend tells apart. */
+  tally: Tally;
+}
+
+export interface Tally {
+  tones: Map<Tone, number>;
+  drivers: Map<string, number>;
+  old: number;
 }
 
 /** What has ended as it should stands nowhere. */
@@ -82,31 +106,54 @@ export function emptyCity(by: string): City {
     seen: false,
     workloads: new Map(),
     unitsOf: new Map(),
+    mates: new Map(),
+    tally: { tones: new Map(), drivers: new Map(), old: 0 },
   };
 }
 
 /** Bring the city up to date, and tell what is another. */
-export function advance(city: City, sight: Sight): Changes {
-  const changes: Changes = { layout: false, nodes: new Set(), units: new Set(), motions: [] };
+export function advance(city: City, sight: Sight, touched?: Touched): Changes {
+  const changes: Changes = {
+    layout: false,
+    kinds: false,
+    nodes: new Set(),
+    units: new Set(),
+    homes: new Set(),
+    crowd: false,
+    motions: [],
+  };
   const crowded = new Set<string>();
-  takeNodes(city, sight, changes, crowded);
+  const settled = takeNodes(city, sight, changes, crowded, touched?.node);
   const stale = takeWorkloads(city, sight);
-  takeInstances(city, sight, stale, changes, crowded);
-  for (const home of crowded) seat(city, home, changes);
+  // Who stands on a node that has come or gone may now stand elsewhere.
+  takeInstances(city, sight, stale, changes, crowded, settled ? touched?.instance : undefined);
+  if (crowded.size) seat(city, crowded, changes);
   feel(city, changes, crowded);
-  if (!city.seen || changes.motions.length > MOTIONS) changes.motions = [];
+  if (!city.seen || changes.crowd || changes.motions.length > MOTIONS) changes.motions = [];
   city.seen ||= sight.nodes.size > 0;
   return changes;
 }
 
-function takeNodes(city: City, sight: Sight, changes: Changes, crowded: Set<string>): void {
-  let moved = city.layout.by !== sight.by || city.buildings.size !== sight.nodes.size;
-  for (const [id, node] of sight.nodes) {
+/** Whether the same nodes are there as before. */
+function takeNodes(
+  city: City,
+  sight: Sight,
+  changes: Changes,
+  crowded: Set<string>,
+  touched: ReadonlySet<string> | undefined,
+): boolean {
+  let settled = city.buildings.size === sight.nodes.size;
+  let moved = city.layout.by !== sight.by || !settled;
+  for (const id of touched ?? sight.nodes.keys()) {
+    const node = sight.nodes.get(id);
+    if (!node) continue;
     const had = city.buildings.get(id);
     if (had?.node === node) continue;
     changes.nodes.add(id);
     const before = had?.node.labels?.[sight.by];
     if (!had || before !== node.labels?.[sight.by]) moved = true;
+    if (!had || differs(had.node, node)) changes.kinds = true;
+    if (!had) settled = false;
     const state = nodeState(node);
     const dark = state.tone === "bad";
     if (had && dark && !had.dark) changes.motions.push({ kind: "fall", node: id });
@@ -124,13 +171,15 @@ function takeNodes(city: City, sight: Sight, changes: Changes, crowded: Set<stri
       ailing: had?.ailing ?? 0,
     });
   }
-  for (const id of city.buildings.keys()) {
-    if (sight.nodes.has(id)) continue;
+  for (const id of touched ?? city.buildings.keys()) {
+    if (sight.nodes.has(id) || !city.buildings.has(id)) continue;
     moved = true;
+    settled = false;
+    changes.kinds = true;
     changes.nodes.add(id);
     city.buildings.delete(id);
   }
-  if (!moved) return;
+  if (!moved) return settled;
   changes.layout = true;
   city.layout = layOut(sight.nodes, sight.by, city.layout);
   crowded.add("");
@@ -143,6 +192,16 @@ function takeNodes(city: City, sight: Sight, changes: Changes, crowded: Set<stri
     building.lot = lot;
     building.roof = roofOf(lot, building.size);
   }
+  return settled;
+}
+
+/** By its labels or its version of Omnitide. */
+function differs(one: Node, other: Node): boolean {
+  if (one.software !== other.software) return true;
+  const [had, has] = [one.labels ?? {}, other.labels ?? {}];
+  for (const name in has) if (had[name] !== has[name]) return true;
+  for (const name in had) if (!(name in has)) return true;
+  return false;
 }
 
 /** The workloads of which something that shows in their instances is another. */
@@ -170,9 +229,8 @@ function versionOf(workload: Agent | Job): number {
 
 /** How many of its units fail, for each building of which any is another. */
 function feel(city: City, changes: Changes, crowded: Set<string>): void {
-  const homes = new Set(crowded);
-  for (const id of changes.units) homes.add(city.units.get(id)?.home ?? "");
-  for (const home of homes) {
+  for (const home of crowded) changes.homes.add(home);
+  for (const home of changes.homes) {
     const building = city.buildings.get(home);
     if (!building) continue;
     let bad = 0;
@@ -192,29 +250,45 @@ function homeOf(city: City, instance: Instance): string | undefined {
   return WITHOUT_NODE.has(instance.status) ? "" : undefined;
 }
 
-function takeInstances(city: City, sight: Sight, stale: Set<string>, changes: Changes, crowded: Set<string>): void {
-  let shown = 0;
+function takeInstances(
+  city: City,
+  sight: Sight,
+  stale: Set<string>,
+  changes: Changes,
+  crowded: Set<string>,
+  touched: ReadonlySet<string> | undefined,
+): void {
   const come: string[] = [];
-  for (const [id, instance] of sight.instances) {
-    const home = homeOf(city, instance);
-    if (home === undefined) continue;
-    shown += 1;
+  const gone: string[] = [];
+  const look = (id: string): void => {
+    const instance = sight.instances.get(id);
+    const home = instance && homeOf(city, instance);
     const had = city.units.get(id);
-    if (had?.instance === instance && had.home === home && !stale.has(instance.workload_id)) continue;
+    if (!instance || home === undefined) {
+      if (had) gone.push(id);
+      return;
+    }
+    if (had?.instance === instance && had.home === home && !stale.has(instance.workload_id)) return;
     changes.units.add(id);
+    changes.homes.add(home);
     const workload = city.workloads.get(instance.workload_id);
+    const driver = driverOf(instance, workload);
     const unit: Unit = {
       instance,
-      driver: workload?.driver ?? "",
+      driver,
+      shape: shapeOf(driver),
       tone: instanceState(instance).tone,
       old: workload !== undefined && versionOf(workload) > (instance.version ?? 0),
       home,
       spot: had?.spot,
     };
     city.units.set(id, unit);
+    if (had) tell(city.tally, had, -1);
+    tell(city.tally, unit, 1);
     if (had?.home !== home) crowded.add(home);
     if (!had) {
-      ofWorkload(city, unit).add(id);
+      join(city.unitsOf, unit.instance.workload_id, id);
+      join(city.mates, mateKey(unit), id);
       come.push(id);
     } else if (had.home !== home) {
       slotsOf(city, had.home)?.leave(id);
@@ -225,63 +299,103 @@ function takeInstances(city: City, sight: Sight, stale: Set<string>, changes: Ch
     } else if (had.tone !== "bad" && unit.tone === "bad") {
       changes.motions.push({ kind: "pulse", unit: id, tone: "bad" });
     }
+  };
+  if (touched) {
+    for (const id of touched) look(id);
+    for (const workload of stale) for (const id of [...(city.unitsOf.get(workload) ?? [])]) look(id);
+  } else {
+    for (const id of sight.instances.keys()) look(id);
+    for (const id of city.units.keys()) if (!sight.instances.has(id)) gone.push(id);
   }
   // Those that take the place of others come from there: before the others are forgotten.
-  for (const id of city.seen ? come : []) {
-    const motion = origin(city, id);
-    if (motion) changes.motions.push(motion);
-  }
-  if (city.units.size === shown) return;
-  for (const [id, unit] of city.units) {
-    const now = sight.instances.get(id);
-    if (now && homeOf(city, now) !== undefined) continue;
+  if (city.seen) arrive(city, come, changes);
+  for (const id of gone) {
+    const unit = city.units.get(id);
+    if (!unit) continue;
     changes.units.add(id);
     slotsOf(city, unit.home)?.leave(id);
     crowded.add(unit.home);
     city.units.delete(id);
-    const ids = ofWorkload(city, unit);
-    ids.delete(id);
-    if (!ids.size) city.unitsOf.delete(unit.instance.workload_id);
+    tell(city.tally, unit, -1);
+    part(city.unitsOf, unit.instance.workload_id, id);
+    part(city.mates, mateKey(unit), id);
   }
 }
 
-function ofWorkload(city: City, unit: Unit): Set<string> {
-  let ids = city.unitsOf.get(unit.instance.workload_id);
-  if (!ids) {
-    ids = new Set();
-    city.unitsOf.set(unit.instance.workload_id, ids);
+/** What it runs in: an instance of an earlier version runs in what that one said. */
+function driverOf(instance: Instance, workload: Agent | Job | undefined): string {
+  if (instance.isolation === "sandbox") return "sandbox";
+  return instance.driver || workload?.driver || "";
+}
+
+function tell(tally: Tally, unit: Unit, by: 1 | -1): void {
+  const { tones, drivers } = tally;
+  if (unit.old) tally.old += by;
+  tones.set(unit.tone, (tones.get(unit.tone) ?? 0) + by);
+  drivers.set(unit.driver, (drivers.get(unit.driver) ?? 0) + by);
+}
+
+function join(groups: Map<string, Set<string>>, key: string, id: string): void {
+  const group = groups.get(key);
+  if (group) group.add(id);
+  else groups.set(key, new Set([id]));
+}
+
+function part(groups: Map<string, Set<string>>, key: string, id: string): void {
+  const group = groups.get(key);
+  if (group?.delete(id) && !group.size) groups.delete(key);
+}
+
+function arrive(city: City, come: readonly string[], changes: Changes): void {
+  // More of them are shown without motion anyway.
+  if (come.length > MOTIONS) {
+    changes.crowd = true;
+    return;
   }
-  return ids;
+  for (const id of come) {
+    const unit = city.units.get(id);
+    if (unit?.home) changes.motions.push(origin(city, id, unit));
+  }
 }
 
 /** From the one that it takes the place of, if that stands on another node; else from Nexus. */
-function origin(city: City, id: string): Motion | undefined {
-  const unit = city.units.get(id);
-  if (!unit?.home) return undefined;
-  for (const other of city.unitsOf.get(unit.instance.workload_id) ?? []) {
+function origin(city: City, id: string, unit: Unit): Motion {
+  for (const other of city.mates.get(mateKey(unit)) ?? []) {
     const one = city.units.get(other);
-    if (other === id || !one?.spot || one.instance.slot !== unit.instance.slot) continue;
+    if (other === id || !one?.spot) continue;
     if (one.home === unit.home) return { kind: "pulse", unit: id, tone: "busy" };
     return { kind: "travel", unit: id, from: { x: one.spot.x, y: one.spot.y } };
   }
   return { kind: "travel", unit: id, from: nexusAt(city.layout) };
 }
 
+function mateKey(unit: Unit): string {
+  return `${unit.instance.workload_id}/${unit.instance.slot}`;
+}
+
 export function slotsOf(city: City, home: string): Slots | undefined {
   return home ? city.buildings.get(home)?.slots : city.yard;
 }
 
-/** Give all of one place their spots. The order of ids is the order in which a page that is opened anew seats them. */
-function seat(city: City, home: string, changes: Changes): void {
-  const slots = slotsOf(city, home);
-  if (!slots) return;
-  const come: string[] = [];
+/**
+ * Give all of some places their spots. The order of creation is the order in which a page that is opened anew seats them.
+ */
+function seat(city: City, crowded: ReadonlySet<string>, changes: Changes): void {
+  const come: [string, Slots][] = [];
   for (const id of changes.units) {
     const unit = city.units.get(id);
-    if (unit?.home === home && slots.get(id) === undefined) come.push(id);
+    const slots = unit && crowded.has(unit.home) ? slotsOf(city, unit.home) : undefined;
+    if (slots && slots.get(id) === undefined) come.push([id, slots]);
   }
-  come.sort((one, other) => bySeniority(city, one, other));
-  for (const id of come) slots.take(id);
+  come.sort(([one], [other]) => bySeniority(city, one, other));
+  for (const [id, slots] of come) slots.take(id);
+  for (const home of crowded) spread(city, home, changes);
+}
+
+/** Where each of one place stands, now that so many do. */
+function spread(city: City, home: string, changes: Changes): void {
+  const slots = slotsOf(city, home);
+  if (!slots) return;
   const deck = deckOf(city, home);
   const grid = home ? gridFor(slots.reach) : yardGrid(slots.reach);
   for (const id of slots.ids()) {

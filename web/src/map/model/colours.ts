@@ -2,12 +2,14 @@
 import type { Node } from "../../api/types";
 import type { Tone } from "../../words/states";
 import type { Building, City, Unit } from "./city";
+import { type Failing, NOT_ASKED, ruleOfNode, ruleOfUnit } from "./failing";
 
-export const QUESTIONS = ["health", "spare", "load", "version", "driver"] as const;
+export const QUESTIONS = ["health", "rule", "spare", "load", "version", "driver"] as const;
 export type Question = (typeof QUESTIONS)[number];
 
 export const QUESTION_WORDS: Record<Question, string> = {
   health: "Health",
+  rule: "Failing rule",
   spare: "Spare capacity",
   load: "Load",
   version: "Version",
@@ -26,12 +28,14 @@ export interface Use {
 }
 
 const DRIVERS = ["process", "docker", "wasm", "sandbox"] as const;
+/** Container engines are of one shape. */
+const ALIKE: Record<string, Shape> = { podman: "docker" };
 
-/** The units' shapes: one for each driver that there is, and one for any other. */
+/** The units' shapes: one for each driver that there is (a process in a sandbox has its own), and one for any other. */
 export type Shape = (typeof DRIVERS)[number] | "other";
 
 export function shapeOf(driver: string): Shape {
-  return DRIVERS.find((known) => known === driver) ?? "other";
+  return DRIVERS.find((known) => known === driver) ?? ALIKE[driver] ?? "other";
 }
 
 export function driverColour(driver: string): Colour {
@@ -64,12 +68,15 @@ export function nodeColour(
   building: Building,
   use: Use | undefined,
   versions: readonly string[],
+  failing: Failing = NOT_ASKED,
 ): Colour {
   const { node, dark, state } = building;
   if (dark) return "blind";
   switch (question) {
     case "health":
       return state.tone === "good" ? "plain" : `tone-${state.tone}`;
+    case "rule":
+      return ruleColour(failing, ruleOfNode(node, failing));
     case "spare":
       return step(reservedOf(node));
     case "load":
@@ -81,10 +88,19 @@ export function nodeColour(
   }
 }
 
-export function unitColour(question: Question, unit: Unit): Colour {
+/** The rules that hold up most have colours of their own. */
+function ruleColour(failing: Failing, rule: string): Colour {
+  if (!rule) return "plain";
+  const at = failing.rules.indexOf(rule);
+  return `kind-${at < 0 ? KINDS - 1 : Math.min(KINDS - 1, at)}`;
+}
+
+export function unitColour(question: Question, unit: Unit, failing: Failing = NOT_ASKED): Colour {
   switch (question) {
     case "health":
       return `tone-${unit.tone}`;
+    case "rule":
+      return ruleColour(failing, ruleOfUnit(unit.instance, failing));
     case "spare":
     case "load":
       return "plain";
@@ -119,10 +135,12 @@ const TONE_WORDS: [Tone, string][] = [
 ];
 
 /** What the colours mean, with how many there are of each. */
-export function legend(question: Question, city: City, versions: readonly string[]): Entry[] {
+export function legend(question: Question, city: City, versions: readonly string[], failing = NOT_ASKED): Entry[] {
   switch (question) {
+    case "rule":
+      return ruleEntries(failing);
     case "health": {
-      const counts = count(city.units.values(), (unit) => unit.tone);
+      const counts = city.tally.tones;
       const dark = [...city.buildings.values()].filter((building) => building.dark).length;
       const entries: Entry[] = TONE_WORDS.map(([tone, text]) => ({
         colour: `tone-${tone}`,
@@ -138,11 +156,10 @@ export function legend(question: Question, city: City, versions: readonly string
     case "load":
       return [{ colour: "scale-0", shape: "scale", text: "idle|at its limit", count: city.buildings.size }];
     case "version": {
-      const counts = count(city.units.values(), (unit) => unit.old);
       const nodes = count(city.buildings.values(), (building) => building.node.software ?? "");
       const entries: Entry[] = [
-        { colour: "tone-good", shape: "process", text: "newest version", count: counts.get(false) ?? 0 },
-        { colour: "tone-wait", shape: "process", text: "an older one", count: counts.get(true) ?? 0 },
+        { colour: "tone-good", shape: "process", text: "newest version", count: city.units.size - city.tally.old },
+        { colour: "tone-wait", shape: "process", text: "an older one", count: city.tally.old },
       ];
       versions.slice(0, KINDS).forEach((name, index) => {
         const text = name ? `node ${name}` : "node that told none";
@@ -151,8 +168,8 @@ export function legend(question: Question, city: City, versions: readonly string
       return entries.filter((entry) => entry.count);
     }
     case "driver": {
-      const counts = count(city.units.values(), (unit) => unit.driver);
-      return [...counts]
+      return [...city.tally.drivers]
+        .filter(([, many]) => many)
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([driver, many]) => ({
           colour: driverColour(driver),
@@ -162,6 +179,23 @@ export function legend(question: Question, city: City, versions: readonly string
         }));
     }
   }
+}
+
+/** Rules with a colour of their own, and the others together. */
+function ruleEntries({ rules, units, nodes }: Failing): Entry[] {
+  const shown = rules.length > KINDS ? rules.slice(0, KINDS - 1) : rules;
+  const entries: Entry[] = [];
+  const add = (at: number, text: string, some: readonly string[]) => {
+    const sum = (counts: ReadonlyMap<string, number>) => some.reduce((all, rule) => all + (counts.get(rule) ?? 0), 0);
+    const colour: Colour = `kind-${at}`;
+    if (sum(units)) entries.push({ colour, shape: "process", text, count: sum(units) });
+    if (sum(nodes)) entries.push({ colour, shape: "building", text: `${text}: nodes`, count: sum(nodes) });
+  };
+  shown.forEach((rule, at) => {
+    add(at, rule, [rule]);
+  });
+  if (shown.length < rules.length) add(KINDS - 1, "other rules", rules.slice(shown.length));
+  return entries;
 }
 
 function count<T, K>(all: Iterable<T>, key: (one: T) => K): Map<K, number> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Node } from "../../api/types";
-import { meets } from "./geometry";
-import { chooseLabel, type Layout, layOut, NOWHERE } from "./layout";
+import { LOT, meets } from "./geometry";
+import { chooseLabel, type Layout, layOut, lotsIn, NOWHERE } from "./layout";
 import { chance, node } from "./sample";
 
 function many(count: number, zones: number): Node[] {
@@ -75,5 +75,21 @@ describe("the layout", () => {
     ];
     expect(chooseLabel(told)).toBe("region");
     expect(chooseLabel([])).toBe("zone");
+  });
+
+  it("finds the lots of a box as one that looks through all of them", () => {
+    const layout = layOut(table(many(97, 5)), "zone");
+    const random = chance(3);
+    for (let step = 0; step < 200; step += 1) {
+      const { x, y, width, height } = layout.box;
+      const box = {
+        x: x + (random() * 1.4 - 0.2) * width,
+        y: y + (random() * 1.4 - 0.2) * height,
+        width: 1 + random() * 900,
+        height: 1 + random() * 600,
+      };
+      const looked = [...layout.lotOf].filter(([, lot]) => meets(box, { ...lot, ...LOT })).map(([id]) => id);
+      expect(new Set(lotsIn(layout, box))).toEqual(new Set(looked));
+    }
   });
 });

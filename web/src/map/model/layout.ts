@@ -4,7 +4,8 @@
  * leaves its own empty. Only a district that has outgrown its ground is laid out anew, and then the map is.
  */
 import type { Node } from "../../api/types";
-import { type Box, DISTRICT, LOT, type Point } from "./geometry";
+import { versionsOf } from "./colours";
+import { type Box, DISTRICT, LOT, meets, type Point } from "./geometry";
 
 /** Nodes without the label. */
 export const NOWHERE = "";
@@ -59,6 +60,22 @@ export function chooseLabel(nodes: Iterable<Node>): string {
   }
   const some = ZONES.filter((label) => values.get(label)?.size);
   return some.find((label) => (values.get(label)?.size ?? 0) > 1) ?? some[0] ?? ZONES[0];
+}
+
+export interface Structure {
+  /** The label that makes districts unless somebody chooses another. */
+  usual: string;
+  labels: string[];
+  /** Of Omnitide, the one that most nodes have first. */
+  versions: string[];
+}
+
+export function structureOf(nodes: Iterable<Node>): Structure {
+  const all = [...nodes];
+  const usual = chooseLabel(all);
+  const labels = new Set<string>([usual]);
+  for (const node of all) for (const name in node.labels) labels.add(name);
+  return { usual, labels: [...labels].sort(), versions: versionsOf(all) };
 }
 
 export function layOut(nodes: ReadonlyMap<string, Node>, by: string, before?: Layout): Layout {
@@ -185,6 +202,27 @@ export function lotAt(district: District, index: number): Point {
     x: district.box.x + DISTRICT.padding + (index % district.columns) * LOT.width,
     y: district.box.y + district.header + Math.floor(index / district.columns) * LOT.height,
   };
+}
+
+/** Whose lots any of which is within a box: found by where lots are, not by looking through all of them. */
+export function lotsIn(layout: Layout, box: Box): string[] {
+  const found: string[] = [];
+  for (const district of layout.districts) {
+    if (!meets(box, district.box)) continue;
+    const left = box.x - district.box.x - DISTRICT.padding;
+    const top = box.y - district.box.y - district.header;
+    const firstRow = Math.max(0, Math.floor(top / LOT.height));
+    const lastRow = Math.min(district.rows - 1, Math.floor((top + box.height) / LOT.height));
+    const first = Math.max(0, Math.floor(left / LOT.width));
+    const last = Math.min(district.columns - 1, Math.floor((left + box.width) / LOT.width));
+    for (let row = firstRow; row <= lastRow; row += 1) {
+      for (let column = first; column <= last; column += 1) {
+        const id = district.lots[row * district.columns + column];
+        if (id !== undefined) found.push(id);
+      }
+    }
+  }
+  return found;
 }
 
 function lotsOf(districts: District[]): Map<string, Lot> {

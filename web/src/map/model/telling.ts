@@ -6,9 +6,8 @@ import type { Refusals } from "./refusals";
 
 export function summaryOf(city: City): string {
   let dark = 0;
-  let failing = 0;
   for (const building of city.buildings.values()) if (building.dark) dark += 1;
-  for (const unit of city.units.values()) if (unit.tone === "bad") failing += 1;
+  const failing = city.tally.tones.get("bad") ?? 0;
   return [
     `${plural(city.buildings.size, "node")} in ${plural(city.layout.districts.length, "district")} by ${city.layout.by}`,
     plural(city.units.size, "instance"),

@@ -51,12 +51,17 @@ export interface Atlas {
   outlines: Texture[];
   /** By size and by how many windows are lit. */
   windows: Texture[][];
-  units: Map<string, Texture>;
+  units: Record<Shape, Record<Filling, Texture>>;
+  source: ImageSource;
   destroy(): void;
 }
 
 export function windowsOf(size: number): number {
   return WINDOWS.columns * Math.floor((FRONTS[size] ?? FRONTS[0]) / WINDOWS.floor);
+}
+
+function byName<K extends string, T>(names: readonly K[], make: (name: K) => T): Record<K, T> {
+  return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<K, T>;
 }
 
 type Draw = (context: CanvasRenderingContext2D, width: number, height: number) => void;
@@ -178,17 +183,12 @@ export function drawAtlas(): Atlas {
         inUnits(WINDOWS.columns * WINDOWS.pitch, front, (at) => drawWindows(at, front, lit)),
       ),
     ),
-    units: new Map(),
+    units: byName(SHAPES, (shape) =>
+      byName(FILLINGS, (filling) => add(UNIT_PX, UNIT_PX, (at) => drawUnit(at, shape, filling))),
+    ),
+    source,
     destroy: () => source.destroy(),
   };
-  for (const shape of SHAPES) {
-    for (const filling of FILLINGS) {
-      atlas.units.set(
-        `${shape}-${filling}`,
-        add(UNIT_PX, UNIT_PX, (at) => drawUnit(at, shape, filling)),
-      );
-    }
-  }
   return atlas;
 }
 

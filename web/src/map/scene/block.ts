@@ -1,18 +1,26 @@
 /**
- * Some neighbouring lots as a few batches of sprites. A change makes one block anew and not the whole map: that is some
- * hundred sprites, reused.
+ * Some neighbouring lots as one batch. Each lot has a part of it for itself: what its building is made of, its lights, and
+ * room for the units on its roof. A change makes one lot anew, which is some thirty pictures, and not the block or the map.
  */
-import { Container, Particle, ParticleContainer, type Texture } from "pixi.js";
-import { type Building, slotsOf, type Unit } from "../model/city";
-import { nodeColour, shapeOf, shareOf, unitColour, usedOf } from "../model/colours";
+import type { Container, Shader, Texture } from "pixi.js";
+import { type Building, gridOf, slotsOf, type Unit } from "../model/city";
+import { nodeColour, shareOf, unitColour, usedOf } from "../model/colours";
 import { buildingOf, FRONTS, ROOF } from "../model/geometry";
-import { type Atlas, DETAIL, fillingOf, RING, SPILL, UNIT_FILL, UNIT_PX, WINDOWS, windowsOf } from "./atlas";
+import { type Atlas, DETAIL, fillingOf, RING, SPILL, UNIT_FILL, WINDOWS, windowsOf } from "./atlas";
 import type { Look } from "./look";
 import { colour, mix, type Palette } from "./palette";
+import { Quads } from "./quads";
 
 /** From here on a machine is as good as full. */
 const HOT = 0.92;
-const STATIC = { vertex: false, position: false, rotation: false, uvs: false, color: false };
+const SMALL = 1 / DETAIL;
+/** Within a lot's part: the building, its lights, the mark of one that refuses or would take something, the units. */
+const BODY = 0;
+const LIGHTS = 4;
+const MARK = 8;
+const UNITS = 9;
+/** What making its lights anew is of making a lot anew. */
+const LIGHTS_ARE = 0.3;
 
 export interface Drawn {
   atlas: Atlas;
@@ -22,194 +30,227 @@ export interface Drawn {
   away: ReadonlySet<string>;
 }
 
-/** One batch: sprites are taken anew for each picture. */
-class Batch {
-  readonly container = new ParticleContainer({ dynamicProperties: STATIC });
-  #used = 0;
-  readonly #all: Particle[] = [];
+/** Below all blocks, with one place for each lot. */
+export interface Ground {
+  shadows: Quads;
+  glow: Quads;
+}
 
-  begin(): void {
-    this.#used = 0;
-  }
-
-  add(texture: Texture, x: number, y: number, scaleX: number, scaleY: number, tint: number, alpha = 1): void {
-    let particle = this.#all[this.#used];
-    if (!particle) {
-      particle = new Particle({ texture });
-      this.#all.push(particle);
-    }
-    this.#used += 1;
-    particle.texture = texture;
-    particle.x = x;
-    particle.y = y;
-    particle.scaleX = scaleX;
-    particle.scaleY = scaleY;
-    particle.tint = tint;
-    particle.alpha = alpha;
-  }
-
-  end(): void {
-    this.#all.length = this.#used;
-    this.container.particleChildren = this.#all;
-    this.container.renderable = this.#used > 0;
-    if (this.#used) this.container.update();
-  }
+interface Part {
+  from: number;
+  /** Units that there is room for. */
+  room: number;
 }
 
 export class Block {
-  readonly root = new Container();
-  readonly #under = new Batch();
-  readonly #glow = new Batch();
-  readonly #bodies = new Batch();
-  readonly #lights = new Batch();
-  readonly #units = new Batch();
-  readonly #marks = new Batch();
+  readonly quads: Quads;
+  /** Lots that are to be made anew, and those of which the lights are. */
+  readonly dirty = new Set<string>();
+  readonly dim = new Set<string>();
+  readonly #parts = new Map<string, Part>();
 
-  /** `nodes`: of these lots; an empty one is the ground beside Nexus. */
+  /** `nodes`: of these lots, the first of which is at `first` of the ground; an empty one is the ground beside Nexus. */
   constructor(
     readonly nodes: readonly string[],
-    below: Container,
+    readonly first: number,
+    readonly ground: Ground,
+    shader: Shader,
     above: Container,
   ) {
-    below.addChild(this.#under.container, this.#glow.container);
-    this.root.addChild(this.#bodies.container, this.#lights.container, this.#units.container, this.#marks.container);
-    above.addChild(this.root);
+    this.quads = new Quads(shader, above);
   }
 
-  drawBodies({ atlas, palette, look }: Drawn): void {
-    this.#under.begin();
-    this.#bodies.begin();
-    const small = 1 / DETAIL;
-    for (const id of this.nodes) {
-      const building = look.city.buildings.get(id);
-      if (!building) continue;
-      const { roof, size, dark } = building;
-      const front = atlas.fronts[size];
-      const shadow = atlas.shadows[size];
-      if (!front || !shadow) continue;
-      const tint = tintOf(look, palette, id, building);
-      const lit = dark ? 0.25 : 1;
-      this.#under.add(shadow, roof.x - SPILL / 2, roof.y - SPILL / 2 + 7, small, small, palette.shadow, 0.75 * lit);
-      this.#bodies.add(front, roof.x, roof.y + ROOF.height, small, small, tint.front);
-      this.#bodies.add(atlas.roof, roof.x, roof.y, small, small, tint.roof);
-      if (building.node.scheduling !== "open" && !dark) {
-        this.#bodies.add(atlas.hatch, roof.x, roof.y, small, small, colour(palette, "tone-wait"), 0.2);
-      }
-      this.#bodies.add(atlas.edge, roof.x, roof.y, small, small, tint.edge, dark ? 0.55 : 0.9);
+  /** All of it is to be made anew. */
+  touch(): void {
+    for (const id of this.nodes) this.dirty.add(id);
+  }
+
+  /** Make some of it anew, `most` lots at the most; how many that were. What was never drawn is drawn whole. */
+  draw(drawn: Drawn, most: number): number {
+    const bound = this.#parts.size ? most : this.nodes.length;
+    let made = 0;
+    if (this.dirty.size && bound > 0) this.#fit(drawn.look);
+    for (const id of this.dirty) {
+      if (made >= bound) break;
+      made += 1;
+      this.dirty.delete(id);
+      this.dim.delete(id);
+      this.#drawLot(id, drawn);
+      this.#drawLights(id, drawn);
     }
-    this.#under.end();
-    this.#bodies.end();
+    for (const id of this.dim) {
+      if (made >= bound) break;
+      made += LIGHTS_ARE;
+      this.dim.delete(id);
+      this.#drawLights(id, drawn);
+    }
+    this.quads.commit();
+    return made;
   }
 
-  drawLights({ atlas, palette, look }: Drawn): void {
-    this.#glow.begin();
-    this.#lights.begin();
-    this.#glow.container.blendMode = palette.night ? "add" : "normal";
-    const small = 1 / DETAIL;
+  get clean(): boolean {
+    return !this.dirty.size && !this.dim.size;
+  }
+
+  /** Room for the units of each lot; where it has become too little, all lots get other parts. */
+  #fit(look: Look): void {
+    for (const id of this.dirty) {
+      const part = this.#parts.get(id);
+      if (!part || part.room < roomFor(look, id)) {
+        this.#lay(look);
+        return;
+      }
+    }
+  }
+
+  #lay(look: Look): void {
+    const moves: [number, number, number][] = [];
+    let from = 0;
+    for (const id of this.nodes) {
+      const had = this.#parts.get(id);
+      const needed = roomFor(look, id);
+      // Some more than there are, so that not each that comes has all of the block laid out anew.
+      const room = had && had.room >= needed ? had.room : Math.ceil(needed * 1.2) + 2;
+      if (had) moves.push([had.from, from, UNITS + had.room]);
+      this.#parts.set(id, { from, room });
+      from += UNITS + room;
+    }
+    this.quads.relay(from, moves);
+    this.quads.show(from);
+  }
+
+  #drawLot(id: string, drawn: Drawn): void {
+    const part = this.#parts.get(id);
+    if (!part) return;
+    const { quads } = this;
+    const building = drawn.look.city.buildings.get(id);
+    quads.hide(part.from, part.from + UNITS);
+    const shadow = this.first + this.nodes.indexOf(id);
+    if (building) this.#drawBody(id, building, part.from, shadow, drawn);
+    else if (id) this.ground.shadows.hide(shadow);
+    this.#drawUnits(id, building, part, drawn);
+  }
+
+  #drawBody(id: string, building: Building, from: number, shadowAt: number, { atlas, palette, look }: Drawn): void {
+    const { roof, size, dark } = building;
+    const front = atlas.fronts[size];
+    const shadow = atlas.shadows[size];
+    const outline = atlas.outlines[size];
+    if (!front || !shadow || !outline) return;
+    const { quads } = this;
+    const tint = tintOf(look, palette, id, building);
+    const [x, y] = [roof.x - SPILL / 2, roof.y - SPILL / 2 + 7];
+    small(this.ground.shadows, shadowAt, shadow, x, y, palette.shadow, dark ? 0.19 : 0.75);
+    small(quads, from + BODY, front, roof.x, roof.y + ROOF.height, tint.front);
+    small(quads, from + BODY + 1, atlas.roof, roof.x, roof.y, tint.roof);
+    if (building.node.scheduling !== "open" && !dark) {
+      small(quads, from + BODY + 2, atlas.hatch, roof.x, roof.y, colour(palette, "tone-wait"), 0.2);
+    }
+    small(quads, from + BODY + 3, atlas.edge, roof.x, roof.y, tint.edge, dark ? 0.55 : 0.9);
+    const reasons = look.refusals?.nodes.get(id);
+    if (!reasons) return;
+    const mark = colour(palette, reasons.length ? "tone-bad" : "tone-good");
+    small(quads, from + MARK, outline, roof.x - RING, roof.y - RING, mark, 0.95);
+  }
+
+  #drawLights(id: string, { atlas, palette, look }: Drawn): void {
+    const part = this.#parts.get(id);
+    const building = look.city.buildings.get(id);
+    const glowAt = this.first + this.nodes.indexOf(id);
+    const from = (part?.from ?? 0) + LIGHTS;
+    if (!part || !building) {
+      if (id) this.ground.glow.hide(glowAt);
+      return;
+    }
+    const { roof, size, node, dark } = building;
+    const windows = atlas.windows[size];
+    const all = windowsOf(size);
+    const unlit = windows?.[all];
+    if (!windows || !unlit) return;
     const aside = (ROOF.width - 2 * WINDOWS.columns * WINDOWS.pitch) / 3;
-    for (const id of this.nodes) {
-      const building = look.city.buildings.get(id);
-      if (!building) continue;
-      const { roof, size, node, dark } = building;
-      const windows = atlas.windows[size];
-      const all = windowsOf(size);
-      const unlit = windows?.[all];
-      if (!windows || !unlit) continue;
-      const y = roof.y + ROOF.height;
-      const use = dark ? undefined : look.use(id);
-      const shares = [
-        [shareOf(use?.cpuMilli, node.cpu_milli), palette.cpu],
-        [shareOf(use?.memoryBytes, node.memory_bytes), palette.memory],
-      ] as const;
-      shares.forEach(([share, light], index) => {
-        const x = roof.x + aside + index * (aside + WINDOWS.columns * WINDOWS.pitch);
-        this.#lights.add(unlit, x, y, small, small, palette.unlit, dark ? 0.4 : 1);
-        const lit = windows[share > 0 ? Math.max(1, Math.round(share * all)) : 0];
-        if (use && lit && share > 0) this.#lights.add(lit, x, y, small, small, share > HOT ? palette.hot : light);
-      });
-      if (!use) continue;
-      const share = usedOf(node, use);
-      const box = buildingOf(building.lot, size);
-      const reach = 1.5;
-      this.#glow.add(
-        atlas.glow,
-        box.x - (box.width * (reach - 1)) / 2,
-        box.y - (box.height * (reach - 1)) / 2 + FRONTS[0],
-        (box.width * reach) / 128,
-        (box.height * reach) / 128,
-        share > HOT ? palette.hot : mix(palette.memory, palette.cpu, shareOf(use.cpuMilli, node.cpu_milli)),
-        (palette.night ? 0.9 : 0.4) * share ** 1.4,
-      );
+    const y = roof.y + ROOF.height;
+    const use = dark ? undefined : look.use(id);
+    for (let index = 0; index < 2; index += 1) {
+      const share = index ? shareOf(use?.memoryBytes, node.memory_bytes) : shareOf(use?.cpuMilli, node.cpu_milli);
+      const light = index ? palette.memory : palette.cpu;
+      const x = roof.x + aside + index * (aside + WINDOWS.columns * WINDOWS.pitch);
+      small(this.quads, from + 2 * index, unlit, x, y, palette.unlit, dark ? 0.4 : 1);
+      const lit = windows[share > 0 ? Math.max(1, Math.round(share * all)) : 0];
+      if (use && lit && share > 0) {
+        small(this.quads, from + 2 * index + 1, lit, x, y, share > HOT ? palette.hot : light);
+      } else this.quads.hide(from + 2 * index + 1);
     }
-    this.#glow.end();
-    this.#lights.end();
+    if (!use) {
+      this.ground.glow.hide(glowAt);
+      return;
+    }
+    const share = usedOf(node, use);
+    const box = buildingOf(building.lot, size);
+    const reach = 1.5;
+    this.ground.glow.set(
+      glowAt,
+      atlas.glow,
+      box.x - (box.width * (reach - 1)) / 2,
+      box.y - (box.height * (reach - 1)) / 2 + FRONTS[0],
+      box.width * reach,
+      box.height * reach,
+      share > HOT ? palette.hot : mix(palette.memory, palette.cpu, shareOf(use.cpuMilli, node.cpu_milli)),
+      (palette.night ? 0.9 : 0.4) * share ** 1.4,
+    );
   }
 
-  drawUnits({ atlas, palette, look, away }: Drawn): void {
-    this.#units.begin();
-    for (const home of this.nodes) {
-      const building = look.city.buildings.get(home);
-      for (const id of slotsOf(look.city, home)?.ids() ?? []) {
-        const unit = look.city.units.get(id);
-        if (!unit?.spot || away.has(id)) continue;
-        const texture = textureOf(atlas, unit);
-        if (!texture) continue;
-        const scale = (unit.spot.size * UNIT_SHARE) / (UNIT_PX * UNIT_FILL);
-        const half = (UNIT_PX * scale) / 2;
-        const tint = colour(palette, unitColour(look.question, unit));
-        const alpha = building?.dark ? 0.5 : 1;
-        this.#units.add(texture, unit.spot.x - half, unit.spot.y - half, scale, scale, tint, alpha);
-      }
+  #drawUnits(home: string, building: Building | undefined, part: Part, { atlas, palette, look, away }: Drawn): void {
+    const { quads } = this;
+    let at = part.from + UNITS;
+    const end = at + part.room;
+    const alpha = building?.dark ? 0.5 : 1;
+    for (const id of slotsOf(look.city, home)?.ids() ?? []) {
+      const unit = look.city.units.get(id);
+      if (!unit?.spot || at >= end || away.has(id)) continue;
+      const wide = (unit.spot.size * UNIT_SHARE) / UNIT_FILL;
+      const tint = colour(palette, unitColour(look.question, unit, look.failing));
+      quads.set(at, textureOf(atlas, unit), unit.spot.x - wide / 2, unit.spot.y - wide / 2, wide, wide, tint, alpha);
+      at += 1;
     }
-    this.#units.end();
-  }
-
-  /** What refuses, and which instances are selected. */
-  drawMarks({ atlas, palette, look }: Drawn): void {
-    this.#marks.begin();
-    const small = 1 / DETAIL;
-    const { selection, refusals } = look;
-    for (const id of this.nodes) {
-      const building = look.city.buildings.get(id);
-      if (building) {
-        const outline = atlas.outlines[building.size];
-        const { roof } = building;
-        const mark = (tint: number, alpha: number) => {
-          if (outline) this.#marks.add(outline, roof.x - RING, roof.y - RING, small, small, tint, alpha);
-        };
-        const reasons = refusals?.nodes.get(id);
-        if (reasons) mark(colour(palette, reasons.length ? "tone-bad" : "tone-good"), 0.95);
-      }
-      if (!selection.instances.size) continue;
-      for (const one of slotsOf(look.city, id)?.ids() ?? []) {
-        const spot = selection.instances.has(one) ? look.city.units.get(one)?.spot : undefined;
-        if (!spot) continue;
-        const scale = (spot.size * 1.06) / UNIT_PX;
-        const half = (UNIT_PX * scale) / 2;
-        this.#marks.add(atlas.halo, spot.x - half, spot.y - half, scale, scale, palette.accent);
-      }
-    }
-    this.#marks.end();
-  }
-
-  show(shown: boolean): void {
-    this.root.visible = shown;
-    this.#under.container.visible = shown;
-    this.#glow.container.visible = shown;
+    quads.hide(at, end);
   }
 
   destroy(): void {
-    this.root.destroy({ children: true });
-    this.#under.container.destroy();
-    this.#glow.container.destroy();
+    this.quads.destroy();
   }
+}
+
+/** Around units that are selected. */
+export function drawHalos(quads: Quads, { atlas, palette, look }: Drawn): void {
+  const { instances } = look.selection;
+  if (quads.room < instances.size) quads.clear(Math.ceil(instances.size * 1.3));
+  let at = 0;
+  for (const id of instances) {
+    const spot = look.city.units.get(id)?.spot;
+    if (!spot || at >= quads.room) continue;
+    const wide = spot.size * 1.06;
+    quads.set(at, atlas.halo, spot.x - wide / 2, spot.y - wide / 2, wide, wide, palette.accent, 1);
+    at += 1;
+  }
+  quads.show(at);
+  quads.commit();
+}
+
+function roomFor(look: Look, home: string): number {
+  const { columns, rows } = gridOf(look.city, home);
+  return Math.min(columns * rows, slotsOf(look.city, home)?.size ?? 0);
+}
+
+/** Of the atlas, in the size that it has there. */
+function small(quads: Quads, at: number, texture: Texture, x: number, y: number, tint: number, alpha = 1): void {
+  quads.set(at, texture, x, y, texture.width * SMALL, texture.height * SMALL, tint, alpha);
 }
 
 /** How much of its square a unit fills. */
 export const UNIT_SHARE = 0.74;
 
-export function textureOf(atlas: Atlas, unit: Unit): Texture | undefined {
-  return atlas.units.get(`${shapeOf(unit.driver)}-${fillingOf(unit.tone)}`);
+export function textureOf(atlas: Atlas, unit: Unit): Texture {
+  return atlas.units[unit.shape][fillingOf(unit.tone)];
 }
 
 function tintOf(
@@ -218,7 +259,7 @@ function tintOf(
   id: string,
   building: Building,
 ): { roof: number; front: number; edge: number } {
-  const name = nodeColour(look.question, building, look.use(id), look.versions);
+  const name = nodeColour(look.question, building, look.use(id), look.versions, look.failing);
   const refused = look.refusals?.nodes.get(id);
   if (building.dark) return { roof: palette.blindRoof, front: palette.blindFront, edge: colour(palette, "tone-bad") };
   if (refused) {

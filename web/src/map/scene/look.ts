@@ -1,6 +1,7 @@
 /** What is looked at, and how: all that a picture is drawn from. */
 import type { City } from "../model/city";
 import type { Question, Use } from "../model/colours";
+import type { Failing } from "../model/failing";
 import type { Selection } from "../model/groups";
 import type { Refusals } from "../model/refusals";
 
@@ -14,6 +15,8 @@ export interface Look {
   cursor: string;
   hover: string;
   refusals: Refusals | undefined;
+  /** By which rule each is held up, where that is asked. */
+  failing: Failing;
   /** What is shown is old: nothing moves. */
   stale: boolean;
   nowMs: number;

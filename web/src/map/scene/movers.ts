@@ -1,10 +1,11 @@
 /** Motion: units on their way, rings around what happened. All of it ends by itself, and nothing is known by it alone. */
-import { Container, Particle, ParticleContainer } from "pixi.js";
+import type { Container, Shader } from "pixi.js";
 import type { City, Motion } from "../model/city";
 import { unitColour } from "../model/colours";
 import { buildingOf, centre, type Point } from "../model/geometry";
 import type { Drawn } from "./block";
 import { colour } from "./palette";
+import { Quads } from "./quads";
 
 const TRAVEL_MS = 1_100;
 const PULSE_MS = 1_000;
@@ -12,7 +13,13 @@ const FALL_MS = 1_600;
 /** Units that set out together follow each other. */
 const STAGGER_MS = 22;
 const STAGGER_MOST_MS = 900;
+/** Steps of a trail; the shorter, the more are on their way. */
 const TRAIL = 9;
+const SHORT_TRAIL = 3;
+const MANY = 60;
+/** On their way at once, each with its trail, and rings: more than this is not seen apart. */
+const JOURNEYS = 400;
+const MOST = JOURNEYS * (SHORT_TRAIL + 3);
 const TRAIL_PART = 0.2;
 
 interface Journey {
@@ -29,17 +36,14 @@ interface Ring {
 }
 
 export class Movers {
-  readonly root = new Container();
   readonly away = new Set<string>();
-  readonly #sprites = new ParticleContainer({
-    dynamicProperties: { vertex: true, position: true, rotation: false, uvs: true, color: true },
-  });
-  readonly #all: Particle[] = [];
+  readonly #quads: Quads;
   #journeys: Journey[] = [];
   #rings: Ring[] = [];
 
-  constructor() {
-    this.root.addChild(this.#sprites);
+  constructor(shader: Shader, parent: Container) {
+    this.#quads = new Quads(shader, parent);
+    this.#quads.clear(MOST);
   }
 
   get busy(): boolean {
@@ -51,10 +55,12 @@ export class Movers {
     for (const motion of motions) {
       const startMs = nowMs + Math.min(wait, STAGGER_MOST_MS);
       if (motion.kind === "travel") {
-        this.#journeys = this.#journeys.filter((one) => one.unit !== motion.unit);
+        if (this.away.has(motion.unit)) this.#journeys = this.#journeys.filter((one) => one.unit !== motion.unit);
+        else if (this.#journeys.length >= JOURNEYS) continue;
         this.#journeys.push({ unit: motion.unit, from: motion.from, startMs });
         this.away.add(motion.unit);
         wait += STAGGER_MS;
+      } else if (this.#rings.length >= JOURNEYS) {
       } else if (motion.kind === "pulse") {
         this.#rings.push({ unit: motion.unit, node: "", tone: motion.tone === "bad" ? "bad" : "busy", startMs });
       } else {
@@ -78,11 +84,12 @@ export class Movers {
     const arrived: string[] = [];
     const shown: Sprite[] = [];
     const { city } = drawn.look;
+    const trail = this.#journeys.length > MANY ? SHORT_TRAIL : TRAIL;
     this.#journeys = this.#journeys.filter((journey) => {
       const part = (nowMs - journey.startMs) / TRAVEL_MS;
       const unit = city.units.get(journey.unit);
       if (part < 1 && unit?.spot) {
-        if (part > 0) travel(drawn, journey, part, zoom, shown);
+        if (part > 0) travel(drawn, journey, part, zoom, trail, shown);
         return true;
       }
       this.away.delete(journey.unit);
@@ -105,26 +112,21 @@ export class Movers {
   }
 
   #show(shown: Sprite[], drawn?: Drawn): void {
-    this.#sprites.visible = shown.length > 0;
-    if (!drawn || !shown.length) return;
-    shown.forEach((sprite, index) => {
+    const count = Math.min(MOST, shown.length);
+    this.#quads.show(drawn ? count : 0);
+    if (!drawn) return;
+    for (let index = 0; index < count; index += 1) {
+      const sprite = shown[index];
+      if (!sprite) break;
+      const { x, y, size } = sprite;
       const texture = drawn.atlas[sprite.texture];
-      let particle = this.#all[index];
-      if (!particle) {
-        particle = new Particle({ texture });
-        this.#all.push(particle);
-      }
-      particle.texture = texture;
-      particle.scaleX = sprite.size / texture.width;
-      particle.scaleY = particle.scaleX;
-      particle.x = sprite.x - sprite.size / 2;
-      particle.y = sprite.y - sprite.size / 2;
-      particle.tint = sprite.tint;
-      particle.alpha = sprite.alpha;
-    });
-    this.#all.length = shown.length;
-    this.#sprites.particleChildren = this.#all;
-    this.#sprites.update();
+      this.#quads.set(index, texture, x - size / 2, y - size / 2, size, size, sprite.tint, sprite.alpha);
+    }
+    this.#quads.commit();
+  }
+
+  destroy(): void {
+    this.#quads.destroy();
   }
 }
 
@@ -146,16 +148,16 @@ function around(city: City, ring: Ring): { x: number; y: number; size: number } 
 }
 
 /** Along an arc, with a trail that fades. */
-function travel(drawn: Drawn, journey: Journey, part: number, zoom: number, shown: Sprite[]): void {
+function travel(drawn: Drawn, journey: Journey, part: number, zoom: number, trail: number, shown: Sprite[]): void {
   const unit = drawn.look.city.units.get(journey.unit);
   if (!unit?.spot) return;
-  const tint = colour(drawn.palette, unitColour(drawn.look.question, unit));
+  const tint = colour(drawn.palette, unitColour(drawn.look.question, unit, drawn.look.failing));
   const size = Math.max(unit.spot.size * 0.8, 5 / zoom);
-  for (let step = TRAIL; step >= 0; step -= 1) {
-    const at = part - (TRAIL_PART * step) / TRAIL;
+  for (let step = trail; step >= 0; step -= 1) {
+    const at = part - (TRAIL_PART * step) / trail;
     if (at < 0) continue;
     const place = onArc(journey.from, unit.spot, ease(at));
-    const fade = 1 - step / (TRAIL + 1);
+    const fade = 1 - step / (trail + 1);
     const wide = size * (step ? 0.25 + 0.5 * fade : 1);
     shown.push({ texture: "dot", ...place, size: wide, tint, alpha: step ? 0.45 * fade : 1 });
     if (!step) shown.push({ texture: "glow", ...place, size: size * 3.2, tint, alpha: 0.6 });

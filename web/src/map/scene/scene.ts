@@ -3,22 +3,28 @@
  * otherwise; what each frame's script took is kept for whoever measures.
  */
 import "pixi.js/unsafe-eval"; // which is the part of PixiJS that makes no code of texts, as the page's policy demands
-import { Container, Graphics, WebGLRenderer } from "pixi.js";
+import { Container, Graphics, type Shader, Ticker, WebGLRenderer } from "pixi.js";
 import { along, type Camera, type Screen, seen, toMap } from "../model/camera";
 import { type Changes, nexusAt } from "../model/city";
 import { type Box, LOT, meets, type Point } from "../model/geometry";
 import { lotAt } from "../model/layout";
 import { type Atlas, drawAtlas } from "./atlas";
-import { Block, type Drawn } from "./block";
+import { Block, type Drawn, drawHalos, type Ground } from "./block";
 import { Labels } from "./labels";
 import type { Look } from "./look";
 import { Movers } from "./movers";
 import { mix, type Palette } from "./palette";
+import { Quads, quadShader } from "./quads";
 
 /** Lots of a block. */
 const BLOCK = 96;
-/** Blocks whose lights are drawn anew in one frame: load changes everywhere at once, and nobody sees the difference. */
-const LIGHTS_EACH = 4;
+/**
+ * Lots that are made anew in one frame; the others follow with the next: load changes everywhere at once, and a crowd of
+ * instances may. Which they are is told by the state and the frames, not by how quick a machine is.
+ */
+const LOTS_EACH = 80;
+/** Names and captions follow what comes in no quicker; the camera and what is selected they follow at once. */
+const NAMES_MS = 250;
 const FLIGHT_MS = 420;
 /** Frames of which the script time is kept. */
 const KEPT = 600;
@@ -27,10 +33,6 @@ const TOLD_EACH_MS = 500;
 interface Placed {
   block: Block;
   box: Box;
-  bodies: boolean;
-  lights: boolean;
-  units: boolean;
-  marks: boolean;
 }
 
 interface Flight {
@@ -51,15 +53,26 @@ export class Scene {
   #look: Look;
   readonly #atlas: Atlas;
   readonly #labels: Labels;
-  readonly #movers = new Movers();
+  readonly #shader: Shader;
+  readonly #movers: Movers;
+  readonly #ground: Ground;
+  readonly #halos: Quads;
   readonly #stage = new Container();
   readonly #world = new Container();
   readonly #plates = new Graphics();
   readonly #below = new Container();
   readonly #above = new Container();
   #blocks: Placed[] = [];
-  #blockOf = new Map<string, Placed>();
+  #blockOf = new Map<string, Block>();
+  /** Which block is looked at first: in turn, so that none waits for long. */
+  #turn = 0;
+  /** When names are to be drawn anew, and when and from where they were. */
+  #names: "now" | "soon" | undefined = "now";
+  #named: Camera | undefined;
+  #namedMs = 0;
+  #namesTimer: ReturnType<typeof setTimeout> | undefined;
   #platesDirty = true;
+  #halosDirty = true;
   #asked = 0;
   #toldMs = 0;
   #ended = false;
@@ -75,8 +88,12 @@ export class Scene {
     this.#palette = palette;
     this.#atlas = drawAtlas();
     this.#labels = new Labels(labels);
-    this.#world.addChild(this.#plates, this.#below, this.#above, this.#movers.root);
+    this.#world.addChild(this.#plates, this.#below, this.#above);
     this.#stage.addChild(this.#world);
+    this.#shader = quadShader(this.#atlas.source);
+    this.#ground = { shadows: new Quads(this.#shader, this.#below), glow: new Quads(this.#shader, this.#below) };
+    this.#halos = new Quads(this.#shader, this.#world);
+    this.#movers = new Movers(this.#shader, this.#world);
   }
 
   /** Throws if this browser draws no WebGL. */
@@ -98,6 +115,9 @@ export class Scene {
       hello: false,
       eventMode: "none",
     } as Parameters<WebGLRenderer["init"]>[0]);
+    // PixiJS looks after its stores in each of the browser's frames, for ever: here with those that draw something.
+    Ticker.system.autoStart = false;
+    Ticker.system.stop();
     return new Scene(renderer, host, labels, look, palette);
   }
 
@@ -114,6 +134,7 @@ export class Scene {
     const scale = Math.min(2, devicePixelRatio || 1);
     this.renderer.resize(screen.width, screen.height, scale);
     this.#labels.resize(screen, scale);
+    this.#names = "now";
     this.ask();
   }
 
@@ -127,49 +148,45 @@ export class Scene {
     this.#palette = palette;
     this.renderer.background.color = palette.ground;
     this.#platesDirty = true;
-    this.#all(true);
+    this.ponder(this.#look, { all: true });
   }
 
   /** What of the city is another. With `motion`, it is shown as such. */
   take(look: Look, changes: Changes, motion: boolean): void {
     this.#look = look;
     if (changes.layout) this.#build();
-    for (const id of changes.nodes) this.#touch(id, true, true);
-    for (const id of changes.units) {
-      const home = look.city.units.get(id)?.home;
-      if (home !== undefined) this.#touch(home, false, false);
-    }
-    // Those that left did so from places that are not known here any more.
-    if (changes.units.size) {
-      for (const placed of this.#blocks) placed.units ||= changes.units.size > 0 && this.#lost(placed, changes);
-    }
+    for (const id of changes.nodes) this.#touch(id);
+    for (const id of changes.homes) this.#touch(id);
+    if (look.selection.instances.size && changes.homes.size) this.#halosDirty = true;
+    this.#names ??= "soon";
     if (motion && changes.motions.length && document.visibilityState === "visible") {
       this.#movers.add(changes.motions, performance.now());
-      for (const id of this.#movers.away) this.#touch(look.city.units.get(id)?.home ?? "", false, false);
     }
     this.ask();
   }
 
   /** Nothing moves from now on. */
   still(): void {
-    for (const id of this.#movers.stop()) this.#touch(this.#look.city.units.get(id)?.home ?? "", false, false);
+    for (const id of this.#movers.stop()) this.#touchUnit(id);
     this.ask();
   }
 
-  /** Another question, selection or the like. */
-  ponder(look: Look, of: { bodies?: boolean; lights?: boolean; units?: boolean; marks?: boolean }): void {
+  /** Another question, selection or the like: `all` is made anew, or the lights are. */
+  ponder(look: Look, of: { all?: boolean; lights?: boolean; marks?: boolean }): void {
     this.#look = look;
-    for (const placed of this.#blocks) {
-      placed.bodies ||= of.bodies ?? false;
-      placed.lights ||= of.lights ?? false;
-      placed.units ||= of.units ?? false;
-      placed.marks ||= of.marks ?? false;
+    for (const { block } of this.#blocks) {
+      if (of.all) block.touch();
+      else if (of.lights) for (const id of block.nodes) block.dim.add(id);
     }
+    if (!of.lights || of.all) this.#names = "now";
+    else this.#names ??= "soon";
+    this.#halosDirty ||= (of.marks ?? false) || (of.all ?? false);
     this.ask();
   }
 
   marquee(box: Box | undefined): void {
     this.#box = box;
+    this.#names = "now";
     this.ask();
   }
 
@@ -185,30 +202,23 @@ export class Scene {
   destroy(): void {
     this.#ended = true;
     cancelAnimationFrame(this.#asked);
+    clearTimeout(this.#namesTimer);
     for (const { block } of this.#blocks) block.destroy();
+    for (const quads of [this.#ground.shadows, this.#ground.glow, this.#halos]) quads.destroy();
+    this.#movers.destroy();
     this.#stage.destroy({ children: true });
+    this.#shader.destroy(true);
     this.#atlas.destroy();
     this.renderer.destroy();
   }
 
-  #all(bodies: boolean): void {
-    this.ponder(this.#look, { bodies, lights: true, units: true, marks: true });
+  #touch(home: string): void {
+    this.#blockOf.get(home)?.dirty.add(home);
   }
 
-  #touch(home: string, bodies: boolean, lights: boolean): void {
-    const placed = this.#blockOf.get(home);
-    if (!placed) return;
-    placed.bodies ||= bodies;
-    placed.lights ||= lights;
-    placed.units = true;
-    placed.marks = true;
-  }
-
-  /** Whether any that is gone may have stood here: as cheap as drawing a block anew. */
-  #lost(placed: Placed, changes: Changes): boolean {
-    if (placed.units) return true;
-    for (const id of changes.units) if (!this.#look.city.units.has(id)) return true;
-    return false;
+  #touchUnit(id: string): void {
+    const home = this.#look.city.units.get(id)?.home;
+    if (home !== undefined) this.#touch(home);
   }
 
   #build(): void {
@@ -216,11 +226,13 @@ export class Scene {
     this.#blocks = [];
     this.#blockOf = new Map();
     const { layout } = this.#look.city;
+    let first = 0;
     const place = (nodes: string[], box: Box) => {
-      const block = new Block(nodes, this.#below, this.#above);
-      const placed = { block, box, bodies: true, lights: true, units: true, marks: true };
-      this.#blocks.push(placed);
-      for (const id of nodes) this.#blockOf.set(id, placed);
+      const block = new Block(nodes, first, this.#ground, this.#shader, this.#above);
+      first += nodes.length;
+      this.#blocks.push({ block, box });
+      block.touch();
+      for (const id of nodes) this.#blockOf.set(id, block);
     };
     place([""], layout.yard);
     for (const district of layout.districts) {
@@ -228,13 +240,40 @@ export class Scene {
         const lots = district.lots.slice(from, from + BLOCK);
         const nodes = lots.filter((id): id is string => id !== undefined);
         if (!nodes.length) continue;
-        const first = lotAt(district, from);
+        const top = lotAt(district, from);
         const last = lotAt(district, from + lots.length - 1);
         const { x, width } = district.box;
-        place(nodes, { x, y: first.y - LOT.height / 2, width, height: last.y + 2 * LOT.height - first.y });
+        place(nodes, { x, y: top.y - LOT.height / 2, width, height: last.y + 2 * LOT.height - top.y });
       }
     }
+    for (const quads of [this.#ground.shadows, this.#ground.glow]) {
+      quads.clear(first);
+      quads.show(first);
+    }
     this.#platesDirty = true;
+  }
+
+  /** Make anew what is another and seen, as much as a frame has room for; whether any is left. */
+  #renew(drawn: Drawn, view: Box): boolean {
+    let most = LOTS_EACH;
+    let left = false;
+    const { length } = this.#blocks;
+    for (let step = 0; step < length; step += 1) {
+      const placed = this.#blocks[(this.#turn + step) % length];
+      if (!placed) continue;
+      const { block } = placed;
+      const shown = meets(view, placed.box);
+      block.quads.mesh.renderable = shown;
+      // What nobody sees waits until somebody does.
+      if (!shown) continue;
+      most -= block.draw(drawn, most);
+      left ||= !block.clean;
+    }
+    this.#turn = length ? (this.#turn + 1) % length : 0;
+    this.#ground.shadows.commit();
+    this.#ground.glow.commit();
+    this.#ground.glow.mesh.blendMode = drawn.palette.night ? "add" : "normal";
+    return left;
   }
 
   #frame(nowMs: number): void {
@@ -250,40 +289,39 @@ export class Scene {
     const moving = this.#movers.busy;
     if (moving) {
       const arrived = this.#movers.advance(drawn, performance.now(), camera.zoom);
-      for (const id of arrived) this.#touch(this.#look.city.units.get(id)?.home ?? "", false, false);
+      for (const id of arrived) this.#touchUnit(id);
     }
     if (this.#platesDirty) this.#drawPlates();
     const view = seen(camera, this.screen);
-    let lights = 0;
-    let left = false;
-    for (const placed of this.#blocks) {
-      const shown = meets(view, placed.box);
-      placed.block.show(shown);
-      // What nobody sees waits until somebody does.
-      if (!shown) continue;
-      if (placed.bodies) placed.block.drawBodies(drawn);
-      if (placed.units) placed.block.drawUnits(drawn);
-      if (placed.marks) placed.block.drawMarks(drawn);
-      if (placed.lights && lights < LIGHTS_EACH) {
-        placed.block.drawLights(drawn);
-        placed.lights = false;
-        lights += 1;
-      }
-      left ||= placed.lights;
-      placed.bodies = false;
-      placed.units = false;
-      placed.marks = false;
-    }
+    const left = this.#renew(drawn, view);
+    if (this.#halosDirty) drawHalos(this.#halos, drawn);
+    this.#halosDirty = false;
     this.#world.scale.set(camera.zoom);
     this.#world.position.set(
       this.screen.width / 2 - camera.x * camera.zoom,
       this.screen.height / 2 - camera.y * camera.zoom,
     );
+    Ticker.system.update(nowMs);
     this.renderer.render(this.#stage);
-    this.#labels.draw(this.#look, this.#palette, camera, this.screen, this.#box);
+    this.#name(camera, began);
     this.onCamera(camera);
     this.#note(performance.now() - began);
     if (this.#flight || this.#movers.busy || moving || left) this.ask();
+  }
+
+  #name(camera: Camera, nowMs: number): void {
+    const waitMs = this.#namedMs + NAMES_MS - nowMs;
+    if (this.#names === "now" || this.#named !== camera || (this.#names && waitMs <= 0)) {
+      this.#labels.draw(this.#look, this.#palette, camera, this.screen, this.#box);
+      this.#named = camera;
+      this.#namedMs = nowMs;
+      this.#names = undefined;
+    } else if (this.#names) {
+      this.#namesTimer ??= setTimeout(() => {
+        this.#namesTimer = undefined;
+        this.ask();
+      }, waitMs);
+    }
   }
 
   #note(took: number): void {
