@@ -5,10 +5,10 @@ import contextlib
 import itertools
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.honest import HonestNode, facts, first_fit, first_moves
+from tests.support.memory_output import Output, memory_search
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.decide import Decision, decide
@@ -21,6 +21,7 @@ from omnitide.nexus.joining import token_refusal
 from omnitide.nexus.manners import Complaints
 from omnitide.nexus.samples import Samples
 from omnitide.nexus.values import ClosedValues
+from omnitide.operations.closing import closing
 from omnitide.operations.runtime import (
     Check,
     Limits,
@@ -36,6 +37,7 @@ from omnitide.operations.runtime import (
     Trimmed,
     WatchLagged,
 )
+from omnitide.operations.searched import FoundBatch, OutputQuestion
 from omnitide.operations.tunnels import Purpose, Reached
 from omnitide.scheduler.explain import explain_instance
 from omnitide.scheduler.explanation import Explanation
@@ -47,28 +49,6 @@ from omnitide.store.blobs import BlobLimits, DirectoryBlobs
 START_MS = 1_700_000_000_000
 KEYS = {"k1": b"k" * 32}
 SYSTEM = cm.Header(principal="system:test")
-
-
-@dataclass
-class Output:
-    """What an instance has written; `more` is set when something is added, `ended` when nothing will be."""
-
-    pieces: list[LogPiece] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: bool = False
-
-    def write(
-        self,
-        text: str | bytes,
-        *,
-        stream: str = "stdout",
-        at_ms: int = START_MS,
-        attempt: int = 1,
-        gap: bool = False,
-    ) -> None:
-        data = text.encode() if isinstance(text, str) else text
-        self.pieces.append(LogPiece(at_ms, stream, attempt, data, gap=gap))  # type: ignore[arg-type]
-        self.changed.set()
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
@@ -108,6 +88,8 @@ class MemoryRuntime:
         """Log streams open now."""
         self.log_streams_most = 1000
         """A further one is told that its node is busy."""
+        self.clocks_ahead: dict[str, int] = {}
+        """Of nodes, by id, in milliseconds."""
         self.log_streams_seen = 0
         """The most that were open at a time."""
         self.watch_bound = 10_000
@@ -390,6 +372,16 @@ class MemoryRuntime:
                 await output.changed.wait()
         finally:
             self.log_streams -= 1
+
+    async def search_logs(self, node_id: str, question: OutputQuestion) -> AsyncIterator[FoundBatch]:
+        """By the search that nodes run, over what `writes` holds. A node that is not live is away."""
+        asked = self.state.nodes[node_id]
+        if asked.id not in self.live:
+            raise NodeAway(asked.name, asked.since_ms)
+        clock_ms = self.clock_ms + self.clocks_ahead.get(node_id, 0)
+        async with closing(memory_search(self.output, self.log_cut, question, clock_ms)) as found:
+            async for batch in found:
+                yield batch
 
     def blobs(self) -> DirectoryBlobs:
         """In a folder that goes with this runtime."""

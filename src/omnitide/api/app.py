@@ -29,6 +29,7 @@ from omnitide.operations.registry import REGISTRY, Registry
 from omnitide.operations.runtime import Runtime
 
 _LOGS: Final = "instances.logs"
+_SEARCH: Final = "logs.search"
 _EVENTS: Final = "events.watch"
 _VIEW: Final = "view.watch"
 _PUT: Final = "blobs.put"
@@ -49,8 +50,8 @@ def make_app(
     whole = with_documents(registry)
     desk = Desk(runtime, traces, counts)
     streams = {one.name: one for one in whole if isinstance(one, Stream)}
-    if set(streams) != {_LOGS, _EVENTS, _VIEW}:
-        carried = sorted({_LOGS, _EVENTS, _VIEW})
+    carried = sorted({_LOGS, _SEARCH, _EVENTS, _VIEW})
+    if sorted(streams) != carried:
         raise UndeclaredSurface(f"HTTP carries the streams {carried}; declared are {sorted(streams)}")
     bulk = {one.name: one for one in whole if isinstance(one, Bulk)}
     if set(bulk) != {_PUT, _GET}:
@@ -58,6 +59,7 @@ def make_app(
     all_routes: list[BaseRoute] = [
         *BlobTransfers(bulk[_PUT], bulk[_GET], desk).routes(),
         LogStreams(streams[_LOGS], desk).route(),
+        LogStreams(streams[_SEARCH], desk).route(),
         *EventSockets(streams[_EVENTS], desk).routes(),
         *ViewSockets(streams[_VIEW], desk).routes(),
         *TunnelSockets(EXEC, desk).routes(),

@@ -1,8 +1,9 @@
-"""The output of an instance over HTTP: one JSON object a line, or bare text; as it comes, for as long as is asked."""
+"""The output of instances over HTTP: one JSON object a line, or text; as it comes, for as long as is asked."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from omnitide.api.answering import REVISION_HEADER, plain_headers
 from omnitide.api.reading import read_request
 from omnitide.api.rest import Desk
-from omnitide.model.happenings import LogChunk
+from omnitide.model.happenings import LogChunk, OutputLine
 from omnitide.operations.failures import Failed, failed
 from omnitide.operations.operation import AnyStream
 from omnitide.operations.perform import stream
@@ -30,8 +31,11 @@ SEND_TIME_S: Final = 30.0
 _log = logs.get(__name__)
 
 
+Piece = LogChunk | OutputLine
+
+
 class LogStreams:
-    """All log streams over HTTP."""
+    """All streams of one of the operations over HTTP."""
 
     def __init__(self, operation: AnyStream, desk: Desk) -> None:
         self._operation = operation
@@ -46,7 +50,7 @@ class LogStreams:
 
     async def _handle(self, request: Request) -> Response:
         if request.method == "HEAD":
-            raise failed("method-not-allowed", "the output of an instance has no end that a HEAD could tell of")
+            raise failed("method-not-allowed", "output has no end that a HEAD could tell of")
         desk = self._desk
         principal = desk.principal(request, self._operation)
         form = _form(request)
@@ -57,7 +61,7 @@ class LogStreams:
         context = desk.context(request, principal, question)
         chunks = stream(self._operation, desk.runtime, context, question.value)
         self._open += 1
-        first: asyncio.Task[LogChunk | None] = asyncio.ensure_future(anext(chunks, None))
+        first: asyncio.Task[Piece | None] = asyncio.ensure_future(anext(chunks, None))
         try:
             done, _ = await asyncio.wait([first], timeout=FIRST_WAIT_S)
             if done:
@@ -85,7 +89,7 @@ def _form(request: Request) -> str:
     raise failed("not-acceptable", f"output is given as {NDJSON} or {TEXT}, not as {accept[:100]!r}")
 
 
-async def _end(first: "asyncio.Task[LogChunk | None]", chunks: AsyncIterator[LogChunk]) -> None:
+async def _end(first: "asyncio.Task[Piece | None]", chunks: AsyncIterator[Piece]) -> None:
     with contextlib.suppress(asyncio.CancelledError, Failed, StopAsyncIteration):
         await first
     await chunks.aclose()  # type: ignore[attr-defined]
@@ -96,8 +100,8 @@ class _LogResponse(Response):
 
     def __init__(
         self,
-        first: "asyncio.Task[LogChunk | None]",
-        chunks: AsyncIterator[LogChunk],
+        first: "asyncio.Task[Piece | None]",
+        chunks: AsyncIterator[Piece],
         form: str,
         headers: dict[str, str],
         closed: Callable[[], None],
@@ -159,5 +163,10 @@ def _as_json(item: Any) -> bytes:
 def _as_text(item: Any) -> bytes:
     if isinstance(item, Failed):
         return f"\n--- omnitide: {item.problem.detail}\n".encode()
+    if isinstance(item, OutputLine):
+        at = datetime.fromtimestamp(item.at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if item.stream == "note":
+            return f"--- omnitide: {at} {item.node or 'nexus'}: {item.text}\n".encode()
+        return f"{at} {item.name} {item.stream} {item.text}\n".encode()
     gap = "\n--- omnitide: output that was here is not kept any more\n" if item.gap else ""
     return (gap + item.text).encode()

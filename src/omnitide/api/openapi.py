@@ -235,7 +235,7 @@ def _failures(declaration: AnyDeclaration) -> dict[str, list[str]]:
         codes += _WRITE_FAILURES
     elif isinstance(declaration, Operation):
         codes.append("behind")
-    if declaration.name == "instances.logs":
+    if declaration.name in ("instances.logs", "logs.search"):
         codes.append("not-acceptable")
     by_status: dict[str, list[str]] = {}
     for code in dict.fromkeys(codes):

@@ -52,7 +52,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "nodes uncordon": ("omnitide nodes uncordon alpha",),
     "nodes drain": ("omnitide nodes drain alpha",),
     "nodes rm": ("omnitide nodes rm alpha",),
-    "drain": ("omnitide drain alpha",),
+    "drain": ("omnitide drain alpha", "omnitide drain alpha --dry-run"),
     "deploy": (
         "omnitide deploy hello.toml --replicas 3",
         "omnitide deploy hello.toml --set resources.cpu=0.5 --dry-run",
@@ -65,7 +65,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "agents": ("omnitide agents --watch", "omnitide agents -n team -o json"),
     "scale": ("omnitide scale hello 5", "omnitide scale team/hello 0 --no-wait"),
-    "restart": ("omnitide restart hello", "omnitide restart hello --max-unavailable 3", "omnitide restart hello-2.1"),
+    "restart": (
+        "omnitide restart hello",
+        "omnitide restart hello --max-unavailable 3 --dry-run",
+        "omnitide restart hello-2.1",
+    ),
     "rollout": ("omnitide rollout status hello --watch",),
     "rollout status": ("omnitide rollout status hello", "omnitide rollout status hello --watch --timeout 10m"),
     "rollout pause": ("omnitide rollout pause hello",),
@@ -90,6 +94,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "omnitide logs -f hello",
         "omnitide logs hello-2.1 --tail 50 -t",
         "omnitide logs hello --since 10m --replica 2",
+        "omnitide logs web db --since 14:05 --until 14:20 --grep 'time.?out' -E",
     ),
     "exec": ("omnitide exec -it hello -- sh", "omnitide exec hello-2.1 -- env"),
     "cp": (

@@ -10,6 +10,7 @@ import typer
 
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.globals import Globals
+from omnitide.cli.show.visible import visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,16 +109,16 @@ class Session:
     def say(self, text: str = "") -> None:
         """For people; nothing if they asked for quiet or a program reads."""
         if not self.quiet:
-            print(text, flush=True)
+            print(visible_lines(text), flush=True)
 
     def note(self, text: str) -> None:
         """Beside the output."""
         if not self.options.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(visible_lines(text), file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """What must not be missed, however quiet it shall be."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {visible_lines(text)}", file=sys.stderr, flush=True)
 
     def emit(self, value: object) -> None:
         """An object for programs, in the form that they asked for."""

@@ -61,3 +61,26 @@ class LogChunk(Object, frozen=True, kw_only=True):
     """Where it ends; `after` goes on there. With `follow` the first chunk has no text: it says where output begins."""
     gap: bool = False
     """Before it there was output that its node does not keep any more."""
+
+
+class OutputLine(Object, frozen=True, kw_only=True):
+    """A line of output among those of others, or a note about lines that are missing."""
+
+    at_ms: Millis
+    """When it was written, by Nexus's clock: the node's own, less how far that is ahead."""
+    node_at_ms: Millis = 0
+    """When, by the clock of its node."""
+    namespace: str = ""
+    instance: str = ""
+    name: str = ""
+    """Of the instance: `web-1.2`."""
+    node: str = ""
+    stream: Literal["stdout", "stderr", "note"]
+    """note: not written by an instance, but said about its output."""
+    attempt: int = 0
+    text: str
+    """Bytes that are no UTF-8 are shown as U+FFFD."""
+    cut: bool = False
+    """It goes on in the next one: a longer line is given in pieces."""
+    code: str = ""
+    """Of a note: its reason, such as node-away, runtime-away, gap, limit (open set)."""

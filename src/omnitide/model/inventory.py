@@ -71,6 +71,9 @@ class Node(Object, frozen=True, kw_only=True):
     instances: int = 0
     use: NodeUse | None = None
     last_beat_ms: Millis = 0
+    clock_ahead_ms: int = 0
+    """How far its own clock is ahead of Nexus's, in whole seconds; less than 0: behind. 0 within five seconds. Times
+    that it tells are shown by Nexus's clock."""
     session: int = 0
     joined_ms: Millis
     revision: Revision

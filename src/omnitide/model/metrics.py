@@ -58,3 +58,23 @@ class MetricList(Object, frozen=True, kw_only=True):
     dropped: int
     """Samples or series that were not taken since Nexus began: there was no room, or they could not be."""
     revision: Revision
+
+
+class UseRow(Object, frozen=True, kw_only=True):
+    """What an instance, or the replicas of an agent together, use."""
+
+    id: str
+    cpu_milli: tuple[int | None, ...]
+    """One a step; None where nothing is known."""
+    memory_bytes: tuple[int | None, ...]
+    instances: int
+    """Of how many that is, of those that were asked for; of an agent the first 500 slots are added up."""
+
+
+class UseRows(Object, frozen=True, kw_only=True):
+    start_ms: Millis
+    """When the first step begins."""
+    step_ms: int
+    items: tuple[UseRow, ...]
+    """In the order in which they were asked for; without those of which nothing is known."""
+    revision: Revision

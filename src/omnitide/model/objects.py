@@ -76,6 +76,9 @@ class Instance(Object, frozen=True, kw_only=True):
     """Name of the agent or job."""
     workload_id: str
     version: int
+    driver: str = ""
+    """Of its version, as is `isolation`."""
+    isolation: Literal["none", "sandbox"] = "none"
     slot: int
     generation: int
     status: InstanceStatus

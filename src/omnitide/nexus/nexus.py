@@ -22,6 +22,7 @@ from omnitide.nexus.engine import Engine, EngineLimits
 from omnitide.nexus.greeting import SessionSettings
 from omnitide.nexus.joining import Joining
 from omnitide.nexus.leases import Leases, LeaseTimes
+from omnitide.nexus.log_search import search_logs
 from omnitide.nexus.past import Past
 from omnitide.nexus.placer import Placer
 from omnitide.nexus.rollouts import Rollouts
@@ -50,6 +51,7 @@ from omnitide.operations.runtime import (
     ReachFailed,
     RuntimeAway,
 )
+from omnitide.operations.searched import FoundBatch, OutputQuestion
 from omnitide.operations.tunnels import Purpose, Reached
 from omnitide.scheduler.explain import explain_instance
 from omnitide.scheduler.explanation import Explanation
@@ -271,6 +273,7 @@ class Nexus:
             stalled_since_ms=session.stalled_since_ms,
             session_address=session.peer.address,
             use=_host_use(sample) if sample else None,
+            clock_ahead_ms=session.clock_ahead_ms,
             preparing=session.progress,
             withheld=session.withheld,
         )
@@ -294,6 +297,9 @@ class Nexus:
             known.node, instance_id, follow=follow, tail_lines=tail_lines, since_ms=since_ms, after=after
         )
         return self._told(instance_id, known.name, pieces)
+
+    def search_logs(self, node_id: str, question: OutputQuestion) -> AsyncIterator[FoundBatch]:
+        return search_logs(self.tunnels, node_id, question)
 
     async def _told(self, instance_id: str, name: str, pieces: AsyncIterator[LogPiece]) -> AsyncIterator[LogPiece]:
         """The output, or that there is none any more, in the words of whoever asks.

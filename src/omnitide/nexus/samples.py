@@ -4,7 +4,7 @@ asked for. None of it is in the event log; what is lost of it is a gap in a char
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from omnitide.telemetry.series.exposition import Sample
 from omnitide.telemetry.series.query import Answer, Question, Tiers
 from omnitide.telemetry.series.recent import Entry, Recent
 from omnitide.telemetry.series.rings import Ring
+from omnitide.telemetry.series.rows import RowMaker, Rows
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import Link, LinkClosed
 
@@ -73,6 +74,7 @@ class Samples:
         self.rolled = Rolled(rollups, self.recent, self.now_s, self._node_id) if rollups is not None else None
         taken_s = self.rolled.taken_s if self.rolled is not None else None
         self._tiers = Tiers(self.recent, self.rolled, self.now_s, self.whole_from_s, taken_s)
+        self._rows = RowMaker(self.recent, self.now_s)
         self._open: dict[str, _Open] = {}
         self._watched: dict[str, float] = {}
         """Node -> loop time until which it is watched."""
@@ -182,6 +184,9 @@ class Samples:
     async def ask(self, question: Question) -> Answer:
         """Raises BadQuery."""
         return await self._tiers.ask(question)
+
+    async def rows(self, asked: Sequence[str], members: Callable[[str], Sequence[str]]) -> Rows:
+        return await self._rows.rows(asked, members)
 
     def now_s(self) -> int:
         return self._now_ms() // 1000

@@ -75,6 +75,8 @@ class NodeSession:
         self.epoch = 0
         self.sample: HostSample | None = None
         self.stalled_since_ms = 0
+        self.clock_ahead_ms = 0
+        """How far the node's clock is ahead of the log's; 0: by little."""
         self._outbox = ""
         self._software = ""
         self._boot = ""
@@ -187,7 +189,8 @@ class NodeSession:
         return True
 
     async def _connect(self, hello: pb.Hello) -> Decision | Rejection:
-        reports = [translate.report_from(message) for message in hello.instances]
+        self._note_clock(hello.now_ms)
+        reports = [translate.report_from(message, self.clock_ahead_ms) for message in hello.instances]
         command = cm.ConnectNode(
             node=self.peer.node,
             key_digest=self.peer.key_digest,
@@ -253,7 +256,7 @@ class NodeSession:
 
     async def _reports(self, message: pb.Reports) -> None:
         require_reports(message)
-        reports = [translate.report_from(report) for report in message.reports]
+        reports = [translate.report_from(report, self.clock_ahead_ms) for report in message.reports]
         # A report of a phase not known here keeps its place in the sequence as one of an instance that nobody has.
         command = cm.ReportInstances(
             node=self.peer.node,
@@ -283,8 +286,12 @@ class NodeSession:
     def _beat_answered(self, beat: pb.Beat) -> None:
         self._answered = max(self._answered, beat.number)
         self.sample = HostSample(self._sessions.clock.now_ms(), beat.keeper_alive, beat.host)
+        self._note_clock(beat.now_ms)
         if self._answered == self._beat and beat.keeper_alive:
             self.stalled_since_ms = 0
+
+    def _note_clock(self, told_ms: int) -> None:
+        self.clock_ahead_ms = translate.ahead_ms(told_ms, self._engine.time.now_ms(), self.clock_ahead_ms)
 
     # -- what the node is told ---------------------------------------------------------------------------------------
 

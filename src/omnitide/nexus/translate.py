@@ -44,6 +44,24 @@ def time_from(milliseconds: int) -> int:
     return min(max(0, milliseconds), MAX_TIME_MS)
 
 
+SAME_CLOCK_MS: Final = 5000
+"""Two clocks that are apart by less are taken for one: what is said of them has been on its way for a while."""
+
+
+def ahead_ms(told_ms: int, now_ms: int, before_ms: int) -> int:
+    """How far a node's clock is ahead that was told just now, in whole seconds; 0: by little, or not told. `before_ms`:
+    as it was found before, which holds while nothing else is found for certain."""
+    ahead = time_from(told_ms) - now_ms if told_ms else 0
+    if abs(ahead) < SAME_CLOCK_MS:
+        return 0
+    return before_ms if before_ms and abs(ahead - before_ms) < SAME_CLOCK_MS else round(ahead / 1000) * 1000
+
+
+def node_time(milliseconds: int, ahead: int) -> int:
+    """A time by the clock of a node, which is so far ahead, as it is by our own; 0: none."""
+    return time_from(milliseconds - ahead) if milliseconds else 0
+
+
 MAX_DEVICES: Final = 64
 """Of which a node tells; what is beyond is not known to be given."""
 
@@ -76,7 +94,7 @@ def facts_from(message: pb.Facts, *, software: str, boot_id: str) -> NodeFacts:
     )
 
 
-def exit_from(message: pb.Exit, attempt: int) -> ExitRecord:
+def exit_from(message: pb.Exit, attempt: int, ahead_ms: int = 0) -> ExitRecord:
     return ExitRecord(
         attempt=attempt,
         code=message.code if message.HasField("code") else None,
@@ -86,12 +104,13 @@ def exit_from(message: pb.Exit, attempt: int) -> ExitRecord:
         cause=message.cause[:64],
         out_of_memory=message.out_of_memory,
         permanent=message.permanent,
-        ended_ms=time_from(message.ended_at_ms),
+        ended_ms=node_time(message.ended_at_ms, ahead_ms),
     )
 
 
-def report_from(message: pb.InstanceReport) -> InstanceReport | None:
-    """None for a phase of a newer protocol, which says nothing that this release understands."""
+def report_from(message: pb.InstanceReport, ahead_ms: int = 0) -> InstanceReport | None:
+    """None for a phase of a newer protocol, which says nothing that this release understands. `ahead_ms`: how far the
+    node's clock is ahead of the log's."""
     phase = _PHASES.get(message.phase)
     if phase is None:
         return None
@@ -100,8 +119,8 @@ def report_from(message: pb.InstanceReport) -> InstanceReport | None:
         attempt=message.attempt,
         phase=phase,
         stopping=message.phase == pb.PHASE_STOPPING,
-        exit=exit_from(message.exit, message.attempt) if message.HasField("exit") else None,
-        next_attempt_ms=time_from(message.next_attempt_at_ms),
+        exit=exit_from(message.exit, message.attempt, ahead_ms) if message.HasField("exit") else None,
+        next_attempt_ms=node_time(message.next_attempt_at_ms, ahead_ms),
         handle=message.handle[:MAX_TEXT],
         unenforced=tuple(word[:64] for word in message.unenforced[:16]),
         health=_HEALTH.get(message.health, Health.UNKNOWN),

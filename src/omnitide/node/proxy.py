@@ -299,6 +299,7 @@ class Proxy:
             drivers=self._drivers,
             driver_of=self._reconciler.driver_of,
             retention=self._parts.retention,
+            clock=self._clock,
             reach_of=self._reach_of,
             volumes=KeptVolumes(Path(self._parts.volumes), self._known) if self._parts.volumes else None,
         )

@@ -280,6 +280,7 @@ class Session:
             log_id=self._node.log_id,
             desired_revision=self._node.revision,
             last_session=self._outbox.session,
+            now_ms=self._clock.now_ms(),
         )
 
     def _first_answer(self, message: pb.NexusMessage) -> pb.Welcome:
@@ -442,7 +443,13 @@ class Session:
             number, self._beat_asked = self._beat_asked, None
             if number is not None:
                 running = self._node.live()
-                self._beat_answer = beat_message(number, keeper_alive=keeper_alive, use=use, instances_running=running)
+                self._beat_answer = beat_message(
+                    number,
+                    keeper_alive=keeper_alive,
+                    use=use,
+                    instances_running=running,
+                    now_ms=self._clock.now_ms(),
+                )
                 self._wake.set()
 
     def _acknowledge(self, ack: pb.Ack) -> None:

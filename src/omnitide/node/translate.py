@@ -81,10 +81,11 @@ def facts_message(facts: Facts) -> pb.Facts:
     )
 
 
-def beat_message(number: int, *, keeper_alive: bool, use: HostUse, instances_running: int) -> pb.Beat:
+def beat_message(number: int, *, keeper_alive: bool, use: HostUse, instances_running: int, now_ms: int) -> pb.Beat:
     return pb.Beat(
         number=number,
         keeper_alive=keeper_alive,
+        now_ms=now_ms,
         host=pb.HostUse(
             cpu_milli_used=use.cpu_milli_used,
             memory_used_bytes=use.memory_used_bytes,

@@ -80,6 +80,10 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
             yield inv.Concern(subject=f"node {name}", text=text, since_ms=live.stalled_since_ms, hint=hint)
         elif away := node_away(node):
             yield inv.Concern(subject=f"node {name}", text=f"{away} of its goodbye: {node.departing}", hint=hint)
+        if live is not None and live.clock_ahead_ms:
+            apart = format_duration(abs(live.clock_ahead_ms))
+            text = f"its clock is {apart} {'ahead of' if live.clock_ahead_ms > 0 else 'behind'} Nexus's"
+            yield inv.Concern(subject=f"node {name}", text=text, hint="set the clock of that machine right")
         if live is not None and live.withheld:
             why = live.withheld[min(live.withheld)]
             yield inv.Concern(

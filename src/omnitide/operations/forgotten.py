@@ -28,7 +28,7 @@ async def forgotten_output(
 ) -> AsyncIterator[LogPiece]:
     """As `Runtime.logs`, whose errors it raises too, and Failed where nobody knows anything of it."""
     book = book_of(runtime)
-    node = await _placed_on(runtime, book, instance)
+    node = await placed_on(runtime, book, instance)
     state = runtime.committed()
     names = KnownNames(state, book)
     name = _name(names, instance)
@@ -63,7 +63,7 @@ async def forgotten_output(
     )
 
 
-async def _placed_on(runtime: Runtime, book: NameBook, instance: str) -> str:
+async def placed_on(runtime: Runtime, book: NameBook, instance: str) -> str:
     """Id of the node; empty if the part of the log that is looked at does not tell. Names are learned by the way: what
     was removed was so after it had been placed."""
     end, size, looked = runtime.committed().revision, _FIRST, 0

@@ -1,6 +1,6 @@
 """What the operations need of a running Nexus. The Nexus implements it; tests implement it over the same pure core."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ from omnitide.fabric.events import Entry
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import FabricState, Provision, TokenPurpose
 from omnitide.model.blobs import StoredBlob
+from omnitide.operations.searched import FoundBatch, OutputQuestion
 from omnitide.operations.tunnels import Opening, Purpose
 from omnitide.scheduler.explain import Explanation
 from omnitide.security.clear_text import ClearText
@@ -19,6 +20,7 @@ from omnitide.telemetry.series.definition import SeriesInfo
 from omnitide.telemetry.series.exposition import Sample
 from omnitide.telemetry.series.query import Answer as Found
 from omnitide.telemetry.series.query import Question
+from omnitide.telemetry.series.rows import Rows
 
 Committed = tuple[int, Entry]
 """Revision and entry; a NamedTuple of the two is one."""
@@ -126,6 +128,8 @@ class NodeLive(msgspec.Struct, frozen=True):
     session_address: str = ""
     """Where its connection comes from."""
     use: HostUse | None = None
+    clock_ahead_ms: int = 0
+    """How far its own clock is ahead of Nexus's; 0: by little."""
     preparing: Mapping[str, str] = {}
     """What the node gets ready before it starts something, by instance, in a few words."""
     withheld: Mapping[str, str] = {}
@@ -237,6 +241,10 @@ class Metrics(Protocol):
         """Raises BadQuery."""
         ...
 
+    async def rows(self, asked: Sequence[str], members: Callable[[str], Sequence[str]]) -> Rows:
+        """What instances use, row by row: `members` gives the instances of each that is asked for."""
+        ...
+
     def now_s(self) -> int:
         """The second that is now, by the log's time."""
         ...
@@ -337,6 +345,13 @@ class Runtime(Protocol):
         `node`: of an instance that the state does not hold any more, whose node may still have it: the id of that.
 
         Raises NodeAway, RuntimeAway, LogsUnavailable.
+        """
+        ...
+
+    def search_logs(self, node_id: str, question: OutputQuestion) -> "AsyncIterator[FoundBatch]":
+        """Lines of many instances of one node, in its order. Closing the iterator ends the stream.
+
+        Raises NodeAway, LogsUnavailable.
         """
         ...
 

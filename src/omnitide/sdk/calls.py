@@ -401,6 +401,10 @@ def read_logs(identifier: str, follow: bool, tail: int | None, since_ms: int, af
     return Call("GET", _path("instances", identifier, "logs"), hp.LogChunk, query)
 
 
+def search_logs(filters: Mapping[str, Value]) -> Call[hp.OutputLine]:
+    return Call("GET", _path("logs"), hp.OutputLine, text_of(**{name: one or None for name, one in filters.items()}))
+
+
 def list_services(namespace: str, cursor: str, limit: int) -> Call[sv.ServiceList]:
     return Call("GET", _path("namespaces", namespace, "services"), sv.ServiceList, _page(cursor, limit))
 

@@ -78,9 +78,9 @@ def not_valid(code: int) -> FabricError | None:
     """The error of a stream that was closed as its token is not, or no longer, one that may watch."""
     if code not in (_UNAUTHENTICATED, _FORBIDDEN):
         return None
-    return from_problem(
-        problem("unauthenticated" if code == _UNAUTHENTICATED else "forbidden", "the token is not valid now")
-    )
+    told = "unauthenticated" if code == _UNAUTHENTICATED else "forbidden"
+    hint = "it was revoked, or its time is over; another one: omnitide token create --api"
+    return from_problem(problem(told, "the token is not valid now", hint=hint))
 
 
 class Feed:

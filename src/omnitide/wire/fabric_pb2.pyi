@@ -1616,6 +1616,65 @@ class ReadLogsRequest(_message.Message):
 Global___ReadLogsRequest: _TypeAlias = ReadLogsRequest  # noqa: Y015
 
 @_typing.final
+class SearchLogsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OF_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    GREP_FIELD_NUMBER: _builtins.int
+    REGEX_FIELD_NUMBER: _builtins.int
+    IGNORE_CASE_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    since: _builtins.str
+    """From then on: a time with its zone, or how long ago, such as 10m; empty: from the first line on."""
+    until: _builtins.str
+    """Before then, in the same form; empty: no end."""
+    grep: _builtins.str
+    """Only lines that have this in them."""
+    regex: _builtins.bool
+    """`grep` is a regular expression as of RE2."""
+    ignore_case: _builtins.bool
+    stream: _builtins.str
+    """stdout or stderr; empty: both."""
+    last: _builtins.int
+    """Only the newest so many lines of all; 0: all."""
+    limit: _builtins.int
+    """Lines at most, of what is not only the newest; beyond, it ends with a note that says where to go on."""
+    follow: _builtins.bool
+    """Go on with what is written from now on."""
+    @_builtins.property
+    def of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose: `agent:web`, `job:shop/once`, `instance:web-1.2` or its id, `node:alpha`."""
+
+    def __init__(
+        self,
+        *,
+        of: _abc.Iterable[_builtins.str] | None = ...,
+        since: _builtins.str = ...,
+        until: _builtins.str = ...,
+        grep: _builtins.str = ...,
+        regex: _builtins.bool = ...,
+        ignore_case: _builtins.bool = ...,
+        stream: _builtins.str = ...,
+        last: _builtins.int = ...,
+        limit: _builtins.int | None = ...,
+        follow: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "follow", b"follow", "grep", b"grep", "ignore_case", b"ignore_case", "last", b"last", "limit", b"limit", "of", b"of", "regex", b"regex", "since", b"since", "stream", b"stream", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___SearchLogsRequest: _TypeAlias = SearchLogsRequest  # noqa: Y015
+
+@_typing.final
 class ListEventsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4537,6 +4596,7 @@ class Node(_message.Message):
     SESSION_FIELD_NUMBER: _builtins.int
     JOINED_MS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    CLOCK_AHEAD_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     status: _builtins.str
@@ -4567,6 +4627,10 @@ class Node(_message.Message):
     session: _builtins.int
     joined_ms: _builtins.int
     revision: _builtins.int
+    clock_ahead_ms: _builtins.int
+    """How far its own clock is ahead of Nexus's, in whole seconds; less than 0: behind. 0 within five seconds. Times that
+    it tells are shown by Nexus's clock.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -4607,10 +4671,11 @@ class Node(_message.Message):
         session: _builtins.int = ...,
         joined_ms: _builtins.int = ...,
         revision: _builtins.int = ...,
+        clock_ahead_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["use", b"use"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "back_within_ms", b"back_within_ms", "cpu_milli", b"cpu_milli", "departing", b"departing", "disk_bytes", b"disk_bytes", "drivers", b"drivers", "id", b"id", "instances", b"instances", "joined_ms", b"joined_ms", "labels", b"labels", "last_beat_ms", b"last_beat_ms", "memory_bytes", b"memory_bytes", "name", b"name", "platform", b"platform", "port_first", b"port_first", "port_last", b"port_last", "ports_used", b"ports_used", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "scheduling", b"scheduling", "session", b"session", "session_address", b"session_address", "since_ms", b"since_ms", "software", b"software", "stalled_since_ms", b"stalled_since_ms", "status", b"status", "unknown_since_ms", b"unknown_since_ms", "use", b"use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "back_within_ms", b"back_within_ms", "clock_ahead_ms", b"clock_ahead_ms", "cpu_milli", b"cpu_milli", "departing", b"departing", "disk_bytes", b"disk_bytes", "drivers", b"drivers", "id", b"id", "instances", b"instances", "joined_ms", b"joined_ms", "labels", b"labels", "last_beat_ms", b"last_beat_ms", "memory_bytes", b"memory_bytes", "name", b"name", "platform", b"platform", "port_first", b"port_first", "port_last", b"port_last", "ports_used", b"ports_used", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "scheduling", b"scheduling", "session", b"session", "session_address", b"session_address", "since_ms", b"since_ms", "software", b"software", "stalled_since_ms", b"stalled_since_ms", "status", b"status", "unknown_since_ms", b"unknown_since_ms", "use", b"use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5411,6 +5476,8 @@ class Instance(_message.Message):
     HEALTH_MESSAGE_FIELD_NUMBER: _builtins.int
     UNKNOWN_BECAUSE_FIELD_NUMBER: _builtins.int
     DROPPED_SERIES_FIELD_NUMBER: _builtins.int
+    DRIVER_FIELD_NUMBER: _builtins.int
+    ISOLATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -5458,6 +5525,10 @@ class Instance(_message.Message):
     """Why it is `unknown`: its node is not heard from, or its driver's runtime does not answer there."""
     dropped_series: _builtins.int
     """Of its own metrics, left out as there are too many, or as they cannot be taken; told of one instance alone."""
+    driver: _builtins.str
+    """Of its version, as is `isolation`."""
+    isolation: _builtins.str
+    """none or sandbox."""
     @_builtins.property
     def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
@@ -5516,10 +5587,12 @@ class Instance(_message.Message):
         health_message: _builtins.str = ...,
         unknown_because: _builtins.str = ...,
         dropped_series: _builtins.int = ...,
+        driver: _builtins.str = ...,
+        isolation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "previous_exit", b"previous_exit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "dropped_series", b"dropped_series", "exit", b"exit", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_because", b"unknown_because", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "dropped_series", b"dropped_series", "exit", b"exit", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "isolation", b"isolation", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_because", b"unknown_because", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -6207,6 +6280,63 @@ class LogChunk(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LogChunk: _TypeAlias = LogChunk  # noqa: Y015
+
+@_typing.final
+class OutputLine(_message.Message):
+    """A line of output among those of others, or a note about lines that are missing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_MS_FIELD_NUMBER: _builtins.int
+    NODE_AT_MS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    at_ms: _builtins.int
+    """When it was written, by Nexus's clock: the node's own, less how far that is ahead."""
+    node_at_ms: _builtins.int
+    """When, by the clock of its node."""
+    namespace: _builtins.str
+    instance: _builtins.str
+    name: _builtins.str
+    """Of the instance: `web-1.2`."""
+    node: _builtins.str
+    stream: _builtins.str
+    """stdout, stderr, or note: not written by an instance, but said about its output."""
+    attempt: _builtins.int
+    text: _builtins.str
+    cut: _builtins.bool
+    """It goes on in the next one: a longer line is given in pieces."""
+    code: _builtins.str
+    """Of a note: its reason, such as node-away."""
+    def __init__(
+        self,
+        *,
+        at_ms: _builtins.int = ...,
+        node_at_ms: _builtins.int = ...,
+        namespace: _builtins.str = ...,
+        instance: _builtins.str = ...,
+        name: _builtins.str = ...,
+        node: _builtins.str = ...,
+        stream: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        text: _builtins.str = ...,
+        cut: _builtins.bool = ...,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "attempt", b"attempt", "code", b"code", "cut", b"cut", "instance", b"instance", "name", b"name", "namespace", b"namespace", "node", b"node", "node_at_ms", b"node_at_ms", "stream", b"stream", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutputLine: _TypeAlias = OutputLine  # noqa: Y015
 
 @_typing.final
 class EventPage(_message.Message):

@@ -329,6 +329,11 @@ class FabricServiceStub:
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.ReadLogsRequest.SerializeToString,
                 response_deserializer=omnitide_dot_v1_dot_fabric__pb2.LogChunk.FromString,
                 _registered_method=True)
+        self.SearchLogs = channel.unary_stream(
+                '/omnitide.v1.FabricService/SearchLogs',
+                request_serializer=omnitide_dot_v1_dot_fabric__pb2.SearchLogsRequest.SerializeToString,
+                response_deserializer=omnitide_dot_v1_dot_fabric__pb2.OutputLine.FromString,
+                _registered_method=True)
         self.ListEvents = channel.unary_unary(
                 '/omnitide.v1.FabricService/ListEvents',
                 request_serializer=omnitide_dot_v1_dot_fabric__pb2.ListEventsRequest.SerializeToString,
@@ -757,6 +762,13 @@ class FabricServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchLogs(self, request, context):
+        """Read and search what many instances write, as lines in order of time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEvents(self, request, context):
         """List what happened, in order.
         """
@@ -1068,6 +1080,11 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     servicer.ReadLogs,
                     request_deserializer=omnitide_dot_v1_dot_fabric__pb2.ReadLogsRequest.FromString,
                     response_serializer=omnitide_dot_v1_dot_fabric__pb2.LogChunk.SerializeToString,
+            ),
+            'SearchLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.SearchLogs,
+                    request_deserializer=omnitide_dot_v1_dot_fabric__pb2.SearchLogsRequest.FromString,
+                    response_serializer=omnitide_dot_v1_dot_fabric__pb2.OutputLine.SerializeToString,
             ),
             'ListEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEvents,
@@ -2673,6 +2690,33 @@ class FabricService:
             '/omnitide.v1.FabricService/ReadLogs',
             omnitide_dot_v1_dot_fabric__pb2.ReadLogsRequest.SerializeToString,
             omnitide_dot_v1_dot_fabric__pb2.LogChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/omnitide.v1.FabricService/SearchLogs',
+            omnitide_dot_v1_dot_fabric__pb2.SearchLogsRequest.SerializeToString,
+            omnitide_dot_v1_dot_fabric__pb2.OutputLine.FromString,
             options,
             channel_credentials,
             insecure,

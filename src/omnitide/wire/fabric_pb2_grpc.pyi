@@ -163,6 +163,8 @@ class FabricServiceStub:
     """Say why an instance is as it is."""
     ReadLogs: _grpc.UnaryStreamMultiCallable[_fabric_pb2.ReadLogsRequest, _fabric_pb2.LogChunk]
     """Read what an instance writes."""
+    SearchLogs: _grpc.UnaryStreamMultiCallable[_fabric_pb2.SearchLogsRequest, _fabric_pb2.OutputLine]
+    """Read and search what many instances write, as lines in order of time."""
     ListEvents: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListEventsRequest, _fabric_pb2.EventPage]
     """List what happened, in order."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_fabric_pb2.WatchEventsRequest, _fabric_pb2.EventBatch]
@@ -289,6 +291,8 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """Say why an instance is as it is."""
     ReadLogs: _aio.UnaryStreamMultiCallable[_fabric_pb2.ReadLogsRequest, _fabric_pb2.LogChunk]  # type: ignore[assignment]
     """Read what an instance writes."""
+    SearchLogs: _aio.UnaryStreamMultiCallable[_fabric_pb2.SearchLogsRequest, _fabric_pb2.OutputLine]  # type: ignore[assignment]
+    """Read and search what many instances write, as lines in order of time."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListEventsRequest, _fabric_pb2.EventPage]  # type: ignore[assignment]
     """List what happened, in order."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_fabric_pb2.WatchEventsRequest, _fabric_pb2.EventBatch]  # type: ignore[assignment]
@@ -766,6 +770,14 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_fabric_pb2.LogChunk], _abc.AsyncIterator[_fabric_pb2.LogChunk]]:
         """Read what an instance writes."""
+
+    @_abc_1.abstractmethod
+    def SearchLogs(
+        self,
+        request: _fabric_pb2.SearchLogsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_fabric_pb2.OutputLine], _abc.AsyncIterator[_fabric_pb2.OutputLine]]:
+        """Read and search what many instances write, as lines in order of time."""
 
     @_abc_1.abstractmethod
     def ListEvents(

@@ -233,6 +233,7 @@ class Hello(_message.Message):
     LOG_ID_FIELD_NUMBER: _builtins.int
     DESIRED_REVISION_FIELD_NUMBER: _builtins.int
     LAST_SESSION_FIELD_NUMBER: _builtins.int
+    NOW_MS_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     protocol_max: _builtins.int
     software: _builtins.str
@@ -249,6 +250,10 @@ class Hello(_message.Message):
     """last desired state applied, for diagnosis: a full sync follows anyway"""
     last_session: _builtins.int
     """highest session remembered on disk; 0 if none. Below what the node has said to"""
+    now_ms: _builtins.int
+    """have kept, it is a copy, or a disk of before
+    node's wall clock: how far it is ahead is known by it
+    """
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -272,10 +277,11 @@ class Hello(_message.Message):
         log_id: _builtins.str = ...,
         desired_revision: _builtins.int = ...,
         last_session: _builtins.int = ...,
+        now_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "desired_revision", b"desired_revision", "facts", b"facts", "features", b"features", "instances", b"instances", "last_session", b"last_session", "log_id", b"log_id", "node_id", b"node_id", "outbox_id", b"outbox_id", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "software", b"software"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "desired_revision", b"desired_revision", "facts", b"facts", "features", b"features", "instances", b"instances", "last_session", b"last_session", "log_id", b"log_id", "node_id", b"node_id", "now_ms", b"now_ms", "outbox_id", b"outbox_id", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "software", b"software"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -613,9 +619,12 @@ class Beat(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     KEEPER_ALIVE_FIELD_NUMBER: _builtins.int
     HOST_FIELD_NUMBER: _builtins.int
+    NOW_MS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     keeper_alive: _builtins.bool
     """answer: the supervisor answered too"""
+    now_ms: _builtins.int
+    """answer: node's wall clock"""
     @_builtins.property
     def host(self) -> Global___HostUse:
         """answer"""
@@ -626,10 +635,11 @@ class Beat(_message.Message):
         number: _builtins.int = ...,
         keeper_alive: _builtins.bool = ...,
         host: Global___HostUse | None = ...,
+        now_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["host", b"host"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "keeper_alive", b"keeper_alive", "number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "keeper_alive", b"keeper_alive", "now_ms", b"now_ms", "number", b"number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1109,6 +1119,7 @@ class OpenTunnel(_message.Message):
     FORWARD_FIELD_NUMBER: _builtins.int
     VOLUMES_FIELD_NUMBER: _builtins.int
     ERASE_VOLUME_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     tunnel: _builtins.str
     """secret name of the tunnel, to be given in its first frame"""
     @_builtins.property
@@ -1125,6 +1136,8 @@ class OpenTunnel(_message.Message):
     def volumes(self) -> Global___VolumesRequest: ...
     @_builtins.property
     def erase_volume(self) -> Global___EraseVolumeRequest: ...
+    @_builtins.property
+    def search(self) -> Global___SearchRequest: ...
     def __init__(
         self,
         *,
@@ -1136,12 +1149,13 @@ class OpenTunnel(_message.Message):
         forward: Global___ForwardRequest | None = ...,
         volumes: Global___VolumesRequest | None = ...,
         erase_volume: Global___EraseVolumeRequest | None = ...,
+        search: Global___SearchRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "erase_volume", b"erase_volume", "exec", b"exec", "extract", b"extract", "forward", b"forward", "logs", b"logs", "purpose", b"purpose", "volumes", b"volumes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "erase_volume", b"erase_volume", "exec", b"exec", "extract", b"extract", "forward", b"forward", "logs", b"logs", "purpose", b"purpose", "search", b"search", "volumes", b"volumes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "erase_volume", b"erase_volume", "exec", b"exec", "extract", b"extract", "forward", b"forward", "logs", b"logs", "purpose", b"purpose", "tunnel", b"tunnel", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "erase_volume", b"erase_volume", "exec", b"exec", "extract", b"extract", "forward", b"forward", "logs", b"logs", "purpose", b"purpose", "search", b"search", "tunnel", b"tunnel", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_purpose: _TypeAlias = _typing.Literal["logs", "exec", "archive", "extract", "forward", "volumes", "erase_volume"]  # noqa: Y015
+    _WhichOneofReturnType_purpose: _TypeAlias = _typing.Literal["logs", "exec", "archive", "extract", "forward", "volumes", "erase_volume", "search"]  # noqa: Y015
     _WhichOneofArgType_purpose: _TypeAlias = _typing.Literal["purpose", b"purpose"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_purpose) -> _WhichOneofReturnType_purpose | None: ...
 
@@ -1221,6 +1235,65 @@ class LogsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tail_lines) -> _WhichOneofReturnType__tail_lines | None: ...
 
 Global___LogsRequest: _TypeAlias = LogsRequest  # noqa: Y015
+
+@_typing.final
+class SearchRequest(_message.Message):
+    """The output of instances of this node, as lines, merged in the order of the node's clock; then the end, or an error."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCES_FIELD_NUMBER: _builtins.int
+    NOW_MS_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    REGULAR_FIELD_NUMBER: _builtins.int
+    IGNORE_CASE_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    now_ms: _builtins.int
+    """the clock of who asks: since_ms and until_ms are by it"""
+    since_ms: _builtins.int
+    """0: from the first line on"""
+    until_ms: _builtins.int
+    """lines before it; 0: no end"""
+    pattern: _builtins.str
+    """empty: every line"""
+    regular: _builtins.bool
+    """the pattern is a regular expression as of RE2, else it is looked for as it is"""
+    ignore_case: _builtins.bool
+    stream: _builtins.str
+    """stdout or stderr; empty: both"""
+    last: _builtins.int
+    """only the newest so many of all; 0: all"""
+    follow: _builtins.bool
+    """go on with what is written from now on"""
+    @_builtins.property
+    def instances(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """200 at most"""
+
+    def __init__(
+        self,
+        *,
+        instances: _abc.Iterable[_builtins.str] | None = ...,
+        now_ms: _builtins.int = ...,
+        since_ms: _builtins.int = ...,
+        until_ms: _builtins.int = ...,
+        pattern: _builtins.str = ...,
+        regular: _builtins.bool = ...,
+        ignore_case: _builtins.bool = ...,
+        stream: _builtins.str = ...,
+        last: _builtins.int = ...,
+        follow: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "ignore_case", b"ignore_case", "instances", b"instances", "last", b"last", "now_ms", b"now_ms", "pattern", b"pattern", "regular", b"regular", "since_ms", b"since_ms", "stream", b"stream", "until_ms", b"until_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
 
 @_typing.final
 class ExecRequest(_message.Message):
@@ -1398,6 +1471,7 @@ class TunnelFrame(_message.Message):
     SIGNAL_FIELD_NUMBER: _builtins.int
     EXITED_FIELD_NUMBER: _builtins.int
     VOLUMES_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
     tunnel: _builtins.str
     """in the first frame from the node only"""
     end: _builtins.bool
@@ -1432,6 +1506,10 @@ class TunnelFrame(_message.Message):
     def volumes(self) -> Global___VolumeFacts:
         """some of those that the node keeps"""
 
+    @_builtins.property
+    def lines(self) -> Global___FoundLines:
+        """of a search"""
+
     def __init__(
         self,
         *,
@@ -1447,16 +1525,95 @@ class TunnelFrame(_message.Message):
         signal: _builtins.int = ...,
         exited: Global___ExecExit | None = ...,
         volumes: Global___VolumeFacts | None = ...,
+        lines: Global___FoundLines | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "end", b"end", "end_of_data", b"end_of_data", "error", b"error", "exited", b"exited", "log", b"log", "resize", b"resize", "signal", b"signal", "started", b"started", "taken", b"taken", "volumes", b"volumes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "end", b"end", "end_of_data", b"end_of_data", "error", b"error", "exited", b"exited", "lines", b"lines", "log", b"log", "resize", b"resize", "signal", b"signal", "started", b"started", "taken", b"taken", "volumes", b"volumes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "end", b"end", "end_of_data", b"end_of_data", "error", b"error", "exited", b"exited", "log", b"log", "resize", b"resize", "signal", b"signal", "started", b"started", "taken", b"taken", "tunnel", b"tunnel", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "end", b"end", "end_of_data", b"end_of_data", "error", b"error", "exited", b"exited", "lines", b"lines", "log", b"log", "resize", b"resize", "signal", b"signal", "started", b"started", "taken", b"taken", "tunnel", b"tunnel", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["log", "error", "end", "started", "data", "end_of_data", "taken", "resize", "signal", "exited", "volumes"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["log", "error", "end", "started", "data", "end_of_data", "taken", "resize", "signal", "exited", "volumes", "lines"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
 Global___TunnelFrame: _TypeAlias = TunnelFrame  # noqa: Y015
+
+@_typing.final
+class FoundLines(_message.Message):
+    """The first frame of a search has no lines: it tells of the clock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    AHEAD_MS_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    ahead_ms: _builtins.int
+    """how far the node's clock is ahead of now_ms; 0 within a quarter of a second"""
+    caught_up: _builtins.bool
+    """what follows has been written since it was asked"""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoundLine]:
+        """64 KiB of text at most"""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___FoundLine] | None = ...,
+        ahead_ms: _builtins.int = ...,
+        caught_up: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead_ms", b"ahead_ms", "caught_up", b"caught_up", "lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundLines: _TypeAlias = FoundLines  # noqa: Y015
+
+@_typing.final
+class FoundLine(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.int
+    """which of those that were asked for"""
+    at_ms: _builtins.int
+    """by the node's clock"""
+    stream: _builtins.str
+    attempt: _builtins.int
+    text: _builtins.bytes
+    """without its end of line; 16 KiB at most"""
+    gap: _builtins.bool
+    """before it there was output that is not kept any more"""
+    cut: _builtins.bool
+    """it goes on in the next one: a line that is longer is given in pieces"""
+    trouble: _builtins.str
+    """no line, but why there are no lines or no more: a reason; text says it"""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.int = ...,
+        at_ms: _builtins.int = ...,
+        stream: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        text: _builtins.bytes = ...,
+        gap: _builtins.bool = ...,
+        cut: _builtins.bool = ...,
+        trouble: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "attempt", b"attempt", "cut", b"cut", "gap", b"gap", "instance", b"instance", "stream", b"stream", "text", b"text", "trouble", b"trouble"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundLine: _TypeAlias = FoundLine  # noqa: Y015
 
 @_typing.final
 class VolumeFacts(_message.Message):

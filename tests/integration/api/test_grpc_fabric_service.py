@@ -129,6 +129,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "MigrateInstance": {"instance": "{instance}"},
     "ExplainInstance": {"instance": "{instance}", "nodes": 1},
     "ReadLogs": {"instance": "{instance}"},
+    "SearchLogs": {"of": ["agent:hello"], "last": 5},
     "ListSecrets": {"namespace": "default"},
     "GetSecret": {"namespace": "default", "name": "word"},
     "SetSecret": {"namespace": "default", "name": "new", "data": DATA},
@@ -154,7 +155,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 INWARDS = ("PutBlob",)
 """Whose requests are streams."""
-OUTWARDS = ("ReadLogs", "WatchEvents", "GetBlob")
+OUTWARDS = ("ReadLogs", "SearchLogs", "WatchEvents", "GetBlob")
 """Whose answers are."""
 
 

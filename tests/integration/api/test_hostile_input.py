@@ -16,7 +16,7 @@ from omnitide.api.app import make_app
 from omnitide.model.problem import KINDS, PROBLEM_MEDIA_TYPE
 from omnitide.operations.registry import REGISTRY
 
-PATHS = sorted({one.path for one in REGISTRY if one.name not in ("events.watch", "instances.logs")})
+PATHS = sorted({one.path for one in REGISTRY if one.name not in ("events.watch", "instances.logs", "logs.search")})
 HOSTILE = st.one_of(
     st.text(max_size=40),
     st.sampled_from(["..", "%00", "%2e%2e", "\u202e", "a" * 500, "-1", "0", "null", "default", "hello", "𝄞", "'--"]),

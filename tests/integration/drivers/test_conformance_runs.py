@@ -1,6 +1,7 @@
 """Starting, ending and stopping, as every driver has to do it."""
 
 import asyncio
+import re
 import signal
 import time
 
@@ -8,6 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from omnitide.drivers.protocol import DriverError, Exit, Limit, RunKey, RunState
+from omnitide.model.container import Container, Wasm
+from omnitide.model.spec import AgentSpec
+from omnitide.node.launching import NodeContext, make_launch
+from omnitide.node.records import Assignment, Goal
+from omnitide.telemetry.tracing.context import Place, correlation_of
 from support.driver_kit import ENDED, Kit
 
 
@@ -138,6 +144,34 @@ async def test_the_environment_is_what_the_launch_says(kit: Kit, monkeypatch: py
     said = (await kit.text("a")).splitlines()
     assert {"GREETING=hello world", "EMPTY=", "PATH=/bin"} <= set(said)
     assert not any(line.startswith(("OF_THE_NODE_PROXY", "PYTEST")) for line in said)
+
+
+async def test_it_is_handed_the_trace_that_it_comes_of(kit: Kit) -> None:
+    """What a node gives each kind of instance that a traced call deploys, whatever runs it."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    assignment = Assignment(
+        instance="a",
+        name="a.1",
+        namespace="default",
+        kind="agent",
+        workload="a",
+        version=1,
+        slot=1,
+        generation=1,
+        goal=Goal.RUN,
+        spec_key="a/1",
+        correlation=correlation_of(Place(trace, "00f067aa0ba902b7"), "deploy"),
+    )
+    kinds = {
+        "process": AgentSpec(command=("x",)),
+        "docker": AgentSpec(driver="docker", container=Container(image="x")),
+        "wasm": AgentSpec(driver="wasm", wasm=Wasm(module="/x.wasm")),
+    }
+    made = make_launch(assignment, kinds[kit.name], "", 1, NodeContext(node_name="alpha", traced=True))
+    await kit.start("a", "environment", environment=made.environment)
+    await kit.end_of("a")
+    (told,) = (line for line in (await kit.text("a")).splitlines() if line.startswith("TRACEPARENT="))
+    assert re.fullmatch(rf"TRACEPARENT=00-{trace}-[0-9a-f]{{16}}-01", told)
 
 
 async def test_a_later_driver_finds_what_runs_and_what_has_ended(kit: Kit) -> None:

@@ -174,6 +174,16 @@ async def test_an_instance_shows_where_it_can_be_reached(call: Caller) -> None:
     assert instance.correlation == "c-1"
 
 
+async def test_an_instance_is_told_with_what_its_own_version_runs_in(call: Caller) -> None:
+    await deploy(call)
+    assert [(one.driver, one.isolation) for one in (await call("instances.list")).items] == [("process", "none")]
+    within = msgspec.structs.replace(SPEC, isolation="sandbox")
+    await call("agents.deploy", namespace="default", name="hello", spec=within)
+    assert [(one.version, one.isolation) for one in (await call("instances.list")).items] == [(1, "none")]
+    call.runtime.settle()
+    assert (2, "sandbox") in [(one.version, one.isolation) for one in (await call("instances.list")).items]
+
+
 async def test_what_a_silent_node_runs_is_unknown_everywhere(call: Caller) -> None:
     """Law 13. In instances, in the agent's counts and status, in the node, in the fabric's status."""
     await deploy(call, replicas=2)

@@ -93,7 +93,7 @@ def test_only_health_joining_and_logging_in_are_open() -> None:
 def test_only_what_belongs_to_http_has_no_grpc_method() -> None:
     without = {one.name for one in REGISTRY if not one.rpc}
     of_browsers = {"sessions.open", "sessions.read", "sessions.close", "view.watch"}
-    of_browsers |= {"manifests.read", "manifests.write", "changes.foresee"}
+    of_browsers |= {"manifests.read", "manifests.write", "changes.foresee", "metrics.use"}
     assert without == {"health.live", "health.ready", "join.ca", "join.node", *of_browsers}
 
 
@@ -150,7 +150,8 @@ def test_two_operations_cannot_be_one_grpc_method() -> None:
 
 
 def test_a_stream_is_no_question_and_answer() -> None:
-    assert {one.name for one in REGISTRY if isinstance(one, Stream)} == {"instances.logs", "events.watch", "view.watch"}
+    streams = {one.name for one in REGISTRY if isinstance(one, Stream)}
+    assert streams == {"instances.logs", "logs.search", "events.watch", "view.watch"}
 
 
 def test_an_open_operation_is_open_on_purpose() -> None:

@@ -16,6 +16,17 @@ SHOWN = [(one["action"], one["command"]) for one in json.loads((ACTIONS / "comma
 OTHERS = [
     ("editor", "omnitide apply -f web.yaml"),
     ("editor", "omnitide -n shop apply -f web.toml"),
+    ("settings", "omnitide token create --uses 5 --ttl 1h --label zone=attic"),
+    ("settings", "omnitide token create --api --ttl 7d --note 'the ci'\\''s'"),
+    ("settings", "omnitide token create --metrics"),
+    ("settings", "omnitide token list --purpose session"),
+    ("settings", "omnitide token revoke n22p"),
+    ("settings", "omnitide panel --ttl 1h"),
+    ("settings", "omnitide status"),
+    ("settings", "omnitide version"),
+    ("settings", "omnitide metrics ls"),
+    ("settings", "omnitide config show"),
+    ("join", "omnitide join https://nexus.example:7400 --token omt_x"),
     ("import", "omnitide -n shop import compose compose.yaml 'my file.yml' --name shop --profile '*' --apply"),
 ]
 

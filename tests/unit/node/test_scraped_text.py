@@ -64,6 +64,7 @@ def test_of_too_many_series_those_that_were_taken_stay() -> None:
     scraped = ScrapedSeries("i1", 1000, 3)
     first, left_out = taken(scraped, "".join(f"m{number} 1\n" for number in range(5)))
     assert (sorted(first), left_out) == ([f"m{number}{{instance=i1}} gauge" for number in range(3)], 2)
+    assert scraped.refused == {"m3": 1, "m4": 1}, "what was left out, by name"
     again, left_out = taken(scraped, "new 1\n" + "".join(f"m{number} 1\n" for number in range(2)))
     assert (len(again), left_out) == (3, 0), "what is gone makes room"
     assert taken(scraped, "new 1\nm0 1\nm1 1\nm7 1\n")[1] == 1

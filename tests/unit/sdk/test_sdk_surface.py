@@ -33,6 +33,7 @@ NOT_FOR_CLIENTS = {
     "sessions.close",
     "manifests.read",
     "manifests.write",
+    "metrics.use",
 }
 """A node joins through `omnitide.security.join`, which checks who it talks to before it sends its token. Sessions are
 for browsers: programs have tokens. Texts are read for the panel's editor: programs read files themselves

@@ -62,6 +62,9 @@ def restart(
     ] = 0,
     wait: Wait = True,
     timeout: Timeout = "5m",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be replaced and where, and change nothing.")
+    ] = False,
 ) -> None:
     """Restart an agent, a few replicas at a time as in an update; or one instance alone.
 
@@ -69,6 +72,7 @@ def restart(
     """
     from omnitide.cli.exits import Exit, Failure
     from omnitide.cli.instances.resolve import find_instance
+    from omnitide.cli.show.outlook import foretell
 
     session = session_of(context)
     limit_s = seconds_of(timeout)
@@ -78,9 +82,16 @@ def restart(
         if instance is not None:
             if at_once:
                 raise Failure("--max-unavailable is for an agent", "an instance is one", Exit.USAGE)
+            if dry_run:
+                foretell(session, client, [{"verb": "instance.restart", "name": instance.id}])
+                return
             _restart_one(session, client, instance, began, limit_s, wait=wait)
             return
         namespace, agent = session.name(name)
+        if dry_run:
+            wanted: dict[str, str | int] = {"verb": "agent.restart", "name": agent, "namespace": namespace}
+            foretell(session, client, [{**wanted, "max_unavailable": at_once}])
+            return
         changed = client.restart_agent(agent, namespace=namespace, max_unavailable=at_once)
         finish(session, client, changed, began, limit_s, wait=wait)
 

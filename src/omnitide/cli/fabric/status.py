@@ -6,6 +6,7 @@ import typer
 
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
+from omnitide.cli.show.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +72,9 @@ def _node(session: Session, *, watch: bool) -> bool:
         session.emit({"node": node, "concerns": concerns})
         return True
     for title, text in node_lines(node):
-        print(f"{paint(f'{title:<10}', 'bold', session.color)} {text}")
+        print(f"{paint(f'{title:<10}', 'bold', session.color)} {visible(text)}")
     for line in _concern_lines(session, concerns):
-        print(line)
+        print(visible_lines(line))
     return True
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.visible import visible_lines
 
 if TYPE_CHECKING:
     from omnitide.model.happenings import CloudEvent
@@ -119,7 +120,7 @@ def _print(session: Session, found: "Sequence[CloudEvent]") -> None:
             sys.stdout.write("---\n" + as_text(event, "yaml"))
     else:
         for event in found:
-            print(_line(session, event))
+            print(visible_lines(_line(session, event)))
     sys.stdout.flush()
 
 

@@ -1,11 +1,13 @@
 """`omnitide explain`: why something is pending, restarting, away."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omnitide.cli.access.names import everything
 from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.visible import for_reader, visible_lines
 
 if TYPE_CHECKING:
     from omnitide.model.explanations import AgentExplanation, InstanceExplanation, PlacementVerdict
@@ -51,7 +53,7 @@ def _tell_instance(session: Session, found: "InstanceExplanation") -> None:
     if session.plain:
         session.emit(found)
         return
-    print(f"  {found.instance.name}  {found.text}")
+    _say(f"  {found.instance.name}  {found.text}")
     _details(found, "    ")
 
 
@@ -62,27 +64,31 @@ def _tell_agent(session: Session, found: "AgentExplanation") -> None:
     agent = found.agent
     if not found.troubles:
         well = agent.status == "running" and agent.replicas > 0
-        print(f"  {agent.name}  {found.text}{'. Nothing stands in the way.' if well else ''}")
+        _say(f"  {agent.name}  {found.text}{'. Nothing stands in the way.' if well else ''}")
         return
     print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run")
     if agent.rollout is not None and agent.rollout.halted:
-        print(f"  the rollout of version {agent.version} is halted: {agent.rollout.halted}")
+        _say(f"  the rollout of version {agent.version} is halted: {agent.rollout.halted}")
     for trouble in found.troubles:
-        print(f"  {trouble.instance.name}  {trouble.text}")
+        _say(f"  {trouble.instance.name}  {trouble.text}")
         _details(trouble, "    ")
 
 
 def _details(found: "InstanceExplanation", margin: str) -> None:
     if found.placement is not None:
         for line in placement_lines(found.placement):
-            print(margin + line)
+            _say(margin + line)
     if found.last_output:
         number = len(found.last_output)
         print(f"{margin}its last {'line' if number == 1 else f'{number} lines'}:")
         for line in found.last_output:
-            print(f"{margin}| {line}")
+            print(f"{margin}| {for_reader(line, sys.stdout)}")
     elif found.last_output_missing:
-        print(f"{margin}no output: {found.last_output_missing}")
+        _say(f"{margin}no output: {found.last_output_missing}")
+
+
+def _say(text: str) -> None:
+    print(visible_lines(text))
 
 
 def placement_lines(verdict: "PlacementVerdict") -> list[str]:

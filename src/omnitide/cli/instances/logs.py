@@ -34,13 +34,29 @@ _READABLE: Final = ("starting", "running", "stopping", "stopped", "succeeded", "
 
 def logs(
     context: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="Agent, job, or instance such as hello-2.1.", autocompletion=everything),
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME",
+            help="Agents, jobs, instances such as hello-2.1, or node:alpha for all on a node.",
+            autocompletion=everything,
+        ),
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
-    tail: Annotated[int | None, typer.Option(min=0, help="Only the last so many lines of each instance.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is newer, such as 10m.")] = None,
+    tail: Annotated[
+        int | None,
+        typer.Option(min=0, help="Only the last so many lines of each instance; of several names, of all together."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only what is newer: 10m, 14:05, or 2026-11-26T14:05 with or without zone."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, in the same forms.")] = None,
+    grep: Annotated[
+        str, typer.Option("--grep", "-g", metavar="TEXT", help="Only lines that have this in them; nodes look for it.")
+    ] = "",
+    regex: Annotated[bool, typer.Option("--regex", "-E", help="--grep is a regular expression, as of RE2.")] = False,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", "-i", help="--grep, whatever the case.")] = False,
     stream: Annotated[str, typer.Option(metavar="NAME", help="stdout, stderr or both.")] = "both",
     prefix: Annotated[
         bool | None,
@@ -54,7 +70,7 @@ def logs(
     ] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="When each line was written.")] = False,
 ) -> None:
-    """Show what an agent, a job or an instance writes.
+    """Show what agents, jobs or instances write: of several one stream, in order of time.
 
     Also of an instance that was replaced, stopped or removed, such as one that a rollback names, while its node keeps
     it; of an agent of which nothing runs, what the last instance of each replica wrote.
@@ -62,6 +78,10 @@ def logs(
     What was rotated away and would have been shown is said, as is which instances -f does not follow, because their
     node gives only so many streams at a time. Of an agent -f goes on until Ctrl-C (exit code 130), of a job, an
     instance or a removed agent until it has ended.
+
+    Of several names, with --grep, --until or a time of day, the fabric merges and searches: times are then those of
+    nodes, less how far their clocks are off. If a node does not answer, what is missing is said, and the exit code is
+    5. A million lines are shown at most.
     """
     from omnitide.cli.exits import Exit, Failure
     from omnitide.cli.instances.forgotten import last_of_each, remembered_of
@@ -69,6 +89,33 @@ def logs(
     if stream not in ("stdout", "stderr", "both"):
         raise Failure(f"--stream {stream!r} is not stdout, stderr or both", code=Exit.USAGE)
     session = session_of(context)
+    if (regex or ignore_case) and not grep:
+        raise Failure("--regex and --ignore-case are about --grep", code=Exit.USAGE)
+    if follow and until:
+        raise Failure("what is followed has no end: leave out -f or --until", code=Exit.USAGE)
+    if len(given) > 1 or grep or until or given[0].startswith("node:") or not _ago(since):
+        import datetime as dt
+
+        from omnitide.cli.durations import moment
+        from omnitide.cli.instances.searching import Wanted, search
+
+        now = dt.datetime.now().astimezone().replace(tzinfo=None)
+        wanted = Wanted(
+            names=given,
+            follow=follow,
+            tail=tail,
+            since=moment(since, "--since", now) if since else "",
+            until=moment(until, "--until", now) if until else "",
+            grep=grep,
+            regex=regex,
+            ignore_case=ignore_case,
+            stream="" if stream == "both" else stream,
+            replicas=replica or (),
+        )
+        with session.client() as client:
+            search(session, client, wanted, prefix=prefix, times=timestamps)
+        return
+    name = given[0]
     since_ms = _since(since)
     with session.client() as client:
         kind, found, over = remembered_of(session, client, name)
@@ -114,6 +161,11 @@ def logs(
                 session.note(f"  {name} has ended, and its node keeps no output of it to show: {where}")
         finally:
             printer.close()
+
+
+def _ago(text: str | None) -> bool:
+    """Whether it says how long ago, or nothing; else it is a time."""
+    return not text or not any(sign in text for sign in ":-T")
 
 
 def _since(text: str | None) -> int:

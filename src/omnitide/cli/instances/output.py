@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from omnitide.cli.show.table import paint
+from omnitide.cli.show.visible import for_reader
 
 if TYPE_CHECKING:
     from omnitide.model.happenings import LogChunk
@@ -105,5 +106,5 @@ class Printer:
 
     def _put(self, text: str, stream: str) -> None:
         to = sys.stderr if self._split and stream == "stderr" else sys.stdout
-        to.write(text)
+        to.write(text if self._form != "table" else for_reader(text, to))
         to.flush()

@@ -13,6 +13,7 @@ import typer
 
 from omnitide.cli.exits import Exit, Failure, code_of_program
 from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.visible import for_reader
 from omnitide.model.names import called
 
 if TYPE_CHECKING:
@@ -373,7 +374,7 @@ class _Following:
         if chunk.text:
             # For programs standard output holds the job and nothing else.
             to = sys.stderr if chunk.stream == "stderr" or self._session.plain else sys.stdout
-            to.write(chunk.text)
+            to.write(for_reader(chunk.text, to))
             to.flush()
 
     def _code(self, job: "Job") -> int:

@@ -148,6 +148,9 @@ def drain(
     node: NodeName,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is empty.")] = True,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait: 90s, 10m.")] = "10m",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would move where and what would not fit, and change nothing.")
+    ] = False,
 ) -> None:
     """Move everything off a node, and place nothing new there. Says what it waits for.
 
@@ -159,6 +162,11 @@ def drain(
     session = session_of(context)
     limit_s = seconds_of(timeout)
     with session.client() as client:
+        if dry_run:
+            from omnitide.cli.show.outlook import foretell
+
+            foretell(session, client, [{"verb": "node.drain", "name": node}])
+            return
         began = time.monotonic()
         changed = client.drain_node(node)
         if not wait:

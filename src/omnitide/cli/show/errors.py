@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from omnitide.cli.exits import Exit, Failure, code_of
 from omnitide.cli.globals import Globals
+from omnitide.cli.show.visible import visible_lines
 
 if TYPE_CHECKING:
     import typer
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def say(text: str, hint: str = "") -> None:
-    print(f"error: {text}", file=sys.stderr)
+    print(f"error: {visible_lines(text)}", file=sys.stderr)
     if hint:
-        print(f"hint:  {hint}", file=sys.stderr)
+        print(f"hint:  {visible_lines(hint)}", file=sys.stderr)
 
 
 def _program(code: int, kind: str, detail: str, hint: str, state: Globals, **more: object) -> int:
@@ -56,7 +57,7 @@ def tell_manifest_error(error: "ManifestError", state: Globals) -> int:
         faults = [fault._asdict() for fault in error.faults]
         return _program(Exit.USAGE, "invalid", "the manifest is refused", "", state, errors=faults)
     for fault in error.faults:
-        print(f"error: {fault}", file=sys.stderr)
+        print(f"error: {visible_lines(str(fault))}", file=sys.stderr)
     number = len(error.faults)
     hint = "omnitide schema agent prints what a manifest may hold"
     print(f"hint:  {number} fault{'s' if number > 1 else ''}, nothing was changed; {hint}", file=sys.stderr)
@@ -80,7 +81,8 @@ def tell_fabric_error(error: "FabricError", state: Globals) -> int:
     say(error.detail, error.hint)
     for fault in error.problem.errors if len(error.problem.errors) > 1 else ():
         place = f"{fault.field}: " if fault.field else ""
-        print(f"       {place}{fault.message}{f' ({fault.hint})' if fault.hint else ''}", file=sys.stderr)
+        text = f"{place}{fault.message}{f' ({fault.hint})' if fault.hint else ''}"
+        print(f"       {visible_lines(text)}", file=sys.stderr)
     if code == Exit.FAILED and error.correlation:
         print(f"       correlation {error.correlation}", file=sys.stderr)
     return code

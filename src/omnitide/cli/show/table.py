@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from omnitide.cli.show.visible import visible
+
 _GAP: Final = "  "
 _CODES: Final = {
     "green": "32",
@@ -48,7 +50,7 @@ def terminal_width() -> int | None:
 
 def table(columns: Sequence[Column], rows: Sequence[Row], *, color: bool, width: int | None) -> list[str]:
     """The lines of a table, with its titles."""
-    cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
+    cells = [[_cell(cell) for cell in row] for row in rows]
     shown = _fitting(columns, cells, width)
     widths = {
         index: max([len(columns[index].title), *(len(row[index].text) for row in cells)], default=0) for index in shown
@@ -56,6 +58,11 @@ def table(columns: Sequence[Column], rows: Sequence[Row], *, color: bool, width:
     lines = [_line([Cell(column.title, "dim") for column in columns], columns, shown, widths, color, width)]
     lines += [_line(row, columns, shown, widths, color, width) for row in cells]
     return lines
+
+
+def _cell(given: Cell | str) -> Cell:
+    """As it may be shown: much of what tables hold was written by others."""
+    return Cell(visible(given.text), given.style) if isinstance(given, Cell) else Cell(visible(given))
 
 
 def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int | None) -> list[int]:

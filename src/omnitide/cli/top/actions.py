@@ -21,6 +21,9 @@ Target = Node | AgentSummary | Instance
 Ask = Literal["", "replicas", "version", "node"]
 T = TypeVar("T", Node, AgentSummary, Instance)
 
+MOST_SUBJECTS: Final = 200
+"""Things whose output can be asked for together."""
+
 MAX_NUMBER: Final = 1_000_000
 
 
@@ -54,6 +57,13 @@ class Action:
     many: bool = True
     """Whether it can be done to several at once."""
     ask: Ask = ""
+
+
+def subject_of(target: Target) -> str:
+    """As output is asked for."""
+    if isinstance(target, Node):
+        return f"node:{target.name}"
+    return f"agent:{target.namespace}/{target.name}" if isinstance(target, AgentSummary) else f"instance:{target.id}"
 
 
 def name_of(target: Target) -> str:

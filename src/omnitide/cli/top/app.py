@@ -1,4 +1,4 @@
-"""The application: five pages over one scene, drawn at most four times a second and only where something differs."""
+"""The application: six pages over one scene, drawn at most four times a second and only where something differs."""
 
 import asyncio
 import contextlib
@@ -17,22 +17,26 @@ from omnitide.cli.top import actions as ac
 from omnitide.cli.top import tables as tb
 from omnitide.cli.top.acting import perform
 from omnitide.cli.top.bars import PAGES, Listed, head, said, tabs
+from omnitide.cli.top.details import title_of
 from omnitide.cli.top.dialogs import Confirm, Dialog, Keys, Reach
 from omnitide.cli.top.drawing import Bar, Field, Text
 from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.following import Following
+from omnitide.cli.top.job_table import JOBS, job_name
 from omnitide.cli.top.keys import key_lines
 from omnitide.cli.top.lines import Line, width_of
+from omnitide.cli.top.output_screen import Output
 from omnitide.cli.top.overview import overview_lines
 from omnitide.cli.top.palette import Everything
+from omnitide.cli.top.row_kinds import AgentRows, AnyRows, EventRows, InstanceRows, JobRows, NodeRows
 from omnitide.cli.top.rows import REST, Rows
 from omnitide.cli.top.scene import Scene
-from omnitide.cli.top.screens import Detail, Output, action_bindings
+from omnitide.cli.top.screens import Detail
 from omnitide.cli.top.words import visible
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.inventory import Node
-from omnitide.model.objects import AgentSummary, Instance
+from omnitide.model.objects import AgentSummary, Instance, JobSummary
 from omnitide.sdk.async_client import AsyncClient
 from omnitide.sdk.view import View
 
@@ -44,29 +48,6 @@ BESIDE: Final = frozenset(
     {"act", "page", "next", "find", "output", "terminal", "instances_of", "keys", "end", "leave", "colours"}
 )
 REACHED: Final = ("running", "stopping")
-
-
-class NodeRows(Rows[Node]):
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "app.instances_of", "Instances"), *action_bindings("node")]
-
-
-class AgentRows(Rows[AgentSummary]):
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "app.instances_of", "Instances"), *action_bindings("agent")]
-
-
-class InstanceRows(Rows[Instance]):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l", "app.output", "Output"),
-        Binding("e", "app.terminal", "Terminal"),
-        *action_bindings("instance"),
-    ]
-
-
-class EventRows(Rows[CloudEvent]):
-    pass
-
-
-AnyRows = Rows[Node] | Rows[AgentSummary] | Rows[Instance] | Rows[CloudEvent]
 
 
 class Top(App[None]):
@@ -111,6 +92,7 @@ class Top(App[None]):
             "agent": AgentRows(tb.AGENTS, self._scene, id="agent"),
             "instance": InstanceRows(tb.INSTANCES, self._scene, id="instance"),
             "event": EventRows(EVENTS, self._scene, id="event"),
+            "job": JobRows(JOBS, self._scene, id="job"),
         }
         self._head, self._tabs, self._said = Bar(id="head"), Bar(id="tabs"), Bar(id="said")
         self._overview = Text(id="overview")
@@ -242,7 +224,7 @@ class Top(App[None]):
                 order=rows.table.column(rows.sort).title,
                 filter_text=rows.filter_text,
                 marked=len(rows.marked),
-                name="" if one is None or isinstance(one, CloudEvent) else ac.name_of(one),
+                name=_name_of(one),
             )
         self._said.show(said(listed, self._scene.namespace))
 
@@ -298,6 +280,11 @@ class Top(App[None]):
             found = self._subject_of(event) if event is not None else None
             if found is None:
                 self.tell("it is about nothing that is there now", "warning")
+                return
+        elif kind == "job":
+            found = view.instances.get(view.jobs[identifier].instance) if identifier in view.jobs else None
+            if found is None:
+                self.tell("nothing of it runs, and what ran is not known any more", "warning")
                 return
         else:
             tables = {"node": view.nodes, "agent": view.agents, "instance": view.instances}
@@ -371,7 +358,7 @@ class Top(App[None]):
                 return [] if screen.gone else [screen.target]
         if self.page in ("overview", "event"):
             return []
-        return [one for one in self.rows(self.page).targets if not isinstance(one, CloudEvent)]
+        return [one for one in self.rows(self.page).targets if not isinstance(one, CloudEvent | JobSummary)]
 
     def tell(self, text: str, severity: str = "information") -> None:
         level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
@@ -426,13 +413,24 @@ class Top(App[None]):
         return target if isinstance(target, Instance) else None
 
     def action_output(self) -> None:
-        one = self._instance()
-        if one is None:
-            self.tell("no instance is chosen", "warning")
-        elif not one.node:
-            self.tell("it is on no node yet", "warning")
+        """Of what is chosen, in one stream."""
+        at = self.screen if isinstance(self.screen, Detail) else None
+        jobs = [one for one in self.rows("job").targets if isinstance(one, JobSummary)] if self.page == "job" else []
+        if jobs and at is None:
+            of = [f"job:{one.namespace}/{one.name}" for one in jobs]
+            title = f"job {job_name(jobs[0])}"
         else:
-            self.push_screen(Output(one, self.client))
+            targets = [one for one in self.chosen() if not isinstance(one, Instance) or one.node]
+            if not targets:
+                self.tell("it is on no node yet" if self.chosen() else "nothing is chosen", "warning")
+                return
+            of, title = [ac.subject_of(one) for one in targets], title_of(targets[0])
+        if len(of) > ac.MOST_SUBJECTS:
+            self.tell(f"{len(of)} are chosen; {ac.MOST_SUBJECTS} can be shown together", "warning")
+            return
+        more = f" and {len(of) - 1} more" if len(of) > 1 else ""
+        many = len(of) > 1 or not of[0].startswith(("instance:", "job:"))
+        self.push_screen(Output(of, f"{visible(title)}{more}", self.client, many=many))
 
     def action_terminal(self) -> None:
         one = self._instance()
@@ -493,3 +491,9 @@ class Top(App[None]):
         self.colours = names[(names.index(self.colours) + 1) % len(names)]
         self.theme = THEMES[self.colours]
         self.tell(f"colours: {self.colours}")
+
+
+def _name_of(one: ac.Target | CloudEvent | JobSummary | None) -> str:
+    if one is None or isinstance(one, CloudEvent):
+        return ""
+    return job_name(one) if isinstance(one, JobSummary) else ac.name_of(one)

@@ -9,16 +9,15 @@ from omnitide.cli.top.lines import Cell, Line, cut, line, mark, width_of
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.words import span, visible
 
-PAGES: Final = ("overview", "node", "agent", "instance", "event")
+PAGES: Final = ("overview", "node", "agent", "instance", "event", "job")
 TITLES: Final = {
     "overview": "Overview",
     "node": "Nodes",
     "agent": "Agents",
     "instance": "Instances",
     "event": "Events",
+    "job": "Jobs",
 }
-WIDE: Final = 76
-"""Narrower, and the titles of pages are short."""
 
 
 def head(scene: Scene, width: int, title: Line | None) -> tuple[Line, bool]:
@@ -47,15 +46,21 @@ def head(scene: Scene, width: int, title: Line | None) -> tuple[Line, bool]:
 
 
 def tabs(scene: Scene, page: str, width: int) -> list[tuple[str, Line]]:
-    """Each page with the cells by which it is gone to."""
+    """Each page with the cells by which it is gone to; titles are short where there is no room for them."""
+    found = _tabs(scene, page, short=False)
+    return found if sum(width_of(cells) for _, cells in found) <= width else _tabs(scene, page, short=True)
+
+
+def _tabs(scene: Scene, page: str, *, short: bool) -> list[tuple[str, Line]]:
     counts = {
         "node": len(scene.view.nodes),
         "agent": len(scene.agents()),
         "instance": len(scene.instances()),
+        "job": len(scene.jobs()),
     }
     found: list[tuple[str, Line]] = []
     for number, name in enumerate(PAGES, 1):
-        title = f"{number} {TITLES[name]}" if width >= WIDE else f"{number}{TITLES[name][:4]}"
+        title = f"{number}{TITLES[name][:4]}" if short else f"{number} {TITLES[name]}"
         count = f" {counts[name]}" if name in counts else ""
         here = name == page
         cells = [Cell(f"[{title}{count}]" if here else f" {title}{count} ", "strong" if here else "soft")]
@@ -81,7 +86,7 @@ class Listed(NamedTuple):
 
 def said(listed: Listed | None, namespace: str) -> Line:
     if listed is None:
-        return line(Cell(" ? keys   Ctrl-K palette   1-5 pages", "soft"))
+        return line(Cell(" ? keys   Ctrl-K palette   1-6 pages", "soft"))
     of = f" of {listed.whole}" if listed.shown != listed.whole else ""
     cells: list[Cell] = [Cell(f" ? keys   {plural(listed.shown, listed.noun)}{of}  by {listed.order.lower()}", "soft")]
     notes: Sequence[str] = (

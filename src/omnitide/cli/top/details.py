@@ -142,6 +142,9 @@ def _node_facts(node: Node, scene: Scene) -> list[Line]:
         _fact("address", visible(node.address or node.session_address) or "not known"),
         _fact("software", visible(node.software)),
     ]
+    if node.clock_ahead_ms:
+        apart = f"{span(abs(node.clock_ahead_ms))} {'ahead of' if node.clock_ahead_ms > 0 else 'behind'} Nexus's"
+        found.insert(1, _fact("clock", Cell(apart, "wait")))
     if node.unknown_since_ms:
         silent = (
             f"nothing has been heard of it for {span(scene.now_ms - node.unknown_since_ms)}: what it runs is unknown"
@@ -205,8 +208,12 @@ def _concerned(event: CloudEvent, target: Target) -> bool:
     return event.subject == subject(target)
 
 
-def detail_lines(target: Target, scene: Scene, charts: Mapping[str, MetricAnswer], width: int) -> list[Line]:
+def detail_lines(
+    target: Target, scene: Scene, charts: Mapping[str, MetricAnswer], width: int, before: Sequence[Line] = ()
+) -> list[Line]:
+    """`before`: what stands between what it is and its charts."""
     lines = [row for one in facts(target, scene) for row in _wrapped(one, width)]
+    lines += before
     for chart in charts_of(target):
         answer = charts.get(chart.key)
         if answer is not None:

@@ -6,7 +6,7 @@ from omnitide.cli.top.actions import ACTIONS
 from omnitide.cli.top.lines import EMPTY, Cell, Line, line
 
 _EVERYWHERE: Final = (
-    ("1 2 3 4 5", "pages; Tab goes on to the next"),
+    ("1 2 3 4 5 6", "pages; Tab goes on to the next"),
     ("Ctrl-K", "palette: pages, objects, actions"),
     ("/", "filter: words, and state:failed -node:alpha"),
     ("Escape", "back; without a filter; without marks"),
@@ -22,7 +22,7 @@ _ROWS: Final = (
 )
 _OPENED: Final = (
     ("i", "node, agent: its instances"),
-    ("l", "instance: its output as it is written"),
+    ("l", "its output as it is written; of several in order"),
     ("e", "instance: a terminal in it"),
 )
 

@@ -86,6 +86,10 @@ class Scene:
         found = self.view.instances
         return found if not self.namespace else [key for key, one in found.items() if one.namespace == self.namespace]
 
+    def jobs(self) -> Collection[str]:
+        found = self.view.jobs
+        return found if not self.namespace else [key for key, one in found.items() if one.namespace == self.namespace]
+
     def of_agent(self, identifier: str) -> list[Instance]:
         """Those that have something to lose."""
         return [one for one in self.view.instances.values() if one.workload_id == identifier and one.status in LIVE]

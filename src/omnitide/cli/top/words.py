@@ -3,9 +3,10 @@
 import re
 from typing import Final, Literal, NamedTuple
 
+from omnitide.cli.show.visible import visible
 from omnitide.cli.show.words import away_of
 from omnitide.model.inventory import Node
-from omnitide.model.objects import AgentSummary, Instance
+from omnitide.model.objects import AgentSummary, Instance, JobSummary
 
 Tone = Literal["good", "busy", "wait", "bad", "unknown", "off"]
 
@@ -27,6 +28,8 @@ _TONES: Final[dict[str, Tone]] = {
     "stopping": "wait",
     "succeeded": "good",
     "failed": "bad",
+    "active": "busy",
+    "cancelled": "off",
 }
 RANK: Final[dict[Tone, int]] = {"bad": 0, "unknown": 1, "wait": 2, "busy": 3, "good": 4, "off": 5}
 """The worst first, as they are sorted."""
@@ -85,15 +88,11 @@ def instance_state(one: Instance) -> State:
     return State(tone_of(one.status), one.status)
 
 
-_HIDDEN: Final = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-
-
-def visible(text: str) -> str:
-    """A text as it may be shown: what a terminal would obey, what turns the direction of writing and what cannot be
-    seen is shown as what it is, so that no name looks like another or does anything."""
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def job_state(job: JobSummary) -> State:
+    more = "being cancelled" if job.cancelling else "being removed" if job.deleting else ""
+    if not more and job.status == "failed" and job.exit is not None:
+        more = job.exit.text
+    return State(tone_of(job.status), job.status, more)
 
 
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")

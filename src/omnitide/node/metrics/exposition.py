@@ -3,6 +3,7 @@
 Parsed by the Prometheus client's own parsers, which are loaded with the first scrape.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -31,12 +32,14 @@ class ScrapedSeries:
     step_ms: int
     most: int
     known: dict[Key, Series] = field(default_factory=dict[Key, Series])
+    refused: Counter[str] = field(default_factory=Counter[str])
+    """What was left out of the newest answer: series, by the name of their metric."""
 
     def take(self, text: str, content_type: str) -> "tuple[dict[Series, float], int]":
         """The samples, and how many series were left out. Raises Unreadable."""
         found: dict[Series, float] = {}
         fresh: list[tuple[Key, Kind, str, str, float]] = []
-        left_out = 0
+        refused = self.refused = Counter[str]()
         for key, kind, unit, text_of, value in _samples(text, content_type):
             series = self.known.get(key)
             if series is not None:
@@ -50,14 +53,14 @@ class ScrapedSeries:
             name, labels = key
             own = tuple(sorted((f"exported_{one}" if one in OURS else one, value_of) for one, value_of in labels))
             whole = tuple(sorted((*own, ("instance", self.instance))))
-            refused = name.startswith(OWN_PREFIX) or fault_of(name, whole, unit, text_of)
-            if refused or key in self.known or len(self.known) >= self.most:
-                left_out += 1
+            fault = name.startswith(OWN_PREFIX) or fault_of(name, whole, unit, text_of)
+            if fault or key in self.known or len(self.known) >= self.most:
+                refused[name] += 1
                 continue
             series = Series(name, whole, kind, unit, text_of, 0, self.step_ms, True)
             self.known[key] = series
             found[series] = value
-        return found, left_out
+        return found, refused.total()
 
 
 def _samples(text: str, content_type: str) -> Iterable[tuple[Key, Kind, str, str, float]]:

@@ -20,6 +20,9 @@ MAX_TIME_S: Final = 10.0
 LOOK_S: Final = 1.0
 """Between two looks at what runs here."""
 MAX_AT_ONCE: Final = 8
+NAMED: Final = 8
+"""Metrics that are named where series are left out: those with most of them."""
+MAX_NAME: Final = 80
 ACCEPT: Final = "application/openmetrics-text;version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.8"
 _PREFIX: Final = "omnitide_instance_scrape_"
 
@@ -60,6 +63,8 @@ class Scraper:
         self.left_out: dict[str, int] = {}
         """Series that are left out now, by instance."""
         self._complained: set[str] = set()
+        self._told: dict[str, frozenset[str]] = {}
+        """Metrics of which series are left out, as the log has been told of an instance."""
 
     async def run(self) -> None:
         try:
@@ -69,6 +74,7 @@ class Scraper:
                     self._tasks.pop(gone).cancel()
                     self.left_out.pop(gone.key.instance, None)
                     self._complained.discard(gone.key.instance)
+                    self._told.pop(gone.key.instance, None)
                 for run in wanted - self._tasks.keys():
                     self._tasks[run] = asyncio.create_task(self._scrape_forever(run), name=f"scrape-{run.key.instance}")
                 await asyncio.sleep(LOOK_S)
@@ -100,6 +106,7 @@ class Scraper:
                     self._complain(instance, metrics, str(error) or type(error).__name__)
             if left_out:
                 self.left_out[instance] = left_out
+                self._tell_left_out(instance, series)
             else:
                 self.left_out.pop(instance, None)
             values[about.up] = up
@@ -113,6 +120,22 @@ class Scraper:
         if instance not in self._complained:
             self._complained.add(instance)
             log.warning("an instance's metrics cannot be had", instance=instance, path=metrics.path, reason=reason)
+
+    def _tell_left_out(self, instance: str, series: ScrapedSeries) -> None:
+        """Once, and again when it is of other metrics than before."""
+        most = series.refused.most_common(NAMED)
+        names = frozenset(name for name, _ in most)
+        if names <= self._told.get(instance, frozenset()):
+            return
+        self._told[instance] = names
+        named = ", ".join(f"{name[:MAX_NAME]} ({number})" for name, number in most)
+        more = len(series.refused) - len(most)
+        log.warning(
+            "series of an instance's own metrics are left out: there are too many, or they cannot be taken",
+            instance=instance,
+            left_out=f"{named}, and of {more} more metrics" if more else named,
+            most=series.most,
+        )
 
     async def _get(self, run: RunningInstance, metrics: Metrics) -> tuple[str, str]:
         """Body and type of the answer. Raises ScrapeFailed, DriverError, OSError, h11.ProtocolError."""

@@ -28,7 +28,11 @@ async def send_logs(
     retention: Retention,
 ) -> None:
     """Until they end or the reader leaves, even while none comes. Raises LinkClosed."""
-    frames = _frames(drivers, driver_of, request, retention)
+    await send_while_read(link, _frames(drivers, driver_of, request, retention))
+
+
+async def send_while_read(link: TunnelLink, frames: AsyncIterator[pb.TunnelFrame]) -> None:
+    """All frames, as fast as the link takes them, unless the reader leaves before. Raises LinkClosed."""
 
     async def send() -> None:
         async with closing(frames):

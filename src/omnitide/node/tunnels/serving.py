@@ -7,13 +7,15 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from omnitide.drivers.protocol import Driver, DriverError, PortBinding, RunKey
+from omnitide.node.clock import Clock
 from omnitide.node.retention import Retention
 from omnitide.node.session import Dialer, TunnelLink
 from omnitide.node.tunnels.errors import error_frame
 from omnitide.node.tunnels.files import send_archive, take_archive
-from omnitide.node.tunnels.logs import send_logs
+from omnitide.node.tunnels.logs import send_logs, send_while_read
 from omnitide.node.tunnels.ports import forward
 from omnitide.node.tunnels.programs import run_program
+from omnitide.node.tunnels.search import Search
 from omnitide.node.tunnels.talk import Overrun, Talk
 from omnitide.node.volumes import KeptVolumes
 from omnitide.telemetry import logs
@@ -24,6 +26,7 @@ MAX_TUNNELS: Final = 32
 """Log streams open at once; a further one is told that the node is busy."""
 MOST: Final = {
     "logs": MAX_TUNNELS,
+    "search": 32,
     "exec": 32,
     "archive": 16,
     "extract": 16,
@@ -61,6 +64,7 @@ class Tunnels:
         driver_of: Callable[[str], str | None],
         reach_of: Callable[[str], Reach | None],
         retention: Retention,
+        clock: Clock,
         volumes: KeptVolumes | None = None,
     ) -> None:
         self._group = group
@@ -69,6 +73,7 @@ class Tunnels:
         self._driver_of = driver_of
         self._reach_of = reach_of
         self._retention = retention
+        self._clock = clock
         self._volumes = volumes
         self._serving: Counter[str] = Counter()
         self._refusing = 0
@@ -86,11 +91,16 @@ class Tunnels:
             log.warning("too many tunnels asked for at once; one is not answered")
 
     async def _serve(self, endpoint: str, request: pb.OpenTunnel, purpose: str) -> None:
+        # When the question came, before anything that takes time.
+        now_ms = self._clock.now_ms()
         try:
             with contextlib.suppress(LinkClosed, TimeoutError):
                 async with self._link(endpoint, request.tunnel) as link:
                     if purpose == "logs":
                         await send_logs(link, self._drivers, self._driver_of, request.logs, self._retention)
+                    elif purpose == "search":
+                        search = Search(self._drivers, self._driver_of, request.search, self._retention, now_ms)
+                        await send_while_read(link, search.frames())
                     else:
                         await self._reach(link, request, purpose)
         except Exception as error:

@@ -3,7 +3,7 @@
 import signal
 from typing import Final
 
-from omnitide.fabric.state import ExitRecord, FabricState, Instance, InstanceStatus
+from omnitide.fabric.state import ExitRecord, FabricState, Instance, InstanceStatus, spec_of_instance
 from omnitide.model import objects as ob
 from omnitide.model.provisions import VALUES_CHANGED
 from omnitide.operations.views.silence import silent_driver, silent_since, why_unknown
@@ -65,6 +65,7 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
     else:
         job = state.jobs[instance.workload]
         workload, slot = job.name, job.slot
+    spec = spec_of_instance(state, instance)
     current = slot is not None and slot.current == instance.id
     return ob.Instance(
         id=instance.id,
@@ -74,6 +75,8 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
         workload=workload,
         workload_id=instance.workload,
         version=instance.version,
+        driver=spec.driver,
+        isolation=spec.isolation,
         slot=instance.slot,
         generation=instance.generation,
         status="unknown" if silent else instance.status.value,

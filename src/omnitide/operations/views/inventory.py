@@ -52,6 +52,7 @@ def show_node(node: Node, live: NodeLive | None) -> inv.Node:
         instances=len(node.instances),
         use=_show_use(live.use) if live is not None and live.use is not None else None,
         last_beat_ms=live.last_beat_ms if live is not None else 0,
+        clock_ahead_ms=live.clock_ahead_ms if live is not None else 0,
         session=node.session,
         joined_ms=node.joined_ms,
         revision=node.revision,

@@ -12,7 +12,7 @@ from omnitide.sdk.defaults import ANSWER_S, CONNECT_S, DEFAULT, FINISH_S, PAGE
 from omnitide.sdk.errors import from_answer
 from omnitide.sdk.exchange import Exchange, Retries
 from omnitide.sdk.http import httpx
-from omnitide.sdk.log_lines import chunk_of
+from omnitide.sdk.log_lines import chunk_of, output_line_of
 from omnitide.sdk.synchronous.connection import Connection
 
 
@@ -86,6 +86,54 @@ class InstanceCalls(Connection):
                 for line in answer.iter_lines():
                     if line:
                         yield chunk_of(line)
+        except httpx.TransportError as error:
+            exchange.broke(str(error) or type(error).__name__)
+
+    def search_logs(
+        self,
+        *of: str,
+        since: str = "",
+        until: str = "",
+        grep: str = "",
+        regex: bool = False,
+        ignore_case: bool = False,
+        stream: str = "",
+        last: int = 0,
+        limit: int = 0,
+        follow: bool = False,
+    ) -> Iterator[hp.OutputLine]:
+        """What many instances write, as lines in order of time: of `agent:web`, `job:once`, `instance:web-1.2`,
+        `node:alpha`. A line of the stream `note` says where some are missing.
+
+        `since`, `until`: how long ago, such as 10m, or a time with its zone. `last`: only the newest so many of all.
+        Breaks with Unreachable if the connection does: ask again from `model.seen_lines.OVERLAP_MS` before the last
+        line, and leave out what its `Seen` has seen.
+        """
+        call = calls.search_logs(
+            {
+                "of": of,
+                "since": since,
+                "until": until,
+                "grep": grep,
+                "regex": regex,
+                "ignore_case": ignore_case,
+                "stream": stream,
+                "last": last,
+                "limit": limit,
+                "follow": follow,
+            }
+        )
+        headers = {"accept": "application/x-ndjson"}
+        # A search that finds nothing is silent until it has read everything.
+        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, read=None if follow else FINISH_S)
+        exchange = Exchange(call, self._memory, Retries(attempts=1), self.target.url, self._rng)
+        try:
+            with self._http.stream("GET", call.path, params=call.query, headers=headers, timeout=timeout) as answer:
+                if answer.status_code != 200:
+                    raise from_answer(answer.status_code, answer.read())
+                for line in answer.iter_lines():
+                    if line:
+                        yield output_line_of(line)
         except httpx.TransportError as error:
             exchange.broke(str(error) or type(error).__name__)
 

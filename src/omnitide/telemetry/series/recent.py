@@ -18,6 +18,8 @@ SCRAPED_SHARE: Final = 0.7
 INSTANCE_SHARE: Final = 0.9
 """Of the memory: when so much is used, no more series of this sort are taken, so that those of nodes find room."""
 MAX_MATCHED: Final = 50_000
+INSTANCE_CPU: Final = "omnitide_instance_cpu_seconds_total"
+INSTANCE_MEMORY: Final = "omnitide_instance_memory_working_set_bytes"
 STEPS_S: Final = (1, 5, 10, 15, 30, 60, 120, 300)
 """Steps for which there are rings; a series with another one lies in the ring of the next shorter one."""
 
@@ -52,6 +54,8 @@ class Recent:
         self._nodes: dict[str, NodeSeries] = {}
         self._by_name: dict[str, dict[str, dict[SeriesInfo, Entry]]] = {}
         """Name -> node -> its series of that name."""
+        self._of_instance: dict[str, dict[str, Entry]] = {INSTANCE_CPU: {}, INSTANCE_MEMORY: {}}
+        """The same of an instance by its id, for names that are asked for row by row."""
         self._bytes = 0
         self._series = 0
         self.refused = 0
@@ -86,6 +90,10 @@ class Recent:
         for entries in self._by_name.get(name, {}).values():
             yield from entries.values()
 
+    def of_instance(self, name: str, instance: str) -> Entry | None:
+        """`name`: INSTANCE_CPU or INSTANCE_MEMORY."""
+        return self._of_instance[name].get(instance)
+
     def entry(self, node: str, info: SeriesInfo, step_s: int, share: float = 1.0) -> Entry | None:
         """The place of a series, made if there is none. None where there is no room for one more: `share` of the
         memory is used, or the node has as many as it may."""
@@ -106,6 +114,8 @@ class Recent:
         self._series += 1
         entry = known.entries[info] = Entry(info, ring, ring.allocate(), step_s)
         self._by_name.setdefault(info.name, {}).setdefault(node, {})[info] = entry
+        if info.name in self._of_instance:
+            self._of_instance[info.name][info.label("instance_id")] = entry
         return entry
 
     def sweep(self, now_s: int) -> int:
@@ -138,6 +148,9 @@ class Recent:
 
     def _remove(self, node: str, known: NodeSeries, entry: Entry) -> None:
         del known.entries[entry.info]
+        of_instance = self._of_instance.get(entry.info.name)
+        if of_instance is not None and of_instance.get(entry.info.label("instance_id")) is entry:
+            del of_instance[entry.info.label("instance_id")]
         entry.ring.free(entry.row)
         entry.row = -1
         self.removals += 1

@@ -15,7 +15,7 @@ from omnitide.cli.top.dialogs import Confirm
 from omnitide.cli.top.rows import Rows
 from omnitide.cli.top.screens import Detail
 from omnitide.fabric import commands as cm
-from omnitide.model.spec import AgentSpec
+from omnitide.model.spec import AgentSpec, JobSpec, Resources
 from omnitide.sdk.async_client import AsyncClient
 from omnitide.sdk.target import Target
 from omnitide.security.tokens import parse_api_token
@@ -205,3 +205,74 @@ async def test_a_hostile_name_is_asked_about_as_text(seen: Seen) -> None:
     seen.top.open_object("instance", wild.id)
     text = await seen.until("\\u001b[31m[red]")
     assert "\x1b" not in text
+
+
+def wrote(seen: Seen, name: str, *lines: str) -> None:
+    (found,) = (one.id for one in seen.runtime.state.instances.values() if one.name == name)
+    for line in lines:
+        seen.runtime.writes(found).write(f"{line}\n", at_ms=seen.runtime.clock_ms)
+
+
+async def test_the_output_of_an_agent_is_one_stream_with_names(seen: Seen) -> None:
+    await seen.deploy("hello", 2)
+    wrote(seen, "hello-1.1", "one")
+    wrote(seen, "hello-2.1", "two")
+    await seen.press("3")
+    await seen.until("2/2")
+    await seen.press("l")
+    text = await seen.until("as it is written")
+    assert "output of agent hello" in text
+    assert text.index("hello-1.1 one") < text.index("hello-2.1 two")
+    wrote(seen, "hello-1.1", "three")
+    await seen.until("hello-1.1 three")
+    seen.runtime.silence("alpha")
+    seen.runtime.log_cut.set()
+    await seen.until("lines of hello-")
+    await seen.press("escape")
+    await seen.until("[3 Agents 1]")
+
+
+async def test_why_an_instance_waits_is_on_its_page(seen: Seen) -> None:
+    spec = AgentSpec(command=("serve",), resources=Resources(cpu=3_000))
+    await seen.client.deploy_agent("wide", spec, replicas=3)
+    seen.runtime.settle()
+    await seen.press("4", "slash", *"state:pending", "enter")
+    await seen.until("1 instance of 3")
+    await seen.press("enter")
+    text = await seen.until("WHY")
+    assert "wide-3.1" in text
+    assert "cpu" in text[text.index("WHY") :]
+
+
+async def test_an_agents_versions_are_on_its_page_and_one_is_gone_back_to(seen: Seen) -> None:
+    await seen.deploy("hello", 1)
+    await seen.client.deploy_agent("hello", AgentSpec(command=("serve", "better")), replicas=1)
+    seen.runtime.settle()
+    await seen.press("3")
+    await seen.until("1/1")
+    await seen.press("enter")
+    text = await seen.until("VERSIONS, 2")
+    (current,) = (line for line in text.splitlines() if " *v2 " in line)
+    assert "updated" in current
+    assert "command" in current
+    await seen.press("b")
+    await seen.until("omnitide rollback hello")
+    await seen.press("enter", "y")
+    await seen.until(lambda: seen.runtime.state.agents and "*v3" in seen.text)
+
+
+async def test_jobs_have_a_page_of_their_own(seen: Seen) -> None:
+    await seen.client.run_job(JobSpec(command=("once",)), name="once")
+    seen.runtime.settle()
+    await seen.press("6")
+    text = await seen.until("[6 Jobs 1]")
+    assert all(len(line) <= 80 for line in text.splitlines())
+    await seen.until("◐ active")
+    wrote(seen, "once-1.1", "working")
+    await seen.press("l")
+    await seen.until("working")
+    assert "output of job once" in seen.text
+    await seen.press("escape")
+    await seen.until("[6 Jobs 1]")
+    await seen.press("enter")
+    await seen.until("instance once-1.1")

@@ -1,41 +1,55 @@
-/** Output as it is written: of one instance, or of all replicas of an agent in order. */
+/** Output as it is written or was: of any number of instances in one order of time. */
 import { createVirtualizer } from "@tanstack/solid-virtual";
 import Download from "lucide-solid/icons/download";
 import Pause from "lucide-solid/icons/pause";
 import Play from "lucide-solid/icons/play";
 import Search from "lucide-solid/icons/search";
-import { createEffect, createMemo, createSignal, For, on, onCleanup, Show, untrack } from "solid-js";
+import { createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, Show, untrack } from "solid-js";
+import { tell } from "../../actions/toasts";
+import { refusal } from "../../api/client";
+import type { OutputLine } from "../../api/types";
 import { useGiven } from "../../parts/context";
 import { save } from "../../parts/exported";
 import { ONLY_NOW, pastRevision } from "../../past/when";
-import { clock, count, plural, visible } from "../../words/format";
+import { clock, dateTime, plural, visible } from "../../words/format";
 import { pieces, plain } from "./ansi";
-import { follow } from "./follow";
+import { type Asked, queryOf } from "./asked";
+import { askLines, followLines } from "./follow";
 import { type Line, Lines } from "./lines";
 
-export interface Source {
-  id: string;
-  name: string;
+const ROW = 20;
+/** After the last letter that is typed, until nodes are asked. */
+const TYPED_MS = 250;
+export const DOWNLOADED = 100_000;
+
+export const NOTHING_ASKED: Asked = { of: [], grep: "", regex: false, exact: false, since: "", until: "" };
+
+interface Props {
+  asked: Asked;
+  /** Lines of several, each with its name. */
+  many: boolean;
+  tail: number;
+  file: string;
+  height?: string;
+  /** As JSON lines rather than text. */
+  json?: boolean;
+  onGrep(text: string): void;
+  /** In the bar, behind the search. */
+  children?: JSX.Element;
 }
 
-/** These are followed on a connection each; of more, all are asked again and again. */
-const FOLLOWED = 3;
-/** Of more instances than these only the first are shown. */
-const MOST_SOURCES = 24;
-const ROW = 20;
-
-/** An instance of these may write more. */
-const GOING = new Set(["pending", "placed", "starting", "running", "stopping", "unknown"]);
-
-export function LogView(props: { sources: readonly Source[]; tail?: number; file: string; height?: string }) {
+export function LogView(props: Props) {
   const { fabric } = useGiven();
   let scroll: HTMLDivElement | undefined;
   let lines = new Lines();
   const [tick, setTick] = createSignal(0);
   const [ending, setEnding] = createSignal(true);
-  const [needle, setNeedle] = createSignal("");
-  const [trouble, setTrouble] = createSignal<Record<string, string>>({});
+  const [trouble, setTrouble] = createSignal("");
+  const [refused, setRefused] = createSignal("");
+  const [missing, setMissing] = createSignal<Record<string, OutputLine>>({});
   const [ended, setEnded] = createSignal(false);
+  const [answered, setAnswered] = createSignal(false);
+  const [saving, setSaving] = createSignal(false);
 
   let drawing = false;
   const drawSoon = () => {
@@ -47,81 +61,109 @@ export function LogView(props: { sources: readonly Source[]; tail?: number; file
       setTick((now) => now + 1);
     }, 60);
   };
-  const shown = () => (pastRevision() ? [] : props.sources.slice(0, MOST_SOURCES));
-  const ids = createMemo(() =>
-    shown()
-      .map((one) => `${one.id} ${one.name}`)
-      .join("\n"),
-  );
+  const question = createMemo(() => JSON.stringify(pastRevision() ? NOTHING_ASKED : props.asked));
   createEffect(
-    on(ids, () => {
+    on(question, (text) => {
+      const asked = JSON.parse(text) as Asked;
       const gone = new AbortController();
-      onCleanup(() => gone.abort());
       lines = new Lines();
       const mine = lines;
-      let open = shown().length;
-      setTrouble({});
+      setTrouble("");
+      setRefused("");
+      setMissing({});
       setEnded(false);
+      setAnswered(false);
       drawSoon();
-      for (const { id, name } of shown()) {
-        void follow(
-          id,
-          Math.max(20, Math.ceil((props.tail ?? 500) / Math.max(1, open))),
-          shown().length <= FOLLOWED,
+      if (!asked.of.length) return;
+      const start = () => {
+        const nowMs = untrack(() => fabric.nowMs());
+        void followLines(
+          queryOf(asked, nowMs),
+          props.tail,
+          !asked.until,
           {
-            chunk: (chunk) => {
-              mine.take(name, chunk);
+            line: (line) => {
+              setAnswered(true);
+              if (line.stream === "note" && line.code !== "gap") {
+                setMissing((now) => ({ ...now, [line.name || line.node]: line }));
+              } else if (line.node in untrack(missing) || line.name in untrack(missing)) {
+                // It gives lines again: what is still missing stands as a note among them.
+                setMissing(({ [line.node]: _node, [line.name]: _name, ...rest }) => rest);
+              }
+              mine.take(line);
               drawSoon();
             },
-            trouble: (why) => setTrouble((now) => ({ ...now, [name]: why })),
-            over: () => !GOING.has(untrack(() => fabric.get("instance", id))?.status ?? ""),
+            trouble: setTrouble,
+            refused: setRefused,
             ended: () => {
-              mine.end(name);
-              open -= 1;
-              setEnded(open === 0);
-              drawSoon();
+              setEnded(true);
+              setAnswered(true);
             },
           },
           gone.signal,
         );
-      }
+      };
+      const timer = setTimeout(start, asked.grep ? TYPED_MS : 0);
+      onCleanup(() => {
+        clearTimeout(timer);
+        gone.abort();
+      });
     }),
   );
 
-  const found = createMemo((): readonly Line[] => {
+  const shown = createMemo((): readonly Line[] => {
     tick();
-    const text = needle().toLowerCase();
-    if (!text) return [...lines.all];
-    return lines.all.filter((one) => plain(one.text).toLowerCase().includes(text));
+    return [...lines.all];
   });
   const rows = createVirtualizer({
     get count() {
-      return found().length;
+      return shown().length;
     },
     getScrollElement: () => scroll ?? null,
     estimateSize: () => ROW,
     overscan: 12,
   });
   createEffect(() => {
-    found();
+    shown();
     if (ending()) queueMicrotask(() => scroll?.scrollTo({ top: scroll.scrollHeight }));
   });
   const scrolled = () => {
     if (!scroll) return;
     setEnding(scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < ROW * 1.5);
   };
-  const troubles = () => [...new Set(Object.values(trouble()).filter(Boolean))];
-  const download = () => {
-    const text = found()
-      .map((one) => `${new Date(one.atMs).toISOString()} ${one.who} ${one.stream} ${plain(one.text)}`)
-      .join("\n");
-    save(`${props.file}.log`, "text/plain", `${text}\n`);
+  const download = async () => {
+    setSaving(true);
+    try {
+      const query = queryOf(props.asked, fabric.nowMs());
+      query.set("limit", String(DOWNLOADED));
+      const response = await askLines(query, props.json ? "application/x-ndjson" : "text/plain");
+      if (!response.ok) throw await refusal(response);
+      const text = await response.text();
+      // What programs write for terminals does nothing in a file that somebody shows on one; JSON has it escaped.
+      const told = props.json ? text : text.split("\n").map(plain).join("\n");
+      save(`${props.file}.${props.json ? "jsonl" : "log"}`, props.json ? "application/x-ndjson" : "text/plain", told);
+      const tail = told.slice(-2_000);
+      const bounded = props.json ? tail.includes('"code":"limit"') : tail.includes("the most at a time");
+      if (bounded)
+        tell(false, `Only the first ${DOWNLOADED} lines are in the file`, "its last line says where to go on");
+    } catch (error) {
+      tell(false, "The output was not downloaded", (error as Error).message);
+    } finally {
+      setSaving(false);
+    }
   };
   const state = () => {
     if (pastRevision()) return "not told of the past";
-    if (!props.sources.length) return "nothing runs";
-    if (ended()) return "ended";
+    if (!props.asked.of.length) return "nothing runs";
+    if (refused()) return "not asked";
+    if (!answered() && !lines.all.length) return "asking the nodes";
+    if (ended()) return props.asked.until ? "all of that time" : "ended";
     return ending() ? "following" : "held";
+  };
+  const empty = () => {
+    if (pastRevision()) return `${ONLY_NOW}.`;
+    if (refused()) return visible(refused());
+    return props.asked.grep ? "No line has that in it." : "Nothing has been written yet.";
   };
 
   return (
@@ -133,23 +175,21 @@ export function LogView(props: { sources: readonly Source[]; tail?: number; file
             class="field"
             type="search"
             aria-label="Search the output"
-            placeholder="Search what is shown"
-            value={needle()}
-            onInput={(event) => setNeedle(event.currentTarget.value)}
+            placeholder="Search on the nodes"
+            value={props.asked.grep}
+            onInput={(event) => props.onGrep(event.currentTarget.value)}
+            maxlength={1000}
             autocomplete="off"
             spellcheck={false}
           />
         </div>
+        {props.children}
         <span class="faint tabular" role="status">
-          {needle() ? `${count(found().length)} of ` : ""}
           {plural(lines.all.length + 0 * tick(), "line")} · {state()}
-          <Show when={props.sources.length > MOST_SOURCES}>
-            {" "}
-            · of {MOST_SOURCES} instances out of {props.sources.length}
-          </Show>
+          {shown().length >= props.tail ? " · older ones are in the download" : ""}
         </span>
-        <Show when={troubles().length}>
-          <span class="tone-wait state-text">{visible(troubles()[0] ?? "")}; it is tried again</span>
+        <Show when={trouble()}>
+          <span class="tone-wait state-text">{visible(trouble())}; it is tried again</span>
         </Show>
         <button
           type="button"
@@ -165,13 +205,22 @@ export function LogView(props: { sources: readonly Source[]; tail?: number; file
         <button
           type="button"
           class="icon-button"
-          aria-label="Download what is shown"
-          title="Download what is shown"
-          onClick={download}
+          aria-label="Download all of it"
+          title={`Download all that this finds, ${DOWNLOADED} lines at most`}
+          disabled={saving() || !!pastRevision() || !props.asked.of.length}
+          onClick={() => void download()}
         >
           <Download size={14} aria-hidden="true" />
         </button>
       </div>
+      <Show when={Object.values(missing()).length}>
+        <ul class="log-missing" aria-label="Missing lines" role="status">
+          <For each={Object.values(missing()).slice(0, 5)}>{(note) => <li>{visible(note.text)}</li>}</For>
+          <Show when={Object.values(missing()).length > 5}>
+            <li>and {Object.values(missing()).length - 5} more</li>
+          </Show>
+        </ul>
+      </Show>
       <div
         class="log-scroll"
         ref={scroll}
@@ -181,34 +230,33 @@ export function LogView(props: { sources: readonly Source[]; tail?: number; file
         aria-label="Output"
         onScroll={scrolled}
       >
-        <Show
-          when={found().length}
-          fallback={
-            <p class="empty">
-              {pastRevision() ? `${ONLY_NOW}.` : needle() ? "No line has that in it." : "Nothing has been written yet."}
-            </p>
-          }
-        >
+        <Show when={shown().length} fallback={<p class="empty">{empty()}</p>}>
           <div class="log-space" style={{ height: `${rows.getTotalSize()}px` }}>
             <For each={rows.getVirtualItems()}>
               {(item) => {
-                const line = () => found()[item.index];
+                const line = () => shown()[item.index];
                 return (
                   <Show when={line()}>
                     {(of) => (
                       <div
                         class={`log-line ${of().stream}`}
-                        classList={{ alone: props.sources.length < 2 }}
+                        classList={{ alone: !props.many }}
                         style={{ transform: `translateY(${item.start}px)` }}
                         title={plain(of().text)}
                       >
-                        <time>{clock(of().atMs)}</time>
-                        <Show when={props.sources.length > 1}>
+                        <time title={dateTime(of().atMs)}>{clock(of().atMs)}</time>
+                        <Show when={props.many}>
                           <span class="who">{visible(of().who)}</span>
                         </Show>
                         <span class="what">
                           <For each={pieces(of().text)}>
-                            {(piece) => <Found text={piece.text} look={piece.look} needle={needle()} />}
+                            {(piece) => (
+                              <Found
+                                text={piece.text}
+                                look={piece.look}
+                                needle={props.asked.regex ? "" : props.asked.grep}
+                              />
+                            )}
                           </For>
                         </span>
                       </div>
@@ -221,6 +269,21 @@ export function LogView(props: { sources: readonly Source[]; tail?: number; file
         </Show>
       </div>
     </div>
+  );
+}
+
+/** On the page of something: its last lines, and a search of their own. */
+export function LogCard(props: { of: readonly string[]; many: boolean; tail: number; file: string; height: string }) {
+  const [grep, setGrep] = createSignal("");
+  return (
+    <LogView
+      asked={{ ...NOTHING_ASKED, of: props.of, grep: grep() }}
+      many={props.many}
+      tail={props.tail}
+      file={props.file}
+      height={props.height}
+      onGrep={setGrep}
+    />
   );
 }
 

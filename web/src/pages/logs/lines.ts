@@ -1,27 +1,26 @@
 /**
- * Output of many instances as lines in order: chunks come in pieces, each instance's in its own order, and are merged by
- * when they were written. Bounded: the oldest lines go first. Pure.
+ * Lines of output as they are shown: in order of time, of which what comes late takes its place. Bounded: the oldest
+ * go first. Pure.
  */
-import type { LogChunk } from "../../api/types";
+import type { OutputLine } from "../../api/types";
 
 export interface Line {
   /** Counted up; the same line has the same. */
   id: number;
   atMs: number;
   who: string;
-  /** note: not written by the instance, but said about its output. */
-  stream: "stdout" | "stderr" | "note";
+  /** note: not written by an instance, but said about its output. */
+  stream: OutputLine["stream"];
   text: string;
 }
 
 export const MOST_LINES = 10_000;
-/** A line without an end is cut there. */
+/** A longer line is cut there. */
 export const LONGEST = 4_000;
 
 export class Lines {
   readonly #most: number;
   #lines: Line[] = [];
-  #open = new Map<string, { atMs: number; text: string }>();
   #last = 0;
   dropped = 0;
 
@@ -33,52 +32,16 @@ export class Lines {
     return this.#lines;
   }
 
-  take(who: string, chunk: LogChunk): void {
-    const at = `${who} ${chunk.stream}`;
-    if (chunk.gap) {
-      this.#finish(at, who, chunk.stream);
-      this.note(who, chunk.at_ms, "output that was here is not kept any more");
-    }
-    let open = this.#open.get(at) ?? { atMs: chunk.at_ms, text: "" };
-    const pieces = chunk.text.split("\n");
-    pieces.forEach((piece, index) => {
-      if (!open.text) open.atMs = chunk.at_ms;
-      open.text += piece;
-      while (open.text.length > LONGEST) {
-        this.#put(who, open.atMs, chunk.stream, open.text.slice(0, LONGEST));
-        open.text = open.text.slice(LONGEST);
-      }
-      if (index === pieces.length - 1) return;
-      this.#put(who, open.atMs, chunk.stream, open.text);
-      open = { atMs: chunk.at_ms, text: "" };
-    });
-    if (open.text) this.#open.set(at, open);
-    else this.#open.delete(at);
-  }
-
-  note(who: string, atMs: number, text: string): void {
-    this.#put(who, atMs, "note", text);
-  }
-
-  /** What was written without an end of line is a line too, once nothing follows. */
-  end(who: string): void {
-    for (const stream of ["stdout", "stderr"] as const) this.#finish(`${who} ${stream}`, who, stream);
-  }
-
-  #finish(at: string, who: string, stream: "stdout" | "stderr"): void {
-    const open = this.#open.get(at);
-    this.#open.delete(at);
-    if (open?.text) this.#put(who, open.atMs, stream, open.text);
-  }
-
-  #put(who: string, atMs: number, stream: Line["stream"], text: string): void {
+  take(one: OutputLine): void {
     this.#last += 1;
-    const line = { id: this.#last, atMs, who, stream, text: text.replace(/\r$/, "") };
+    const text = one.text.length > LONGEST ? `${one.text.slice(0, LONGEST)}…` : one.text;
+    const who = one.name || one.node;
+    const line = { id: this.#last, atMs: one.at_ms, who, stream: one.stream, text };
     // Nearly always the newest; of one stream of one instance the order is as written, whatever its clock says.
     let place = this.#lines.length;
     while (place > 0) {
       const before = this.#lines[place - 1];
-      if (!before || before.atMs <= atMs || (before.who === who && before.stream === stream)) break;
+      if (!before || before.atMs <= line.atMs || (before.who === who && before.stream === one.stream)) break;
       place -= 1;
     }
     if (place === this.#lines.length) this.#lines.push(line);
