@@ -10,7 +10,6 @@ import { Login } from "./pages/Login";
 import { Nodes } from "./pages/Nodes";
 import { NotFound } from "./pages/NotFound";
 import { Overview } from "./pages/Overview";
-import { SettingsPage } from "./pages/Settings";
 import { GivenContext } from "./parts/context";
 import { Shell } from "./parts/Shell";
 import { installWorker } from "./pwa/install";
@@ -25,12 +24,12 @@ const InstanceDetail = lazy(() =>
 );
 const NodeDetail = lazy(() => import("./pages/detail/NodeDetail").then((made) => ({ default: made.NodeDetail })));
 const Events = lazy(() => import("./pages/events/Events").then((made) => ({ default: made.Events })));
-const AgentLogs = lazy(() => import("./pages/logs/Logs").then((made) => ({ default: made.AgentLogs })));
-const InstanceLogs = lazy(() => import("./pages/logs/Logs").then((made) => ({ default: made.InstanceLogs })));
+const LogsPage = lazy(() => import("./pages/logs/Logs").then((made) => ({ default: made.LogsPage })));
 const TerminalPage = lazy(() => import("./terminal/TerminalPage").then((made) => ({ default: made.TerminalPage })));
 const FilesPage = lazy(() => import("./files/FilesPage").then((made) => ({ default: made.FilesPage })));
 const EditorPage = lazy(() => import("./editor/EditorPage").then((made) => ({ default: made.EditorPage })));
 const ImportPage = lazy(() => import("./import/ImportPage").then((made) => ({ default: made.ImportPage })));
+const SettingsPage = lazy(() => import("./pages/settings/Settings").then((made) => ({ default: made.SettingsPage })));
 const Join = lazy(() => import("./pages/Join").then((made) => ({ default: made.Join })));
 
 type Access = { kind: "asking"; trouble: string } | { kind: "out"; why: string } | { kind: "in"; caller: Caller };
@@ -162,11 +161,12 @@ function Pages(props: { caller: Caller; onOut(why: string): void }) {
         <Route path="/agents/:namespace/:name/edit" component={EditorPage} />
         <Route path="/import" component={ImportPage} />
         <Route path="/instances/:id" component={InstanceDetail} />
-        <Route path="/instances/:id/logs" component={InstanceLogs} />
+        <Route path="/instances/:id/logs" component={LogsPage} />
         <Route path="/instances/:id/terminal" component={TerminalPage} />
         <Route path="/instances/:id/files" component={FilesPage} />
         <Route path="/instances/:namespace/:name" component={InstanceDetail} />
-        <Route path="/logs/:namespace/:name" component={AgentLogs} />
+        <Route path="/logs" component={LogsPage} />
+        <Route path="/logs/:namespace/:name" component={LogsPage} />
         <Route path="/settings" component={SettingsPage} />
         <Route path="*" component={NotFound} />
       </Router>

@@ -3,7 +3,8 @@ import { useNavigate } from "@solidjs/router";
 import { lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
 import { DropAnywhere } from "../import/DropAnywhere";
 import { useGiven } from "../parts/context";
-import { begin, begun, chosen, endAll, page, setPage } from "./desk";
+import { forgetAhead, keepAhead } from "./ahead";
+import { begin, begun, chosen, doings, endAll, page, setPage } from "./desk";
 import { isGoing, meaning, setGoing, singleKeys } from "./keys";
 import { follow, openingsFor } from "./openings";
 import { actionsFor } from "./registry";
@@ -23,6 +24,14 @@ export function Acting() {
   const navigate = useNavigate();
   const { fabric } = useGiven();
 
+  // Before any list or map takes them: they are meant for what is on its way.
+  const ahead = (event: KeyboardEvent) => {
+    if (page() !== "palette" || event.isComposing || document.querySelector("dialog") !== null) return;
+    if (event.key === "Escape") endAll();
+    else if (!keepAhead(event)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  };
   const pressed = (event: KeyboardEvent) => {
     if (event.defaultPrevented || event.isComposing) return;
     // The editor is in a tree of its own, which is not to be seen from the target.
@@ -41,6 +50,7 @@ export function Acting() {
     if (!meant || meant.kind === "going" || (inDialog && meant.kind !== "palette")) return;
     switch (meant.kind) {
       case "palette":
+        forgetAhead();
         if (!begun()) setPage(page() === "palette" ? "" : "palette");
         break;
       case "keys":
@@ -61,10 +71,14 @@ export function Acting() {
         navigate(meant.href);
         break;
       case "action": {
+        const doing = doings().find((one) => one.key === meant.key);
+        if (doing) {
+          doing.run();
+          break;
+        }
         const opening = openingsFor(chosen()).find((one) => one.key === meant.key);
-        const [only] = chosen();
-        if (opening && only) {
-          follow(opening, only, navigate);
+        if (opening) {
+          follow(opening, chosen(), navigate);
           break;
         }
         const action = actionsFor(chosen()).find((one) => one.key === meant.key);
@@ -76,12 +90,16 @@ export function Acting() {
     event.preventDefault();
   };
   onMount(() => {
+    addEventListener("keydown", ahead, true);
     addEventListener("keydown", pressed);
     // Nobody who presses a key should wait for a file.
     const timer = setTimeout(() => void Promise.all([dialogs(), palette()]).catch(() => undefined), SOON_MS);
     onCleanup(() => clearTimeout(timer));
   });
-  onCleanup(() => removeEventListener("keydown", pressed));
+  onCleanup(() => {
+    removeEventListener("keydown", ahead, true);
+    removeEventListener("keydown", pressed);
+  });
 
   return (
     <>

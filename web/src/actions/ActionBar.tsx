@@ -2,14 +2,13 @@ import { useNavigate } from "@solidjs/router";
 import { For } from "solid-js";
 import { begin } from "./desk";
 import { singleKeys } from "./keys";
-import { follow, openingsFor } from "./openings";
+import { follow, hindranceOf, openingsFor } from "./openings";
 import { actionsFor, hindrance } from "./registry";
 import type { Target } from "./target";
 
 /** A button for each action; those that cannot be done now say why. */
 export function ActionBar(props: { targets: readonly Target[] }) {
   const navigate = useNavigate();
-  const first = () => props.targets[0];
   return (
     <fieldset class="action-bar">
       <legend class="visually-hidden">Actions</legend>
@@ -42,10 +41,7 @@ export function ActionBar(props: { targets: readonly Target[] }) {
       </For>
       <For each={openingsFor(props.targets)}>
         {(opening) => {
-          const why = () => {
-            const target = first();
-            return target ? opening.hindrance(target) : "";
-          };
+          const why = () => hindranceOf(opening, props.targets);
           return (
             <button
               type="button"
@@ -53,10 +49,7 @@ export function ActionBar(props: { targets: readonly Target[] }) {
               disabled={!!why()}
               title={why() || opening.title}
               aria-keyshortcuts={singleKeys() ? opening.key : undefined}
-              onClick={() => {
-                const target = first();
-                if (target) follow(opening, target, navigate);
-              }}
+              onClick={() => follow(opening, props.targets, navigate)}
             >
               {opening.title}
               <span class="kbd" aria-hidden="true">

@@ -28,6 +28,29 @@ export function useChosen(targets: Accessor<readonly Target[]>): void {
   onCleanup(() => setChosen((now) => (now === mine ? [] : now)));
 }
 
+/** What can be done on the page that is shown, whatever is chosen there. */
+export interface Doing {
+  title: string;
+  /** Of the keyboard, as typed; empty for none. */
+  key: string;
+  run(): void;
+}
+
+const [doings, setDoings] = createSignal<readonly Doing[]>([]);
+
+export { doings };
+
+/** While this part is shown, it can be done by key and from the palette. */
+export function useDoings(of: Accessor<readonly Doing[]>): void {
+  let mine: readonly Doing[] = [];
+  createEffect(() => {
+    const before = mine;
+    mine = of();
+    setDoings((now) => [...now.filter((one) => !before.includes(one)), ...mine]);
+  });
+  onCleanup(() => setDoings((now) => now.filter((one) => !mine.includes(one))));
+}
+
 /** Ask before it is done. */
 export function begin(action: Action, targets: readonly Target[], version?: number): void {
   setPage("");

@@ -1,7 +1,7 @@
 /** Acting: one registry of what can be done, for buttons, keys, palette and map. Imports state, api, words and parts. */
 export { ActionBar } from "./ActionBar";
 export { begin, useChosen } from "./desk";
-export { follow, openingsFor } from "./openings";
+export { follow, hindranceOf, openingsFor } from "./openings";
 export { ACTIONS, type Action, actionById, actionsFor, hindrance } from "./registry";
 export { agentHref, hrefOf, instanceHref, nameOf, nodeHref, type Target } from "./target";
 export { tell } from "./toasts";

@@ -1,4 +1,6 @@
 /** Pages that are opened for what is chosen, with a key each: nothing is changed by them, so nothing is asked. Pure. */
+
+import { logsHref, MOST_SUBJECTS, subjectOf } from "../pages/logs/asked";
 import { IN_THE_PAST, pastRevision } from "../past/when";
 import { wantTerminal } from "../terminal/wanted";
 import { hrefOf, type Target, type TargetKind } from "./target";
@@ -11,6 +13,8 @@ export interface Opening {
   /** Why not now; empty if it can. */
   hindrance(target: Target): string;
   href(target: Target): string;
+  /** Where several are shown together; without it, it is for one thing at a time. */
+  together?(targets: readonly Target[]): string;
   /** What the page is to know besides, once. */
   opened?(target: Target): void;
 }
@@ -36,6 +40,27 @@ export const OPENINGS: readonly Opening[] = [
       return target.kind === "agent" && target.object.status === "removing" ? "it is being removed" : "";
     },
     href: (target) => `${hrefOf(target)}/edit`,
+  },
+  {
+    id: "agent.output",
+    title: "Output",
+    key: "l",
+    kind: "agent",
+    hindrance: () => (pastRevision() ? IN_THE_PAST : ""),
+    href: (target) =>
+      target.kind === "agent"
+        ? `/logs/${encodeURIComponent(target.object.namespace)}/${encodeURIComponent(target.object.name)}`
+        : "",
+    together: (targets) => logsHref(targets.map(subjectOf)),
+  },
+  {
+    id: "node.output",
+    title: "Output",
+    key: "l",
+    kind: "node",
+    hindrance: () => (pastRevision() ? IN_THE_PAST : ""),
+    href: (target) => logsHref([subjectOf(target)]),
+    together: (targets) => logsHref(targets.map(subjectOf)),
   },
   {
     id: "instance.terminal",
@@ -64,17 +89,32 @@ export const OPENINGS: readonly Opening[] = [
       return target.kind === "instance" && target.object.node ? "" : "it is on no node yet";
     },
     href: (target) => `${hrefOf(target)}/logs`,
+    together: (targets) => logsHref(targets.map(subjectOf)),
   },
 ];
 
-/** Those for what is chosen; one thing at a time. */
+/** Those for what is chosen: of several things, what shows them together. */
 export function openingsFor(targets: readonly Target[]): readonly Opening[] {
   const [only] = targets;
-  return only && targets.length === 1 ? OPENINGS.filter((one) => one.kind === only.kind) : [];
+  const own = OPENINGS.filter((one) => one.kind === only?.kind);
+  return targets.length > 1 ? own.filter((one) => one.together) : own;
 }
 
-export function follow(opening: Opening, target: Target, navigate: (href: string) => void): void {
-  if (opening.hindrance(target)) return;
-  opening.opened?.(target);
-  navigate(opening.href(target));
+/** Why it cannot be opened for these; empty if it can. Of several, one that can is enough. */
+export function hindranceOf(opening: Opening, targets: readonly Target[]): string {
+  if (targets.length > MOST_SUBJECTS) return `${targets.length} are selected; ${MOST_SUBJECTS} can be shown together`;
+  const why = targets.map((one) => opening.hindrance(one));
+  return why.every(Boolean) ? (why[0] ?? "nothing is selected") : "";
+}
+
+export function follow(opening: Opening, targets: readonly Target[], navigate: (href: string) => void): void {
+  const [only] = targets;
+  if (!only || hindranceOf(opening, targets)) return;
+  if (targets.length > 1) {
+    const able = targets.filter((one) => !opening.hindrance(one));
+    if (opening.together) navigate(opening.together(able));
+    return;
+  }
+  opening.opened?.(only);
+  navigate(opening.href(only));
 }

@@ -129,7 +129,12 @@ export function Chart(props: Props) {
                 )) {
                   const x = Math.round(bbox.left + mark.x);
                   stroke(ctx, x, bbox.top, x, bbox.top + bbox.height);
-                  ctx.fillText(mark.texts.at(-1) ?? "", x + 3 * devicePixelRatio, bbox.top + 9 * devicePixelRatio);
+                  const text = mark.texts.at(-1) ?? "";
+                  const gap = 3 * devicePixelRatio;
+                  // At the right end there is room on the left of it only; uPlot leaves its own alignment behind.
+                  const before = mark.x + gap + ctx.measureText(text).width > bbox.width;
+                  ctx.textAlign = before ? "right" : "left";
+                  ctx.fillText(text, before ? x - gap : x + gap, bbox.top + 9 * devicePixelRatio);
                 }
               }
               ctx.restore();

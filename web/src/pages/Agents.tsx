@@ -1,6 +1,7 @@
 import { A } from "@solidjs/router";
 import { Show } from "solid-js";
 import { actionById, agentHref, begin, type Target } from "../actions";
+import { useDoings } from "../actions/desk";
 import type { Agent } from "../api/types";
 import { useGiven } from "../parts/context";
 import { ListPage } from "../parts/ListPage";
@@ -8,16 +9,19 @@ import { createListing } from "../parts/listing";
 import { Star } from "../parts/Star";
 import { State } from "../parts/State";
 import type { Column } from "../parts/Table";
+import { useColumns } from "../parts/UseCells";
+import { createUse } from "../parts/use";
 import { bytes, cores, count, span, visible } from "../words/format";
 import { agentState, rankOf } from "../words/states";
 
 export function Agents() {
   const { fabric, nowMs } = useGiven();
+  const use = createUse("agent");
   const columns: Column<Agent>[] = [
     {
       id: "name",
       title: "Agent",
-      width: 160,
+      width: 150,
       grow: 1.3,
       rank: 0,
       by: (agent) => `${agent.name} ${agent.namespace}`,
@@ -36,7 +40,7 @@ export function Agents() {
     {
       id: "state",
       title: "State",
-      width: 120,
+      width: 112,
       grow: 1.6,
       rank: 0,
       by: (agent) => rankOf(agentState(agent).tone),
@@ -61,15 +65,16 @@ export function Agents() {
       title: "Not running",
       width: 150,
       grow: 1,
-      rank: 3,
+      rank: 5,
       by: (agent) => agent.replicas - agent.running,
       cell: (agent) => <span class="soft">{troubles(agent)}</span>,
     },
+    ...useColumns<Agent>((agent) => use.of(agent.id)),
     {
       id: "version",
       title: "Version",
       width: 70,
-      rank: 2,
+      rank: 3,
       right: true,
       by: (agent) => agent.version,
       cell: (agent) => `v${agent.version}`,
@@ -78,7 +83,7 @@ export function Agents() {
       id: "driver",
       title: "Driver",
       width: 84,
-      rank: 2,
+      rank: 6,
       by: (agent) => agent.driver,
       cell: (agent) => <span class="chip">{visible(agent.driver)}</span>,
     },
@@ -86,7 +91,7 @@ export function Agents() {
       id: "cpu",
       title: "CPU each",
       width: 80,
-      rank: 4,
+      rank: 7,
       right: true,
       by: (agent) => agent.cpu_milli,
       cell: (agent) => cores(agent.cpu_milli),
@@ -95,7 +100,7 @@ export function Agents() {
       id: "memory",
       title: "Memory each",
       width: 104,
-      rank: 4,
+      rank: 7,
       right: true,
       by: (agent) => agent.memory_bytes,
       cell: (agent) => bytes(agent.memory_bytes),
@@ -136,6 +141,10 @@ export function Agents() {
       const object = fabric.get("agent", id);
       return object ? [{ kind: "agent", object }] : [];
     });
+  const restartAll = () => begin(actionById("agent.restart"), shown());
+  useDoings(() =>
+    listing.ids().length > 1 ? [{ title: "Restart all that are shown", key: "R", run: restartAll }] : [],
+  );
   return (
     <ListPage
       title="Agents"
@@ -143,6 +152,7 @@ export function Agents() {
       listing={listing}
       row={(id) => fabric.get("agent", id)}
       target={(object) => ({ kind: "agent", object })}
+      onSeen={use.see}
       beside={(agent) => <State state={agentState(agent)} />}
       under={(agent) => (
         <>
@@ -158,7 +168,8 @@ export function Agents() {
               type="button"
               class="button"
               title="Restart all agents that are shown, each a few replicas at a time"
-              onClick={() => begin(actionById("agent.restart"), shown())}
+              aria-keyshortcuts="Shift+R"
+              onClick={restartAll}
             >
               Restart all
             </button>

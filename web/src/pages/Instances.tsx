@@ -8,11 +8,14 @@ import { createListing } from "../parts/listing";
 import { Star } from "../parts/Star";
 import { State } from "../parts/State";
 import type { Column } from "../parts/Table";
+import { useColumns } from "../parts/UseCells";
+import { createUse, usedNow } from "../parts/use";
 import { bytes, cores, count, span, visible } from "../words/format";
 import { instanceState, rankOf } from "../words/states";
 
 export function Instances() {
   const { fabric, nowMs } = useGiven();
+  const use = createUse("instance");
   const ports = (instance: Instance) =>
     Object.entries(instance.ports)
       .map(([name, port]) => `${name} ${port}`)
@@ -67,11 +70,12 @@ export function Instances() {
         </Show>
       ),
     },
+    ...useColumns<Instance>((instance) => usedNow(instance, use)),
     {
       id: "attempt",
       title: "Attempts",
       width: 78,
-      rank: 3,
+      rank: 5,
       right: true,
       by: (instance) => instance.attempt,
       cell: (instance) => count(instance.attempt),
@@ -81,7 +85,7 @@ export function Instances() {
       title: "Last death",
       width: 150,
       grow: 1.1,
-      rank: 4,
+      rank: 5,
       by: (instance) => deaths(instance)?.ended_ms ?? 0,
       cell: (instance) => (
         <Show when={deaths(instance)}>
@@ -98,25 +102,25 @@ export function Instances() {
       id: "version",
       title: "Version",
       width: 70,
-      rank: 5,
+      rank: 6,
       right: true,
       by: (instance) => instance.version,
       cell: (instance) => `v${instance.version}`,
     },
     {
       id: "cpu",
-      title: "CPU",
-      width: 56,
-      rank: 5,
+      title: "CPU asked for",
+      width: 96,
+      rank: 8,
       right: true,
       by: (instance) => instance.cpu_milli,
       cell: (instance) => cores(instance.cpu_milli),
     },
     {
       id: "memory",
-      title: "Memory",
-      width: 80,
-      rank: 5,
+      title: "Memory asked for",
+      width: 118,
+      rank: 8,
       right: true,
       by: (instance) => instance.memory_bytes,
       cell: (instance) => bytes(instance.memory_bytes),
@@ -126,7 +130,7 @@ export function Instances() {
       title: "Ports",
       width: 100,
       grow: 0.5,
-      rank: 4,
+      rank: 6,
       cell: (instance) => <span class="soft mono">{visible(ports(instance))}</span>,
     },
     {
@@ -163,6 +167,7 @@ export function Instances() {
       listing={listing}
       row={(id) => fabric.get("instance", id)}
       target={(object) => ({ kind: "instance", object })}
+      onSeen={use.see}
       beside={(instance) => <State state={{ ...instanceState(instance), more: "" }} />}
       under={(instance) => (
         <>

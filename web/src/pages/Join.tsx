@@ -12,6 +12,8 @@ import { State } from "../parts/State";
 import { useTitle } from "../parts/title";
 import { bytes, cores, span, visible } from "../words/format";
 import { nodeState } from "../words/states";
+import { BUILD, WAYS } from "./joining";
+import { createBody, createLine, type NewToken } from "./settings/lines";
 
 export function Join() {
   const { fabric, nowMs } = useGiven();
@@ -19,21 +21,23 @@ export function Join() {
   const [busy, setBusy] = createSignal(false);
   const [uses, setUses] = createSignal(1);
   const [label, setLabel] = createSignal("");
+  const [way, setWay] = createSignal(WAYS[0] as (typeof WAYS)[number]);
+  const asked = (): NewToken => ({
+    purpose: "join",
+    ttl: "",
+    note: "made in the panel",
+    uses: Number.isNaN(uses()) ? 1 : uses(),
+    label: label().trim(),
+  });
   // Those that were there before are not who is awaited.
   const [before, setBefore] = createSignal<ReadonlySet<string>>(new Set());
   useTitle(() => "Join a machine");
 
   const make = async (event: SubmitEvent) => {
     event.preventDefault();
-    const [key = "", value = ""] = label().trim().split("=");
     setBusy(true);
     try {
-      const token = await request<TokenCreated>("POST", "/v1/tokens", {
-        purpose: "join",
-        uses: uses(),
-        note: "made in the panel",
-        labels: key ? { [key]: value } : {},
-      });
+      const token = await request<TokenCreated>("POST", "/v1/tokens", createBody(asked()));
       setBefore(new Set(fabric.all("node").keys()));
       setMade(token);
     } catch (error) {
@@ -43,7 +47,7 @@ export function Join() {
       setBusy(false);
     }
   };
-  const line = () => `omnitide join ${location.origin} --token ${made()?.text ?? ""}`;
+  const line = () => way().line(location.origin, made()?.text ?? "");
   // No one scans another address than the line's own: it is all in there.
   const code = createMemo(() => {
     const svg = renderSVG(line(), { border: 2, ecc: "M" });
@@ -90,20 +94,35 @@ export function Join() {
                 {made() ? "Make another" : "Make a token"}
               </button>
             </form>
+            <div class="on-the-command-line">
+              <span class="faint">The same on the command line</span>
+              <Copied text={createLine({ ...asked(), note: "" })} />
+            </div>
           </section>
           <Show when={made()}>
             {(token) => (
               <>
                 <section class="card block" aria-labelledby="line-title">
                   <h2 id="line-title">2 · On the other machine</h2>
-                  <p class="soft">
-                    Linux, macOS, a container, or the Linux of a Chromebook, with Omnitide installed. The machine dials
-                    out: nothing has to reach it.
-                  </p>
+                  <div class="choice ways" role="radiogroup" aria-label="What kind of machine">
+                    <For each={WAYS}>
+                      {(one) => (
+                        <label>
+                          <input type="radio" name="way" checked={way() === one} onChange={() => setWay(one)} />
+                          {one.title}
+                        </label>
+                      )}
+                    </For>
+                  </div>
+                  <p class="soft">{way().words}</p>
                   <div class="join-line">
                     <Copied text={line()} />
                     <img class="join-code" src={code()} alt="The same line as a QR code" width="148" height="148" />
                   </div>
+                  <p class="soft">The machine dials out: nothing has to reach it. {way().more}</p>
+                  <Show when={way().line === WAYS[2]?.line}>
+                    <Copied text={BUILD} />
+                  </Show>
                   <Show when={local()}>
                     <p class="notice calm">
                       This page was opened at {location.hostname}, which is this machine alone. For others, open the

@@ -63,6 +63,7 @@ export function Nodes() {
       width: 150,
       grow: 1,
       rank: 1,
+      live: true,
       by: (node) => (node.cpu_milli ? (used(node)?.cpuMilli ?? -1) / node.cpu_milli : -1),
       cell: (node) => (
         <Meter
@@ -87,6 +88,7 @@ export function Nodes() {
       width: 200,
       grow: 1,
       rank: 2,
+      live: true,
       by: (node) => (node.memory_bytes ? (used(node)?.memoryBytes ?? -1) / node.memory_bytes : -1),
       cell: (node) => (
         <Meter

@@ -72,6 +72,7 @@ export function Overview() {
   });
 
   const concerns = () => (pastRevision() ? [] : (status()?.concerns ?? []));
+  const known = () => fabric.filled() && (status() !== undefined || failed() !== "" || pastRevision() > 0);
   const verdict = createMemo((): { tone: Tone; text: string; more: string } => {
     const found = status();
     if (pastRevision()) {
@@ -137,100 +138,103 @@ export function Overview() {
             </div>
           </section>
 
-          <Show when={concerns().length}>
-            <section class="card block wide" aria-labelledby="concerns">
-              <h2 id="concerns">What needs you</h2>
-              <ul class="list">
-                <For each={concerns()}>
-                  {(concern) => (
-                    <li>
-                      <Mark tone="wait" />
-                      <span class="list-words">
-                        <strong>{visible(concern.subject)}</strong> <span>{visible(concern.text)}</span>
-                        <Show when={concern.hint}>
-                          <br />
-                          <code>{visible(concern.hint)}</code>
-                        </Show>
-                      </span>
-                      <Show when={concern.since_ms}>
-                        <span class="age">{span(nowMs() - concern.since_ms)}</span>
-                      </Show>
-                    </li>
-                  )}
-                </For>
-              </ul>
-            </section>
-          </Show>
-
-          <Tally title="Nodes" href="/nodes" noun="node" all={() => fabric.all("node")} state={nodeState} />
-          <Tally title="Agents" href="/agents" noun="agent" all={() => fabric.all("agent")} state={agentState} />
-          <Tally
-            title="Instances"
-            href="/instances"
-            noun="instance"
-            all={() => fabric.all("instance")}
-            state={instanceState}
-          />
-
-          <section class="card block" aria-labelledby="capacity">
-            <h2 id="capacity">Capacity of the live nodes</h2>
-            <BigMeter
-              label="CPU"
-              whole={capacity().cpu}
-              used={capacity().known ? capacity().cpuUsed : undefined}
-              reserved={capacity().cpuReserved}
-              form={(value) => `${cores(value)} cores`}
-            />
-            <BigMeter
-              label="Memory"
-              whole={capacity().memory}
-              used={capacity().known ? capacity().memoryUsed : undefined}
-              reserved={capacity().memoryReserved}
-              form={bytes}
-            />
-            <Show when={status()}>
-              {(found) => (
-                <dl class="facts">
-                  <dt>Jobs</dt>
-                  <dd>
-                    {count(found().jobs_active)} active of {count(found().jobs)}
-                    <Show when={found().jobs_failed}>, {count(found().jobs_failed)} failed</Show>
-                  </dd>
-                  <dt>Nexus</dt>
-                  <dd>
-                    {found().version}, up for {span(nowMs() - found().started_ms)}
-                  </dd>
-                </dl>
-              )}
-            </Show>
-          </section>
-
-          <section class="card block" aria-labelledby="changes">
-            <h2 id="changes">What changed</h2>
-            <Show when={events().length} fallback={<p class="soft">Nothing yet.</p>}>
-              <ul class="list">
-                <For each={events()}>
-                  {(event) => {
-                    const told = tell(event);
-                    return (
+          {/* All at once: what comes later would push away what somebody has begun to read. */}
+          <Show when={known()}>
+            <Show when={concerns().length}>
+              <section class="card block wide" aria-labelledby="concerns">
+                <h2 id="concerns">What needs you</h2>
+                <ul class="list">
+                  <For each={concerns()}>
+                    {(concern) => (
                       <li>
-                        <Mark tone={told.tone} />
+                        <Mark tone="wait" />
                         <span class="list-words">
-                          <strong>{visible(told.subject)}</strong> <span class="soft">{visible(told.text)}</span>
-                          <Show when={told.node}>
-                            <span class="faint"> on {visible(told.node)}</span>
+                          <strong>{visible(concern.subject)}</strong> <span>{visible(concern.text)}</span>
+                          <Show when={concern.hint}>
+                            <br />
+                            <code>{visible(concern.hint)}</code>
                           </Show>
                         </span>
-                        <time datetime={event.time} title={dateTime(told.atMs)}>
-                          {span(nowMs() - told.atMs)} ago
-                        </time>
+                        <Show when={concern.since_ms}>
+                          <span class="age">{span(nowMs() - concern.since_ms)}</span>
+                        </Show>
                       </li>
-                    );
-                  }}
-                </For>
-              </ul>
+                    )}
+                  </For>
+                </ul>
+              </section>
             </Show>
-          </section>
+
+            <Tally title="Nodes" href="/nodes" noun="node" all={() => fabric.all("node")} state={nodeState} />
+            <Tally title="Agents" href="/agents" noun="agent" all={() => fabric.all("agent")} state={agentState} />
+            <Tally
+              title="Instances"
+              href="/instances"
+              noun="instance"
+              all={() => fabric.all("instance")}
+              state={instanceState}
+            />
+
+            <section class="card block" aria-labelledby="capacity">
+              <h2 id="capacity">Capacity of the live nodes</h2>
+              <BigMeter
+                label="CPU"
+                whole={capacity().cpu}
+                used={capacity().known ? capacity().cpuUsed : undefined}
+                reserved={capacity().cpuReserved}
+                form={(value) => `${cores(value)} cores`}
+              />
+              <BigMeter
+                label="Memory"
+                whole={capacity().memory}
+                used={capacity().known ? capacity().memoryUsed : undefined}
+                reserved={capacity().memoryReserved}
+                form={bytes}
+              />
+              <Show when={status()}>
+                {(found) => (
+                  <dl class="facts">
+                    <dt>Jobs</dt>
+                    <dd>
+                      {count(found().jobs_active)} active of {count(found().jobs)}
+                      <Show when={found().jobs_failed}>, {count(found().jobs_failed)} failed</Show>
+                    </dd>
+                    <dt>Nexus</dt>
+                    <dd>
+                      {found().version}, up for {span(nowMs() - found().started_ms)}
+                    </dd>
+                  </dl>
+                )}
+              </Show>
+            </section>
+
+            <section class="card block" aria-labelledby="changes">
+              <h2 id="changes">What changed</h2>
+              <Show when={events().length} fallback={<p class="soft">Nothing yet.</p>}>
+                <ul class="list">
+                  <For each={events()}>
+                    {(event) => {
+                      const told = tell(event);
+                      return (
+                        <li>
+                          <Mark tone={told.tone} />
+                          <span class="list-words">
+                            <strong>{visible(told.subject)}</strong> <span class="soft">{visible(told.text)}</span>
+                            <Show when={told.node}>
+                              <span class="faint"> on {visible(told.node)}</span>
+                            </Show>
+                          </span>
+                          <time datetime={event.time} title={dateTime(told.atMs)}>
+                            {span(nowMs() - told.atMs)} ago
+                          </time>
+                        </li>
+                      );
+                    }}
+                  </For>
+                </ul>
+              </Show>
+            </section>
+          </Show>
         </div>
       </div>
     </>

@@ -1,5 +1,5 @@
-import { For, onMount } from "solid-js";
-import { closed } from "../actions/desk";
+import { For, onMount, Show } from "solid-js";
+import { closed, doings } from "../actions/desk";
 import { PLACES, setSingleKeys, singleKeys } from "../actions/keys";
 import { OPENINGS } from "../actions/openings";
 import { ACTIONS } from "../actions/registry";
@@ -32,12 +32,16 @@ const LISTS: readonly [string, string][] = [
 export function Keys() {
   let dialog: HTMLDialogElement | undefined;
   onMount(() => dialog?.showModal());
+  const here = () => doings().flatMap((one) => (one.key ? [[`Shift ${one.key}`, one.title] as const] : []));
   return (
     <dialog ref={dialog} class="dialog keys" aria-labelledby="keys-title" onClose={closed}>
       <h2 id="keys-title">Keys</h2>
       <div class="keys-groups">
         <Group title="Everywhere" keys={ALWAYS} />
         <Group title="Go to" keys={PLACES.map((one) => [`G ${one.key.toUpperCase()}`, one.title] as const)} />
+        <Show when={here().length}>
+          <Group title="On this page" keys={here()} />
+        </Show>
         <Group title="In a list" keys={LISTS} />
         <For each={OF}>
           {(of) => (

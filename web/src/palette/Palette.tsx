@@ -5,22 +5,30 @@ import CornerDownRight from "lucide-solid/icons/corner-down-right";
 import Server from "lucide-solid/icons/server";
 import Zap from "lucide-solid/icons/zap";
 import { createEffect, createMemo, createSignal, For, onMount, Show } from "solid-js";
-import { begin, chosen, closed } from "../actions/desk";
+import { takeAhead } from "../actions/ahead";
+import { begin, chosen, closed, doings } from "../actions/desk";
 import { follow } from "../actions/openings";
 import type { Target } from "../actions/target";
 import { useGiven } from "../parts/context";
 import { visible } from "../words/format";
+import { everywhere } from "./everywhere";
 import { find, haystackOf, type Item } from "./find";
 
 /** Everything by its name. */
 export function Palette() {
-  const { fabric } = useGiven();
+  const { fabric, logOut } = useGiven();
   const navigate = useNavigate();
   let dialog: HTMLDialogElement | undefined;
   let list: HTMLDivElement | undefined;
-  const [text, setText] = createSignal("");
+  const before = takeAhead();
+  const [text, setText] = createSignal(before.text);
   const [at, setAt] = createSignal(0);
-  onMount(() => dialog?.showModal());
+  onMount(() => {
+    dialog?.showModal();
+    queueMicrotask(() => {
+      for (const key of before.others) act(key);
+    });
+  });
 
   // As of when it was opened: names do not move below the fingers.
   const all = haystackOf([
@@ -29,7 +37,8 @@ export function Palette() {
     ...[...fabric.all("instance").values()].map((object): Target => ({ kind: "instance", object })),
   ]);
   const upon = chosen();
-  const found = createMemo(() => find(text(), upon, all));
+  const here = [...doings(), ...everywhere({ fabric, logOut })];
+  const found = createMemo(() => find(text(), upon, all, here));
   createEffect(() => {
     found();
     setAt(0);
@@ -39,17 +48,21 @@ export function Palette() {
   const choose = (item: Item | undefined) => {
     if (!item) return;
     dialog?.close();
-    if (item.kind === "action") begin(item.action, item.targets);
-    else if (item.kind === "opening") follow(item.opening, item.target, navigate);
+    if (item.kind === "doing") item.doing.run();
+    else if (item.kind === "action") begin(item.action, item.targets);
+    else if (item.kind === "opening") follow(item.opening, item.targets, navigate);
     else navigate(item.href);
   };
-  const pressed = (event: KeyboardEvent) => {
+  const act = (key: string): boolean => {
     const last = found().length - 1;
-    if (event.key === "ArrowDown") setAt((now) => (now >= last ? 0 : now + 1));
-    else if (event.key === "ArrowUp") setAt((now) => (now <= 0 ? Math.max(0, last) : now - 1));
-    else if (event.key === "Enter") choose(found()[at()]);
-    else return;
-    event.preventDefault();
+    if (key === "ArrowDown") setAt((now) => (now >= last ? 0 : now + 1));
+    else if (key === "ArrowUp") setAt((now) => (now <= 0 ? Math.max(0, last) : now - 1));
+    else if (key === "Enter") choose(found()[at()]);
+    else return false;
+    return true;
+  };
+  const pressed = (event: KeyboardEvent) => {
+    if (act(event.key)) event.preventDefault();
   };
   const optionId = (index: number) => `palette-${index}`;
 
@@ -107,7 +120,7 @@ function ItemIcon(props: { item: Item }) {
   const icon = () => {
     const { item } = props;
     if (item.kind === "page" || item.kind === "opening") return <CornerDownRight size={14} />;
-    if (item.kind === "action") return <Zap size={14} />;
+    if (item.kind === "action" || item.kind === "doing") return <Zap size={14} />;
     return item.target.kind === "agent" ? (
       <Boxes size={14} />
     ) : item.target.kind === "node" ? (

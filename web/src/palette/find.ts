@@ -3,15 +3,17 @@
  * what it is to be done to. Pure; fuzzy matching is uFuzzy's.
  */
 import uFuzzy from "@leeoniya/ufuzzy";
+import type { Doing } from "../actions/desk";
 import { PLACES } from "../actions/keys";
-import { OPENINGS, type Opening, openingsFor } from "../actions/openings";
+import { hindranceOf, OPENINGS, type Opening, openingsFor } from "../actions/openings";
 import { ACTIONS, type Action, actionsFor, hindrance } from "../actions/registry";
 import { hrefOf, nameOf, type Target } from "../actions/target";
 
 export type Item =
   | { kind: "page"; title: string; key: string; href: string }
+  | { kind: "doing"; title: string; key: string; more: string; doing: Doing }
   | { kind: "action"; title: string; key: string; more: string; action: Action; targets: readonly Target[] }
-  | { kind: "opening"; title: string; key: string; more: string; opening: Opening; target: Target }
+  | { kind: "opening"; title: string; key: string; more: string; opening: Opening; targets: readonly Target[] }
   | { kind: "object"; title: string; more: string; href: string; target: Target };
 
 /** Of each kind at most so many; who wants more types on. */
@@ -42,26 +44,42 @@ function best(names: readonly string[], needle: string, most: number): number[] 
   return [...new Set([...first, ...ranked])].slice(0, most);
 }
 
-export function find(text: string, chosen: readonly Target[], all: Haystack, pages = PLACES): Item[] {
+export function find(
+  text: string,
+  chosen: readonly Target[],
+  all: Haystack,
+  doings: readonly Doing[] = [],
+  pages = PLACES,
+): Item[] {
   const needle = text.trim();
   const onChosen = [
     ...actionsFor(chosen)
       .filter((action) => !hindrance(action, chosen))
       .map((action) => actionItem(action, chosen)),
-    ...chosen.flatMap((target) =>
-      openingsFor(chosen)
-        .filter((opening) => !opening.hindrance(target))
-        .map((opening) => openingItem(opening, target)),
-    ),
+    ...openingsFor(chosen)
+      .filter((opening) => !hindranceOf(opening, chosen))
+      .map((opening) => openingItem(opening, chosen)),
   ];
   const places: Item[] = pages.map((one) => ({ kind: "page", title: one.title, key: `g ${one.key}`, href: one.href }));
-  if (!needle) return [...onChosen, ...places];
+  const here: Item[] = doings.map((doing) => ({
+    kind: "doing",
+    title: doing.title,
+    key: doing.key,
+    more: "here",
+    doing,
+  }));
+  if (!needle) return [...onChosen, ...here.filter((one) => one.kind === "doing" && one.key), ...places];
   return [
     ...best(
       onChosen.map((one) => one.title),
       needle,
       MOST,
     ).flatMap((index) => onChosen[index] ?? []),
+    ...best(
+      here.map((one) => one.title),
+      needle,
+      MOST,
+    ).flatMap((index) => here[index] ?? []),
     ...best(
       places.map((one) => one.title),
       needle,
@@ -78,15 +96,10 @@ function actionItem(action: Action, targets: readonly Target[]): Item {
   return { kind: "action", title: `${action.title} ${name}`, key: action.key, more: action.kind, action, targets };
 }
 
-function openingItem(opening: Opening, target: Target): Item {
-  return {
-    kind: "opening",
-    title: `${opening.title} ${nameOf(target)}`,
-    key: opening.key,
-    more: opening.kind,
-    opening,
-    target,
-  };
+function openingItem(opening: Opening, targets: readonly Target[]): Item {
+  const [first] = targets;
+  const name = first && targets.length === 1 ? nameOf(first) : `${targets.length} ${opening.kind}s`;
+  return { kind: "opening", title: `${opening.title} ${name}`, key: opening.key, more: opening.kind, opening, targets };
 }
 
 function objectItem(target: Target | undefined): Item[] {
@@ -118,7 +131,7 @@ function actionsByName(needle: string, all: Haystack, chosen: readonly Target[])
     ...pages.flatMap((opening) =>
       found
         .filter((target) => target.kind === opening.kind && !opening.hindrance(target))
-        .map((target) => ({ ...openingItem(opening, target), key: "" })),
+        .map((target) => ({ ...openingItem(opening, [target]), key: "" })),
     ),
   ].slice(0, MOST);
 }

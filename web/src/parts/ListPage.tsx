@@ -18,6 +18,8 @@ interface Props<T extends object> {
   listing: Listing<T>;
   row(id: string): T | undefined;
   target(row: T): Target;
+  /** Told which rows are in sight. */
+  onSeen?(ids: readonly string[]): void;
   beside(row: T): JSX.Element;
   under(row: T): JSX.Element;
   /** At the end of the head. */
@@ -100,7 +102,7 @@ export function ListPage<T extends object>(props: Props<T>) {
               spellcheck={false}
             />
           </div>
-          <Menu icon={<Columns3 size={15} aria-hidden="true" />} label="Columns">
+          <Menu icon={<Columns3 size={15} aria-hidden="true" />} label="Columns" key="C">
             <For each={props.listing.everyColumn.slice(1)}>
               {(column) => (
                 <label class="menu-line">
@@ -115,7 +117,7 @@ export function ListPage<T extends object>(props: Props<T>) {
             </For>
             <p class="faint">Where there is no room for all, some stay away.</p>
           </Menu>
-          <Menu icon={<Download size={15} aria-hidden="true" />} label="Export">
+          <Menu icon={<Download size={15} aria-hidden="true" />} label="Export" key="E">
             <button type="button" class="menu-line" onClick={() => save(file("csv"), "text/csv", toCsv(rows()))}>
               CSV of {plural(props.listing.ids().length, props.noun)}
             </button>
@@ -147,6 +149,7 @@ export function ListPage<T extends object>(props: Props<T>) {
             const row = props.row(id);
             if (row) props.listing.toggleFavourite(row);
           }}
+          onSeen={(ids) => props.onSeen?.(ids)}
           keysOfPage
           empty={
             <div class="empty">

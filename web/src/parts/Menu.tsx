@@ -1,7 +1,8 @@
 import { type JSX, onCleanup, onMount } from "solid-js";
+import { useDoings } from "../actions/desk";
 
 /** A button that opens something small; it closes by Escape and by going elsewhere. */
-export function Menu(props: { icon: JSX.Element; label: string; children: JSX.Element }) {
+export function Menu(props: { icon: JSX.Element; label: string; key?: string; children: JSX.Element }) {
   let details: HTMLDetailsElement | undefined;
   const elsewhere = (event: Event) => {
     if (details?.open && event.target instanceof Node && !details.contains(event.target)) details.open = false;
@@ -19,9 +20,24 @@ export function Menu(props: { icon: JSX.Element; label: string; children: JSX.El
     document.removeEventListener("pointerdown", elsewhere);
     document.removeEventListener("focusin", elsewhere);
   });
+  useDoings(() => {
+    const { key, label } = props;
+    if (!key) return [];
+    const run = () => {
+      if (!details) return;
+      details.open = true;
+      details.querySelector<HTMLElement>(".menu-body :is(input, button)")?.focus();
+    };
+    return [{ title: label, key, run }];
+  });
   return (
     <details class="menu" ref={details} onKeyDown={pressed}>
-      <summary class="icon-button" aria-label={props.label} title={props.label}>
+      <summary
+        class="icon-button"
+        aria-label={props.label}
+        title={props.label}
+        aria-keyshortcuts={props.key ? `Shift+${props.key}` : undefined}
+      >
         {props.icon}
       </summary>
       <div class="menu-body">{props.children}</div>

@@ -5,11 +5,13 @@ interface Props {
   /** What it is a share of. */
   whole: number;
   used: number | undefined;
-  reserved: number;
+  reserved?: number;
   /** Beside it, and the least room that is kept for it, px. */
   text?: string;
   room?: number;
   label: string;
+  /** In place of the shares, for who cannot see the bar. */
+  told?: string;
 }
 
 /** From here on the whole is as good as used. */
@@ -19,7 +21,8 @@ const FULL = 0.92;
 export function Meter(props: Props) {
   const share = (part: number) => (props.whole > 0 ? Math.min(1, Math.max(0, part / props.whole)) : 0);
   const told = () => {
-    const reserved = `${percent(props.reserved, props.whole)} reserved`;
+    if (props.told !== undefined) return props.told;
+    const reserved = `${percent(props.reserved ?? 0, props.whole)} reserved`;
     return props.used === undefined ? reserved : `${percent(props.used, props.whole)} used, ${reserved}`;
   };
   return (
@@ -38,8 +41,8 @@ export function Meter(props: Props) {
             style={{ width: `${100 * share(props.used ?? 0)}%` }}
           />
         </Show>
-        <Show when={props.reserved > 0}>
-          <span class="meter-tick" style={{ left: `${100 * share(props.reserved)}%` }} />
+        <Show when={props.reserved}>
+          <span class="meter-tick" style={{ left: `${100 * share(props.reserved ?? 0)}%` }} />
         </Show>
       </span>
       <Show when={props.text}>

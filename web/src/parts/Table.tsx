@@ -7,6 +7,7 @@ import ArrowDown from "lucide-solid/icons/arrow-down";
 import ArrowUp from "lucide-solid/icons/arrow-up";
 import { createEffect, createMemo, createSignal, For, type JSX, onCleanup, onMount, Show } from "solid-js";
 import { isGoing, singleKeys } from "../actions/keys";
+import { density } from "./density";
 
 export interface Column<T> {
   id: string;
@@ -21,6 +22,8 @@ export interface Column<T> {
   cell(row: T): JSX.Element;
   /** What it is sorted by; without, it is not. */
   by?(row: T): number | string;
+  /** That may change though the row does not. */
+  live?: boolean;
 }
 
 export interface Sort {
@@ -45,6 +48,8 @@ interface Props<T> {
   onCursor?(id: string): void;
   onOpen?(id: string): void;
   onFavourite?(id: string): void;
+  /** Told which rows are drawn, whenever they are others. */
+  onSeen?(ids: readonly string[]): void;
   /** Takes j, k and the like wherever the focus is, as the list of a page does. */
   keysOfPage?: boolean;
 }
@@ -53,6 +58,7 @@ const GAP = 16;
 const PADDING = 32;
 const NARROW = 620;
 const ROW = 44;
+const COMPACT_ROW = 30;
 const NARROW_ROW = 54;
 
 export function Table<T>(props: Props<T>) {
@@ -65,7 +71,7 @@ export function Table<T>(props: Props<T>) {
     onCleanup(() => watch.disconnect());
   });
   const narrow = () => width() < NARROW;
-  const height = () => (narrow() ? NARROW_ROW : ROW);
+  const height = () => (narrow() ? NARROW_ROW : density() === "compact" ? COMPACT_ROW : ROW);
   const shown = createMemo(() => fitting(props.columns, width()));
   const template = () =>
     shown()
@@ -84,6 +90,7 @@ export function Table<T>(props: Props<T>) {
     height();
     rows.measure();
   });
+  createEffect(() => props.onSeen?.(rows.getVirtualItems().flatMap((item) => props.ids[item.index] ?? [])));
 
   const at = createMemo(() => (props.cursor ? props.ids.indexOf(props.cursor) : -1));
   const move = (to: number) => {

@@ -21,7 +21,8 @@ export function parseFilter(text: string, fields: readonly string[]): Filter {
 export function matches<T>(
   filter: Filter,
   row: T,
-  text: (row: T) => string,
+  /** In small letters. */
+  text: () => string,
   fields: Readonly<Record<string, (row: T) => string>>,
 ): boolean {
   for (const { field, value, not } of filter.conditions) {
@@ -30,6 +31,6 @@ export function matches<T>(
     if (value && has.split(" ").some((one) => one === value || one.startsWith(value)) === not) return false;
   }
   if (!filter.words.length) return true;
-  const all = text(row).toLowerCase();
+  const all = text();
   return filter.words.every((word) => all.includes(word));
 }

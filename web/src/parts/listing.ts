@@ -1,6 +1,7 @@
 /** Filter, sort and count what a list shows. Its settings are in the address, so that a link shows the same. */
 import { type Accessor, createMemo } from "solid-js";
-import { rankOf, type State, type Tone } from "../words/states";
+import type { State, Tone } from "../words/states";
+import { Arranger, type Shown } from "./arranging";
 import { matches, parseFilter } from "./filter";
 import { kept } from "./kept";
 import { createSeldom } from "./seldom";
@@ -44,12 +45,6 @@ interface Source<T> {
   first: Sort;
 }
 
-interface Shown {
-  ids: readonly string[];
-  total: number;
-  states: { text: string; tone: Tone; count: number }[];
-}
-
 export function createListing<T>(source: Source<T>): Listing<T> {
   const [query, setQuery] = createTyped("q");
   const [only, setOnly] = createTyped("state");
@@ -64,30 +59,25 @@ export function createListing<T>(source: Source<T>): Listing<T> {
     return { column, down: asked.startsWith("-") };
   });
 
+  const arranger = new Arranger<T>(source.state, source.text);
+  let same = false;
   const arrange = (): Shown => {
     const filter = parseFilter(query(), fields);
+    const everything = !filter.words.length && !filter.conditions.length;
     const pinned = favourites.all();
-    const wanted = only();
-    const counts = new Map<string, { text: string; tone: Tone; count: number }>();
-    const rows: [string, T][] = [];
-    const all = source.all();
-    for (const [id, row] of all) {
-      if (!matches(filter, row, source.text, source.fields)) continue;
-      const state = source.state(row);
-      const key = `${state.text} ${state.tone}`;
-      const counted = counts.get(key);
-      if (counted) counted.count += 1;
-      else counts.set(key, { text: state.text, tone: state.tone, count: 1 });
-      if (!wanted || wanted === state.text) rows.push([id, row]);
-    }
-    const by = source.columns.find((one) => one.id === sort().column)?.by;
-    if (by) {
-      const down = sort().down ? -1 : 1;
-      const keyed = rows.map(([id, row]) => ({ id, key: by(row), pin: pinned.has(source.mark(row)) ? 0 : 1 }));
-      keyed.sort((a, b) => a.pin - b.pin || down * order(a.key, b.key) || order(a.id, b.id));
-      return { ids: keyed.map((one) => one.id), total: all.size, states: ranked(counts) };
-    }
-    return { ids: rows.map(([id]) => id), total: all.size, states: ranked(counts) };
+    const column = source.columns.find((one) => one.id === sort().column);
+    const shown = arranger.arrange({
+      all: source.all(),
+      same,
+      matches: everything ? undefined : (row, text) => matches(filter, row, text, source.fields),
+      only: only(),
+      by: column?.by,
+      live: !!column?.live,
+      down: sort().down,
+      pinned: (row) => pinned.size > 0 && pinned.has(source.mark(row)),
+    });
+    same = true;
+    return shown;
   };
 
   const asked = () => {
@@ -96,7 +86,11 @@ export function createListing<T>(source: Source<T>): Listing<T> {
     sort();
     favourites.all();
   };
-  const shown = createSeldom<Shown>(asked, () => void source.all(), arrange);
+  const changing = () => {
+    source.all();
+    same = false;
+  };
+  const shown = createSeldom<Shown>(asked, changing, arrange);
 
   return {
     ids: () => shown().ids,
@@ -116,15 +110,4 @@ export function createListing<T>(source: Source<T>): Listing<T> {
     favourite: (row) => favourites.all().has(source.mark(row)),
     toggleFavourite: (row) => favourites.toggle(source.mark(row)),
   };
-}
-
-function ranked(counts: Map<string, { text: string; tone: Tone; count: number }>) {
-  return [...counts.values()].sort((a, b) => rankOf(a.tone) - rankOf(b.tone) || order(a.text, b.text));
-}
-
-const NAMES = new Intl.Collator("en", { numeric: true });
-
-function order(a: number | string, b: number | string): number {
-  if (typeof a === "number" && typeof b === "number") return a - b;
-  return NAMES.compare(String(a), String(b));
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { toCsv } from "./exported";
 import { matches, parseFilter } from "./filter";
+import { usesOf } from "./use";
 
 const FIELDS = { node: (row: { node: string }) => row.node, driver: () => "docker process" };
 const pass = (text: string, node: string) =>
-  matches(parseFilter(text, Object.keys(FIELDS)), { node }, (row) => `web ${row.node}`, FIELDS);
+  matches(parseFilter(text, Object.keys(FIELDS)), { node }, () => `web ${node}`, FIELDS);
 
 describe("a filter", () => {
   it("takes words that must all be there", () => {
@@ -33,5 +34,21 @@ describe("an export", () => {
       { name: "=HYPERLINK()", cpu: 2, node: "alpha" },
     ];
     expect(toCsv(rows)).toBe('name,cpu,node\r\n"a ""b"", c",-5,\r\n\'=HYPERLINK(),2,alpha\r\n');
+  });
+});
+
+describe("the use of rows", () => {
+  it("is what is known of each, with the gaps that there are, up to now", () => {
+    const found = {
+      start_ms: 10_000,
+      step_ms: 5_000,
+      items: [{ id: "a", cpu_milli: [null, 40, null, 80], memory_bytes: [7, 8, 9, null], instances: 2 }],
+      revision: 3,
+    };
+    expect(usesOf(found)).toEqual(
+      new Map([
+        ["a", { cpuMilli: 80, memoryBytes: 9, atMs: 30_000, at: [20_000, 30_000], cpu: [40, 80], instances: 2 }],
+      ]),
+    );
   });
 });

@@ -43,6 +43,7 @@ describe("times", () => {
 describe("names", () => {
   it("show what would turn or hide their letters", () => {
     expect(visible("a\u202eb\u200bc\u0007")).toBe("a\\u202eb\\u200bc\\u0007");
+    expect(visible("a\u061cb\u00adc\u2028d")).toBe("a\\u061cb\\u00adc\\u2028d");
     expect(visible("naïve-ß-日本")).toBe("naïve-ß-日本");
   });
 });

@@ -4,14 +4,7 @@ import { actionById, begin, instanceHref, type Target } from "../../actions";
 import { Differences } from "../../actions/Differences";
 import { RolloutButtons } from "../../actions/RolloutButtons";
 import { request } from "../../api/client";
-import type {
-  Agent,
-  AgentExplanation,
-  AgentVersionList,
-  Instance,
-  InstanceExplanation,
-  RolloutStatus,
-} from "../../api/types";
+import type { Agent, AgentExplanation, AgentVersionList, InstanceExplanation, RolloutStatus } from "../../api/types";
 import { Charts, type Drawn } from "../../charts/Charts";
 import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
@@ -19,7 +12,8 @@ import { useTitle } from "../../parts/title";
 import { bytes, cores, count, dateTime, plural, span, visible } from "../../words/format";
 import { agentState } from "../../words/states";
 import { createAsked } from "../asked";
-import { LogView } from "../logs/LogView";
+import { LogCard } from "../logs/LogView";
+import { lastDeath } from "./happened";
 import { EventsAbout, Figure, Gone, Head, InstanceTable, LastDeath } from "./parts";
 
 export function AgentDetail() {
@@ -156,7 +150,13 @@ function Body(props: { agent: Agent }) {
                   Whole page
                 </A>
               </div>
-              <LogView sources={sources()} file={props.agent.name} tail={200} height="280px" />
+              <LogCard
+                of={sources().length ? [`agent:${props.agent.namespace}/${props.agent.name}`] : []}
+                many
+                file={props.agent.name}
+                tail={200}
+                height="280px"
+              />
             </section>
           </div>
 
@@ -235,17 +235,6 @@ function Saying(props: { failed: string }) {
       <p class="soft">{props.failed ? visible(props.failed) : "Asking Nexus why it is as it is…"}</p>
     </section>
   );
-}
-
-function lastDeath(instances: readonly Instance[]) {
-  let found: { instance: Instance; exit: NonNullable<Instance["exit"]> } | undefined;
-  for (const instance of instances) {
-    const exit = instance.exit ?? instance.previous_exit;
-    // That it stopped as it was told to is no death of its own.
-    if (!exit?.ended_ms || exit.reason === "stopped") continue;
-    if (!found || exit.ended_ms > (found.exit.ended_ms ?? 0)) found = { instance, exit };
-  }
-  return found;
 }
 
 function RolloutCard(props: { agent: Agent; status: RolloutStatus; halted: string }) {

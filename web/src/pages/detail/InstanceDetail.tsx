@@ -10,7 +10,7 @@ import { useTitle } from "../../parts/title";
 import { bytes, cores, count, dateTime, span, visible } from "../../words/format";
 import { instanceState } from "../../words/states";
 import { createAsked } from "../asked";
-import { LogView } from "../logs/LogView";
+import { LogCard } from "../logs/LogView";
 import { EventsAbout, Figure, Gone, Head, LastDeath } from "./parts";
 
 /** By its id; or by the name that events have, which is looked up once. */
@@ -83,6 +83,12 @@ function Body(props: { instance: Instance }) {
     const found = props.instance.exit ?? props.instance.previous_exit;
     return found?.reason === "stopped" ? undefined : found;
   };
+  const marks = () => [
+    { atMs: props.instance.created_ms, text: `v${props.instance.version}` },
+    ...((props.instance.attempt ?? 0) > 1 && props.instance.started_ms
+      ? [{ atMs: props.instance.started_ms, text: `attempt ${props.instance.attempt}` }]
+      : []),
+  ];
   const target = (): Target => ({ kind: "instance", object: props.instance });
   const above = () => {
     const { kind, namespace, workload } = props.instance;
@@ -175,14 +181,15 @@ function Body(props: { instance: Instance }) {
                 <h2 id="output-title">Output</h2>
                 <A href={`/instances/${encodeURIComponent(props.instance.id)}/logs`}>Whole page</A>
               </div>
-              <LogView
-                sources={props.instance.node ? [{ id: props.instance.id, name: props.instance.name }] : []}
+              <LogCard
+                of={props.instance.node ? [`instance:${props.instance.id}`] : []}
+                many={false}
                 file={props.instance.name}
                 tail={500}
                 height="320px"
               />
             </section>
-            <Charts charts={charts()} />
+            <Charts charts={charts()} marks={marks()} />
           </div>
           <div class="detail-column side-part">
             <Show when={exit()}>

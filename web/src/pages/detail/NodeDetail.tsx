@@ -1,7 +1,8 @@
 import { useParams } from "@solidjs/router";
 import { createMemo, For, Show } from "solid-js";
-import type { Target } from "../../actions";
-import type { Node } from "../../api/types";
+import { instanceHref, type Target } from "../../actions";
+import { request } from "../../api/client";
+import type { InstanceExplanation, Node } from "../../api/types";
 import { Charts, type Drawn } from "../../charts/Charts";
 import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
@@ -9,7 +10,10 @@ import { Meter } from "../../parts/Meter";
 import { useTitle } from "../../parts/title";
 import { bytes, cores, count, dateTime, percent, span, visible } from "../../words/format";
 import { nodeState } from "../../words/states";
-import { EventsAbout, Figure, Gone, Head, InstanceTable } from "./parts";
+import { createAsked } from "../asked";
+import { deployedHere, lastDeath } from "./happened";
+import { nodeWhy } from "./nodeWhy";
+import { EventsAbout, Figure, Gone, Head, InstanceTable, LastDeath } from "./parts";
 
 export function NodeDetail() {
   const { fabric } = useGiven();
@@ -56,6 +60,15 @@ function Body(props: { node: Node }) {
     undefined,
     { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) },
   );
+  const death = createMemo(() => lastDeath(instances()));
+  const died = createAsked(
+    () => death()?.instance.id,
+    () => death()?.exit.ended_ms,
+    60_000,
+    (one, signal) =>
+      request<InstanceExplanation>("GET", `/v1/instances/${encodeURIComponent(one)}/explain`, undefined, signal),
+  );
+  const why = () => nodeWhy(props.node, instances(), nowMs());
   const target = (): Target => ({ kind: "node", object: props.node });
   const platform = () => Object.entries(props.node.platform ?? {}).filter(([, value]) => value);
   return (
@@ -83,10 +96,25 @@ function Body(props: { node: Node }) {
             </dl>
           </section>
           <div class="detail-column main-part">
-            <Charts charts={charts()} />
+            <section class="card block" aria-labelledby="why-title">
+              <h2 id="why-title">Why it is as it is</h2>
+              <p class="said">{visible(why().join(" "))}</p>
+            </section>
+            <Charts charts={charts()} marks={deployedHere(instances())} />
             <InstanceTable label="Instances here" instances={instances()} withNode={false} />
           </div>
           <div class="detail-column side-part">
+            <Show when={death()}>
+              {(last) => (
+                <LastDeath
+                  of={last().instance.name}
+                  href={instanceHref(last().instance.id)}
+                  exit={last().exit}
+                  output={died.value()?.last_output ?? []}
+                  missing={died.value()?.last_output_missing ?? ""}
+                />
+              )}
+            </Show>
             <section class="card block" aria-labelledby="room-title">
               <h2 id="room-title">Room</h2>
               <Room
@@ -145,6 +173,17 @@ function Body(props: { node: Node }) {
                 </Show>
                 <dt>Joined</dt>
                 <dd>{dateTime(props.node.joined_ms)}</dd>
+                <Show when={props.node.clock_ahead_ms}>
+                  {(ahead) => (
+                    <>
+                      <dt>Clock</dt>
+                      <dd>
+                        {span(Math.abs(ahead()))} {ahead() > 0 ? "ahead of" : "behind"} Nexus's, by which times are
+                        shown
+                      </dd>
+                    </>
+                  )}
+                </Show>
                 <Show when={props.node.software}>
                   <dt>Software</dt>
                   <dd>{visible(props.node.software ?? "")}</dd>

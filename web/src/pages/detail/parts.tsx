@@ -7,6 +7,8 @@ import type { CloudEvent, EventPage, Instance, InstanceExit } from "../../api/ty
 import { useGiven } from "../../parts/context";
 import { Mark, State } from "../../parts/State";
 import { type Column, type Sort, Table } from "../../parts/Table";
+import { useColumns } from "../../parts/UseCells";
+import { createUse, usedNow } from "../../parts/use";
 import { pastRevision } from "../../past/when";
 import { ofInterest, tell } from "../../words/events";
 import { count, dateTime, span, visible } from "../../words/format";
@@ -82,6 +84,7 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
   const navigate = useNavigate();
   const [sort, setSort] = createSignal<Sort>({ column: "name", down: false });
   const [cursor, setCursor] = createSignal("");
+  const use = createUse("instance");
   const columns: Column<Instance>[] = [
     {
       id: "name",
@@ -118,11 +121,16 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
           },
         ]
       : []),
+    // Beside a page's other parts there is little room: the line tells most.
+    ...useColumns<Instance>((one) => usedNow(one, use)).map((column) => ({
+      ...column,
+      rank: column.id === "line" ? 1 : 6,
+    })),
     {
       id: "version",
       title: "Version",
       width: 60,
-      rank: 2,
+      rank: 5,
       right: true,
       by: (one) => one.version,
       cell: (one) => `v${one.version}`,
@@ -131,7 +139,7 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
       id: "attempt",
       title: "Attempts",
       width: 70,
-      rank: 3,
+      rank: 5,
       right: true,
       by: (one) => one.attempt ?? 0,
       cell: (one) => count(one.attempt ?? 0),
@@ -179,6 +187,7 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
           row={(id) => fabric.get("instance", id)}
           sort={sort()}
           onSort={setSort}
+          onSeen={use.see}
           cursor={cursor()}
           onCursor={setCursor}
           onOpen={(id) => navigate(`/instances/${encodeURIComponent(id)}`)}

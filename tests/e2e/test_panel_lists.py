@@ -1,0 +1,251 @@
+"""The panel's lists at any length, and what their rows say; who gets in, by tokens; keys that come early."""
+
+import re
+from collections.abc import Generator, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Request, Route, expect
+
+from support.fabric_processes import Fabric, until
+from support.panel_browser import Visit, chromium, login_link, visit
+
+BUSY = """
+name = "busy"
+replicas = 2
+command = ["sh", "-c", "while :; do :; done"]
+resources = { cpu = 0.02, memory = "8MiB" }
+stop = { grace = "1s" }
+"""
+MANY = 100_000
+PART = 10_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def busy(shared: Fabric) -> Iterator[Fabric]:
+    path = shared.folder / "busy.toml"
+    path.write_text(BUSY)
+    shared.cli("deploy", str(path))
+    yield shared
+    shared.client.delete_agent("busy")
+    until(lambda: not list(shared.client.agents()), "no agent is left")
+
+
+@pytest.fixture(scope="module")
+def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
+    with visit(browser, busy) as made:
+        made.page.goto(login_link(busy))
+        made.until_live()
+        yield made
+        assert [told for told in made.console if "status of 409" not in told] == []
+
+
+def test_what_is_typed_while_the_palette_is_on_its_way_is_in_its_field(inside: Visit) -> None:
+    page = inside.page
+    held: list[Route] = []
+    page.route("**/assets/Palette-*.js", lambda route: held.append(route))
+    inside.show("agents")
+    page.keyboard.press("Control+k")
+    # Letters that a list would take for its own are among them.
+    page.keyboard.type("jbusy-1x")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Home")
+    until(lambda: held, "the palette is asked for")
+    expect(page.locator(".table-row.at")).to_have_count(0)
+    for route in held:
+        route.continue_()
+    field = page.get_by_role("combobox")
+    expect(field).to_be_focused()
+    expect(field).to_have_value("jbusy-1")
+    field.press("Control+a")
+    page.keyboard.type("log out")
+    expect(page.get_by_role("option", selected=True)).to_have_text("Log outhere")
+    page.keyboard.press("Escape")
+    page.unroute_all()
+
+
+def test_a_token_is_made_shown_once_and_revoked_with_what_is_lost(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    inside.show("settings")
+    section = page.get_by_role("region", name="Tokens and sessions")
+    form = section.get_by_role("form", name="Make a token")
+    form.get_by_label("Note").fill("the ci's")
+    form.get_by_label("Valid for").fill("7d")
+    expect(form.locator(".on-the-command-line")).to_contain_text(
+        "omnitide token create --api --ttl 7d --note 'the ci'\\''s'"
+    )
+    form.get_by_role("button", name="Make it").click()
+    text = form.locator(".tokens-made code").inner_text()
+    token = next(one for one in busy.client.tokens(purpose="api") if one.note == "the ci's")
+    assert text.split("_")[1] == token.id
+    form.get_by_role("button", name="I have it").click()
+    expect(form.locator(".tokens-made")).to_have_count(0)
+    section.get_by_role("button", name=f"Revoke api {token.id}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".losses")).to_contain_text("Every person and program that uses it is shut out at once")
+    expect(dialog.locator(".copied")).to_contain_text(f"omnitide token revoke {token.id}")
+    dialog.get_by_role("button", name="Revoke").click()
+    expect(page.locator(".toast")).to_contain_text(f"{token.id} opens nothing any more")
+    assert next(one for one in busy.client.tokens() if one.id == token.id).state == "revoked"
+    expect(section.get_by_role("button", name=f"Revoke api {token.id}")).to_have_count(0)
+    # The last one that is valid lets in whoever is in.
+    (last,) = [one for one in busy.client.tokens(purpose="api") if one.state == "valid"]
+    section.get_by_role("button", name=f"Revoke api {last.id}").click()
+    expect(dialog.locator(".notice")).to_contain_text("Nexus would refuse this")
+    expect(dialog.get_by_role("button", name="Revoke")).to_be_disabled()
+    assert inside.flaws() == []
+    page.keyboard.press("Escape")
+    facts = page.get_by_role("region", name="Fabric", exact=True)
+    expect(facts).to_contain_text(busy.client.get_fabric().log_id)
+    expect(facts).to_contain_text("1 to ")
+
+
+def test_looks_that_were_chosen_are_kept_and_can_be_had_by_the_palette(inside: Visit) -> None:
+    page = inside.page
+    inside.show("settings")
+    page.get_by_text("Compact", exact=True).click()
+    inside.show("agents")
+    row = page.locator(".table-row").first
+    expect(row).to_have_css("height", "30px")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("rows of lists")
+    page.keyboard.press("Enter")
+    expect(row).to_have_css("height", "44px")
+
+
+def test_columns_and_export_have_keys_of_their_own(inside: Visit) -> None:
+    page = inside.page
+    inside.show("agents")
+    expect(page.locator(".table-row")).to_have_count(1)
+    page.keyboard.press("Shift+C")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("columnheader", name="State")).to_have_count(0)
+    page.keyboard.press("Space")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("columnheader", name="State")).to_be_visible()
+    page.keyboard.press("Shift+E")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("On this page")
+    expect(page.get_by_role("dialog")).to_contain_text("Shift E")
+    page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins"),
+    [
+        ("Linux", "omnitide join "),
+        ("macOS", "docker run "),
+        ("Container", "docker run "),
+        ("Chromebook", "omnitide join "),
+    ],
+)
+def test_each_kind_of_machine_has_its_one_line_and_its_code(inside: Visit, kind: str, begins: str) -> None:
+    page = inside.page
+    if kind == "Linux":
+        inside.show("join")
+        page.get_by_label("Machines").fill("2")
+        expect(page.locator(".on-the-command-line")).to_contain_text("omnitide token create --uses 2")
+        page.get_by_role("button", name="Make a token").click()
+    page.get_by_text(kind, exact=True).click()
+    line = page.locator(".join-line code").inner_text()
+    assert line.startswith(begins)
+    assert f"{inside.url}" in line
+    assert "omt_" in line
+    assert page.locator(".join-code").evaluate("image => image.complete && image.naturalWidth") > 0
+    assert inside.flaws() == []
+
+
+def test_rows_say_what_is_used_against_what_was_asked_for_and_only_those_in_sight_are_asked_about(
+    inside: Visit, busy: Fabric
+) -> None:
+    """The last here, so that its samples have come: a node sends each 10 s."""
+    page = inside.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/v1/metrics/use" in request.url else None)
+    inside.show("instances?q=agent:busy")
+    rows = page.locator(".table-row")
+    expect(rows).to_have_count(2)
+    for row in (rows.first, rows.last):
+        expect(row.locator(".meter-text").first).to_have_text(re.compile(r"^[\d.]+ / 0\.02$"))
+        expect(row.locator(".spark path").last).to_have_attribute("d", re.compile(r"^M.*L"))
+    ids = {one.id for one in busy.client.instances(agent="busy")}
+    assert {frozenset(parse_qs(urlsplit(one).query)["instance"]) for one in asked} == {frozenset(ids)}
+    inside.show("agents")
+    row = page.locator(".table-row").first
+    expect(row.locator(".meter-text").first).to_have_text(re.compile(r"^[\d.]+ / 0\.04$"))
+    expect(
+        row.get_by_role("img", name=re.compile("CPU: .* of what was asked for, 2 instances together"))
+    ).to_be_visible()
+    # An agent's page has its instances as such rows, and the deployment as a mark.
+    inside.show("agents/default/busy")
+    expect(page.get_by_role("region", name="Instances").locator(".spark path").last).to_have_attribute(
+        "d", re.compile(r"^M.*L")
+    )
+
+
+LARGER = """([many, size]) => {
+  const Real = WebSocket;
+  const larger = function* (frame) {
+    const [one] = Object.values(frame.objects.instance);
+    for (let part = 1; part <= many / size; part += 1) {
+      const instance = {};
+      for (let number = (part - 1) * size; number < part * size; number += 1) {
+        const status = number % 1000 === 7 ? "failed" : "running";
+        const id = `many.${number}.1`;
+        instance[id] = { ...one, id, name: `many-${number}.1`, status };
+      }
+      const objects = { ...(part === 1 ? frame.objects : {}), instance };
+      yield JSON.stringify({ ...frame, part, parts: many / size, objects });
+    }
+  };
+  window.WebSocket = class extends Real {
+    set onmessage(listener) {
+      super.onmessage = listener && ((event) => {
+        const frame = JSON.parse(event.data);
+        if (frame.kind !== "snapshot") listener(event);
+        else for (const data of larger(frame)) listener({ data });
+      });
+    }
+  };
+}"""
+"""Makes a snapshot one of so many instances, each as the one that is there, in parts as Nexus would send them."""
+
+
+def test_a_list_of_a_hundred_thousand_draws_and_asks_about_what_is_in_sight_alone(inside: Visit) -> None:
+    """Nexus is real; only the number of instances in its first message is made up."""
+    asked: list[Request] = []
+    with inside.page.context.new_page() as page:
+        page.add_init_script(f"({LARGER})({[MANY, PART]})")
+        page.on("request", lambda request: asked.append(request) if "/v1/metrics/use" in request.url else None)
+        page.on("pageerror", lambda error: inside.console.append(str(error)))
+        page.goto(f"{inside.url}/instances")
+        heading = page.get_by_role("heading", level=1)
+        expect(heading).to_contain_text("100\u202f000")
+        table = page.get_by_role("table", name="Instances")
+        expect(table).to_have_attribute("aria-rowcount", str(MANY + 1))
+        rows = page.locator(".table-row")
+        expect(rows.first).to_contain_text("many-0.1")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        expect(page.locator(".table-row.at")).to_contain_text("many-1.1")
+        page.locator(".table-scroll").focus()
+        page.keyboard.press("End")
+        expect(page.locator(".table-row.at")).to_contain_text(f"many-{MANY - 1}.1")
+        assert rows.count() < 60
+        page.get_by_role("button", name=re.compile(r"^failed")).click()
+        expect(heading).to_contain_text("100 of 100\u202f000")
+        page.get_by_label("Filter instances").fill("many-99007")
+        expect(rows).to_have_count(1)
+        expect(page).to_have_url(re.compile("q=many-99007&state=failed|state=failed&q=many-99007"))
+        expect(page.locator(".link-state")).to_contain_text("Live")
+        until(lambda: asked, "rows are asked about")
+        assert max(len(parse_qs(urlsplit(one.url).query)["instance"]) for one in asked) <= 100

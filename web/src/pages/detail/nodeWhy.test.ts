@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import type { Instance, Node } from "../../api/types";
+import { deployedHere, lastDeath } from "./happened";
+import { nodeWhy } from "./nodeWhy";
+
+const GIB = 1024 ** 3;
+const node = (more: Partial<Node> = {}): Node =>
+  ({
+    status: "live",
+    scheduling: "open",
+    drivers: [],
+    cpu_milli: 4000,
+    reserved_cpu_milli: 1500,
+    memory_bytes: 8 * GIB,
+    reserved_memory_bytes: 7.5 * GIB,
+    ...more,
+  }) as Node;
+const one = (more: Partial<Instance>): Instance => ({ status: "running", health: "healthy", ...more }) as Instance;
+
+describe("why a node is as it is", () => {
+  it("is said of one that is well, with its room and what it runs", () => {
+    expect(nodeWhy(node(), [one({}), one({ health: "unhealthy" }), one({ status: "failed" })], 0)).toEqual([
+      "It is live: its proxy answers.",
+      "Instances may be placed there.",
+      "It has room for 2.5 cores and 512 MiB more: its memory is nearly all set aside.",
+      "2 instances run there; besides 1 unhealthy, 1 failed.",
+    ]);
+  });
+
+  it("names a driver that is unwell, and promises no room where nothing is placed", () => {
+    const said = nodeWhy(
+      node({
+        status: "unreachable",
+        scheduling: "cordoned",
+        drivers: [{ name: "docker", healthy: false, absent: false, detail: "no socket" }] as unknown as Node["drivers"],
+      }),
+      [],
+      0,
+    ).join(" ");
+    expect(said).toContain("It is not heard from.");
+    expect(said).toContain("cordoned");
+    expect(said).toContain("Its driver docker is unwell: no socket.");
+    expect(said).not.toContain("room");
+  });
+});
+
+describe("what has happened there", () => {
+  const exit = (ended_ms: number, reason: string) => ({ ended_ms, reason }) as NonNullable<Instance["exit"]>;
+  it("is the last death that nobody asked for", () => {
+    const found = lastDeath([
+      one({ id: "a", exit: exit(5, "exited") }),
+      one({ id: "b", previous_exit: exit(7, "exited") }),
+      one({ id: "c", exit: exit(9, "stopped") }),
+      one({ id: "d", status: "succeeded", exit: exit(11, "exited") }),
+    ]);
+    expect(found?.instance.id).toBe("b");
+  });
+
+  it("is the first instance of each version, once", () => {
+    const instance = (workload: string, version: number, created_ms: number) =>
+      one({ kind: "agent", namespace: "default", workload, version, created_ms });
+    expect(deployedHere([instance("web", 2, 30), instance("web", 2, 10), instance("db", 1, 20)])).toEqual([
+      { atMs: 10, text: "web v2" },
+      { atMs: 20, text: "db v1" },
+    ]);
+  });
+});

@@ -1,0 +1,61 @@
+/** Why a node is as it is, in sentences, from what is known of it. Pure. */
+import type { Instance, Node } from "../../api/types";
+import { bytes, cores, dateTime, plural, span } from "../../words/format";
+
+const HEARD: Record<string, string> = {
+  live: "It is live: its proxy answers.",
+  joined: "It has joined and has not been heard from yet.",
+  stalled: "Its connection stands, but it does not answer its beats: what it runs is not replaced for that.",
+  unreachable: "It is not heard from. What it runs is unknown until it comes back or counts as lost.",
+  lost: "It has not been heard from for so long that what it ran is replaced elsewhere, as each agent says.",
+};
+
+const CLOSED: Record<string, string> = {
+  open: "Instances may be placed there.",
+  cordoned: "It is cordoned: nothing new is placed there, and what it runs stays.",
+  draining: "It is being drained: nothing new is placed there, and what it runs moves as each agent's update allows.",
+  drained: "It is drained: nothing new is placed there, and no agent has an instance there.",
+};
+
+const ENDED = new Set(["failed", "lost", "stopped", "succeeded"]);
+const NEAR_FULL = 0.9;
+
+export function nodeWhy(node: Node, instances: readonly Instance[], nowMs: number): string[] {
+  const said = [HEARD[node.status] ?? `It is ${node.status}.`];
+  if (node.unknown_since_ms) said.push(`Nothing has been heard of it since ${dateTime(node.unknown_since_ms)}.`);
+  if (node.status === "live" && node.departing) {
+    const back =
+      (node.back_within_ms ?? 0) > 0 ? `, and means to be back within ${span(node.back_within_ms ?? 0)}` : "";
+    said.push(`It has said goodbye (${node.departing})${back}.`);
+  }
+  said.push(CLOSED[node.scheduling] ?? `Its placement is ${node.scheduling}.`);
+  for (const driver of node.drivers ?? []) {
+    if (driver.absent || driver.healthy) continue;
+    const since = driver.silent_since_ms ? ` for ${span(nowMs - driver.silent_since_ms)}` : "";
+    said.push(`Its driver ${driver.name} is unwell${since}${driver.detail ? `: ${driver.detail}` : ""}.`);
+  }
+  if (node.scheduling === "open" && (node.status === "live" || node.status === "stalled")) said.push(room(node));
+  const counts = new Map<string, number>();
+  for (const one of instances) {
+    const state = one.status === "running" && one.health === "unhealthy" ? "unhealthy" : one.status;
+    if (state !== "running" && !ENDED.has(state)) counts.set(state, (counts.get(state) ?? 0) + 1);
+  }
+  const failed = instances.filter((one) => one.status === "failed").length;
+  const running = instances.filter((one) => one.status === "running").length;
+  const others = [...counts].map(([state, count]) => `${count} ${state}`);
+  if (failed) others.push(`${failed} failed`);
+  said.push(
+    `${plural(running, "instance")} ${running === 1 ? "runs" : "run"} there${others.length ? `; besides ${others.join(", ")}` : ""}.`,
+  );
+  return said;
+}
+
+function room(node: Node): string {
+  const cpu = Math.max(0, (node.cpu_milli ?? 0) - (node.reserved_cpu_milli ?? 0));
+  const memory = Math.max(0, (node.memory_bytes ?? 0) - (node.reserved_memory_bytes ?? 0));
+  const full = [
+    (node.reserved_cpu_milli ?? 0) > NEAR_FULL * (node.cpu_milli ?? 0) ? "cpu" : "",
+    (node.reserved_memory_bytes ?? 0) > NEAR_FULL * (node.memory_bytes ?? 0) ? "memory" : "",
+  ].filter(Boolean);
+  return `It has room for ${cores(cpu)} cores and ${bytes(memory)} more${full.length ? `: its ${full.join(" and ")} is nearly all set aside` : ""}.`;
+}

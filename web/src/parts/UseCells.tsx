@@ -1,0 +1,82 @@
+/** A row's use against what it asked for: a figure with a bar, and the last two minutes as a line. */
+import { bytes, cores, count, percent } from "../words/format";
+import { Meter } from "./Meter";
+import { Spark } from "./Spark";
+import type { Column } from "./Table";
+import type { Use } from "./use";
+
+interface Asking {
+  cpu_milli?: number;
+  memory_bytes?: number;
+}
+
+/** `request` is of one instance; with several, they have so much together. */
+export function useColumns<T extends Asking>(use: (row: T) => Use | undefined): readonly Column<T>[] {
+  const cpu = (row: T) => (row.cpu_milli ?? 0) * (use(row)?.instances || 1);
+  const memory = (row: T) => (row.memory_bytes ?? 0) * (use(row)?.instances || 1);
+  return [
+    {
+      id: "use",
+      title: "CPU used",
+      width: 132,
+      grow: 0.7,
+      rank: 2,
+      cell: (row) => <Used label="CPU" used={use(row)?.cpuMilli} whole={cpu(row)} form={milli} of={use(row)} />,
+    },
+    {
+      id: "line",
+      title: "Last 2 min",
+      width: 88,
+      rank: 2,
+      cell: (row) => <Spark load={use(row)} whole={cpu(row)} />,
+    },
+    {
+      id: "memory-use",
+      title: "Memory used",
+      width: 150,
+      grow: 0.7,
+      rank: 4,
+      cell: (row) => (
+        <Used label="Memory" used={use(row)?.memoryBytes} whole={memory(row)} form={bytes} room={100} of={use(row)} />
+      ),
+    },
+  ];
+}
+
+interface UsedProps {
+  label: string;
+  used: number | undefined;
+  /** 0: nothing was asked for. */
+  whole: number;
+  form(value: number): string;
+  room?: number;
+  of: Use | undefined;
+}
+
+function Used(props: UsedProps) {
+  const text = () => {
+    const used = props.used === undefined ? "–" : props.form(props.used);
+    return props.whole ? `${used} / ${props.form(props.whole)}` : used;
+  };
+  const told = () => {
+    if (props.used === undefined) return "use not known";
+    const of = props.whole ? `${percent(props.used, props.whole)} of what was asked for` : "nothing was asked for";
+    const instances = props.of?.instances ?? 1;
+    return instances > 1 ? `${of}, ${count(instances)} instances together` : of;
+  };
+  return (
+    <Meter
+      label={props.label}
+      whole={props.whole}
+      used={props.used}
+      told={told()}
+      text={text()}
+      room={props.room ?? 76}
+    />
+  );
+}
+
+/** A thousandth of a core is a figure too, of one instance. */
+function milli(value: number): string {
+  return value > 0 && value < 10 ? (value / 1000).toFixed(3) : cores(value);
+}
