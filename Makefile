@@ -57,6 +57,10 @@ bench: $(BENCH) ## measure all that README and docs state (ARGS="scheduler --hel
 soak: $(DEV) ## run the long tests (hours): many simulation seeds
 	$(PY) -m pytest -n $(WORKERS) --soak -m soak --timeout 14400 $(ARGS)
 
+.PHONY: snapshots
+snapshots: $(DEV) $(PANEL) ## make the pictures of pages anew, those that tests compare with and README's: look at them
+	$(PY) -m pytest -n 0 --renew-snapshots tests/e2e/test_panel_snapshots.py tests/e2e/test_panel_pictures.py $(ARGS)
+
 .PHONY: coverage-simulation
 coverage-simulation: $(DEV) ## show which lines the simulation alone reaches; fails below 90 % of what it is there for
 	$(PY) scripts/coverage_simulation.py
@@ -80,7 +84,7 @@ lock: $(DEV) ## pin the dependencies anew from pyproject.toml (ARGS=--upgrade ta
 .PHONY: clean
 clean: ## remove .venv and everything else that these commands made; not while a fabric of it runs (FORCE=1: even then)
 	@test -n "$(FORCE)" || scripts/not-running
-	rm -rf web/node_modules web/dist src/omnitide/api/static
+	rm -rf web/node_modules bench/lighthouse/node_modules web/dist src/omnitide/api/static
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -38,6 +38,7 @@ hypothesis_settings.load_profile("omnitide")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the tests marked soak, which take hours")
+    parser.addoption("--renew-snapshots", action="store_true", help="make the pictures of pages anew")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +53,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes hours; run by make soak"))
         elif item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+    if not config.getoption("--renew-snapshots"):
+        pictures = [item for item in items if item.get_closest_marker("pictures")]
+        config.hook.pytest_deselected(items=pictures)
+        items[:] = [item for item in items if item not in pictures]
     if hasattr(config, "workerinput"):
         # The one long chain starts first, and all else runs beside it.
         items.sort(key=lambda item: not _is_serial(item.path))

@@ -18,3 +18,9 @@ def shared(bytecode: Path) -> Generator[Fabric]:
         made.up()
         made.join("beta")
         yield made
+
+
+@pytest.fixture(scope="session")
+def renew_snapshots(request: pytest.FixtureRequest) -> bool:
+    """Whether pictures of pages are made anew, instead of compared: `make snapshots`."""
+    return bool(request.config.getoption("--renew-snapshots"))

@@ -84,6 +84,8 @@ def test_what_a_node_and_an_agent_use_can_be_asked_for(fabric: Fabric, tmp_path:
     assert until(left_out, "what was left out is told")[-1] == 502, "of 1,502 series 1,000 are taken"
     (instance,) = fabric.instances("web", status="running")
     assert client.get_instance(instance.id).dropped_series == 502
+    told = "".join(path.read_text(errors="replace") for path in fabric.folder.rglob("*.log"))
+    assert "many (502)" in told, "of which metric, in the node's log"
 
     listed = json.loads(fabric.cli("metrics", "ls", "omnitide_instance_scrape", "-o", "json").stdout)
     assert {one["name"] for one in listed["items"]} == {

@@ -152,7 +152,7 @@ class HonestNode:
         run = self.runs.get(name)
         if run is None:
             self.runs[name] = Run(attempt=instance.attempt + 1)
-            program = spec.command[0]
+            program = spec.command[0] if spec.command else ""
             if program in self.lacks:
                 message = f"there is no {program} here"
                 self.exit(name, spec, code=None, cause="command-not-found", message=message, permanent=True)

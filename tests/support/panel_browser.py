@@ -16,7 +16,7 @@ from support.fabric_processes import Fabric
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 INDEX = ROOT / "src" / "omnitide" / "api" / "static" / "index.html"
-PAGES = ("map", "overview", "nodes", "agents", "instances", "settings")
+PAGES = ("map", "overview", "nodes", "agents", "instances", "settings", "no/such/page")
 WITHIN_MS = 30_000
 expect.set_options(timeout=WITHIN_MS)
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
@@ -119,6 +119,7 @@ def visit(browser: Browser, fabric: Fabric, *, worker: bool = False) -> Iterator
     made.page.on("websocket", lambda socket: made.hosts.add(urlsplit(socket.url).netloc))
     try:
         yield made
+        assert made.hosts <= {urlsplit(fabric.url).netloc}, "something was asked of another host"
     finally:
         context.close()
 
