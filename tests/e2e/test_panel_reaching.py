@@ -108,8 +108,9 @@ def test_the_palette_and_the_map_lead_there_too(inside: Visit, busy: Fabric) -> 
     page.get_by_label("Find a node or instance").fill("inner-1.1")
     page.get_by_label("Find a node or instance").press("Enter")
     card = page.get_by_role("complementary", name="Selection")
+    actions = card.get_by_role("group", name="Actions for instance inner-1.1")
     for name in ("Terminal", "Files", "Output"):
-        expect(card.get_by_role("button", name=name, exact=True)).to_be_enabled()
+        expect(actions.get_by_role("button", name=name, exact=True)).to_be_enabled()
     page.keyboard.press("Control+k")
     expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
     page.keyboard.type("terminal inner")

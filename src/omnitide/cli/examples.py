@@ -94,7 +94,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "omnitide logs -f hello",
         "omnitide logs hello-2.1 --tail 50 -t",
         "omnitide logs hello --since 10m --replica 2",
-        "omnitide logs web db --since 14:05 --until 14:20 --grep 'time.?out' -E",
+        "omnitide logs web db --since 14:05 --until 14:20 -E --grep time.?out",
     ),
     "exec": ("omnitide exec -it hello -- sh", "omnitide exec hello-2.1 -- env"),
     "cp": (

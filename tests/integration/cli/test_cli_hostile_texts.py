@@ -33,7 +33,8 @@ def hostile(fabric: MemoryFabric) -> MemoryFabric:
 
 
 def on_a_terminal(fabric: MemoryFabric, *words: str) -> bytes:
-    with Terminal(fabric.command(*words), env=os.environ, cwd=fabric.folder, columns=200, rows=50) as terminal:
+    env = {**os.environ, "COLUMNS": "200"}
+    with Terminal(fabric.command(*words), env=env, cwd=fabric.folder, columns=200, rows=50) as terminal:
         terminal.ended()
         return terminal.raw
 

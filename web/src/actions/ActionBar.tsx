@@ -1,17 +1,24 @@
 import { useNavigate } from "@solidjs/router";
 import { For } from "solid-js";
+import { plural, visible } from "../words/format";
 import { begin } from "./desk";
 import { singleKeys } from "./keys";
 import { follow, hindranceOf, openingsFor } from "./openings";
 import { actionsFor, hindrance } from "./registry";
-import type { Target } from "./target";
+import { nameOf, type Target } from "./target";
 
 /** A button for each action; those that cannot be done now say why. */
 export function ActionBar(props: { targets: readonly Target[] }) {
   const navigate = useNavigate();
+  const meant = () => {
+    const [only] = props.targets;
+    return only && props.targets.length === 1
+      ? `${only.kind} ${visible(nameOf(only))}`
+      : plural(props.targets.length, only?.kind ?? "thing");
+  };
   return (
     <fieldset class="action-bar">
-      <legend class="visually-hidden">Actions</legend>
+      <legend class="visually-hidden">Actions for {meant()}</legend>
       <For each={actionsFor(props.targets)}>
         {(action) => {
           const why = () => hindrance(action, props.targets);
