@@ -31,6 +31,8 @@ EXAMPLES = 6
 """For each operation. Seeded: the same ones each time."""
 
 DOCUMENT = openapi_document(with_documents(REGISTRY), __version__)
+ALIKE = ("POST /v1/foreseen", "POST /v1/namespaces/{namespace}/jobs")
+"""They take the specs of `PUT .../agents/{name}`, whose every bound is tried there; `make soak` tries them here too."""
 OPERATIONS = [f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]
 
 
@@ -86,8 +88,19 @@ def running() -> Generator[Running]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_answers_conform(operation: str, schema: schemathesis.BaseSchema, running: Running) -> None:
-    """Requests of an operation are made up when its test runs: for all together it takes half a minute, which with
-    `schema.parametrize` each worker of a run pays when it collects the tests."""
+    ask(operation, schema, running, every_bound=operation not in ALIKE)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("operation", ALIKE)
+def test_answers_conform_at_every_bound(operation: str, schema: schemathesis.BaseSchema, running: Running) -> None:
+    ask(operation, schema, running, every_bound=True)
+
+
+def ask(operation: str, schema: schemathesis.BaseSchema, running: Running, *, every_bound: bool) -> None:
+    """Requests of an operation are made up here: for all together it takes half a minute, which each worker of a run
+    would pay for `schema.parametrize` when it collects the tests."""
+    schema.config.phases.coverage.enabled = every_bound
     (made,) = get_all_tests(schema=schema.include(name=operation), test_func=conforms, settings=None, given_kwargs=None)
     _, test = made.ok()
     test(running=running)
