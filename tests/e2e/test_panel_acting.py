@@ -327,7 +327,7 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, shared:
             expect(section(page, "What would change")).to_be_visible(timeout=WITHIN_MS)
         for width in (360, 2560, 1280):
             page.set_viewport_size({"width": width, "height": 800})
-            if inside.scrolls_sideways():
+            if inside.runs_out_of_the_window():
                 found[f"{name} {width}"] = "runs over the side"
             if width == 360:
                 shot(page, f"narrow-{name.replace('/', '-')}")

@@ -142,7 +142,7 @@ def test_nothing_runs_over_the_side(inside: Visit, width: int) -> None:
     wide = []
     for name in PAGES:
         inside.show(name, width=width)
-        if inside.scrolls_sideways():
+        if inside.runs_out_of_the_window():
             wide.append(name)
     assert wide == []
 

@@ -127,7 +127,7 @@ def test_a_range_of_time_is_shown_and_downloaded_whole(inside: Visit, telling: F
     expect(page.get_by_text("no time: not used")).to_be_visible()
     inside.show("logs?of=agent:front&since=1h", width=360)
     expect(page.locator(".log-line").first).to_be_visible()
-    assert not inside.scrolls_sideways()
+    assert not inside.runs_out_of_the_window()
     assert inside.flaws() == []
 
 

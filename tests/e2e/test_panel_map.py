@@ -274,7 +274,7 @@ def test_axe_finds_nothing_in_what_is_selected_and_it_fits_a_phone(inside: Visit
     expect(card(page)).to_be_visible()
     page.set_viewport_size({"width": 360, "height": 760})
     assert inside.flaws() == []
-    assert not inside.scrolls_sideways()
+    assert not inside.runs_out_of_the_window()
     page.set_viewport_size({"width": 1280, "height": 800})
 
 

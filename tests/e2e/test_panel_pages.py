@@ -124,6 +124,27 @@ def test_the_keyboard_alone_scales_rolls_back_and_drains(inside: Visit, busy: Fa
     assert replicas(busy) == 3
 
 
+def test_what_was_foreseen_for_one_number_is_not_shown_for_another(inside: Visit) -> None:
+    page = inside.page
+    inside.show("agents/default/web")
+    page.get_by_role("button", name="Scale", exact=True).click()
+    dialog, number = page.get_by_role("dialog"), page.get_by_role("dialog").get_by_role("spinbutton")
+    number.fill("7")
+    expect(dialog.locator(".foreseen")).to_contain_text("would start", timeout=WITHIN_MS)
+    page.route("**/v1/foreseen", lambda _: None)  # the next answer does not come
+    number.fill("9")
+    expect(dialog.locator(".foreseen")).to_contain_text("Looking ahead")
+    expect(dialog.locator(".foreseen")).not_to_contain_text("would start")
+    page.unroute("**/v1/foreseen")
+    number.fill("-3")
+    expect(dialog.locator(".notice")).to_contain_text("at least 0", timeout=WITHIN_MS)
+    number.fill("")
+    expect(dialog.locator(".notice")).to_have_count(0)
+    expect(dialog).to_contain_text("How many?")
+    expect(dialog).not_to_contain_text("NaN")
+    dialog.get_by_role("button", name="Cancel").click()
+
+
 def test_every_other_action_does_what_it_says(inside: Visit, busy: Fabric) -> None:
     page = inside.page
     inside.show("agents/default/web")
@@ -365,7 +386,7 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, busy: F
         inside.show(name)
         for width in (360, 2560, 1280):
             inside.page.set_viewport_size({"width": width, "height": 800})
-            if inside.scrolls_sideways():
+            if inside.runs_out_of_the_window():
                 found[f"{name} {width}"] = "runs over the side"
         for theme in inside.themes():
             # The themes differ in colours alone.

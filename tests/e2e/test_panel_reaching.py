@@ -302,7 +302,7 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, instanc
             enter(page, r"printf '\033[31mred\033[0m \033[90mgrey\033[0m\n'")
         for width in (360, 2560, 1280):
             page.set_viewport_size({"width": width, "height": 800})
-            if inside.scrolls_sideways():
+            if inside.runs_out_of_the_window():
                 found[f"{name} {width}"] = "runs over the side"
         for theme in inside.themes():
             found[f"{name} {theme}"] = inside.flaws()

@@ -89,7 +89,7 @@ PAGES = {
     "node-drain": Shown("nodes/{node}", ".u-over", drain, widths=TWO),
     "agent": Shown("agents/shop/session-cache", ".u-over", dark=True),
     "instance": Shown("instances/{instance}", ".u-over", anew=True),
-    "logs-of-instance": Shown("instances/{instance}/logs", anew=True),
+    "logs-of-instance": Shown("instances/{instance}/logs", ".log-line", anew=True),
     "logs-chosen": Shown("logs?of=agent:shop/storefront,agent:shop/checkout-api", ".log-line", anew=True),
     "instance-by-name": Shown("instances/shop/session-cache-1.1", ".u-over", widths=(1024,)),
     "logs": Shown("logs/shop/storefront", ".log-line", dark=True, anew=True),

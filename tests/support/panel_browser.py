@@ -92,8 +92,13 @@ class Visit:
             f"{one['id']}: {node['target']} {node.get('failureSummary', '')}" for one in found for node in one["nodes"]
         ]
 
-    def scrolls_sideways(self) -> bool:
-        return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+    def runs_out_of_the_window(self) -> bool:
+        return bool(
+            self.page.evaluate(
+                """() => { const { scrollWidth, scrollHeight } = document.documentElement;
+                return scrollWidth > innerWidth || scrollHeight > innerHeight }"""
+            )
+        )
 
 
 @contextlib.contextmanager

@@ -77,8 +77,11 @@ export function ActionDialog(props: { begun: Begun }) {
   let trial: AbortController | undefined;
   createEffect(
     on(input, (now) => {
-      if (!first || targets.length !== 1 || Number.isNaN(now.replicas)) return;
+      // What was answered to another input is no answer to this one.
       trial?.abort();
+      setTried();
+      setRefused();
+      if (!first || targets.length !== 1 || Number.isNaN(now.replicas)) return;
       const mine = new AbortController();
       trial = mine;
       const timer = setTimeout(async () => {
@@ -109,6 +112,8 @@ export function ActionDialog(props: { begun: Begun }) {
     on(input, (now) => {
       const changes = wantedChanges(action, targets, now);
       looking?.abort();
+      setOutlook();
+      setBlind("");
       if (!changes.length || Number.isNaN(now.replicas)) return;
       const mine = new AbortController();
       looking = mine;
@@ -139,7 +144,10 @@ export function ActionDialog(props: { begun: Begun }) {
   };
   const title = () =>
     `${action.title} ${first && all.length === 1 ? visible(nameOf(first)) : plural(targets.length, action.kind)}`;
-  const commands = () => targets.slice(0, NAMED).map((one) => `omnitide ${action.command(one, input())}`);
+  const commands = () =>
+    (Number.isNaN(input().replicas) ? [] : targets.slice(0, NAMED)).map(
+      (one) => `omnitide ${action.command(one, input())}`,
+    );
   const goesTo = () => {
     const node = tried()?.node;
     return action.id === "instance.migrate" && typeof node === "string" ? node : "";
@@ -241,7 +249,7 @@ export function ActionDialog(props: { begun: Begun }) {
           <Show when={tried()?.plan?.differences?.length}>
             <Differences of={tried()?.plan?.differences ?? []} />
           </Show>
-          <Show when={foreseen && !refused()}>
+          <Show when={foreseen && !refused() && !Number.isNaN(input().replicas)}>
             <section class="foreseen" aria-labelledby="foreseen-title" aria-busy={!outlook() && !blind()}>
               <strong id="foreseen-title">What would come of it</strong>
               <Show

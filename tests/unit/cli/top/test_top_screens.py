@@ -271,7 +271,7 @@ async def test_jobs_have_a_page_of_their_own(seen: Seen) -> None:
     wrote(seen, "once-1.1", "working")
     await seen.press("l")
     await seen.until("working")
-    assert "output of job once" in seen.text
+    await seen.until("output of job once")
     await seen.press("escape")
     await seen.until("[6 Jobs 1]")
     await seen.press("enter")

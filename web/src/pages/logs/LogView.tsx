@@ -163,7 +163,8 @@ export function LogView(props: Props) {
   const empty = () => {
     if (pastRevision()) return `${ONLY_NOW}.`;
     if (refused()) return visible(refused());
-    return props.asked.grep ? "No line has that in it." : "Nothing has been written yet.";
+    if (props.asked.grep) return "No line has that in it.";
+    return answered() ? "Nothing has been written yet." : "No line has come yet.";
   };
 
   return (

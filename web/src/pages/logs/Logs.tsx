@@ -15,7 +15,12 @@ const LINES = 2_000;
 export function LogsPage() {
   const { fabric } = useGiven();
   const params = useParams<{ namespace?: string; name?: string; id?: string }>();
-  const [given, setGiven] = useSearchParams<{ of?: string; regex?: string; exact?: string; json?: string }>();
+  const [given, setGiven] = useSearchParams<{
+    of?: string | string[];
+    regex?: string;
+    exact?: string;
+    json?: string;
+  }>();
   const [grep, setGrep] = createTyped("grep");
   const [since, setSince] = createTyped("since");
   const [until, setUntil] = createTyped("until");

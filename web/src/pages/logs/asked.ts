@@ -26,8 +26,10 @@ export function logsHref(of: readonly string[]): string {
   return `/logs?of=${of.map(encodeURIComponent).join(",")}`;
 }
 
-export function subjectsIn(address: string): string[] {
-  return [...new Set(address.split(",").filter(Boolean))];
+/** What an address names, once or more often; a bare name is an agent's, as on the command line. */
+export function subjectsIn(address: string | readonly string[]): string[] {
+  const named = [address].flat().flatMap((one) => one.split(",").filter(Boolean));
+  return [...new Set(named.map((one) => (one.includes(":") ? one : `agent:${one}`)))];
 }
 
 /** `web, db and 3 more`. */

@@ -63,6 +63,7 @@ describe("what is asked", () => {
   it("is the same in the address, in the question and as a command", () => {
     expect(logsHref(asked.of)).toBe("/logs?of=agent%3Ashop%2Fweb,node%3Aalpha");
     expect(subjectsIn("agent:a,,agent:a,node:b")).toEqual(["agent:a", "node:b"]);
+    expect(subjectsIn(["shop/web,node:b", "web"])).toEqual(["agent:shop/web", "node:b", "agent:web"]);
     expect(namesOf(["agent:a", "agent:b", "agent:c", "agent:d", "agent:e"])).toBe("a, b, c and 2 more");
     const full = { ...asked, grep: "a b", regex: true, since: "10m", until: "never" };
     expect(queryOf(full, nowMs).toString()).toBe(
