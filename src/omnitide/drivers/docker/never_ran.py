@@ -7,6 +7,7 @@ runs and ends with 127, as a shell does that does not find a command, says somet
 asked only about containers that ended with one of those codes, so that starts cost nothing.
 """
 
+import contextlib
 import re
 from typing import Final, NamedTuple
 
@@ -59,14 +60,20 @@ async def why(engine: Engine, container: Container) -> Exit | None:
 
 
 async def _whole_output(engine: Engine, container: Container) -> str | None:
-    """Where it is one line, that; else None."""
+    """Where it is one line, that; else None.
+
+    Read from its beginning and not by `tail`: an init that writes its line in two pieces is kept by Podman as two
+    entries where it reads between them, and its `tail` leaves the first out.
+    """
     kept = Kept(0, container.id, container.config.tty)
-    lines: list[bytes] = []
+    said = b""
     try:
-        async for burst in bursts(engine, kept, tail=2):
-            lines += [entry.data for entry in burst if entry.data.strip()]
+        async with contextlib.aclosing(bursts(engine, kept)) as found:
+            async for burst in found:
+                said += b"".join(entry.data for entry in burst)
+                if len(said) > MAX_SAID:
+                    return None
     except EngineRefused:
         return None
-    if len(lines) != 1 or len(lines[0]) > MAX_SAID:
-        return None
-    return lines[0].decode(errors="replace").rstrip("\r\n")
+    lines = [line for line in said.splitlines() if line.strip()]
+    return lines[0].decode(errors="replace") if len(lines) == 1 else None
