@@ -34,7 +34,8 @@ def busy(shared: Fabric) -> Iterator[Fabric]:
 def stranger(browser: Browser, busy: Fabric) -> Generator[Visit]:
     with visit(browser, busy) as made:
         yield made
-        assert made.console == []
+        # The editor asks for the agent that its text names, which may be a new one.
+        assert [told for told in made.console if "404" not in told or "/agents/" not in told] == []
 
 
 @pytest.mark.parametrize("off_min", [30, -30])

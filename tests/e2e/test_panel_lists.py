@@ -56,7 +56,7 @@ def test_what_is_typed_while_the_palette_is_on_its_way_is_in_its_field(inside: V
     page.keyboard.type("jbusy-1x")
     page.keyboard.press("Backspace")
     page.keyboard.press("Home")
-    until(lambda: held, "the palette is asked for")
+    inside.until(lambda: held, "the palette is asked for")
     expect(page.locator(".table-row.at")).to_have_count(0)
     for route in held:
         route.continue_()
@@ -247,5 +247,5 @@ def test_a_list_of_a_hundred_thousand_draws_and_asks_about_what_is_in_sight_alon
         expect(rows).to_have_count(1)
         expect(page).to_have_url(re.compile("q=many-99007&state=failed|state=failed&q=many-99007"))
         expect(page.locator(".link-state")).to_contain_text("Live")
-        until(lambda: asked, "rows are asked about")
+        inside.until(lambda: asked, "rows are asked about")
         assert max(len(parse_qs(urlsplit(one.url).query)["instance"]) for one in asked) <= 100

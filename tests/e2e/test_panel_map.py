@@ -58,7 +58,8 @@ def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
         made.page.goto(login_link(busy))
         made.until_live()
         yield made
-        assert made.console == []
+        # What is asked about an instance may come too late for it.
+        assert [told for told in made.console if "404" not in told or "/v1/instances/" not in told] == []
 
 
 def the_map(page: Page) -> Locator:

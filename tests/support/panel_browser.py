@@ -3,15 +3,15 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from support.fabric_processes import Fabric
+from support.fabric_processes import Fabric, until
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -56,12 +56,16 @@ class Visit:
     page: Page
     url: str
     console: list[str] = field(default_factory=list)
-    """Errors, and what the policy kept from running."""
+    """Errors, each with the address that it is about, and what the policy kept from running."""
     hosts: set[str] = field(default_factory=set)
     """All that anything was asked of."""
 
     def open(self, path: str) -> None:
         self.page.goto(f"{self.url}/{path}", wait_until="domcontentloaded")
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """As `fabric_processes.until`, for what the page's events bring: they are told only while Playwright works."""
+        until(lambda: self.page.wait_for_timeout(0) or condition(), what)
 
     def until_live(self) -> None:
         expect(self.page.locator(".link-state")).to_contain_text("Live", timeout=WITHIN_MS)
@@ -118,7 +122,11 @@ def visit(browser: Browser, fabric: Fabric, *, worker: bool = False) -> Iterator
         if parts.scheme not in ("data", "blob", "about"):
             made.hosts.add(parts.netloc)
 
-    made.page.on("console", lambda told: made.console.append(told.text) if told.type == "error" else None)
+    def told(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            made.console.append(f"{message.text} {message.location['url']}".rstrip())
+
+    made.page.on("console", told)
     made.page.on("pageerror", lambda error: made.console.append(str(error)))
     made.page.on("request", asked)
     made.page.on("websocket", lambda socket: made.hosts.add(urlsplit(socket.url).netloc))
