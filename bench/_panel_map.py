@@ -3,17 +3,23 @@
 import asyncio
 import bisect
 import json
+import statistics
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bench._fabric import percentile, show
-from playwright.async_api import Browser, CDPSession, Page
+from bench._targets import Targets
+from playwright.async_api import Browser, CDPSession, Locator, Page
 
 TARGET_FRAME_MS = 8.0
 FILL_S = 10.0
 """For the first picture, and for what is compiled on the way to it."""
 MEMORY_EACH_S = 60.0
+FILLED_AFTER, LEAST_READINGS = 3, 3
+TARGET_GROWTH = 0.1
+"""Flat: what is kept of a fabric that lives goes up and down by some hundredths; an hour of a leak is more."""
 PUSHES = 20
 """Of the pointer, before it does something else."""
 
@@ -84,11 +90,17 @@ def frames_of(trace: bytes) -> Frames:
     return Frames([cpu[at] for at in sorted(drew)], [wall[at] for at in sorted(drew)])
 
 
-async def map_frames(browser: Browser, page: Page, url: str, seconds: float) -> None:
+async def _to_the_map(page: Page, url: str) -> Locator:
+    """Once it is drawn, and what is compiled on the way to that is compiled."""
     await page.goto(f"{url}/map")
     host = page.locator("[data-frame-p95-ms]")
     await host.wait_for()
     await asyncio.sleep(FILL_S)
+    return host
+
+
+async def map_frames(browser: Browser, page: Page, url: str, seconds: float, targets: Targets) -> None:
+    host = await _to_the_map(page, url)
     box = await host.bounding_box()
     if box is None:
         raise RuntimeError("the map is not shown")
@@ -117,9 +129,10 @@ async def map_frames(browser: Browser, page: Page, url: str, seconds: float) -> 
         after = await page.evaluate("() => document.querySelector('.link-state')?.textContent ?? ''")
         show(
             f"map, {what}: script, {len(cpu)} frames",
-            f"p50 {percentile(cpu, 0.5):.1f} ms, p95 {percentile(cpu, 0.95):.1f} ms of the thread's time "
-            f"(target p95 {TARGET_FRAME_MS:.0f}); p95 {percentile(wall, 0.95):.1f} ms by the clock",
+            f"p50 {percentile(cpu, 0.5):.1f} ms, p95 {percentile(cpu, 0.95):.1f} ms of the thread's time; "
+            f"p95 {percentile(wall, 0.95):.1f} ms by the clock",
         )
+        targets.below(f"map, {what}: script in a frame, p95", percentile(cpu, 0.95), TARGET_FRAME_MS, "ms")
         show("  meanwhile", f"{before.strip()} to {after.strip()}; {len(cpu) / (seconds / 4):.1f} frames a second")
     show("map: renderer", str(await page.evaluate(RENDERER)))
 
@@ -137,8 +150,9 @@ async def push(page: Page, x: float, y: float, step: int) -> None:
     await page.mouse.move(x, y)
 
 
-async def memory(page: Page, minutes: float) -> None:
-    """What the page has in memory each minute, after a collection of garbage."""
+async def memory(page: Page, url: str, minutes: float, targets: Targets) -> None:
+    """What the map's page has in memory each minute, after a collection of garbage; whether it stays."""
+    await _to_the_map(page, url)
     session = await page.context.new_cdp_session(page)
     await session.send("Performance.enable")
     began = time.monotonic()
@@ -150,10 +164,21 @@ async def memory(page: Page, minutes: float) -> None:
             break
         await asyncio.sleep(min(MEMORY_EACH_S, left))
     # The first minutes fill what is kept of two minutes of use, and what is compiled.
-    rest = told[min(3, len(told) - 1) :]
+    rest = told[min(FILLED_AFTER, len(told) - 1) :]
     show(
         "browser's heap from the third minute on", f"{min(rest):.1f} to {max(rest):.1f} MiB, {rest[-1]:.1f} at the end"
     )
+    if len(rest) < LEAST_READINGS:
+        show("  whether it stays", f"not judged in less than {FILLED_AFTER + LEAST_READINGS - 1} minutes")
+        return
+    targets.most("browser's heap, growth over the minutes", growth(rest), TARGET_GROWTH, "of what it was")
+
+
+def growth(told: Sequence[float]) -> float:
+    """By how much of it the middle of the last third is above the middle of the first: one reading's chance, such as a
+    list that was just being taken in, moves neither."""
+    third = max(1, len(told) // 3)
+    return statistics.median(told[-third:]) / statistics.median(told[:third]) - 1
 
 
 async def tell_memory(session: CDPSession, page: Page, minute: float) -> float:

@@ -14,6 +14,9 @@ from pathlib import Path
 from omnitide.compose.importing import import_compose
 from omnitide.model.manifest import ManifestError
 
+NEEDS = "--corpus DIR"
+"""Without a name scripts/bench leaves out what cannot be run so."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from bench._fabric import Events, Fabric, environment, machine, percentile, show, watching, workspace
+from bench._targets import Targets, add_report_only
 
 from omnitide.sdk import AsyncClient
 
@@ -33,6 +34,7 @@ PEERS = (
 )
 """Not measured here: read earlier on two such cores, with the peers' defaults (the design notes, "Figures")."""
 
+TARGET_ALL_S, TARGET_P50_MS, TARGET_P99_MS = 3.0, 30.0, 100.0
 PARTS = ("Nexus ready", "token and join", "node live", "agent running", "all")
 
 
@@ -85,7 +87,7 @@ async def deployed(
     return running[-1].at - began, logged[1] - logged[0]
 
 
-async def warm(root: Path, deploys: int, replicas: int, rounds: int) -> None:
+async def warm(root: Path, deploys: int, replicas: int, rounds: int, targets: Targets) -> None:
     fabric = Fabric(root, "warm")
     fabric.start_nexus()
     async with fabric.client() as client:
@@ -97,6 +99,9 @@ async def warm(root: Path, deploys: int, replicas: int, rounds: int) -> None:
     print(f"\ndeploy to running on a warm fabric: {deploys} new agents, one after the other")
     spread("seen on the event stream", [seen for seen, _ in ones])
     spread("by the log's clock", [logged for _, logged in ones])
+    for share, bound in ((0.5, TARGET_P50_MS), (0.99, TARGET_P99_MS)):
+        took = percentile([seen for seen, _ in ones], share) * 1000
+        targets.below(f"deploy to running, p{share * 100:.0f}", took, bound, "ms")
     print(f"\n{replicas} replicas of a new agent at once, to the last one: {rounds} times")
     spread("seen on the event stream", [seen for seen, _ in many])
     spread("by the log's clock", [logged for _, logged in many])
@@ -107,27 +112,36 @@ def spread(what: str, values: list[float]) -> None:
     show(what, f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {most:.0f} ms")
 
 
-async def main() -> None:
+async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--deploys", type=int, default=100)
     parser.add_argument("--replicas", type=int, default=20)
+    add_report_only(parser)
     options = parser.parse_args()
     print(machine())
+    targets = Targets()
     with workspace() as root:
         await from_nothing(root, 0)  # compiles what is imported late; not counted
         rounds = [await from_nothing(root, number) for number in range(1, options.rounds + 1)]
         print(f"\nfrom nothing to the first agent running: {options.rounds} rounds, bytecode compiled before")
         for part, values in zip(PARTS, zip(*rounds, strict=True), strict=True):
             show(part, f"p50 {percentile(values, 0.5):.2f} s, max {max(values):.2f} s")
+        targets.below(
+            "from nothing to the first agent running, p50",
+            percentile([one[-1] for one in rounds], 0.5),
+            TARGET_ALL_S,
+            "s",
+        )
         for module in ("omnitide.api.process", "omnitide.node.main"):
             took, cpu = zip(*(imported(root, module) for _ in range(options.rounds)), strict=True)
             show(f"of these, loading {module}", f"p50 {percentile(took, 0.5):.2f} s, CPU {percentile(cpu, 0.5):.2f} s")
-        await warm(root, options.deploys, options.replicas, options.rounds)
+        await warm(root, options.deploys, options.replicas, options.rounds, targets)
     print("\npeers, not run now: read earlier on such a machine")
     for name, value in PEERS:
         show(name, value)
+    return targets.end(options.report_only)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

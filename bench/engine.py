@@ -1,7 +1,7 @@
 """The whole engine on RocksDB: commands decided, durable and acknowledged; latency at half the rate; start from a log.
 
-    python bench/engine.py                     # throughput at 1, 64 and 1,000 clients, latency, start
-    python bench/engine.py --events 1000000    # with a start from a log of that many entries
+    python -m bench.engine                     # throughput at 1, 64 and 1,000 clients, latency, start
+    python -m bench.engine --events 1000000    # with a start from a log of that many entries
 
 A client submits a command, waits for its durable answer, and submits the next. Each scales
 one of 1,000 agents up or down and so writes one entry with the events that follow from it. Beside it, in the same run,
@@ -12,11 +12,13 @@ import argparse
 import asyncio
 import platform
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import msgspec
+from bench._targets import Targets, add_report_only
 
 from omnitide.fabric.commands import CreateFabric, DeployAgent, Header, ScaleAgent
 from omnitide.fabric.decide import Decision
@@ -30,6 +32,10 @@ from omnitide.store.rocksdb import open_rocksdb_log
 AGENTS = 1000
 HEADER = Header(principal="system:bench", correlation="c-00000000")
 SPEC = AgentSpec(command=("python3", "-m", "http.server", "${PORT_HTTP}"))
+
+
+TARGET_RATE, TARGET_P99_MS, TARGET_START_S = 20_000, 10.0, 3.0
+TARGET_EVENTS = 1_000_000
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -114,9 +120,8 @@ async def bare(log: EventLog, clients: int, seconds: float) -> float:
     return done / (time.perf_counter() - began)
 
 
-async def throughput(directory: Path, seconds: float) -> None:
+async def throughput(directory: Path, seconds: float, targets: Targets) -> None:
     print(f"{'clients':>8} {'engine/s':>10} {'bare/s':>10} {'ratio':>6} {'p50 ms':>8} {'p99 ms':>8}")
-    best = 0.0
     for clients in (1, 64, 1000):
         log = await open_rocksdb_log(directory / f"bare{clients}")
         floor = await bare(log, clients, seconds)
@@ -126,7 +131,6 @@ async def throughput(directory: Path, seconds: float) -> None:
         await prepare(engine)
         collector = asyncio.ensure_future(Collector(lambda engine=engine: engine.committed().revision).run())
         rate, latencies = await alternating(engine, clients, seconds)
-        best = max(best, rate)
         print(
             f"{clients:>8} {rate:>10,.0f} {floor:>10,.0f} {rate / floor:>6.2f}"
             f" {percentile(latencies, 0.5):>8.2f} {percentile(latencies, 0.99):>8.2f}"
@@ -137,6 +141,8 @@ async def throughput(directory: Path, seconds: float) -> None:
                 f"at half that rate ({rate / 2:,.0f}/s): p50 {percentile(half, 0.5):.2f} ms,"
                 f" p99 {percentile(half, 0.99):.2f} ms, most {max(half):.1f} ms"
             )
+            targets.above("1,000 clients", rate, TARGET_RATE, "commands/s")
+            targets.below("at half that rate, p99", percentile(half, 0.99), TARGET_P99_MS, "ms")
         collector.cancel()
         await engine.close()
         await log.close()
@@ -162,7 +168,7 @@ async def alternating(engine: Engine, clients: int, seconds: float) -> tuple[flo
     return len(latencies) / (time.perf_counter() - began), latencies
 
 
-async def start(directory: Path, events: int) -> None:
+async def start(directory: Path, events: int, targets: Targets) -> None:
     log = await open_rocksdb_log(directory / "start")
     engine = await Engine.open(log, SystemClock(), EngineLimits(snapshot_every=10**9, inbox=100_000))
     await prepare(engine)
@@ -197,31 +203,36 @@ async def start(directory: Path, events: int) -> None:
         f"start with {state.revision:,} entries, a snapshot and 10,000 entries behind it:"
         f" {ready - began:.2f} s (log {opened - began:.2f} s, state {ready - opened:.2f} s)"
     )
+    if events <= TARGET_EVENTS:
+        targets.below(f"start with {state.revision:,} entries", ready - began, TARGET_START_S, "s")
     await engine.close()
     await log.close()
 
 
-async def run(options: argparse.Namespace) -> None:
+async def run(options: argparse.Namespace) -> int:
     print(f"Python {platform.python_version()}, {platform.machine()}, uvloop")
+    targets = Targets()
     directory = Path(tempfile.mkdtemp(prefix="omnitide-bench-"))
     try:
-        await throughput(directory, options.seconds)
+        await throughput(directory, options.seconds, targets)
         if options.events:
-            await start(directory, options.events)
+            await start(directory, options.events, targets)
     finally:
         shutil.rmtree(directory)
+    return targets.end(options.report_only)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
     parser.add_argument("--events", type=int, default=0, help="entries in the log for the start measurement")
+    add_report_only(parser)
     options = parser.parse_args()
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(options))
+        return runner.run(run(options))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

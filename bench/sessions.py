@@ -14,53 +14,39 @@ is too busy to answer pings in time is no wonder; the nodes whose loss was not s
 import argparse
 import asyncio
 import contextlib
-import json
 import resource
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-from bench._fabric import (
-    Fabric,
-    cpu_seconds,
-    environment,
-    machine,
-    percentile,
-    resident_mib,
-    send,
-    watching,
-    workspace,
-)
+from bench._fabric import Fabric, cpu_seconds, machine, percentile, resident_mib, send, watching, workspace
+from bench._light_nodes import crowds, hello_of, join, obey, raise_descriptors
+from bench._targets import Targets, add_report_only
 
 from omnitide.node.grpc_link import ClientLink, GrpcDialer
 from omnitide.node.identities import IdentityView
 from omnitide.sdk import AsyncClient
-from omnitide.security.certificates import make_csr, new_private_key, private_key_pem
-from omnitide.security.join_contract import JOIN_PATH
-from omnitide.security.peer import TrustBundle
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
 
-JOINS_AT_ONCE = 16
 CONNECTS_AT_ONCE = 32
 TRIES = 5
 """To connect, for each session; Nexus may be slow to answer while thousands do."""
-CONNECT_S = 600.0
 SETTLE_S = 5.0
 NOTICE_S = 15.0
 TARGET_CORE = 15.0
 TARGET_NODES = 1000
+TARGET_NOTICED_S = 3.0
+MODULE = "bench.sessions"
 
 
 # -- the light nodes: a process of its own, told what to do on its standard input -------------------------------------
 
 
-class LightNodes:
+class QuietNodes:
     def __init__(self, url: str, token: str, prefix: str) -> None:
         self._url = url
         self._token = token
@@ -69,35 +55,14 @@ class LightNodes:
         self._holding: set[asyncio.Task[None]] = set()
         self.ended = 0
 
-    async def join(self, count: int, ca_file: str) -> None:
-        """Have `count` identities."""
-        import ssl
-
-        context = ssl.create_default_context(cafile=ca_file)
-        context.check_hostname = False
-        gate = asyncio.Semaphore(JOINS_AT_ONCE)
-        async with httpx.AsyncClient(base_url=self._url, verify=context, timeout=60, trust_env=False) as http:
-
-            async def one(number: int) -> IdentityView:
-                async with gate:
-                    key = new_private_key()
-                    name = f"{self._prefix}-{number}"
-                    body = {"token": self._token, "csr_pem": make_csr(key).decode(), "facts": {"name": name}}
-                    answer = await http.post(JOIN_PATH, json=body)
-                    answer.raise_for_status()
-                    told = answer.json()
-                    return IdentityView(
-                        fabric_id=told["fabric_id"],
-                        node_id=told["node_id"],
-                        roots_pem=TrustBundle.parse(told["trust_bundle_pem"]).roots_pem.decode(),
-                        private_key_pem=private_key_pem(key).decode(),
-                        certificate_pem=told["certificate_pem"],
-                        endpoints=tuple(told["endpoints"]),
-                        renew_at_ms=0,
-                    )
-
-            missing = range(len(self._identities), count)
-            self._identities += await asyncio.gather(*(one(number) for number in missing))
+    async def perform(self, order: dict[str, object], ca_file: str) -> int:
+        """How many sessions have ended so far, after what is to be done. Raises LinkClosed, httpx.HTTPError."""
+        if isinstance(count := order.get("join"), int):
+            names = [f"{self._prefix}-{number}" for number in range(len(self._identities), count)]
+            self._identities += await join(self._url, self._token, ca_file, names)
+        if isinstance(count := order.get("connect"), int):
+            await self.connect(count)
+        return self.ended
 
     async def connect(self, count: int) -> None:
         """Hold `count` sessions that Nexus has welcomed. Raises LinkClosed."""
@@ -147,92 +112,7 @@ async def _dial(identity: IdentityView) -> NodeLink:
     raise AssertionError
 
 
-def hello_of(identity: IdentityView) -> pb.Hello:
-    return pb.Hello(
-        protocol_min=1,
-        protocol_max=1,
-        features=["logs"],
-        software="omnitide/bench",
-        node_id=identity.node_id,
-        boot_id="bench",
-        outbox_id="bench",
-        facts=pb.Facts(cpu_milli=4000, memory_bytes=8 << 30, drivers=[pb.DriverFact(name="process", healthy=True)]),
-    )
-
-
-async def light_main() -> None:
-    """Orders as JSON lines on standard input, an answer to each on standard output."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    first = json.loads(await reader.readline())
-    nodes = LightNodes(first["url"], first["token"], first["prefix"])
-    while line := await reader.readline():
-        order = json.loads(line)
-        answer: dict[str, object] = {}
-        try:
-            if "join" in order:
-                await nodes.join(order["join"], first["ca_file"])
-            elif "connect" in order:
-                await nodes.connect(order["connect"])
-            answer["ended"] = nodes.ended
-        except (LinkClosed, httpx.HTTPError) as error:
-            answer["error"] = repr(error)
-        print(json.dumps(answer), flush=True)
-
-
 # -- the measuring side -----------------------------------------------------------------------------------------------
-
-
-class Crowd:
-    """A process of light nodes, seen from here."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def ask(self, **order: object) -> int:
-        """How many of its sessions have ended so far. Raises RuntimeError for what it could not do."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        async with asyncio.timeout(CONNECT_S):
-            answer = json.loads(await self.process.stdout.readline() or '{"error": "the light nodes have died"}')
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer["ended"]
-
-
-@contextlib.asynccontextmanager
-async def crowds(fabric: Fabric, client: AsyncClient, count: int) -> AsyncGenerator[list[Crowd]]:
-    token = await client.create_token("join", ttl="1h", uses=10_000)
-    started: list[Crowd] = []
-    try:
-        for _ in range(count):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "bench.sessions",
-                "--light-nodes",
-                str(fabric.root),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**environment(fabric.root), "GRPC_VERBOSITY": "ERROR"},
-            )
-            crowd = Crowd(process)
-            started.append(crowd)
-            told = {
-                "url": fabric.nexus.target.url,
-                "token": token.text,
-                "ca_file": str(fabric.directory / "nexus" / "ca.pem"),
-                "prefix": f"light-{process.pid}",
-            }
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(told).encode() + b"\n")
-        yield started
-    finally:
-        for crowd in started:
-            with contextlib.suppress(ProcessLookupError):
-                crowd.process.kill()
-            await crowd.process.wait()
 
 
 @dataclass(frozen=True)
@@ -257,7 +137,7 @@ class Row:
 async def measure(fabric: Fabric, client: AsyncClient, nodes: int, processes: int, quiet_s: float) -> Row:
     """Needs the fabric to itself; the nodes of earlier rows come back as themselves."""
     pid = fabric.nexus.process.pid
-    async with crowds(fabric, client, processes) as all_crowds:
+    async with crowds(fabric, client, processes, MODULE) as all_crowds:
         shares = [nodes // processes + (number < nodes % processes) for number in range(processes)]
         began = time.monotonic()
         await asyncio.gather(*(crowd.ask(join=share) for crowd, share in zip(all_crowds, shares, strict=True)))
@@ -323,7 +203,7 @@ def draw(rows: list[Row], file: Path, about: str) -> None:
     left.legend()
     right.plot(nodes, [max(row.noticed, default=0) for row in rows], "o-", label="the last node")
     right.plot(nodes, [percentile(row.noticed or [0], 0.5) for row in rows], "o-", label="half of them")
-    right.axhline(3.0, color="red", linewidth=0.8, label="target: 3 s")
+    right.axhline(TARGET_NOTICED_S, color="red", linewidth=0.8, label=f"target: {TARGET_NOTICED_S:.0f} s")
     right.set(xlabel="sessions, all lost at once", ylabel="s", title="From silence to unreachable", ylim=0, xlim=0)
     right.legend()
     figure.suptitle(about, fontsize=8)
@@ -332,26 +212,33 @@ def draw(rows: list[Row], file: Path, about: str) -> None:
     figure.savefig(file, dpi=120)
 
 
-def raise_descriptors() -> None:
-    """Each session is a descriptor at either end. Children inherit the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(65_536, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+def judge(rows: Sequence[Row]) -> Targets:
+    """Each number of sessions is to be held and its loss seen; the first two are promised up to TARGET_NODES."""
+    targets = Targets()
+    for row in rows:
+        if row.nodes <= TARGET_NODES:
+            targets.below(f"{row.nodes} quiet sessions, Nexus", row.quiet_core, TARGET_CORE, "% of a core")
+            targets.below(
+                f"{row.nodes} sessions, the last loss seen", max(row.noticed, default=NOTICE_S), TARGET_NOTICED_S, "s"
+            )
+        targets.most(f"{row.nodes} sessions, ended by themselves", row.broken, 0)
+        targets.most(f"{row.nodes} sessions, whose loss was not seen", row.missing, 0)
+    return targets
 
 
-async def main() -> None:
+async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", default="100,500,1000,2000,5000")
     parser.add_argument("--quiet", type=float, default=30.0, help="seconds of quiet to measure")
     parser.add_argument("--clients", type=int, default=2, help="processes that hold the light nodes")
     parser.add_argument("--png", type=Path, default=Path("bench/results/sessions.png"))
     parser.add_argument("--light-nodes", help=argparse.SUPPRESS)
+    add_report_only(parser)
     options = parser.parse_args()
     raise_descriptors()
     if options.light_nodes:
-        await light_main()
-        return
+        await obey(QuietNodes)
+        return 0
     about = machine()
     print(about)
     print(
@@ -368,8 +255,9 @@ async def main() -> None:
             print(line(rows[-1]), flush=True)
             fabric.end()
     draw(rows, options.png, about)
-    print(f"curve: {options.png}")
+    print(f"curve: {options.png}\n")
+    return judge(rows).end(options.report_only)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

@@ -13,54 +13,17 @@ import argparse
 import asyncio
 import time
 
+from bench._demo import demo
 from bench._fabric import machine, percentile, show
 from bench.panel import chromium
 from playwright.async_api import CDPSession, Page
+from tests.support.many_rows import PART, many_rows
 
-from omnitide.demo.stage import Ports, Stage, Wish
-from omnitide.sdk import AsyncClient, Target
+from omnitide.demo.stage import Wish
+from omnitide.sdk import AsyncClient
 
-PART = 10_000
 WITHIN_MS = 180_000
 CHANGED = 100
-LARGER = """([many, size]) => {
-  const Real = WebSocket;
-  const other = (one, number, status) => {
-    const id = `many.${number}.1`;
-    return [id, { ...one, id, name: `many-${number}.1`, status }];
-  };
-  const larger = function* (frame) {
-    const [one] = Object.values(frame.objects.instance);
-    window.benchOne = one;
-    for (let part = 1; part <= many / size; part += 1) {
-      const from = (part - 1) * size;
-      const numbers = Array.from({ length: size }, (_, index) => from + index);
-      const instance = Object.fromEntries(
-        numbers.map((number) => other(one, (number * 7919) % many, number % 1000 === 7 ? "failed" : "running")),
-      );
-      const objects = { ...(part === 1 ? frame.objects : {}), instance };
-      yield JSON.stringify({ ...frame, part, parts: many / size, objects });
-    }
-  };
-  window.WebSocket = class extends Real {
-    set onmessage(listener) {
-      super.onmessage = listener && ((event) => {
-        const frame = JSON.parse(event.data);
-        if (frame.kind !== "snapshot") listener(event);
-        else {
-          window.benchRevision = frame.revision;
-          for (const data of larger(frame)) listener({ data });
-        }
-      });
-      window.benchChange = (count, status) => {
-        const numbers = Array.from({ length: count }, () => Math.floor(Math.random() * many));
-        const instance = Object.fromEntries(numbers.map((number) => other(window.benchOne, number, status)));
-        const frame = { kind: "patch", revision: window.benchRevision, time_ms: Date.now(), objects: { instance } };
-        listener({ data: JSON.stringify(frame) });
-      };
-    }
-  };
-}"""
 
 
 async def thread_ms(session: CDPSession) -> float:
@@ -110,7 +73,7 @@ async def measure(page: Page, rows: int, seconds: float) -> None:
 
     before, began, changes = await thread_ms(session), time.monotonic(), 0
     while time.monotonic() < began + seconds:
-        await page.evaluate("([count, status]) => window.benchChange(count, status)", [CHANGED, "stopping"])
+        await page.evaluate("([count, status]) => window.manyChange(count, status)", [CHANGED, "stopping"])
         changes += CHANGED
         await asyncio.sleep(0.1)
     took = time.monotonic() - began
@@ -128,25 +91,16 @@ async def main() -> None:
     options = parser.parse_args()
     print(machine())
     rows = max(PART, options.rows // PART * PART)
-    stage = Stage(None, Wish(nodes=5, agents=3, instances=10, seed=1, speed=60.0))
-    stage.open()
-    try:
-        served = stage.nexus(Ports())
-        for _ in stage.machines(served):
-            pass
-        nexus = stage.data / "nexus"
-        target = Target(served.url, (nexus / "admin-token").read_text().strip(), (nexus / "ca.pem").read_text())
-        async with AsyncClient(target) as client, chromium() as browser:
+    with demo(Wish(nodes=5, agents=3, instances=10, seed=1, speed=60.0)) as shown:
+        async with AsyncClient(shown.target) as client, chromium() as browser:
             context = await browser.new_context(ignore_https_errors=True, viewport={"width": 1440, "height": 900})
             page = await context.new_page()
             page.set_default_timeout(WITHIN_MS)
             token = await client.create_token("login", ttl="10m")
-            await page.goto(f"{served.url}/?login={token.text}")
+            await page.goto(f"{shown.target.url}/?login={token.text}")
             await page.locator(".link-state").wait_for()
-            await page.add_init_script(f"({LARGER})({[rows, PART]})")
+            await page.add_init_script(many_rows(rows))
             await measure(page, rows, options.seconds)
-    finally:
-        stage.close()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench._targets import Targets, add_report_only
 from bench.engine import AGENTS, prepare
 
 from omnitide.api.call_traces import CallTraces, end
@@ -47,6 +48,8 @@ server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_address[1], flush=True)
 server.serve_forever()
 """
+TARGET_SHARE = 0.97
+"""Of the commands a second without, with tracing as it is by default."""
 PLAIN = "c-0123456789ab"
 
 
@@ -89,7 +92,7 @@ class Way:
         self.costs.append((time.process_time() - cost) / done * 1e6)
 
 
-async def run(options: argparse.Namespace, folder: Path, port: int) -> None:
+async def run(options: argparse.Namespace, folder: Path, port: int) -> Targets:
     clock = SystemClock()
     export = otlp.begin(
         f"http://127.0.0.1:{port}",
@@ -99,6 +102,7 @@ async def run(options: argparse.Namespace, folder: Path, port: int) -> None:
         {"OTEL_LOGS_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"},
     )
     assert export is not None
+    targets = Targets()
     ways: list[Way] = []
     collectors: list[asyncio.Task[None]] = []
     for name, a_second in (("without", 0.0), ("default", 10.0), ("all", 1e9)):
@@ -124,19 +128,23 @@ async def run(options: argparse.Namespace, folder: Path, port: int) -> None:
         print(f"{'without':<10} {statistics.median(base.rates):>11,.0f} {'':>7} {bare:>12.1f}")
         shown = f"{statistics.median(way.rates):>11,.0f} {share:>7.1%} {cost:>12.1f} {cost / bare - 1:>+7.1%}"
         print(f"{way.name:<10} {shown}")
+        if way.name == "default":
+            targets.above("tracing by default, of the throughput without", share * 100, TARGET_SHARE * 100, "%")
     for task in collectors:
         task.cancel()
     for way in ways:
         await way.engine.close()
         await way.engine.log.close()
     export.close()
+    return targets
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=10, help="of each way")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")
+    add_report_only(parser)
     options = parser.parse_args()
     import uvloop
 
@@ -147,12 +155,13 @@ def main() -> None:
         assert receiver.stdout is not None
         port = int(receiver.stdout.readline())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(options, folder, port))
+            targets = runner.run(run(options, folder, port))
     finally:
         receiver.kill()
         receiver.wait()
         shutil.rmtree(folder)
+    return targets.end(options.report_only)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

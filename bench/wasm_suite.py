@@ -135,6 +135,10 @@ def _difference(run: Run, output: Mapping[str, bytes], spec: Spec) -> str:
     return ""
 
 
+NEEDS = "FOLDER"
+"""Without a name scripts/bench leaves out what cannot be run so."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
