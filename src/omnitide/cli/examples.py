@@ -32,7 +32,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "metrics grafana": ("omnitide metrics grafana ./dashboards",),
     "metrics ls": ("omnitide metrics ls omnitide_node_",),
     "metrics query": (
-        "omnitide metrics query omnitide_node_cpu_used_seconds_total --watch",
+        "omnitide metrics query omnitide_node_cpu_used_seconds_total --since 2m --watch",
         "omnitide metrics query omnitide_instance_cpu_seconds_total --by agent --since 2h",
         "omnitide metrics query omnitide_node_memory_used_bytes -m node=alpha -a max --since 7d --step 1h -o json",
     ),
@@ -91,7 +91,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "cancel": ("omnitide cancel once",),
     "ps": ("omnitide ps", "omnitide ps hello --all", "omnitide ps --node alpha --watch"),
     "logs": (
-        "omnitide logs -f hello",
+        "omnitide logs -f worker",
         "omnitide logs hello-2.1 --tail 50 -t",
         "omnitide logs hello --since 10m --replica 2",
         "omnitide logs web db --since 14:05 --until 14:20 -E --grep time.?out",

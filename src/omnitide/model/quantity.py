@@ -133,11 +133,11 @@ def format_bytes(size: int) -> str:
 
 
 def format_duration(milliseconds: int) -> str:
-    """`38 ms`, `1.9 s`, `12 s`, `3 m 20 s`, `2 h 5 m`, `4 d 3 h`."""
+    """`38 ms`, `1.9 s`, `2 s`, `12 s`, `3 m 20 s`, `2 h 5 m`, `4 d 3 h`."""
     if milliseconds < 1000:
         return f"{milliseconds} ms"
     if milliseconds < 10_000:
-        return f"{milliseconds / 1000:.1f} s"
+        return f"{milliseconds / 1000:.1f}".removesuffix(".0") + " s"
     seconds = milliseconds // 1000
     for unit, size, small, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60), ("m", 60, "s", 1)):
         if seconds >= size:

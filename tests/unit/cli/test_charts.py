@@ -60,10 +60,16 @@ def test_what_all_series_share_is_said_once() -> None:
     one = MetricSeries(labels={"agent": "web", "node": "alpha"}, values=(1.0, 2.0, None))
     two = MetricSeries(labels={"agent": "web", "node": "beta"}, values=(None, None, None))
     head, titles, first, second = chart_lines(answer(one, two), color=False, width=None)
-    assert head == "m  avg  3.0 s in steps of 1.0 s  agent=web"
+    assert head == "m  avg  3 s in steps of 1 s  agent=web"
     assert titles.split() == ["SERIES", "NOW", "MIN", "MAX", "OVER", "TIME"]
     assert first.split() == ["node=alpha", "2", "1", "2", "▅█"]
     assert second.split() == ["node=beta", "-", "-", "-"]
+
+
+def test_the_time_that_was_asked_for_is_said_however_the_steps_lie() -> None:
+    one = MetricSeries(labels={}, values=(1.0,) * 61)
+    head = chart_lines(answer(one), color=False, width=None, span_ms=60_000)[0]
+    assert head == "m  avg  1 m in steps of 1 s"
 
 
 def test_nothing_known_is_said_in_words() -> None:

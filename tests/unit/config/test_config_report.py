@@ -21,7 +21,7 @@ def test_each_value_is_shown_with_its_source_to_the_line(tmp_path: Path) -> None
     shown = by_key(rows(load({"node.name": "alpha"}, config=path, environ={"OMNITIDE_LIMITS_OUTBOX_BYTES": "64MiB"})))
     assert list(shown) == list(catalogue())
     assert shown["log.level"].source == f"{path}:3"
-    assert (shown["lease.keepalive_ms"].value, shown["lease.keepalive_ms"].text) == (2000, "2.0 s")
+    assert (shown["lease.keepalive_ms"].value, shown["lease.keepalive_ms"].text) == (2000, "2 s")
     assert shown["lease.keepalive_ms"].source == f"{path}:6"
     assert (shown["node.name"].value, shown["node.name"].source) == ("alpha", "flag")
     assert shown["limits.outbox_bytes"].text == "64 MiB"

@@ -193,6 +193,36 @@ async def test_a_step_of_seconds_becomes_a_minute_where_it_reaches_back_too_far(
         await tiers.ask(Question(selection_of("m", ()), NOW - 1200, NOW, 10, "p95"))
 
 
+class _Nothing:
+    """A tier of a Nexus that has just begun: it has no minute before `from_s`."""
+
+    def __init__(self, from_s: int) -> None:
+        self._from_s = from_s
+
+    async def read(self, selection: Selection, start_s: int, end_s: int, window: Window, quantile: float) -> Partials:
+        if end_s <= self._from_s:
+            return Partials.empty(window)
+        return await _Minutes(10**9).read(selection, max(start_s, self._from_s), end_s, window, quantile)
+
+
+async def test_all_that_is_kept_by_the_second_can_be_asked_for_by_the_second() -> None:
+    """A person asks for 15 minutes; the question takes its time, and the oldest second is gone when it is looked at."""
+    tiers = Tiers(recent_of(TWO), _Minutes(10**9), lambda: NOW, lambda: NOW - 899)
+    answer = await tiers.ask(Question(selection_of("m", ()), NOW - 901, NOW + 1, 1))
+    assert (answer.window.step_s, answer.resolution_s) == (1, 1)
+    assert values_of(answer)["node=b,zone=x"] == [None] * 895 + [10.0] * 6 + [None]
+    assert (await tiers.ask(Question(selection_of("m", ()), NOW - 920, NOW + 1, 1))).window.step_s == 60
+
+
+async def test_a_nexus_that_has_just_begun_has_seconds_and_nothing_before_them() -> None:
+    for began in (NOW - 90, NOW - 30):
+        tiers = Tiers(recent_of(TWO), _Nothing(began // 60 * 60), lambda: NOW, lambda began=began: began)
+        answer = await tiers.ask(Question(selection_of("m", ()), NOW - 300, NOW + 1, 1))
+        assert (answer.window.step_s, answer.resolution_s) == (1, 1)
+        assert values_of(answer)["node=b,zone=x"][-7:] == [10.0] * 6 + [None]
+        assert (await tiers.ask(Question(selection_of("m", ()), NOW - 300, NOW + 1, 1, "p95"))).aggregate == "p95"
+
+
 def test_steps_are_reduced_as_one_would_by_hand() -> None:
     samples = np.array([[1, nan, 3, 4, 5], [nan, nan, 1, nan, nan]], np.float32)
     least, most, total, number, last, quantile = reduce(samples, [0, 0, 1, 1, 3], 4, 0.5)

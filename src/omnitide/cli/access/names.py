@@ -15,6 +15,8 @@ ANSWER_S: Final = 1.0
 MOST: Final = 200
 """Names of a kind that are asked for."""
 
+_ON_NODE: Final = "node:"
+
 Ask = Callable[["Client", str], Iterable[str]]
 """Names in a namespace; the empty one is all of them."""
 
@@ -112,6 +114,21 @@ def agents_and_instances(context: typer.Context, incomplete: str) -> list[str]:
 def everything(context: typer.Context, incomplete: str) -> list[str]:
     """Agents, jobs and instances."""
     return _complete(context, incomplete, (_agents, _jobs, _instances), namespaced=True)
+
+
+def inspected(context: typer.Context, incomplete: str) -> list[str]:
+    """Agents, jobs, instances and nodes."""
+    return [*everything(context, incomplete), *nodes(context, incomplete)]
+
+
+def writers(context: typer.Context, incomplete: str) -> list[str]:
+    """Agents, jobs, instances, and `node:NAME` for all on a node."""
+    # bash takes the colon for a word of its own, and completes only what comes after.
+    if (context.params.get("given") or ())[-2:] in (["node", ":"], ("node", ":")):
+        return nodes(context, incomplete)
+    if incomplete.startswith(_ON_NODE):
+        return [_ON_NODE + name for name in nodes(context, incomplete.removeprefix(_ON_NODE))]
+    return everything(context, incomplete)
 
 
 def nodes(context: typer.Context, incomplete: str) -> list[str]:

@@ -144,6 +144,7 @@ def report(
     the order of the changes. `unchanged`: also of those that were as asked for already. Raises Failure."""
     from omnitide.cli.agents.follow import Settled, follow, has_ended_well
     from omnitide.cli.agents.staying import stay
+    from omnitide.model.quantity import format_duration
 
     found: list[Settled] = []
     try:
@@ -162,6 +163,8 @@ def report(
     finally:
         found.sort(key=lambda one: changes.index(one.changed))
         done.extend(one.agent for one in found if unchanged or one.changed.change != "unchanged")
+    if settle_s > 0 and any(one.agent.replicas for one in found):
+        session.say(f"  seeing for {format_duration(round(settle_s * 1000))} whether it goes on running (--settle)")
     stay(client, found, settle_s)
 
 

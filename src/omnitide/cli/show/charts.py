@@ -53,7 +53,8 @@ def amount(value: float | None, unit: str, *, rate: bool) -> str:
     return f"{value:.4g}{short}{a_second}"
 
 
-def chart_lines(found: "MetricAnswer", *, color: bool, width: int | None) -> list[str]:
+def chart_lines(found: "MetricAnswer", *, color: bool, width: int | None, span_ms: int = 0) -> list[str]:
+    """`span_ms`: the time that was asked for; else as long as the steps are together."""
     from omnitide.model.quantity import format_duration
 
     rate = found.kind == "counter"
@@ -85,7 +86,7 @@ def chart_lines(found: "MetricAnswer", *, color: bool, width: int | None) -> lis
     steps = len(first.values)
     lines = table(_COLUMNS, rows, color=color, width=width)
     of_all = "  " + " ".join(f"{key}={value}" for key, value in shared.items()) if shared else ""
-    span = format_duration(steps * found.step_ms)
+    span = format_duration(span_ms or steps * found.step_ms)
     return [f"{head}  {span} in steps of {format_duration(found.step_ms)}{of_all}", *lines]
 
 

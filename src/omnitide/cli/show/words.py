@@ -21,6 +21,8 @@ _STYLES: Final = {
     "stopping": "yellow",
     "active": "cyan",
     "degraded": "red",
+    "failing": "red",
+    "waiting": "yellow",
     "failed": "red",
     "lost": "red",
     "unhealthy": "red",

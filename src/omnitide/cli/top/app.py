@@ -204,7 +204,7 @@ class Top(App[None]):
         return tabs(self._scene, self.page, self.size.width)
 
     def draw_overview(self) -> None:
-        self._overview.show(overview_lines(self._scene, self.size.width - 2, self._overview.size.height))
+        self._overview.show(overview_lines(self._scene, self._overview.room - 1, self._overview.size.height))
 
     def _draw_rows(self, rows: AnyRows, kinds: frozenset[str]) -> None:
         of_this = rows.table.kind in kinds or (rows.table.column(rows.sort).moves and "use" in kinds)

@@ -97,7 +97,10 @@ def chart_lines(
     ceiling = top if top > 0 else most * 1.1
     of = f" of {form(top)}" if top > 0 else ""
     now = next(value for value in reversed(values) if value is not None)
-    head = f" now {form(now)}{of}, at most {form(most)} in {minutes} min"
+    # The longest that is whole.
+    heads = (f"{of}, at most {form(most)} in {minutes} min", f", at most {form(most)}", of, "")
+    room = width - len(title) - len(f" now {form(now)}")
+    head = f" now {form(now)}" + next((one for one in heads if len(one) <= room), "")
     rows = plot(values, width, height, ceiling)
     return [
         line(Cell(title, "strong"), Cell(cut(head, width - len(title)), "soft")),

@@ -40,6 +40,11 @@ class Drawing(ScrollView):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{style}" for style in STYLES if style}
     DEFAULT_CSS = "Drawing {" + STYLE_CSS + "}"
 
+    @property
+    def room(self) -> int:
+        """Columns that are drawn in: what a scroll bar takes is none of them."""
+        return self.scrollable_content_region.width
+
     def strip_of(self, cells: Line, more: RichStyle | None = None) -> Strip:
         base = self.rich_style if more is None else self.rich_style + more
         segments = [
@@ -65,7 +70,7 @@ class Text(Drawing, can_focus=True):
         Binding("home,g", "scroll_home", show=False),
         Binding("end,G", "scroll_end", show=False),
     ]
-    DEFAULT_CSS = "Text { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }"
+    DEFAULT_CSS = "Text { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as all widgets name it
         super().__init__(id=id)

@@ -5,12 +5,14 @@ from functools import lru_cache
 from typing import Final
 
 from omnitide.cli.happenings.wording import BOOKKEEPING, kind_of, subject_of, text_of
-from omnitide.cli.top.lines import Cell, cut_name, told
+from omnitide.cli.top.lines import Cell, cut, cut_name, told
 from omnitide.cli.top.listing import Column, Table
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.words import RANK, State, Tone, visible
 from omnitide.model.happenings import CloudEvent
 
+SUBJECT: Final = 38
+"""So long a name of what an event is about is shown whole, be it that its node has no room then."""
 _BAD: Final = ("exited", "lost", "unreachable", "rollout-stumbled", "rollout-late", "driver-silent", "port-refused")
 _GOOD: Final = ("running", "connected", "joined", "recovered", "version-proven")
 
@@ -96,8 +98,8 @@ EVENTS: Final = Table[CloudEvent](
             22,
             lambda one, _: Cell(visible(subject_of(one)), "strong"),
             lambda one, _: one.subject,
-            grow=1,
             cutting=cut_name,
+            whole=SUBJECT,
         ),
         Column[CloudEvent](
             "text",
@@ -105,7 +107,7 @@ EVENTS: Final = Table[CloudEvent](
             24,
             lambda one, _: told(State(event_tone(one), event_words(one))),
             lambda one, _: RANK[event_tone(one)],
-            grow=3,
+            cutting=cut,
         ),
         Column[CloudEvent](
             "node",

@@ -90,6 +90,7 @@ class Following:
                     if not watch.view.filled:
                         continue
                     self.scene.view = watch.view
+                    self.scene.began_ms = self.scene.began_ms or watch.view.time_ms
                 self._tell(changes)
 
     def _tell(self, changes: Changes) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from omnitide.cli.top.lines import Cell, cut_name, told
+from omnitide.cli.top.lines import Cell, cut, cut_name, told
 from omnitide.cli.top.listing import Column, Table
 from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.tables import NAME, NODE_NAME, STATE
 from omnitide.cli.top.words import RANK, State, job_state, span, visible
 from omnitide.model.objects import JobSummary
 
@@ -49,10 +50,10 @@ JOBS: Final = Table[JobSummary](
             18,
             lambda one, _: Cell(visible(job_name(one)), "strong"),
             lambda _one, _: 0,
-            grow=2,
             cutting=cut_name,
+            whole=NAME,
         ),
-        Column[JobSummary]("state", "STATE", 14, lambda one, _: told(job_state(one)), _rank, grow=2),
+        Column[JobSummary]("state", "STATE", 14, lambda one, _: told(job_state(one)), _rank, cutting=cut, whole=STATE),
         Column[JobSummary](
             "task", "TASK", 9, lambda one, _: _task(one), lambda one, _: one.instance_status or "", rank=2
         ),
@@ -63,8 +64,8 @@ JOBS: Final = Table[JobSummary](
             lambda one, _: Cell(visible(one.node) or "-"),
             lambda one, _: one.node,
             rank=1,
-            grow=1,
             cutting=cut_name,
+            whole=NODE_NAME,
         ),
         Column[JobSummary](
             "took",
@@ -85,7 +86,13 @@ JOBS: Final = Table[JobSummary](
             right=True,
         ),
         Column[JobSummary](
-            "end", "ENDED WITH", 14, lambda one, _: Cell(visible(_end(one))), lambda one, _: _end(one), rank=3, grow=1
+            "end",
+            "ENDED WITH",
+            14,
+            lambda one, _: Cell(visible(_end(one))),
+            lambda one, _: _end(one),
+            rank=3,
+            cutting=cut,
         ),
     ),
     first="state",

@@ -1,5 +1,6 @@
 """Lines of styled text, as wide as a terminal counts them. What is drawn and what is printed are both made of them."""
 
+import re
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -38,11 +39,19 @@ def width_of(cells: Sequence[Cell]) -> int:
     return sum(cell_len(cell.text) for cell in cells)
 
 
+_NUMBER: Final = re.compile(r"[0-9][0-9.,]*$")
+
+
 def cut(text: str, width: int) -> str:
-    """At most so wide; what is left out is shown as such."""
+    """At most so wide; what is left out is shown as such. A part of a number would be another number: it goes whole."""
     if width <= 0:
         return ""
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+    if cell_len(text) <= width:
+        return text
+    kept = set_cell_size(text, width - 1)
+    if text.startswith(kept) and text[len(kept)] in "0123456789.,":
+        kept = _NUMBER.sub("", kept)
+    return kept + "…"
 
 
 def cut_name(text: str, width: int) -> str:

@@ -1,12 +1,14 @@
 """Which rows of a table are shown, and in which order: a filter as the panel's, and a sort by any column."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from omnitide.cli.top.lines import Cell, cut, fit
+from rich.cells import cell_len
+
+from omnitide.cli.top.lines import Cell, fit
 from omnitide.cli.top.scene import Scene
 
 T = TypeVar("T")
@@ -22,14 +24,16 @@ class Column(Generic[T]):
     key: str
     title: str
     width: int
+    """Of a text, the least that it may be cut to; of a figure, what most take. Figures are never cut."""
     cell: Callable[[T, Scene], Cell]
     order: Callable[[T, Scene], Key]
     right: bool = False
     rank: int = 0
     """0: always shown. Otherwise the higher, the sooner it gives way to a narrow terminal."""
-    grow: int = 0
-    """Its share of the room that is left."""
-    cutting: Callable[[str, int], str] = cut
+    cutting: Callable[[str, int], str] | None = None
+    """How a text is brought to a width; none: it is a figure or a word, and is shown whole or not at all."""
+    whole: int = 0
+    """A text that is no longer is whole before a column that may give way is shown."""
     moves: bool = False
     """Its order changes though no object does: a use, an age."""
     falls: bool = False
@@ -106,29 +110,57 @@ def chosen(table: Table[T], scene: Scene, wanted: Filter, sort: str, *, turned: 
     return [key for key, _ in found]
 
 
-def layout(columns: Sequence[Column[T]], width: int) -> list[tuple[Column[T], int]]:
-    """Which columns there is room for, and how wide they are."""
-    shown = list(columns)
-    while sum(one.width + GAP for one in shown) - GAP > width:
-        droppable = [one for one in shown if one.rank]
-        if not droppable:
-            break
-        shown.remove(max(droppable, key=lambda one: one.rank))
-    left = max(0, width - (sum(one.width + GAP for one in shown) - GAP))
-    shares = sum(one.grow for one in shown)
-    widths: list[tuple[Column[T], int]] = []
+def measured(columns: Sequence[Column[T]], shown: Iterable[T], scene: Scene) -> dict[str, int]:
+    """By column, how wide what is in it is."""
+    found: dict[str, int] = {}
     for one in shown:
-        more = left * one.grow // shares if one.grow else 0
-        left, shares = left - more, shares - one.grow
-        widths.append((one, one.width + more))
+        for column in columns:
+            found[column.key] = max(found.get(column.key, 0), cell_len(column.cell(one, scene).text))
+    return found
+
+
+def layout(
+    columns: Sequence[Column[T]], width: int, needs: Mapping[str, int], sort: str
+) -> list[tuple[Column[T], int]]:
+    """Which columns there is room for, and how wide they are. `needs`: as `measured`.
+
+    Those that are always shown come first, then the others by rank where they fit; what is left goes to texts that
+    are still cut, in the order of the columns.
+    """
+    wished = {one.key: _wished(one, needs, sort) for one in columns}
+    least = {
+        one.key: min(wished[one.key], max(one.width, one.whole)) if one.cutting else wished[one.key] for one in columns
+    }
+    shown = {one.key for one in columns if not one.rank}
+    if _taken(shown, least) > width:
+        least = {one.key: min(least[one.key], one.width) if one.cutting else least[one.key] for one in columns}
+    for one in sorted((one for one in columns if one.rank), key=lambda one: one.rank):
+        if _taken({*shown, one.key}, least) <= width:
+            shown.add(one.key)
+    left = width - _taken(shown, least)
+    widths: list[tuple[Column[T], int]] = []
+    for one in columns:
+        if one.key in shown:
+            more = max(0, min(left, wished[one.key] - least[one.key]))
+            left -= more
+            widths.append((one, least[one.key] + more))
     return widths
+
+
+def _wished(column: Column[T], needs: Mapping[str, int], sort: str) -> int:
+    title = cell_len(column.title) + (column.key == sort)
+    return max(title, needs.get(column.key, column.width), 0 if column.cutting else column.width)
+
+
+def _taken(shown: Collection[str], least: Mapping[str, int]) -> int:
+    return sum(least[key] + GAP for key in shown) - GAP
 
 
 def row_cells(plan: Sequence[tuple[Column[T], int]], one: T, scene: Scene) -> tuple[Cell, ...]:
     cells: list[Cell] = []
     for number, (column, width) in enumerate(plan):
         cell = column.cell(one, scene)
-        text = fit(column.cutting(cell.text, width), width, right=column.right)
+        text = fit(column.cutting(cell.text, width) if column.cutting else cell.text, width, right=column.right)
         cells.append(Cell(text if number == len(plan) - 1 else text + " " * GAP, cell.style))
     return tuple(cells)
 

@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Callable
 from itertools import zip_longest
-from typing import Final
+from typing import Final, NamedTuple
+
+from rich.cells import cell_len
 
 from omnitide.cli.happenings.wording import subject_of
 from omnitide.cli.top.details import chart_lines, has_values
@@ -14,6 +16,13 @@ from omnitide.cli.top.scene import Capacity, Scene, capacity
 from omnitide.cli.top.words import RANK, State, Tone, agent_state, instance_state, node_state, span, visible
 
 CONCERNS: Final = 20
+TALLY: Final = 17
+"""Columns that a number of things takes, with its noun."""
+CAPACITY: Final = 9
+LEAST_BAR: Final = 8
+MOST_BAR: Final = 30
+TEXT: Final = 24
+"""So much of what happened has room beside the name of what it happened to."""
 
 
 def verdict(scene: Scene) -> tuple[Tone, str, str]:
@@ -36,45 +45,73 @@ def _instances(scene: Scene) -> Counter[tuple[Tone, str]]:
     return scene.tally("instance", lambda: (instance_state(instances[key]) for key in scene.instances()))
 
 
-def tally(noun: str, counts: Counter[tuple[Tone, str]], width: int) -> Line:
-    """`12 nodes   ✖ 1 lost  ● 11 live`: the worst first."""
-    cells = [Cell(fit(plural(sum(counts.values()), noun), 17), "strong")]
+def tally(noun: str, counts: Counter[tuple[Tone, str]], width: int) -> list[Line]:
+    """`12 nodes   ✖ 1 lost   ● 11 live`: the worst first; what finds no room there stands in a further line."""
+    lines: list[Line] = []
+    cells = [Cell(fit(plural(sum(counts.values()), noun), TALLY), "strong")]
+    gap = ""
     for (tone, text), count in sorted(counts.items(), key=lambda item: (RANK[item[0][0]], item[0][1])):
-        more = (mark(tone), Cell(f" {count} {text}   ", "" if tone in ("good", "off") else tone))
-        if width_of([*cells, *more]) > width:
-            break
-        cells += more
-    return tuple(cells)
+        more = (mark(tone), Cell(f" {count} {text}", "" if tone in ("good", "off") else tone))
+        if gap and width_of([*cells, *more]) + len(gap) > width:
+            lines.append(tuple(cells))
+            cells, gap = [Cell(" " * TALLY)], ""
+        cells += [Cell(gap), *more]
+        gap = "   "
+    return [*lines, tuple(cells)]
+
+
+class _Room(NamedTuple):
+    """Of one thing that nodes have."""
+
+    name: str
+    used: int
+    told: int
+    """What those nodes have that said how much they use."""
+    reserved: int
+    whole: int
+    form: Callable[[float], str]
+
+    def use(self, found: Capacity) -> str:
+        if not found.told:
+            return "asking the nodes" if found.asking else "no node tells" if found.nodes else "no live node"
+        of_whom = f" of {found.told} of {found.nodes} nodes" if found.told < found.nodes else ""
+        return f"{percent(self.used, self.told):>4} used, {self.form(self.used)}{of_whom}"
+
+    def rest(self, *, short: bool) -> str:
+        aside = "" if short else f"   {percent(self.reserved, self.whole)} set aside, {self.form(self.reserved)}"
+        return f"{aside}   of {self.form(self.whole)}"
 
 
 def capacity_lines(found: Capacity, width: int) -> list[Line]:
-    room = max(8, min(30, width - 62))
-    return [
-        _capacity_line(
-            "cpu", found.used_cpu_milli, found.reserved_cpu_milli, found.cpu_milli, cores, found.known, room
-        ),
-        _capacity_line(
+    """The bar gives way first, then what is set aside: figures are whole or not there."""
+    rooms = (
+        _Room("cpu", found.used_cpu_milli, found.told_cpu_milli, found.reserved_cpu_milli, found.cpu_milli, cores),
+        _Room(
             "memory",
             found.used_memory_bytes,
+            found.told_memory_bytes,
             found.reserved_memory_bytes,
             found.memory_bytes,
             size,
-            found.known,
-            room,
         ),
-    ]
-
-
-def _capacity_line(
-    name: str, used: int, reserved: int, whole: int, form: Callable[[float], str], known: bool, room: int
-) -> Line:
-    use = f" {percent(used, whole):>4} used, {form(used)}" if known else "    ? used"
-    return line(
-        Cell(f"{name:<9}", "strong"),
-        Cell(bar(used, whole, room) if known else "?" * room, "busy" if known else "unknown"),
-        use,
-        Cell(f"   {percent(reserved, whole)} set aside, {form(reserved)}   of {form(whole)}", "soft"),
     )
+    uses = [one.use(found) for one in rooms]
+    wide = max(map(len, uses))
+    short, left = False, 0
+    for short in (False, True):
+        left = width - CAPACITY - 1 - wide - max(len(one.rest(short=short)) for one in rooms)
+        if left >= LEAST_BAR:
+            break
+    bars = max(0, min(MOST_BAR, left))
+    return [
+        line(
+            Cell(f"{one.name:<{CAPACITY}}", "strong"),
+            Cell(bar(one.used, one.told, bars), "busy" if found.told else "soft"),
+            f" {use:<{wide}}",
+            Cell(one.rest(short=short), "soft"),
+        )
+        for one, use in zip(rooms, uses, strict=True)
+    ]
 
 
 def concern_lines(scene: Scene, width: int) -> list[Line]:
@@ -97,10 +134,13 @@ def concern_lines(scene: Scene, width: int) -> list[Line]:
 def change_lines(scene: Scene, width: int, count: int) -> list[Line]:
     """The newest first."""
     found: list[Line] = []
-    for event in reversed(list(EVENTS.objects(scene).values())[-count:] if count > 0 else []):
+    events = list(EVENTS.objects(scene).values())[-count:] if count > 0 else []
+    subjects = {event.id: visible(subject_of(event)) for event in events}
+    room = min(max(12, width - 12 - TEXT), max(map(cell_len, subjects.values()), default=0))
+    for event in reversed(events):
         age = fit(span(scene.now_ms - at_ms(event.time)), 6, right=True)
-        subject = fit(cut_name(visible(subject_of(event)), 26), 26)
-        text = cut(event_words(event), max(10, width - 38))
+        subject = fit(cut_name(subjects[event.id], room), room)
+        text = cut(event_words(event), max(10, width - 12 - room))
         found.append(line(Cell(f"{age}  ", "soft"), mark(event_tone(event)), f" {subject}  ", Cell(text, "soft")))
     return found
 
@@ -117,13 +157,13 @@ def overview_lines(scene: Scene, width: int, height: int) -> list[Line]:
         return lines
     lines += [
         EMPTY,
-        tally("node", scene.tally("node", lambda: map(node_state, view.nodes.values())), width),
-        tally("agent", scene.tally("agent", lambda: (agent_state(view.agents[key]) for key in scene.agents())), width),
-        tally("instance", _instances(scene), width),
+        *tally("node", scene.tally("node", lambda: map(node_state, view.nodes.values())), width),
+        *tally("agent", scene.tally("agent", lambda: (agent_state(view.agents[key]) for key in scene.agents())), width),
+        *tally("instance", _instances(scene), width),
     ]
     if scene.status is not None and scene.status.jobs:
         failed = f", {scene.status.jobs_failed} failed" if scene.status.jobs_failed else ""
-        jobs = Cell(fit(plural(scene.status.jobs, "job"), 17), "strong")
+        jobs = Cell(fit(plural(scene.status.jobs, "job"), TALLY), "strong")
         lines.append(line(jobs, f"{scene.status.jobs_active} active{failed}"))
     found = capacity(scene)
     lines += [EMPTY, *capacity_lines(found, width)]

@@ -7,7 +7,7 @@ from omnitide.cli.top.event_table import clock
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.following import BATCH_MS, STEP_MS
 from omnitide.cli.top.lines import EMPTY, Cell, Line, line
-from omnitide.cli.top.listing import Filter, Table, chosen, head_cells, layout, row_cells
+from omnitide.cli.top.listing import Filter, Table, chosen, head_cells, layout, measured, row_cells
 from omnitide.cli.top.overview import overview_lines
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.tables import AGENTS, INSTANCES, NODES
@@ -106,8 +106,10 @@ def _rows(table: Table[T], scene: Scene, width: int) -> list[Line]:
     found = _ordered(table, scene)
     if not found:
         return []
-    plan, objects = layout(table.columns, width), table.objects(scene)
-    rows = [row_cells(plan, objects[key], scene) for key in found[:ROWS]]
+    objects = table.objects(scene)
+    shown = [objects[key] for key in found[:ROWS]]
+    plan = layout(table.columns, width, measured(table.columns, shown, scene), table.first)
+    rows = [row_cells(plan, one, scene) for one in shown]
     more = len(found) - ROWS
     rest = [line(Cell(f"and {plural(more, f'further {table.noun}')}", "soft"))] if more > 0 else []
     return [EMPTY, head_cells(plan, table.first, turned=False), *rows, *rest]

@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from omnitide.cli.top.drawing import Drawing
 from omnitide.cli.top.lines import Cell, Line
-from omnitide.cli.top.listing import GAP, Table, chosen, head_cells, layout, parse_filter, row_cells
+from omnitide.cli.top.listing import GAP, Column, Table, chosen, head_cells, layout, measured, parse_filter, row_cells
 from omnitide.cli.top.scene import Scene
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Rows(Drawing, Generic[T], can_focus=True):
         Binding("greater_than_sign", "sort(1)", show=False, priority=True),
         Binding("exclamation_mark", "turn", show=False, priority=True),
     ]
-    DEFAULT_CSS = "Rows { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }"
+    DEFAULT_CSS = "Rows { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }"
 
     class Opened(Message):
         def __init__(self, kind: str, identifier: str) -> None:
@@ -67,6 +67,8 @@ class Rows(Drawing, Generic[T], can_focus=True):
         """What was drawn last, by row."""
         self._next_s = 0.0
         """Not sorted anew before."""
+        self._needs: dict[str, int] = {}
+        """How wide what was seen in each column is. It only grows while rows are moved through: nothing jumps."""
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -87,6 +89,8 @@ class Rows(Drawing, Generic[T], can_focus=True):
         if not now and time.monotonic() < self._next_s:
             return False
         began = time.monotonic()
+        if now:
+            self._needs.clear()
         wanted = parse_filter(self.filter_text, self.table.fields)
         self.ids = chosen(self.table, self.scene, wanted, self.sort, turned=self.turned)
         self._next_s = time.monotonic() + REST * (time.monotonic() - began)
@@ -126,16 +130,33 @@ class Rows(Drawing, Generic[T], can_focus=True):
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
+    def _plan(self) -> list[tuple[Column[T], int]]:
+        return layout(self.table.columns, self.room - 2, self._needs, self.sort)
+
+    def _measure(self) -> None:
+        """Give columns the room that what is seen in them takes."""
+        top = self.scroll_offset.y
+        objects = self.table.objects(self.scene)
+        shown = [objects[key] for key in self.ids[top : top + self.size.height - 1] if key in objects]
+        found = measured(self.table.columns, shown, self.scene)
+        if any(width > self._needs.get(key, 0) for key, width in found.items()):
+            before = self._plan()
+            self._needs = {key: max(width, self._needs.get(key, 0)) for key, width in found.items()}
+            if self._plan() != before:
+                self._drawn.clear()
+                self.refresh()
+
     def cells_of(self, row: int) -> Line:
         identifier = self.ids[row]
         one = self.table.objects(self.scene).get(identifier)
         if one is None:
             return (Cell("  gone", "soft"),)
         sign = Cell("* " if identifier in self.marked else "  ", "strong")
-        return (sign, *row_cells(layout(self.table.columns, self.size.width - 2), one, self.scene))
+        return (sign, *row_cells(self._plan(), one, self.scene))
 
     def redraw(self) -> None:
         """Draw rows that look different now."""
+        self._measure()
         top = self.scroll_offset.y
         for row in range(top, min(len(self.ids), top + self.size.height - 1)):
             if self._drawn.get(row) != self.cells_of(row):
@@ -143,8 +164,7 @@ class Rows(Drawing, Generic[T], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         if y == 0:
-            plan = layout(self.table.columns, self.size.width - 2)
-            return self.strip_of((Cell("  "), *head_cells(plan, self.sort, turned=self.turned)))
+            return self.strip_of((Cell("  "), *head_cells(self._plan(), self.sort, turned=self.turned)))
         row = self.scroll_offset.y + y - 1
         if row >= len(self.ids):
             return self.strip_of((Cell(f"  {self._nothing()}", "soft"),) if row == 0 else ())
@@ -157,11 +177,17 @@ class Rows(Drawing, Generic[T], can_focus=True):
     def _nothing(self) -> str:
         if self.filter_text:
             return f"no {self.table.noun} is so: Escape shows all"
-        return f"no {self.table.noun} yet" if self.scene.view.filled else "asking Nexus"
+        none = self.scene.view.filled and not self.table.objects(self.scene)
+        return f"no {self.table.noun} yet" if none else "asking Nexus"
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self.ids) + 1)
         self._follow()
+        self._measure()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._measure()
 
     # -- keys and mouse ----------------------------------------------------------------------------------------------
 
@@ -196,7 +222,7 @@ class Rows(Drawing, Generic[T], can_focus=True):
             self.post_message(self.Opened(self.table.kind, self.cursor))
 
     def action_sort(self, columns: int) -> None:
-        keys = [one.key for one, _ in layout(self.table.columns, self.size.width - 2)]
+        keys = [one.key for one, _ in self._plan()]
         place = keys.index(self.sort) if self.sort in keys else 0
         self.order_by(keys[(place + columns) % len(keys)])
 
@@ -218,7 +244,7 @@ class Rows(Drawing, Generic[T], can_focus=True):
                 self.action_open()
             return
         left = 2
-        for column, width in layout(self.table.columns, self.size.width - 2):
+        for column, width in self._plan():
             left += width + GAP
             if event.x < left:
                 self.order_by(column.key)

@@ -15,6 +15,10 @@ EVENTS: Final = 1_000
 """So many are kept; older ones are in `omnitide events`."""
 SAMPLES: Final = 60
 """Of a node's use so many are kept, a second apart, for the small curves in rows."""
+TELLING: Final = ("live", "stalled")
+"""Nodes in these states say how busy they are."""
+ASKING_MS: Final = 15_000
+"""A node of which nobody has asked sends what it used every 10 s at most: so long a figure may be on its way."""
 LIVE: Final = ("placed", "starting", "running", "stopping", "unknown")
 
 
@@ -51,6 +55,8 @@ class Scene:
         self.charts: dict[str, MetricAnswer] = {}
         """Of the whole fabric, by name."""
         self.connection = Connection()
+        self.began_ms = 0
+        """When the fabric was first seen, by Nexus's clock; 0: it is not being followed."""
         self.now_ms = 0
         """Nexus's wall clock, as far as it is known here."""
 
@@ -66,6 +72,10 @@ class Scene:
             counted: Counter[tuple[Tone, str]] = Counter((state.tone, state.text) for state in states())
             self.tallies[kind] = (stamp, counted)
         return self.tallies[kind][1]
+
+    def asking(self, node: Node) -> bool:
+        """Whether what it uses is not known because it has not been heard yet."""
+        return self.now_ms - max(self.began_ms, node.since_ms) < ASKING_MS
 
     def keep_use(self) -> None:
         """Take in how busy nodes are now."""
@@ -107,13 +117,19 @@ class Capacity(NamedTuple):
     reserved_memory_bytes: int = 0
     used_cpu_milli: int = 0
     used_memory_bytes: int = 0
-    known: bool = False
-    """Whether any node has said how busy it is."""
+    nodes: int = 0
+    told: int = 0
+    """So many of them have said how busy they are; what is used, and what these have, are of those."""
+    told_cpu_milli: int = 0
+    told_memory_bytes: int = 0
+    asking: bool = False
+    """Whether others may still say."""
 
 
 def capacity(scene: Scene) -> Capacity:
     live: list[Node] = [node for node in scene.view.nodes.values() if node.status == "live"]
-    use = [scene.view.use[node.id] for node in live if node.id in scene.view.use]
+    told = [node for node in live if node.id in scene.view.use]
+    use = [scene.view.use[node.id] for node in told]
     return Capacity(
         cpu_milli=sum(node.cpu_milli for node in live),
         memory_bytes=sum(node.memory_bytes for node in live),
@@ -121,5 +137,9 @@ def capacity(scene: Scene) -> Capacity:
         reserved_memory_bytes=sum(node.reserved_memory_bytes for node in live),
         used_cpu_milli=sum(cpu for cpu, _ in use),
         used_memory_bytes=sum(memory for _, memory in use),
-        known=bool(use),
+        nodes=len(live),
+        told=len(told),
+        told_cpu_milli=sum(node.cpu_milli for node in told),
+        told_memory_bytes=sum(node.memory_bytes for node in told),
+        asking=any(scene.asking(node) for node in live if node.id not in scene.view.use),
     )

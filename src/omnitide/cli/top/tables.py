@@ -5,14 +5,18 @@ from typing import Final
 
 from omnitide.cli.show.charts import sparkline
 from omnitide.cli.top.figures import bar, cores, percent, size
-from omnitide.cli.top.lines import Cell, cut_name, told
+from omnitide.cli.top.lines import Cell, cut, cut_name, told
 from omnitide.cli.top.listing import Column, Table
-from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.scene import TELLING, Scene
 from omnitide.cli.top.words import RANK, Tone, agent_state, instance_state, node_state, span, visible
 from omnitide.model.inventory import Node
 from omnitide.model.objects import AgentSummary, Instance
 
 CURVE: Final = 16
+NAME: Final = 30
+STATE: Final = 22
+NODE_NAME: Final = 20
+"""So long a text is shown whole, be it that something behind it has no room then."""
 
 
 def full_name(one: AgentSummary | Instance) -> str:
@@ -21,24 +25,26 @@ def full_name(one: AgentSummary | Instance) -> str:
 
 
 def _used(node: Node, scene: Scene) -> tuple[int, int]:
-    return scene.view.use.get(node.id, (-1, -1)) if node.status in ("live", "stalled") else (-1, -1)
+    return scene.view.use.get(node.id, (-1, -1)) if node.status in TELLING else (-1, -1)
 
 
-def _share(used: int, whole: int, text: str) -> Cell:
+def _share(node: Node, scene: Scene, used: int, whole: int, text: str) -> Cell:
     if used < 0:
-        return Cell("?", "unknown")
+        if node.status not in TELLING:
+            return Cell("? unknown", "unknown")
+        return Cell("asking", "soft") if scene.asking(node) else Cell("? not told", "unknown")
     style: Tone | None = "bad" if used > 0.95 * whole else "wait" if used > 0.85 * whole else None
     return Cell(f"{bar(used, whole, 5)} {percent(used, whole):>4} {text}", style or "")
 
 
 def _cpu(node: Node, scene: Scene) -> Cell:
     used = _used(node, scene)[0]
-    return _share(used, node.cpu_milli, f"{cores(used)}/{cores(node.cpu_milli)}")
+    return _share(node, scene, used, node.cpu_milli, f"{cores(used)}/{cores(node.cpu_milli)}")
 
 
 def _memory(node: Node, scene: Scene) -> Cell:
     used = _used(node, scene)[1]
-    return _share(used, node.memory_bytes, size(node.memory_bytes))
+    return _share(node, scene, used, node.memory_bytes, size(node.memory_bytes))
 
 
 def _curve(node: Node, scene: Scene) -> Cell:
@@ -64,8 +70,8 @@ NODES: Final = Table[Node](
             12,
             lambda one, _: Cell(visible(one.name), "strong"),
             lambda _one, _: 0,
-            grow=2,
             cutting=cut_name,
+            whole=NAME,
         ),
         Column[Node](
             "state",
@@ -73,7 +79,8 @@ NODES: Final = Table[Node](
             15,
             lambda one, _: told(node_state(one)),
             lambda one, _: RANK[node_state(one).tone],
-            grow=2,
+            cutting=cut,
+            whole=STATE,
         ),
         Column[Node](
             "for",
@@ -125,7 +132,7 @@ NODES: Final = Table[Node](
             lambda one, _: Cell(_pairs(one.labels), "soft"),
             lambda one, _: _pairs(one.labels),
             rank=7,
-            grow=1,
+            cutting=cut,
         ),
     ),
     first="state",
@@ -156,8 +163,8 @@ AGENTS: Final = Table[AgentSummary](
             18,
             lambda one, _: Cell(visible(full_name(one)), "strong"),
             lambda _one, _: 0,
-            grow=2,
             cutting=cut_name,
+            whole=NAME,
         ),
         Column[AgentSummary](
             "state",
@@ -165,7 +172,8 @@ AGENTS: Final = Table[AgentSummary](
             16,
             lambda one, _: told(agent_state(one)),
             lambda one, _: RANK[agent_state(one).tone],
-            grow=3,
+            cutting=cut,
+            whole=STATE,
         ),
         Column[AgentSummary](
             "replicas",
@@ -226,7 +234,7 @@ AGENTS: Final = Table[AgentSummary](
             lambda one, _: Cell(_pairs(one.labels), "soft"),
             lambda one, _: _pairs(one.labels),
             rank=7,
-            grow=1,
+            cutting=cut,
         ),
     ),
     first="state",
@@ -259,8 +267,8 @@ INSTANCES: Final = Table[Instance](
             18,
             lambda one, _: Cell(visible(full_name(one)), "strong"),
             lambda _one, _: 0,
-            grow=2,
             cutting=cut_name,
+            whole=NAME,
         ),
         Column[Instance](
             "state",
@@ -268,7 +276,8 @@ INSTANCES: Final = Table[Instance](
             14,
             lambda one, _: told(instance_state(one)),
             lambda one, _: RANK[instance_state(one).tone],
-            grow=2,
+            cutting=cut,
+            whole=STATE,
         ),
         Column[Instance](
             "node",
@@ -276,8 +285,8 @@ INSTANCES: Final = Table[Instance](
             12,
             lambda one, _: Cell(visible(one.node) or "-"),
             lambda one, _: one.node,
-            grow=1,
             cutting=cut_name,
+            whole=NODE_NAME,
         ),
         Column[Instance](
             "for", "FOR", 6, lambda one, scene: _since(one.since_ms, scene), lambda one, _: -one.since_ms, right=True
@@ -309,7 +318,7 @@ INSTANCES: Final = Table[Instance](
             lambda one, _: _last_end(one),
             lambda one, _: _last_end(one).text,
             rank=4,
-            grow=1,
+            cutting=cut,
             falls=True,
         ),
         Column[Instance](

@@ -4,9 +4,10 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from omnitide.cli.show.visible import visible
-from omnitide.cli.show.words import away_of
+from omnitide.cli.show.words import plural
 from omnitide.model.inventory import Node
 from omnitide.model.objects import AgentSummary, Instance, JobSummary
+from omnitide.model.quantity import format_duration
 
 Tone = Literal["good", "busy", "wait", "bad", "unknown", "off"]
 
@@ -18,6 +19,7 @@ _TONES: Final[dict[str, Tone]] = {
     "lost": "bad",
     "running": "good",
     "progressing": "busy",
+    "failing": "bad",
     "degraded": "bad",
     "removing": "wait",
     "stopped": "off",
@@ -25,6 +27,8 @@ _TONES: Final[dict[str, Tone]] = {
     "pending": "wait",
     "placed": "busy",
     "starting": "busy",
+    "waiting": "wait",
+    "unhealthy": "bad",
     "stopping": "wait",
     "succeeded": "good",
     "failed": "bad",
@@ -54,38 +58,51 @@ def tone_of(status: str) -> Tone:
 
 def node_state(node: Node) -> State:
     closed = "" if node.scheduling == "open" else node.scheduling
-    tone = tone_of(node.status)
-    silent = [one.name for one in node.drivers if not one.healthy and not one.absent]
-    if tone == "good" and (closed or node.departing or silent):
-        tone = "wait"
-    more = [
-        closed,
-        away_of(node) or (f"leaving: {node.departing}" if node.departing else ""),
-        *(f"{name} is unwell" for name in silent),
-    ]
-    return State(tone, node.status, ", ".join(one for one in more if one))
+    away = bool(node.departing) and node.status == "live" and node.back_within_ms > 0
+    leaving = node.departing if not away else ""
+    unwell = [f"{one.name} is unwell" for one in node.drivers if not one.healthy and not one.absent]
+    # What is live and all well has that word alone: in a tally it is not to stand beside another of another colour.
+    if node.status != "live":
+        text, *more = node.status, closed, f"leaving: {leaving}" if leaving else "", *unwell
+    elif away:
+        text, *more = "away", f"back within {format_duration(node.back_within_ms)}", closed, *unwell
+    elif closed:
+        text, *more = closed, f"leaving: {leaving}" if leaving else "", *unwell
+    elif leaving:
+        text, *more = "leaving", leaving, *unwell
+    else:
+        text, *more = "unwell" if unwell else "live", *unwell
+    tone = "wait" if node.status == "live" and text != "live" else tone_of(node.status)
+    return State(tone, text, ", ".join(one for one in more if one))
 
 
 def agent_state(agent: AgentSummary) -> State:
     rollout = agent.rollout
-    if rollout is None:
-        return State(tone_of(agent.status), agent.status)
-    if rollout.halted:
+    more = ""
+    if rollout is not None and rollout.halted:
         return State("bad", agent.status, f"rollout halted: {rollout.halted}")
-    more = f"rollout to v{rollout.version} paused" if rollout.paused else f"rolling out v{rollout.version}"
+    if rollout is not None:
+        more = f"rollout to v{rollout.version} paused" if rollout.paused else f"rolling out v{rollout.version}"
+    elif agent.failing:
+        more = f"{plural(agent.failing, 'replica')} end{'s' if agent.failing == 1 else ''} again and again"
     return State(tone_of(agent.status), agent.status, more)
 
 
 def instance_state(one: Instance) -> State:
-    if one.status == "running" and one.health == "unhealthy":
-        return State("bad", one.status, f"unhealthy: {one.health_message}" if one.health_message else "unhealthy")
-    if one.status == "unknown":
-        return State("unknown", one.status, one.unknown_because or f"was {one.last_status}")
-    if one.unknown_because:
-        return State("wait", one.status, one.unknown_because)
-    if one.status in _ENDED and one.exit is not None:
-        return State(tone_of(one.status), one.status, one.exit.text)
-    return State(tone_of(one.status), one.status)
+    tone, more = tone_of(one.condition), ""
+    if one.condition == "unhealthy":
+        more = one.health_message
+    elif one.status == "unknown":
+        more = one.unknown_because or f"was {one.last_status}"
+    elif one.unknown_because:
+        tone, more = "wait", one.unknown_because
+    elif one.status in _ENDED and one.exit is not None:
+        more = one.exit.text
+    # Whether or not it runs at this moment: a list that says so every other second would say nothing.
+    if one.failing and one.status != "unknown":
+        tone = "bad"
+        more = ", ".join(part for part in (f"failing: ended {plural(one.ends, 'time')} in a row", more) if part)
+    return State(tone, one.condition, more)
 
 
 def job_state(job: JobSummary) -> State:

@@ -26,6 +26,8 @@ MAX_GROUPS: Final = 1_000
 MAX_BY: Final = 16
 MINUTE_S: Final = 60
 QUANTILE: Final = 0.95
+MISSED_S: Final = 5
+"""A question for all that is kept by the second is on its way for a while; what is gone by then is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +85,42 @@ class Tiers:
         """Raises BadQuery."""
         _check(question)
         recent_from = self._recent_from_s()
-        old = self._rolled is not None and question.start_s < recent_from
-        if old and question.aggregate == "p95":
+        if self._rolled is None or question.start_s >= recent_from - MISSED_S:
+            return await self._by_second(question)
+        window = _window(question, MINUTE_S)
+        # Minutes are whole in either tier: the first that begins when the recent one knows all of it.
+        border = -(-recent_from // MINUTE_S) * MINUTE_S
+        begin = recent_from // MINUTE_S * MINUTE_S
+        rolled = await self._rolled.read(question.selection, window.start_s, min(border, window.end_s), window, 0.0)
+        if window.step_s == MINUTE_S and not rolled.number[:, : (begin - window.start_s) // MINUTE_S].any():
+            # Nothing is older: what there is, a Nexus that has just begun has by the second.
+            return await self._by_second(question)
+        if question.aggregate == "p95":
             age = max(0, self._now_s() - recent_from)
             raise BadQuery(f"p95 needs samples as they came, and those are of the last {age} s", "aggregate")
-        window = _window(question, MINUTE_S if old else 1)
+        parts = [rolled]
+        if self._rolled_until_s is None or self._rolled_until_s() > begin:
+            begin = border
+        # Else, after a restart, each tier has a part of that minute, and none has what the other has.
+        if begin < window.end_s:
+            start = max(begin, window.start_s)
+            parts.append(await self._recent.read(question.selection, start, window.end_s, window, 0.0))
+        return await _answer_of(question, window, parts, MINUTE_S)
+
+    async def _by_second(self, question: Question) -> Answer:
+        window = _window(question, 1)
         quantile = QUANTILE if question.aggregate == "p95" else 0.0
-        if old:
-            # Minutes are whole in either tier: the first that begins when the recent one knows all of it.
-            border = -(-recent_from // MINUTE_S) * MINUTE_S
-            assert self._rolled is not None
-            parts = [
-                await self._rolled.read(question.selection, window.start_s, min(border, window.end_s), window, quantile)
-            ]
-            begin = recent_from // MINUTE_S * MINUTE_S
-            if self._rolled_until_s is None or self._rolled_until_s() > begin:
-                begin = border
-            # Else, after a restart, each tier has a part of that minute, and none has what the other has.
-            if begin < window.end_s:
-                start = max(begin, window.start_s)
-                parts.append(await self._recent.read(question.selection, start, window.end_s, window, quantile))
-        else:
-            parts = [await self._recent.read(question.selection, window.start_s, window.end_s, window, quantile)]
-        cells = sum(len(part.series) for part in parts) * window.count
-        if cells > MAX_CELLS:
-            raise BadQuery(f"{cells} values would have to be looked at; ask for less time or fewer series")
-        resolution = MINUTE_S if old else 1
-        if cells > AT_ONCE:
-            return await asyncio.to_thread(_answer, question, window, parts, resolution)
-        return _answer(question, window, parts, resolution)
+        parts = [await self._recent.read(question.selection, window.start_s, window.end_s, window, quantile)]
+        return await _answer_of(question, window, parts, 1)
+
+
+async def _answer_of(question: Question, window: Window, parts: list[Partials], resolution_s: int) -> Answer:
+    cells = sum(len(part.series) for part in parts) * window.count
+    if cells > MAX_CELLS:
+        raise BadQuery(f"{cells} values would have to be looked at; ask for less time or fewer series")
+    if cells > AT_ONCE:
+        return await asyncio.to_thread(_answer, question, window, parts, resolution_s)
+    return _answer(question, window, parts, resolution_s)
 
 
 def _check(question: Question) -> None:

@@ -43,6 +43,7 @@ def instance(name: str, **fields: Any) -> Instance:
         "node": "alpha",
         **fields,
     }
+    given.setdefault("condition", "unhealthy" if given.get("health") == "unhealthy" else given["status"])
     return Instance(
         id=f"i-{given['namespace']}-{name}",
         name=name,

@@ -11,11 +11,11 @@ from tests.unit.cli.top.scenes import HOSTILE, agent, event, instance, node, sce
 from omnitide.cli.top.details import detail_lines
 from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.lines import cut, cut_name, fit, printed, wrap
-from omnitide.cli.top.listing import Filter, Table, chosen, head_cells, layout, parse_filter, row_cells
+from omnitide.cli.top.listing import Filter, Table, chosen, head_cells, layout, measured, parse_filter, row_cells
 from omnitide.cli.top.overview import overview_lines
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.tables import AGENTS, INSTANCES, NODES
-from omnitide.cli.top.words import instance_state, node_state, output, visible
+from omnitide.cli.top.words import agent_state, instance_state, node_state, output, visible
 from omnitide.model.inventory import Concern
 from omnitide.model.objects import InstanceExit
 
@@ -82,9 +82,10 @@ def test_a_namespace_is_a_bound_of_what_is_shown() -> None:
 @pytest.mark.parametrize("width", [40, 60, 78, 120, 250])
 @pytest.mark.parametrize("table", [NODES, AGENTS, INSTANCES, EVENTS])
 def test_rows_are_as_wide_as_the_terminal_and_keep_name_and_state(table: Table, width: int) -> None:
-    plan = layout(table.columns, width)
     shown = scene(node("alpha" * 30), agent("a" * 60), instance("界" * 40 + "-1.1"))
     shown.events.append(event("node.lost", "node/" + "b" * 90, 3))
+    needs = measured(table.columns, table.objects(shown).values(), shown)
+    plan = layout(table.columns, width, needs, table.first)
     assert {"name", "state"} <= {column.key for column, _ in plan} or table is EVENTS
     widths = {cell_len("".join(cell.text for cell in head_cells(plan, table.first, turned=False)))}
     for one in table.objects(shown).values():
@@ -93,12 +94,34 @@ def test_rows_are_as_wide_as_the_terminal_and_keep_name_and_state(table: Table, 
     assert widths.pop() <= width or width < 60
 
 
+def test_what_ends_again_and_again_says_so_whether_it_runs_or_waits() -> None:
+    runs = instance("a-1.1", failing=True, ends=5)
+    waits = instance("b-1.1", status="starting", condition="waiting", failing=True, ends=1)
+    assert instance_state(runs) == ("bad", "running", "failing: ended 5 times in a row")
+    assert instance_state(waits) == ("bad", "waiting", "failing: ended 1 time in a row")
+    assert instance_state(instance("c-1.1", status="pending", condition="waiting")) == ("wait", "waiting", "")
+    assert instance_state(instance("d-1.1", health="unhealthy", health_message="503")) == ("bad", "unhealthy", "503")
+    assert agent_state(agent("a", status="failing", failing=1)) == ("bad", "failing", "1 replica ends again and again")
+    assert agent_state(agent("a", status="failing", failing=2)).more == "2 replicas end again and again"
+
+
+def test_a_node_that_takes_nothing_new_has_that_for_its_word() -> None:
+    """As in the panel: live ones and cordoned ones are told apart in a tally too."""
+    assert node_state(node("a")) == ("good", "live", "")
+    assert node_state(node("a", scheduling="cordoned")) == ("wait", "cordoned", "")
+    assert node_state(node("a", status="lost", scheduling="drained")) == ("bad", "lost", "drained")
+    assert node_state(node("a", departing="restart", back_within_ms=9_000)).told == "away, back within 9 s"
+    assert node_state(node("a", departing="leave")).told == "leaving, leave"
+
+
 def test_a_state_is_a_word_with_a_sign_never_a_colour_alone() -> None:
     exited = InstanceExit(text="exit code 3")
     assert instance_state(instance("a-1.1", status="failed", exit=exited)).told == "failed, exit code 3"
     assert node_state(node("a", scheduling="draining")).tone == "wait"
     shown = scene(instance("a-1.1", status="failed"), instance("b-1.1"))
-    told = [row_cells(layout(INSTANCES.columns, 78), one, shown)[1].text for one in shown.view.instances.values()]
+    told = [
+        row_cells(layout(INSTANCES.columns, 78, {}, ""), one, shown)[1].text for one in shown.view.instances.values()
+    ]
     assert told[0].startswith("✖ failed")
     assert told[1].startswith("● running")
 
@@ -126,7 +149,7 @@ def test_nothing_from_the_fabric_reaches_the_terminal_but_as_text() -> None:
     for target in (wild, sick, odd):
         lines += detail_lines(target, shown, {}, 100)
     for table in (NODES, AGENTS, INSTANCES, EVENTS):
-        plan = layout(table.columns, 200)
+        plan = layout(table.columns, 200, {}, "")
         lines += [row_cells(plan, one, shown) for one in table.objects(shown).values()]
     text = printed(lines, color=False)
     assert "[red]" in text, "markup is shown as it is"

@@ -12,6 +12,7 @@ from omnitide.api.app import make_app
 from omnitide.api.server import ApiServer
 from omnitide.cli.top.app import InstanceRows, Top
 from omnitide.cli.top.dialogs import Confirm
+from omnitide.cli.top.lines import width_of
 from omnitide.cli.top.rows import Rows
 from omnitide.cli.top.screens import Detail
 from omnitide.fabric import commands as cm
@@ -128,8 +129,21 @@ async def test_what_is_marked_is_meant_together(seen: Seen) -> None:
     await seen.until("Cordon 2 nodes alpha, beta?")
     await seen.press("y")
     await seen.until("Cordon asked for 2 nodes")
-    await seen.until("live, cordoned")
+    await seen.until("◌ cordoned")
     assert {one.scheduling async for one in seen.client.nodes()} == {"cordoned"}
+
+
+async def test_a_scroll_bar_stands_beside_the_rows_and_not_on_them(seen: Seen) -> None:
+    await seen.deploy("a-name-that-takes-the-room-of-others", 30)
+    await seen.press("4")
+    await seen.until("30 instances")
+    rows = seen.top.rows("instance")
+    assert rows.max_scroll_y > 0
+    assert rows.room == seen.top.size.width - 1
+    for row in range(3):
+        cells = rows.cells_of(row)
+        assert width_of(cells) <= rows.room
+        await seen.until("".join(cell.text for cell in cells).rstrip())
 
 
 async def test_columns_are_sorted_by_keys_and_by_a_click_on_their_title(seen: Seen) -> None:
