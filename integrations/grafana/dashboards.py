@@ -114,7 +114,7 @@ def fabric() -> Dashboard:
             "Samples of nodes",
             "ops",
             (f"rate(omnitide_samples_total[{RATE}])", "taken"),
-            (f"rate(omnitide_samples_dropped_total[{RATE}])", "dropped"),
+            (f"sum(rate(omnitide_samples_dropped_total[{RATE}]))", "dropped"),
         )
     )
 
@@ -212,7 +212,7 @@ def agents() -> Dashboard:
     made.with_panel(
         chart("Memory", "bytes", (f"agent:omnitide_memory_working_set_bytes:sum{of}", LEGEND_AGENT), stacked=True)
     )
-    made.with_panel(chart("Restarts within 10 min", "short", (f"agent:omnitide_restarts:changes10m{of}", LEGEND_AGENT)))
+    made.with_panel(chart("Ends within 10 min", "short", (f"agent:omnitide_ends:increase10m{of}", LEGEND_AGENT)))
     made.with_panel(
         chart(
             "Version",

@@ -14,6 +14,8 @@ import http.server, os, time
 class Handler(http.server.BaseHTTPRequestHandler):
     hits = 0
     def do_GET(self):
+        if os.path.exists(__file__ + ".broken"):
+            return self.send_error(503)
         Handler.hits += 7
         many = "".join(f'many{{number="{number}"}} 1\\n' for number in range(1500))
         hits = f'hits_total{{instance="mine"}} {Handler.hits}\\n'
@@ -86,6 +88,15 @@ def test_what_a_node_and_an_agent_use_can_be_asked_for(fabric: Fabric, tmp_path:
     assert client.get_instance(instance.id).dropped_series == 502
     told = "".join(path.read_text(errors="replace") for path in fabric.folder.rglob("*.log"))
     assert "many (502)" in told, "of which metric, in the node's log"
+
+    broken = script.with_name("server.py.broken")
+    broken.touch()
+    why = "GET /metrics answers 503"
+    until(lambda: client.get_instance(instance.id).metrics_fault == why, "that its endpoint gives nothing, and why")
+    for command in (("inspect", instance.name), ("explain", instance.name), ("explain", "web")):
+        assert why in fabric.cli(*command).stdout, command
+    broken.unlink()
+    until(lambda: not client.get_instance(instance.id).metrics_fault, "that it is read again")
 
     listed = json.loads(fabric.cli("metrics", "ls", "omnitide_instance_scrape", "-o", "json").stdout)
     assert {one["name"] for one in listed["items"]} == {

@@ -17,6 +17,7 @@ from omnitide.fabric.evolve import apply
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.rules.rolling import next_due
 from omnitide.fabric.state import FabricState, TokenPurpose, empty_state, spec_of_instance
+from omnitide.nexus.ends import Ends
 from omnitide.nexus.joining import token_refusal
 from omnitide.nexus.manners import Complaints
 from omnitide.nexus.samples import Samples
@@ -104,6 +105,7 @@ class MemoryRuntime:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._blobs: DirectoryBlobs | None = None
         self._samples: Samples | None = None
+        self._ends = Ends()
         self._values: ClosedValues | None = None
         self.apply(cm.CreateFabric(fabric_id="home"))
 
@@ -217,8 +219,9 @@ class MemoryRuntime:
     def _commit(self, command: cm.Command, header: cm.Header) -> Decision | Rejection:
         outcome = decide(self.state, command, self._stamped(header))
         if isinstance(outcome, Decision) and outcome.payload:
-            self.state = outcome.state
+            before, self.state = self.state, outcome.state
             self.log.append(outcome.entry)
+            self._ends.on_commit(before, self.state, [(outcome.revision, outcome.entry)])
             self._changed.set()
             self._changed = asyncio.Event()
         return outcome
@@ -398,6 +401,9 @@ class MemoryRuntime:
         if self._samples is None:
             self._samples = Samples(self.committed, self.now_ms, Complaints(), 1 << 24)
         return self._samples
+
+    def ends(self) -> Mapping[str, int]:
+        return self._ends.by_agent()
 
     def _path(self) -> Path:
         if self._folder is None:

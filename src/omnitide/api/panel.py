@@ -137,8 +137,10 @@ def _form(body: bytes) -> _Form:
 
 
 def _opened_as_page(request: Request) -> bool:
-    """As browsers ask when a person opens an address; programs that ask for data do not."""
-    return "text/html" in request.headers.get("accept", "")
+    """As browsers ask when a person opens an address; programs that ask for data do not. At the root there is nothing
+    else: there whoever takes anything, as curl and checkers of links do, gets the panel too."""
+    accepted = request.headers.get("accept", "*/*")
+    return "text/html" in accepted or (request.url.path == "/" and "*/*" in accepted)
 
 
 def _answer(request: Request, file: _File) -> Response:

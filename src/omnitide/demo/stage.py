@@ -15,6 +15,7 @@ from typing import IO, Final, NamedTuple, cast
 import msgspec
 
 from omnitide.demo.orders import Orders, Progress
+from omnitide.security.private_files import ensure_private_directory
 
 NEXUS_S: Final = 60.0
 STOP_S: Final = 15.0
@@ -85,12 +86,13 @@ class Stage:
         return self._nexus.pid if self._nexus is not None else 0
 
     def open(self) -> None:
-        """Raises StageFailed for a folder that is not a demo's, OSError."""
+        """Raises StageFailed for a folder that is not a demo's, InsecureFile for one that others can look into, and
+        OSError; then nothing was written."""
         if not self._kept:
             self.data = Path(tempfile.mkdtemp(prefix="omnitide-demo-"))
         elif self.data.is_dir() and any(self.data.iterdir()) and not (self.data / MARK).exists():
             raise StageFailed(f"{self.data} is in use, and not by a demo: give it a folder that is new or a demo's")
-        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ensure_private_directory(self.data)
         # First of all, so that one which is broken off in its beginning can be told as well.
         (self.data / MARK).write_bytes(msgspec.json.encode(self._wish))
         (self.data / CONFIG).write_text(_SETTINGS)

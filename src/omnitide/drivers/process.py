@@ -233,7 +233,10 @@ class ProcessDriver:
     async def start(self, launch: Launch) -> Run:
         identity = await self.identity(launch)
         request = process_request.of_launch(launch, identity, signal_number(launch.stop_signal))
-        if launch.isolation == "sandbox":
+        sandbox = launch.isolation == "sandbox"
+        home = self.private_directory(launch) if sandbox else await asyncio.to_thread(process_user.home, identity)
+        request["environment"] = {"HOME": home, **launch.environment}
+        if sandbox:
             private = self.private_directory(launch)
             hidden = (self._options.directory, *self._passage, *self._hidden())
             request["wrapper"] = await asyncio.to_thread(process_sandbox.wrapper, launch, private, hidden)

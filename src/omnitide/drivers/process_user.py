@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+from collections.abc import Mapping
 
 from omnitide.drivers.protocol import DriverError
 
@@ -32,6 +33,15 @@ def _group(group: str) -> int:
         return grp.getgrnam(group).gr_gid
     except (KeyError, ValueError):
         raise _refuse(f"there is no group {group!r} on this node") from None
+
+
+def home(identity: Mapping[str, object] | None) -> str:
+    """The home of who a process runs as, by their account; "/" for one without, as container engines say."""
+    uid = os.geteuid() if identity is None else identity["uid"]
+    try:
+        return pwd.getpwuid(uid).pw_dir if isinstance(uid, int) else "/"
+    except (KeyError, OverflowError):
+        return "/"
 
 
 def resolve(text: str) -> dict[str, object] | None:

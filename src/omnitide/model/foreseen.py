@@ -1,6 +1,8 @@
 """Objects of what is seen beforehand: manifests as they were read, what would come of changes, what an import makes."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from omnitide.model.objects import Object, Revision
 
@@ -36,6 +38,8 @@ class Outlook(Object, frozen=True, kw_only=True):
     """Of jobs, on nodes that are to be drained: they run to their end there."""
     finished: bool
     """False: it goes on for longer than was looked ahead."""
+    unseen: Annotated[int, Meta(ge=0)] = 0
+    """Replicas that would be added and were not looked at, as they are too many: of each change 10,000 are."""
     revision: Revision
 
 

@@ -57,6 +57,9 @@ class MetricList(Object, frozen=True, kw_only=True):
     memory_bound_bytes: int
     dropped: int
     """Samples or series that were not taken since Nexus began: there was no room, or they could not be."""
+    dropped_by: dict[str, int]
+    """The same by why, without reasons of none. ended: of instances that were over when their last samples came. no
+    room: of more series than the memory holds. too old: they came too late. refused: a node sent what is no batch."""
     revision: Revision
 
 

@@ -6,7 +6,7 @@ Nodes, namespaces, tokens and the fabric are in `inventory`, events and output i
 `explanations`, errors in `problem`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -31,10 +31,32 @@ InstanceStatus = Literal[
 """`unknown`: its node has not been heard from since `unknown_since_ms`, or the runtime of its driver has not answered
 there; `last_status` is what it was then."""
 
-AgentStatus = Literal["running", "progressing", "degraded", "unknown", "stopped", "removing"]
-"""running: every replica wanted runs. progressing: being placed, started or updated. degraded: replicas failed, restart
-or cannot be placed. unknown: nodes of it, or runtimes on them, are not heard from. stopped: by request. removing: goes
-when its last ends."""
+InstanceCondition = Literal[
+    "pending",
+    "placed",
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "succeeded",
+    "failed",
+    "lost",
+    "unknown",
+    "waiting",
+    "unhealthy",
+]
+"""The status in the word that lists use. waiting: it ended and is tried again later, on its node (its status is
+`starting` then) or as a further generation (`pending`). unhealthy: its probes say so, whatever its status."""
+
+AgentStatus = Literal["running", "progressing", "degraded", "failing", "unknown", "stopped", "removing"]
+"""running: every replica wanted runs. progressing: being placed, started or updated. degraded: replicas failed for
+good, are started again or cannot be placed. failing: replicas end again and again, whether or not they run at this
+moment. unknown: nodes of it, or runtimes on them, are not heard from. stopped: by request. removing: goes when its last
+ends."""
+
+
+MAX_TIME_MS: Final = 2**53 - 1
+"""Later than any time that there is: never. What every reader of JSON can hold."""
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +146,15 @@ class Instance(Object, frozen=True, kw_only=True):
     started_ms: Millis = 0
     dropped_series: Annotated[int, Meta(ge=0)] = 0
     """Of its own metrics, left out as there are too many, or as they cannot be taken; told of one instance alone."""
+    metrics_fault: str = ""
+    """Why its own metrics cannot be had now, as its node says; told of one instance alone."""
+    condition: InstanceCondition = "pending"
+    ends: Annotated[int, Meta(ge=0)] = 0
+    """How often it ended by itself in a row, at the least: of the generations before it only that they failed counts,
+    not each of their attempts. Of the instance that its slot has now."""
+    failing: bool = False
+    """It ends again and again: it ended by itself at least twice in a row, and has not run well since for as long as
+    its spec takes to forgive (`restart.reset_after`). True whether or not it runs at this moment."""
     correlation: str = ""
     """Of the request that led here."""
     revision: Revision
@@ -217,6 +248,10 @@ class AgentSummary(Object, frozen=True, kw_only=True):
     replicas_owner: str
     """Who set `replicas` last: `manifest` or `scale`."""
     counts: InstanceCounts
+    available: Annotated[int, Meta(ge=0)] = 0
+    """Replicas that run and are ready, in whichever version; of those wanted."""
+    failing: Annotated[int, Meta(ge=0)] = 0
+    """Replicas that end again and again (see `Instance.failing`), of those that are looked at."""
     driver: str
     cpu_milli: int
     """Set aside for each replica, as is `memory_bytes`."""

@@ -18,6 +18,7 @@ from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.state import FabricState, InstanceStatus, TokenPurpose
 from omnitide.model.blobs import BlobError
 from omnitide.nexus.clock import Clock
+from omnitide.nexus.ends import Ends
 from omnitide.nexus.engine import Engine, EngineLimits
 from omnitide.nexus.greeting import SessionSettings
 from omnitide.nexus.joining import Joining
@@ -120,6 +121,8 @@ class Nexus:
         self.rollouts = Rollouts(engine, self.clock)
         self.joining = Joining(engine, keyring, clock, lambda: self.ports.node_endpoints)
         self.services = Services()
+        self._ends = Ends()
+        engine.subscribe(self._ends.on_commit)
         self._traces = Traces(engine, clock) if spans.on() else None
         self._past = Past(engine.log)
         self.samples = Samples(
@@ -396,6 +399,9 @@ class Nexus:
 
     def metrics(self) -> Samples:
         return self.samples
+
+    def ends(self) -> Mapping[str, int]:
+        return self._ends.by_agent()
 
     async def explain(self, instance_id: str, node_limit: int) -> Explanation:
         state = self.committed()

@@ -31,6 +31,15 @@ SLACK_MS: Final = 1_000
 RESERVED: Final = frozenset({"node", "namespace", "agent", "job", "instance", "instance_id"})
 """Labels that Nexus gives; a node says only the id of an instance."""
 
+MAX_REASON: Final = 300
+NOT_HERE: Final = "ended"
+NO_ROOM: Final = "no room"
+TOO_OLD: Final = "too old"
+REFUSED: Final = "refused"
+DROPPED: Final = (NOT_HERE, NO_ROOM, TOO_OLD, REFUSED)
+"""Why samples or series are not taken: they are of an instance that is over by now, as those that its node sends last
+always may be; memory is full; they came too late to be told when they were taken; the node sent what is no batch."""
+
 LabelsOf = Callable[[str], Labels | None]
 """Labels of an instance on this node by its id, in order; of the node itself for an empty one. None: it has no such."""
 
@@ -91,12 +100,20 @@ class SampleStream:
         self.dropped_series: dict[str, int] = {}
         """Of an instance's own, those left out by the node, by its id."""
 
+        self.unread: dict[str, str] = {}
+        """Why an instance's own endpoint gives nothing now, by its id."""
+
     def take(self, batch: pb.SampleBatch, now_ms: int) -> None:
         """Raises ProtocolFault for what is no batch."""
         self._end(batch.end)
         for declared in batch.declare:
             self._declare(declared)
         self.node_dropped = batch.dropped
+        self.unread = {
+            instance: reason[:MAX_REASON]
+            for instance, reason in batch.unread.items()
+            if self._labels_of(instance) is not None
+        }
         self.dropped_series = {
             instance: number
             for instance, number in batch.dropped_series.items()
@@ -114,7 +131,7 @@ class SampleStream:
         if batch.rows:
             self._rows = self._plan(batch.rows, whole_seconds=True)
         if batch.age_ms > MAX_AGE_MS:
-            self.dropped["too old"] += count
+            self.dropped[TOO_OLD] += count
             return
         last = batch.first_tick + max(1, ticks) - 1
         offset = self._second_of(last, now_ms - batch.age_ms)
@@ -150,7 +167,7 @@ class SampleStream:
         if number > MAX_VALUES:
             raise ProtocolFault(f"{number} values in a scrape; {MAX_VALUES} are the most")
         if not last - MAX_AGE_MS // 1000 <= scrape.tick <= last:
-            self.dropped["too old"] += number
+            self.dropped[TOO_OLD] += number
             return
         if scrape.rows:
             if scrape.source not in self._sources and len(self._sources) >= MAX_SOURCES:
@@ -244,7 +261,8 @@ class SampleStream:
         entry, share = None, 1.0
         own = self._whose(labels)
         if own is None:
-            self.dropped["of no instance here"] += 1
+            reserved = any(key in RESERVED and key != "instance" for key, _ in labels)
+            self.dropped[REFUSED if reserved else NOT_HERE] += 1
         else:
             info = SeriesInfo(declared.name, own, "counter" if counter else "gauge", unit, text)
             if declared.scraped:
@@ -253,7 +271,7 @@ class SampleStream:
                 share = INSTANCE_SHARE
             entry = self._recent.entry(self.node, info, max(1, declared.step_ms // 1000), share)
             if entry is None:
-                self.dropped["no room"] += 1
+                self.dropped[NO_ROOM] += 1
         self._known[declared.id] = _Known(entry, 10.0**declared.exponent, counter, share)
 
     def _whose(self, labels: Labels) -> Labels | None:

@@ -12,7 +12,7 @@ import numpy as np
 from omnitide.fabric.state import FabricState
 from omnitide.nexus.manners import Complaints, ProtocolFault
 from omnitide.nexus.rollups import Rolled
-from omnitide.nexus.sample_streams import SampleStream
+from omnitide.nexus.sample_streams import DROPPED, REFUSED, SampleStream
 from omnitide.store.rollups import RollupStore
 from omnitide.telemetry import logs
 from omnitide.telemetry.series.definition import Labels, SeriesInfo
@@ -80,7 +80,7 @@ class Samples:
         """Node -> loop time until which it is watched."""
         self.taken = 0
         """Samples of streams that have ended."""
-        self.dropped: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
         """The same, of what was not taken, by why."""
 
     # -- streams -----------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class Samples:
             for task in done:
                 task.result()
         except ProtocolFault as fault:
-            self.dropped["of a stream that was ended"] += 1
+            self._dropped[REFUSED] += 1
             tell(fault.reason)
             self._complaints.write(
                 "a node's samples were refused", node, "samples", node=node, reason="protocol", detail=fault.reason
@@ -109,7 +109,7 @@ class Samples:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.taken += opened.stream.samples
-            self.dropped.update(opened.stream.dropped)
+            self._dropped.update(opened.stream.dropped)
             if self._open.get(node) is opened:
                 del self._open[node]
             await link.close()
@@ -235,24 +235,31 @@ class Samples:
         opened = self._open.get(node)
         return opened.stream.dropped_series.get(instance, 0) if opened is not None else 0
 
+    def unread(self, instance: str, node: str) -> str:
+        """Why an instance's own endpoint gives nothing now; empty: it does, as far as is known."""
+        opened = self._open.get(node)
+        return opened.stream.unread.get(instance, "") if opened is not None else ""
+
     def by_name(self, prefix: str) -> dict[str, list[SeriesInfo]]:
         """What there is of the last quarter of an hour, by name and in its order."""
         return self.recent.by_name(prefix)
 
     def counts(self) -> dict[str, int]:
         """Taken and not taken since the start, for metrics about metrics."""
-        dropped = self.dropped + Counter[str]()
-        for opened in self._open.values():
-            dropped.update(opened.stream.dropped)
         return {
             "taken": self.taken + sum(opened.stream.samples for opened in self._open.values()),
-            "dropped": sum(dropped.values()),
+            "dropped": sum(self.dropped().values()),
             "lost_by_nodes": sum(opened.stream.node_dropped for opened in self._open.values()),
             "streams": len(self._open),
             "series": self.recent.series,
             "bytes": self.recent.bytes,
             "bound": self.recent.memory,
         }
+
+    def dropped(self) -> dict[str, int]:
+        """What was not taken since the start, by each reason that there is (`sample_streams.DROPPED`)."""
+        counted = [self._dropped, *(opened.stream.dropped for opened in self._open.values())]
+        return {reason: sum(one[reason] for one in counted) for reason in DROPPED}
 
     async def close(self) -> None:
         for opened in list(self._open.values()):

@@ -11,14 +11,13 @@ from omnitide.fabric.state import ASKED_FOR, Agent, FabricState, Instance, Insta
 from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
 from omnitide.operations.runtime import Runtime
+from omnitide.operations.views.failing import is_failing
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import SILENT, node_away, runtime_silent
 from omnitide.operations.views.workloads import LONG_PENDING_MS
 
 MAX_CONCERNS: Final = 20
 CLOCK_OFF_MS: Final = 60_000
-LOOP: Final = 2
-"""Ends, on a node or of generations before, from which a replica that ended not long ago is taken to loop."""
 EXAMINED_SLOTS: Final = 256
 """Of an agent that does not run in full; of one that does, SAMPLED_SLOTS: one that loops runs now and then."""
 SAMPLED_SLOTS: Final = 32
@@ -138,8 +137,8 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
             continue
         if instance.status is InstanceStatus.FAILED:
             failed.append(instance)
-        elif (times := ends_in_a_row(instance, slot)) >= LOOP and _may_end_again(agent, instance, now_ms):
-            looping.append((times, instance, slot))
+        elif is_failing(agent, instance, slot, now_ms):
+            looping.append((ends_in_a_row(instance, slot), instance, slot))
     if failed and halting is None:
         first = min(failed, key=lambda one: (one.since_ms, one.name))
         text = f"{len(failed)} of {agent.replicas} failed for good, such as {first.name}{_how(first)}"
@@ -164,12 +163,6 @@ def _of_unready(state: FabricState, agent: Agent, now_ms: int) -> Iterator[inv.C
         why = f": {first.health_message}" if first.health_message else ""
         text = f"{len(unready)} of {agent.replicas} run and are not ready, such as {first.name}{why}"
         yield _concern(agent, text, first.started_ms)
-
-
-def _may_end_again(agent: Agent, instance: Instance, now_ms: int) -> bool:
-    """Not if it has run well for as long as its agent takes to forgive."""
-    running = instance.status is InstanceStatus.RUNNING
-    return not running or now_ms - instance.started_ms < agent.spec.restart.reset_after
 
 
 def _how(instance: Instance, slot: Slot | None = None) -> str:

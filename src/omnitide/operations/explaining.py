@@ -28,8 +28,6 @@ OUTPUT_WAIT_S: Final = 2.0
 """How long a node has to give the last lines of what died."""
 MAX_OUTPUT_BYTES: Final = 64 << 10
 MAX_TROUBLES: Final = 10
-_LOOP: Final = 2
-"""Restarts in a row, on its node or as further generations, from which a replica that runs is still in trouble."""
 _LOOKED_AT: Final = 1000
 """Replicas of an agent that are looked through for how one of them ended before."""
 _WITH_OUTPUT: Final = 3
@@ -39,8 +37,8 @@ _WITH_OUTPUT: Final = 3
 async def explain_instance(
     runtime: Runtime, state: FabricState, instance: Instance, nodes: int, *, with_output: bool = True
 ) -> ex.InstanceExplanation:
-    shown = show_instance(state, instance)
     now_ms = runtime.now_ms()
+    shown = show_instance(state, instance, now_ms)
     placement = None
     leaves = shown.status != "unknown" and is_leaving(state, instance)
     if shown.status == "pending" or leaves:
@@ -59,6 +57,7 @@ async def explain_instance(
         + _not_ready(state, instance)
         + _no_more(state, instance)
         + (_leaving(state, instance, shown.node, placement) if leaves else "")
+        + (f"; {unread}" if (unread := _unread(runtime, instance)) else "")
         + _as_it_was(shown),
         placement=placement,
         last_output=output,
@@ -101,6 +100,9 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
     before = _ended_before(state, agent, {trouble.instance.id for trouble in troubles}, now_ms)
     if before:
         parts.append(before)
+    unread = _unread_of_agent(runtime, state, agent)
+    if unread:
+        parts.append(unread)
     return ex.AgentExplanation(
         agent=shown,
         text="; ".join(parts),
@@ -120,11 +122,11 @@ def _instances(state: FabricState, agent: Agent) -> Iterator[Instance]:
 
 def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, ...]:
     """What kind of trouble it is in, so that each kind is explained once; empty for none."""
-    shown = show_instance(state, instance)
+    shown = show_instance(state, instance, now_ms)
     leaves = shown.status == "running" and is_leaving(state, instance)
     if shown.status == "running" and shown.health == "unknown" and _asks_for_readiness(state, instance):
         return shown.status, "not ready"
-    well = shown.status == "running" and shown.health != "unhealthy" and not _loops(state, shown, instance, now_ms)
+    well = shown.status == "running" and shown.health != "unhealthy" and not shown.failing
     if well:
         return (shown.status, "drain", shown.node) if leaves else ()
     cause = ""
@@ -133,6 +135,30 @@ def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, 
     elif shown.previous_exit is not None:
         cause = shown.previous_exit.cause or shown.previous_exit.text
     return shown.status, shown.stop_reason, cause
+
+
+def _unread(runtime: Runtime, instance: Instance) -> str:
+    """Of one that runs, and whose own metrics its node asks for in vain."""
+    if instance.status is not InstanceStatus.RUNNING:
+        return ""
+    reason = runtime.metrics().unread(instance.id, instance.node)
+    return f"its own metrics cannot be had: {reason}" if reason else ""
+
+
+def _unread_of_agent(runtime: Runtime, state: FabricState, agent: Agent) -> str:
+    if agent.spec.metrics is None:
+        return ""
+    found = [
+        (instance, text)
+        for instance in islice(_instances(state, agent), _LOOKED_AT)
+        if (text := _unread(runtime, instance))
+    ]
+    if not found:
+        return ""
+    first, text = found[0]
+    if len(found) == 1:
+        return f"{first.name} runs, and {text}"
+    return f"{len(found)} run, and their own metrics cannot be had, such as {first.name}: {text.partition(': ')[2]}"
 
 
 def _asks_for_readiness(state: FabricState, instance: Instance) -> bool:
@@ -149,13 +175,6 @@ def _not_ready(state: FabricState, instance: Instance) -> str:
     if instance.health_message:
         return f"; not ready yet: {instance.health_message}"
     return f"; not ready yet: its readiness probe ({probe.type}) has not succeeded since it started"
-
-
-def _loops(state: FabricState, shown: ob.Instance, instance: Instance, now_ms: int) -> bool:
-    """Whether it ended by itself not long ago, as often as it takes to be no accident, and may do so again."""
-    again = shown.failures + (max(0, shown.attempt - 1 - instance.asked_ends) if shown.exit is not None else 0)
-    reset_after = spec_of_instance(state, instance).restart.reset_after
-    return again >= _LOOP and now_ms - instance.started_ms < reset_after
 
 
 def _leaving(state: FabricState, instance: Instance, node: str, placement: ex.PlacementVerdict | None) -> str:

@@ -4,7 +4,7 @@ text and no object; it declares itself as those do."""
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from omnitide import __version__
@@ -16,6 +16,7 @@ from omnitide.operations.operation import Declaration
 from omnitide.operations.reaching import Nothing
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.inventory import node_status
+from omnitide.operations.views.workloads import failing_replicas
 from omnitide.telemetry.series.definition import Labels
 from omnitide.telemetry.series.exposition import Sample
 
@@ -49,10 +50,12 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
     yield _gauge("revision", "Position of the event log that is shown.", state.revision)
     yield from _of_nodes(runtime, state)
     yield from _of_workloads(state)
-    yield from _of_agents(state, runtime.now_ms())
+    yield from _of_agents(state, runtime.ends(), runtime.now_ms())
     counts = runtime.metrics().counts()
     yield _counter("samples_total", "Samples taken from nodes.", counts["taken"])
-    yield _counter("samples_dropped_total", "Samples or series that were not taken.", counts["dropped"])
+    for reason, number in sorted(runtime.metrics().dropped().items()):
+        text = "Samples or series that were not taken, by why."
+        yield _counter("samples_dropped_total", text, number, labels=(("reason", reason),))
     yield _gauge("sample_streams", "Nodes that send samples now.", counts["streams"])
     yield _gauge("series", "Series of the last 15 minutes.", counts["series"])
     yield _gauge("series_memory_bytes", "Memory that they take.", counts["bytes"], unit="bytes")
@@ -97,7 +100,7 @@ def _of_workloads(state: FabricState) -> Iterator[Sample]:
         yield _gauge("instances", "Instances that are known.", len(state.instances), (("status", "all"),))
 
 
-def _of_agents(state: FabricState, now_ms: int) -> Iterator[Sample]:
+def _of_agents(state: FabricState, ends: Mapping[str, int], now_ms: int) -> Iterator[Sample]:
     shown = 0
     for _, identifier in sorted(state.agent_names.items())[:_AGENTS]:
         agent = state.agents[identifier]
@@ -107,6 +110,8 @@ def _of_agents(state: FabricState, now_ms: int) -> Iterator[Sample]:
         labels = (("agent", agent.name), ("namespace", agent.namespace))
         for name, (text, value) in _replicas(state, agent, now_ms).items():
             yield _gauge(f"agent_{name}", text, value, labels)
+        text = "Times that replicas of an agent ended by themselves, since Nexus began."
+        yield _counter("agent_ends_total", text, ends.get(identifier, 0), labels=labels)
     yield _gauge("agents_without_series", "Agents that have none here: they are too many.", len(state.agents) - shown)
 
 
@@ -118,6 +123,7 @@ def _replicas(state: FabricState, agent: Agent, now_ms: int) -> dict[str, tuple[
         "replicas_available": ("Those that run and are ready.", min(available(state, agent, now_ms), wanted)),
         "replicas_pending": ("Those that wait for a node.", counts.pending),
         "replicas_failed": ("Those that have failed for good.", counts.failed),
+        "replicas_failing": ("Those that end again and again.", failing_replicas(state, agent, now_ms)),
         "version": ("Version of its spec that it is to have.", agent.version),
         "rollout_under_way": ("Whether it goes from one version to another.", float(agent.rollout_cursor > 0)),
         "rollout_paused": ("Whether that goes no further by itself.", float(agent.paused)),
@@ -128,8 +134,8 @@ def _gauge(name: str, text: str, value: float, labels: Labels = (), unit: str = 
     return Sample(f"omnitide_{name}", labels, "gauge", unit, text, value)
 
 
-def _counter(name: str, text: str, value: float, unit: str = "") -> Sample:
-    return Sample(f"omnitide_{name}", (), "counter", unit, text, value)
+def _counter(name: str, text: str, value: float, unit: str = "", labels: Labels = ()) -> Sample:
+    return Sample(f"omnitide_{name}", labels, "counter", unit, text, value)
 
 
 def _resident_bytes() -> int:

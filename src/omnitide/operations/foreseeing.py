@@ -1,15 +1,20 @@
 """What would come of changes, before anybody makes them: where each replica would go, and what would not fit."""
 
 import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import Permission
 from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.state import FabricState
+from omnitide.fabric.state import FabricState, scoped
 from omnitide.model.foreseen import ForeseenReplica, Outlook
 from omnitide.model.spec import AgentSpec, Replicas
 from omnitide.operations.agents import check_spec
@@ -21,7 +26,9 @@ from omnitide.scheduler.foresee import Foreseen, Foresight
 
 MAX_CHANGES: Final = 500
 AT_ONCE: Final = 4
-"""Looks ahead at a time; a further one is told to come again."""
+"""Looks ahead that are under way or wait for their turn; a further one is told to come again."""
+MOST_ADDED: Final = 10_000
+"""Replicas that one change adds, as far as they are looked at. What is made of more is also thrown away in one go."""
 WITHIN_S: Final = 4.0
 """A look that takes longer says how far it came."""
 
@@ -61,9 +68,42 @@ class ForeseeRequest(Request, frozen=True, kw_only=True):
 
 
 class _Looking:
-    """How many look ahead now."""
+    """How many look ahead now, or wait for their turn to. Also those whose asker has gone, as long as they last."""
 
+    _lock: Final = threading.Lock()
     now = 0
+
+    @classmethod
+    def begins(cls) -> bool:
+        """False: there are as many as there may be."""
+        with cls._lock:
+            if cls.now >= AT_ONCE:
+                return False
+            cls.now += 1
+            return True
+
+    @classmethod
+    def ends(cls, _: object = None) -> None:
+        with cls._lock:
+            cls.now -= 1
+
+
+def under_way() -> int:
+    """Looks that are, or wait for their turn."""
+    return _Looking.now
+
+
+_one_at_a_time: Final = ThreadPoolExecutor(1, "foresee")
+"""Together they take what one alone does."""
+
+
+def _seen_of(state: FabricState, wanted: WantedChange) -> tuple[WantedChange, int]:
+    """The change as far as it is looked at, and how many replicas that leaves out."""
+    if wanted.replicas is None:
+        return wanted, 0
+    agent = state.agents.get(state.agent_names.get(scoped(wanted.namespace, wanted.name), ""))
+    most = (agent.replicas if agent is not None else 0) + MOST_ADDED
+    return replace(wanted, replicas=min(wanted.replicas, most)), max(0, wanted.replicas - most)
 
 
 def _command(runtime: Runtime, wanted: WantedChange) -> cm.Command:
@@ -108,33 +148,46 @@ def _command(runtime: Runtime, wanted: WantedChange) -> cm.Command:
 
 
 async def _foresee(runtime: Runtime, context: Context, asked: ForeseeRequest) -> Answer[Outlook]:
-    if _Looking.now >= AT_ONCE:
+    state, gone = runtime.committed(), threading.Event()
+    wanted = [_seen_of(state, one) for one in asked.changes]
+    commands = [_command(runtime, one) for one, _ in wanted]
+    if not _Looking.begins():
         raise failed("busy", f"{AT_ONCE} looks ahead are under way", hint="again in a moment")
-    _Looking.now += 1
+    look = _one_at_a_time.submit(_look, state, runtime.now_ms(), commands, context.principal, gone)
+    look.add_done_callback(_Looking.ends)
     try:
-        return await _look(runtime, context, asked)
+        found = await asyncio.wrap_future(look)
+        return Answer(replace(found, unseen=sum(left for _, left in wanted)), state.revision)
     finally:
-        _Looking.now -= 1
+        gone.set()
 
 
-async def _look(runtime: Runtime, context: Context, asked: ForeseeRequest) -> Answer[Outlook]:
-    state = runtime.committed()
-    foresight = Foresight(state, runtime.now_ms())
-    for wanted in asked.changes:
-        outcome = foresight.change(_command(runtime, wanted), context.principal)
+def _look(
+    state: FabricState, now_ms: int, commands: Sequence[cm.Command], principal: str, gone: threading.Event
+) -> Outlook:
+    """In a thread of its own: one change alone may be about 100,000 replicas, which takes seconds, and the loop goes on
+    meanwhile. States are never changed, so that nothing has to be locked. `gone`: nobody waits any more.
+
+    Raises Failed.
+    """
+    foresight, ends = Foresight(state, now_ms), time.monotonic() + WITHIN_S
+    for number, command in enumerate(commands):
+        if gone.is_set() or time.monotonic() > ends:
+            raise failed(
+                "too-large",
+                f"these changes are more than can be looked ahead in {WITHIN_S:g} s: {number} of {len(commands)} were "
+                "looked at",
+                hint="ask for fewer of them at a time",
+            )
+        outcome = foresight.change(command, principal)
         if isinstance(outcome, Rejection):
             raise refused(outcome)
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + WITHIN_S
     for _ in foresight.look():
-        if loop.time() > ends:
+        if gone.is_set() or time.monotonic() > ends:
             break
-        # Everybody else has a turn after each step.
-        await asyncio.sleep(0)
-    seen = foresight.outlook()
-    after = foresight.state
+    seen, after = foresight.outlook(), foresight.state
     draining = sorted(set(after.draining) - set(state.draining))
-    value = Outlook(
+    return Outlook(
         replicas=tuple(_shown(state, after, one) for one in seen.replicas),
         counts={str(fate): count for fate, count in seen.counts.items()},
         held=seen.held,
@@ -142,7 +195,6 @@ async def _look(runtime: Runtime, context: Context, asked: ForeseeRequest) -> An
         finished=seen.finished,
         revision=state.revision,
     )
-    return Answer(value, state.revision)
 
 
 def _shown(before: FabricState, after: FabricState, one: Foreseen) -> ForeseenReplica:

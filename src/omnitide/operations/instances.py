@@ -123,7 +123,8 @@ async def _list(runtime: Runtime, _: Context, asked: ListInstancesRequest) -> An
         key=_key,
     )
     state = page.state
-    items = tuple(show_instance(state, instance) for instance in page.items)
+    now_ms = runtime.now_ms()
+    items = tuple(show_instance(state, instance, now_ms) for instance in page.items)
     return Answer(ob.InstanceList(items=items, revision=state.revision, next_cursor=page.next_cursor), state.revision)
 
 
@@ -217,7 +218,9 @@ async def _get(runtime: Runtime, _: Context, asked: GetInstanceRequest) -> Answe
     state = runtime.committed()
     instance = _require(state, asked.instance)
     left_out = runtime.metrics().left_out(instance.id, instance.node)
-    shown = replace(show_instance(state, instance), dropped_series=left_out)
+    unread = runtime.metrics().unread(instance.id, instance.node)
+    shown = show_instance(state, instance, runtime.now_ms())
+    shown = replace(shown, dropped_series=left_out, metrics_fault=unread)
     return Answer(shown, state.revision, etag=instance.revision)
 
 

@@ -65,6 +65,7 @@ _Ids = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=80)], ...], 
 class ReadUseRequest(Request, frozen=True, kw_only=True):
     instance: Annotated[_Ids, Meta(description="Ids of instances.")] = ()
     agent: Annotated[_Ids, Meta(description="Ids of agents.")] = ()
+    node: Annotated[_Ids, Meta(description="Ids of nodes: all that they use, not by instances alone.")] = ()
 
 
 async def _query(runtime: Runtime, _: Context, asked: QueryMetricsRequest) -> Answer[mm.MetricAnswer]:
@@ -137,11 +138,11 @@ async def _use(runtime: Runtime, _: Context, asked: ReadUseRequest) -> Answer[mm
     def members(identifier: str) -> Sequence[str]:
         agent = state.agents.get(identifier)
         if agent is None:
-            return (identifier,) if identifier in state.instances else ()
+            return (identifier,) if identifier in state.instances or identifier in state.nodes else ()
         slots = (agent.slots.get(number) for number in range(1, min(agent.replicas, MAX_ADDED) + 1))
         return [slot.current for slot in slots if slot is not None and slot.current]
 
-    found = await runtime.metrics().rows((*asked.instance, *asked.agent), members)
+    found = await runtime.metrics().rows((*asked.instance, *asked.agent, *asked.node), members)
     return Answer(
         mm.UseRows(
             start_ms=found.start_s * 1000,
@@ -171,6 +172,7 @@ async def _list(runtime: Runtime, _: Context, asked: ListMetricsRequest) -> Answ
             memory_bytes=counts["bytes"],
             memory_bound_bytes=counts["bound"],
             dropped=counts["dropped"],
+            dropped_by={reason: number for reason, number in sorted(metrics.dropped().items()) if number},
             revision=revision,
         ),
         revision,
@@ -212,7 +214,7 @@ OPERATIONS: Final[tuple[AnyDeclaration, ...]] = (
     ),
     Operation[Any, Any](
         name="metrics.use",
-        summary="Show what instances and agents use: a line of the last two minutes for each row of a table.",
+        summary="Show what instances, agents and nodes use: a line of the last two minutes for each row of a table.",
         description="For who looks at a few of many: 100 of each at a time. Asked again within 5 s, it is the same.",
         method="GET",
         path="/v1/metrics/use",

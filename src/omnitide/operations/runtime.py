@@ -257,12 +257,20 @@ class Metrics(Protocol):
         """`series`, their `bytes` and the `bound` of those, and how much was `dropped`."""
         ...
 
+    def dropped(self) -> Mapping[str, int]:
+        """How much was dropped, by each reason that there is."""
+        ...
+
     def exposed(self, node: str) -> Iterator[Sample]:
         """The newest sample of each series of a node and its instances, of counters the total, with its time."""
         ...
 
     def left_out(self, instance: str, node: str) -> int:
         """Series of an instance's own endpoint that its node does not take."""
+        ...
+
+    def unread(self, instance: str, node: str) -> str:
+        """Why an instance's own endpoint gives nothing now, as its node says; empty: it does, as far as is known."""
         ...
 
     def busy(self) -> Mapping[str, tuple[int, int]]:
@@ -360,6 +368,10 @@ class Runtime(Protocol):
     def values(self) -> Values: ...
 
     def metrics(self) -> Metrics: ...
+
+    def ends(self) -> Mapping[str, int]:
+        """How often replicas of an agent ended by themselves since this Nexus began, by the agent's id."""
+        ...
 
     def reach(self, instance_id: str, purpose: Purpose) -> Opening:
         """Open a tunnel into an instance for a program, its files or a port."""

@@ -133,6 +133,8 @@ def explain_instance(
     """Explain a pending instance, or where one that is to leave its node could go. `table` shows the nodes of
     `state`."""
     waits = instance.status is InstanceStatus.PENDING
+    if not waits and len(table) == 1 and table.nodes[0].id == instance.node:
+        return _no_other_node(table)
     spec = spec_of_instance(state, instance)
     only, why = _bound_to(state, instance, spec)
     return explain(
@@ -146,6 +148,19 @@ def explain_instance(
         only=only,
         why_only=why,
         needs=(*_held_up(state, instance, spec), *_unmet(state, instance, spec)) if waits else (),
+    )
+
+
+def _no_other_node(table: NodeTable) -> Explanation:
+    """Of what is to leave the only node that there is: whether that takes anything is not the question."""
+    alone = Reason(rule="no-nodes", text="there is no other node")
+    return Explanation(
+        verdict="fits-when",
+        text=f"{alone.text}. It leaves when one joins that can take it.",
+        revision=table.revision,
+        nodes=1,
+        fitting=0,
+        reasons=(alone,),
     )
 
 

@@ -4259,12 +4259,33 @@ Global___MetricSeries: _TypeAlias = MetricSeries  # noqa: Y015
 class MetricList(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class DroppedByEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ITEMS_FIELD_NUMBER: _builtins.int
     SERIES_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     MEMORY_BOUND_BYTES_FIELD_NUMBER: _builtins.int
     DROPPED_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    DROPPED_BY_FIELD_NUMBER: _builtins.int
     series: _builtins.int
     """All of them."""
     memory_bytes: _builtins.int
@@ -4277,6 +4298,10 @@ class MetricList(_message.Message):
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricName]:
         """In order of name; of the last 15 minutes."""
 
+    @_builtins.property
+    def dropped_by(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The same by why: ended (of instances that were over when their last samples came), no room, too old, refused."""
+
     def __init__(
         self,
         *,
@@ -4286,10 +4311,11 @@ class MetricList(_message.Message):
         memory_bound_bytes: _builtins.int = ...,
         dropped: _builtins.int = ...,
         revision: _builtins.int = ...,
+        dropped_by: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "items", b"items", "memory_bound_bytes", b"memory_bound_bytes", "memory_bytes", b"memory_bytes", "revision", b"revision", "series", b"series"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "dropped_by", b"dropped_by", "items", b"items", "memory_bound_bytes", b"memory_bound_bytes", "memory_bytes", b"memory_bytes", "revision", b"revision", "series", b"series"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -4865,6 +4891,8 @@ class AgentSummary(_message.Message):
     ROLLOUT_FIELD_NUMBER: _builtins.int
     CREATED_MS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    FAILING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -4883,6 +4911,10 @@ class AgentSummary(_message.Message):
     created_ms: _builtins.int
     revision: _builtins.int
     """Its own last: what ETag and If-Match name. Instances starting and ending do not move it."""
+    available: _builtins.int
+    """Replicas that run and are ready, in whichever version; of those wanted."""
+    failing: _builtins.int
+    """Replicas that end again and again (see `Instance.failing`), of those that are looked at."""
     @_builtins.property
     def counts(self) -> Global___InstanceCounts: ...
     @_builtins.property
@@ -4908,10 +4940,12 @@ class AgentSummary(_message.Message):
         rollout: Global___Rollout | None = ...,
         created_ms: _builtins.int = ...,
         revision: _builtins.int = ...,
+        available: _builtins.int = ...,
+        failing: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "id", b"id", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "replicas", b"replicas", "replicas_owner", b"replicas_owner", "revision", b"revision", "rollout", b"rollout", "running", b"running", "status", b"status", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "counts", b"counts", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "failing", b"failing", "id", b"id", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "replicas", b"replicas", "replicas_owner", b"replicas_owner", "revision", b"revision", "rollout", b"rollout", "running", b"running", "status", b"status", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5061,6 +5095,8 @@ class Agent(_message.Message):
     CREATED_MS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    FAILING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -5079,6 +5115,10 @@ class Agent(_message.Message):
     created_ms: _builtins.int
     revision: _builtins.int
     """Its own last: what ETag and If-Match name. Instances starting and ending do not move it."""
+    available: _builtins.int
+    """Replicas that run and are ready, in whichever version; of those wanted."""
+    failing: _builtins.int
+    """Replicas that end again and again (see `Instance.failing`), of those that are looked at."""
     @_builtins.property
     def counts(self) -> Global___InstanceCounts: ...
     @_builtins.property
@@ -5107,10 +5147,12 @@ class Agent(_message.Message):
         created_ms: _builtins.int = ...,
         revision: _builtins.int = ...,
         spec: Global___AgentSpec | None = ...,
+        available: _builtins.int = ...,
+        failing: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "rollout", b"rollout", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "id", b"id", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "replicas", b"replicas", "replicas_owner", b"replicas_owner", "revision", b"revision", "rollout", b"rollout", "running", b"running", "spec", b"spec", "status", b"status", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "counts", b"counts", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "failing", b"failing", "id", b"id", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "replicas", b"replicas", "replicas_owner", b"replicas_owner", "revision", b"revision", "rollout", b"rollout", "running", b"running", "spec", b"spec", "status", b"status", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5478,6 +5520,10 @@ class Instance(_message.Message):
     DROPPED_SERIES_FIELD_NUMBER: _builtins.int
     DRIVER_FIELD_NUMBER: _builtins.int
     ISOLATION_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
+    FAILING_FIELD_NUMBER: _builtins.int
+    METRICS_FAULT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -5529,6 +5575,18 @@ class Instance(_message.Message):
     """Of its version, as is `isolation`."""
     isolation: _builtins.str
     """none or sandbox."""
+    condition: _builtins.str
+    """The status in the word that lists use: besides those, waiting (it ended and is tried again later) and unhealthy."""
+    ends: _builtins.int
+    """How often it ended by itself in a row, at the least: of the generations before it only that they failed counts, not
+    each of their attempts. Of the instance that its slot has now.
+    """
+    failing: _builtins.bool
+    """It ends again and again, whether or not it runs at this moment: it ended by itself at least twice in a row, and has
+    not run well since for as long as its spec takes to forgive (`restart.reset_after`).
+    """
+    metrics_fault: _builtins.str
+    """Why its own metrics cannot be had now; told of one instance alone."""
     @_builtins.property
     def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
@@ -5589,10 +5647,14 @@ class Instance(_message.Message):
         dropped_series: _builtins.int = ...,
         driver: _builtins.str = ...,
         isolation: _builtins.str = ...,
+        condition: _builtins.str = ...,
+        ends: _builtins.int = ...,
+        failing: _builtins.bool = ...,
+        metrics_fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "previous_exit", b"previous_exit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "dropped_series", b"dropped_series", "exit", b"exit", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "isolation", b"isolation", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_because", b"unknown_because", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "condition", b"condition", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "dropped_series", b"dropped_series", "ends", b"ends", "exit", b"exit", "failing", b"failing", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "isolation", b"isolation", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "metrics_fault", b"metrics_fault", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_because", b"unknown_because", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

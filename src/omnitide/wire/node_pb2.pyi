@@ -2031,6 +2031,26 @@ class SampleBatch(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class UnreadEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DECLARE_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     FIRST_TICK_FIELD_NUMBER: _builtins.int
@@ -2042,6 +2062,7 @@ class SampleBatch(_message.Message):
     SCRAPES_FIELD_NUMBER: _builtins.int
     DROPPED_FIELD_NUMBER: _builtins.int
     DROPPED_SERIES_FIELD_NUMBER: _builtins.int
+    UNREAD_FIELD_NUMBER: _builtins.int
     first_tick: _builtins.int
     ticks: _builtins.int
     """64 at most"""
@@ -2075,6 +2096,10 @@ class SampleBatch(_message.Message):
         by instance id: of its own series, those that are left out now
         """
 
+    @_builtins.property
+    def unread(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """by instance id: why its own endpoint gives nothing now, of 200 at most"""
+
     def __init__(
         self,
         *,
@@ -2089,10 +2114,11 @@ class SampleBatch(_message.Message):
         scrapes: _abc.Iterable[Global___Scrape] | None = ...,
         dropped: _builtins.int = ...,
         dropped_series: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        unread: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "declare", b"declare", "deltas", b"deltas", "dropped", b"dropped", "dropped_series", b"dropped_series", "end", b"end", "first_tick", b"first_tick", "gaps", b"gaps", "rows", b"rows", "scrapes", b"scrapes", "ticks", b"ticks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "declare", b"declare", "deltas", b"deltas", "dropped", b"dropped", "dropped_series", b"dropped_series", "end", b"end", "first_tick", b"first_tick", "gaps", b"gaps", "rows", b"rows", "scrapes", b"scrapes", "ticks", b"ticks", "unread", b"unread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

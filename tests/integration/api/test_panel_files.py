@@ -83,6 +83,12 @@ async def test_an_address_that_is_opened_as_a_page_gets_the_index(browser: httpx
     assert (await browser.get(path, headers={"accept": "application/json"})).status_code == 404
 
 
+async def test_at_the_root_whoever_takes_anything_gets_the_panel(browser: httpx.AsyncClient) -> None:
+    assert (await browser.get("/", headers={"accept": "*/*"})).text == "<html>1"
+    assert (await browser.get("/", headers={"accept": "application/json"})).status_code == 404
+    assert (await browser.get("/nodes", headers={"accept": "*/*"})).status_code == 404
+
+
 @pytest.mark.parametrize(
     "path", ["/v1/nothing", "/v1", "/health/x", "/secret.key", "/assets/../secret.key", "/%2e%2e/etc/passwd"]
 )

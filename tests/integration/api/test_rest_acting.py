@@ -9,6 +9,7 @@ import pytest
 from tests.support.served_api import SPEC, Served, is_problem
 
 from omnitide.api import compose_imports
+from omnitide.fabric import commands as cm
 
 AGENT = "/v1/namespaces/default/agents/hello"
 
@@ -84,6 +85,11 @@ async def test_what_would_come_of_a_drain_and_a_restart_is_told_and_not_done(ser
     new = await foreseen({"verb": "agent.deploy", "name": "new", "spec": huge, "replicas": 3})
     assert new["counts"] == {"starts": 2, "waits": 1}
     assert served.runtime.state.revision == before
+    served.runtime.apply(cm.RemoveNode(node="n-beta", force=True))
+    alone = await foreseen({"verb": "node.drain", "name": "alpha"})
+    assert {one["why"] for one in alone["replicas"]} == {
+        "there is no other node. It leaves when one joins that can take it."
+    }
     unknown = await served.client.post("/v1/foreseen", json={"changes": [{"verb": "node.drain", "name": "nowhere"}]})
     is_problem(unknown, 404, "not-found")
 

@@ -92,6 +92,13 @@ def test_up_again_changes_what_is_told_to_change_and_nothing_else(lone: Fabric) 
     assert lone.proxy_pid() != proxy, "it would still ask the other engine"
     assert "already up" in lone.cli("up", environment=engine).stdout
     assert "already up" in lone.cli("up").stdout, "what is not told stays as it was"
+
+    telemetry = {"OTEL_EXPORTER_OTLP_HEADERS": "key=hush", "OMNITIDE_OTEL_TRACES_PER_SECOND": "3"}
+    told = lone.cli("up", environment=telemetry).stdout
+    assert told.count("OTEL_EXPORTER_OTLP_HEADERS (none) -> (as set now)") == 1, told
+    assert told.count("otel.traces_per_second 10.0 -> 3.0") == 1, told
+    assert "hush" not in told
+    assert "already up" in lone.cli("up", environment=telemetry).stdout
     assert alive(replica)
 
 
@@ -520,7 +527,7 @@ def test_a_drain_that_cannot_end_says_what_stays_and_what_would_do(lone: Fabric)
     lone.cli("deploy", str(manifest), "--replicas", "2")
     ran = lone.cli("drain", "alpha", "--timeout", "3s", code=7)
     assert "waiting for 2 instances on alpha" in ran.stderr
-    assert re.search(r"sleeper-1\.1 running for .*: stays as it fits nowhere else: .*closed", ran.stderr)
+    assert re.search(r"sleeper-1\.1 running for .*: stays as it fits nowhere else: there is no other node", ran.stderr)
     assert [one.status for one in lone.instances()] == ["running", "running"], "none of it was stopped"
     assert "add a node (omnitide token create)" in ran.stderr
     assert "omnitide nodes rm alpha --force" in ran.stderr

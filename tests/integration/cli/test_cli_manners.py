@@ -273,6 +273,14 @@ def test_names_of_the_fabric_are_completed(fabric: MemoryFabric) -> None:
     wanted = {
         "scale h": ["hello"],
         "logs he": ["heavy", "heavy-1.1", "hello", "hello-1.1"],
+        "logs other he": ["heavy", "heavy-1.1", "hello", "hello-1.1"],
+        "logs node:a": ["node:alpha"],
+        "logs hello node : a": ["alpha"],  # as bash splits it
+        "restart hel": ["hello", "hello-1.1"],
+        "explain hel": ["hello", "hello-1.1"],
+        "inspect al": ["alpha"],
+        "inspect default/he": ["default/heavy", "default/heavy-1.1", "default/hello", "default/hello-1.1"],
+        "rm other he": ["heavy", "hello"],
         "rm he": ["heavy", "hello"],
         "cancel ": ["heavy"],
         "nodes cordon a": ["alpha"],

@@ -119,6 +119,7 @@ def test_what_goes_on_running_is_seen_doing_so_for_the_time_that_was_asked(fabri
     ran = fabric.cli("deploy", path, "--settle", "1500ms")
     assert time.monotonic() - began > 1.5
     assert float(re.findall(r"running in (\d+\.\d\d) s", ran.stdout)[0]) < 1.5, "the time until it runs, no more"
+    assert ran.stdout.splitlines()[-1] == "  seeing for 1.5 s whether it goes on running (--settle)", "why it waits"
 
 
 def test_what_others_do_meanwhile_does_not_fail_a_deployment(fabric: MemoryFabric) -> None:

@@ -151,3 +151,14 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, capsys: pytest
     assert "not by a demo" in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*")] == ["nexus", "mine"]
     shutil.rmtree(tmp_path / "nexus")
+
+
+def test_a_folder_that_others_can_look_into_is_refused_before_anything_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o755)
+    assert run(["demo", "--nodes", "1", "--data", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert f"{tmp_path}: a directory with secrets is open to others (mode 0755)" in told
+    assert f"chmod 700 {tmp_path}" in told
+    assert not list(tmp_path.iterdir())

@@ -164,3 +164,15 @@ async def test_what_a_driver_cannot_is_refused_as_such(kit: Kit) -> None:
     with pytest.raises(DriverError) as refused:
         _ = [piece async for piece in kit.driver.archive("a", ".")]
     assert (refused.value.cause, refused.value.permanent) == ("unsupported", True)
+
+
+async def test_a_home_is_where_the_spec_says_and_else_there_is_one(kit: Kit) -> None:
+    kit.needs("exec")
+    for instance, given in (("a", {}), ("b", {"HOME": "/tmp"})):
+        await kit.start(instance, "run", environment=given)
+        program = await kit.exec(instance, "environment")
+        out, _, _ = await all_of(program)
+        await program.close()
+        homes = [line.removeprefix("HOME=") for line in out.decode().splitlines() if line.startswith("HOME=")]
+        assert len(homes) == 1
+        assert homes[0].startswith("/") if not given else homes == ["/tmp"]

@@ -160,7 +160,7 @@ async def test_a_crash_loop_waits_for_its_back_off_and_says_how_often_how_and_un
     runtime.tick(2_000)
     told = "waits for its back-off after 3 failures in a row, the last with exit code 7; tried again in 28 s"
     shown = await explained(runtime, "web.1.4")
-    assert shown.text == f"pending for 2.0 s: {told}. Then it fits on 1 of 1 node"
+    assert shown.text == f"pending for 2 s: {told}. Then it fits on 1 of 1 node"
     agent = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
     assert told in agent.text
     runtime.silence("alpha")
@@ -378,8 +378,8 @@ class TestDraining:
         shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
         (trouble,) = shown.troubles
         assert trouble.text.endswith(
-            "; alpha is being drained, and it stays as it fits nowhere else: 1 of 1 node is closed to new instances "
-            "(alpha: draining). Nothing else stands in the way. Fits when alpha is uncordoned"
+            "; alpha is being drained, and it stays as it fits nowhere else: there is no other node. It leaves when "
+            "one joins that can take it"
         )
         assert trouble.placement is not None
         assert trouble.placement.verdict == "fits-when"

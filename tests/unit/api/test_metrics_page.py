@@ -14,7 +14,7 @@ from omnitide.api import metrics_page
 from omnitide.api.app import make_app
 from omnitide.api.metrics_page import plain_app
 from omnitide.fabric import commands as cm
-from omnitide.model.spec import AgentSpec
+from omnitide.model.spec import AgentSpec, Restart
 from omnitide.node.metrics.serving import serve_metrics
 from omnitide.operations import exposing
 from omnitide.telemetry.series.exposition import Sample, exposition
@@ -215,3 +215,33 @@ async def test_a_node_tells_what_it_sampled_last() -> None:
     assert await reader.read() == b"", "what is no HTTP is closed"
     writer.close()
     task.cancel()
+
+
+async def test_ends_are_counted_for_the_agent_however_often_its_replicas_were_replaced() -> None:
+    runtime = MemoryRuntime()
+    runtime.add_node("alpha")
+    spec = AgentSpec(command=("x",), restart=Restart(attempts=0, backoff=1_000))
+    runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=spec, replicas=1))
+    runtime.settle()
+
+    async def told() -> dict[str, float]:
+        headers = {"Authorization": f"Bearer {runtime.api_token()}", "Accept": OPEN}
+        async with client_of(make_app(runtime), **headers) as client:
+            families = parsed(await client.get("/metrics"))
+        names = ("omnitide_agent_ends", "omnitide_agent_replicas_failing")
+        dropped = {f"dropped {one.labels['reason']}": one.value for one in families["omnitide_samples_dropped"].samples}
+        return {name: families[name].samples[0].value for name in names} | dropped
+
+    none = {"dropped ended": 0, "dropped no room": 0, "dropped refused": 0, "dropped too old": 0}
+    assert await told() == {"omnitide_agent_ends": 0, "omnitide_agent_replicas_failing": 0, **none}
+    for generation in (1, 2, 3):
+        runtime.exit(f"web.1.{generation}", code=7)
+        runtime.tick(60_000)
+        runtime.settle()
+    assert await told() == {"omnitide_agent_ends": 3, "omnitide_agent_replicas_failing": 1, **none}
+    runtime.apply(cm.StopAgent(namespace="default", name="web"))
+    runtime.settle()
+    assert (await told())["omnitide_agent_ends"] == 3, "a stop that was asked for is no end by itself"
+    runtime.apply(cm.DeleteAgent(namespace="default", name="web"))
+    runtime.settle()
+    assert runtime.ends() == {}

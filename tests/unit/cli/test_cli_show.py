@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from omnitide.cli.happenings.wording import BOOKKEEPING, exit_text, kind_of, text_of
+from omnitide.cli.instances.explain import placement_lines
 from omnitide.cli.instances.output import Printer
 from omnitide.cli.instances.ps import _note
 from omnitide.cli.show.forms import as_text
 from omnitide.cli.show.table import Cell, Column, table
 from omnitide.cli.show.words import ago, share, state
 from omnitide.fabric.events import Event
+from omnitide.model.explanations import PlacementVerdict, Reason, Way
 from omnitide.model.happenings import CloudEvent, LogChunk
 from omnitide.model.objects import Instance, InstanceExit
 
@@ -118,9 +120,9 @@ def test_an_event_that_is_not_known_is_shown_with_all_it_says() -> None:
 @pytest.mark.parametrize(
     ("cause", "text"),
     [
-        ("disconnected", "unreachable: its connection broke, and it was not back within 2.0 s"),
-        ("goodbye", "unreachable: it said goodbye, and was not back within 2.0 s"),
-        ("start", "unreachable: it has not connected in the 2.0 s since Nexus started"),
+        ("disconnected", "unreachable: its connection broke, and it was not back within 2 s"),
+        ("goodbye", "unreachable: it said goodbye, and was not back within 2 s"),
+        ("start", "unreachable: it has not connected in the 2 s since Nexus started"),
         ("left", "unreachable: it said goodbye for good"),
         ("", "unreachable"),
     ],
@@ -187,7 +189,7 @@ def test_a_note_of_an_earlier_attempt_says_so() -> None:
 
 
 def test_what_has_never_run_does_not_restart() -> None:
-    waiting = replace(instance("a-1.1"), status="starting", attempt=1, next_attempt_ms=9)
+    waiting = replace(instance("a-1.1"), status="starting", condition="waiting", attempt=1, next_attempt_ms=9)
     last = InstanceExit(attempt=1, reason="start-failed", cause="secret-missing", text="secret-missing: pw")
     assert _note(replace(waiting, exit=last)) == "could not start; attempt 1: secret-missing: pw"
     assert _note(replace(waiting, exit=replace(last, reason="exited"))).startswith("restarts; attempt 1")
@@ -229,3 +231,13 @@ def test_json_is_the_apis_own_object_with_specs_in_peoples_units() -> None:
 
     manifest = AgentManifest(name="a", command=("x",), resources=Resources(cpu=500))
     assert msgspec.json.decode(as_text(manifest, "json"))["resources"] == {"cpu": 0.5}
+
+
+def test_a_reason_that_was_told_is_not_told_again_because_it_had_a_capital() -> None:
+    reasons = tuple(
+        Reason(rule="x", text=text) for text in ("needs 4 cpu; none has it", "waits for node a", "is closed")
+    )
+    way = Way(node="n", name="a", text="a is uncordoned")
+    text = "needs 4 cpu; none has it. Waits for node a. Fits when a is uncordoned."
+    verdict = PlacementVerdict(verdict="fits-when", text=text, revision=1, reasons=reasons, when=(way,))
+    assert placement_lines(verdict) == ["- is closed"]

@@ -86,7 +86,7 @@ def test_nexus_says_what_it_knows_of_an_instance_and_takes_none_of_another_node(
     take(into, Encoder(), [Tick(BOOT, {OF_WEB: 5, other: 7, MEMORY: 1})])
     (entry,) = list(into._recent.of_name(OF_WEB.name))
     assert entry.info.labels == labels_of("i1")
-    assert into.dropped == {"of no instance here": 1}
+    assert into.dropped == {"ended": 1}
     assert stored(into, MEMORY.name, 0, 1) == [1]
 
 
@@ -195,7 +195,7 @@ def test_labels_that_nexus_gives_cannot_be_had_from_a_node() -> None:
     into.take(
         _batch(declare=[pb.SeriesDeclaration(id=1, name="omnitide_node_a", labels=["node", "beta"])]), NOW_S * 1000
     )
-    assert into.dropped == {"of no instance here": 1}
+    assert into.dropped == {"refused": 1}
 
 
 def test_a_thousand_mutilated_batches_do_no_more_than_end_a_stream() -> None:

@@ -46,6 +46,7 @@ class NoInstances:
 
 class Scrapes:
     left_out = {"i1": 7}  # noqa: RUF012 (of one test)
+    unread = {"i2": "GET /metrics answers 404"}  # noqa: RUF012 (of one test)
 
     def __init__(self, take: Callable[[Scraped], object]) -> None:
         self.take = take
@@ -122,6 +123,7 @@ def test_unwatched_a_node_sends_every_ten_seconds_and_no_sample_is_missing() -> 
             assert after.first_tick == before.first_tick + before.ticks
         assert all(batch.ticks <= EVERY_S for batch in batches)
         assert all(batch.dropped_series == {"i1": 7} for batch in batches)
+        assert all(batch.unread == {"i2": "GET /metrics answers 404"} for batch in batches)
 
     virtual(scenario)
 

@@ -1,10 +1,13 @@
 """What instances use, row by row: of one as it came, of several what all have sent, and each made once for a step."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
+from omnitide.telemetry.series import rows as rows_module
 from omnitide.telemetry.series.definition import SeriesInfo
-from omnitide.telemetry.series.recent import INSTANCE_CPU, INSTANCE_MEMORY, Recent
+from omnitide.telemetry.series.recent import INSTANCE_CPU, INSTANCE_MEMORY, NODE_CPU, Recent
 from omnitide.telemetry.series.rows import MAX_ADDED, RowMaker
 
 NOW = 6004
@@ -83,3 +86,34 @@ async def test_of_a_large_agent_the_first_are_added_up_and_what_was_forgotten_is
     recent.forget("n0")
     again = await RowMaker(recent, lambda: NOW).rows(["b"], lambda _: everyone)
     assert again.rows["b"].instances == MAX_ADDED - len(range(0, MAX_ADDED, 30))
+
+
+async def test_a_row_of_a_node_is_what_the_machine_uses(recent: Recent) -> None:
+    entry = recent.entry("alpha", SeriesInfo(NODE_CPU, (("node", "alpha"),)), 1)
+    assert entry is not None
+    entry.ring.write(np.array([entry.row]), NOW - 9, np.full((1, 10), 2.5), np.array([False]), np.zeros((1, 10), bool))
+    found = await RowMaker(recent, lambda: NOW).rows(["alpha", "beta", "a.1.1"], alone)
+    assert found.rows.keys() == {"alpha", "a.1.1"}
+    assert found.rows["alpha"].cpu_milli[-2:] == (2500, 2500)
+    assert found.rows["alpha"].memory_bytes == (None,) * 24
+    assert found.rows["alpha"].instances == 1
+
+
+async def test_what_is_forgotten_in_the_middle_of_a_read_is_left_out_and_no_other_is_read_for_it(
+    recent: Recent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "AT_A_TIME", 1)
+    of_beta = recent.of_instance(INSTANCE_CPU, "a.2.1")
+    assert of_beta is not None
+    for number in range(100):  # until the last row, which -1 would be, is of another series
+        sampled(recent, "beta", f"other.{number}.1", [9.0] * 25, 9)
+        last = recent.of_instance(INSTANCE_MEMORY, f"other.{number}.1")
+        if last is not None and last.row == len(of_beta.ring._data) - 1:
+            break
+    else:
+        pytest.fail("the ring is never full")
+    asked = asyncio.create_task(RowMaker(recent, lambda: NOW).rows(["a.1.1", "a.2.1"], alone))
+    await asyncio.sleep(0)
+    recent.forget("beta")
+    found = await asked
+    assert found.rows.keys() == {"a.1.1"}

@@ -54,6 +54,7 @@ def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]
     for agent in found.items:
         counts = agent.counts
         note = [f"{counts.unknown} unknown"] if counts.unknown else []
+        note += [f"{agent.failing} failing"] if agent.failing else []
         note += [f"{getattr(counts, kind)} {kind}" for kind in ("pending", "failed") if getattr(counts, kind)]
         if agent.rollout is not None:
             word = "rollout halted" if agent.rollout.halted else "rolling out"

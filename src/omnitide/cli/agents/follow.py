@@ -118,7 +118,14 @@ def _settled(one: _Awaited) -> bool:
     agent, wanted = one.agent, one.wanted
     if agent.id != wanted.id or agent.status in ("stopped", "removing"):
         raise Failure(f"{wanted.name} was {agent.status} by someone else meanwhile", code=Exit.CONFLICT)
-    return agent.version >= wanted.version and (agent.status == "running" or has_ended_well(agent))
+    return agent.version >= wanted.version and (agent.status == "running" or _runs_now(agent) or has_ended_well(agent))
+
+
+def _runs_now(agent: "Agent") -> bool:
+    """Whether all of one that ended again and again not long ago runs, and is ready."""
+    counts = agent.counts
+    on_the_way = counts.pending or counts.placed or counts.starting or agent.rollout is not None
+    return agent.status == "failing" and not on_the_way and agent.available >= agent.replicas
 
 
 def _not_paused(agent: "Agent") -> None:

@@ -57,6 +57,7 @@ def demo(
     from omnitide.cli.exits import Exit, Failure
     from omnitide.config.folders import settled
     from omnitide.demo.stage import Ports, Stage, StageFailed, Wish
+    from omnitide.security.private_files import InsecureFile
 
     session = session_of(context)
     folder = settled(session.options.data) if session.options.data else None
@@ -77,6 +78,8 @@ def demo(
         except StageFailed as error:
             hint = f"its logs: {stage.data}" if stage.kept else "its logs stay with --data DIR"
             raise Failure(str(error), hint, Exit.FAILED) from None
+        except InsecureFile as error:
+            raise Failure(f"{error.path}: {error.problem}", error.hint, Exit.FAILED) from None
         except OSError as error:
             raise Failure(f"the demo's folder {stage.data} cannot be used: {error.strerror}", "--data DIR") from None
         finally:

@@ -1,5 +1,6 @@
 """Nexus on this machine: started, kept, restarted where its settings have changed, waited for until it serves."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +60,8 @@ def ensure_nexus(layout: Layout, given: Flags) -> Running:
     flags = {**told.flags_of(before.arguments), **given}
     settings = told.settings_of("nexus", flags)
     other_file = told.config_of(flags) != kept.told_config(before.arguments)
-    changed = tuple(told.changes(before.settings, settings, ready, other_file=other_file))
+    variables = told.telemetry_changes(processes.environment_of(found.pid), os.environ)
+    changed = (*told.changes(before.settings, settings, ready, other_file=other_file), *variables)
     if not changed:
         return _remembered(layout, flags, Running(ready, fresh=False), ready.node_endpoint)
     _look_for_ports(settings, ready)

@@ -129,7 +129,9 @@ def ensure_node(
     if found is not None:
         other_file = told.config_of(flags) != kept.told_config(before.arguments)
         differing = told.changes(before.settings, settings, other_file=other_file)
-        changed = (*differing, *_other_endpoint(before.arguments, flags), *_other_engine(found.pid))
+        had = processes.environment_of(found.pid)
+        variable = [*_other_engine(had), *told.telemetry_changes(had, os.environ)]
+        changed = (*differing, *_other_endpoint(before.arguments, flags), *variable)
         if not changed:
             return Started(found.pid, fresh=False)
         kept.stop(layout, "node")
@@ -146,9 +148,9 @@ def _other_endpoint(arguments: list[str], flags: told.Flags) -> list[str]:
     return [f"endpoint of Nexus {before or '(as learned)'} -> {now}"] if now not in ("", before) else []
 
 
-def _other_engine(pid: int) -> list[str]:
-    """Of the environment the container engine's address alone is a setting; one that is not given stays as it was."""
-    before, now = processes.environment_of(pid).get(ENGINE, ""), os.environ.get(ENGINE, "")
+def _other_engine(had: Mapping[str, str]) -> list[str]:
+    """`had`: the variables that it was started with. One that is not given stays as it was."""
+    before, now = had.get(ENGINE, ""), os.environ.get(ENGINE, "")
     return [f"{ENGINE} {before or '(none)'} -> {now}"] if now not in ("", before) else []
 
 

@@ -21,9 +21,10 @@ _KEYS: Final = {
 }
 FLAGS: Final = {key: flag for flag, key in _KEYS.items()}
 _SECTIONS: Final = {
-    "nexus": ("nexus", "lease", "log", "limits", "snapshots", "panel"),
-    "node": ("node", "log", "limits"),
+    "nexus": ("nexus", "lease", "log", "limits", "snapshots", "panel", "metrics", "otel"),
+    "node": ("node", "log", "limits", "metrics", "otel"),
 }
+_TELEMETRY: Final = "OTEL_"
 _PLACES: Final = {"nexus.api_port": "url", "nexus.node_port": "node_endpoint", "nexus.grpc_port": "grpc_endpoint"}
 """Which of the addresses of a running Nexus tells which port it got."""
 
@@ -73,6 +74,16 @@ def texts_of(name: str, settings: "Settings") -> dict[str, str]:
 def ports_of(ready: "Ready") -> dict[str, str]:
     """The ports that a running Nexus got, by key; empty for one that it does not tell."""
     return {key: getattr(ready, place).rpartition(":")[2] for key, place in _PLACES.items()}
+
+
+def telemetry_changes(before: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
+    """The standard's variables for OpenTelemetry that are given otherwise than a process was started with, in words;
+    one that is not given stays as it was. Their values may be keys of others' services, and are not told."""
+    return [
+        f"{key} {'(set)' if before.get(key) else '(none)'} -> (as set now)"
+        for key, value in sorted(given.items())
+        if key.startswith(_TELEMETRY) and value and before.get(key, "") != value
+    ]
 
 
 def changes(

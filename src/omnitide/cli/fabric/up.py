@@ -166,6 +166,11 @@ def _nexus(session: Session, layout: "Layout", flags: "Flags") -> "Running":
     if renew_token(layout):
         session.warn(f"the administrator's token opened nothing any more: a new one is in {layout.token_file}")
     _warn_of_move(session, layout, running)
+    if running.unit and flags:
+        session.warn(
+            f"Nexus is kept by systemd and goes on as it was: {' '.join(flags)} does not reach it.\n"
+            f"  to have it otherwise: systemctl edit {running.unit}"
+        )
     return running
 
 

@@ -69,15 +69,20 @@ def _tell_agent(session: Session, found: "AgentExplanation") -> None:
     print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run")
     if agent.rollout is not None and agent.rollout.halted:
         _say(f"  the rollout of version {agent.version} is halted: {agent.rollout.halted}")
+    said: set[str] = set()
     for trouble in found.troubles:
         _say(f"  {trouble.instance.name}  {trouble.text}")
-        _details(trouble, "    ")
+        _details(trouble, "    ", said)
 
 
-def _details(found: "InstanceExplanation", margin: str) -> None:
+def _details(found: "InstanceExplanation", margin: str, said: set[str] | None = None) -> None:
+    """`said`: lines about nodes that need not be said once more, as of another instance of the same agent."""
     if found.placement is not None:
         for line in placement_lines(found.placement):
-            _say(margin + line)
+            if said is None or line not in said:
+                _say(margin + line)
+            if said is not None:
+                said.add(line)
     if found.last_output:
         number = len(found.last_output)
         print(f"{margin}its last {'line' if number == 1 else f'{number} lines'}:")
@@ -93,12 +98,13 @@ def _say(text: str) -> None:
 
 def placement_lines(verdict: "PlacementVerdict") -> list[str]:
     """Every reason, what would do, and node by node if so asked."""
-    lines = [f"- {reason.text}" for reason in verdict.reasons if reason.text not in verdict.text]
-    lines += [f"fits when: {way.text}" for way in verdict.when if way.text not in verdict.text]
+    told = verdict.text.lower()  # a reason that begins a sentence there has a capital
+    lines = [f"- {reason.text}" for reason in verdict.reasons if reason.text.lower() not in told]
+    lines += [f"fits when: {way.text}" for way in verdict.when if way.text.lower() not in told]
     nearest = verdict.nearest if verdict.verdict != "fits-now" else None
     # Where a node only has to come back or be opened, the lines above have said so.
     further = nearest is not None and (not verdict.when or any(change.of == "spec" for change in nearest.changes))
-    if nearest is not None and further and nearest.text not in verdict.text:
+    if nearest is not None and further and nearest.text.lower() not in told:
         lines.append(f"nearest: {nearest.text}")
     for node in verdict.table:
         failures = ", ".join(

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from omnitide.cli.access.names import everything
+from omnitide.cli.access.names import inspected
 from omnitide.cli.session import session_of
 
 
 def inspect(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Agent, instance, job or node.", autocompletion=everything)
+        str, typer.Argument(metavar="NAME", help="Agent, instance, job or node.", autocompletion=inspected)
     ],
 ) -> None:
     """Show everything about an agent, an instance, a job or a node (YAML unless told otherwise)."""
@@ -25,7 +25,8 @@ def inspect(
     with session.client() as client:
         instance = find_instance(session, client, name)
         if instance is not None:
-            write(instance, form)
+            # By its id: a list leaves out what is told of one alone.
+            write(client.get_instance(instance.id), form)
             return
         try:
             write(client.get_agent(plain, namespace=namespace), form)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
-from omnitide.cli.access.names import everything
+from omnitide.cli.access.names import writers
 from omnitide.cli.instances.following import MAX_STREAMS, NAMED, PER_NODE, Following
 from omnitide.cli.instances.output import Printer
 from omnitide.cli.session import session_of
@@ -37,9 +37,9 @@ def logs(
     given: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME",
+            metavar="NAME...",
             help="Agents, jobs, instances such as hello-2.1, or node:alpha for all on a node.",
-            autocompletion=everything,
+            autocompletion=writers,
         ),
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,

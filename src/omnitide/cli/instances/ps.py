@@ -24,8 +24,8 @@ _COLUMNS: Final = (
     Column("ENDPOINTS", rank=3),
     Column("NOTE", rank=6, free=True),
 )
-_ASKED: Final = {"waiting": "starting", "unhealthy": "running"}
-"""What this list calls by a name of its own, and what the API has it under."""
+_ASKED: Final = {"waiting": ("starting", "pending"), "unhealthy": ("running", "starting")}
+"""What this list calls by a name of its own, and the statuses that it has."""
 
 
 def ps(
@@ -47,15 +47,17 @@ def ps(
     from omnitide.cli.instances.resolve import require_namespace, require_workload
 
     def read(client: "Client") -> "InstanceList":
-        from omnitide.model.objects import InstanceList
+        from omnitide.model.objects import Instance, InstanceList
 
         namespace, workload = session.name(name) if name else (session.options.namespace, "")
-        asked = _ASKED.get(status, status)
-        found = list(client.instances(namespace=namespace, agent=workload, node=node, status=asked, ended=ended))
-        if workload and not found:
-            found = list(client.instances(namespace=namespace, job=workload, node=node, status=asked, ended=ended))
+        found: list[Instance] = []
+        for asked in _ASKED.get(status, (status,)):
+            some = list(client.instances(namespace=namespace, agent=workload, node=node, status=asked, ended=ended))
+            if workload and not some:
+                some = list(client.instances(namespace=namespace, job=workload, node=node, status=asked, ended=ended))
+            found += some
         if status:
-            found = [one for one in found if _status(one) == status]
+            found = [one for one in found if one.condition == status]
         if not found:
             if workload:
                 require_workload(session, client, name)
@@ -84,7 +86,7 @@ def _check_status(status: str) -> None:
 
 def _lines(session: Session, found: "InstanceList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
-    from omnitide.cli.show.words import spell, state
+    from omnitide.cli.show.words import spell
 
     if not found.items:
         return ["no instances"]
@@ -92,7 +94,7 @@ def _lines(session: Session, found: "InstanceList", width: int | None) -> list[s
         [
             one.namespace,
             one.name,
-            state(_status(one), one.unknown_since_ms),
+            _state(one),
             spell(one.since_ms),
             one.node or "-",
             str(one.attempt) if one.attempt else "-",
@@ -105,11 +107,11 @@ def _lines(session: Session, found: "InstanceList", width: int | None) -> list[s
     return table(_COLUMNS, rows, color=session.color, width=width)
 
 
-def _status(one: "Instance") -> str:
-    """Its status, or what says more: `waiting` for its next attempt, `unhealthy`."""
-    if one.health == "unhealthy" and one.status != "unknown":
-        return "unhealthy"
-    return "waiting" if one.status == "starting" and one.next_attempt_ms else one.status
+def _state(one: "Instance") -> Cell:
+    from omnitide.cli.show.words import state
+
+    shown = state(one.condition, one.unknown_since_ms)
+    return Cell(shown.text, "red") if one.failing else shown
 
 
 def _note(one: "Instance") -> str:
@@ -122,7 +124,9 @@ def _note(one: "Instance") -> str:
         parts.append(one.unknown_because)
     if one.stop_reason:
         parts.append(one.stop_reason)
-    if one.exit is not None and _status(one) == "waiting":
+    if one.failing:
+        parts.append("failing: ends again and again")
+    if one.exit is not None and one.condition == "waiting":
         begun = "could not start" if one.exit.reason == "start-failed" else "restarts"
         parts.append(f"{begun}; attempt {one.exit.attempt}: {one.exit.text}")
     elif one.exit is not None and one.exit.attempt < one.attempt:

@@ -29,6 +29,12 @@ _NAMES: Final = (
     Column("LABELS", rank=1),
     Column("WHAT", free=True),
 )
+_NOT_TAKEN: Final = {
+    "ended": "of instances that were over when their last samples came, which is no fault",
+    "no room": "of more series than the memory holds (metrics.memory)",
+    "too old": "they came more than two minutes late",
+    "refused": "a node sent what is no batch of samples (nexus.log says which)",
+}
 _AGGREGATES: Final = ("avg", "min", "max", "last", "p95", "rate")
 _COMBINES: Final = ("sum", "avg", "min", "max")
 
@@ -45,14 +51,20 @@ def ls(
 @app.command()
 def query(
     context: typer.Context,
-    selector: Annotated[str, typer.Argument(metavar="SELECTOR", help='name, or name{label="value"}.')],
+    selector: Annotated[
+        str, typer.Argument(metavar="SELECTOR", help='name, or name{label="value"}. Names: metrics ls.')
+    ],
     match: Annotated[
         list[str] | None,
-        typer.Option("--match", "-m", help="A condition: label=value, !=, =~ or !~. May be given more than once."),
+        typer.Option(
+            "--match", "-m", metavar="CONDITION", help="label=value, or with !=, =~ or !~. May be given more than once."
+        ),
     ] = None,
-    since: Annotated[str, typer.Option("--since", help="How far back, such as 15m or 2d.")] = "15m",
-    until: Annotated[str, typer.Option("--until", help="Up to so long ago.")] = NO_TIME,
-    step: Annotated[str, typer.Option("--step", help="Length of a step; 0s: as fits.")] = NO_TIME,
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="How far back, such as 15m or 2d.")] = "15m",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Up to so long ago.")] = NO_TIME,
+    step: Annotated[
+        str, typer.Option("--step", metavar="TIME", help="Length of a step; 0s: a 300th of it all.")
+    ] = NO_TIME,
     aggregate: Annotated[
         str,
         typer.Option(
@@ -69,8 +81,8 @@ def query(
 ) -> None:
     """Show samples over time: a line for each series, with its last, least and most.
 
-    Of counters (names that end in _total) the rate a second is shown. What is older than 15 minutes is kept by the
-    minute.
+    Of counters (names that end in _total) the rate a second is shown: of processor seconds, processors in use. What is
+    older than 15 minutes is kept by the minute.
     """
     from omnitide.cli.durations import milliseconds
     from omnitide.cli.exits import Exit, Failure
@@ -97,7 +109,12 @@ def query(
             combine=combine,
         )
 
-    show(session_of(context), read, _query_lines, watch=watch, every_s=WATCH_S)
+    def lines(session: Session, found: "MetricAnswer", width: int | None) -> list[str]:
+        from omnitide.cli.show.charts import chart_lines
+
+        return chart_lines(found, color=session.color, width=width, span_ms=max(0, span - ended))
+
+    show(session_of(context), read, lines, watch=watch, every_s=WATCH_S)
 
 
 def _list_lines(session: Session, found: "MetricList", width: int | None) -> list[str]:
@@ -109,14 +126,10 @@ def _list_lines(session: Session, found: "MetricList", width: int | None) -> lis
     ]
     lines = table(_NAMES, rows, color=session.color, width=width) if rows else ["nothing has been sampled yet"]
     room = f"{format_bytes(found.memory_bytes)} of {format_bytes(found.memory_bound_bytes)}"
-    lines.append(f"{found.series} series in {room}" + (f"; {found.dropped} not taken" if found.dropped else ""))
+    lines.append(f"{found.series} series in {room}")
+    for reason, number in found.dropped_by.items():
+        lines.append(f"{number} not taken since Nexus began: {_NOT_TAKEN.get(reason, reason)}")
     return lines
-
-
-def _query_lines(session: Session, found: "MetricAnswer", width: int | None) -> list[str]:
-    from omnitide.cli.show.charts import chart_lines
-
-    return chart_lines(found, color=session.color, width=width)
 
 
 app.command()(prometheus)

@@ -25,6 +25,7 @@ AGAIN_S: Final = 5.0
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 30.0
 MAX_DROPPED_TOLD: Final = 1000
+MAX_UNREAD_TOLD: Final = 200
 STALE_S: Final = 10
 """After two intervals without a scrape of an instance, until what it said is not told any more."""
 
@@ -200,6 +201,8 @@ class Sampling:
         batch.dropped = self._buffer.dropped
         for instance, number in list(self._scraper.left_out.items())[:MAX_DROPPED_TOLD]:
             batch.dropped_series[instance] = number
+        for instance, reason in list(self._scraper.unread.items())[:MAX_UNREAD_TOLD]:
+            batch.unread[instance] = reason
         return batch
 
     async def _take_wishes(self, link: SampleLink) -> None:

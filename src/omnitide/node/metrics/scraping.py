@@ -24,6 +24,9 @@ NAMED: Final = 8
 """Metrics that are named where series are left out: those with most of them."""
 MAX_NAME: Final = 80
 ACCEPT: Final = "application/openmetrics-text;version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.8"
+MAX_REASON: Final = 200
+SAY_EVERY_S: Final = 30.0
+"""The log is told of an instance at most this often that its endpoint is, or is not, read."""
 _PREFIX: Final = "omnitide_instance_scrape_"
 
 log = logs.get(__name__)
@@ -62,7 +65,10 @@ class Scraper:
         self._turns = asyncio.Semaphore(MAX_AT_ONCE)
         self.left_out: dict[str, int] = {}
         """Series that are left out now, by instance."""
-        self._complained: set[str] = set()
+        self.unread: dict[str, str] = {}
+        """Why an endpoint gives nothing now, by instance."""
+        self._said: dict[str, tuple[str, float]] = {}
+        """The same as the log has been told it, empty for one that is read again, and when."""
         self._told: dict[str, frozenset[str]] = {}
         """Metrics of which series are left out, as the log has been told of an instance."""
 
@@ -73,7 +79,8 @@ class Scraper:
                 for gone in self._tasks.keys() - wanted:
                     self._tasks.pop(gone).cancel()
                     self.left_out.pop(gone.key.instance, None)
-                    self._complained.discard(gone.key.instance)
+                    self.unread.pop(gone.key.instance, None)
+                    self._said.pop(gone.key.instance, None)
                     self._told.pop(gone.key.instance, None)
                 for run in wanted - self._tasks.keys():
                     self._tasks[run] = asyncio.create_task(self._scrape_forever(run), name=f"scrape-{run.key.instance}")
@@ -93,7 +100,7 @@ class Scraper:
         while True:
             began = loop.time()
             values: dict[Series, float] = {}
-            up, left_out = 0.0, 0
+            up, left_out, reason = 0.0, 0, ""
             async with self._turns:
                 try:
                     async with asyncio.timeout(min(MAX_TIME_S, metrics.interval / 1000)):
@@ -103,7 +110,8 @@ class Scraper:
                     values, left_out = await asyncio.to_thread(series.take, text, content_type)
                     up = 1.0
                 except (ScrapeFailed, Unreadable, DriverError, TimeoutError, OSError, h11.ProtocolError) as error:
-                    self._complain(instance, metrics, str(error) or type(error).__name__)
+                    reason = _reason(error, run, metrics)
+            self._note(instance, metrics, reason)
             if left_out:
                 self.left_out[instance] = left_out
                 self._tell_left_out(instance, series)
@@ -116,10 +124,22 @@ class Scraper:
             due = max(due + metrics.interval / 1000, loop.time())
             await asyncio.sleep(due - loop.time())
 
-    def _complain(self, instance: str, metrics: Metrics, reason: str) -> None:
-        if instance not in self._complained:
-            self._complained.add(instance)
+    def _note(self, instance: str, metrics: Metrics, reason: str) -> None:
+        """`reason`: why nothing was read; empty: it was. The log is told when that changes, and not all the time where
+        it changes all the time."""
+        if reason:
+            self.unread[instance] = reason
+        else:
+            self.unread.pop(instance, None)
+        said, at = self._said.get(instance, ("", float("-inf")))
+        now = self._now()
+        if reason == said or now < at + SAY_EVERY_S:
+            return
+        self._said[instance] = reason, now
+        if reason:
             log.warning("an instance's metrics cannot be had", instance=instance, path=metrics.path, reason=reason)
+        else:
+            log.info("an instance's metrics can be had again", instance=instance, path=metrics.path, before=said)
 
     def _tell_left_out(self, instance: str, series: ScrapedSeries) -> None:
         """Once, and again when it is of other metrics than before."""
@@ -149,6 +169,16 @@ class Scraper:
             return await _exchange(reader, writer, f"{host}:{port}", metrics.path)
         finally:
             writer.close()
+
+
+def _reason(error: Exception, run: RunningInstance, metrics: Metrics) -> str:
+    """In words, and short."""
+    if isinstance(error, TimeoutError):
+        return f"GET {metrics.path} was not answered within {min(MAX_TIME_S, metrics.interval / 1000):g} s"
+    if isinstance(error, ConnectionRefusedError):
+        ports = [port.name for port in run.ports if metrics.port in (None, port.name)]
+        return f"nothing listens at its port {' '.join(ports)}"
+    return (str(error) or type(error).__name__)[:MAX_REASON]
 
 
 async def _exchange(

@@ -20,6 +20,7 @@ from omnitide.operations.runtime import Committed, NodeLive, Runtime, StreamEnde
 from omnitide.operations.viewing.frames import Snapshot, Use, ViewFrame, beat, joined, patch, snapshot_parts, use
 from omnitide.operations.viewing.showing import Showing, everything, named, steady
 from omnitide.operations.viewing.touched import touched_by
+from omnitide.operations.views.failing import changes_at_ms
 from omnitide.telemetry import logs
 
 TICK_S: Final = 0.03
@@ -41,6 +42,8 @@ SNAPSHOT_S: Final = 10.0
 """A snapshot is kept for this long after it was made."""
 QUEUE_BYTES: Final = 16 << 20
 """Of patches that wait for a slow watcher, before it has to begin anew."""
+_NONE_FAILING: Final = b'"failing":0,'
+"""In an agent's JSON: none of its replicas ends again and again. A text there holds no plain quote."""
 
 _log = logs.get(__name__)
 
@@ -57,6 +60,8 @@ class _Live:
         self._objects: dict[tuple[str, str], bytes] = {}
         self._waiting: set[str] = set()
         """Agents that the passing of time alone may show otherwise."""
+        self._due: dict[str, int] = {}
+        """Instances that it shows otherwise, and when."""
         self._use: dict[str, tuple[int, int]] = {}
         self._looks: dict[str, NodeLive | None] = {}
         """What was known of nodes apart from the state, and is part of their look."""
@@ -173,14 +178,17 @@ class _Live:
             await asyncio.sleep(LOOK_S)
             async with self._turn:
                 busy, looks = await self._look_at_nodes()
+                now_ms = self._runtime.now_ms()
                 agents = [("agent", identifier) for identifier in sorted(self._waiting)]
-                await self._remake([*looks, *agents], self.state)
+                due = [("instance", identifier) for identifier, at_ms in self._due.items() if at_ms <= now_ms]
+                await self._remake([*looks, *agents, *due], self.state)
                 if busy:
                     self._offer(use(self.state.revision, self._runtime.now_ms(), busy))
 
     async def _remake(self, wanted: Iterable[tuple[str, str]], state: FabricState) -> None:
         """Make these objects of a state anew, and offer those that look different as one patch."""
-        showing = Showing(state, self._runtime.node_live, self._runtime.now_ms())
+        now_ms = self._runtime.now_ms()
+        showing = Showing(state, self._runtime.node_live, now_ms)
         changed: dict[tuple[str, str], bytes | None] = {}
         for number, key in enumerate(wanted, 1):
             encoded = showing.encoded(*key)
@@ -192,11 +200,11 @@ class _Live:
         moved = state.revision != self.state.revision
         self.state = state
         for key, encoded in changed.items():
-            self._keep(key, encoded)
+            self._keep(key, encoded, now_ms)
         if self._ready.is_set() and (changed or moved):
             self._offer(patch(state.revision, self._runtime.now_ms(), changed))
 
-    def _keep(self, key: tuple[str, str], encoded: bytes | None) -> None:
+    def _keep(self, key: tuple[str, str], encoded: bytes | None, now_ms: int) -> None:
         kind, identifier = key
         if encoded is None:
             self._objects.pop(key, None)
@@ -204,8 +212,16 @@ class _Live:
             self._objects[key] = encoded
         if kind == "agent":
             agent = self.state.agents.get(identifier)
-            waits = agent is not None and agent.counts.pending > 0
+            failing = encoded is not None and _NONE_FAILING not in encoded
+            waits = agent is not None and (agent.counts.pending > 0 or failing)
             (self._waiting.add if waits else self._waiting.discard)(identifier)
+        if kind == "instance":
+            instance = self.state.instances.get(identifier)
+            at_ms = 0 if instance is None else changes_at_ms(self.state.agents, instance, now_ms)
+            if at_ms:
+                self._due[identifier] = at_ms
+            else:
+                self._due.pop(identifier, None)
         if kind == "node" and encoded is None:
             self._use.pop(identifier, None)
             self._looks.pop(identifier, None)

@@ -80,7 +80,7 @@ class Showing:
                 return None if job is None else show_job_summary(state, job)
             case "instance":
                 instance = state.instances.get(identifier)
-                return None if instance is None else show_instance(state, instance)
+                return None if instance is None else show_instance(state, instance, self._now_ms)
             case _:
                 namespace = state.namespaces.get(identifier)
                 return None if namespace is None else show_namespace(namespace)

@@ -3,9 +3,11 @@
 import signal
 from typing import Final
 
+from omnitide.fabric.rules.failing import ends_in_a_row
 from omnitide.fabric.state import ExitRecord, FabricState, Instance, InstanceStatus, spec_of_instance
 from omnitide.model import objects as ob
 from omnitide.model.provisions import VALUES_CHANGED
+from omnitide.operations.views.failing import condition_of, is_failing
 from omnitide.operations.views.silence import silent_driver, silent_since, why_unknown
 
 _GONE: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.SUCCEEDED, InstanceStatus.FAILED})
@@ -51,16 +53,17 @@ def _exit_text(record: ExitRecord, signal_name: str) -> str:
     return f"{text}; {further}" if further else text
 
 
-def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
-    silent = silent_since(state, instance)
+def show_instance(state: FabricState, instance: Instance, now_ms: int = 0) -> ob.Instance:
+    """`now_ms`: log time; 0: that of the state."""
+    silent, now_ms = silent_since(state, instance), now_ms or state.time_ms
     # A runtime does not stop its node from hearing what probes over the network say.
     unheard = silent and not silent_driver(state, instance)
     node = state.nodes.get(instance.node)
     address = node.facts.address if node is not None else ""
     gone = instance.status in _GONE
     ports = {} if gone else dict(instance.ports)
-    if instance.kind == "agent":
-        agent = state.agents[instance.workload]
+    agent = state.agents[instance.workload] if instance.kind == "agent" else None
+    if agent is not None:
         workload, slot = agent.name, agent.slots.get(instance.slot)
     else:
         job = state.jobs[instance.workload]
@@ -98,6 +101,9 @@ def show_instance(state: FabricState, instance: Instance) -> ob.Instance:
         previous_exit=show_exit(slot.last_exit) if slot is not None and current else None,
         failures=slot.failures if slot is not None and current else 0,
         stop_reason=instance.stop_reason,
+        condition=condition_of(instance, silent=silent > 0, now_ms=now_ms),
+        ends=ends_in_a_row(instance, slot) if slot is not None and current else 0,
+        failing=agent is not None and slot is not None and current and is_failing(agent, instance, slot, now_ms),
         unenforced=instance.unenforced,
         cpu_milli=instance.cpu_milli,
         memory_bytes=instance.memory_bytes,

@@ -9,6 +9,7 @@ from omnitide.fabric.rules.rolling import available, unavailable
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
 from omnitide.model import objects as ob
 from omnitide.model.quantity import format_duration
+from omnitide.operations.views.failing import is_failing
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import Hidden, silent_since
 
@@ -26,19 +27,37 @@ def show_counts(agent: Agent, hidden: dict[str, int]) -> ob.InstanceCounts:
     return ob.InstanceCounts(**counts, unknown=sum(hidden.values()))
 
 
-def agent_status(state: FabricState, agent: Agent, counts: ob.InstanceCounts, now_ms: int) -> ob.AgentStatus:
+def agent_status(
+    state: FabricState, agent: Agent, counts: ob.InstanceCounts, failing: int, now_ms: int
+) -> ob.AgentStatus:
+    """`failing`: how many of its replicas end again and again."""
     if agent.deleting:
         return "removing"
     if not agent.active:
         return "stopped"
     if counts.unknown:
         return "unknown"
-    if counts.failed or _in_trouble(state, agent, now_ms):
+    if counts.failed:
+        return "degraded"
+    if failing:
+        return "failing"
+    if _in_trouble(state, agent, now_ms):
         return "degraded"
     # One that runs and is not ready serves nobody yet.
     ready = counts.running - len(agent.watched) >= agent.replicas or available(state, agent, now_ms) >= agent.replicas
     settled = counts.running >= agent.replicas and ready and not agent.rollout_cursor
     return "running" if settled and not (counts.pending or counts.placed or counts.starting) else "progressing"
+
+
+def failing_replicas(state: FabricState, agent: Agent, now_ms: int) -> int:
+    """How many end again and again, of those looked at: also where all run at this moment."""
+    if not agent.active or agent.deleting:
+        return 0
+    found = 0
+    for slot in islice(agent.slots.values(), _EXAMINED_SLOTS):
+        instance = state.instances.get(slot.current)
+        found += instance is not None and is_failing(agent, instance, slot, now_ms)
+    return found
 
 
 def _in_trouble(state: FabricState, agent: Agent, now_ms: int) -> bool:
@@ -57,6 +76,7 @@ def _in_trouble(state: FabricState, agent: Agent, now_ms: int) -> bool:
 
 def _summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> dict[str, object]:
     counts = show_counts(agent, hidden.of(agent.id))
+    failing = failing_replicas(state, agent, now_ms)
     spec = agent.spec
     rollout = None
     if agent.rollout_cursor:
@@ -71,12 +91,14 @@ def _summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> d
         "id": agent.id,
         "namespace": agent.namespace,
         "name": agent.name,
-        "status": agent_status(state, agent, counts, now_ms),
+        "status": agent_status(state, agent, counts, failing, now_ms),
         "version": agent.version,
         "replicas": agent.replicas,
         "running": counts.running,
         "replicas_owner": agent.replicas_owner,
         "counts": counts,
+        "available": min(available(state, agent, now_ms), agent.replicas) if agent.active else 0,
+        "failing": failing,
         "driver": spec.driver,
         "cpu_milli": spec.resources.cpu,
         "memory_bytes": spec.resources.memory,

@@ -20,6 +20,8 @@ INSTANCE_SHARE: Final = 0.9
 MAX_MATCHED: Final = 50_000
 INSTANCE_CPU: Final = "omnitide_instance_cpu_seconds_total"
 INSTANCE_MEMORY: Final = "omnitide_instance_memory_working_set_bytes"
+NODE_CPU: Final = "omnitide_node_cpu_used_seconds_total"
+NODE_MEMORY: Final = "omnitide_node_memory_used_bytes"
 STEPS_S: Final = (1, 5, 10, 15, 30, 60, 120, 300)
 """Steps for which there are rings; a series with another one lies in the ring of the next shorter one."""
 
@@ -93,6 +95,10 @@ class Recent:
     def of_instance(self, name: str, instance: str) -> Entry | None:
         """`name`: INSTANCE_CPU or INSTANCE_MEMORY."""
         return self._of_instance[name].get(instance)
+
+    def of_node(self, name: str, node: str) -> Entry | None:
+        """`name`: of which a node has one series, such as NODE_CPU."""
+        return next(iter(self._by_name.get(name, {}).get(node, {}).values()), None)
 
     def entry(self, node: str, info: SeriesInfo, step_s: int, share: float = 1.0) -> Entry | None:
         """The place of a series, made if there is none. None where there is no room for one more: `share` of the

@@ -1,4 +1,4 @@
-"""What instances use, for rows of tables: each is of one instance, or of some added up, over the last two minutes.
+"""What instances and nodes use, for rows of tables: each is of one, or of some instances added up, over two minutes.
 
 Rows are asked for by whoever has them in sight, again and again, and by many at a time: a row is made once for each
 step of time, and given to all who ask for it meanwhile.
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from omnitide.telemetry.series.partials import AT_ONCE, Cells
-from omnitide.telemetry.series.recent import INSTANCE_CPU, INSTANCE_MEMORY, Entry, Recent
+from omnitide.telemetry.series.recent import INSTANCE_CPU, INSTANCE_MEMORY, NODE_CPU, NODE_MEMORY, Entry, Recent
 from omnitide.telemetry.series.rings import FloatRows, Ring
 
 STEP_S: Final = 5
@@ -21,6 +21,7 @@ SETTLED_S: Final = 11
 """A node of which nobody asks sends each 10 s: a sum of several is not made of what not all have sent."""
 MAX_ADDED: Final = 500
 """Instances that are added up in one row."""
+_OF_NODE: Final = {INSTANCE_CPU: NODE_CPU, INSTANCE_MEMORY: NODE_MEMORY}
 AT_A_TIME: Final = 64
 """Rings that are read before others have their turn."""
 
@@ -51,7 +52,7 @@ class RowMaker:
         """Of the steps from `_start_s` on; there are as many as were asked for in five seconds."""
 
     async def rows(self, asked: Sequence[str], members: Callable[[str], Sequence[str]]) -> Rows:
-        """`members`: ids of the instances that a row is of, MAX_ADDED at most."""
+        """`members`: ids of the instances that a row is of, MAX_ADDED at most; or that of a node."""
         start_s = (self._now_s() // STEP_S + 1 - STEPS) * STEP_S
         if start_s != self._start_s:
             self._start_s, self._made = start_s, {}
@@ -79,7 +80,7 @@ class RowMaker:
     async def _sums(self, name: str, start_s: int, groups: dict[str, Sequence[str]]) -> dict[str, tuple[Cells, Cells]]:
         """Of each group: what its instances use together in each step, and of how many that is known."""
         found = {
-            one: [entry for member in members if (entry := self._recent.of_instance(name, member)) is not None]
+            one: [entry for member in members if (entry := self._entry(name, member)) is not None]
             for one, members in groups.items()
         }
         means = await self._means([entry for entries in found.values() for entry in entries], start_s)
@@ -96,6 +97,10 @@ class RowMaker:
             total = np.where(there[span], means[span], 0.0).sum(axis=0)
             sums[one] = np.where(known > 0, total, np.nan), known
         return sums
+
+    def _entry(self, name: str, member: str) -> Entry | None:
+        """Of an instance, or of what is none: then of a node."""
+        return self._recent.of_instance(name, member) or self._recent.of_node(_OF_NODE[name], member)
 
     async def _means(self, entries: Sequence[Entry], start_s: int) -> Cells:
         """A row for each, in their order."""

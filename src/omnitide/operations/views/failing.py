@@ -1,0 +1,58 @@
+"""Which replicas end again and again, and the word that lists use for what an instance does."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from omnitide.fabric.rules.failing import ends_in_a_row
+from omnitide.fabric.state import Agent, Instance, InstanceStatus, Phase, Slot
+from omnitide.model import objects as ob
+from omnitide.operations.missing import MISSING
+
+LOOP: Final = 2
+"""Ends in a row, on a node or of generations before, from which a replica that ended not long ago is taken to loop."""
+
+_TRIES: Final = frozenset(
+    {InstanceStatus.PENDING, InstanceStatus.PLACED, InstanceStatus.STARTING, InstanceStatus.RUNNING}
+)
+
+
+def is_failing(agent: Agent, instance: Instance, slot: Slot, now_ms: int) -> bool:
+    """Whether it ended by itself not long ago, as often as it takes to be no accident, and may do so again: whatever it
+    does at this moment. `slot`: whose current instance it is. What has failed for good is not tried any more, and is no
+    such one."""
+    if not (slot.failures or instance.exit is not None) or instance.status not in _TRIES:
+        return False
+    if instance.exit is not None and instance.exit.cause == MISSING:
+        return False  # it waits for a value that there is none of, and starts when that is set
+    return ends_in_a_row(instance, slot) >= LOOP and now_ms < failing_until_ms(agent, instance)
+
+
+def failing_until_ms(agent: Agent, instance: Instance) -> int:
+    """When one that runs has run well for as long as its agent takes to forgive; never, if it does not run."""
+    if instance.status is not InstanceStatus.RUNNING:
+        return ob.MAX_TIME_MS
+    return instance.started_ms + agent.spec.restart.reset_after
+
+
+def condition_of(instance: Instance, *, silent: bool, now_ms: int) -> ob.InstanceCondition:
+    """`silent`: nothing is heard of it now."""
+    if silent:
+        return "unknown"
+    if instance.health.value == "unhealthy":
+        return "unhealthy"
+    if instance.status is InstanceStatus.STARTING and instance.phase is Phase.WAITING:
+        return "waiting"
+    if instance.status is InstanceStatus.PENDING and instance.not_before_ms > now_ms:
+        return "waiting"
+    return instance.status.value
+
+
+def changes_at_ms(agents: Mapping[str, Agent], instance: Instance, now_ms: int) -> int:
+    """When the passing of time alone lets it look otherwise; 0: it does not."""
+    if instance.status is InstanceStatus.PENDING:
+        return instance.not_before_ms if instance.not_before_ms > now_ms else 0
+    agent = agents.get(instance.workload)
+    slot = agent.slots.get(instance.slot) if agent is not None else None
+    if agent is None or slot is None or slot.current != instance.id or instance.status is not InstanceStatus.RUNNING:
+        return 0
+    return failing_until_ms(agent, instance) if is_failing(agent, instance, slot, now_ms) else 0

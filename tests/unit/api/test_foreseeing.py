@@ -1,0 +1,115 @@
+"""A look ahead, however much it is about, holds nobody else up, and looks do not add up."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Mapping
+
+import msgspec
+import pytest
+from tests.support.memory_runtime import MemoryRuntime, until
+
+from omnitide.cli.show.outlook import sentences
+from omnitide.fabric import commands as cm
+from omnitide.model.foreseen import Outlook
+from omnitide.model.spec import AgentSpec
+from omnitide.operations import foreseeing
+from omnitide.operations.failures import Failed
+from omnitide.operations.operation import Context
+from omnitide.operations.perform import perform
+from omnitide.operations.registry import REGISTRY
+from omnitide.scheduler.foresee import Foresight
+
+SCALE: Mapping[str, object] = {"verb": "agent.scale", "name": "web", "replicas": 3}
+
+
+class Held:
+    """The deciding of changes, which waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.now = self.most = self.begun = 0
+
+
+@pytest.fixture
+def runtime() -> MemoryRuntime:
+    made = MemoryRuntime()
+    made.add_node("alpha")
+    made.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=AgentSpec(command=("x",)), replicas=1))
+    made.settle()
+    return made
+
+
+@pytest.fixture
+async def held(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Held]:
+    found, real = Held(), Foresight.change
+
+    def change(self: Foresight, command: cm.Command, principal: str) -> object:
+        found.begun += 1
+        found.now += 1
+        found.most = max(found.most, found.now)
+        assert found.go.wait(20)
+        found.now -= 1
+        return real(self, command, principal)
+
+    monkeypatch.setattr(Foresight, "change", change)
+    yield found
+    found.go.set()
+    await until(lambda: foreseeing.under_way() == 0)
+
+
+async def foresee(runtime: MemoryRuntime, *changes: Mapping[str, object]) -> Outlook:
+    operation = next(one for one in REGISTRY if one.name == "changes.foresee")
+    asked = msgspec.convert({"changes": changes or (SCALE,)}, type=operation.input)
+    value = (await perform(operation, runtime, Context(principal="system:test", correlation="c-1"), asked)).value
+    assert isinstance(value, Outlook)
+    return value
+
+
+async def test_the_loop_goes_on_while_a_change_is_decided_and_looks_take_turns(
+    runtime: MemoryRuntime, held: Held
+) -> None:
+    looks = [asyncio.create_task(foresee(runtime)) for _ in range(foreseeing.AT_ONCE)]
+    await until(lambda: held.begun == 1 and foreseeing.under_way() == foreseeing.AT_ONCE)
+    with pytest.raises(Failed) as refused:
+        await foresee(runtime)
+    assert refused.value.problem.code == "busy"
+    held.go.set()
+    outlooks = await asyncio.gather(*looks)
+    assert [one.counts for one in outlooks] == [{"starts": 2}] * foreseeing.AT_ONCE
+    assert held.most == 1
+
+
+async def test_a_look_that_nobody_waits_for_any_more_ends_before_its_next_change(
+    runtime: MemoryRuntime, held: Held
+) -> None:
+    look = asyncio.create_task(foresee(runtime, SCALE, SCALE, SCALE))
+    await until(lambda: held.begun == 1)
+    look.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await look
+    held.go.set()
+    await until(lambda: foreseeing.under_way() == 0)
+    assert held.begun == 1
+
+
+async def test_of_very_many_new_replicas_some_are_looked_at_and_it_is_told_how_many_are_not(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreseeing, "MOST_ADDED", 5)
+    found = await foresee(runtime, {**SCALE, "replicas": 100_000})
+    assert (found.counts, found.unseen) == ({"starts": 5}, 99_994)
+    assert "99994 more replicas would be added, and were not looked at" in sentences(found)
+    spec = {"command": ["x"]}
+    found = await foresee(runtime, {"verb": "agent.deploy", "name": "new", "spec": spec, "replicas": 7})
+    assert (found.counts, found.unseen) == ({"starts": 5}, 2)
+    assert (await foresee(runtime, {**SCALE, "replicas": 6})).unseen == 0
+
+
+async def test_changes_that_take_too_long_are_refused_with_how_many_were_looked_at(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreseeing, "WITHIN_S", -1.0)
+    with pytest.raises(Failed) as refused:
+        await foresee(runtime, SCALE, SCALE)
+    assert refused.value.problem.code == "too-large"
+    assert "0 of 2 were looked at" in str(refused.value)
