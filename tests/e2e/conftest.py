@@ -4,9 +4,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from support.fabric_fixtures import bytecode, fabric, lone
 from support.fabric_processes import Fabric
+from support.panel_browser import chromium
 from support.passable import passable_folder
 
 __all__ = ["bytecode", "fabric", "lone"]
@@ -24,3 +26,10 @@ def shared(bytecode: Path) -> Generator[Fabric]:
 def renew_snapshots(request: pytest.FixtureRequest) -> bool:
     """Whether pictures of pages are made anew, instead of compared: `make snapshots`."""
     return bool(request.config.getoption("--renew-snapshots"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    """Of one file: a started Playwright holds the thread's event loop, which tests of other files need."""
+    with chromium() as made:
+        yield made

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from support.container_engine import DockerEngine, built, engine_in
 from support.fabric_processes import Fabric
-from support.panel_browser import WITHIN_MS, chromium, login_link, visit
+from support.panel_browser import WITHIN_MS, chromium, visit
 
 SHOP = """\
 name: shop
@@ -189,8 +189,7 @@ def test_a_project_that_is_dropped_on_a_page_of_the_panel_is_imported_and_runs(
     fabric = crashing
     with chromium() as browser, visit(browser, fabric) as inside:
         page = inside.page
-        page.goto(login_link(fabric))
-        inside.until_live()
+        inside.log_in()
         inside.show("overview")
         assert page.evaluate(DROP, [["compose.yaml", DROPPED], ["word.txt", "open-sesame"]]), (
             "no browser page of its own"

@@ -26,7 +26,8 @@ def test_the_fabric_is_seen_filtered_scaled_and_drained(fabric: Fabric) -> None:
     fabric.cli("deploy", WORKER)
     fabric.running("worker", 2)
     with top(fabric) as terminal:
-        terminal.until("All is well", "2 instances on 2 live nodes", "live r", "WHAT CHANGED")
+        terminal.until("All is well", "2 instances on 2 live nodes", "live r", "WHAT CHANGED", "% used")
+        assert b"??" not in terminal.raw, "what is not known yet is being asked for, and says so"
         terminal.press("4")
         terminal.until("worker-1.1", "worker-2.1", "[4 Instances 2]")
         terminal.press("/", "node:beta", "enter")

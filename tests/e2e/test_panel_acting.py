@@ -2,7 +2,7 @@
 imported, and what would come of it told before it is done."""
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -10,30 +10,22 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from omnitide.model.normalise import read
 from omnitide.model.spec import AgentSpec
+from support.fabric_fixtures import emptied
 from support.fabric_processes import Fabric, until
-from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+from support.panel_browser import WITHIN_MS, Visit, visit
 
 SHOTS = Path(__file__).parents[2] / ".pytest_cache" / "acting"
 """What a person looks at; no test reads it."""
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def inside(browser: Browser, shared: Fabric) -> Generator[Visit]:
     with visit(browser, shared) as made:
-        made.page.goto(login_link(shared))
-        made.until_live()
+        made.log_in()
         yield made
         # What is not there, and what is refused, the browser tells too.
         assert [told for told in made.console if "the server responded with a status of 4" not in told] == []
-    for agent in list(shared.client.agents()):
-        shared.client.delete_agent(agent.name, namespace=agent.namespace)
-    until(lambda: not list(shared.client.agents()), "no agent is left")
+    emptied(shared)
 
 
 def deploy(fabric: Fabric, name: str, *, replicas: int = 1, seconds: int = 3600, **more: object) -> None:
@@ -113,6 +105,22 @@ def test_an_agent_is_written_with_the_schemas_help_planned_and_applied_by_the_ke
     expect(page.get_by_role("heading", name="It is done")).to_be_visible(timeout=WITHIN_MS)
     assert shared.client.get_agent("clock").running == 2
     shot(page, "done")
+
+
+def test_a_new_agent_begins_with_a_name_that_none_has_and_says_if_it_would_change_one(
+    inside: Visit, shared: Fabric
+) -> None:
+    page = inside.page
+    deploy(shared, "hello")
+    inside.show("agents/new")
+    expect(code(page)).to_contain_text("name: hello-2")
+    expect(section(page, "What would change")).to_contain_text("default/hello-2", timeout=WITHIN_MS)
+    write(page, written(page).replace("hello-2", "hello"))
+    expect(page.locator(".notice")).to_contain_text("There is an agent default/hello already: this would change it.")
+    page.get_by_role("button", name="Start over").click()
+    expect(code(page)).to_contain_text("name: hello-2")
+    shared.client.delete_agent("hello")
+    until(lambda: not [one for one in shared.client.agents() if one.name == "hello"], "it is gone")
 
 
 def test_what_was_typed_comes_back_and_what_others_did_meanwhile_is_not_overwritten(
@@ -247,6 +255,11 @@ def test_a_compose_file_is_imported_with_the_losses_that_the_command_line_tells(
     page.get_by_label("Compose files, and what they read").set_input_files(
         [folder / "compose.yaml", folder / "web.env", folder / "word.txt"]
     )
+    given = section(page, "What is given")
+    expect(given.get_by_role("checkbox")).to_have_count(1)
+    expect(given).to_contain_text("Read where a Compose file names them: web.env, word.txt")
+    # Files that came without their folder do not say what the project is called.
+    expect(page.get_by_text("What is the project called?")).to_be_visible()
     page.get_by_role("textbox", name="Project").fill("shop")
     expect(section(page, "Project shop")).to_contain_text("2 agents", timeout=WITHIN_MS)
     losses = page.get_by_role("region", name="Not carried over", exact=True)

@@ -10,14 +10,9 @@ from playwright.sync_api import Browser, WebSocketRoute, expect
 
 from omnitide.model.manifest import read
 from omnitide.model.spec import AgentSpec
+from support.fabric_fixtures import emptied
 from support.fabric_processes import Fabric, until
-from support.panel_browser import Visit, chromium, login_link, visit
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
+from support.panel_browser import Visit, visit
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +21,7 @@ def busy(shared: Fabric) -> Iterator[Fabric]:
     shared.client.deploy_agent("clocked", spec, replicas=1)
     until(lambda: shared.client.get_agent("clocked").running == 1, "it runs")
     yield shared
-    shared.client.delete_agent("clocked")
-    until(lambda: not list(shared.client.agents()), "no agent is left")
+    emptied(shared)
 
 
 @pytest.fixture
@@ -42,8 +36,7 @@ def stranger(browser: Browser, busy: Fabric) -> Generator[Visit]:
 def test_a_browser_whose_clock_is_wrong_shows_nexuss_ages(stranger: Visit, busy: Fabric, off_min: int) -> None:
     page = stranger.page
     page.clock.install(time=dt.datetime.now(dt.UTC) + dt.timedelta(minutes=off_min))
-    page.goto(login_link(busy))
-    stranger.until_live()
+    stranger.log_in()
     stranger.show("instances")
     row = page.get_by_role("row").filter(has_text="clocked-1")
     expect(row).to_be_visible()
@@ -64,8 +57,7 @@ def test_a_node_whose_clock_is_wrong_says_so_on_its_page(stranger: Visit, busy: 
         server.on_message(lambda message: socket.send(str(message).replace('"joined_ms":', wrong)))
 
     page.route_web_socket(re.compile("/v1/view"), between)
-    page.goto(login_link(busy))
-    stranger.until_live()
+    stranger.log_in()
     node = next(iter(busy.client.nodes()))
     stranger.show(f"nodes/{node.name}")
     facts = page.get_by_role("region", name="Facts")
@@ -74,8 +66,7 @@ def test_a_node_whose_clock_is_wrong_says_so_on_its_page(stranger: Visit, busy: 
 
 def test_a_text_of_a_megabyte_is_answered_in_a_sentence_and_the_page_goes_on(stranger: Visit, busy: Fabric) -> None:
     page = stranger.page
-    page.goto(login_link(busy))
-    stranger.until_live()
+    stranger.log_in()
     stranger.show("agents/new")
     code = page.locator(".cm-content")
     code.focus()

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, WebSocketRoute, expect
 
+from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, until
-from support.panel_browser import PAGES, WITHIN_MS, Visit, chromium, login_link, visit
+from support.panel_browser import PAGES, WITHIN_MS, Visit, login_link, visit
 
 HELLO = """
 name = "{name}"
@@ -24,28 +25,17 @@ HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
     """With something to show."""
-    path = shared.folder / "shown.toml"
-    path.write_text(HELLO.format(name="shown"))
-    shared.cli("deploy", str(path))
-    yield shared
-    shared.client.delete_agent("shown")
-    until(lambda: not list(shared.client.agents()), "no agent is left")
+    with deployed(shared, shown=HELLO.format(name="shown")):
+        yield shared
 
 
 @pytest.fixture(scope="module")
 def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
     """Logged in once for all tests that do not log out."""
     with visit(browser, busy) as made:
-        made.page.goto(login_link(busy))
-        made.until_live()
+        made.log_in()
         yield made
 
 
@@ -167,8 +157,7 @@ def test_a_hostile_name_is_text_and_nothing_else(browser: Browser, busy: Fabric)
 
     with visit(browser, busy) as made:
         made.page.route_web_socket(re.compile("/v1/view"), poisoned)
-        made.page.goto(login_link(busy))
-        made.until_live()
+        made.log_in()
         for name in ("nodes", "agents", "instances"):
             made.show(name, width=2560)
             expect(made.page.locator(".cell-name").first).to_contain_text("<img src=x")
@@ -199,8 +188,7 @@ def test_a_page_that_was_cut_off_says_so_and_comes_back_by_itself(inside: Visit,
 
 def test_a_session_that_was_revoked_ends_on_the_page_that_is_open(browser: Browser, busy: Fabric) -> None:
     with visit(browser, busy) as made:
-        made.page.goto(login_link(busy))
-        made.until_live()
+        made.log_in()
         newest = max(busy.client.tokens(purpose="session"), key=lambda token: token.created_ms)
         busy.client.revoke_token(newest.id)
         expect(made.page.locator(".notice")).to_contain_text("session has ended", timeout=WITHIN_MS)

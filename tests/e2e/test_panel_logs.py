@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, until
-from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+from support.panel_browser import WITHIN_MS, Visit, visit
 
 TELLER = """
 name = "{name}"
@@ -23,30 +24,19 @@ stop = {{ grace = "1s" }}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def telling(shared: Fabric) -> Iterator[Fabric]:
     """front and back, on both nodes; all have written."""
-    for name, replicas in (("front", 2), ("back", 1)):
-        path = shared.folder / f"{name}.toml"
-        path.write_text(TELLER.format(name=name, replicas=replicas))
-        shared.cli("deploy", str(path))
-    until(lambda: shared.cli("logs", "front", "back", "--grep", "POST").stdout.count("POST") == 3, "all have written")
-    yield shared
-    for agent in ("front", "back"):
-        shared.client.delete_agent(agent)
-    until(lambda: not [one for one in shared.client.agents() if one.name in ("front", "back")], "they are gone")
+    front, back = (TELLER.format(name=name, replicas=replicas) for name, replicas in (("front", 2), ("back", 1)))
+    with deployed(shared, front=front, back=back):
+        asked = ("logs", "front", "back", "--grep", "POST")
+        until(lambda: shared.cli(*asked).stdout.count("POST") == 3, "all have written")
+        yield shared
 
 
 @pytest.fixture(scope="module")
 def inside(browser: Browser, telling: Fabric) -> Generator[Visit]:
     with visit(browser, telling) as made:
-        made.page.goto(login_link(telling))
-        made.until_live()
+        made.log_in()
         yield made
         # What was asked with half an expression is refused, and Chromium says so.
         assert [told for told in made.console if "422" not in told and "400" not in told] == []
@@ -91,6 +81,12 @@ def test_a_search_is_done_by_the_nodes_and_stands_in_the_address(inside: Visit) 
     search.fill("post /")
     expect(page.locator(".log-line")).to_have_count(3)
     expect(page.locator(".log-line mark").first).to_have_text("POST /")
+    name = page.locator(".log-line .who").first
+    assert name.evaluate("name => name.scrollWidth <= name.clientWidth"), "a name is cut"
+    page.set_viewport_size({"width": 390, "height": 800})
+    expect(page.locator(".log-line.wrapped")).to_have_count(3)
+    assert page.locator(".log-line .what").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+    page.set_viewport_size({"width": 1280, "height": 800})
     page.get_by_label("Match case").check()
     expect(page.get_by_text("No line has that in it.")).to_be_visible()
     page.get_by_label("Regular expression").check()
@@ -101,9 +97,21 @@ def test_a_search_is_done_by_the_nodes_and_stands_in_the_address(inside: Visit) 
     page.reload()
     expect(search).to_have_value("^(GET|POST) /back")
     expect(page.locator(".log-line")).to_have_count(2)
+    expect(page.locator(".log-line mark").first).to_have_text(re.compile("^(GET|POST) /back$"))
     search.fill("(")
     expect(page.locator(".log .empty")).to_contain_text("no regular expression: missing )")
     assert inside.flaws() == []
+
+
+def test_that_nothing_is_chosen_or_written_is_said_only_when_it_is_so(inside: Visit) -> None:
+    page = inside.page
+    inside.show("logs")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Output")
+    expect(page.get_by_text("Nothing is chosen")).to_be_visible()
+    page.route("**/v1/logs?*", lambda _: None)  # the nodes have not answered yet
+    inside.show("logs?of=agent:front")
+    expect(page.locator(".log .empty")).to_have_text("Asking the nodes…")
+    page.unroute_all()
 
 
 def test_a_range_of_time_is_shown_and_downloaded_whole(inside: Visit, telling: Fabric) -> None:

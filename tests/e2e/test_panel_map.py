@@ -5,10 +5,11 @@ import signal
 from collections.abc import Generator, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, send, until
-from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+from support.panel_browser import WITHIN_MS, Visit, visit
 
 AGENT = """
 name = "unit"
@@ -35,19 +36,8 @@ stop = { grace = "1s" }
 
 @pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
-    path = shared.folder / "unit.toml"
-    path.write_text(AGENT)
-    shared.cli("deploy", str(path))
-    yield shared
-    for agent in list(shared.client.agents()):
-        shared.client.delete_agent(agent.name)
-    until(lambda: not list(shared.client.agents()), "no agent is left")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
+    with deployed(shared, unit=AGENT):
+        yield shared
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +45,7 @@ def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
     with visit(browser, busy) as made:
         made.page.set_viewport_size({"width": 1280, "height": 800})
         made.page.emulate_media(reduced_motion="reduce")
-        made.page.goto(login_link(busy))
-        made.until_live()
+        made.log_in()
         yield made
         # What is asked about an instance may come too late for it.
         assert [told for told in made.console if "404" not in told or "/v1/instances/" not in told] == []
@@ -250,6 +239,242 @@ def test_groups_are_saved_recalled_and_added_to_and_their_output_is_one(inside: 
     card(page).get_by_role("button", name=re.compile("^Output")).first.click()
     expect(page).to_have_url(re.compile(r"/logs\?of=instance"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Output")
+
+
+LISTED = {
+    "←": "ArrowLeft", "↑": "ArrowUp", "↓": "ArrowDown", "→": "ArrowRight", "PgDn": "PageDown", "PgUp": "PageUp",
+    "Esc": "Escape", "Space": " ",
+}  # fmt: skip
+"""As keys are written in the list of them; others as they are."""
+TAKEN = """() => {
+    const map = document.querySelector('.map-host'), taken = new Set();
+    const signs = Array.from({ length: 95 }, (_, at) => String.fromCharCode(32 + at));
+    const named = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'PageUp', 'PageDown', 'Home', 'End', 'Enter',
+        'Escape', 'Tab', 'Backspace', 'Delete', 'Insert', 'F2', 'F5', 'F10', 'ContextMenu'];
+    const takes = (at, init) => {
+        const event = new KeyboardEvent('keydown', { cancelable: true, ...init });
+        at.dispatchEvent(event);
+        return event.defaultPrevented;
+    };
+    for (const key of [...signs, ...named])
+        for (const shiftKey of [false, true])
+            if (takes(map, { key, shiftKey })) taken.add((shiftKey ? 'Shift ' : '') + key);
+    map.dispatchEvent(new KeyboardEvent('keyup', { key: ' ' }));
+    for (let digit = 0; digit <= 9; digit += 1)
+        for (const ctrlKey of [false, true])
+            if (takes(window, { key: '', code: `Digit${digit}`, ctrlKey })) taken.add((ctrlKey ? 'Ctrl ' : '') + digit);
+    return [...taken];
+}"""
+
+
+def test_the_list_of_keys_has_each_that_the_map_takes_and_no_other(inside: Visit) -> None:
+    at = drawn(inside)
+    page = inside.page
+    taken = set(page.evaluate(TAKEN))
+    at.focus()
+    page.keyboard.press("?")
+    group = page.get_by_role("dialog").locator("section").filter(has=page.get_by_role("heading", name="On the map"))
+    expect(group).to_be_visible()
+    lines = group.locator("dt").all_inner_texts()
+    page.keyboard.press("Escape")
+    listed: set[str] = set()
+    for line in lines:
+        words = line.split()
+        held = f"{words[0]} " if len(words) > 1 and words[0] in ("Shift", "Ctrl") else ""
+        if "…" in words:
+            listed |= {f"{held}{digit}" for digit in range(1, 10)}
+        else:
+            listed |= {held + LISTED.get(one, one) for one in words[bool(held) :] if one != "/"}
+    pointer = {"Drag", "Shift click", "Double", "Right", "click", "Wheel", "Middle", "button"}
+    either_way = {one for one in taken if one.startswith("Shift ") and one not in listed and one[6:] in listed}
+    assert taken - either_way == listed - pointer
+
+
+NAMED = """() => {
+    const texts = window.named = [];
+    const { fillText, clearRect } = CanvasRenderingContext2D.prototype;
+    const names = (context) => context.canvas.classList.contains('map-labels-canvas');
+    CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+        if (names(this)) texts.length = 0;
+        return clearRect.apply(this, box);
+    };
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        if (names(this)) texts.push([text, x, y]);
+        return fillText.call(this, text, x, y);
+    };
+}"""
+
+
+def test_who_is_looked_at_is_named_at_the_nearest_zoom_too(inside: Visit, busy: Fabric) -> None:
+    drawn(inside)
+    page = inside.page
+    busy.running("unit", 2)
+    name = busy.instances("unit", status="running")[0].name
+    page.evaluate(NAMED)
+    find(page, name)
+    at = the_map(page)
+    at.focus()
+    for _ in range(12):
+        page.keyboard.press("+")
+    expect(at).to_have_attribute("data-zoom", "14.000")
+    node = busy.instances("unit", status="running")[0].node
+    until(lambda: {name, node} <= {text for text, *_ in page.evaluate("window.named")}, "both are named")
+    box = at.bounding_box()
+    over = card(page).bounding_box()
+    assert box
+    assert over
+    for text, x, y in page.evaluate("window.named"):
+        if text in (name, node):
+            assert 0 < x < over["x"] - box["x"], f"{text} is beside the card"
+            assert 0 < y < box["height"], f"{text} is within the map"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Home")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_card_does_not_cover_what_it_is_of(inside: Visit, width: int) -> None:
+    page = inside.page
+    page.set_viewport_size({"width": width, "height": 800})
+    at = drawn(inside)
+    go_to(page, "beta")
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowLeft")  # towards the right, where the card comes
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowUp")
+    page.keyboard.press("Enter")
+    expect(card(page)).to_be_visible()
+    box = at.bounding_box()
+    assert box
+
+    def free() -> bool:
+        x, y = (float(one) for one in (at.get_attribute("data-cursor-at") or "0,0").split(","))
+        over = card(page).bounding_box()
+        assert over
+        right = over["x"] - box["x"] if width > 860 else box["width"]
+        bottom = over["y"] - box["y"] if width <= 860 else box["height"]
+        return 0 < x < right and 0 < y < bottom
+
+    until(free, "the node is where the card is not")
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_the_card_tells_the_drivers_that_there_are_and_cores_as_pages_do(inside: Visit, busy: Fabric) -> None:
+    drawn(inside)
+    page = inside.page
+    go_to(page, "beta")
+    page.keyboard.press("Enter")
+    node = next(one for one in busy.client.nodes() if one.name == "beta")
+    told = card(page).locator("dt", has_text="Drivers").locator("xpath=following-sibling::dd[1]").inner_text()
+    there = {one.name for one in node.drivers if not one.absent}
+    assert {one.partition(" (")[0] for one in re.sub(r"\([^)]*\)", "", told).split(", ")} == there
+    page.keyboard.press("Escape")
+
+
+def test_nothing_moves_where_the_system_asks_for_that(inside: Visit, busy: Fabric) -> None:
+    at = drawn(inside)
+    page = inside.page
+    summary = page.locator("#map-summary")
+    expect(summary).to_contain_text("2 instances,")
+    busy.client.scale_agent("unit", 3)
+    expect(summary).to_contain_text("3 instances,")
+    assert at.get_attribute("data-moved") is None
+    page.emulate_media(reduced_motion="no-preference")
+    busy.client.scale_agent("unit", 4)
+    expect(at).to_have_attribute("data-moved", re.compile(r"[1-9]"))
+    page.emulate_media(reduced_motion="reduce")
+    busy.client.scale_agent("unit", 2)
+    expect(summary).to_contain_text("2 instances,")
+
+
+def test_the_keys_that_lead_to_all_others_are_seen_at_any_width(inside: Visit) -> None:
+    drawn(inside)
+    page = inside.page
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.locator("button:visible").filter(has_text="Find or do").click()
+        expect(page.get_by_role("combobox", name="Go to, or do")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Keys", exact=True).locator("visible=true").click()
+        expect(page.get_by_role("dialog").get_by_role("heading", name="Keys")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_a_real_fabric_is_not_marked_as_a_demo_and_a_demo_is_on_every_page(inside: Visit) -> None:
+    page = inside.page
+    drawn(inside)
+    expect(page.locator(".demo-mark")).to_have_count(0)
+    # Only the one word that tells them apart is another: what Nexus says of itself.
+    page.route("**/v1/fabric", as_a_demo)
+    for width in (1280, 360):
+        page.set_viewport_size({"width": width, "height": 780})
+        for name in ("map", "overview", "nodes", "instances", "settings"):
+            inside.open(name)
+            mark = page.locator(".demo-mark:visible")
+            expect(mark).to_contain_text("Demo")
+            over = mark.evaluate(
+                """one => { const { left, top, width, height } = one.getBoundingClientRect();
+                const hit = document.elementFromPoint(left + width / 2, top + height / 2);
+                const fields = [...document.querySelectorAll('input, select')].map(one => one.getBoundingClientRect());
+                return [hit === one || one.contains(hit), fields.some(field => field.width && field.left < left + width
+                    && left < field.right && field.top < top + height && top < field.bottom)] }"""
+            )
+            assert over == [True, False], f"seen, and over no field, on {name} at {width}"
+    page.unroute("**/v1/fabric")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def as_a_demo(route: Route) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, json={**answer.json(), "demo": True})
+
+
+def test_a_gap_in_a_chart_is_drawn_as_a_gap(inside: Visit, busy: Fabric) -> None:
+    """Nobody knows what was in between: a line across would say so."""
+    page = inside.page
+    page.route("**/v1/metrics/query?*", with_a_gap)
+    node = next(iter(busy.client.nodes())).name
+    inside.open(f"nodes/{node}")
+    canvas = page.locator(".chart canvas").first
+    expect(canvas).to_be_visible()
+    until(lambda: sum(page.evaluate(DRAWN_COLUMNS)) > 20, "lines are drawn")
+    columns = page.evaluate(DRAWN_COLUMNS)
+    first, last = columns.index(True), len(columns) - 1 - columns[::-1].index(True)
+    longest = max(len(run) for run in "".join("x" if one else " " for one in columns[first : last + 1]).split("x"))
+    assert longest > (last - first) / 5, "a third of the time is not known"
+    page.unroute("**/v1/metrics/query?*")
+
+
+def with_a_gap(route: Route) -> None:
+    """As it was answered, but with numbers all over the time and none in the middle of it."""
+    answer = route.fetch()
+    body = answer.json()
+    for item in body.get("items", []):
+        many = len(item["values"])
+        item["values"] = [None if many / 3 < at < 2 * many / 3 else 1.0 for at in range(many)]
+    route.fulfill(response=answer, json=body)
+
+
+DRAWN_COLUMNS = """() => {
+    const canvas = document.querySelector('.chart canvas');
+    const { width, height } = canvas;
+    const pixels = canvas.getContext('2d').getImageData(0, 0, width, height).data;
+    const probe = document.createElement('span');
+    probe.style.color = 'var(--accent)';
+    document.body.append(probe);
+    const [red, green, blue] = getComputedStyle(probe).color.match(/[0-9]+/g).map(Number);
+    probe.remove();
+    return Array.from({ length: width }, (_, x) => {
+        for (let y = 0; y < height; y += 1) {
+            const at = 4 * (y * width + x);
+            const far = Math.abs(pixels[at] - red) + Math.abs(pixels[at + 1] - green) + Math.abs(pixels[at + 2] - blue);
+            if (pixels[at + 3] > 200 && far < 24) return true;
+        }
+        return false;
+    });
+}"""
 
 
 def test_the_small_map_shows_what_is_seen_and_goes_where_it_is_pressed(inside: Visit) -> None:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from omnitide.api.panel import Panel
 from support.fabric_processes import Fabric, send, until
-from support.panel_browser import INDEX, WITHIN_MS, chromium, login_link, visit
+from support.panel_browser import INDEX, WITHIN_MS, chromium, visit
 
 KEPT = """async () => {
     const found = {};
@@ -48,8 +48,7 @@ def kept(page: Page) -> dict[str, list[str]]:
 def test_the_frame_is_there_without_nexus_and_says_when_it_was_seen(browser: Browser, shared: Fabric) -> None:
     with visit(browser, shared, worker=True) as made:
         page = made.page
-        page.goto(login_link(shared))
-        made.until_live()
+        made.log_in()
         controlled(page)
         page.goto(f"{shared.url}/agents")
         made.until_live()

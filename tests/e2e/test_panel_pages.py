@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from support.fabric_fixtures import emptied
 from support.fabric_processes import Fabric, until
-from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+from support.panel_browser import WITHIN_MS, Visit, visit
 
 WEB = """
 name = "web"
@@ -21,12 +22,6 @@ stop = {{ grace = "1s" }}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
     path = shared.folder / "web.toml"
     path.write_text(WEB.format(seconds="3600"))
@@ -34,16 +29,13 @@ def busy(shared: Fabric) -> Iterator[Fabric]:
     path.write_text(WEB.format(seconds="3601"))
     shared.cli("deploy", str(path))
     yield shared
-    for agent in list(shared.client.agents()):
-        shared.client.delete_agent(agent.name)
-    until(lambda: not list(shared.client.agents()), "no agent is left")
+    emptied(shared)
 
 
 @pytest.fixture(scope="module")
 def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
     with visit(browser, busy) as made:
-        made.page.goto(login_link(busy))
-        made.until_live()
+        made.log_in()
         yield made
         # What is asked about an instance that is replaced meanwhile is not there.
         assert [told for told in made.console if "404" not in told] == []
@@ -222,6 +214,12 @@ def test_the_palette_finds_pages_objects_and_actions(inside: Visit, busy: Fabric
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Go to")
+    page.set_viewport_size({"width": 1280, "height": 400})
+    assert page.get_by_role("dialog").evaluate("dialog => [dialog.scrollTop, dialog.scrollHeight > innerHeight]") == [
+        0,
+        True,
+    ]
+    expect(page.get_by_role("button", name="Close")).to_be_in_viewport()
     assert inside.flaws() == []
     # A key in the same breath as Escape is meant for the page below, whose dialog says only later that it has closed.
     for key, what in (("?", "Go to"), ("?", "Go to"), ("Control+k", "Nothing is called that.")):
@@ -279,6 +277,18 @@ def test_output_goes_on_over_the_attempts_of_an_instance(inside: Visit, busy: Fa
     )
     inside.show(f"instances/{instance.id}/logs")
     expect(inside.page.locator(".log-line").filter(has_text="begun").nth(2)).to_be_visible(timeout=WITHIN_MS)
+    # In the fabric's own words, which stay the same from one attempt to the next.
+    inside.show("instances?q=agent:falls")
+    row = inside.page.locator(".table-row").first
+    for condition in ("running", "waiting", "running"):
+        expect(row).to_contain_text(re.compile(f"failing · {condition}, ended \\d+ times in a row"))
+    inside.show("agents?q=falls")
+    expect(row).to_contain_text("failing · 1 replica ends again and again")
+    inside.show("overview")
+    needs = inside.page.get_by_role("region", name="What needs you")
+    expect(needs.get_by_role("button", name="Copy omnitide explain falls")).to_be_visible()
+    needs.get_by_role("link", name="agent default/falls").click()
+    expect(inside.page.get_by_role("heading", level=1)).to_have_text("falls")
     busy.client.delete_agent("falls")
 
 
@@ -368,8 +378,10 @@ def test_a_machine_joins_by_the_line_that_is_shown_and_is_removed(inside: Visit,
     assert page.locator(".join-code").evaluate("image => image.naturalWidth") > 0
     words = line.split()
     assert words[:2] == ["omnitide", "join"]
+    expect(page.get_by_text("for 1 machine.")).to_be_visible()
     busy.cli(*words[1:], "--no-start", "--name", "gamma", name="gamma")
     expect(page.get_by_role("link", name="gamma")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text("It has been used: for a further machine make another.")).to_be_visible()
     page.get_by_role("link", name="gamma").click()
     expect(page.get_by_text("zone=attic")).to_be_visible()
     page.get_by_role("button", name="Remove").click()
@@ -403,3 +415,36 @@ def test_what_is_gone_says_so(inside: Visit, busy: Fabric) -> None:
     for path in ("agents/default/nobody", "instances/nothing", "nodes/nowhere"):
         inside.show(path)
         expect(inside.page.get_by_role("heading", level=1)).to_contain_text("is not there")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("nodes/%E0%A4%A", "Node %E0%A4%A is not there"),
+        ("agents/default/%", "Agent % is not there"),
+        ("instances/%zz#%", "Instance %zz is not there"),
+        ("nodes/%3Cimg%20src=x%20onerror=window.hacked=1%3E", "Node <img src=x onerror=window.hacked=1> is not there"),
+    ],
+)
+def test_an_address_that_is_broken_or_hostile_is_read_as_text(inside: Visit, path: str, told: str) -> None:
+    inside.show(path)
+    expect(inside.page.get_by_role("heading", level=1)).to_have_text(told)
+    assert inside.page.evaluate("window.hacked") is None
+    inside.page.get_by_role("link", name=re.compile("^Agents")).click()
+    expect(inside.page.get_by_role("heading", level=1)).to_contain_text("Agents")
+
+
+def test_a_page_with_a_fault_says_so_and_all_others_go_on(inside: Visit) -> None:
+    page = inside.page
+    broken = "export const NodeDetail = () => { throw new Error('made to fail <b>') }"
+    page.route("**/assets/NodeDetail-*.js", lambda route: route.fulfill(body=broken, content_type="text/javascript"))
+    inside.show("nodes/alpha")
+    expect(page.get_by_role("heading", level=1)).to_have_text("This page cannot be shown")
+    expect(page.get_by_role("alert")).to_contain_text("made to fail <b>")
+    expect(page.get_by_role("link", name="Overview").first).to_be_visible()
+    assert inside.flaws() == []
+    page.unroute_all()
+    page.get_by_role("link", name=re.compile("^Agents")).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Agents")
+    assert inside.console
+    inside.console.clear()

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from support.fabric_processes import Fabric, until
-from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+from support.fabric_fixtures import emptied
+from support.fabric_processes import Fabric
+from support.panel_browser import WITHIN_MS, Visit, visit
 
 AGENT = """
 name = "was"
@@ -41,23 +42,14 @@ def history(shared: Fabric) -> Iterator[History]:
     shared.client.scale_agent("was", 2)
     shared.running("was", 2)
     yield History(one, three)
-    for agent in list(shared.client.agents()):
-        shared.client.delete_agent(agent.name)
-    until(lambda: not list(shared.client.agents()), "no agent is left")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
+    emptied(shared)
 
 
 @pytest.fixture(scope="module")
 def inside(browser: Browser, shared: Fabric, history: History) -> Generator[Visit]:
     assert history.one < history.three
     with visit(browser, shared) as made:
-        made.page.goto(login_link(shared))
-        made.until_live()
+        made.log_in()
         yield made
         assert made.console == []
 
@@ -136,6 +128,14 @@ def test_nothing_is_done_from_the_past(inside: Visit, shared: Fabric, history: H
     expect(page.locator(".toast")).to_contain_text("Nothing was done")
     page.locator(".toast").get_by_role("button", name="Dismiss").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
+    inside.show(f"agents?at={history.three}")
+    is_past(page, history.three)
+    # What is asked for is known of then too, of all that ran.
+    expect(page.locator(".table-row").filter(has_text="was")).to_contain_text("– / 0.03")
+    for name in ("Import", "New agent"):
+        button = page.get_by_role("button", name=name)
+        expect(button).to_be_disabled()
+        expect(button).to_have_attribute("title", re.compile("this is the past"))
     instance = shared.running("was", 2)[0].id
     for name in ("terminal", "files"):
         inside.show(f"instances/{instance}/{name}?at={history.three}")
@@ -183,6 +183,22 @@ def test_a_revision_that_cannot_be_shown_says_why(inside: Visit, history: Histor
     inside.open("nodes?at=999999999")
     expect(page.locator(".past-trouble")).to_contain_text("never had revision 999999999", timeout=WITHIN_MS)
     expect(page.locator(".table-row")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such revision to show")
+    kept = page.get_by_text("Kept are the revisions 1 to")
+    expect(kept).to_be_visible()
+    expect(page.locator(".nav-count")).to_have_count(0)
+    expect(page.get_by_role("slider")).not_to_have_attribute("max", "999999999")
+    page.get_by_role("button", name="The oldest that is kept").click()
+    is_past(page, 1)
+    page.keyboard.press("Shift+T")
+    is_now(page)
+    for wrong in ("abc", "-4"):
+        inside.open(f"map?at={wrong}")
+        expect(page.get_by_text(f"“{wrong}” is no revision")).to_be_visible()
+        expect(kept).to_be_visible()
+        page.get_by_role("button", name="Back to now").click()
+        is_now(page)
+    expect(page.locator("#map-summary")).to_contain_text("2 instances", timeout=WITHIN_MS)
 
     cut = True
 

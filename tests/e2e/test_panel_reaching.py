@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from omnitide.model.objects import Instance
+from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, send, until
-from support.panel_browser import WITHIN_MS, Visit, chromium, login_link, visit
+from support.panel_browser import WITHIN_MS, Visit, visit
 
 AGENT = """
 name = "inner"
@@ -27,13 +28,8 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
-    path = shared.folder / "inner.toml"
-    path.write_text(AGENT)
-    shared.cli("deploy", str(path))
-    yield shared
-    for agent in list(shared.client.agents()):
-        shared.client.delete_agent(agent.name)
-    until(lambda: not list(shared.client.agents()), "no agent is left")
+    with deployed(shared, inner=AGENT):
+        yield shared
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +38,11 @@ def instance(busy: Fabric) -> Instance:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
     with visit(browser, busy) as made:
         # A page on which a program runs asks before it is left.
         made.page.on("dialog", lambda dialog: dialog.accept() if dialog.type == "beforeunload" else dialog.dismiss())
-        made.page.goto(login_link(busy))
-        made.until_live()
+        made.log_in()
         yield made
         assert made.console == []
 
@@ -230,7 +219,7 @@ def test_what_cannot_be_run_says_why(inside: Visit, busy: Fabric, instance: Inst
 
 def test_files_go_in_and_come_out_as_they_are(inside: Visit, busy: Fabric, instance: Instance, tmp_path: Path) -> None:
     page = inside.page
-    inner(busy, "sh", "-c", "mkdir -p deep/er && echo within > deep/er/in.txt && echo old > note.bin")
+    inner(busy, "sh", "-c", "mkdir -p deep/er bare && echo within > deep/er/in.txt && echo old > note.bin")
     sent = tmp_path / "note.bin"
     sent.write_bytes(bytes(range(256)) * 3000)
     inside.show(f"instances/{instance.id}")
@@ -258,6 +247,9 @@ def test_files_go_in_and_come_out_as_they_are(inside: Visit, busy: Fabric, insta
     page.get_by_label("Path").fill("deep/er/in.txt")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Download in.txt")).to_be_visible()
+    page.get_by_label("Path").fill("bare")
+    page.keyboard.press("Enter")
+    expect(page.locator(".files-list")).to_contain_text("This folder is empty")
     page.get_by_label("Path").fill("../..")
     page.keyboard.press("Enter")
     expect(page.locator(".files-list")).to_contain_text(re.compile("leads out"))

@@ -1,5 +1,6 @@
 """Fixtures of real fabrics for tests/e2e and tests/chaos, which each say how long a `shared` one lives."""
 
+import contextlib
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,11 +21,9 @@ def fabric(shared: Fabric) -> Generator[Fabric]:
     yield shared
     for node in shared.client.nodes():
         shared.client.uncordon_node(node.name)
-    for agent in shared.client.agents():
-        shared.client.delete_agent(agent.name)
     for job in shared.client.jobs():
         shared.client.delete_job(job.name)
-    until(lambda: not list(shared.client.agents()), "no agent is left")
+    emptied(shared)
 
 
 @pytest.fixture
@@ -32,3 +31,21 @@ def lone(tmp_path: Path, bytecode: Path) -> Generator[Fabric]:
     """A fabric of one's own, not started yet."""
     with Fabric(tmp_path / "fabric", bytecode=bytecode) as fabric:
         yield fabric
+
+
+def emptied(fabric: Fabric) -> None:
+    """Once no agent is left."""
+    for agent in list(fabric.client.agents()):
+        fabric.client.delete_agent(agent.name, namespace=agent.namespace)
+    until(lambda: not list(fabric.client.agents()), "no agent is left")
+
+
+@contextlib.contextmanager
+def deployed(fabric: Fabric, **manifests: str) -> Generator[Fabric]:
+    """With agents that run, each by a file of its name; without any agent after the block."""
+    for name, text in manifests.items():
+        path = fabric.folder / f"{name}.toml"
+        path.write_text(text)
+        fabric.cli("deploy", str(path))
+    yield fabric
+    emptied(fabric)

@@ -54,6 +54,7 @@ class Visit:
     """One browser profile that looks at one fabric."""
 
     page: Page
+    fabric: Fabric
     url: str
     console: list[str] = field(default_factory=list)
     """Errors, each with the address that it is about, and what the policy kept from running."""
@@ -66,6 +67,11 @@ class Visit:
     def until(self, condition: Callable[[], object], what: str) -> None:
         """As `fabric_processes.until`, for what the page's events bring: they are told only while Playwright works."""
         until(lambda: self.page.wait_for_timeout(0) or condition(), what)
+
+    def log_in(self) -> None:
+        """By a link of its own; then the page shows what is."""
+        self.page.goto(login_link(self.fabric))
+        self.until_live()
 
     def until_live(self) -> None:
         expect(self.page.locator(".link-state")).to_contain_text("Live", timeout=WITHIN_MS)
@@ -106,7 +112,7 @@ class Visit:
 
 
 @contextlib.contextmanager
-def visit(browser: Browser, fabric: Fabric, *, worker: bool = False) -> Iterator[Visit]:
+def visit(browser: Browser, fabric: Fabric, *, worker: bool = False) -> Generator[Visit]:
     """A profile of its own, with nothing kept. The fabric's CA is its own, which browsers have to be told to trust.
 
     `worker`: with the panel's service worker, which most tests have no business with: they look at what Nexus answers.
@@ -115,7 +121,7 @@ def visit(browser: Browser, fabric: Fabric, *, worker: bool = False) -> Iterator
         ignore_https_errors=True, service_workers="allow" if worker else "block"
     )
     context.set_default_timeout(WITHIN_MS)
-    made = Visit(context.new_page(), fabric.url)
+    made = Visit(context.new_page(), fabric, fabric.url)
 
     def asked(request: Request) -> None:
         parts = urlsplit(request.url)

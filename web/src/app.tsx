@@ -1,5 +1,15 @@
 import { Navigate, Route, Router } from "@solidjs/router";
-import { createEffect, createSignal, type JSX, lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
+import {
+  createEffect,
+  createSignal,
+  ErrorBoundary,
+  type JSX,
+  lazy,
+  onCleanup,
+  onMount,
+  Show,
+  Suspense,
+} from "solid-js";
 import { Acting } from "./actions/Acting";
 import { closeSession, getCaller, Refused } from "./api/client";
 import { onProofChanged, proof } from "./api/session";
@@ -11,6 +21,7 @@ import { Nodes } from "./pages/Nodes";
 import { NotFound } from "./pages/NotFound";
 import { Overview } from "./pages/Overview";
 import { GivenContext } from "./parts/context";
+import { Failed } from "./parts/Failed";
 import { Shell } from "./parts/Shell";
 import { installWorker } from "./pwa/install";
 import { Unreachable } from "./pwa/Unreachable";
@@ -84,7 +95,7 @@ export function App(props: { code: string }) {
   };
 
   return (
-    <>
+    <ErrorBoundary fallback={(error) => <Failed what="The panel" error={error} />}>
       <Show when={asking()}>
         {(now) => (
           <Show when={now().trouble} fallback={<main class="login" aria-busy="true" />}>
@@ -105,7 +116,7 @@ export function App(props: { code: string }) {
         )}
       </Show>
       <Show when={caller()}>{(now) => <Pages caller={now()} onOut={(why) => setAccess({ kind: "out", why })} />}</Show>
-    </>
+    </ErrorBoundary>
   );
 }
 

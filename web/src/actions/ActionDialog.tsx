@@ -9,6 +9,7 @@ import { Differences } from "./Differences";
 import { type Begun, closed } from "./desk";
 import { foresee, MOST, wantedChanges } from "./foresee";
 import { OutlookView } from "./OutlookView";
+import { lostByDraining } from "./outlook";
 import { perform, tryOut } from "./perform";
 import type { Input } from "./registry";
 import { nameOf } from "./target";
@@ -64,14 +65,6 @@ export function ActionDialog(props: { begun: Begun }) {
   );
   const around = () => ({ instances: fabric.all("instance").values(), nodes: fabric.all("node").values() });
   const effect = () => (first ? action.effect(first, input(), around()) : "");
-  const losses = createMemo(() => {
-    if (targets.length === 1 && first) return action.losses(first, input(), around());
-    // Of many, each by its name.
-    const named = targets.flatMap((one) =>
-      action.losses(one, input(), around()).map((loss) => `${nameOf(one)}: ${loss}`),
-    );
-    return named.length > NAMED ? [...named.slice(0, NAMED), `and ${named.length - NAMED} more`] : named;
-  });
 
   // One alone is tried out at Nexus, which changes nothing: a refusal is told before it is asked for.
   let trial: AbortController | undefined;
@@ -107,6 +100,19 @@ export function ActionDialog(props: { begun: Begun }) {
   const [blind, setBlind] = createSignal("");
   const foreseen = !!wantedChanges(action, targets, input()).length;
   const tooMany = !foreseen && targets.length > 1 && !!wantedChanges(action, targets.slice(0, 1), input()).length;
+  const losses = createMemo(() => {
+    // Of what stays where it is, nothing is lost: that is known when it has been looked ahead.
+    if (action.id === "node.drain" && foreseen && !blind()) {
+      const found = outlook();
+      return found ? lostByDraining(found) : [];
+    }
+    if (targets.length === 1 && first) return action.losses(first, input(), around());
+    // Of many, each by its name.
+    const named = targets.flatMap((one) =>
+      action.losses(one, input(), around()).map((loss) => `${nameOf(one)}: ${loss}`),
+    );
+    return named.length > NAMED ? [...named.slice(0, NAMED), `and ${named.length - NAMED} more`] : named;
+  });
   let looking: AbortController | undefined;
   createEffect(
     on(input, (now) => {

@@ -1,6 +1,7 @@
 /** A rollout in progress: hold it, let it go on, or go back. Beside wherever it is shown. */
 import { For, Show } from "solid-js";
 import type { Agent } from "../api/types";
+import { IN_THE_PAST, pastRevision } from "../past/when";
 import { begin } from "./desk";
 import { actionById } from "./registry";
 import type { Target } from "./target";
@@ -21,7 +22,13 @@ export function RolloutButtons(props: { agent: Agent }) {
           const action = actionById(id);
           return (
             <Show when={!action.hindrance(target())}>
-              <button type="button" class="button" onClick={() => begin(action, [target()])}>
+              <button
+                type="button"
+                class="button"
+                disabled={pastRevision() > 0}
+                title={pastRevision() ? IN_THE_PAST : action.title}
+                onClick={() => begin(action, [target()])}
+              >
                 {title}
               </button>
             </Show>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ForeseenReplica, Outlook } from "../api/types";
 import { wantedChanges } from "./foresee";
-import { interrupted, ranges, rows, sentences } from "./outlook";
+import { interrupted, lostByDraining, ranges, rows, sentences } from "./outlook";
 import { actionById } from "./registry";
 import type { Target } from "./target";
 
@@ -21,6 +21,7 @@ const outlook = (more: Partial<Outlook>): Outlook => ({
   held: 0,
   tasks: 0,
   finished: true,
+  unseen: 0,
   revision: 1,
   ...more,
 });
@@ -67,5 +68,19 @@ describe("an outlook", () => {
       { verb: "node.drain", name: "n2" },
     ]);
     expect(wantedChanges(actionById("node.cordon"), nodes, input)).toEqual([]);
+  });
+
+  it("of a drain loses nothing of what stays where it is", () => {
+    expect(lostByDraining(outlook({ counts: { stays: 8 } }))).toEqual([]);
+    expect(lostByDraining(outlook({ counts: { stays: 1, moves: 1 }, tasks: 2 }))).toEqual([
+      "What 1 replica has in memory does not move with it.",
+      "2 tasks of jobs run to their end there.",
+    ]);
+  });
+
+  it("says what it has not looked at", () => {
+    expect(sentences(outlook({ counts: { starts: 10_000 }, unseen: 90_000 })).at(-1)?.text).toBe(
+      "90\u202f000 further replicas were not looked at: too many",
+    );
   });
 });

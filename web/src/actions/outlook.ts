@@ -38,7 +38,24 @@ export function sentences(outlook: Outlook): { tone: Tone; text: string }[] {
     const verb = outlook.tasks === 1 ? "runs to its" : "run to their";
     found.push({ tone: "off", text: `${plural(outlook.tasks, "task")} of jobs ${verb} end there` });
   }
+  if (outlook.unseen) {
+    found.push({ tone: "unknown", text: `${plural(outlook.unseen, "further replica")} were not looked at: too many` });
+  }
   return found;
+}
+
+/** What is lost by draining nodes: of what stays where it is, nothing. */
+export function lostByDraining(outlook: Outlook): string[] {
+  const moving = interrupted(outlook);
+  const tasks = outlook.tasks;
+  return [
+    ...(moving
+      ? [
+          `What ${plural(moving, "replica")} ${moving === 1 ? "has" : "have"} in memory does not move with ${moving === 1 ? "it" : "them"}.`,
+        ]
+      : []),
+    ...(tasks ? [`${plural(tasks, "task")} of jobs ${tasks === 1 ? "runs to its" : "run to their"} end there.`] : []),
+  ];
 }
 
 /** What is interrupted: what these have in memory is gone. */

@@ -1,5 +1,5 @@
 /** An agent as text: what is wrong with it, what would come of it, and doing it. A page of its own. */
-import { A, useNavigate, useParams } from "@solidjs/router";
+import { A, useNavigate } from "@solidjs/router";
 import {
   batch,
   createEffect,
@@ -12,6 +12,7 @@ import {
   onMount,
   Show,
   Switch,
+  untrack,
 } from "solid-js";
 import { Differences } from "../actions/Differences";
 import { shellWord } from "../actions/target";
@@ -19,6 +20,7 @@ import { Refused, request } from "../api/client";
 import type { AgentVersionList, ManifestsRead, ManifestWritten } from "../api/types";
 import { useGiven } from "../parts/context";
 import { save } from "../parts/exported";
+import { useNames } from "../parts/names";
 import { useTitle } from "../parts/title";
 import { plural, span, visible } from "../words/format";
 import { CodeEditor, type Handle } from "./CodeEditor";
@@ -31,14 +33,14 @@ import { Progress } from "./Progress";
 import { agentPath } from "./plan";
 import { createPlanning } from "./planning";
 import type { Schema } from "./schema";
-import { TEMPLATES } from "./templates";
+import { template } from "./templates";
 
 const KEEP_MS = 250;
 
 let schemaOnce: Promise<Schema> | undefined;
 
 export function EditorPage() {
-  const params = useParams<{ namespace?: string; name?: string }>();
+  const params = useNames<{ namespace?: string; name?: string }>();
   // Another agent is another text, with another history of its changes.
   return (
     <Show when={`${params.namespace ?? ""}/${params.name ?? ""}`} keyed>
@@ -54,7 +56,9 @@ function Page(props: { namespace: string; name: string }) {
   const key = draftKey(props.namespace, props.name);
   const kept = getDraft(key);
   const [form, setForm] = createSignal<Form>(kept?.form ?? "yaml");
-  const [text, setText] = createSignal<string | undefined>(kept?.text ?? (isNew ? TEMPLATES.yaml : undefined));
+  const [text, setText] = createSignal<string | undefined>(
+    kept?.text ?? (isNew ? template("yaml", new Set()) : undefined),
+  );
   const [base, setBase] = createSignal<Base | undefined>(kept?.base);
   const [pristine, setPristine] = createSignal(kept ? "" : (text() ?? ""));
   const [back, setBack] = createSignal(kept?.atMs ?? 0);
@@ -112,9 +116,19 @@ function Page(props: { namespace: string; name: string }) {
   };
   const startOver = () => {
     planning.forget();
-    if (isNew) show(TEMPLATES[form()]);
+    if (isNew) show(template(form(), names()));
     else void begin();
   };
+  const names = () =>
+    new Set([...fabric.all("agent").values()].filter((one) => one.namespace === namespace()).map((one) => one.name));
+  // As long as nobody has typed, and not each time that an agent comes: the text is not to change below the eyes.
+  createEffect(
+    on([() => fabric.filled(), namespace], ([filled]) => {
+      if (!isNew || !filled || untrack(() => typed() || back() || planning.steps().length)) return;
+      const next = untrack(() => template(form(), names()));
+      if (next !== text()) show(next);
+    }),
+  );
   createEffect(
     on([() => fabric.filled(), () => !!agent()], ([filled, there]) => {
       if (text() === undefined && filled && there) void begin();
@@ -462,7 +476,7 @@ function Page(props: { namespace: string; name: string }) {
                             .agents.filter((one) => one.before)
                             .map((one) => visible(`${one.namespace}/${one.name}`))
                             .join(", ")}{" "}
-                          already: this would change it.
+                          already: this would change it. For a new one, give it another name.
                         </p>
                       </Show>
                       <PlanView plan={found()} command={command()} />

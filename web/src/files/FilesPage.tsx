@@ -1,5 +1,5 @@
 /** Files of an instance, as far as `cp` reaches: with the rights of its user, what it sees and nothing beyond. */
-import { A, useParams, useSearchParams } from "@solidjs/router";
+import { A, useSearchParams } from "@solidjs/router";
 import Download from "lucide-solid/icons/download";
 import File_ from "lucide-solid/icons/file";
 import Folder from "lucide-solid/icons/folder";
@@ -11,6 +11,7 @@ import { shellWord } from "../actions/target";
 import { Refused } from "../api/client";
 import { useGiven } from "../parts/context";
 import { saveBlob } from "../parts/exported";
+import { useNames } from "../parts/names";
 import { useTitle } from "../parts/title";
 import { ONLY_NOW, pastRevision } from "../past/when";
 import { bytes, dateTime, percent, plural, visible } from "../words/format";
@@ -27,7 +28,7 @@ type Job =
 
 export function FilesPage() {
   const { fabric } = useGiven();
-  const params = useParams<{ id: string }>();
+  const params = useNames<{ id: string }>();
   const [search, setSearch] = useSearchParams<{ path?: string }>();
   const instance = () => fabric.get("instance", params.id);
   const name = () => visible(instance()?.name ?? params.id);
@@ -37,7 +38,7 @@ export function FilesPage() {
     return object ? [{ kind: "instance", object }] : [];
   });
   const path = () => search.path || ".";
-  const [typed, setTyped] = createSignal(path());
+  const [typed, setTyped] = createSignal(search.path ?? "");
   const [looked, setLooked] = createSignal<Looked>();
   const [looking, setLooking] = createSignal(false);
   const [refused, setRefused] = createSignal<{ text: string; hint: string }>();
@@ -70,7 +71,7 @@ export function FilesPage() {
   };
   createEffect(
     on([() => params.id, path, () => pastRevision() > 0], ([, , past]) => {
-      setTyped(path());
+      setTyped(path() === "." ? "" : path());
       setLooked();
       if (!past) return void lookNow();
       glance?.abort();
@@ -169,7 +170,7 @@ export function FilesPage() {
             class="field files-path"
             type="text"
             aria-label="Path"
-            placeholder="Absolute, or below the instance's directory"
+            placeholder="The instance's own directory; or a path, such as /etc"
             value={typed()}
             onInput={(event) => setTyped(event.currentTarget.value)}
             autocomplete="off"
@@ -241,7 +242,19 @@ export function FilesPage() {
           </For>
           <Show when={!looked()?.entries.length}>
             <div class="empty">
-              <Show when={refused()} fallback={<span>{looking() ? "Looking…" : "It is empty."}</span>}>
+              <Show
+                when={refused()}
+                fallback={
+                  <Show when={looked()} fallback={<span>{looking() ? "Looking…" : ""}</span>}>
+                    <strong>{path() === "." ? "The instance's own directory is empty" : "This folder is empty"}</strong>
+                    <span>
+                      {path() === "."
+                        ? "What it writes without naming a folder lies here. Other folders are reached by their path, such as /etc."
+                        : "No file has been written here."}
+                    </span>
+                  </Show>
+                }
+              >
                 {(told) => (
                   <>
                     <strong>{visible(told().text)}</strong>

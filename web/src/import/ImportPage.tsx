@@ -1,6 +1,6 @@
 /** A Compose file as agents: what it makes of it, what is not carried over, and applying all of it. */
 import { useNavigate } from "@solidjs/router";
-import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
+import { batch, createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
 import { shellWord } from "../actions/target";
 import { Refused, request } from "../api/client";
 import type { ComposeImported, ImportRemark } from "../api/types";
@@ -13,7 +13,18 @@ import { createPlanning } from "../editor/planning";
 import { useGiven } from "../parts/context";
 import { useTitle } from "../parts/title";
 import { plural, visible } from "../words/format";
-import { composeOf, type Dropped, dropped, ofList, setDropped, TooMuch, textsOf, withoutFolder } from "./dropped";
+import {
+  composeOf,
+  type Dropped,
+  dropped,
+  folderOf,
+  namesProject,
+  ofList,
+  setDropped,
+  TooMuch,
+  textsOf,
+  withoutFolder,
+} from "./dropped";
 import "./import.css";
 import { type Options, Settings } from "./Settings";
 import { provide } from "./values";
@@ -57,8 +68,12 @@ export function ImportPage() {
         ? "None of these is a Compose file: no name such as compose.yaml, and no services in it"
         : "",
     );
-    setFiles(near);
-    setCompose(found);
+    batch(() => {
+      setFiles(near);
+      setCompose(found);
+      // As Compose does, where the files do not name it.
+      setOptions((now) => ({ ...now, project: namesProject(near, found) ? "" : folderOf(given) }));
+    });
   };
   const choose = async (list: FileList | null) => {
     if (!list?.length) return;
@@ -74,9 +89,11 @@ export function ImportPage() {
 
   let timer: ReturnType<typeof setTimeout> | undefined;
   let running: AbortController | undefined;
+  /** Neither the files nor a person have said what the project is called. */
+  const nameless = () => compose().length > 0 && !options().project.trim() && !namesProject(files(), compose());
   const ask = async () => {
     running?.abort();
-    if (!compose().length) return;
+    if (!compose().length || nameless()) return;
     const mine = new AbortController();
     running = mine;
     const { project, folder, profiles, variables } = options();
@@ -264,7 +281,13 @@ export function ImportPage() {
             <Show when={planning.steps().length}>
               <Progress steps={planning.steps()} />
             </Show>
-            <Show when={compose().length && !made() && !failed()}>
+            <Show when={nameless()}>
+              <p class="notice calm">
+                What is the project called? Its files do not say, and a browser does not tell in which folder they lie:
+                fill in “Project”. Its agents are found by that name again.
+              </p>
+            </Show>
+            <Show when={compose().length && !made() && !failed() && !nameless()}>
               <p class="soft">Reading it…</p>
             </Show>
             <Show when={made()}>
@@ -313,17 +336,19 @@ export function ImportPage() {
                             {(one) => (
                               <li>
                                 {one.kind} <strong>{visible(one.name)}</strong>
-                                <Show when={one.reason}>
-                                  <span class="soft"> ({visible(one.reason)})</span>
-                                </Show>
                                 <Show
                                   when={found().values.some(
                                     (value) => value.kind === one.kind && value.name === one.name,
                                   )}
                                   fallback={
-                                    <Show when={one.command}>
-                                      {(line) => <code class="made-command">{visible(line())}</code>}
-                                    </Show>
+                                    <>
+                                      <Show when={one.reason}>
+                                        <span class="soft"> ({visible(one.reason)})</span>
+                                      </Show>
+                                      <Show when={one.command}>
+                                        {(line) => <code class="made-command">{visible(line())}</code>}
+                                      </Show>
+                                    </>
                                   }
                                 >
                                   <span class="soft">

@@ -1,7 +1,7 @@
 /** What a shell would know besides the files: which of them are meant, and with which names. */
 import { For, Show } from "solid-js";
 import { visible } from "../words/format";
-import type { Dropped } from "./dropped";
+import { type Dropped, mayBeCompose, namesProject } from "./dropped";
 
 export interface Options {
   project: string;
@@ -24,6 +24,7 @@ interface Props {
 
 export function Settings(props: Props) {
   const set = (change: Partial<Options>) => props.onOptions({ ...props.options, ...change });
+  const beside = () => props.files.filter((one) => !mayBeCompose(one));
   const toggle = (path: string) => {
     const on = props.compose.includes(path);
     props.onCompose(on ? props.compose.filter((one) => one !== path) : [...props.compose, path]);
@@ -33,7 +34,7 @@ export function Settings(props: Props) {
       <h2 id="given-title">What is given</h2>
       <fieldset class="given-files">
         <legend class="soft">Compose files; a later one changes an earlier one</legend>
-        <For each={props.files}>
+        <For each={props.files.filter(mayBeCompose)}>
           {(one) => (
             <label class="menu-line">
               <input type="checkbox" checked={props.compose.includes(one.path)} onChange={() => toggle(one.path)} />
@@ -45,12 +46,21 @@ export function Settings(props: Props) {
           )}
         </For>
       </fieldset>
+      <Show when={beside().length}>
+        <p class="soft">
+          Read where a Compose file names them:{" "}
+          {beside()
+            .map((one) => visible(one.path))
+            .join(", ")}
+        </p>
+      </Show>
       <div class="given-fields">
         <label class="asked">
           Project
           <input
             class="field"
-            placeholder="as the files say"
+            required={!namesProject(props.files, props.compose)}
+            placeholder={namesProject(props.files, props.compose) ? "as the files say" : "shop"}
             value={props.options.project}
             onInput={(event) => set({ project: event.currentTarget.value })}
           />

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { composeOf, type Dropped, MOST_BYTES, manifestOf, TooMuch, textsOf, withoutFolder } from "./dropped";
+import {
+  composeOf,
+  type Dropped,
+  folderOf,
+  MOST_BYTES,
+  manifestOf,
+  mayBeCompose,
+  namesProject,
+  TooMuch,
+  textsOf,
+  withoutFolder,
+} from "./dropped";
 
 const file = (path: string, text = ""): Dropped => ({ path, text });
 
@@ -30,6 +41,20 @@ describe("files that are dropped", () => {
       "compose.yaml",
       "shop/a",
     ]);
+  });
+
+  it("are offered as Compose files only where they can be, and name their project or come with its folder", () => {
+    const given = ["compose.yaml", ".env", "pw.txt", "stack.yml", "Dockerfile"].map((path) => file(path));
+    expect(given.filter(mayBeCompose).map((one) => one.path)).toEqual(["compose.yaml", "stack.yml"]);
+    expect(folderOf([file("shop/compose.yaml"), file("shop/db/a.env")])).toBe("shop");
+    expect(folderOf([file("compose.yaml"), file("pw.txt")])).toBe("");
+    expect(folderOf([file("shop/compose.yaml"), file("other/a")])).toBe("");
+    const named = [
+      file("compose.yaml", "name: shop\nservices:\n  name: x\n"),
+      file("b.yaml", "services:\n  name: x\n"),
+    ];
+    expect(namesProject(named, ["compose.yaml"])).toBe(true);
+    expect(namesProject(named, ["b.yaml"])).toBe(false);
   });
 
   it("are taken up to a size, and no others than texts", async () => {

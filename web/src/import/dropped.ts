@@ -67,6 +67,23 @@ export function isCompose(one: Dropped): boolean {
   return COMPOSE_NAME.test(name) || (/\.ya?ml$/.test(name) && /^(services|include):/m.test(one.text));
 }
 
+/** What Compose may take: of what is given besides, nothing is a Compose file, whatever a person ticks. */
+export function mayBeCompose(one: Dropped): boolean {
+  return /\.(ya?ml|json)$/i.test(one.path);
+}
+
+/** The folder that was dropped, by which Compose names a project; empty where files came without one. */
+export function folderOf(files: readonly Dropped[]): string {
+  const folders = new Set(files.map((one) => (one.path.includes("/") ? one.path.split("/")[0] : "")));
+  const [only = ""] = folders;
+  return folders.size === 1 ? only : "";
+}
+
+/** Whether they name their project themselves. */
+export function namesProject(files: readonly Dropped[], compose: readonly string[]): boolean {
+  return files.some((one) => compose.includes(one.path) && /^(name|"name"|'name')\s*:/m.test(one.text));
+}
+
 /** One file alone that is no Compose file, and may be an agent as text. */
 export function manifestOf(files: readonly Dropped[]): Dropped | undefined {
   const [only] = files;

@@ -6,6 +6,7 @@ import { ActionBar, agentHref, instanceHref, nodeHref, type Target } from "../ac
 import { RolloutButtons } from "../actions/RolloutButtons";
 import { request } from "../api/client";
 import type { AgentFull, Instance, InstanceExplanation, Node } from "../api/types";
+import { coresUsed } from "../charts/series";
 import { createAsked } from "../pages/asked";
 import { useGiven } from "../parts/context";
 import { Meter } from "../parts/Meter";
@@ -96,7 +97,7 @@ function OneNode(props: Props & { node: Node }) {
           />
         </dd>
         <dt>Drivers</dt>
-        <dd class="ellipsis">{(props.node.drivers ?? []).map((one) => one.name).join(", ") || "–"}</dd>
+        <dd>{driversOf(props.node) || "none"}</dd>
         <dt>Labels</dt>
         <dd class="map-labels">
           <For each={Object.entries(props.node.labels ?? {})} fallback="–">
@@ -164,7 +165,7 @@ function OneInstance(props: Props & { instance: Instance }) {
       title: "CPU",
       metric: "omnitide_instance_cpu_seconds_total",
       labels: labels(),
-      form: (value: number) => cores(value * 1000),
+      form: coresUsed,
     },
     { title: "Memory", metric: "omnitide_instance_memory_working_set_bytes", labels: labels(), form: bytes },
   ];
@@ -353,6 +354,14 @@ function Many(props: Props & { nodes: Node[]; instances: Instance[] }) {
       </Show>
     </>
   );
+}
+
+/** What runs things there; what is not there is in the node's own page. */
+function driversOf(node: Node): string {
+  return (node.drivers ?? [])
+    .filter((one) => !one.absent)
+    .map((one) => visible(one.healthy ? one.name : `${one.name} (unwell${one.detail ? `: ${one.detail}` : ""})`))
+    .join(", ");
 }
 
 function unitsOn(city: City, nodes: readonly Node[]): string[] {

@@ -14,15 +14,28 @@ import { Head } from "./Head";
 import { Legend } from "./Legend";
 import { Minimap } from "./Minimap";
 import "./map.css";
-import { type Camera, fitted, pan, type Screen, toScreen, zoomAt } from "./model/camera";
+import {
+  type Camera,
+  type Cover,
+  centred,
+  fitted,
+  free,
+  pan,
+  type Screen,
+  showing,
+  toScreen,
+  UNCOVERED,
+  zoomAt,
+} from "./model/camera";
 import { advance, type City, emptyCity, type Sight } from "./model/city";
 import { type Entry, legend, type Question } from "./model/colours";
-import { between, buildingOf, centre, type Point } from "./model/geometry";
-import { isEmpty, NOTHING } from "./model/groups";
+import { between, buildingOf, centre, holds, type Point } from "./model/geometry";
+import { isEmpty, NOTHING, type Selection } from "./model/groups";
 import { structureOf } from "./model/layout";
-import { type Found, inBox, neighbour, nextDistrict, pick } from "./model/pick";
+import { boxOf, type Found, inBox, neighbour, nextDistrict, pick } from "./model/pick";
 import type { Refusals } from "./model/refusals";
 import { summaryOf, tellNode, tipOf } from "./model/telling";
+import { Notes } from "./Notes";
 import { Orders } from "./Orders";
 import type { Look } from "./scene/look";
 import { type Palette, readPalette } from "./scene/palette";
@@ -40,6 +53,9 @@ const CALM_MS = 250;
 /** The small map follows each so many times of that. */
 const SLOW = 4;
 const NEAR_ZOOM = 4.2;
+/** What the card takes of the map: see map.css. */
+const CARD_PX = 356;
+const SHEET_SHARE = 0.5;
 
 export default function MapPage() {
   const { fabric, caller, nowMs } = useGiven();
@@ -101,6 +117,12 @@ export default function MapPage() {
     say: setSaid,
     changing: () => setRefusals(undefined),
   });
+  const narrow = matchMedia("(max-width: 860px)");
+  const cover = (): Cover => {
+    if (isEmpty(selection())) return UNCOVERED;
+    const { height } = screen();
+    return narrow.matches ? { right: 0, bottom: Math.round(height * SHEET_SHARE) } : { right: CARD_PX, bottom: 0 };
+  };
   const hovered = () => {
     const found = hover();
     return found?.kind === "node" ? found.id : "";
@@ -115,12 +137,13 @@ export default function MapPage() {
     hover: hovered(),
     refusals: refusals(),
     failing: failing(),
+    cover: cover(),
     stale: fabric.status().kind === "broken",
     nowMs: nowMs(),
   });
 
   // -- the picture --
-  const whole = () => fitted(city.layout.box, screen());
+  const whole = () => fitted(city.layout.box, screen(), undefined, cover());
   let placed = false;
   onMount(() => {
     const [at, drawn, named] = [host, canvas, labels];
@@ -203,7 +226,7 @@ export default function MapPage() {
     keepStill();
     if (cursor() && !city.buildings.has(cursor())) setCursor("");
   });
-  createEffect(on(screen, () => !placed || scene()?.ask(), { defer: true }));
+  createEffect(on(screen, () => placed && reveal(), { defer: true }));
   createEffect(
     on(fabric.loadTick, () => scene()?.ponder(look(), { lights: true, all: question() === "load" }), {
       defer: true,
@@ -236,12 +259,34 @@ export default function MapPage() {
   const zoomBy = (factor: number, at?: Point) => {
     const made = scene();
     if (!made) return;
-    const middle = { x: screen().width / 2, y: screen().height / 2 };
+    const place = free(screen(), cover());
+    // Nearer to what is selected, if that is seen.
+    const box = at ? undefined : boxOf(city, selection());
+    const upon = box && toScreen(made.camera, screen(), centre(box));
+    const within = upon && holds({ x: 0, y: 0, ...place }, upon);
+    const middle = within ? upon : { x: place.width / 2, y: place.height / 2 };
     made.look(zoomAt(at ? made.shownCamera : made.camera, screen(), at ?? middle, factor), !at && moves());
   };
   const near = (id: string, zoom = NEAR_ZOOM) => {
     const building = city.buildings.get(id);
-    if (building) go({ ...centre(buildingOf(building.lot, building.size)), zoom });
+    if (building) go(centred(centre(buildingOf(building.lot, building.size)), zoom, cover()));
+  };
+  /** The card lies over the map, but not over what it is of. */
+  const reveal = () => {
+    const made = scene();
+    if (!made) return;
+    made.ask();
+    const box = boxOf(city, selection());
+    if (!box) return;
+    const place = free(screen(), cover());
+    const { zoom } = made.camera;
+    const fits = box.width * zoom <= place.width && box.height * zoom <= place.height;
+    const to = fits ? showing(made.camera, box, screen(), cover()) : fitted(box, screen(), zoom, cover());
+    if (to !== made.camera) go(to);
+  };
+  const choose = (chosen: Selection, add = false) => {
+    select(chosen, add);
+    reveal();
   };
   /** Told to whoever hears the page, and kept in sight. */
   const stepTo = (id: string | undefined) => {
@@ -253,8 +298,9 @@ export default function MapPage() {
     const middle = centre(buildingOf(building.lot, building.size));
     const at = toScreen(made.camera, screen(), middle);
     const margin = 60;
-    const inside = at.x > margin && at.y > margin && at.x < screen().width - margin && at.y < screen().height - margin;
-    if (!inside) go({ ...made.camera, ...middle });
+    const place = free(screen(), cover());
+    const inside = at.x > margin && at.y > margin && at.x < place.width - margin && at.y < place.height - margin;
+    if (!inside) go(centred(middle, made.camera.zoom, cover()));
   };
   const here = (at: Point): Found | undefined => {
     const made = scene();
@@ -265,21 +311,24 @@ export default function MapPage() {
   const reactions = {
     click: (at: Point, add: boolean) => {
       const found = here(at);
+      // Where there is no pointer, this is how the whole of a name that was shortened is read.
+      setHoverAt(at);
+      setHover(found?.kind === "district" ? found : undefined);
       if (found?.kind === "node") setCursor(found.id);
-      if (found?.kind === "nexus") select({ nodes: new Set(), instances: new Set(city.yard.ids()) }, add);
-      else if (!add || found?.kind === "node" || found?.kind === "instance") select(chosenBy(found), add);
+      if (found?.kind === "nexus") choose({ nodes: new Set(), instances: new Set(city.yard.ids()) }, add);
+      else if (!add || found?.kind === "node" || found?.kind === "instance") choose(chosenBy(found), add);
     },
     open: (at: Point) => {
       const found = here(at);
       if (found?.kind === "node") near(found.id);
       if (found?.kind === "district") {
         const district = city.layout.districts[found.index];
-        if (district) go(fitted(district.box, screen(), NEAR_ZOOM));
+        if (district) go(fitted(district.box, screen(), NEAR_ZOOM, cover()));
       }
       if (found?.kind === "instance") {
         // As in the games that it is modelled on: all of the same kind.
         const workload = city.units.get(found.id)?.instance.workload_id ?? "";
-        select({ nodes: new Set(), instances: new Set(city.unitsOf.get(workload)) });
+        choose({ nodes: new Set(), instances: new Set(city.unitsOf.get(workload)) });
       }
     },
     order: (at: Point) => {
@@ -306,20 +355,20 @@ export default function MapPage() {
       if (!made) return;
       const from = made.at(box);
       const to = made.at({ x: box.x + box.width, y: box.y + box.height });
-      select(inBox(city, between(from, to), instancesNear()), add);
+      choose(inBox(city, between(from, to), instancesNear()), add);
     },
     pan: (dx: number, dy: number) => {
       const made = scene();
       made?.look(pan(made.shownCamera, dx, dy, city.layout.box), false);
     },
-    zoom: (at: Point, factor: number) => zoomBy(factor, at),
+    zoom: (at: Point | undefined, factor: number) => zoomBy(factor, at),
     step: (direction: Parameters<typeof neighbour>[2]) =>
       stepTo(cursor() ? neighbour(city, cursor(), direction) : nextDistrict(city, "", 1)),
     district: (forth: 1 | -1) => stepTo(nextDistrict(city, cursor(), forth)),
     enter: (add: boolean) => {
       if (!cursor()) return stepTo(nextDistrict(city, "", 1));
       if (selection().nodes.has(cursor()) && !add) near(cursor());
-      else select({ nodes: new Set([cursor()]), instances: new Set() }, add);
+      else choose({ nodes: new Set([cursor()]), instances: new Set() }, add);
     },
     all: () => go(whole()),
     clear: () => {
@@ -330,6 +379,7 @@ export default function MapPage() {
       if (save) return selecting.saveGroup(key);
       const first = selecting.recallGroup(key);
       if (first) stepTo(first);
+      reveal();
     },
     moving,
   };
@@ -361,11 +411,12 @@ export default function MapPage() {
       found.kind === "instance" ? (city.units.get(found.id)?.home ?? "") : found.kind === "node" ? found.id : "";
     if (!home) {
       const { yard } = city.layout;
-      if (found.kind === "instance") go(fitted(yard, screen(), NEAR_ZOOM));
+      if (found.kind === "instance") go(fitted(yard, screen(), NEAR_ZOOM, cover()));
       return;
     }
     setCursor(home);
     near(home);
+    reveal();
   };
 
   return (
@@ -400,23 +451,7 @@ export default function MapPage() {
             </div>
           )}
         </Show>
-        <Show when={failed()}>
-          <div class="map-failed card" role="alert">
-            <strong>The map cannot be drawn here.</strong>
-            <span class="soft">
-              This browser gives no WebGL ({visible(failed())}). All of it is in the lists: <A href="/nodes">nodes</A>,{" "}
-              <A href="/agents">agents</A>, <A href="/instances">instances</A>.
-            </span>
-          </div>
-        </Show>
-        <Show when={fabric.filled() && !fabric.all("node").size}>
-          <div class="map-failed card">
-            <strong>No node has joined yet.</strong>
-            <span class="soft">
-              <code>omnitide token create</code> makes a token that a machine joins with.
-            </span>
-          </div>
-        </Show>
+        <Notes failed={failed()} empty={fabric.filled() && !fabric.all("node").size} />
         <p id="map-summary" class="visually-hidden">
           {summary()}.
         </p>
@@ -458,7 +493,7 @@ export default function MapPage() {
             city={city}
             tick={calm()}
             close={() => select(NOTHING)}
-            select={(chosen) => select(chosen)}
+            select={(chosen) => choose(chosen)}
             refuse={(found) => setRefusals(found)}
           />
         </Show>

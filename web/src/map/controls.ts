@@ -2,37 +2,22 @@
  * Pointer, wheel and keys on the map, as in a strategy game: drag selects, right gives orders, wheel goes nearer. The middle
  * button, the space bar or the tool moves the map; on a touch screen one finger does, and two go nearer.
  */
+import { type KeyReactions, onMap, onPage } from "./keys";
 import { type Box, between, type Point } from "./model/geometry";
-import type { Direction } from "./model/pick";
 
-export interface Reactions {
+export interface Reactions extends Omit<KeyReactions, "hold"> {
   click(at: Point, add: boolean): void;
   open(at: Point): void;
   order(at: Point): void;
   hover(at: Point | undefined): void;
   marquee(box: Box | undefined): void;
   select(box: Box, add: boolean): void;
-  pan(dx: number, dy: number): void;
-  zoom(at: Point, factor: number): void;
-  step(direction: Direction): void;
-  district(by: 1 | -1): void;
-  enter(add: boolean): void;
-  all(): void;
-  clear(): void;
-  group(key: string, save: boolean): void;
   /** Whether the tool for moving the map is chosen. */
   moving(): boolean;
 }
 
 const DRAG_PX = 4;
 const LINE_PX = 16;
-const KEY_ZOOM = 1.35;
-const ARROWS: Record<string, Direction> = {
-  ArrowLeft: "left",
-  ArrowRight: "right",
-  ArrowUp: "up",
-  ArrowDown: "down",
-};
 
 export class Controls {
   readonly #ended = new AbortController();
@@ -42,17 +27,27 @@ export class Controls {
   #dragged = false;
   #panning = false;
   #space = false;
+  readonly #keyed: KeyReactions;
 
   constructor(
     readonly host: HTMLElement,
     readonly reactions: Reactions,
   ) {
+    this.#keyed = {
+      ...reactions,
+      hold: () => {
+        this.#space = true;
+      },
+    };
     const { signal } = this.#ended;
     host.addEventListener("pointerdown", (event) => this.#down(event), { signal });
     host.addEventListener("pointermove", (event) => this.#move(event), { signal });
     host.addEventListener("pointerup", (event) => this.#up(event), { signal });
     host.addEventListener("pointercancel", (event) => this.#cancel(event), { signal });
-    host.addEventListener("pointerleave", () => reactions.hover(undefined), { signal });
+    // A finger that is lifted leaves too: what it told stays until the next touch.
+    host.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && reactions.hover(undefined), {
+      signal,
+    });
     host.addEventListener("wheel", (event) => this.#wheel(event), { signal, passive: false });
     host.addEventListener("dblclick", (event) => reactions.open(this.#at(event)), { signal });
     host.addEventListener("contextmenu", (event) => this.#menu(event), { signal });
@@ -158,24 +153,9 @@ export class Controls {
   }
 
   #key(event: KeyboardEvent): void {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const { width, height } = this.host.getBoundingClientRect();
-    const middle = { x: width / 2, y: height / 2 };
-    const arrow = ARROWS[event.key];
-    if (arrow && event.shiftKey) {
-      const far = arrow === "left" || arrow === "up" ? 80 : -80;
-      if (arrow === "left" || arrow === "right") this.reactions.pan(far, 0);
-      else this.reactions.pan(0, far);
-    } else if (arrow) this.reactions.step(arrow);
-    else if (event.key === "Enter") this.reactions.enter(event.shiftKey);
-    else if (event.key === "Escape") this.reactions.clear();
-    else if (event.key === "+" || event.key === "=") this.reactions.zoom(middle, KEY_ZOOM);
-    else if (event.key === "-") this.reactions.zoom(middle, 1 / KEY_ZOOM);
-    else if (event.key === "Home" || event.key === "0") this.reactions.all();
-    else if (event.key === "PageDown" || event.key === "]") this.reactions.district(1);
-    else if (event.key === "PageUp" || event.key === "[") this.reactions.district(-1);
-    else if (event.key === " ") this.#space = true;
-    else return;
+    const meant = onMap(event);
+    if (!meant) return;
+    meant.does(this.#keyed, event.key);
     event.preventDefault();
   }
 
@@ -183,13 +163,13 @@ export class Controls {
     if (event.key === " ") this.#space = false;
   }
 
-  /** Groups, wherever on the page one is; with Ctrl or Shift what is selected is saved. */
+  /** Groups, wherever on the page one is. */
   #anywhere(event: KeyboardEvent): void {
-    const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
-    if (!digit || event.altKey || event.metaKey) return;
+    const meant = onPage(event);
+    if (!meant) return;
     if (event.target instanceof Element && event.target.closest("input, textarea, select, dialog, [contenteditable]"))
       return;
-    this.reactions.group(digit, event.ctrlKey || event.shiftKey);
+    meant.does(this.#keyed, event.code);
     event.preventDefault();
   }
 }

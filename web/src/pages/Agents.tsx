@@ -11,6 +11,8 @@ import { State } from "../parts/State";
 import type { Column } from "../parts/Table";
 import { useColumns } from "../parts/UseCells";
 import { createUse } from "../parts/use";
+import { Way } from "../parts/Way";
+import { IN_THE_PAST, pastRevision } from "../past/when";
 import { bytes, cores, count, span, visible } from "../words/format";
 import { agentState, rankOf } from "../words/states";
 
@@ -69,7 +71,10 @@ export function Agents() {
       by: (agent) => agent.replicas - agent.running,
       cell: (agent) => <span class="soft">{troubles(agent)}</span>,
     },
-    ...useColumns<Agent>((agent) => use.of(agent.id)),
+    ...useColumns<Agent>(
+      (agent) => use.of(agent.id),
+      (agent) => agent.running,
+    ),
     {
       id: "version",
       title: "Version",
@@ -143,7 +148,9 @@ export function Agents() {
     });
   const restartAll = () => begin(actionById("agent.restart"), shown());
   useDoings(() =>
-    listing.ids().length > 1 ? [{ title: "Restart all that are shown", key: "R", run: restartAll }] : [],
+    listing.ids().length > 1 && !pastRevision()
+      ? [{ title: "Restart all that are shown", key: "R", run: restartAll }]
+      : [],
   );
   return (
     <ListPage
@@ -167,19 +174,18 @@ export function Agents() {
             <button
               type="button"
               class="button"
-              title="Restart all agents that are shown, each a few replicas at a time"
+              disabled={pastRevision() > 0}
+              title={pastRevision() ? IN_THE_PAST : "Restart all agents that are shown, each a few replicas at a time"}
               aria-keyshortcuts="Shift+R"
               onClick={restartAll}
             >
               Restart all
             </button>
           </Show>
-          <A class="button" href="/import">
-            Import
-          </A>
-          <A class="button primary" href="/agents/new">
+          <Way href="/import">Import</Way>
+          <Way href="/agents/new" primary>
             New agent
-          </A>
+          </Way>
         </>
       }
       none={
@@ -199,7 +205,8 @@ export function Agents() {
 const NOT_RUNNING = ["failed", "lost", "unknown", "pending", "placed", "starting", "stopping"] as const;
 
 function troubles(agent: Agent): string {
-  return NOT_RUNNING.filter((status) => agent.counts[status])
-    .map((status) => `${count(agent.counts[status])} ${status}`)
-    .join(", ");
+  const told = NOT_RUNNING.filter((status) => agent.counts[status]).map(
+    (status) => `${count(agent.counts[status])} ${status}`,
+  );
+  return [...(agent.failing ? [`${count(agent.failing)} failing`] : []), ...told].join(", ");
 }

@@ -7,11 +7,12 @@ import { ListPage } from "../parts/ListPage";
 import { createListing } from "../parts/listing";
 import { Star } from "../parts/Star";
 import { State } from "../parts/State";
+import { createSeldom } from "../parts/seldom";
 import type { Column } from "../parts/Table";
 import { useColumns } from "../parts/UseCells";
 import { createUse, usedNow } from "../parts/use";
 import { bytes, cores, count, span, visible } from "../words/format";
-import { instanceState, rankOf } from "../words/states";
+import { instanceState, notEnded, rankOf } from "../words/states";
 
 export function Instances() {
   const { fabric, nowMs } = useGiven();
@@ -152,6 +153,7 @@ export function Instances() {
       agent: (instance) => (instance.kind === "agent" ? instance.workload : ""),
       job: (instance) => (instance.kind === "job" ? instance.workload : ""),
       status: (instance) => instance.status,
+      condition: (instance) => instance.condition,
     },
     all: () => fabric.all("instance"),
     columns,
@@ -160,10 +162,17 @@ export function Instances() {
       [instance.name, instance.namespace, instance.status, instance.health, instance.node, instance.kind].join(" "),
     first: { column: "name", down: false },
   });
+  const ended = createSeldom(
+    () => undefined,
+    () => void fabric.all("instance"),
+    () => fabric.all("instance").size - notEnded(fabric.all("instance")),
+  );
+  const more = () => (ended() ? `, of which ${count(ended())} ended` : "");
   return (
     <ListPage
       title="Instances"
       noun="instance"
+      more={more}
       listing={listing}
       row={(id) => fabric.get("instance", id)}
       target={(object) => ({ kind: "instance", object })}

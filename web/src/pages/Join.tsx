@@ -6,12 +6,13 @@ import { nodeHref } from "../actions";
 import { Copied } from "../actions/Copied";
 import { tell } from "../actions/toasts";
 import { Refused, request } from "../api/client";
-import type { TokenCreated } from "../api/types";
+import type { TokenCreated, TokenList } from "../api/types";
 import { useGiven } from "../parts/context";
 import { State } from "../parts/State";
 import { useTitle } from "../parts/title";
-import { bytes, cores, span, visible } from "../words/format";
+import { bytes, cores, plural, span, visible } from "../words/format";
 import { nodeState } from "../words/states";
+import { createAsked } from "./asked";
 import { BUILD, WAYS } from "./joining";
 import { createBody, createLine, type NewToken } from "./settings/lines";
 
@@ -54,6 +55,17 @@ export function Join() {
     return `data:image/svg+xml,${encodeURIComponent(svg)}`;
   });
   const arrived = () => [...fabric.all("node").values()].filter((one) => !before().has(one.id));
+  // What is left of it only Nexus knows: another machine may have come by another token.
+  const tokens = createAsked(
+    () => made()?.token?.id,
+    () => arrived().length,
+    15_000,
+    (id, signal) =>
+      request<TokenList>("GET", "/v1/tokens?purpose=join&limit=1000", undefined, signal).then((list) =>
+        list.items.find((one) => one.id === id),
+      ),
+  );
+  const left = () => (tokens.value() ?? made()?.token)?.uses_left ?? 0;
   const local = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
   return (
@@ -135,7 +147,9 @@ export function Join() {
                       {(end) => (
                         <>
                           {" "}
-                          Valid for {span(end() - nowMs())}, for {token().token?.uses_left} more.
+                          {left()
+                            ? `Valid for ${span(end() - nowMs())}, for ${plural(left(), arrived().length ? "further machine" : "machine")}.`
+                            : "It has been used: for a further machine make another."}
                         </>
                       )}
                     </Show>

@@ -7,10 +7,13 @@ import { useGiven } from "../parts/context";
 import { ListPage } from "../parts/ListPage";
 import { createListing } from "../parts/listing";
 import { Meter } from "../parts/Meter";
+import { lately } from "../parts/nodeUse";
 import { Spark } from "../parts/Spark";
 import { Star } from "../parts/Star";
 import { State } from "../parts/State";
 import type { Column } from "../parts/Table";
+import { createUse } from "../parts/use";
+import { Way } from "../parts/Way";
 import { bytes, cores, count, span, visible } from "../words/format";
 import { nodeState, rankOf } from "../words/states";
 
@@ -18,6 +21,8 @@ export function Nodes() {
   const { fabric, nowMs } = useGiven();
   // Of a node that is not heard from, nothing is known now.
   const used = (node: Node) => (node.status === "live" ? fabric.load(node.id) : undefined);
+  const use = createUse("node");
+  const line = (node: Node) => (node.status === "live" ? lately(use.of(node.id), used(node)) : undefined);
   const loadWords = (node: Node) => {
     const load = used(node);
     const [cpu, memory] = [cores(node.cpu_milli), bytes(node.memory_bytes)];
@@ -80,7 +85,7 @@ export function Nodes() {
       title: "Last 2 min",
       width: 96,
       rank: 4,
-      cell: (node) => <Spark load={used(node)} whole={node.cpu_milli} />,
+      cell: (node) => <Spark load={line(node)} whole={node.cpu_milli} />,
     },
     {
       id: "memory",
@@ -117,12 +122,13 @@ export function Nodes() {
       grow: 0.7,
       rank: 6,
       cell: (node) => (
-        <span class="chips">
+        <span class="cell-list" title={drivers(node).map(driverWords).join("\n")}>
           <For each={drivers(node)}>
-            {(driver) => (
-              <span class="chip" classList={{ "tone-bad": !driver.healthy }} title={driver.detail || driver.version}>
-                {visible(driver.name)}
-              </span>
+            {(driver, index) => (
+              <>
+                {index() ? ", " : ""}
+                <span class={driver.healthy ? "" : "tone-bad state-text"}>{visible(driver.name)}</span>
+              </>
             )}
           </For>
         </span>
@@ -136,8 +142,8 @@ export function Nodes() {
       rank: 7,
       by: (node) => labels(node).join(" "),
       cell: (node) => (
-        <span class="chips">
-          <For each={labels(node)}>{(label) => <span class="chip">{visible(label)}</span>}</For>
+        <span class="cell-list" title={labels(node).map(visible).join("\n")}>
+          {visible(labels(node).join(", "))}
         </span>
       ),
     },
@@ -177,12 +183,13 @@ export function Nodes() {
       title="Nodes"
       noun="node"
       tools={
-        <A class="button" href="/join">
+        <Way href="/join">
           <Plus size={14} aria-hidden="true" /> Join a machine
-        </A>
+        </Way>
       }
       listing={listing}
       row={(id) => fabric.get("node", id)}
+      onSeen={use.see}
       target={(object) => ({ kind: "node", object })}
       beside={(node) => <State state={nodeState(node)} />}
       under={(node) => (
@@ -200,4 +207,8 @@ export function Nodes() {
       }
     />
   );
+}
+
+function driverWords(driver: Node["drivers"][number]): string {
+  return [driver.name, driver.version, driver.detail].filter(Boolean).map(visible).join(" · ");
 }

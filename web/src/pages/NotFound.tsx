@@ -1,4 +1,5 @@
 import { A, useLocation } from "@solidjs/router";
+import { decoded } from "../parts/readable";
 import { useTitle } from "../parts/title";
 import { visible } from "../words/format";
 
@@ -9,7 +10,7 @@ export function NotFound() {
     <div class="empty">
       <h1>There is no such page</h1>
       <span>
-        Nothing is at <code>{visible(location.pathname)}</code>.
+        Nothing is at <code>{visible(decoded(location.pathname))}</code>.
       </span>
       <A href="/overview">To the overview</A>
     </div>

@@ -1,6 +1,8 @@
+import { A } from "@solidjs/router";
 import CircleCheck from "lucide-solid/icons/circle-check";
 import TriangleAlert from "lucide-solid/icons/triangle-alert";
 import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
+import { Copied } from "../actions/Copied";
 import { getLatestEvents, getStatus, Refused } from "../api/client";
 import type { CloudEvent, FabricStatus } from "../api/types";
 import { useGiven } from "../parts/context";
@@ -11,8 +13,9 @@ import { useTitle } from "../parts/title";
 import { pastRevision } from "../past/when";
 import { ofInterest, tell } from "../words/events";
 import { bytes, cores, count, dateTime, percent, plural, span, visible } from "../words/format";
-import { agentState, instanceState, nodeState, rankOf, type State, type Tone } from "../words/states";
+import { agentState, hasEnded, instanceState, nodeState, rankOf, type State, type Tone } from "../words/states";
 import { olderEvents } from "./events/source";
+import { concernHref, subjectHref } from "./subjects";
 
 /** Shown, and asked for: some are of no interest to a person. */
 const EVENTS = 14;
@@ -75,6 +78,9 @@ export function Overview() {
   const known = () => fabric.filled() && (status() !== undefined || failed() !== "" || pastRevision() > 0);
   const verdict = createMemo((): { tone: Tone; text: string; more: string } => {
     const found = status();
+    if (pastRevision() && !fabric.filled()) {
+      return { tone: "off", text: "Looking for the fabric as it was…", more: "" };
+    }
     if (pastRevision()) {
       return {
         tone: "unknown",
@@ -85,7 +91,9 @@ export function Overview() {
     if (!found) return { tone: "off", text: failed() || "Asking Nexus…", more: "" };
     const worst = concerns().length;
     if (worst) {
-      const more = worst === 20 ? "The twenty most pressing are below." : "Each with what can be done about it, below.";
+      const each =
+        worst === 1 ? "With what can be done about it, below." : "Each with what can be done about it, below.";
+      const more = worst === 20 ? "The twenty most pressing are below." : each;
       return { tone: "wait", text: `${plural(worst, "thing")} ${worst === 1 ? "wants" : "want"} your eye`, more };
     }
     if (!found.nodes.live) return { tone: "wait", text: "No node is live", more: "Nothing can run until one joins." };
@@ -149,10 +157,26 @@ export function Overview() {
                       <li>
                         <Mark tone="wait" />
                         <span class="list-words">
-                          <strong>{visible(concern.subject)}</strong> <span>{visible(concern.text)}</span>
+                          <Show
+                            when={concernHref(concern.subject)}
+                            fallback={<strong>{visible(concern.subject)}</strong>}
+                          >
+                            {(to) => (
+                              <A href={to()}>
+                                <strong>{visible(concern.subject)}</strong>
+                              </A>
+                            )}
+                          </Show>{" "}
+                          <span>{visible(concern.text)}</span>
                           <Show when={concern.hint}>
-                            <br />
-                            <code>{visible(concern.hint)}</code>
+                            <Show
+                              when={concern.hint.startsWith("omnitide ")}
+                              fallback={<span class="concern-hint soft">{visible(concern.hint)}</span>}
+                            >
+                              <span class="concern-hint">
+                                <Copied text={concern.hint} label={`Copy ${concern.hint}`} />
+                              </span>
+                            </Show>
                           </Show>
                         </span>
                         <Show when={concern.since_ms}>
@@ -173,6 +197,7 @@ export function Overview() {
               noun="instance"
               all={() => fabric.all("instance")}
               state={instanceState}
+              over={hasEnded}
             />
 
             <section class="card block" aria-labelledby="capacity">
@@ -219,7 +244,14 @@ export function Overview() {
                         <li>
                           <Mark tone={told.tone} />
                           <span class="list-words">
-                            <strong>{visible(told.subject)}</strong> <span class="soft">{visible(told.text)}</span>
+                            <Show when={subjectHref(event.subject)} fallback={<strong>{visible(told.subject)}</strong>}>
+                              {(to) => (
+                                <A href={to()}>
+                                  <strong>{visible(told.subject)}</strong>
+                                </A>
+                              )}
+                            </Show>{" "}
+                            <span class="soft">{visible(told.text)}</span>
                             <Show when={told.node}>
                               <span class="faint"> on {visible(told.node)}</span>
                             </Show>
@@ -247,6 +279,8 @@ interface TallyProps<T> {
   noun: string;
   all(): ReadonlyMap<string, T>;
   state(one: T): State;
+  /** It has ended, and is counted apart. */
+  over?(one: T): boolean;
 }
 
 /** How many there are in each state, the worst first. */
@@ -256,32 +290,39 @@ function Tally<T>(props: TallyProps<T>) {
     () => void props.all(),
     () => {
       const found = new Map<string, { tone: Tone; text: string; count: number }>();
+      let off = 0;
       for (const one of props.all().values()) {
+        if (props.over?.(one)) off += 1;
         const { tone, text } = props.state(one);
         const counted = found.get(text + tone);
         if (counted) counted.count += 1;
         else found.set(text + tone, { tone, text, count: 1 });
       }
-      return [...found.values()].sort((a, b) => rankOf(a.tone) - rankOf(b.tone));
+      return { off, states: [...found.values()].sort((a, b) => rankOf(a.tone) - rankOf(b.tone)) };
     },
   );
-  const total = () => props.all().size;
+  const there = () => props.all().size - counts().off;
   return (
     <section class="card block third" aria-label={props.title}>
       <div class="block-head">
         <h2>
-          <a href={props.href}>{props.title}</a>
+          <A href={props.href}>{props.title}</A>
         </h2>
       </div>
       <p class="figure">
-        <b>{count(total())}</b>
-        <span class="soft">{total() === 1 ? props.noun : `${props.noun}s`}</span>
+        <b>{count(there())}</b>
+        <span class="soft">
+          {there() === 1 ? props.noun : `${props.noun}s`}
+          <Show when={counts().off}>, and {count(counts().off)} that ended</Show>
+        </span>
       </p>
       <div class="split" aria-hidden="true">
-        <For each={counts()}>{(one) => <span class={`tone-${one.tone}`} style={{ "flex-grow": one.count }} />}</For>
+        <For each={counts().states}>
+          {(one) => <span class={`tone-${one.tone}`} style={{ "flex-grow": one.count }} />}
+        </For>
       </div>
       <ul class="legend">
-        <For each={counts()} fallback={<li>none yet</li>}>
+        <For each={counts().states} fallback={<li>none yet</li>}>
           {(one) => (
             <li class={`tone-${one.tone}`}>
               <span class="mark" aria-hidden="true" />

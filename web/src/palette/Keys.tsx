@@ -1,9 +1,11 @@
+import { useLocation } from "@solidjs/router";
 import { For, onMount, Show } from "solid-js";
 import { closed, doings } from "../actions/desk";
 import { PLACES, setSingleKeys, singleKeys } from "../actions/keys";
 import { OPENINGS } from "../actions/openings";
 import { ACTIONS } from "../actions/registry";
 import type { TargetKind } from "../actions/target";
+import { ON_MAP, ON_PAGE, POINTER } from "../map/keys";
 
 const OF: readonly { kind: TargetKind; title: string }[] = [
   { kind: "agent", title: "With an agent" },
@@ -28,19 +30,35 @@ const LISTS: readonly [string, string][] = [
   ["F", "Favourite"],
 ];
 
-/** All keys there are. */
+const MAP: readonly (readonly [string, string])[] = [
+  ...[...ON_MAP, ...ON_PAGE].map((one) => [one.shown, one.title] as const),
+  ...POINTER,
+];
+
+/** All keys there are; those of the page that one is on first. */
 export function Keys() {
   let dialog: HTMLDialogElement | undefined;
   onMount(() => dialog?.showModal());
   const here = () => doings().flatMap((one) => (one.key ? [[`Shift ${one.key}`, one.title] as const] : []));
+  const location = useLocation();
+  const onMap = location.pathname === "/map";
   return (
     <dialog ref={dialog} class="dialog keys" aria-labelledby="keys-title" onClose={closed}>
-      <h2 id="keys-title">Keys</h2>
+      {/* Not a control at the end of it: a long list would open at its end. */}
+      <h2 id="keys-title" tabindex="-1" autofocus>
+        Keys
+      </h2>
       <div class="keys-groups">
+        <Show when={onMap}>
+          <Group title="On the map" keys={MAP} />
+        </Show>
         <Group title="Everywhere" keys={ALWAYS} />
         <Group title="Go to" keys={PLACES.map((one) => [`G ${one.key.toUpperCase()}`, one.title] as const)} />
         <Show when={here().length}>
           <Group title="On this page" keys={here()} />
+        </Show>
+        <Show when={!onMap}>
+          <Group title="On the map" keys={MAP} />
         </Show>
         <Group title="In a list" keys={LISTS} />
         <For each={OF}>
@@ -69,7 +87,7 @@ export function Keys() {
           />
           Keys of one letter
         </label>
-        <button type="button" class="button" autofocus onClick={() => dialog?.close()}>
+        <button type="button" class="button" onClick={() => dialog?.close()}>
           Close
         </button>
       </div>

@@ -1,8 +1,8 @@
-import { createSignal, onCleanup, onMount, Show } from "solid-js";
+import { type Accessor, createSignal, onCleanup, onMount, Show } from "solid-js";
 import { getStatus, Refused } from "../api/client";
 
-/** On every page of a fabric that is a demonstration: nothing that it shows is real. */
-export function DemoMark() {
+/** Whether this fabric is a demonstration: asked once. */
+export function createDemo(): Accessor<boolean> {
   const [demo, setDemo] = createSignal(false);
   const gone = new AbortController();
   onMount(async () => {
@@ -14,8 +14,13 @@ export function DemoMark() {
     }
   });
   onCleanup(() => gone.abort());
+  return demo;
+}
+
+/** On every page of a fabric that is a demonstration: nothing that it shows is real. */
+export function DemoMark(props: { shown: boolean }) {
   return (
-    <Show when={demo()}>
+    <Show when={props.shown}>
       <p class="demo-mark" title="A demonstration: its machines are simulated, and what runs there is made up">
         Demo<span> · simulated machines</span>
       </p>

@@ -11,6 +11,7 @@ import type { Listing } from "./listing";
 import { Menu } from "./Menu";
 import { Table } from "./Table";
 import { useTitle } from "./title";
+import { Waiting } from "./Waiting";
 
 interface Props<T extends object> {
   title: string;
@@ -24,6 +25,8 @@ interface Props<T extends object> {
   under(row: T): JSX.Element;
   /** At the end of the head. */
   tools?: JSX.Element;
+  /** Behind how many there are, where all are shown. */
+  more?(): string;
   /** Where there is none at all. */
   none: JSX.Element;
 }
@@ -66,7 +69,10 @@ export function ListPage<T extends object>(props: Props<T>) {
         <h1>
           {props.title}
           <Show when={fabric.filled()}>
-            <span class="faint">{few()}</span>
+            <span class="faint">
+              {few()}
+              {props.listing.ids().length === props.listing.total() ? props.more?.() : ""}
+            </span>
           </Show>
         </h1>
         <div class="page-tools">
@@ -153,7 +159,7 @@ export function ListPage<T extends object>(props: Props<T>) {
           keysOfPage
           empty={
             <div class="empty">
-              <Show when={fabric.filled()} fallback={<span>Waiting for the first view of the fabric…</span>}>
+              <Show when={fabric.filled()} fallback={<Waiting />}>
                 <Show when={props.listing.total() > 0} fallback={props.none}>
                   <strong>Nothing matches</strong>
                   <span>

@@ -1,26 +1,51 @@
-import { A } from "@solidjs/router";
+import { A, useLocation } from "@solidjs/router";
 import Activity from "lucide-solid/icons/activity";
 import Box from "lucide-solid/icons/box";
 import Boxes from "lucide-solid/icons/boxes";
 import Gauge from "lucide-solid/icons/gauge";
 import MapIcon from "lucide-solid/icons/map";
 import Rewind from "lucide-solid/icons/rewind";
+import Search from "lucide-solid/icons/search";
 import Server from "lucide-solid/icons/server";
 import Settings from "lucide-solid/icons/settings";
 import Unplug from "lucide-solid/icons/unplug";
-import { createMemo, createSignal, type JSX, lazy, onCleanup, Show, Suspense } from "solid-js";
+import {
+  createEffect,
+  createMemo,
+  createSignal,
+  ErrorBoundary,
+  type JSX,
+  lazy,
+  on,
+  onCleanup,
+  Show,
+  Suspense,
+} from "solid-js";
+import { setPage } from "../actions/desk";
 import { keepInAddress } from "../past/address";
+import type { Fabric } from "../state/fabric";
 import { clock, count, span } from "../words/format";
+import { notEnded } from "../words/states";
 import { useGiven } from "./context";
-import { DemoMark } from "./DemoMark";
+import { createDemo, DemoMark } from "./DemoMark";
+import { Failed } from "./Failed";
+import { Hints } from "./Hints";
+import { createSeldom } from "./seldom";
 
+const Absent = lazy(() => import("../past/Absent").then((made) => ({ default: made.Absent })));
 const PastBar = lazy(() => import("../past/PastBar").then((made) => ({ default: made.PastBar })));
 
 export function Shell(props: { children?: JSX.Element }) {
   const { fabric, caller } = useGiven();
   const stale = createMemo(() => fabric.status().kind === "broken");
   const past = createMemo(() => fabric.past.wanted() > 0);
+  const demo = createDemo();
   keepInAddress(fabric.past);
+  const instances = createSeldom(
+    () => undefined,
+    () => void fabric.all("instance"),
+    () => notEnded(fabric.all("instance")),
+  );
   return (
     <div class="shell" classList={{ stale: stale() && fabric.filled(), past: past() }}>
       {/* biome-ignore lint/a11y/useValidAnchor: it goes to a place on this page, which the router would not focus */}
@@ -36,16 +61,20 @@ export function Shell(props: { children?: JSX.Element }) {
             <PastBar />
           </Suspense>
         </Show>
+        <NarrowBar demo={demo()} />
       </div>
       <aside class="side" aria-label="Omnitide">
-        <A class="brand" href="/map">
-          <img src="/icon.svg" alt="" />
-          <span class="ellipsis">
-            <span class="brand-name">Omnitide</span>
-            <span class="brand-fabric ellipsis">{caller().fabric_id}</span>
-          </span>
-        </A>
-        <DemoMark />
+        <div class="side-top">
+          <A class="brand" href="/map">
+            <img src="/icon.svg" alt="" />
+            <span class="ellipsis">
+              <span class="brand-name">Omnitide</span>
+              <span class="brand-fabric ellipsis">{caller().fabric_id}</span>
+            </span>
+          </A>
+          <DemoMark shown={demo()} />
+          <Hints />
+        </div>
         <nav class="nav" aria-label="Pages">
           <A href="/map">
             <MapIcon size={16} aria-hidden="true" />
@@ -68,7 +97,7 @@ export function Shell(props: { children?: JSX.Element }) {
           <A href="/instances">
             <Box size={16} aria-hidden="true" />
             <span class="nav-label">Instances</span>
-            <Count of={fabric.all("instance").size} />
+            <Count of={instances()} />
           </A>
           <A href="/events">
             <Activity size={16} aria-hidden="true" />
@@ -95,7 +124,22 @@ export function Shell(props: { children?: JSX.Element }) {
         </div>
       </aside>
       <main id="main" class="page" tabindex="-1">
-        {props.children}
+        <Show
+          when={fabric.past.absent()}
+          fallback={
+            <ErrorBoundary
+              fallback={(error, again) => <FailedPage error={error as unknown} again={() => void again()} />}
+            >
+              {props.children}
+            </ErrorBoundary>
+          }
+        >
+          {(why) => (
+            <Suspense>
+              <Absent why={why()} />
+            </Suspense>
+          )}
+        </Show>
       </main>
     </div>
   );
@@ -107,26 +151,75 @@ function toMain(event: Event): void {
 }
 
 function Count(props: { of: number }) {
-  return <span class="nav-count">{count(props.of)}</span>;
+  const { fabric } = useGiven();
+  return (
+    <Show when={fabric.filled()}>
+      <span class="nav-count">{count(props.of)}</span>
+    </Show>
+  );
+}
+
+/** Another page may be well. */
+function FailedPage(props: { error: unknown; again(): void }) {
+  const location = useLocation();
+  createEffect(on(() => location.pathname, props.again, { defer: true }));
+  return <Failed what="This page" error={props.error} again={props.again} />;
+}
+
+/** Where there is no room for the foot of the side: what it has, above the page. */
+function NarrowBar(props: { demo: boolean }) {
+  const { fabric } = useGiven();
+  const past = () => fabric.past.wanted() > 0;
+  return (
+    <div class="narrow-bar" role="region" aria-label="State and search">
+      <DemoMark shown={props.demo} />
+      <span class={`state tone-${linkWords(fabric).tone}`}>
+        <span class="mark" aria-hidden="true" />
+        <span class="state-text">{linkWords(fabric).text}</span>
+        <Show when={fabric.filled()}>
+          <span class="faint ellipsis">revision {count(fabric.revision())}</span>
+        </Show>
+      </span>
+      <button type="button" class="button" aria-keyshortcuts="Control+K" onClick={() => setPage("palette")}>
+        <Search size={15} aria-hidden="true" />
+        Find or do
+      </button>
+      <button type="button" class="button" aria-keyshortcuts="?" aria-label="Keys" onClick={() => setPage("keys")}>
+        ?
+      </button>
+      <button
+        type="button"
+        class="button"
+        aria-label={past() ? "Back to now" : "Time travel"}
+        title={past() ? "Back to now" : "Time travel"}
+        aria-pressed={past()}
+        disabled={!fabric.newest() && !past()}
+        onClick={() => (past() ? fabric.past.back() : fabric.past.show(fabric.newest()))}
+      >
+        <Rewind size={15} aria-hidden="true" />
+      </button>
+    </div>
+  );
+}
+
+function linkWords(fabric: Fabric): { tone: string; text: string } {
+  if (fabric.past.wanted()) return { tone: "unknown", text: "The past" };
+  switch (fabric.status().kind) {
+    case "live":
+      return { tone: "good", text: "Live" };
+    case "connecting":
+      return { tone: "busy", text: "Connecting" };
+    case "broken":
+      return { tone: "wait", text: "Not connected" };
+  }
 }
 
 function LinkState() {
   const { fabric } = useGiven();
-  const words = () => {
-    if (fabric.past.wanted()) return { tone: "unknown", text: "The past" };
-    switch (fabric.status().kind) {
-      case "live":
-        return { tone: "good", text: "Live" };
-      case "connecting":
-        return { tone: "busy", text: "Connecting" };
-      case "broken":
-        return { tone: "wait", text: "Not connected" };
-    }
-  };
   return (
-    <div class={`link-state tone-${words().tone}`}>
+    <div class={`link-state tone-${linkWords(fabric).tone}`}>
       <span class="mark" aria-hidden="true" />
-      <span>{words().text}</span>
+      <span>{linkWords(fabric).text}</span>
       <Show when={fabric.filled()}>
         <span>revision {count(fabric.revision())}</span>
       </Show>

@@ -64,9 +64,14 @@ const NARROW_ROW = 54;
 export function Table<T>(props: Props<T>) {
   let scroll: HTMLDivElement | undefined;
   const [width, setWidth] = createSignal(1200);
+  /** The scroll bar's: the head has none, and its columns are to stand above the rows'. */
+  const [bar, setBar] = createSignal(0);
   onMount(() => {
     if (!scroll) return;
-    const watch = new ResizeObserver((entries) => setWidth(entries[0]?.contentRect.width ?? 0));
+    const watch = new ResizeObserver((entries) => {
+      setWidth(entries[0]?.contentRect.width ?? 0);
+      setBar(scroll ? scroll.offsetWidth - scroll.clientWidth : 0);
+    });
     watch.observe(scroll);
     onCleanup(() => watch.disconnect());
   });
@@ -145,7 +150,7 @@ export function Table<T>(props: Props<T>) {
       role="table"
       aria-label={props.label}
       aria-rowcount={props.ids.length + 1}
-      style={{ "--columns": template() }}
+      style={{ "--columns": template(), "--bar": `${bar()}px` }}
     >
       <div role="rowgroup" classList={{ "visually-hidden": narrow() }}>
         <div class="table-head" role="row" aria-rowindex={1}>

@@ -10,10 +10,17 @@ interface Asking {
   memory_bytes?: number;
 }
 
-/** `request` is of one instance; with several, they have so much together. */
-export function useColumns<T extends Asking>(use: (row: T) => Use | undefined): readonly Column<T>[] {
-  const cpu = (row: T) => (row.cpu_milli ?? 0) * (use(row)?.instances || 1);
-  const memory = (row: T) => (row.memory_bytes ?? 0) * (use(row)?.instances || 1);
+/**
+ * What is asked for is of one instance; several have so much together. `running`: how many a row is of, where that is
+ * not known by their samples, as in the past.
+ */
+export function useColumns<T extends Asking>(
+  use: (row: T) => Use | undefined,
+  running: (row: T) => number = () => 1,
+): readonly Column<T>[] {
+  const times = (row: T) => use(row)?.instances || running(row) || 1;
+  const cpu = (row: T) => (row.cpu_milli ?? 0) * times(row);
+  const memory = (row: T) => (row.memory_bytes ?? 0) * times(row);
   return [
     {
       id: "use",

@@ -1,5 +1,5 @@
 /**
- * What agents or instances use: only the rows in sight are asked for, all together, every few seconds, so that a list of
+ * What agents, instances or nodes use: only the rows in sight are asked for, all together, every few seconds, so that a list of
  * any length costs what is seen of it.
  */
 import { createEffect, createSignal, on, onCleanup } from "solid-js";
@@ -29,7 +29,7 @@ export interface RowsUse {
   of(id: string): Use | undefined;
 }
 
-export function createUse(kind: "agent" | "instance"): RowsUse {
+export function createUse(kind: "agent" | "instance" | "node"): RowsUse {
   const known = new Map<string, { use: Use; askedMs: number }>();
   const [told, setTold] = createSignal(0);
   let seen: readonly string[] = [];

@@ -20,7 +20,9 @@ const TOLD = 3;
 export function PastBar() {
   const { fabric } = useGiven();
   const { past } = fabric;
-  const [newest, setNewest] = createSignal(Math.max(fabric.newest(), past.wanted()));
+  // A deep link may be here before the fabric is; and it may ask for what has never been.
+  const top = () => fabric.newest() || past.wanted();
+  const [newest, setNewest] = createSignal(top());
   const [events, setEvents] = createSignal<readonly CloudEvent[]>([]);
   const [said, setSaid] = createSignal("");
   const [stepping, setStepping] = createSignal(false);
@@ -29,13 +31,11 @@ export function PastBar() {
   onCleanup(() => gone.abort());
 
   const timer = setInterval(() => {
-    if (!slider?.matches(":active")) setNewest(Math.max(fabric.newest(), past.wanted()));
+    if (!slider?.matches(":active")) setNewest(top());
   }, NEWEST_MS);
   onCleanup(() => clearInterval(timer));
   createEffect(() => {
-    // A deep link may be here before the fabric is.
-    if (past.wanted() > newest()) setNewest(past.wanted());
-    if (newest() <= past.wanted() && fabric.newest() > newest()) setNewest(fabric.newest());
+    if (newest() <= past.wanted() || newest() > top()) setNewest(top());
   });
 
   const quietly = async (doing: () => Promise<void>) => {
@@ -48,14 +48,7 @@ export function PastBar() {
     }
   };
   onMount(() => {
-    void quietly(async () => {
-      try {
-        past.keptFrom(await firstKept(gone.signal));
-      } catch (error) {
-        if (!(error instanceof Refused) || !error.firstRevision) throw error;
-        past.keptFrom(error.firstRevision);
-      }
-    });
+    void quietly(async () => past.keptFrom(await firstKept(gone.signal)));
   });
   const step = (by: 1 | -1) =>
     quietly(async () => {

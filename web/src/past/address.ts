@@ -8,6 +8,8 @@ import type { Past } from "./past";
 
 /** While a slider is moved the address is left alone. */
 const CALM_MS = 200;
+/** Of what is no revision so much is repeated. */
+const LONGEST = 40;
 
 export function keepInAddress(past: Past): void {
   const location = useLocation();
@@ -25,6 +27,23 @@ export function keepInAddress(past: Past): void {
     const number = Number(params.at);
     return Number.isSafeInteger(number) && number > 0 ? number : 0;
   };
+  const wrong = () => (params.at && !shown() ? String(params.at).slice(0, LONGEST) : "");
+  createEffect(
+    on(wrong, (text) => {
+      if (text) past.refuse(text);
+      else if (!untrack(past.wanted)) past.back();
+    }),
+  );
+  // Whoever goes back to now from there leaves it.
+  createEffect(
+    on(
+      past.absent,
+      (why) => {
+        if (!why && wrong()) setParams({ at: null }, { replace: true, scroll: false });
+      },
+      { defer: true },
+    ),
+  );
   createEffect(
     on([() => location.pathname, shown], ([, inAddress]) => {
       const wanted = untrack(past.wanted);

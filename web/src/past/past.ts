@@ -32,6 +32,8 @@ export class Past {
   readonly model: Accessor<Model | undefined>;
   /** Why what is wanted is not shown; empty if it is or is on its way. */
   readonly trouble: Accessor<string>;
+  /** Why there is nothing to look at at all: the address asks for what is no revision, or for one that is not kept. */
+  readonly absent: Accessor<string>;
   /** The oldest that is kept, as far as is known here. */
   readonly first: Accessor<number>;
 
@@ -44,11 +46,13 @@ export class Past {
     this.#load = load;
     const [model, setModel] = createSignal<Model>();
     const [trouble, setTrouble] = createSignal("");
+    const [absent, setAbsent] = createSignal("");
     const [first, setFirst] = createSignal(1);
     this.model = model;
     this.trouble = trouble;
+    this.absent = absent;
     this.first = first;
-    this.#set = { setModel, setTrouble, setFirst };
+    this.#set = { setModel, setTrouble, setAbsent, setFirst };
   }
 
   show(revision: number): void {
@@ -56,6 +60,7 @@ export class Past {
     if (wanted === this.wanted()) return;
     setPastRevision(wanted);
     this.#set.setTrouble("");
+    this.#set.setAbsent("");
     void this.#next();
   }
 
@@ -65,7 +70,14 @@ export class Past {
     this.#loading = undefined;
     setPastRevision(0);
     this.#set.setTrouble("");
+    this.#set.setAbsent("");
     this.#set.setModel();
+  }
+
+  /** What was asked for is no revision at all. */
+  refuse(asked: string): void {
+    this.back();
+    this.#set.setAbsent(`“${asked}” is no revision: a revision is a whole number from 1 on`);
   }
 
   keptFrom(first: number): void {
@@ -88,6 +100,7 @@ export class Past {
       if (error.first) this.keptFrom(error.first);
       if (this.wanted() === revision) {
         this.#set.setTrouble(error.message);
+        if (!error.again && !this.model()) this.#set.setAbsent(error.message);
         if (error.again) this.#timer = setTimeout(() => void this.#next(), AGAIN_MS);
       }
     } finally {

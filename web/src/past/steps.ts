@@ -1,5 +1,5 @@
 /** From one event to the next, or to the one before: those that are of interest to a person. */
-import { request } from "../api/client";
+import { Refused, request } from "../api/client";
 import type { CloudEvent, EventPage } from "../api/types";
 import { olderEvents } from "../pages/events/source";
 import { ofInterest } from "../words/events";
@@ -40,6 +40,11 @@ export async function stepBefore(revision: number, signal: AbortSignal): Promise
 
 /** The oldest revision that can be asked for; 1 if all are kept. Throws Refused. */
 export async function firstKept(signal: AbortSignal): Promise<number> {
-  const page = await request<EventPage>("GET", "/v1/events?after=0&limit=1", undefined, signal);
-  return page.items[0]?.revision ?? 1;
+  try {
+    const page = await request<EventPage>("GET", "/v1/events?after=0&limit=1", undefined, signal);
+    return page.items[0]?.revision ?? 1;
+  } catch (error) {
+    if (!(error instanceof Refused) || !error.firstRevision) throw error;
+    return error.firstRevision;
+  }
 }

@@ -1,5 +1,5 @@
 /** A terminal in an instance. A program starts when somebody says so, once; what came of it is shown. */
-import { A, type BeforeLeaveEventArgs, useBeforeLeave, useParams } from "@solidjs/router";
+import { A, type BeforeLeaveEventArgs, useBeforeLeave } from "@solidjs/router";
 import { createEffect, createSignal, on, onCleanup, onMount, Show } from "solid-js";
 import { instanceHref, nameOf, useChosen } from "../actions";
 import { Copied } from "../actions/Copied";
@@ -9,6 +9,7 @@ import { proof } from "../api/session";
 import type { Instance } from "../api/types";
 import { useGiven } from "../parts/context";
 import { kept } from "../parts/kept";
+import { useNames } from "../parts/names";
 import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
 import { IN_THE_PAST, pastRevision } from "../past/when";
@@ -28,7 +29,7 @@ const CALM_MS = 120;
 
 export function TerminalPage() {
   const { fabric } = useGiven();
-  const params = useParams<{ id: string }>();
+  const params = useNames<{ id: string }>();
   const instance = () => fabric.get("instance", params.id);
   const name = () => visible(instance()?.name ?? params.id);
   useTitle(() => `Terminal of ${name()}`);

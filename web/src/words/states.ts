@@ -1,6 +1,6 @@
 /** What a state means, for its colour and its shape: colour alone never tells. */
 import type { Agent, Instance, Node } from "../api/types";
-import { span } from "./format";
+import { plural, span } from "./format";
 
 export type Tone = "good" | "busy" | "wait" | "bad" | "unknown" | "off";
 
@@ -12,6 +12,7 @@ const TONES: Record<string, Tone> = {
   lost: "bad",
   running: "good",
   progressing: "busy",
+  failing: "bad",
   degraded: "bad",
   removing: "wait",
   stopped: "off",
@@ -19,6 +20,8 @@ const TONES: Record<string, Tone> = {
   pending: "wait",
   placed: "busy",
   starting: "busy",
+  waiting: "wait",
+  unhealthy: "bad",
   stopping: "wait",
   succeeded: "good",
   failed: "bad",
@@ -45,19 +48,26 @@ export interface State {
 }
 
 export function nodeState(node: Node): State {
+  const live = node.status === "live";
   const closed = node.scheduling === "open" ? "" : node.scheduling;
-  let tone = toneOf(node.status);
-  if (tone === "good" && (closed || node.departing)) tone = "wait";
   // Said goodbye for a while: it counts as live until that is over.
-  const away = node.status === "live" && !!node.departing && node.back_within_ms > 0;
-  const silent = node.drivers.filter((driver) => !driver.healthy && !driver.absent);
-  if (tone === "good" && silent.length) tone = "wait";
-  const more = [
-    closed,
-    away ? `back within ${span(node.back_within_ms)}` : node.departing && `leaving: ${node.departing}`,
-    ...silent.map((one) => `${one.name} is unwell`),
-  ];
-  return { tone, text: away ? "away" : node.status, more: more.filter(Boolean).join(", ") };
+  const away = live && !!node.departing && node.back_within_ms > 0;
+  const leaving = node.departing && !away ? `leaving: ${node.departing}` : "";
+  const unwell = node.drivers
+    .filter((driver) => !driver.healthy && !driver.absent)
+    .map((one) => `${one.name} is unwell`);
+  // What is live and all well has that word alone: in a tally it is not to stand beside another of another colour.
+  const [text, ...more] = away
+    ? ["away", `back within ${span(node.back_within_ms)}`, closed, ...unwell]
+    : live && closed
+      ? [closed, leaving, ...unwell]
+      : live && leaving
+        ? ["leaving", node.departing, ...unwell]
+        : live && unwell.length
+          ? ["unwell", ...unwell]
+          : [node.status, closed, leaving, ...unwell];
+  const tone = live && text !== "live" ? "wait" : toneOf(node.status);
+  return { tone, text, more: more.filter(Boolean).join(", ") };
 }
 
 export function agentState(agent: Agent): State {
@@ -66,17 +76,20 @@ export function agentState(agent: Agent): State {
   if (rollout?.halted) more = `rollout halted: ${rollout.halted}`;
   else if (rollout?.paused) more = `rollout to v${rollout.version} paused`;
   else if (rollout) more = `rolling out v${rollout.version}`;
+  else if (agent.failing) {
+    more = agent.failing === 1 ? "1 replica ends again and again" : `${agent.failing} replicas end again and again`;
+  }
   return { tone: rollout?.halted ? "bad" : toneOf(agent.status), text: agent.status, more };
 }
 
 const ENDED = new Set(["failed", "lost", "stopped", "succeeded"]);
 
 export function instanceState(instance: Instance): State {
-  let tone = toneOf(instance.status);
+  const text = hasEnded(instance) ? instance.status : instance.condition;
+  let tone = toneOf(text);
   let more = "";
-  if (instance.status === "running" && instance.health === "unhealthy") {
-    tone = "bad";
-    more = instance.health_message ? `unhealthy: ${instance.health_message}` : "unhealthy";
+  if (instance.condition === "unhealthy") {
+    more = instance.health_message;
   } else if (instance.status === "unknown") {
     more = instance.unknown_because || `was ${instance.last_status}`;
   } else if (instance.unknown_because) {
@@ -85,5 +98,22 @@ export function instanceState(instance: Instance): State {
   } else if (ENDED.has(instance.status) && instance.exit) {
     more = instance.exit.text;
   }
-  return { tone, text: instance.status, more };
+  // Whether or not it runs at this moment: a list that says so every other second would say nothing.
+  if (instance.failing && instance.status !== "unknown") {
+    const told = [instance.condition, `ended ${plural(instance.ends, "time")} in a row`, more];
+    return { tone: "bad", text: "failing", more: told.filter(Boolean).join(", ") };
+  }
+  return { tone, text, more };
+}
+
+/** It is kept for its output and its exit, and comes to nothing any more. */
+export function hasEnded(instance: Instance): boolean {
+  return ENDED.has(instance.status);
+}
+
+/** Those that run or are to run: what has ended is in lists as long as it is kept, and counted apart. */
+export function notEnded(instances: ReadonlyMap<string, Instance>): number {
+  let found = 0;
+  for (const one of instances.values()) if (!hasEnded(one)) found += 1;
+  return found;
 }

@@ -14,6 +14,19 @@ export interface Screen {
   height: number;
 }
 
+/** At the edges, what lies over the map: the card of what is selected. */
+export interface Cover {
+  right: number;
+  bottom: number;
+}
+
+export const UNCOVERED: Cover = { right: 0, bottom: 0 };
+
+/** What of the screen nothing lies over. */
+export function free(screen: Screen, cover: Cover): Screen {
+  return { width: Math.max(1, screen.width - cover.right), height: Math.max(1, screen.height - cover.bottom) };
+}
+
 /** far: districts; middle: nodes with their names; near: instances with theirs. */
 export type Level = "far" | "middle" | "near";
 
@@ -48,17 +61,43 @@ export function seen(camera: Camera, screen: Screen): Box {
   return { x: camera.x - width / 2, y: camera.y - height / 2, width, height };
 }
 
-/** The whole of a box, within the insets, no larger than `most`. */
-export function fitted(box: Box, screen: Screen, most = 1.6): Camera {
+/** The whole of a box, within the insets and beside what lies over the map, no larger than `most`. */
+export function fitted(box: Box, all: Screen, most = 1.6, cover = UNCOVERED): Camera {
+  const screen = free(all, cover);
   const roomy = screen.width > 2.5 * (INSETS.left + INSETS.right) ? INSETS : { top: 8, right: 8, bottom: 58, left: 8 };
   const across = Math.max(1, screen.width - roomy.left - roomy.right) / Math.max(1, box.width);
   const down = Math.max(1, screen.height - roomy.top - roomy.bottom) / Math.max(1, box.height);
   const zoom = bound(Math.min(across, down, most), ZOOM.least, ZOOM.most);
   return {
-    x: box.x + box.width / 2 + (roomy.right - roomy.left) / 2 / zoom,
-    y: box.y + box.height / 2 + (roomy.bottom - roomy.top) / 2 / zoom,
+    x: box.x + box.width / 2 + (roomy.right + cover.right - roomy.left) / 2 / zoom,
+    y: box.y + box.height / 2 + (roomy.bottom + cover.bottom - roomy.top) / 2 / zoom,
     zoom,
   };
+}
+
+/** With a place of the map in the middle of what nothing lies over. */
+export function centred(at: Point, zoom: number, cover: Cover): Camera {
+  return { x: at.x + cover.right / 2 / zoom, y: at.y + cover.bottom / 2 / zoom, zoom };
+}
+
+/** So far from the edges is what has to be seen, if there is room for that, px; on the left there are tools. */
+const ASIDE = { left: INSETS.left, other: 24 } as const;
+
+/** Moved as little as shows the whole of a box beside what lies over the map; its upper left, where it is larger. */
+export function showing(camera: Camera, box: Box, screen: Screen, cover: Cover): Camera {
+  const place = free(screen, cover);
+  const at = toScreen(camera, screen, box);
+  const dx = shift(at.x, box.width * camera.zoom, place.width, ASIDE.left);
+  const dy = shift(at.y, box.height * camera.zoom, place.height, ASIDE.other);
+  return dx || dy ? { x: camera.x - dx / camera.zoom, y: camera.y - dy / camera.zoom, zoom: camera.zoom } : camera;
+}
+
+function shift(from: number, size: number, room: number, before: number): number {
+  const spare = Math.max(0, room - size);
+  const least = Math.min(before, spare);
+  const most = Math.max(least, room - size - Math.min(ASIDE.other, spare));
+  if (from < least) return least - from;
+  return from > most ? most - from : 0;
 }
 
 /** Nearer or farther, with what is below the pointer staying there. */

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { advance, type City, emptyCity, nexusAt } from "./city";
+import { legend } from "./colours";
 import { agent, chance, instance, node, sight } from "./sample";
+import { tipOf } from "./telling";
 
 const NODES = [node("n1"), node("n2")];
 
@@ -20,6 +22,32 @@ describe("the city", () => {
     expect(city.units.get("i1")?.spot).toBeDefined();
   });
 
+  it("has what ends again and again as failing, whether or not it runs at this moment", () => {
+    const city = emptyCity("zone");
+    const loop = { failing: true, ends: 4 } as const;
+    advance(
+      city,
+      sight(NODES, [
+        instance("i1", "n1", { ...loop, status: "running", condition: "running" }),
+        instance("i2", "n1", { ...loop, status: "starting", condition: "waiting" }),
+        instance("i3", "n1"),
+      ]),
+    );
+    expect(["i1", "i2", "i3"].map((id) => city.units.get(id)?.tone)).toEqual(["bad", "bad", "good"]);
+    expect(legend("health", city, [])).toContainEqual(expect.objectContaining({ text: "failing", count: 2 }));
+    const tip = tipOf(city, { kind: "instance", id: "i2" }, undefined);
+    expect(tip?.more).toContain("ended 4 times in a row");
+  });
+
+  it("tells the whole name of a district, whatever of it there is room for", () => {
+    const city = emptyCity("zone");
+    advance(city, sight([node("n1", { labels: { zone: "office-south-east-1" } })], []));
+    expect(tipOf(city, { kind: "district", index: 0 }, undefined)).toEqual({
+      title: "office-south-east-1",
+      more: "1 node",
+    });
+  });
+
   it("leaves out what has ended as it should", () => {
     const city = emptyCity("zone");
     advance(
@@ -36,7 +64,7 @@ describe("the city", () => {
     advance(city, sight(NODES, [one, other]));
     const same = advance(city, sight(NODES, [one, other]));
     expect([same.nodes.size, same.units.size, same.motions.length, same.layout]).toEqual([0, 0, 0, false]);
-    const changed = advance(city, sight(NODES, [{ ...one, health: "unhealthy" }, other]));
+    const changed = advance(city, sight(NODES, [{ ...one, health: "unhealthy", condition: "unhealthy" }, other]));
     expect([...changed.units]).toEqual(["i1"]);
     expect(city.units.get("i1")?.tone).toBe("bad");
     expect(city.buildings.get("n1")?.ailing).toBe(1);

@@ -61,6 +61,27 @@ export function inBox(city: City, box: Box, near: boolean): Selection {
   return { nodes, instances };
 }
 
+/** Around all of a selection; undefined where nothing of it stands anywhere. */
+export function boxOf(city: City, { nodes, instances }: Selection): Box | undefined {
+  let [left, top] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  let [right, bottom] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const add = (box: Box) => {
+    left = Math.min(left, box.x);
+    top = Math.min(top, box.y);
+    right = Math.max(right, box.x + box.width);
+    bottom = Math.max(bottom, box.y + box.height);
+  };
+  for (const id of nodes) {
+    const building = city.buildings.get(id);
+    if (building) add(buildingOf(building.lot, building.size));
+  }
+  for (const id of instances) {
+    const spot = city.units.get(id)?.spot;
+    if (spot) add({ x: spot.x - spot.size / 2, y: spot.y - spot.size / 2, width: spot.size, height: spot.size });
+  }
+  return left < right ? { x: left, y: top, width: right - left, height: bottom - top } : undefined;
+}
+
 export type Direction = "left" | "right" | "up" | "down";
 
 /** The nearest building in a direction, for arrow keys: what is aside counts twice. */

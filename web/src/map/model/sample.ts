@@ -21,6 +21,7 @@ export function node(id: string, more: Partial<Node> = {}): Node {
 }
 
 export function instance(id: string, on: string, more: Partial<Instance> = {}): Instance {
+  const status = more.status ?? (on ? "running" : "pending");
   return {
     id,
     name: id,
@@ -30,7 +31,9 @@ export function instance(id: string, on: string, more: Partial<Instance> = {}): 
     workload_id: "web",
     slot: 1,
     generation: 1,
-    status: on ? "running" : "pending",
+    status,
+    // As Nexus says it: what its probes find is the word of it.
+    condition: more.health === "unhealthy" ? "unhealthy" : status,
     last_status: "running",
     health: "healthy",
     node: on,

@@ -1,6 +1,8 @@
 /** The map in words, for who hears it and for what the pointer is at. */
 import { count, plural } from "../../words/format";
+import { hasEnded, instanceState } from "../../words/states";
 import type { Building, City } from "./city";
+import { NOWHERE } from "./layout";
 import type { Found } from "./pick";
 import type { Refusals } from "./refusals";
 
@@ -8,9 +10,12 @@ export function summaryOf(city: City): string {
   let dark = 0;
   for (const building of city.buildings.values()) if (building.dark) dark += 1;
   const failing = city.tally.tones.get("bad") ?? 0;
+  let ended = 0;
+  for (const unit of city.units.values()) if (hasEnded(unit.instance)) ended += 1;
   return [
     `${plural(city.buildings.size, "node")} in ${plural(city.layout.districts.length, "district")} by ${city.layout.by}`,
-    plural(city.units.size, "instance"),
+    plural(city.units.size - ended, "instance"),
+    ended ? `${count(ended)} that ended` : "",
     dark ? `${count(dark)} dark` : "none dark",
     failing ? `${plural(failing, "instance")} failing` : "none failing",
     city.yard.size ? `${plural(city.yard.size, "instance")} without a node` : "",
@@ -34,7 +39,15 @@ export function tipOf(
   if (found?.kind === "nexus") return { title: "Nexus", more: `${plural(city.yard.size, "instance")} without a node` };
   if (found?.kind === "instance") {
     const unit = city.units.get(found.id);
-    return unit && { title: unit.instance.name, more: [unit.instance.status, unit.driver].filter(Boolean).join(" · ") };
+    if (!unit) return undefined;
+    const { text, more } = instanceState(unit.instance);
+    return { title: unit.instance.name, more: [text, more, unit.driver].filter(Boolean).join(" · ") };
+  }
+  if (found?.kind === "district") {
+    const district = city.layout.districts[found.index];
+    if (!district) return undefined;
+    const title = district.name === NOWHERE ? `no ${city.layout.by}` : district.name;
+    return { title, more: plural(district.lots.filter((id) => id !== undefined).length, "node") };
   }
   const building = found?.kind === "node" ? city.buildings.get(found.id) : undefined;
   if (!building) return undefined;

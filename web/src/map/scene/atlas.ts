@@ -2,7 +2,7 @@
 import { ImageSource, Rectangle, Texture } from "pixi.js";
 import type { Tone } from "../../words/states";
 import type { Shape } from "../model/colours";
-import { FRONTS, ROOF } from "../model/geometry";
+import { FRONTS, LOT, ROOF } from "../model/geometry";
 
 /** Pixels of the texture for a unit of the map. */
 export const DETAIL = 3;
@@ -16,6 +16,23 @@ export const WINDOWS = { columns: 7, floor: 6, width: 4.4, height: 3.2, pitch: 6
 /** Room around what glows or throws a shadow, in units of the map. */
 export const SPILL = 34;
 export const RING = 4;
+
+/** Of a plate with round corners, units: what its corners take, their radius, and how far its picture reaches beyond it. */
+export const CORNER = 18;
+const PLATE_RADIUS = 14;
+const PLATE_SPILL = 2;
+/** Around an empty lot, for its line. */
+export const LOT_LINE = 2;
+const HEXAGON_PX = 192;
+/** The square of a hexagon's picture, of what the hexagon reaches. */
+export const HEXAGON_SPILL = 1.1;
+
+/** A picture in three rows of three, of which the middle ones are drawn out. */
+export interface Nine {
+  parts: (Texture | undefined)[];
+  /** How far it reaches beyond its box, of a corner. */
+  spill: number;
+}
 
 export type Filling = "solid" | "hollow" | "half" | "cut" | "dotted";
 const FILLINGS: readonly Filling[] = ["solid", "hollow", "half", "cut", "dotted"];
@@ -46,6 +63,11 @@ export interface Atlas {
   glow: Texture;
   ring: Texture;
   halo: Texture;
+  plate: Nine;
+  plateLine: Nine;
+  lot: Texture;
+  hexagon: Texture;
+  hexagonLine: Texture;
   fronts: Texture[];
   shadows: Texture[];
   outlines: Texture[];
@@ -73,7 +95,13 @@ export function drawAtlas(): Atlas {
   const found = canvas.getContext("2d");
   if (!found) throw new Error("this browser gives no canvas to draw on");
   const context = found;
-  const source = new ImageSource({ resource: canvas, autoGenerateMipmaps: true, scaleMode: "linear" });
+  const source = new ImageSource({
+    resource: canvas,
+    autoGenerateMipmaps: true,
+    scaleMode: "linear",
+    // Between two sizes of it nothing is mixed: that would be half of what a renderer in software does for a picture.
+    mipmapFilter: "nearest",
+  });
   let x = GAP;
   let y = GAP;
   let tallest = 0;
@@ -103,6 +131,23 @@ export function drawAtlas(): Atlas {
       at.scale(DETAIL, DETAIL);
       draw(at, width, height);
     });
+
+  const inNine = (hollow: boolean, draw: Draw): Nine => {
+    const side = 2 * (CORNER + PLATE_SPILL) + 2 * CORNER;
+    const whole = inUnits(side, side, (at) => {
+      at.translate(PLATE_SPILL, PLATE_SPILL);
+      draw(at, side - 2 * PLATE_SPILL, side - 2 * PLATE_SPILL);
+    }).frame;
+    const edges = [0, CORNER + PLATE_SPILL, side - CORNER - PLATE_SPILL, side].map((one) => one * DETAIL);
+    const parts = Array.from({ length: 9 }, (_, index) => {
+      // Nothing is drawn where a line has nothing.
+      if (hollow && index === 4) return undefined;
+      const [left, right] = [edges[index % 3] ?? 0, edges[(index % 3) + 1] ?? 0];
+      const [top, bottom] = [edges[Math.floor(index / 3)] ?? 0, edges[Math.floor(index / 3) + 1] ?? 0];
+      return new Texture({ source, frame: new Rectangle(whole.x + left, whole.y + top, right - left, bottom - top) });
+    });
+    return { parts, spill: PLATE_SPILL / CORNER };
+  };
 
   const atlas: Atlas = {
     roof: inUnits(ROOF.width, ROOF.height, (at, width, height) => {
@@ -150,6 +195,30 @@ export function drawAtlas(): Atlas {
     halo: add(UNIT_PX, UNIT_PX, (at, side) => {
       at.lineWidth = 4;
       rounded(at, 3, 3, side - 6, side - 6, [14, 14, 14, 14]);
+      at.stroke();
+    }),
+    plate: inNine(false, (at, width, height) => {
+      rounded(at, 0, 0, width, height, [PLATE_RADIUS, PLATE_RADIUS, PLATE_RADIUS, PLATE_RADIUS]);
+      at.fill();
+    }),
+    plateLine: inNine(true, (at, width, height) => {
+      at.lineWidth = 1.6;
+      rounded(at, 0, 0, width, height, [PLATE_RADIUS, PLATE_RADIUS, PLATE_RADIUS, PLATE_RADIUS]);
+      at.stroke();
+    }),
+    lot: inUnits(LOT.width - 24 + 2 * LOT_LINE, LOT.height - 50 + 2 * LOT_LINE, (at, width, height) => {
+      at.lineWidth = 1.2;
+      rounded(at, LOT_LINE, LOT_LINE, width - 2 * LOT_LINE, height - 2 * LOT_LINE, [6, 6, 6, 6]);
+      at.stroke();
+    }),
+    hexagon: add(HEXAGON_PX, HEXAGON_PX, (at, side) => {
+      polygon(at, side / 2, side / 2 / HEXAGON_SPILL, 6, -Math.PI / 2);
+      at.fill();
+    }),
+    hexagonLine: add(HEXAGON_PX, HEXAGON_PX, (at, side) => {
+      const reach = side / 2 / HEXAGON_SPILL;
+      at.lineWidth = (1.8 / 32) * reach;
+      polygon(at, side / 2, reach, 6, -Math.PI / 2);
       at.stroke();
     }),
     fronts: FRONTS.map((front) =>

@@ -6,6 +6,7 @@ import type { Container, Shader, Texture } from "pixi.js";
 import { type Building, gridOf, slotsOf, type Unit } from "../model/city";
 import { nodeColour, shareOf, unitColour, usedOf } from "../model/colours";
 import { buildingOf, FRONTS, ROOF } from "../model/geometry";
+import { HALO } from "../model/naming";
 import { type Atlas, DETAIL, fillingOf, RING, SPILL, UNIT_FILL, WINDOWS, windowsOf } from "./atlas";
 import type { Look } from "./look";
 import { colour, mix, type Palette } from "./palette";
@@ -65,9 +66,13 @@ export class Block {
     for (const id of this.nodes) this.dirty.add(id);
   }
 
-  /** Make some of it anew, `most` lots at the most; how many that were. What was never drawn is drawn whole. */
-  draw(drawn: Drawn, most: number): number {
-    const bound = this.#parts.size ? most : this.nodes.length;
+  /** Whether it ever was: the first time it has to be all of it. */
+  get drawn(): boolean {
+    return this.#parts.size > 0;
+  }
+
+  /** Make some of it anew, `bound` lots at the most; how many that were. */
+  draw(drawn: Drawn, bound: number): number {
     let made = 0;
     if (this.dirty.size && bound > 0) this.#fit(drawn.look);
     for (const id of this.dirty) {
@@ -228,7 +233,7 @@ export function drawHalos(quads: Quads, { atlas, palette, look }: Drawn): void {
   for (const id of instances) {
     const spot = look.city.units.get(id)?.spot;
     if (!spot || at >= quads.room) continue;
-    const wide = spot.size * 1.06;
+    const wide = spot.size * HALO;
     quads.set(at, atlas.halo, spot.x - wide / 2, spot.y - wide / 2, wide, wide, palette.accent, 1);
     at += 1;
   }

@@ -4,10 +4,11 @@
  * trouble, selected or pointed at.
  */
 import { bytes, cores, count, plural, span, visible } from "../../words/format";
-import { type Camera, type Level, levelOf, type Screen, seen, toScreen } from "../model/camera";
+import { type Camera, free, type Level, levelOf, type Screen, seen, toScreen } from "../model/camera";
 import { type Building, nexusAt, slotsOf } from "../model/city";
 import { type Box, buildingOf, DISTRICT, LOT, meets, ROOF } from "../model/geometry";
 import { lotsIn, NOWHERE } from "../model/layout";
+import { inTwo, nodeName, UNIT_NAME_HALF, unitName, within } from "../model/naming";
 import type { Look } from "./look";
 import { hex, type Palette } from "./palette";
 
@@ -16,8 +17,11 @@ const LEAST_PX = 10.5;
 /** From afar at most so many nodes are named. */
 const AFAR = 60;
 const CAPTIONS_FROM = 0.95;
-const UNIT_NAME_PX = 54;
 const EDGE = 10;
+/** Below the name of a district that goes along, the names of nodes that do. */
+const SECOND_EDGE = 48;
+/** Above the lower edge there is the legend. */
+const LEGEND_PX = 60;
 /** Letters of Latin scripts, with digits and marks: what is beyond may be joined or put one over another. */
 const PLAIN = 0x250;
 /** The tools are at the left edge. */
@@ -129,16 +133,8 @@ export class Labels {
     return width;
   }
 
-  /** As much of a text as there is room for: its beginning, or with `tail` its end too. Empty below three letters. */
   #within(text: string, room: number, tail = 0): string {
-    if (this.#width(text) <= room) return text;
-    let most = Math.min(text.length - 1, Math.floor((text.length * room) / this.#width(text)));
-    for (; most >= 3; most -= 1) {
-      const end = Math.min(tail, most - 1);
-      const short = `${text.slice(0, most - end)}…${end ? text.slice(-end) : ""}`;
-      if (this.#width(short) <= room) return short;
-    }
-    return "";
+    return within(text, room, (some) => this.#width(some), tail);
   }
 
   #free(box: Box): boolean {
@@ -177,7 +173,7 @@ export class Labels {
       const corner = toScreen(camera, screen, district.box);
       const width = district.box.width * camera.zoom;
       const header = district.header * camera.zoom;
-      const px = Math.round(Math.min(19, Math.max(11.5, header * 0.42)));
+      let px = Math.round(Math.min(19, Math.max(11.5, header * 0.42)));
       const right = corner.x + width - 6;
       // It goes along as long as any of its district is seen.
       const y = Math.min(
@@ -189,12 +185,22 @@ export class Labels {
       const name = district.name === NOWHERE ? `no ${look.city.layout.by}` : visible(district.name);
       this.#use(620, px);
       const room = right - left;
-      const title = this.#within(name, room) || name.slice(0, 3);
-      const wide = this.#width(title);
-      if (!this.#free({ x: left - 2, y: y - px / 2 - 1, width: wide + 4, height: px + 2 })) continue;
+      if (this.#width(name) > room) {
+        px = LEAST_PX;
+        this.#use(620, px);
+      }
+      const measure = (text: string) => this.#width(text);
+      const lines = measure(name) > room ? inTwo(name, room, measure) : undefined;
+      const titles = lines ?? [this.#within(name, room, Math.floor(name.length / 2)) || name.slice(0, 3)];
+      const wide = Math.max(...titles.map(measure));
+      const high = titles.length * (px + 2);
+      if (!this.#free({ x: left - 2, y: y - high / 2, width: wide + 4, height: high })) continue;
       const sticky = corner.y + header / 2 < EDGE + px / 2;
-      if (sticky) this.#ground(palette, left - 6, y - px / 2 - 5, Math.min(room, wide + 12), px + 10);
-      this.#text(title, left, y, palette.text);
+      if (sticky || lines) this.#ground(palette, left - 4, y - high / 2 - 2, wide + 8, high + 4);
+      titles.forEach((title, at) => {
+        this.#text(title, left, y + (at - (titles.length - 1) / 2) * (px + 1.5), palette.text);
+      });
+      if (lines) continue;
       this.#use(450, 11.5);
       const dark = ids.filter((id) => look.city.buildings.get(id)?.dark).length;
       const more = [plural(ids.length, "node")];
@@ -252,23 +258,28 @@ export class Labels {
     const strip = (ROOF.strip * camera.zoom) / 2;
     const width = ROOF.width * camera.zoom;
     const inset = Math.min(12, 5 * camera.zoom);
+    const edges = { left: TOOLS.width, top: SECOND_EDGE };
     for (const id of lotsIn(look.city.layout, view)) {
       const building = look.city.buildings.get(id);
       if (!building) continue;
       const { roof, node } = building;
       const at = toScreen(camera, screen, roof);
       this.#use(580, px);
-      let room = width - 2 * inset;
-      const total = building.slots.size ? count(building.slots.size) : "";
       const name = visible(node.name ?? id);
-      if (total && this.#width(name) + 26 <= room) {
-        this.#use(500, small);
-        this.#text(total, at.x + width - inset, at.y + strip, palette.soft, "right");
-        room -= this.#width(total) + 8;
-        this.#use(580, px);
+      const place = nodeName(buildingOf(building.lot, building.size), camera, screen, edges, strip);
+      if (place.moved) this.#pinned(name, px, place, palette);
+      else {
+        let room = width - 2 * inset;
+        const total = building.slots.size ? count(building.slots.size) : "";
+        if (total && this.#width(name) + 26 <= room) {
+          this.#use(500, small);
+          this.#text(total, at.x + width - inset, at.y + strip, palette.soft, "right");
+          room -= this.#width(total) + 8;
+          this.#use(580, px);
+        }
+        const short = this.#within(name, room, Math.floor(name.length / 2)) || name.slice(0, 3);
+        this.#text(short, at.x + inset, at.y + strip, building.dark ? palette.onDark : palette.text);
       }
-      const short = this.#within(name, room) || name.slice(0, 3);
-      this.#text(short, at.x + inset, at.y + strip, building.dark ? palette.onDark : palette.text);
       const [caption, colour] = captionOf(look, building, palette);
       if (!caption || (camera.zoom < CAPTIONS_FROM && colour === palette.faint)) continue;
       this.#use(480, LEAST_PX);
@@ -278,20 +289,39 @@ export class Labels {
     }
   }
 
+  /** A name that goes along with what is seen of its node: on a ground of its own, as it lies over whatever is there. */
+  #pinned(name: string, px: number, place: { x: number; y: number; right: number }, palette: Palette): void {
+    const text = this.#within(name, place.right - place.x - 10, Math.floor(name.length / 2));
+    const box = { x: place.x - 5, y: place.y - px / 2 - 4, width: this.#width(text) + 10, height: px + 8 };
+    if (!text || place.y < 0 || !this.#free(box)) return;
+    this.#ground(palette, box.x, box.y, box.width, box.height);
+    this.#text(text, place.x, place.y, palette.text);
+  }
+
   #units(look: Look, palette: Palette, camera: Camera, screen: Screen, view: Box): void {
     this.#use(500, LEAST_PX);
+    const place = free(screen, look.cover);
+    // A card at the lower edge lies over the legend too.
+    const below = look.cover.bottom ? EDGE : LEGEND_PX;
     const homes = [...lotsIn(look.city.layout, view), ""];
     const ids = homes.flatMap((home) => [...(slotsOf(look.city, home)?.ids() ?? [])]);
     for (const id of ids) {
       const unit = look.city.units.get(id);
-      const spot = unit?.spot;
-      if (!spot || spot.size * camera.zoom < UNIT_NAME_PX) continue;
-      if (spot.x < view.x || spot.y < view.y || spot.x > view.x + view.width || spot.y > view.y + view.height) continue;
-      const at = toScreen(camera, screen, spot);
-      const room = spot.size * camera.zoom - 3;
-      const name = this.#within(visible(unit.instance.name), room, 5);
-      const y = at.y + (spot.size * camera.zoom) / 2 - 1;
-      this.#text(name, at.x, y, unit.tone === "bad" ? (palette.tones.bad ?? palette.text) : palette.soft, "center");
+      const at = unit?.spot && unitName(unit.spot, camera, screen, place, below);
+      if (!unit || !at) continue;
+      const name = this.#within(visible(unit.instance.name), at.room, 5);
+      const width = this.#width(name);
+      const box = {
+        x: at.x - width / 2 - 4,
+        y: at.y - UNIT_NAME_HALF,
+        width: width + 8,
+        height: 2 * UNIT_NAME_HALF,
+      };
+      if (!name || !this.#free(box)) continue;
+      const chosen = look.selection.instances.has(id);
+      if (chosen) this.#ground(palette, box.x, box.y, box.width, box.height);
+      const plain = chosen ? palette.text : palette.soft;
+      this.#text(name, at.x, at.y, unit.tone === "bad" ? (palette.tones.bad ?? palette.text) : plain, "center");
     }
   }
 

@@ -1,4 +1,5 @@
 /** What is looked at, and how: all that a picture is drawn from. */
+import type { Cover } from "../model/camera";
 import type { City } from "../model/city";
 import type { Question, Use } from "../model/colours";
 import type { Failing } from "../model/failing";
@@ -17,6 +18,8 @@ export interface Look {
   refusals: Refusals | undefined;
   /** By which rule each is held up, where that is asked. */
   failing: Failing;
+  /** What lies over the map: nothing is named below it. */
+  cover: Cover;
   /** What is shown is old: nothing moves. */
   stale: boolean;
   nowMs: number;

@@ -3,9 +3,9 @@
  * otherwise; what each frame's script took is kept for whoever measures.
  */
 import "pixi.js/unsafe-eval"; // which is the part of PixiJS that makes no code of texts, as the page's policy demands
-import { Container, Graphics, type Shader, Ticker, WebGLRenderer } from "pixi.js";
+import { Container, type Shader, Ticker, WebGLRenderer } from "pixi.js";
 import { along, type Camera, type Screen, seen, toMap } from "../model/camera";
-import { type Changes, nexusAt } from "../model/city";
+import type { Changes } from "../model/city";
 import { type Box, LOT, meets, type Point } from "../model/geometry";
 import { lotAt } from "../model/layout";
 import { type Atlas, drawAtlas } from "./atlas";
@@ -13,7 +13,9 @@ import { Block, type Drawn, drawHalos, type Ground } from "./block";
 import { Labels } from "./labels";
 import type { Look } from "./look";
 import { Movers } from "./movers";
-import { mix, type Palette } from "./palette";
+import { Pace } from "./pace";
+import type { Palette } from "./palette";
+import { drawPlates } from "./plates";
 import { Quads, quadShader } from "./quads";
 
 /** Lots of a block. */
@@ -23,6 +25,8 @@ const BLOCK = 96;
  * instances may. Which they are is told by the state and the frames, not by how quick a machine is.
  */
 const LOTS_EACH = 80;
+/** Lots of blocks that were never drawn, which are drawn whole, after which a frame begins no other: the first picture comes in parts. */
+const NEW_LOTS_EACH = 160;
 /** Names and captions follow what comes in no quicker; the camera and what is selected they follow at once. */
 const NAMES_MS = 250;
 const FLIGHT_MS = 420;
@@ -59,7 +63,7 @@ export class Scene {
   readonly #halos: Quads;
   readonly #stage = new Container();
   readonly #world = new Container();
-  readonly #plates = new Graphics();
+  readonly #plates: Quads;
   readonly #below = new Container();
   readonly #above = new Container();
   #blocks: Placed[] = [];
@@ -74,7 +78,11 @@ export class Scene {
   #platesDirty = true;
   #halosDirty = true;
   #asked = 0;
+  #polled: ReturnType<typeof setTimeout> | undefined;
+  readonly #pace: Pace;
   #toldMs = 0;
+  /** What was ever shown moving, for whoever looks from outside. */
+  #moved = 0;
   #ended = false;
 
   private constructor(
@@ -86,11 +94,13 @@ export class Scene {
   ) {
     this.#look = look;
     this.#palette = palette;
+    this.#pace = new Pace(renderer.gl);
     this.#atlas = drawAtlas();
     this.#labels = new Labels(labels);
-    this.#world.addChild(this.#plates, this.#below, this.#above);
-    this.#stage.addChild(this.#world);
     this.#shader = quadShader(this.#atlas.source);
+    this.#plates = new Quads(this.#shader, this.#world);
+    this.#world.addChild(this.#below, this.#above);
+    this.#stage.addChild(this.#world);
     this.#ground = { shadows: new Quads(this.#shader, this.#below), glow: new Quads(this.#shader, this.#below) };
     this.#halos = new Quads(this.#shader, this.#world);
     this.#movers = new Movers(this.#shader, this.#world);
@@ -161,6 +171,8 @@ export class Scene {
     this.#names ??= "soon";
     if (motion && changes.motions.length && document.visibilityState === "visible") {
       this.#movers.add(changes.motions, performance.now());
+      this.#moved += changes.motions.length;
+      this.host.dataset.moved = String(this.#moved);
     }
     this.ask();
   }
@@ -195,16 +207,22 @@ export class Scene {
   }
 
   ask(): void {
-    if (this.#asked || this.#ended) return;
-    this.#asked = requestAnimationFrame((nowMs) => this.#frame(nowMs));
+    if (this.#asked || this.#polled || this.#ended) return;
+    if (this.#pace.drawing) {
+      this.#polled = setTimeout(() => {
+        this.#polled = undefined;
+        this.ask();
+      }, Pace.POLL_MS);
+    } else this.#asked = requestAnimationFrame((nowMs) => this.#frame(nowMs));
   }
 
   destroy(): void {
     this.#ended = true;
     cancelAnimationFrame(this.#asked);
+    clearTimeout(this.#polled);
     clearTimeout(this.#namesTimer);
     for (const { block } of this.#blocks) block.destroy();
-    for (const quads of [this.#ground.shadows, this.#ground.glow, this.#halos]) quads.destroy();
+    for (const quads of [this.#plates, this.#ground.shadows, this.#ground.glow, this.#halos]) quads.destroy();
     this.#movers.destroy();
     this.#stage.destroy({ children: true });
     this.#shader.destroy(true);
@@ -256,6 +274,7 @@ export class Scene {
   /** Make anew what is another and seen, as much as a frame has room for; whether any is left. */
   #renew(drawn: Drawn, view: Box): boolean {
     let most = LOTS_EACH;
+    let fresh = NEW_LOTS_EACH;
     let left = false;
     const { length } = this.#blocks;
     for (let step = 0; step < length; step += 1) {
@@ -266,10 +285,12 @@ export class Scene {
       block.quads.mesh.renderable = shown;
       // What nobody sees waits until somebody does.
       if (!shown) continue;
-      most -= block.draw(drawn, most);
+      if (block.drawn) most -= block.draw(drawn, most);
+      else if (fresh > 0) fresh -= block.draw(drawn, block.nodes.length);
       left ||= !block.clean;
     }
-    this.#turn = length ? (this.#turn + 1) % length : 0;
+    // New ones from the first on, so that a picture that comes in parts comes in order.
+    if (fresh === NEW_LOTS_EACH) this.#turn = length ? (this.#turn + 1) % length : 0;
     this.#ground.shadows.commit();
     this.#ground.glow.commit();
     this.#ground.glow.mesh.blendMode = drawn.palette.night ? "add" : "normal";
@@ -291,7 +312,8 @@ export class Scene {
       const arrived = this.#movers.advance(drawn, performance.now(), camera.zoom);
       for (const id of arrived) this.#touchUnit(id);
     }
-    if (this.#platesDirty) this.#drawPlates();
+    if (this.#platesDirty) drawPlates(this.#plates, this.#atlas, this.#palette, this.#look.city.layout);
+    this.#platesDirty = false;
     const view = seen(camera, this.screen);
     const left = this.#renew(drawn, view);
     if (this.#halosDirty) drawHalos(this.#halos, drawn);
@@ -303,6 +325,7 @@ export class Scene {
     );
     Ticker.system.update(nowMs);
     this.renderer.render(this.#stage);
+    this.#pace.drew();
     this.#name(camera, began);
     this.onCamera(camera);
     this.#note(performance.now() - began);
@@ -333,39 +356,5 @@ export class Scene {
     const sorted = [...this.frames].sort((one, other) => one - other);
     this.host.dataset.frames = String(this.frames.length);
     this.host.dataset.frameP95Ms = (sorted[Math.floor(sorted.length * 0.95)] ?? 0).toFixed(2);
-  }
-
-  #drawPlates(): void {
-    this.#platesDirty = false;
-    const palette = this.#palette;
-    const { layout } = this.#look.city;
-    const at = this.#plates.clear();
-    for (const district of layout.districts) {
-      const { box } = district;
-      at.roundRect(box.x, box.y, box.width, box.height, 14).fill(palette.plate);
-      at.roundRect(box.x, box.y, box.width, box.height, 14).stroke({ color: palette.plateLine, width: 1.6 });
-      district.lots.forEach((id, index) => {
-        if (id !== undefined) return;
-        const lot = lotAt(district, index);
-        at.roundRect(lot.x + 12, lot.y + 30, LOT.width - 24, LOT.height - 50, 6).stroke({
-          color: palette.lot,
-          width: 1.2,
-        });
-      });
-    }
-    const { yard, yardScale: scale } = layout;
-    at.roundRect(yard.x, yard.y, yard.width, yard.height, 14 * scale).fill(palette.plate);
-    at.roundRect(yard.x, yard.y, yard.width, yard.height, 14 * scale).stroke({ color: palette.plateLine, width: 1.6 });
-    const nexus = nexusAt(layout);
-    for (const [reach, alpha] of [
-      [48, 0.05],
-      [41, 0.08],
-    ] as const) {
-      at.regularPoly(nexus.x, nexus.y, reach * scale, 6).fill({ color: palette.accent, alpha });
-    }
-    at.regularPoly(nexus.x, nexus.y + 4 * scale, 32 * scale, 6).fill(mix(palette.front, palette.shadow, 0.4));
-    at.regularPoly(nexus.x, nexus.y, 32 * scale, 6).fill(mix(palette.roof, palette.accent, 0.16));
-    at.regularPoly(nexus.x, nexus.y, 32 * scale, 6).stroke({ color: palette.accent, width: 1.8 * scale });
-    at.regularPoly(nexus.x, nexus.y, 15 * scale, 6).fill({ color: palette.accent, alpha: 0.95 });
   }
 }

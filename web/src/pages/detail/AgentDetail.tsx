@@ -1,4 +1,4 @@
-import { A, useParams } from "@solidjs/router";
+import { A } from "@solidjs/router";
 import { createMemo, For, Show } from "solid-js";
 import { actionById, begin, instanceHref, type Target } from "../../actions";
 import { Differences } from "../../actions/Differences";
@@ -8,7 +8,9 @@ import type { Agent, AgentExplanation, AgentVersionList, InstanceExplanation, Ro
 import { Charts, type Drawn } from "../../charts/Charts";
 import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
+import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
+import { IN_THE_PAST, pastRevision } from "../../past/when";
 import { bytes, cores, count, dateTime, plural, span, visible } from "../../words/format";
 import { agentState } from "../../words/states";
 import { createAsked } from "../asked";
@@ -18,7 +20,7 @@ import { EventsAbout, Figure, Gone, Head, InstanceTable, LastDeath } from "./par
 
 export function AgentDetail() {
   const { fabric } = useGiven();
-  const params = useParams<{ namespace: string; name: string }>();
+  const params = useNames<{ namespace: string; name: string }>();
   const id = createMemo(() => {
     for (const one of fabric.all("agent").values()) {
       if (one.name === params.name && one.namespace === params.namespace) return one.id;
@@ -199,6 +201,8 @@ function Body(props: { agent: Agent }) {
                                 <button
                                   type="button"
                                   class="button"
+                                  disabled={pastRevision() > 0}
+                                  title={pastRevision() ? IN_THE_PAST : `Roll back to v${one.number}`}
                                   onClick={() => begin(actionById("agent.rollback"), [target()], one.number)}
                                 >
                                   Roll back to v{one.number}

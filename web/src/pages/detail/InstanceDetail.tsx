@@ -1,4 +1,4 @@
-import { A, useParams } from "@solidjs/router";
+import { A } from "@solidjs/router";
 import { createMemo, For, Show } from "solid-js";
 import { agentHref, nodeHref, type Target } from "../../actions";
 import { request } from "../../api/client";
@@ -6,6 +6,7 @@ import type { Instance, InstanceExplanation } from "../../api/types";
 import { Charts, type Drawn } from "../../charts/Charts";
 import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
+import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
 import { bytes, cores, count, dateTime, span, visible } from "../../words/format";
 import { instanceState } from "../../words/states";
@@ -16,7 +17,7 @@ import { EventsAbout, Figure, Gone, Head, LastDeath } from "./parts";
 /** By its id; or by the name that events have, which is looked up once. */
 export function InstanceDetail() {
   const { fabric } = useGiven();
-  const params = useParams<{ id?: string; namespace?: string; name?: string }>();
+  const params = useNames<{ id?: string; namespace?: string; name?: string }>();
   const id = createMemo(() => {
     if (params.id) return params.id;
     for (const one of fabric.all("instance").values()) {

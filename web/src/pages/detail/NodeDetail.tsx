@@ -1,4 +1,3 @@
-import { useParams } from "@solidjs/router";
 import { createMemo, For, Show } from "solid-js";
 import { instanceHref, type Target } from "../../actions";
 import { request } from "../../api/client";
@@ -7,6 +6,7 @@ import { Charts, type Drawn } from "../../charts/Charts";
 import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
 import { Meter } from "../../parts/Meter";
+import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
 import { bytes, cores, count, dateTime, percent, span, visible } from "../../words/format";
 import { nodeState } from "../../words/states";
@@ -17,7 +17,7 @@ import { EventsAbout, Figure, Gone, Head, InstanceTable, LastDeath } from "./par
 
 export function NodeDetail() {
   const { fabric } = useGiven();
-  const params = useParams<{ node: string }>();
+  const params = useNames<{ node: string }>();
   const id = createMemo(() => {
     for (const one of fabric.all("node").values()) if (one.name === params.node) return one.id;
     return params.node;
@@ -84,7 +84,7 @@ function Body(props: { node: Node }) {
           <section class="card" aria-label="Figures">
             <dl class="figures">
               <Figure title="Since">{span(nowMs() - props.node.since_ms)}</Figure>
-              <Figure title="Instances">{count(props.node.instances)}</Figure>
+              <Figure title="Instances on it">{count(props.node.instances)}</Figure>
               <Figure title="CPU used">
                 {load() ? cores(load()?.cpuMilli ?? 0) : "–"} <small>of {cores(props.node.cpu_milli)}</small>
               </Figure>

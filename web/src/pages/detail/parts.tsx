@@ -9,10 +9,11 @@ import { Mark, State } from "../../parts/State";
 import { type Column, type Sort, Table } from "../../parts/Table";
 import { useColumns } from "../../parts/UseCells";
 import { createUse, usedNow } from "../../parts/use";
+import { Waiting } from "../../parts/Waiting";
 import { pastRevision } from "../../past/when";
 import { ofInterest, tell } from "../../words/events";
 import { count, dateTime, span, visible } from "../../words/format";
-import { instanceState, type State as Shown } from "../../words/states";
+import { hasEnded, instanceState, type State as Shown } from "../../words/states";
 import { createAsked } from "../asked";
 import { olderEvents } from "../events/source";
 import { pieces } from "../logs/ansi";
@@ -66,7 +67,7 @@ export function Gone(props: { what: string; href: string; list: string }) {
   const { fabric } = useGiven();
   return (
     <div class="empty">
-      <Show when={fabric.filled()} fallback={<span>Waiting for the first view of the fabric…</span>}>
+      <Show when={fabric.filled()} fallback={<Waiting />}>
         <h1>{props.what} is not there</h1>
         <span>It may have been removed or replaced.</span>
         <A href={props.href}>{props.list}</A>
@@ -154,6 +155,7 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
       cell: (one) => <span class="soft">{span(nowMs() - one.since_ms)}</span>,
     },
   ];
+  const there = () => props.instances.filter((one) => !hasEnded(one)).length;
   const names = new Intl.Collator("en", { numeric: true });
   const ids = createMemo(() => {
     const by = columns.find((one) => one.id === sort().column)?.by;
@@ -174,7 +176,10 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
     <section class="card block flush" aria-label={props.label}>
       <div class="block-head">
         <h2>{props.label}</h2>
-        <span class="faint">{count(props.instances.length)}</span>
+        <span class="faint">
+          {count(there())}
+          <Show when={props.instances.length > there()}>, {count(props.instances.length - there())} ended</Show>
+        </span>
       </div>
       <div
         class="table-box"

@@ -8,6 +8,7 @@ import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from
 import { Refused } from "../../api/client";
 import type { CloudEvent } from "../../api/types";
 import { useGiven } from "../../parts/context";
+import { narrow } from "../../parts/narrow";
 import { Mark } from "../../parts/State";
 import { useTitle } from "../../parts/title";
 import { createTyped } from "../../parts/typed";
@@ -21,6 +22,8 @@ import { newestEvents, olderEvents, type Wanted, watchEvents } from "./source";
 const KINDS = ["agent", "instance", "node", "job", "token"] as const;
 const FIRST = 300;
 const ROW = 34;
+/** What it is about in one line, what happened in the next. */
+const NARROW_ROW = 52;
 
 export function Events() {
   const { fabric } = useGiven();
@@ -122,8 +125,12 @@ export function Events() {
       return shown().length;
     },
     getScrollElement: () => scroll ?? null,
-    estimateSize: () => ROW,
+    estimateSize: () => (narrow() ? NARROW_ROW : ROW),
     overscan: 10,
+  });
+  createEffect(() => {
+    narrow();
+    rows.measure();
   });
 
   return (
@@ -272,12 +279,12 @@ function EventRow(props: { event: CloudEvent; top: number }) {
   const told = createMemo(() => tell(props.event));
   const href = () => subjectHref(props.event.subject);
   return (
-    <div class="event-row" style={{ transform: `translateY(${props.top}px)` }}>
+    <div class="event-row" classList={{ narrow: narrow() }} style={{ transform: `translateY(${props.top}px)` }}>
       <time datetime={props.event.time} title={`${dateTime(told().atMs)} · revision ${props.event.revision}`}>
         {clock(told().atMs)}
       </time>
       <Mark tone={told().tone} />
-      <span class="ellipsis">
+      <span class="ellipsis event-words">
         <Show when={href()} fallback={<strong>{visible(told().subject)}</strong>}>
           {(to) => (
             <A href={to()}>
@@ -285,10 +292,12 @@ function EventRow(props: { event: CloudEvent; top: number }) {
             </A>
           )}
         </Show>{" "}
-        <span class="soft">{visible(told().text)}</span>
-        <Show when={told().node}>
-          <span class="faint"> on {visible(told().node)}</span>
-        </Show>
+        <span class="event-what">
+          <span class="soft">{visible(told().text)}</span>
+          <Show when={told().node}>
+            <span class="faint"> on {visible(told().node)}</span>
+          </Show>
+        </span>
       </span>
       <span class="faint">{visible(told().kind)}</span>
       <button

@@ -10,16 +10,24 @@ import { refusal } from "../../api/client";
 import type { OutputLine } from "../../api/types";
 import { useGiven } from "../../parts/context";
 import { save } from "../../parts/exported";
+import { narrow } from "../../parts/narrow";
 import { ONLY_NOW, pastRevision } from "../../past/when";
 import { clock, dateTime, plural, visible } from "../../words/format";
 import { pieces, plain } from "./ansi";
 import { type Asked, queryOf } from "./asked";
 import { askLines, followLines } from "./follow";
 import { type Line, Lines } from "./lines";
+import { finder, marked } from "./marking";
 
 const ROW = 20;
+/** A guess, until it is drawn: its time and name, and one line. */
+const NARROW_ROW = 38;
+/** Letters. */
+const LONGEST_NAME = 36;
 /** After the last letter that is typed, until nodes are asked. */
 const TYPED_MS = 250;
+/** After a node has been asked, until it has had the time to answer. */
+const QUIET_MS = 2_500;
 export const DOWNLOADED = 100_000;
 
 export const NOTHING_ASKED: Asked = { of: [], grep: "", regex: false, exact: false, since: "", until: "" };
@@ -93,6 +101,11 @@ export function LogView(props: Props) {
               mine.take(line);
               drawSoon();
             },
+            begun: () => {
+              // What there is comes first: after so long without a line there is none.
+              const quiet = setTimeout(() => setAnswered(true), QUIET_MS);
+              gone.signal.addEventListener("abort", () => clearTimeout(quiet));
+            },
             trouble: setTrouble,
             refused: setRefused,
             ended: () => {
@@ -115,21 +128,37 @@ export function LogView(props: Props) {
     tick();
     return [...lines.all];
   });
+  const find = createMemo(() => finder(props.asked));
+  /** As wide as the longest name that is there, up to a bound: names that begin alike are to be told apart. */
+  const nameWidth = createMemo(() =>
+    Math.min(LONGEST_NAME, Math.max(6, ...[...new Set(shown().map((one) => one.who))].map((who) => who.length))),
+  );
   const rows = createVirtualizer({
     get count() {
       return shown().length;
     },
     getScrollElement: () => scroll ?? null,
-    estimateSize: () => ROW,
+    estimateSize: () => (narrow() ? NARROW_ROW : ROW),
+    // Where lines are wrapped each has a height of its own.
+    measureElement: (element) => (narrow() ? element.getBoundingClientRect().height : ROW),
     overscan: 12,
   });
   createEffect(() => {
+    narrow();
+    rows.measure();
+  });
+  const measured = (element: HTMLElement) =>
+    createEffect(() => {
+      if (narrow()) queueMicrotask(() => element.isConnected && rows.measureElement(element));
+    });
+  createEffect(() => {
     shown();
+    rows.getTotalSize();
     if (ending()) queueMicrotask(() => scroll?.scrollTo({ top: scroll.scrollHeight }));
   });
   const scrolled = () => {
     if (!scroll) return;
-    setEnding(scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < ROW * 1.5);
+    setEnding(scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < (narrow() ? NARROW_ROW * 3 : ROW * 1.5));
   };
   const download = async () => {
     setSaving(true);
@@ -163,12 +192,13 @@ export function LogView(props: Props) {
   const empty = () => {
     if (pastRevision()) return `${ONLY_NOW}.`;
     if (refused()) return visible(refused());
-    if (props.asked.grep) return "No line has that in it.";
-    return answered() ? "Nothing has been written yet." : "No line has come yet.";
+    if (!props.asked.of.length) return "Nothing runs, so nothing is written.";
+    if (state() === "asking the nodes") return "Asking the nodes…";
+    return props.asked.grep ? "No line has that in it." : "Nothing has been written yet.";
   };
 
   return (
-    <div class="log" style={{ height: props.height ?? "100%" }}>
+    <div class="log" style={{ height: props.height ?? "100%", "--who": `${nameWidth()}ch` }}>
       <div class="log-tools">
         <div class="search">
           <Search size={14} aria-hidden="true" />
@@ -241,7 +271,9 @@ export function LogView(props: Props) {
                     {(of) => (
                       <div
                         class={`log-line ${of().stream}`}
-                        classList={{ alone: !props.many }}
+                        classList={{ alone: !props.many, wrapped: narrow() }}
+                        data-index={item.index}
+                        ref={measured}
                         style={{ transform: `translateY(${item.start}px)` }}
                         title={plain(of().text)}
                       >
@@ -250,13 +282,11 @@ export function LogView(props: Props) {
                           <span class="who">{visible(of().who)}</span>
                         </Show>
                         <span class="what">
-                          <For each={pieces(of().text)}>
-                            {(piece) => (
-                              <Found
-                                text={piece.text}
-                                look={piece.look}
-                                needle={props.asked.regex ? "" : props.asked.grep}
-                              />
+                          <For each={marked(pieces(of().text), find())}>
+                            {(part) => (
+                              <Show when={part.found} fallback={<span class={part.look}>{part.text}</span>}>
+                                <mark class={part.look}>{part.text}</mark>
+                              </Show>
                             )}
                           </For>
                         </span>
@@ -285,24 +315,5 @@ export function LogCard(props: { of: readonly string[]; many: boolean; tail: num
       height={props.height}
       onGrep={setGrep}
     />
-  );
-}
-
-function Found(props: { text: string; look: string; needle: string }) {
-  const parts = () => {
-    if (!props.needle) return [props.text];
-    const at = props.text.toLowerCase().indexOf(props.needle.toLowerCase());
-    if (at < 0) return [props.text];
-    const end = at + props.needle.length;
-    return [props.text.slice(0, at), props.text.slice(at, end), props.text.slice(end)];
-  };
-  return (
-    <span class={props.look}>
-      {parts()[0]}
-      <Show when={parts().length === 3}>
-        <mark>{parts()[1]}</mark>
-        {parts()[2]}
-      </Show>
-    </span>
   );
 }

@@ -1,9 +1,10 @@
 /** Output of an agent, an instance or all that was selected, over a time and by a pattern; its address can be handed on. */
-import { A, useParams, useSearchParams } from "@solidjs/router";
+import { A, useSearchParams } from "@solidjs/router";
 import { createMemo, For, Show } from "solid-js";
 import { Copied } from "../../actions/Copied";
 import { agentHref, instanceHref, nodeHref } from "../../actions/target";
 import { useGiven } from "../../parts/context";
+import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
 import { createTyped } from "../../parts/typed";
 import { visible } from "../../words/format";
@@ -14,7 +15,7 @@ const LINES = 2_000;
 
 export function LogsPage() {
   const { fabric } = useGiven();
-  const params = useParams<{ namespace?: string; name?: string; id?: string }>();
+  const params = useNames<{ namespace?: string; name?: string; id?: string }>();
   const [given, setGiven] = useSearchParams<{
     of?: string | string[];
     regex?: string;
@@ -46,7 +47,7 @@ export function LogsPage() {
     since: since(),
     until: until(),
   });
-  useTitle(() => `Output of ${visible(namesOf(shown()))}`);
+  useTitle(() => (of().length ? `Output of ${visible(namesOf(shown()))}` : "Output"));
   const flag = (name: "regex" | "exact" | "json", on: boolean) =>
     setGiven({ [name]: on ? "true" : null }, { replace: true, scroll: false });
   const wrong = (text: string) => momentOf(text, fabric.nowMs()) === undefined;
@@ -54,9 +55,9 @@ export function LogsPage() {
   return (
     <>
       <header class="page-head">
-        <h1 class="ellipsis">
+        <h1>
           <span>
-            Output of{" "}
+            {of().length ? "Output of " : "Output"}
             <For each={shown().slice(0, 4)}>
               {(one, index) => (
                 <>
@@ -70,7 +71,18 @@ export function LogsPage() {
         </h1>
       </header>
       <section class="card table-card" aria-label="Output">
-        <Show when={of().length} fallback={<p class="empty">Nothing is chosen. Select instances on the map.</p>}>
+        <Show
+          when={of().length}
+          fallback={
+            <div class="empty">
+              <strong>Nothing is chosen</strong>
+              <span>
+                Select some on the <A href="/map">map</A> and press L, or open an <A href="/agents">agent</A>, an{" "}
+                <A href="/instances">instance</A> or a <A href="/nodes">node</A>: each has its output.
+              </span>
+            </div>
+          }
+        >
           <LogView
             asked={asked()}
             many={!alone()}

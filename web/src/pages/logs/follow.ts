@@ -9,6 +9,8 @@ const OVERLAP_MS = 2_000;
 const SEEN = 20_000;
 
 export interface Follower {
+  /** The nodes are being asked, and what they have is on its way. */
+  begun(): void;
   line(line: OutputLine): void;
   /** It stopped for this reason, and is tried again; empty: it goes on. */
   trouble(why: string): void;
@@ -70,6 +72,7 @@ export async function followLines(
         throw why;
       }
       follower.trouble("");
+      follower.begun();
       for await (const item of items(response.body)) {
         if ("problem" in item) throw new Error(item.problem.detail);
         if (item.stream === "note" || seen.isNew(item)) follower.line(item);

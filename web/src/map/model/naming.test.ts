@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import { type Camera, centred, fitted, free, showing, toScreen } from "./camera";
+import { roofOf } from "./geometry";
+import { HALO, inTwo, nodeName, UNIT_NAME_HALF, UNIT_NAME_PX, unitName, within } from "./naming";
+
+const SCREEN = { width: 1000, height: 700 };
+const wide = (text: string) => text.length * 6;
+
+describe("the name of a unit", () => {
+  it("stands below the ring around it, at every zoom at which it has one", () => {
+    const spot = { x: 0, y: 0, size: 9 };
+    for (let zoom = UNIT_NAME_PX / spot.size; zoom < 14; zoom += 0.25) {
+      const place = unitName(spot, { x: 0, y: 0, zoom }, SCREEN, SCREEN, 60);
+      // Of the ring's picture one part in seventy is empty at its edge; of the name's ground two pixels are.
+      const ring = SCREEN.height / 2 + (spot.size * zoom * HALO * 35) / 72;
+      expect((place?.y ?? 0) - UNIT_NAME_HALF + 2.5, `at ${zoom}`).toBeGreaterThanOrEqual(ring);
+    }
+  });
+
+  it("goes along with what is seen of it, and is not told of what is not", () => {
+    const spot = { x: 0, y: 0, size: 60 };
+    const camera = (y: number): Camera => ({ x: 0, y, zoom: 14 });
+    const place = unitName(spot, camera(-20), SCREEN, SCREEN, 60);
+    expect(place?.y).toBe(SCREEN.height - 60);
+    expect(place?.x).toBe(SCREEN.width / 2);
+    expect(unitName(spot, camera(-70), SCREEN, SCREEN, 60)).toBeUndefined();
+    expect(unitName(spot, camera(60), SCREEN, SCREEN, 60)).toBeUndefined();
+  });
+
+  it("stands where its unit is, whatever lies over the map, and never below that", () => {
+    const place = free(SCREEN, { right: 356, bottom: 0 });
+    const at = (x: number) => unitName({ x, y: 0, size: 20 }, { x: 0, y: 0, zoom: 4 }, SCREEN, place, 60);
+    expect(at(-30)?.x).toBe(SCREEN.width / 2 - 120);
+    expect((at(32)?.x ?? 0) + (at(32)?.room ?? 0) / 2).toBeLessThanOrEqual(place.width);
+    expect(at(60)).toBeUndefined();
+  });
+
+  it("is told on all that is seen at the nearest zoom, wherever the camera is on it", () => {
+    const spot = { x: 0, y: 0, size: 45 };
+    for (const y of [-22, -10, 0, 10, 18]) {
+      const place = unitName(spot, { x: 5, y, zoom: 14 }, SCREEN, SCREEN, 60);
+      expect(place, `from ${y}`).toBeDefined();
+      expect(place?.y).toBeLessThanOrEqual(SCREEN.height - 60);
+    }
+  });
+});
+
+describe("the name of a node", () => {
+  it("goes along when its roof is beyond the edge", () => {
+    const roof = roofOf({ x: 0, y: 0 }, 0);
+    const far = nodeName(roof, { x: roof.x, y: roof.y, zoom: 1 }, SCREEN, { left: 54, top: 48 }, 8);
+    expect(far.moved).toBe(false);
+    const near = nodeName(roof, { x: roof.x + 50, y: roof.y + 40, zoom: 14 }, SCREEN, { left: 54, top: 48 }, 119);
+    expect([near.x, near.y, near.moved]).toEqual([54, 48, true]);
+  });
+});
+
+describe("what there is no room for", () => {
+  it("is shortened in the middle, so that what tells it from the others stays", () => {
+    expect(within("edge-harbour-001", 60, wide, 8)).toMatch(/^\w.*….*001$/);
+    expect(within("short", 60, wide, 2)).toBe("short");
+    expect(within("edge-harbour-001", 12, wide, 8)).toBe("");
+  });
+
+  it("is parted where it has a joint", () => {
+    expect(inTwo("office-northern-side", 80, wide)).toEqual(["office-", "northern-side"]);
+    expect(inTwo("onewordalone", 40, wide)).toBeUndefined();
+    expect(inTwo("averyveryverylongword-b", 40, wide)).toBeUndefined();
+  });
+});
+
+describe("the camera beside what lies over the map", () => {
+  const cover = { right: 356, bottom: 0 };
+  const camera = { x: 0, y: 0, zoom: 1 };
+
+  it("stays where it is as long as all is seen", () => {
+    expect(showing(camera, { x: -100, y: -50, width: 90, height: 60 }, SCREEN, cover)).toBe(camera);
+  });
+
+  it("moves what would be below the card beside it", () => {
+    const box = { x: 300, y: 0, width: 90, height: 60 };
+    const to = showing(camera, box, SCREEN, cover);
+    const at = toScreen(to, SCREEN, { x: box.x + box.width, y: box.y });
+    expect(at.x).toBeLessThanOrEqual(free(SCREEN, cover).width);
+    expect(to.y).toBe(0);
+  });
+
+  it("puts in the middle, and fits, what is left of the screen", () => {
+    const sheet = { right: 0, bottom: 350 };
+    const middle = toScreen(centred({ x: 7, y: 9 }, 3, sheet), SCREEN, { x: 7, y: 9 });
+    expect([Math.round(middle.x), Math.round(middle.y)]).toEqual([500, 175]);
+    const to = fitted({ x: 0, y: 0, width: 400, height: 400 }, SCREEN, 5, sheet);
+    expect(toScreen(to, SCREEN, { x: 0, y: 400 }).y).toBeLessThanOrEqual(350);
+    expect(toScreen(to, SCREEN, { x: 0, y: 0 }).y).toBeGreaterThanOrEqual(0);
+  });
+});
