@@ -143,6 +143,8 @@ export function LogView(props: Props) {
     measureElement: (element) => (narrow() ? element.getBoundingClientRect().height : ROW),
     overscan: 12,
   });
+  // At the end the end is held, below: to hold what is in sight as well would move away from it.
+  rows.shouldAdjustScrollPositionOnItemSizeChange = (item, _, all) => !ending() && item.start < (all.scrollOffset ?? 0);
   createEffect(() => {
     narrow();
     rows.measure();
