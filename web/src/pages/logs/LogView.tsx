@@ -4,7 +4,7 @@ import Download from "lucide-solid/icons/download";
 import Pause from "lucide-solid/icons/pause";
 import Play from "lucide-solid/icons/play";
 import Search from "lucide-solid/icons/search";
-import { createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, Show, untrack } from "solid-js";
+import { createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, onMount, Show, untrack } from "solid-js";
 import { tell } from "../../actions/toasts";
 import { refusal } from "../../api/client";
 import type { OutputLine } from "../../api/types";
@@ -153,10 +153,18 @@ export function LogView(props: Props) {
     createEffect(() => {
       if (narrow()) queueMicrotask(() => element.isConnected && rows.measureElement(element));
     });
+  const toEnd = () => scroll?.scrollTo({ top: scroll.scrollHeight });
   createEffect(() => {
     shown();
     rows.getTotalSize();
-    if (ending()) queueMicrotask(() => scroll?.scrollTo({ top: scroll.scrollHeight }));
+    if (ending()) queueMicrotask(toEnd);
+  });
+  // What is above and below the lines takes more or less room once it is known, as a window does that is resized.
+  onMount(() => {
+    if (!scroll) return;
+    const resized = new ResizeObserver(() => ending() && toEnd());
+    resized.observe(scroll);
+    onCleanup(() => resized.disconnect());
   });
   const scrolled = () => {
     if (!scroll) return;
