@@ -53,7 +53,7 @@ async def test_too_many_wrong_tokens(served: Served) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "no-route"),
+        ("GET", "/nowhere", 404, "no-route"),
         ("GET", "/v2/fabric", 404, "no-route"),
         ("GET", "/v1/fabric/", 404, "no-route"),
         ("GET", "/v1/namespaces/default/agents/a%2Fb", 422, "invalid"),

@@ -12,6 +12,7 @@ from support.container_engine import DockerEngine
 from support.driver_kit import Kit, all_of
 
 IMAGE = "conform:1"
+TRIES = 5
 
 
 def bound(name: str, host: int, target: int, protocol: str = "tcp", host_ip: str = "") -> PortBinding:
@@ -64,15 +65,23 @@ async def test_it_has_its_name_also_in_the_network_of_the_node(docker: Kit, engi
     assert said.stdout == "somewhere\n"
 
 
+TRIES = 5
+
+
 async def test_a_limit_has_a_soft_and_a_hard_side(docker: Kit) -> None:
     part = Container(
         image=IMAGE, ulimits={"nofile": Ulimit(soft=500, hard=600), "core": 0, "stack": Ulimit(soft=1 << 20, hard=-1)}
     )
     await docker.start("a", "run", container=part)
-    program = await docker.exec("a", "read", "/proc/self/limits")
-    out, _, _ = await all_of(program)
-    await program.close()
-    limits = {line[:26].strip(): line[26:].split()[:2] for line in out.decode().splitlines()}
+    limits: dict[str, list[str]] = {}
+    # Go's start raises the soft side in runc's child if it comes between (opencontainers/runc#4195): seldom.
+    for _ in range(TRIES):
+        program = await docker.exec("a", "read", "/proc/self/limits")
+        out, _, _ = await all_of(program)
+        await program.close()
+        limits = {line[:26].strip(): line[26:].split()[:2] for line in out.decode().splitlines()}
+        if limits["Max open files"] != ["600", "600"]:
+            break
     assert limits["Max open files"] == ["500", "600"]
     assert limits["Max core file size"] == ["0", "0"]
     assert limits["Max stack size"] == [str(1 << 20), "unlimited"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import signal
 import sys
 from pathlib import Path
@@ -57,13 +58,14 @@ class TestEnds:
 
 
 class TestSurroundings:
-    async def test_the_environment_is_the_one_given_with_path_and_marker(self, home):
+    async def test_the_environment_is_the_one_given_with_path_home_and_marker(self, home):
         await home.start("web-1", "/usr/bin/env", environment={"GREETING": "grüß dich", "EMPTY": ""})
         await home.end_of("web-1")
         lines = set((await home.output("web-1")).decode().splitlines())
         assert lines == {
             "GREETING=grüß dich",
             "EMPTY=",
+            f"HOME={pwd.getpwuid(os.geteuid()).pw_dir}",
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             f"OMNITIDE_RUN_ID={home.keeper_id}/web-1/1",
         }
