@@ -62,6 +62,23 @@ def test_what_is_typed_while_the_palette_is_on_its_way_is_in_its_field(inside: V
     page.unroute_all()
 
 
+def test_escape_calls_off_a_dialog_that_is_still_on_its_way(inside: Visit) -> None:
+    page = inside.page
+    held: list[Route] = []
+    page.route("**/assets/Keys-*.js", lambda route: held.append(route))
+    inside.show("agents")
+    page.keyboard.press("?")
+    inside.until(lambda: held, "the list of keys is asked for")
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Filter agents")).to_be_focused()
+    for route in held:
+        route.continue_()
+    page.unroute_all()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_a_token_is_made_shown_once_and_revoked_with_what_is_lost(inside: Visit, busy: Fabric) -> None:
     page = inside.page
     inside.show("settings")

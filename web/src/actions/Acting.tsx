@@ -26,9 +26,10 @@ export function Acting() {
 
   // Before any list or map takes them: they are meant for what is on its way.
   const ahead = (event: KeyboardEvent) => {
-    if (page() !== "palette" || event.isComposing || document.querySelector("dialog") !== null) return;
+    const coming = page() !== "" || begun() !== undefined;
+    if (!coming || event.isComposing || document.querySelector("dialog") !== null) return;
     if (event.key === "Escape") endAll();
-    else if (!keepAhead(event)) return;
+    else if (page() !== "palette" || !keepAhead(event)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
   };
