@@ -408,6 +408,7 @@ def test_a_real_fabric_is_not_marked_as_a_demo_and_a_demo_is_on_every_page(insid
     expect(page.locator(".demo-mark")).to_have_count(0)
     # Only the one word that tells them apart is another: what Nexus says of itself.
     page.route("**/v1/fabric", as_a_demo)
+    page.route("**/v1/fabric", lambda route: route.fulfill(status=503), times=1)
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 780})
         for name in ("map", "overview", "nodes", "instances", "settings"):
@@ -424,6 +425,15 @@ def test_a_real_fabric_is_not_marked_as_a_demo_and_a_demo_is_on_every_page(insid
             assert over == [True, False], f"seen, and over no field, on {name} at {width}"
     page.unroute("**/v1/fabric")
     page.set_viewport_size({"width": 1280, "height": 800})
+    inside.console[:] = [told for told in inside.console if "503" not in told]
+
+
+def test_before_anything_is_known_nothing_is_said_of_it(browser: Browser, busy: Fabric) -> None:
+    with visit(browser, busy) as made:
+        made.log_in()
+        made.page.route_web_socket(re.compile("/v1/view"), lambda _: None)  # nothing comes
+        made.open("map")
+        expect(made.page.locator("#map-summary")).to_have_text("Waiting for the first view of the fabric…")
 
 
 def as_a_demo(route: Route) -> None:

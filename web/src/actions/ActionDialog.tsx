@@ -11,7 +11,7 @@ import { foresee, MOST, wantedChanges } from "./foresee";
 import { OutlookView } from "./OutlookView";
 import { lostByDraining } from "./outlook";
 import { perform, tryOut } from "./perform";
-import type { Input } from "./registry";
+import { amiss, type Input, MOST_REPLICAS } from "./registry";
 import { nameOf } from "./target";
 
 const SOON_MS = 200;
@@ -74,7 +74,7 @@ export function ActionDialog(props: { begun: Begun }) {
       trial?.abort();
       setTried();
       setRefused();
-      if (!first || targets.length !== 1 || Number.isNaN(now.replicas)) return;
+      if (!first || targets.length !== 1 || amiss(now)) return;
       const mine = new AbortController();
       trial = mine;
       const timer = setTimeout(async () => {
@@ -101,6 +101,7 @@ export function ActionDialog(props: { begun: Begun }) {
   const foreseen = !!wantedChanges(action, targets, input()).length;
   const tooMany = !foreseen && targets.length > 1 && !!wantedChanges(action, targets.slice(0, 1), input()).length;
   const losses = createMemo(() => {
+    if (amiss(input())) return [];
     // Of what stays where it is, nothing is lost: that is known when it has been looked ahead.
     if (action.id === "node.drain" && foreseen && !blind()) {
       const found = outlook();
@@ -120,7 +121,7 @@ export function ActionDialog(props: { begun: Begun }) {
       looking?.abort();
       setOutlook();
       setBlind("");
-      if (!changes.length || Number.isNaN(now.replicas)) return;
+      if (!changes.length || amiss(now)) return;
       const mine = new AbortController();
       looking = mine;
       const timer = setTimeout(async () => {
@@ -151,9 +152,7 @@ export function ActionDialog(props: { begun: Begun }) {
   const title = () =>
     `${action.title} ${first && all.length === 1 ? visible(nameOf(first)) : plural(targets.length, action.kind)}`;
   const commands = () =>
-    (Number.isNaN(input().replicas) ? [] : targets.slice(0, NAMED)).map(
-      (one) => `omnitide ${action.command(one, input())}`,
-    );
+    (amiss(input()) ? [] : targets.slice(0, NAMED)).map((one) => `omnitide ${action.command(one, input())}`);
   const goesTo = () => {
     const node = tried()?.node;
     return action.id === "instance.migrate" && typeof node === "string" ? node : "";
@@ -184,7 +183,7 @@ export function ActionDialog(props: { begun: Begun }) {
               class="field"
               type="number"
               min="0"
-              max="100000"
+              max={MOST_REPLICAS}
               required
               autofocus
               value={input().replicas}
@@ -199,7 +198,7 @@ export function ActionDialog(props: { begun: Begun }) {
               class="field"
               type="number"
               min="1"
-              max="100000"
+              max={MOST_REPLICAS}
               placeholder="as its update allows"
               autofocus
               onInput={(event) => setInput((now) => ({ ...now, atOnce: event.currentTarget.valueAsNumber || 0 }))}
@@ -245,7 +244,7 @@ export function ActionDialog(props: { begun: Begun }) {
             <p>What would come of it is told of {MOST} at a time.</p>
           </Show>
           <Show when={targets.length === 1 || !(foreseen || tooMany)}>
-            <p>{Number.isNaN(input().replicas) ? "How many?" : effect()}</p>
+            <p>{amiss(input()) || effect()}</p>
           </Show>
           <Show when={goesTo()}>
             <p>
@@ -255,7 +254,7 @@ export function ActionDialog(props: { begun: Begun }) {
           <Show when={tried()?.plan?.differences?.length}>
             <Differences of={tried()?.plan?.differences ?? []} />
           </Show>
-          <Show when={foreseen && !refused() && !Number.isNaN(input().replicas)}>
+          <Show when={foreseen && !refused() && !amiss(input())}>
             <section class="foreseen" aria-labelledby="foreseen-title" aria-busy={!outlook() && !blind()}>
               <strong id="foreseen-title">What would come of it</strong>
               <Show
@@ -305,7 +304,7 @@ export function ActionDialog(props: { begun: Begun }) {
               type="submit"
               class="button"
               classList={{ primary: !action.grave, grave: !!action.grave }}
-              disabled={busy() || !!refused()}
+              disabled={busy() || !!refused() || !!amiss(input())}
               autofocus={!action.ask && !action.grave}
             >
               {action.title}

@@ -5,7 +5,7 @@
  */
 import type { Agent, Instance, Node } from "../api/types";
 import { IN_THE_PAST, pastRevision } from "../past/when";
-import { plural } from "../words/format";
+import { count, plural } from "../words/format";
 import { nameOf, shellWord, type Target, type TargetKind } from "./target";
 
 /** What a person has to say besides. */
@@ -23,6 +23,17 @@ export interface Input {
   node: string;
   /** Replicas that may be away at once; 0: as many as the agent's update allows. */
   atOnce: number;
+}
+
+export const MOST_REPLICAS = 100_000;
+
+/** What is asked of a person who typed no number that there could be; empty: all is well. */
+export function amiss(input: Input): string {
+  if (Number.isNaN(input.replicas)) return "How many?";
+  const whole = (number: number) => Number.isInteger(number) && number >= 0 && number <= MOST_REPLICAS;
+  if (!whole(input.replicas)) return `A whole number is asked for, from 0 to ${count(MOST_REPLICAS)}.`;
+  if (!whole(input.atOnce)) return `A whole number is asked for, from 1 to ${count(MOST_REPLICAS)}.`;
+  return "";
 }
 
 export interface Asked {

@@ -5,6 +5,7 @@ import { useGiven } from "../parts/context";
 import { moves } from "../parts/motion";
 import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
+import { Waiting } from "../parts/Waiting";
 import { pastRevision } from "../past/when";
 import { visible } from "../words/format";
 import { createFailing } from "./asking";
@@ -453,7 +454,9 @@ export default function MapPage() {
         </Show>
         <Notes failed={failed()} empty={fabric.filled() && !fabric.all("node").size} />
         <p id="map-summary" class="visually-hidden">
-          {summary()}.
+          <Show when={fabric.filled()} fallback={<Waiting />}>
+            {`${summary()}.`}
+          </Show>
         </p>
         <p id="map-keys" class="visually-hidden">
           Arrows go from node to node, page keys from district to district, Enter selects and then goes near, Escape

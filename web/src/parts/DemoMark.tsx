@@ -1,18 +1,23 @@
 import { type Accessor, createSignal, onCleanup, onMount, Show } from "solid-js";
 import { getStatus, Refused } from "../api/client";
 
-/** Whether this fabric is a demonstration: asked once. */
+const AGAIN_MS = 2_000;
+
+/** Whether this fabric is a demonstration: asked until it is answered. */
 export function createDemo(): Accessor<boolean> {
   const [demo, setDemo] = createSignal(false);
   const gone = new AbortController();
-  onMount(async () => {
+  const ask = async () => {
     try {
       setDemo((await getStatus(gone.signal)).demo ?? false);
     } catch (error) {
-      // Without an answer the page has more to say of that than this.
-      if (!gone.signal.aborted && !(error instanceof Refused)) throw error;
+      if (gone.signal.aborted) return;
+      if (!(error instanceof Refused)) throw error;
+      // The page has more to say of that than this.
+      setTimeout(() => !gone.signal.aborted && void ask(), AGAIN_MS);
     }
-  });
+  };
+  onMount(ask);
   onCleanup(() => gone.abort());
   return demo;
 }
