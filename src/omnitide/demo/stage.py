@@ -86,10 +86,12 @@ class Stage:
         return self._nexus.pid if self._nexus is not None else 0
 
     def open(self) -> None:
-        """Raises StageFailed for a folder that is not a demo's, InsecureFile for one that others can look into, and
+        """Raises StageFailed for what is no folder or not a demo's, InsecureFile for one that others can look into, and
         OSError; then nothing was written."""
         if not self._kept:
             self.data = Path(tempfile.mkdtemp(prefix="omnitide-demo-"))
+        elif self.data.exists() and not self.data.is_dir():
+            raise StageFailed(f"{self.data} is no folder")
         elif self.data.is_dir() and any(self.data.iterdir()) and not (self.data / MARK).exists():
             raise StageFailed(f"{self.data} is in use, and not by a demo: give it a folder that is new or a demo's")
         ensure_private_directory(self.data)

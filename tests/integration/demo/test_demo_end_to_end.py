@@ -162,3 +162,13 @@ def test_a_folder_that_others_can_look_into_is_refused_before_anything_is_there(
     assert f"{tmp_path}: a directory with secrets is open to others (mode 0755)" in told
     assert f"chmod 700 {tmp_path}" in told
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_folder_is_refused_as_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    file.chmod(0o644)
+    assert run(["demo", "--nodes", "1", "--data", str(file)]) == 1
+    told = capsys.readouterr().err
+    assert f"{file} is no folder" in told
+    assert "chmod" not in told
