@@ -6,7 +6,7 @@ in front of control. Streams have flow control of their own within it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -54,7 +54,8 @@ class ClientLink(Generic[Sent, Received]):
         if self._closed:
             raise LinkClosed("closed here")
         try:
-            await self._call.write(message)
+            with self._own_cancellation():
+                await self._call.write(message)
         except _BROKEN as error:
             raise LinkClosed(await self._reason(error)) from None
 
@@ -62,15 +63,10 @@ class ClientLink(Generic[Sent, Received]):
         if self._closed:
             raise LinkClosed("closed here")
         try:
-            message = await self._read()
+            with self._own_cancellation():
+                message = await self._read()
         except _BROKEN as error:
             raise LinkClosed(await self._reason(error)) from None
-        except asyncio.CancelledError:
-            # gRPC cancels whoever reads when the call itself was cancelled.
-            task = asyncio.current_task()
-            if self._call.cancelled() and task is not None and not task.cancelling():
-                raise LinkClosed("the call was cancelled") from None
-            raise
         if message is grpc.aio.EOF:
             raise LinkClosed(await self._reason(None))
         return cast("Received", message)
@@ -82,7 +78,7 @@ class ClientLink(Generic[Sent, Received]):
             return
         self._closed = True
         try:
-            with contextlib.suppress(*_BROKEN):
+            with contextlib.suppress(*_BROKEN, LinkClosed), self._own_cancellation():
                 await self._call.done_writing()
                 while await self._read() is not grpc.aio.EOF:
                     pass
@@ -91,6 +87,18 @@ class ClientLink(Generic[Sent, Received]):
             if self._reading is not None:
                 self._reading.cancel()
             await self._release()
+
+    @contextlib.contextmanager
+    def _own_cancellation(self) -> Generator[None]:
+        """gRPC cancels whoever reads or writes when the call itself was cancelled, as by the end of its channel. That
+        would end the task that does so without a word. Raises LinkClosed."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._call.cancelled() and (task is None or not task.cancelling()):
+                raise LinkClosed("the call was cancelled") from None
+            raise
 
     async def _read(self) -> object:
         """The next message, read in a task of its own: gRPC ends the whole call when a read is cancelled, and here

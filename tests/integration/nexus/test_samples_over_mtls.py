@@ -116,6 +116,21 @@ async def test_what_is_beyond_the_protocol_ends_the_stream_with_a_reason(
     await again.close()
 
 
+async def test_the_end_of_the_connection_ends_a_stream_and_not_whoever_uses_it(wired: Wired) -> None:
+    """gRPC cancels whoever waits on a call whose channel is closed, as that of a session is whose Nexus ends."""
+    link = wired.stream()
+    await link.send(Encoder().batch([Tick(7, {LOAD: 100})], [], 7, 0))
+    await wired.until_stored([1.0])
+    reading = asyncio.create_task(link.receive())
+    await asyncio.sleep(0)
+    await wired.channel.close()
+    with pytest.raises(LinkClosed):
+        await reading
+    with pytest.raises(LinkClosed):
+        await link.send(pb.SampleBatch())
+    await asyncio.create_task(link.close())
+
+
 async def test_garbage_hurts_nobody(wired: Wired, caplog: pytest.LogCaptureFixture) -> None:
     rng = random.Random(11)
     for _ in range(20):
