@@ -298,7 +298,10 @@ function Tally<T>(props: TallyProps<T>) {
         if (counted) counted.count += 1;
         else found.set(text + tone, { tone, text, count: 1 });
       }
-      return { off, states: [...found.values()].sort((a, b) => rankOf(a.tone) - rankOf(b.tone)) };
+      const states = [...found.values()].sort(
+        (a, b) => rankOf(a.tone) - rankOf(b.tone) || a.text.localeCompare(b.text, "en"),
+      );
+      return { off, states };
     },
   );
   const there = () => props.all().size - counts().off;

@@ -85,9 +85,10 @@ class Dialog(ModalScreen[str]):
         return self.query_one("#typed", Field).value if self._typed is not None else ""
 
     def told(self) -> None:
-        """Say what is asked anew."""
+        """Say what is asked anew; nothing where the dialog is being taken away, which an answer may find it at."""
         width = max(30, min(100, self.size.width * 9 // 10) - 6)
-        self.query_one("#told", Text).show(self.lines(width))
+        for told in self.query("#told").results(Text):
+            told.show(self.lines(width))
 
     def lines(self, width: int) -> list[Line]:
         return [line(Cell(text, "strong")) for text in wrap(self.question, width)]
