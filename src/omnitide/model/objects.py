@@ -31,20 +31,7 @@ InstanceStatus = Literal[
 """`unknown`: its node has not been heard from since `unknown_since_ms`, or the runtime of its driver has not answered
 there; `last_status` is what it was then."""
 
-InstanceCondition = Literal[
-    "pending",
-    "placed",
-    "starting",
-    "running",
-    "stopping",
-    "stopped",
-    "succeeded",
-    "failed",
-    "lost",
-    "unknown",
-    "waiting",
-    "unhealthy",
-]
+InstanceCondition = Literal[InstanceStatus, "waiting", "unhealthy"]
 """The status in the word that lists use. waiting: it ended and is tried again later, on its node (its status is
 `starting` then) or as a further generation (`pending`). unhealthy: its probes say so, whatever its status."""
 

@@ -41,19 +41,7 @@ class ListInstancesRequest(PageRequest, frozen=True, kw_only=True):
     node: Annotated[Filter, Meta(description="Only on this node (name or id).")] = ""
     name: Annotated[Filter, Meta(description="Only of this name, such as hello-2.1.")] = ""
     status: Annotated[
-        Literal[
-            "",
-            "pending",
-            "placed",
-            "starting",
-            "running",
-            "stopping",
-            "stopped",
-            "succeeded",
-            "failed",
-            "lost",
-            "unknown",
-        ],
+        Literal["", ob.InstanceStatus],
         Meta(description="Only of this status."),
     ] = ""
     all: Annotated[bool, Meta(description="Finished ones too: what stopped or succeeded, and ended jobs.")] = False
