@@ -26,6 +26,15 @@ describe("what was searched for", () => {
     expect(parts.filter((one) => one.found).map((one) => one.text)).toEqual(["un", "re", "ady"]);
   });
 
+  it("is marked nowhere by an expression that could hold up the page", () => {
+    const line = `${"a".repeat(40)}!`;
+    for (const slow of ["(a+)+$", "(a|a)*$", "(aa?){30}$", "a*a*a*b"]) {
+      expect(found(line, slow, { regex: true }), slow).toEqual([]);
+      expect(finder({ grep: slow, regex: true, exact: false }), slow).toBeUndefined();
+    }
+    expect(found("took 120 ms", "\\d+ ms", { regex: true })).toEqual(["120 ms"]);
+  });
+
   it("is marked nowhere where the expression cannot be read here", () => {
     expect(found("(", "(", { regex: true })).toEqual([]);
     expect(found("aaa", "x*", { regex: true })).toEqual([]);

@@ -14,16 +14,24 @@ export interface Searched {
 
 /** More in one line are not marked. */
 const MOST = 100;
+/** Letters of a line that are looked at. */
+const MOST_READ = 4_000;
 
-/** What finds it here; undefined for nothing, and for an expression that only the nodes can read. */
+/** What finds it here; undefined for nothing, and for an expression that is for the nodes alone. */
 export function finder(searched: Searched): RegExp | undefined {
   if (!searched.grep) return undefined;
+  if (searched.regex && mayTakeLong(searched.grep)) return undefined;
   const source = searched.regex ? searched.grep : searched.grep.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
   try {
     return new RegExp(source, searched.exact ? "gu" : "giu");
   } catch {
     return undefined;
   }
+}
+
+/** Nodes search in one pass; a browser goes back, and an expression in a link could hold up the page for ever. */
+function mayTakeLong(source: string): boolean {
+  return /\)[*+{]/.test(source) || (source.match(/[*+]|\{\d*,\d*\}/g)?.length ?? 0) > 1;
 }
 
 export function marked(pieces: readonly Piece[], find: RegExp | undefined): readonly Part[] {
@@ -51,7 +59,7 @@ export function marked(pieces: readonly Piece[], find: RegExp | undefined): read
 
 function spansIn(text: string, find: RegExp): [number, number][] {
   const spans: [number, number][] = [];
-  for (const match of text.matchAll(find)) {
+  for (const match of text.slice(0, MOST_READ).matchAll(find)) {
     if (match[0]) spans.push([match.index, match.index + match[0].length]);
     if (spans.length === MOST) break;
   }
