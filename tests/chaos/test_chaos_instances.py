@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omnitide.model.objects import Instance
 from omnitide.model.spec import AgentSpec, JobSpec, Resources, Restart
-from support.fabric_processes import Fabric, alive, until
+from support.fabric_processes import Fabric, alive, freeze, until
 
 SMALL = Resources(cpu=10, memory=16 << 20)
 SLEEPER = AgentSpec(command=("sleep", "100000"), resources=SMALL)
@@ -50,7 +50,7 @@ def test_a_node_proxy_dies_while_its_instances_end(fabric: Fabric, tmp_path: Pat
     until(lambda: fabric.instances("printer", status="running"), "Nexus knows that it runs")
     proxy, keeper = fabric.proxy_pid(), fabric.keeper_pid()
     # So that it stays dead for a while: whoever would start it again holds still.
-    os.kill(fabric.supervisor_pid(), signal.SIGSTOP)
+    freeze(fabric.supervisor_pid())
     os.kill(proxy, signal.SIGKILL)
     until(lambda: not alive(proxy), "the proxy is dead")
     go.touch()

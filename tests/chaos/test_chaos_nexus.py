@@ -14,7 +14,7 @@ import pytest
 from omnitide.model.spec import AgentSpec, Resources
 from omnitide.sdk import Client
 from omnitide.sdk.errors import FabricError
-from support.fabric_processes import Fabric, alive, send, until
+from support.fabric_processes import Fabric, alive, freeze, send, until
 
 STOOD_STILL_S = 6.0
 """Longer than a keepalive and its answer may take by default, in which nobody could have been heard."""
@@ -91,7 +91,7 @@ def test_a_nexus_that_was_stopped_for_a_while_blames_no_node(impatient: Fabric) 
     before = {one.id: one.handle for one in fabric.running("steady", 4)}
     revision = client.get_fabric().revision
     nexus = fabric.nexus_pid()
-    os.kill(nexus, signal.SIGSTOP)
+    freeze(nexus)
     time.sleep(STOOD_STILL_S)
     os.kill(nexus, signal.SIGCONT)
     for node in ("alpha", "beta"):

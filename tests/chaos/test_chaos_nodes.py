@@ -14,7 +14,7 @@ import pytest
 
 from omnitide.model.objects import Instance
 from omnitide.model.spec import AgentSpec, Constraint, Port, Resources
-from support.fabric_processes import Fabric, alive, send, until
+from support.fabric_processes import Fabric, alive, freeze, send, until
 
 SMALL = Resources(cpu=10, memory=16 << 20)
 SLEEPER = AgentSpec(command=("sleep", "100000"), resources=SMALL)
@@ -92,7 +92,7 @@ def test_a_silent_node_is_replaced_and_the_older_wins_on_return(fabric: Fabric) 
     assert away
     pids = [fabric.proxy_pid("beta"), fabric.keeper_pid("beta")]
     began = time.monotonic()
-    send(pids, signal.SIGSTOP)
+    freeze(*pids)
     until(lambda: silent(fabric, "beta"), "it is unreachable", ROOM_S)
     replaced(fabric, 4, "beta", began)
     send(pids, signal.SIGCONT)

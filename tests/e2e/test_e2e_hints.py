@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from support.fabric_processes import OMNITIDE, Fabric, send
+from support.fabric_processes import OMNITIDE, Fabric, freeze, send
 
 TICKER = """
 name = "ticker"
@@ -39,7 +39,7 @@ def test_followed_output_of_a_node_that_is_away_is_waited_for_and_goes_on(fabric
     proxy = fabric.proxy_pid("beta")
     with fabric.beside("logs", "-f", "ticker") as logs:
         logs.until(lambda out: "tick 3" in out, "it is followed")
-        send([proxy], signal.SIGSTOP)
+        freeze(proxy)
         try:
             logs.until(lambda _: f"{one.name}: node beta cannot be asked" in logs.err, "it is said that beta is away")
             assert "waiting for it" in logs.err

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from support.fabric_fixtures import deployed
-from support.fabric_processes import Fabric, send, until
+from support.fabric_processes import Fabric, freeze, send, until
 from support.panel_browser import WITHIN_MS, Visit, visit
 
 AGENT = """
@@ -520,7 +520,7 @@ def test_a_node_that_is_cut_off_goes_dark_and_comes_back(inside: Visit, busy: Fa
     summary = page.locator("#map-summary")
     expect(summary).to_contain_text("none dark")
     stopped = busy.node_processes("beta")
-    send(stopped, signal.SIGSTOP)
+    freeze(*stopped)
     try:
         expect(summary).to_contain_text("1 dark", timeout=WITHIN_MS)
         go_to(page, "beta")

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from omnitide.api.panel import Panel
-from support.fabric_processes import Fabric, send, until
+from support.fabric_processes import Fabric, freeze, send, until
 from support.panel_browser import INDEX, WITHIN_MS, chromium, visit
 
 KEPT = """async () => {
@@ -64,7 +64,7 @@ def test_the_frame_is_there_without_nexus_and_says_when_it_was_seen(browser: Bro
             assert page.request.get(shared.url + icon["src"]).ok
 
         supervisor, nexus = shared.supervisor_pid(), shared.nexus_pid()
-        send([supervisor], signal.SIGSTOP)
+        freeze(supervisor)
         try:
             os.kill(nexus, signal.SIGKILL)
             page.goto(f"{shared.url}/nodes")

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from omnitide.model.objects import Instance
 from support.fabric_fixtures import deployed
-from support.fabric_processes import Fabric, send, until
+from support.fabric_processes import Fabric, freeze, send, until
 from support.panel_browser import WITHIN_MS, Visit, visit
 
 AGENT = """
@@ -270,7 +270,7 @@ def test_an_upload_shows_how_far_it_is_and_is_given_up(
     expect(page.locator(".files-row").first).to_be_visible()
     page.get_by_label("Files to upload").set_input_files(large)
     stopped = busy.node_processes(instance.node)
-    send(stopped, signal.SIGSTOP)
+    freeze(*stopped)
     try:
         page.get_by_role("button", name="Upload", exact=True).click()
         expect(page.locator(".files-job")).to_contain_text("Uploading large.bin")

@@ -71,6 +71,25 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
+def freeze(*pids: int) -> None:
+    """Stops processes where they are. The signal comes to each thread in its own time, and until then it answers."""
+    send(pids, signal.SIGSTOP)
+    until(lambda: all(map(stands_still, pids)), f"{pids} stand still")
+
+
+def stands_still(pid: int) -> bool:
+    """Whether none of its threads can take another step; one that has ended can not."""
+    return {_state(task) for task in Path(f"/proc/{pid}/task").glob("*/stat")} <= {"T", "Z", ""}
+
+
+def _state(stat: Path) -> str:
+    """Of a thread, as proc(5) has it; none where it is gone."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 @dataclass
 class Fabric:
     """One Nexus and its nodes, each with a data folder below `folder`, named as the node."""

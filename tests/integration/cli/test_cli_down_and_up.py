@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.fabric_processes import Fabric, alive, until
+from support.fabric_processes import Fabric, alive, freeze, until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -66,7 +66,7 @@ def test_while_nexus_does_not_answer_status_says_what_this_machine_knows(lone: F
     assert "already up" in lone.cli("up", "--name", "alpha").stdout
 
     nexus, proxy, supervisor = lone.nexus_pid(), lone.proxy_pid(), lone.supervisor_pid()
-    os.kill(nexus, signal.SIGSTOP)
+    freeze(nexus)
     lone.cli("down", "--keep-agents")
     assert not alive(nexus)
     told = lone.cli("status", code=5).stderr

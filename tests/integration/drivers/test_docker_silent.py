@@ -15,6 +15,7 @@ from omnitide.node.stimuli import Stimulus
 from omnitide.node.watching import Watching
 from support.container_engine import DockerEngine
 from support.driver_kit import Kit
+from support.fabric_processes import freeze
 
 
 async def nobody(stimulus: Stimulus) -> None:
@@ -37,7 +38,7 @@ async def test_an_engine_that_hangs_is_silent_until_it_goes_on(
         await kit.driver.start(kit.launch(RunKey("a", 1), ("heed",)))
         assert (await watching.probe()).healthy
         assert engine._process is not None
-        os.kill(engine._process.pid, signal.SIGSTOP)
+        freeze(engine._process.pid)
         try:
             detail = "no answer within 0.3 s"
             assert await watching.probe() == DriverInfo("docker", "", healthy=False, detail=detail, silent=True)

@@ -1,12 +1,12 @@
 """Stopping: within the grace or killed after it, and always the whole tree."""
 
 import asyncio
-import os
 import signal
 
 import pytest
 
 from omnitide.drivers.protocol import RunKey, RunState
+from support.fabric_processes import freeze
 
 WEB = RunKey("web-1", 1)
 
@@ -69,7 +69,7 @@ class TestGrace:
     async def test_a_suspended_run_can_be_stopped(self, one_home):
         run = await one_home.shell("web-1", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done")
         await one_home.says("web-1", b"ready")
-        os.kill(int(run.handle), signal.SIGSTOP)
+        freeze(int(run.handle))
         await one_home.driver.stop(WEB, grace_ms=30_000)
         assert (await one_home.end_of("web-1")).exit.reason == "stopped"
 
