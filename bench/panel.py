@@ -44,7 +44,10 @@ BETWEEN_S = 0.4
 TARGET_P50_MS, TARGET_P99_MS = 50.0, 250.0
 
 WATCH = """() => {
-  const text = () => document.querySelector('main .state .ellipsis')?.textContent ?? '';
+  // Its attempts too: where Nexus is behind, one message may hold the end and the next start, and the state is as it was.
+  const attempts = () => [...document.querySelectorAll('main .figures dt')]
+    .find(one => one.textContent === 'Attempts')?.nextElementSibling?.textContent;
+  const text = () => `${document.querySelector('main .state .ellipsis')?.textContent} ${attempts()}`;
   let before = text();
   window.benchSeen = [];
   new MutationObserver(() => {
