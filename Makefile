@@ -50,7 +50,7 @@ format: $(DEV) ## format the code and make the safe repairs
 	$(PY) -m ruff format
 
 .PHONY: bench
-bench: $(BENCH) ## measure all that README and docs state, fail by what is missed (ARGS="scheduler --help": one of bench/)
+bench: $(BENCH) $(PANEL) ## measure all that README and docs state, fail by what is missed (ARGS="scheduler --help": one of bench/)
 	@scripts/bench $(ARGS)
 
 .PHONY: soak
