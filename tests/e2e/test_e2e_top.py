@@ -1,6 +1,7 @@
 """`omnitide top` in a real terminal of 80x24, by a real fabric."""
 
 import contextlib
+import shlex
 import signal
 from collections.abc import Generator
 
@@ -13,12 +14,16 @@ WORKER = str(EXAMPLES / "worker.yaml")
 
 
 @contextlib.contextmanager
-def top(fabric: Fabric, *words: str, color: bool = False) -> Generator[Terminal]:
+def top(fabric: Fabric, *words: str, color: bool = False, errors: str = "") -> Generator[Terminal]:
+    """`errors`: the file that standard error goes to, if not to the terminal."""
     environment = fabric.environment()
     del environment["COLUMNS"]
     if color:
         del environment["NO_COLOR"]
-    with Terminal(fabric.words("top", *words), env=environment, cwd=fabric.folder) as terminal:
+    command = fabric.words("top", *words)
+    if errors:
+        command = ["sh", "-c", f"exec {shlex.join(command)} 2>{shlex.quote(errors)}"]
+    with Terminal(command, env=environment, cwd=fabric.folder) as terminal:
         yield terminal
 
 
@@ -107,6 +112,27 @@ def test_output_and_a_terminal_are_a_key_away(fabric: Fabric) -> None:
         terminal.press("q")
         assert terminal.ended() == 0
         assert terminal.attributes == terminal.before
+
+
+def test_it_draws_to_the_terminal_wherever_errors_go(fabric: Fabric) -> None:
+    errors = fabric.folder / "errors.txt"
+    with top(fabric, errors=str(errors)) as terminal:
+        terminal.until("2 nodes", "live r")
+        terminal.press("q")
+        assert terminal.ended() == 0
+        assert terminal.attributes == terminal.before
+    assert errors.read_text() == ""
+
+
+def test_a_namespace_that_is_not_there_is_said_before_anything_is_drawn(fabric: Fabric) -> None:
+    for form in (("--once",), ("--once", "-o", "json")):
+        refused = fabric.cli("top", "-n", "nosuch", *form, code=3)
+        assert "there is no namespace 'nosuch'" in refused.stderr
+    with top(fabric, "-n", "nosuch") as terminal:
+        assert terminal.ended() == 3
+        assert "there is no namespace 'nosuch'" in terminal.text
+        assert "there are: default" in terminal.text
+        assert b"\x1b[?1049h" not in terminal.raw
 
 
 @pytest.mark.parametrize("form", [(), ("-o", "json")])

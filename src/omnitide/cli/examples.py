@@ -5,7 +5,7 @@ from typing import Any, Final
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "up": ("omnitide up", "omnitide up --listen 0.0.0.0 --public-name nexus.example"),
     "down": ("omnitide down",),
-    "demo": ("omnitide demo", "omnitide demo --nodes 1000 --agents 50 --seed 7"),
+    "demo": ("omnitide demo", "omnitide demo --nodes 1000 --agents 50 --seed 7", "omnitide demo --data ./demo"),
     "panel": ("omnitide panel", "omnitide panel --open"),
     "status": ("omnitide status --watch", "omnitide status -o json"),
     "top": ("omnitide top", "omnitide top -n shop", "omnitide top --once -o json"),
@@ -27,7 +27,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "volume": ("omnitide volume ls --orphans",),
     "volume ls": ("omnitide volume ls --orphans", "omnitide volume ls --node alpha -o json"),
     "volume rm": ("omnitide volume rm data --node alpha", "omnitide volume rm shop/data --dry-run"),
-    "metrics": ("omnitide metrics query omnitide_node_memory_used_bytes",),
+    "metrics": (
+        "omnitide metrics ls",
+        "omnitide metrics query omnitide_node_memory_used_bytes",
+        "omnitide metrics query omnitide_instance_cpu_seconds_total --by agent",
+    ),
     "metrics prometheus": ("omnitide metrics prometheus ./prometheus", "omnitide metrics prometheus > prometheus.yml"),
     "metrics grafana": ("omnitide metrics grafana ./dashboards",),
     "metrics ls": ("omnitide metrics ls omnitide_node_",),
@@ -95,6 +99,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "omnitide logs hello-2.1 --tail 50 -t",
         "omnitide logs hello --since 10m --replica 2",
         "omnitide logs web db --since 14:05 --until 14:20 -E --grep time.?out",
+        "omnitide logs node:alpha --since 1h -i --grep error",
     ),
     "exec": ("omnitide exec -it hello -- sh", "omnitide exec hello-2.1 -- env"),
     "cp": (

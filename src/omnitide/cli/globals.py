@@ -7,13 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from omnitide.cli.access.names import namespaces
+from omnitide.cli.exits import Exit, Failure
 
 OUTPUTS = ("table", "json", "yaml")
 
 
 @dataclass
 class Globals:
-    """What was given; a later option wins over an earlier one."""
+    """What was given. Of two forms of output the later one wins; two of what else has a value are refused, unless they
+    say the same: which of two namespaces or fabrics is meant is not to be guessed."""
 
     output: str = "table"
     namespace: str = ""
@@ -34,6 +36,7 @@ def _output(value: str | None) -> str | None:
 
 
 _PANEL = "Global options"
+_OWN = "global_"
 
 
 def _options(
@@ -83,24 +86,38 @@ def _parameters() -> list[Any]:
 def add_globals(command: Any) -> None:
     """Give a command, and all below it, the global options. An option of its own wins over a global one."""
     taken = {name for one in command.params for name in one.opts}
+    named = {one.name for one in command.params}
     for parameter in _parameters():
         parameter.opts = [name for name in parameter.opts if name not in taken]
         if not parameter.opts:
             continue
+        if parameter.name in named:
+            # Of `join URL` and --url each has its own value.
+            parameter.name = f"{_OWN}{parameter.name}"
         parameter.expose_value = False
         parameter.callback = _remember
+        if not parameter.is_flag:
+            # All that are given are handed on, and not the last one alone.
+            parameter.multiple, parameter.default = True, None
         command.params.append(parameter)
     for below in getattr(command, "commands", {}).values():
         add_globals(below)
 
 
 def _remember(context: typer.Context, parameter: Any, value: Any) -> Any:
-    """Keep what was given; `Any` as in `_parameters`."""
-    if value is None or value is False:
-        return value
+    """Keep what was given, here and before the name of the command; `Any` as in `_parameters`. Raises Failure."""
     state = context.find_object(Globals)
     assert state is not None
-    if parameter.name == "output":
-        _output(value)
-    setattr(state, parameter.name, value if isinstance(value, bool) else str(value))
+    name = str(parameter.name).removeprefix(_OWN)
+    if parameter.is_flag:
+        if value:
+            setattr(state, name, True)
+        return value
+    for text in map(str, value or ()):
+        if name == "output":
+            _output(text)
+        elif getattr(state, name) not in ("", text) and not context.resilient_parsing:
+            flag = max(parameter.opts, key=len)
+            raise Failure(f"{flag} {getattr(state, name)} and {flag} {text}: which?", "give it once", Exit.USAGE)
+        setattr(state, name, text)
     return value

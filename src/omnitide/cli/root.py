@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import typer
 import typer.main
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from omnitide.cli.commands import COMMANDS
 from omnitide.cli.examples import add_examples
@@ -24,7 +24,7 @@ _EPILOG = (
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are loaded when they are called."""
+    """A group whose commands are loaded when they are called, and neither for the help nor for completion of names."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # typer's own subclass
         del ctx
@@ -37,7 +37,11 @@ class LazyGroup(TyperGroup):
             # Typer suggests from what is loaded.
             self.commands = cast("Any", dict.fromkeys(COMMANDS))
             return None
-        return load(cmd_name)
+        return TyperCommand(cmd_name, help=entry.summary, rich_help_panel=entry.panel)
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override] # as above
+        name, listed, rest = super().resolve_command(cast("Any", ctx), args)
+        return name, load(str(name)) if listed is not None else None, rest
 
 
 def load(name: str) -> Any:

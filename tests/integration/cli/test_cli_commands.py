@@ -527,8 +527,8 @@ def test_a_name_that_is_not_there_is_met_with_the_nearest(fabric: MemoryFabric, 
 def test_a_wrong_choice_is_told_once_with_what_there_is(fabric: MemoryFabric) -> None:
     ran = fabric.cli("ps", "--status", "runing", code=2)
     assert ran.stderr == (
-        "error: status: must be one of failed, lost, pending, placed, running, starting, stopped, stopping, succeeded, "
-        "unhealthy, unknown, waiting, not 'runing'\nhint:  did you mean 'running'?\n"
+        "error: status: must be one of failed, failing, lost, pending, placed, running, starting, stopped, stopping, "
+        "succeeded, unhealthy, unknown, waiting, not 'runing'\nhint:  did you mean 'running'?\n"
     )
 
 

@@ -124,6 +124,7 @@ def test_a_terminal_of_80_columns_shows_the_pid_and_how_a_job_ended(fabric: Memo
 def test_ps_takes_every_status_that_it_shows(fabric: MemoryFabric) -> None:
     deploy(fabric, "hello")
     assert fabric.cli("ps", "--status", "waiting").stdout == "no instances\n"
+    assert fabric.cli("ps", "--status", "failing").stdout == "no instances\n"
     assert fabric.cli("ps", "--status", "unhealthy").stdout == "no instances\n"
     assert "hello-1.1" in fabric.cli("ps", "--status", "running").stdout
 

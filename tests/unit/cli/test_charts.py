@@ -73,4 +73,6 @@ def test_the_time_that_was_asked_for_is_said_however_the_steps_lie() -> None:
 
 
 def test_nothing_known_is_said_in_words() -> None:
-    assert chart_lines(answer(), color=False, width=80) == ["m  avg: nothing of that is known in this time"]
+    assert chart_lines(answer(), color=False, width=80) == [
+        "m  avg: nothing of that is known in this time; its labels: omnitide metrics ls m"
+    ]

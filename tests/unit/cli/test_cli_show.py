@@ -8,17 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from omnitide.cli.agents.agents import notes_of
 from omnitide.cli.happenings.wording import BOOKKEEPING, exit_text, kind_of, text_of
 from omnitide.cli.instances.explain import placement_lines
 from omnitide.cli.instances.output import Printer
-from omnitide.cli.instances.ps import _note
+from omnitide.cli.instances.ps import _note, _state
 from omnitide.cli.show.forms import as_text
 from omnitide.cli.show.table import Cell, Column, table
 from omnitide.cli.show.words import ago, share, state
 from omnitide.fabric.events import Event
 from omnitide.model.explanations import PlacementVerdict, Reason, Way
 from omnitide.model.happenings import CloudEvent, LogChunk
-from omnitide.model.objects import Instance, InstanceExit
+from omnitide.model.objects import Instance, InstanceCounts, InstanceExit
 
 COLUMNS = (
     Column("NAME"),
@@ -193,6 +194,34 @@ def test_what_has_never_run_does_not_restart() -> None:
     last = InstanceExit(attempt=1, reason="start-failed", cause="secret-missing", text="secret-missing: pw")
     assert _note(replace(waiting, exit=last)) == "could not start; attempt 1: secret-missing: pw"
     assert _note(replace(waiting, exit=replace(last, reason="exited"))).startswith("restarts; attempt 1")
+
+
+def test_what_ends_again_and_again_is_failing_whatever_it_does_now() -> None:
+    runs = replace(instance("a-1.1"), condition="running", failing=True, ends=5)
+    waits = replace(runs, status="starting", condition="waiting", ends=1, attempt=1, next_attempt_ms=9)
+    assert [_state(one) for one in (runs, waits)] == [("failing", "red")] * 2
+    assert _note(runs) == "running, ended 5 times in a row"
+    last = InstanceExit(attempt=1, reason="exited", code=1, text="exit code 1")
+    assert _note(replace(waits, exit=last)) == "waiting, ended 1 time in a row, restarts; attempt 1: exit code 1"
+    silent = replace(runs, status="unknown", condition="unknown", unknown_since_ms=1)
+    assert _state(silent).text.startswith("unknown since"), "what it does now nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("counts", "failing", "told"),
+    [
+        (InstanceCounts(pending=1), 1, ["1 failing"]),
+        (InstanceCounts(starting=1), 1, ["1 failing"]),
+        (InstanceCounts(pending=3), 1, ["1 failing", "2 pending"]),
+        (InstanceCounts(running=1, pending=1), 1, ["1 failing", "up to 1 more pending"]),
+        (InstanceCounts(running=2, pending=1), 0, ["1 pending"]),
+        (InstanceCounts(running=1, unknown=1, failed=1), 0, ["1 unknown", "1 failed"]),
+    ],
+)
+def test_a_replica_is_counted_once_in_the_note_of_its_agent(
+    counts: InstanceCounts, failing: int, told: list[str]
+) -> None:
+    assert notes_of(counts, failing) == told
 
 
 def chunk(text: str, stream: str = "stdout") -> LogChunk:

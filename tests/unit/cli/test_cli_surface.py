@@ -1,6 +1,7 @@
 """Every command has help and the global options, errors have codes and next steps, and starting is light."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from omnitide.cli.root import load, make_root
 from omnitide.model.problem import KINDS, problem
 from omnitide.sdk.errors import from_problem
 
+COMPLETING = {"_OMNITIDE_COMPLETE": "complete_bash", "COMP_WORDS": "omnitide p", "COMP_CWORD": "1"}
+"""As a shell asks for what may follow."""
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 
 
@@ -87,6 +90,31 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     for name in COMMANDS:
         assert f" {name} " in told
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_listed_with_the_beginning_of_its_own_help(name: str) -> None:
+    assert COMMANDS[name].summary == load(name).help.split("\n\n")[0]
+
+
+@pytest.mark.parametrize(("arguments", "environment"), [(["--help"], {}), ([], COMPLETING)])
+def test_commands_are_listed_without_being_loaded(arguments: list[str], environment: dict[str, str]) -> None:
+    program = (
+        "import atexit, sys; atexit.register(lambda: print('loaded', *sys.modules, file=sys.stderr));"
+        f"from omnitide.cli.main import main; main({arguments!r})"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    assert "port-forward" in ran.stdout
+    loaded = next(line for line in ran.stderr.splitlines() if line.startswith("loaded")).split()
+    targets = {f"omnitide.cli.{entry.target.partition(':')[0]}" for entry in COMMANDS.values()}
+    assert targets & set(loaded) == set()
 
 
 @pytest.mark.parametrize("group", sorted(name for name in COMMANDS if hasattr(load(name), "commands")))

@@ -9,7 +9,7 @@ from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Cell, Column
 
 if TYPE_CHECKING:
-    from omnitide.model.objects import AgentList
+    from omnitide.model.objects import AgentList, InstanceCounts
     from omnitide.sdk.client import Client
 
 _COLUMNS: Final = (
@@ -52,10 +52,7 @@ def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]
         return ["no agents; the first: omnitide deploy FILE"]
     rows: list[list[Cell | str]] = []
     for agent in found.items:
-        counts = agent.counts
-        note = [f"{counts.unknown} unknown"] if counts.unknown else []
-        note += [f"{agent.failing} failing"] if agent.failing else []
-        note += [f"{getattr(counts, kind)} {kind}" for kind in ("pending", "failed") if getattr(counts, kind)]
+        note = notes_of(agent.counts, agent.failing)
         if agent.rollout is not None:
             word = "rollout halted" if agent.rollout.halted else "rolling out"
             note.append(f"{word}: {agent.rollout.asked}/{agent.rollout.replicas}")
@@ -74,3 +71,19 @@ def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]
             ]
         )
     return table(_COLUMNS, rows, color=session.color, width=width)
+
+
+def notes_of(counts: "InstanceCounts", failing: int) -> list[str]:
+    """What keeps replicas from running, each of them counted once.
+
+    One that fails may be pending at this moment. How many are both is not told; where the sums leave it open, what
+    else is pending is given as a bound.
+    """
+    found = [f"{counts.unknown} unknown"] if counts.unknown else []
+    found += [f"{failing} failing"] if failing else []
+    others = counts.pending + counts.placed + counts.starting + counts.running + counts.unknown - failing
+    least, most = max(0, counts.pending - failing), min(counts.pending, max(0, others))
+    if most > 0:
+        found.append(f"{most} pending" if least == most else f"up to {most} more pending")
+    found += [f"{counts.failed} failed"] if counts.failed else []
+    return found

@@ -231,9 +231,9 @@ def _check_hope(explanation: "AgentExplanation") -> None:
             continue
         if instance.status == "failed":
             raise _hopeless(explanation, trouble, f"{instance.name} {last.text}")
-        if instance.attempt >= HOPELESS_ATTEMPTS or instance.failures >= HOPELESS_ATTEMPTS:
-            times = max(instance.attempt, instance.failures)
-            raise _hopeless(explanation, trouble, f"{instance.name} ended {times} times in a row, with {last.text}")
+        if instance.ends >= HOPELESS_ATTEMPTS:
+            text = f"{instance.name} ended {instance.ends} times in a row, with {last.text}"
+            raise _hopeless(explanation, trouble, text)
     if agent.rollout is not None and agent.rollout.halted:
         why = f"the rollout is halted: {agent.rollout.halted}"
         raise Failure(f"{_cannot(agent)}: {why}", ways_on(agent.namespace, agent.name), Exit.ROLLOUT)

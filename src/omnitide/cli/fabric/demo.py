@@ -51,8 +51,9 @@ def demo(
     never gets far, and one waits for a machine that nobody has. Nothing is executed: what runs is made up, its logs and
     figures too, and all of it is marked as a demo. Machines speak the real protocol through the real node proxy.
 
-    It has ports and a folder of its own and touches no other fabric. In the end all of it is gone; --data names a
-    folder that stays, and a demo that goes on from there.
+    It has ports and a folder of its own and touches no other fabric. It prints a link to its panel, and the folder by
+    which other commands find it: in another terminal, `omnitide top --data DIR`. In the end all of it is gone; --data
+    names a folder that stays, and a demo that goes on from there.
     """
     from omnitide.cli.exits import Exit, Failure
     from omnitide.config.folders import settled

@@ -55,6 +55,9 @@ def up(
     They go on in the background, and what dies is started again by a small supervisor. Done already: says so; other
     settings than before: restarts what they concern, and agents go on. Flags of Nexus are kept, over `down` too, until
     others are given. `config show` says where the data folders are.
+
+    What there is no flag for comes from a file (--config) or the environment: `config show` lists every setting with
+    its variable. Traces, metrics and logs go out over OTLP once OTEL_EXPORTER_OTLP_ENDPOINT (otel.endpoint) is set.
     """
     from omnitide.cli.exits import Exit, Failure
     from omnitide.cli.fabric import kept

@@ -45,7 +45,10 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
     tail: Annotated[
         int | None,
-        typer.Option(min=0, help="Only the last so many lines of each instance; of several names, of all together."),
+        typer.Option(
+            min=0,
+            help="Only the last so many lines of each replica; of several names, and with --grep, of all together.",
+        ),
     ] = None,
     since: Annotated[
         str | None,

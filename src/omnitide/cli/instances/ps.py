@@ -24,7 +24,11 @@ _COLUMNS: Final = (
     Column("ENDPOINTS", rank=3),
     Column("NOTE", rank=6, free=True),
 )
-_ASKED: Final = {"waiting": ("starting", "pending"), "unhealthy": ("running", "starting")}
+_ASKED: Final = {
+    "waiting": ("starting", "pending"),
+    "unhealthy": ("running", "starting"),
+    "failing": ("pending", "placed", "starting", "running"),
+}
 """What this list calls by a name of its own, and the statuses that it has."""
 
 
@@ -35,7 +39,11 @@ def ps(
     ] = "",
     node: Annotated[str, typer.Option(help="Only on this node.", autocompletion=nodes)] = "",
     status: Annotated[
-        str, typer.Option(help="Only of this status, as this list shows it: also waiting (to start again), unhealthy.")
+        str,
+        typer.Option(
+            help="Only of this status, as this list shows it: also failing (ends again and again), waiting (to start "
+            "again), unhealthy. What fails is also found by what it does now."
+        ),
     ] = "",
     ended: Annotated[bool, typer.Option("--all", "-a", help="Also those that have ended.")] = False,
     watch: WatchOption = False,
@@ -57,7 +65,7 @@ def ps(
                 some = list(client.instances(namespace=namespace, job=workload, node=node, status=asked, ended=ended))
             found += some
         if status:
-            found = [one for one in found if one.condition == status]
+            found = [one for one in found if status in (_word(one), one.condition)]
         if not found:
             if workload:
                 require_workload(session, client, name)
@@ -110,12 +118,17 @@ def _lines(session: Session, found: "InstanceList", width: int | None) -> list[s
 def _state(one: "Instance") -> Cell:
     from omnitide.cli.show.words import state
 
-    shown = state(one.condition, one.unknown_since_ms)
-    return Cell(shown.text, "red") if one.failing else shown
+    return state(_word(one), one.unknown_since_ms)
+
+
+def _word(one: "Instance") -> str:
+    """As `top` and the panel call it. What an instance on a silent node does nobody knows."""
+    return "failing" if one.failing and one.status != "unknown" else one.condition
 
 
 def _note(one: "Instance") -> str:
     from omnitide.cli.happenings.wording import ASKED_FOR
+    from omnitide.cli.show.words import plural
 
     parts: list[str] = []
     if one.status == "unknown":
@@ -125,7 +138,8 @@ def _note(one: "Instance") -> str:
     if one.stop_reason:
         parts.append(one.stop_reason)
     if one.failing:
-        parts.append("failing: ends again and again")
+        in_a_row = f"ended {plural(one.ends, 'time')} in a row"
+        parts += [in_a_row] if one.status == "unknown" else [one.condition, in_a_row]
     if one.exit is not None and one.condition == "waiting":
         begun = "could not start" if one.exit.reason == "start-failed" else "restarts"
         parts.append(f"{begun}; attempt {one.exit.attempt}: {one.exit.text}")

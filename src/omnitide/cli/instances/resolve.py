@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Final
 from omnitide.cli.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omnitide.model.objects import Instance
     from omnitide.sdk.client import Client
 
 _INSTANCE: Final = re.compile(r"[a-z0-9-]+-(\d+)\.(\d+)")
 SLOT: Final = re.compile(r"([a-z0-9-]+)-(\d+)")
+MOST_NAMED: Final = 8
+"""Namespaces that a hint lists."""
 
 
 def find_instance(session: Session, client: "Client", reference: str) -> "Instance | None":
@@ -54,19 +58,27 @@ def require_namespace(session: Session, client: "Client", *, making: bool = Fals
 
     `making`: something is to be made in it, so that the hint tells how it is made itself.
     """
+    given = session.options.namespace
+    if given:
+        check_namespace(given, [one.name for one in client.namespaces()], making=making)
+
+
+def check_namespace(given: str, known: "Sequence[str]", *, making: bool = False) -> None:
+    """Raises Failure if it is none of those that there are. `making`: as of `require_namespace`."""
     import difflib
 
     from omnitide.cli.exits import Exit, Failure
 
-    given = session.options.namespace
-    if not given:
+    if given in known:
         return
-    known = [one.name for one in client.namespaces()]
-    if given not in known:
-        near = difflib.get_close_matches(given, known, n=1)
-        plain = f"omnitide namespace create {given}" if making else "omnitide namespace list"
-        hint = f"did you mean {near[0]!r}?" if near else plain
-        raise Failure(f"there is no namespace {given!r}", hint, Exit.NOT_FOUND)
+    near = difflib.get_close_matches(given, known, n=1)
+    if near:
+        hint = f"did you mean {near[0]!r}?"
+    elif making:
+        hint = f"omnitide namespace create {given}"
+    else:
+        hint = f"there are: {', '.join(known)}" if len(known) <= MOST_NAMED else "omnitide namespace list"
+    raise Failure(f"there is no namespace {given!r}", hint, Exit.NOT_FOUND)
 
 
 def instances_of(session: Session, client: "Client", reference: str) -> "tuple[str, list[Instance]]":

@@ -79,9 +79,8 @@ def _hope(instance: "Instance") -> None:
         return
     if instance.status == "failed":
         raise Failure(f"{instance.name} {last.text}", ways_on(instance.namespace, instance.workload), Exit.ROLLOUT)
-    times = max(instance.attempt, instance.failures)
-    if times >= HOPELESS_ATTEMPTS:
-        text = f"{instance.name} ended {times} times in a row, with {last.text}"
+    if instance.ends >= HOPELESS_ATTEMPTS:
+        text = f"{instance.name} ended {instance.ends} times in a row, with {last.text}"
         raise Failure(text, ways_on(instance.namespace, instance.workload), Exit.ROLLOUT)
 
 

@@ -10,6 +10,8 @@ from omnitide.cli.show.live import show
 from omnitide.cli.show.table import Column
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omnitide.model.metrics import MetricAnswer, MetricList
     from omnitide.sdk.client import Client
 
@@ -21,6 +23,10 @@ app = typer.Typer(
 
 WATCH_S: Final = 1.0
 NO_TIME: Final = "0s"
+MOST_NEAR: Final = 3
+"""Names that a hint gives."""
+_SHARED: Final = frozenset({"omnitide", "node", "instance", "total", "bytes", "seconds"})
+"""Words that say nothing of which metric is meant."""
 _NAMES: Final = (
     Column("NAME"),
     Column("KIND", rank=2),
@@ -57,7 +63,10 @@ def query(
     match: Annotated[
         list[str] | None,
         typer.Option(
-            "--match", "-m", metavar="CONDITION", help="label=value, or with !=, =~ or !~. May be given more than once."
+            "--match",
+            "-m",
+            metavar="CONDITION",
+            help="label=value, or with !=, =~ or !~; repeatable. Labels: metrics ls.",
         ),
     ] = None,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="How far back, such as 15m or 2d.")] = "15m",
@@ -96,9 +105,11 @@ def query(
         milliseconds(step, "--step"),
     )
     labels = tuple(part.strip() for part in by.split(",") if part.strip())
+    known = False
 
     def read(client: "Client") -> "MetricAnswer":
-        return client.query_metrics(
+        nonlocal known
+        found = client.query_metrics(
             selector,
             match=tuple(match or ()),
             start_ms=-span,
@@ -108,6 +119,11 @@ def query(
             by=labels,
             combine=combine,
         )
+        if not found.items and not known:
+            # Nothing at all may also be what a mistyped name gives.
+            check_metric(found.name, [one.name for one in client.list_metrics().items])
+        known = True
+        return found
 
     def lines(session: Session, found: "MetricAnswer", width: int | None) -> list[str]:
         from omnitide.cli.show.charts import chart_lines
@@ -115,6 +131,24 @@ def query(
         return chart_lines(found, color=session.color, width=width, span_ms=max(0, span - ended))
 
     show(session_of(context), read, lines, watch=watch, every_s=WATCH_S)
+
+
+def check_metric(name: str, known: "Sequence[str]") -> None:
+    """Raises Failure if there are some, and none of that name. In a fabric of which nothing was sampled yet any may
+    come to be."""
+    import difflib
+
+    from omnitide.cli.exits import Exit, Failure
+
+    if name in known or not known:
+        return
+    # By the words of a name too: people leave out the beginning and the unit that all have.
+    words = set(name.lower().split("_"))
+    shared = {one: len(words & (set(one.split("_")) - _SHARED)) for one in known}
+    near = [one for one in known if 0 < shared[one] == max(shared.values())]
+    found = dict.fromkeys([*near, *difflib.get_close_matches(name, known, MOST_NEAR, 0.75)])
+    hint = f"did you mean {' or '.join(list(found)[:MOST_NEAR])}?" if found else "omnitide metrics ls"
+    raise Failure(f"there is no metric {name!r}", hint, Exit.NOT_FOUND)
 
 
 def _list_lines(session: Session, found: "MetricList", width: int | None) -> list[str]:

@@ -60,7 +60,7 @@ def chart_lines(found: "MetricAnswer", *, color: bool, width: int | None, span_m
     rate = found.kind == "counter"
     head = f"{found.name}  {found.aggregate}"
     if not found.items:
-        return [f"{head}: nothing of that is known in this time"]
+        return [f"{head}: nothing of that is known in this time; its labels: omnitide metrics ls {found.name}"]
     first = found.items[0]
     shared = {
         key: value

@@ -64,7 +64,7 @@ def sentences(outlook: "Outlook") -> list[str]:
     if len(outlook.replicas) < sum(outlook.counts.values()):
         found.append(f"only the first {len(outlook.replicas)} are listed, those that are worse off before the others")
     if outlook.unseen:
-        found.append(f"{plural(outlook.unseen, 'more replica')} would be added, and were not looked at")
+        found.append(f"{plural(outlook.unseen, 'further replica')} were not looked at: too many")
     if not outlook.finished:
         found.append("it goes on for longer than was looked ahead")
     return found or ["nothing would move or stop"]

@@ -11,7 +11,9 @@ from typing import ClassVar, Final
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import ContentSwitcher, Footer, Input
+from textual.command import CommandPalette
+from textual.driver import Driver
+from textual.widgets import ContentSwitcher, Input
 
 from omnitide.cli.top import actions as ac
 from omnitide.cli.top import tables as tb
@@ -23,12 +25,13 @@ from omnitide.cli.top.drawing import Bar, Field, Text
 from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.following import Following
+from omnitide.cli.top.footing import Footing
 from omnitide.cli.top.job_table import JOBS, job_name
 from omnitide.cli.top.keys import key_lines
 from omnitide.cli.top.lines import Line, width_of
 from omnitide.cli.top.output_screen import Output
 from omnitide.cli.top.overview import overview_lines
-from omnitide.cli.top.palette import Everything
+from omnitide.cli.top.palette import Everything, targets_of
 from omnitide.cli.top.row_kinds import AgentRows, AnyRows, EventRows, InstanceRows, JobRows, NodeRows
 from omnitide.cli.top.rows import REST, Rows
 from omnitide.cli.top.scene import Scene
@@ -74,7 +77,6 @@ class Top(App[None]):
     Screen { background: $background; color: $foreground; overflow: hidden; }
     #pages { height: 1fr; }
     #find { height: 1; border: none; padding: 0 1; }
-    Footer { height: 1; }
     """
 
     def __init__(
@@ -114,6 +116,14 @@ class Top(App[None]):
     def scene(self) -> Scene:
         return self._scene
 
+    def get_driver_class(self) -> type[Driver]:
+        found = super().get_driver_class()
+        if sys.platform == "win32" or found.__name__ != "LinuxDriver":
+            return found
+        from omnitide.cli.top.terminal_driver import OutputDriver
+
+        return OutputDriver
+
     def compose(self) -> ComposeResult:
         yield self._head
         yield self._tabs
@@ -122,7 +132,7 @@ class Top(App[None]):
             yield from self._rows.values()
         yield self._find
         yield self._said
-        yield Footer(show_command_palette=False)
+        yield Footing()
 
     def on_mount(self) -> None:
         self.screen.set_focus(self._overview)
@@ -366,7 +376,10 @@ class Top(App[None]):
 
     async def action_act(self, identifier: str) -> None:
         action = ac.BY_ID[identifier]
-        targets = [one for one in self.chosen() if ac.kind_of_target(one) == action.kind]
+        self.act(action, [one for one in self.chosen() if ac.kind_of_target(one) == action.kind])
+
+    def act(self, action: ac.Action, targets: Sequence[ac.Target]) -> None:
+        """Ask whether it is to be done to these, and do it."""
         hindrance = ac.hindered(action, targets)
         if hindrance:
             self.tell(f"{action.title}: {hindrance}", "warning")
@@ -393,6 +406,10 @@ class Top(App[None]):
         if done and len(self.screen_stack) == 1 and self.page != "overview":
             self.rows(self.page).marked.clear()
             self.rows(self.page).redraw()
+
+    def choose_target(self, action: ac.Action) -> None:
+        """Ask what an action is for, which was chosen by its name alone."""
+        self.push_screen(CommandPalette([targets_of(action)], placeholder=f"{action.title} which {action.kind}?"))
 
     # -- instances ---------------------------------------------------------------------------------------------------
 

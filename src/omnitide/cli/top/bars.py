@@ -64,7 +64,7 @@ def _tabs(scene: Scene, page: str, *, short: bool) -> list[tuple[str, Line]]:
         count = f" {counts[name]}" if name in counts else ""
         here = name == page
         cells = [Cell(f"[{title}{count}]" if here else f" {title}{count} ", "strong" if here else "soft")]
-        concerns = len(scene.status.concerns) if scene.status and name == "overview" else 0
+        concerns = len(scene.concerns) if name == "overview" else 0
         if concerns:
             cells.append(Cell(f"!{concerns} ", "wait"))
         found.append((name, tuple(cells)))
@@ -86,7 +86,8 @@ class Listed(NamedTuple):
 
 def said(listed: Listed | None, namespace: str) -> Line:
     if listed is None:
-        return line(Cell(" ? keys   Ctrl-K palette   1-6 pages", "soft"))
+        of = f"   namespace {visible(namespace)}, and all nodes" if namespace else ""
+        return line(Cell(" ? keys   Ctrl-K palette   1-6 pages", "soft"), Cell(of, "wait"))
     of = f" of {listed.whole}" if listed.shown != listed.whole else ""
     cells: list[Cell] = [Cell(f" ? keys   {plural(listed.shown, listed.noun)}{of}  by {listed.order.lower()}", "soft")]
     notes: Sequence[str] = (

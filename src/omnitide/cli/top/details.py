@@ -173,8 +173,9 @@ def _agent_facts(agent: AgentSummary, scene: Scene) -> list[Line]:
 
 
 def _instance_facts(one: Instance, scene: Scene) -> list[Line]:
+    state = instance_state(one)
     found = [
-        _fact("state", told(instance_state(one)), f" for {span(scene.now_ms - one.since_ms)}"),
+        _fact("state", told(state), f"{',' if state.more else ''} for {span(scene.now_ms - one.since_ms)}"),
         _fact("of", f"{one.kind} {visible(one.workload)} v{one.version}, slot {one.slot}, generation {one.generation}"),
         _fact("on", visible(one.node) or "no node yet", f"   {visible(one.handle)}"),
         _fact("attempt", str(one.attempt)),

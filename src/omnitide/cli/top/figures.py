@@ -26,7 +26,10 @@ def size(count: float) -> str:
 
 
 def cores(milli: float) -> str:
-    return short(milli / 1000)
+    """As the panel has it. Never something as nothing."""
+    if 0 < milli < 0.5:
+        return "<0.001"
+    return f"{milli / 1000:.3f}".rstrip("0").rstrip(".") if milli < 100 else short(milli / 1000)
 
 
 def percent(part: float, whole: float) -> str:
@@ -65,11 +68,12 @@ def resampled(values: Sequence[float | None], width: int) -> list[float | None]:
 
 
 def plot(values: Sequence[float | None], width: int, height: int, top: float) -> list[str]:
-    """A curve of blocks, `height` lines of `width`, from nothing to `top`; blank where nothing is known."""
+    """A curve of blocks, `height` lines of `width`, from nothing to `top`; dots where it is zero, blank where nothing
+    is known."""
     columns = resampled(values, width)
     columns = [None] * (width - len(columns)) + columns
     levels = [
-        None if value is None else max(0, round(min(1.0, value / top) * height * 8)) if top > 0 else 0
+        None if value is None else max(1, round(min(1.0, value / top) * height * 8)) if top > 0 and value > 0 else 0
         for value in columns
     ]
     rows: list[str] = []
@@ -85,6 +89,6 @@ def plot(values: Sequence[float | None], width: int, height: int, top: float) ->
             elif filled > 0:
                 drawn.append(BLOCKS[filled - 1])
             else:
-                drawn.append(BLOCKS[0] if row == 0 else " ")
+                drawn.append("·" if row == 0 and not level else " ")
         rows.append("".join(drawn))
     return rows

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FIRST_EVENTS: Final = 300
 SILENCE_S: Final = 12.0
-"""Beats come every 5 s: two may be late."""
+"""Beats come every 2 s: five may be late."""
 AGAIN_S: Final = 2.0
 BUSY_S: Final = 2.0
 IDLE_S: Final = 10.0

@@ -10,12 +10,12 @@ _EVERYWHERE: Final = (
     ("Ctrl-K", "palette: pages, objects, actions"),
     ("/", "filter: words, and state:failed -node:alpha"),
     ("Escape", "back; without a filter; without marks"),
-    ("T", "colours: of the terminal, dark, light"),
+    ("Shift+T", "colours: of the terminal, dark, light"),
     ("?", "these keys"),
     ("q Ctrl-C", "quit"),
 )
 _ROWS: Final = (
-    ("Up Down j k", "row; PageUp, PageDown, Home g, End G"),
+    ("Up Down j k", "row; PageUp, PageDown, Home g, End Shift+G"),
     ("Enter", "open it"),
     ("Space", "mark it: then all that are marked are meant"),
     ("< > !", "sort by another column; the other way round"),
@@ -33,9 +33,14 @@ def key_lines() -> list[Line]:
         lines += [line(Cell(title, "soft")), *(_row(key, text) for key, text in rows), EMPTY]
     for kind in ("node", "agent", "instance"):
         lines.append(line(Cell(f"ON {kind.upper()}S, ASKED FIRST", "soft")))
-        lines += [_row(one.key, one.title.lower()) for one in ACTIONS if one.kind == kind]
+        lines += [_row(shown_key(one.key), one.title.lower()) for one in ACTIONS if one.kind == kind]
         lines.append(EMPTY)
     return lines[:-1]
+
+
+def shown_key(key: str) -> str:
+    """A capital letter as keyboards have it: `T` alone would be read as the key without Shift."""
+    return f"Shift+{key}" if key.isalpha() and key.isupper() else key
 
 
 def _row(key: str, text: str) -> Line:

@@ -15,6 +15,8 @@ T = TypeVar("T")
 Key = int | float | str | tuple[int | str, ...]
 
 GAP: Final = 2
+AMPLE: Final = 44
+"""So much room, if there is any, a text of a column that is always shown has before one that may give way is shown."""
 _CONDITION: Final = re.compile(r"^(-?)([a-z]+):(.*)$")
 _DIGITS: Final = re.compile(r"(\d+)")
 
@@ -124,8 +126,8 @@ def layout(
 ) -> list[tuple[Column[T], int]]:
     """Which columns there is room for, and how wide they are. `needs`: as `measured`.
 
-    Those that are always shown come first, then the others by rank where they fit; what is left goes to texts that
-    are still cut, in the order of the columns.
+    Those that are always shown come first, then the others by rank where they fit; what is left, and what figures do
+    not need now, goes to texts that are still cut, in the order of the columns.
     """
     wished = {one.key: _wished(one, needs, sort) for one in columns}
     least = {
@@ -134,9 +136,21 @@ def layout(
     shown = {one.key for one in columns if not one.rank}
     if _taken(shown, least) > width:
         least = {one.key: min(least[one.key], one.width) if one.cutting else least[one.key] for one in columns}
+    for one in columns:
+        if one.cutting and one.key in shown:
+            room = max(0, width - _taken(shown, least))
+            least[one.key] += max(0, min(room, min(wished[one.key], AMPLE) - least[one.key]))
     for one in sorted((one for one in columns if one.rank), key=lambda one: one.rank):
         if _taken({*shown, one.key}, least) <= width:
             shown.add(one.key)
+    cut_off = sum(wished[one.key] - least[one.key] for one in columns if one.cutting and one.key in shown)
+    spare = width - _taken(shown, least)
+    for one in columns:
+        # Room that figures are given for what they may become goes to texts that are cut now.
+        if not one.cutting and one.key in shown and spare < cut_off:
+            tight = max(cell_len(one.title) + (one.key == sort), needs.get(one.key, one.width))
+            spare += least[one.key] - tight
+            least[one.key] = wished[one.key] = tight
     left = width - _taken(shown, least)
     widths: list[tuple[Column[T], int]] = []
     for one in columns:

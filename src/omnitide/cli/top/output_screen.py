@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from omnitide.cli.top.drawing import Bar, Field, Text
+from omnitide.cli.top.footing import Footing
 from omnitide.cli.top.lines import Cell, Line, line, mark, wrap
 from omnitide.cli.top.words import output, visible
 from omnitide.model.happenings import OutputLine
@@ -62,7 +62,7 @@ class Output(Screen[None]):
         yield self.shown
         yield self.typed
         yield self._said
-        yield Footer(show_command_palette=False)
+        yield Footing()
 
     def on_mount(self) -> None:
         self.shown.focus()

@@ -30,12 +30,17 @@ def verdict(scene: Scene) -> tuple[Tone, str, str]:
     status = scene.status
     if not scene.view.filled or status is None:
         return "off", "Asking Nexus", ""
-    if status.concerns:
-        count = len(status.concerns)
-        more = "the twenty most pressing" if count >= CONCERNS else "each with what can be done about it"
+    concerns = scene.concerns
+    if concerns:
+        count = len(concerns)
+        more = "each with what can be done about it"
+        if len(status.concerns) >= CONCERNS:
+            more = "of the twenty most pressing of all" if scene.namespace else "the twenty most pressing"
         return "wait", f"{plural(count, 'thing')} want{'s' if count == 1 else ''} your eye", more
     if not status.nodes.live:
         return "wait", "No node is live", "nothing can run until one joins: omnitide token create"
+    if scene.namespace and not (scene.agents() or scene.jobs() or scene.instances()):
+        return "good", "All is well", f"and namespace {scene.namespace} has nothing yet"
     running = sum(count for (_, text), count in _instances(scene).items() if text == "running")
     return "good", "All is well", f"{plural(running, 'instance')} on {plural(status.nodes.live, 'live node')}"
 
@@ -116,7 +121,7 @@ def capacity_lines(found: Capacity, width: int) -> list[Line]:
 
 def concern_lines(scene: Scene, width: int) -> list[Line]:
     found: list[Line] = []
-    for concern in scene.status.concerns if scene.status else ():
+    for concern in scene.concerns:
         since = f"  {span(scene.now_ms - concern.since_ms)}" if concern.since_ms else ""
         first, *more = wrap(visible(concern.text), max(20, width - 4 - len(since)))
         subject = cut_name(visible(concern.subject), max(12, width // 2))
@@ -161,15 +166,26 @@ def overview_lines(scene: Scene, width: int, height: int) -> list[Line]:
         *tally("agent", scene.tally("agent", lambda: (agent_state(view.agents[key]) for key in scene.agents())), width),
         *tally("instance", _instances(scene), width),
     ]
-    if scene.status is not None and scene.status.jobs:
-        failed = f", {scene.status.jobs_failed} failed" if scene.status.jobs_failed else ""
-        jobs = Cell(fit(plural(scene.status.jobs, "job"), TALLY), "strong")
-        lines.append(line(jobs, f"{scene.status.jobs_active} active{failed}"))
+    lines += _jobs(scene)
     found = capacity(scene)
     lines += [EMPTY, *capacity_lines(found, width)]
     lines += _charts(scene, found, width)
     lines += [EMPTY, line(Cell("WHAT CHANGED", "soft"))]
     return [*lines, *(change_lines(scene, width, max(4, min(200, height - len(lines)))) or [line("  nothing yet")])]
+
+
+def _jobs(scene: Scene) -> list[Line]:
+    status = scene.status
+    if status is None:
+        return []
+    count, active, failed = status.jobs, status.jobs_active, status.jobs_failed
+    if scene.namespace:
+        statuses = Counter(scene.view.jobs[key].status for key in scene.jobs())
+        count, active, failed = statuses.total(), statuses["active"], statuses["failed"]
+    if not count:
+        return []
+    more = f", {failed} failed" if failed else ""
+    return [line(Cell(fit(plural(count, "job"), TALLY), "strong"), f"{active} active{more}")]
 
 
 def _charts(scene: Scene, found: Capacity, width: int) -> list[Line]:

@@ -1,7 +1,8 @@
 """The palette: pages, actions and every object by name. A name is text and nothing else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final, Protocol
 
 from rich.text import Text
@@ -9,6 +10,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from omnitide.cli.top import actions as ac
 from omnitide.cli.top.bars import PAGES, TITLES
+from omnitide.cli.top.listing import natural
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.tables import full_name
 from omnitide.cli.top.words import visible
@@ -25,6 +27,8 @@ class Commanded(Protocol):
     def show_page(self, page: str) -> None: ...
     def open_object(self, kind: str, identifier: str) -> None: ...
     async def action_act(self, identifier: str) -> None: ...
+    def act(self, action: ac.Action, targets: Sequence[ac.Target]) -> None: ...
+    def choose_target(self, action: ac.Action) -> None: ...
     def chosen(self) -> list[ac.Target]: ...
     def action_colours(self) -> None: ...
     def action_keys(self) -> None: ...
@@ -42,13 +46,48 @@ def rank(wanted: str, name: str) -> float:
     return 0.4 if all(letter in letters for letter in wanted) else 0.0
 
 
-class Everything(Provider):
-    """All that can be gone to or done."""
+class Of(Provider):
+    """What `top` has."""
 
     @property
     def commanded(self) -> Commanded:
         # Textual types it as any App; the only one that names this provider is `top`'s.
         return self.app  # pyright: ignore[reportReturnType]
+
+
+def targets_of(action: ac.Action) -> type[Provider]:
+    """What the action can be done to now, by name."""
+
+    class Targets(Of):
+        def _named(self) -> Iterator[tuple[str, ac.Target]]:
+            scene = self.commanded.scene
+            view = scene.view
+            found: dict[ac.Kind, Sequence[ac.Target]] = {
+                "node": list(view.nodes.values()),
+                "agent": [view.agents[key] for key in scene.agents()],
+                "instance": [view.instances[key] for key in scene.instances()],
+            }
+            able = [(ac.name_of(one), one) for one in found[action.kind] if not action.hindrance(one)]
+            yield from sorted(able, key=lambda named: natural(named[0]))
+
+        def _do(self, target: ac.Target) -> Callable[[], object]:
+            return partial(self.commanded.act, action, [target])
+
+        async def discover(self) -> Hits:
+            for name, target in islice(self._named(), MOST):
+                yield DiscoveryHit(Text(visible(name)), self._do(target), text=visible(name))
+
+        async def search(self, query: str) -> Hits:
+            wanted = query.lower().strip()
+            ranked = ((rank(wanted, name), name, target) for name, target in self._named())
+            for score, name, target in islice((one for one in ranked if one[0]), MOST):
+                yield Hit(score, Text(visible(name)), self._do(target), text=visible(name))
+
+    return Targets
+
+
+class Everything(Of):
+    """All that can be gone to or done."""
 
     def _own(self) -> Iterator[tuple[str, Callable[[], object]]]:
         app = self.commanded
@@ -60,6 +99,11 @@ class Everything(Provider):
             for action in ac.ACTIONS:
                 if action.kind == ac.kind_of_target(targets[0]) and not ac.hindered(action, targets):
                     yield f"{action.title} {name}", partial(app.action_act, action.id)
+        for action in ac.ACTIONS:
+            yield (
+                f"{action.title} a{'' if action.kind == 'node' else 'n'} {action.kind}…",
+                partial(app.choose_target, action),
+            )
         yield "Keys", app.action_keys
         yield "Colours: terminal, dark, light", app.action_colours
         yield "Quit", app.action_quit

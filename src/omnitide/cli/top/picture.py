@@ -94,6 +94,7 @@ def picture_lines(scene: Scene, width: int) -> list[Line]:
     return [
         line(Cell("omnitide ", "strong"), name, Cell(f"  r{scene.view.revision}  {clock(scene.now_ms)}", "soft")),
         *([demo] if scene.demo else []),
+        *([line(Cell(f"namespace {visible(scene.namespace)}", "wait"), ", and all nodes")] if scene.namespace else []),
         *overview_lines(scene, width, 0),
         *_rows(NODES, scene, width),
         *_rows(AGENTS, scene, width),

@@ -1,12 +1,12 @@
 """All that is shown at one time: the view, the newest events, the status, and what of it a person asks for first."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from omnitide.cli.top.words import State, Tone
 from omnitide.model.happenings import CloudEvent
-from omnitide.model.inventory import FabricStatus, Node
+from omnitide.model.inventory import Concern, FabricStatus, Node
 from omnitide.model.metrics import MetricAnswer
 from omnitide.model.objects import Instance
 from omnitide.sdk.view import View
@@ -96,6 +96,12 @@ class Scene:
         found = self.view.instances
         return found if not self.namespace else [key for key, one in found.items() if one.namespace == self.namespace]
 
+    @property
+    def concerns(self) -> Sequence[Concern]:
+        """What wants an eye: in one namespace that of it, and what is of the fabric itself, such as a lost node."""
+        found = self.status.concerns if self.status else ()
+        return [one for one in found if not self.namespace or namespace_of(one) in ("", self.namespace)]
+
     def jobs(self) -> Collection[str]:
         found = self.view.jobs
         return found if not self.namespace else [key for key, one in found.items() if one.namespace == self.namespace]
@@ -106,6 +112,12 @@ class Scene:
 
     def on_node(self, identifier: str) -> list[Instance]:
         return [one for one in self.view.instances.values() if one.node_id == identifier and one.status in LIVE]
+
+
+def namespace_of(concern: Concern) -> str:
+    """Of the agent or job that it is about; empty: it is about something else, such as a node."""
+    kind, _, name = concern.subject.partition(" ")
+    return name.partition("/")[0] if kind in ("agent", "job") and "/" in name else ""
 
 
 class Capacity(NamedTuple):

@@ -7,12 +7,13 @@ from typing import ClassVar, Final
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from omnitide.cli.top import actions as ac
 from omnitide.cli.top.details import charts_of, detail_lines, title_of
 from omnitide.cli.top.drawing import Bar, Text
 from omnitide.cli.top.following import Following
+from omnitide.cli.top.footing import Footing
+from omnitide.cli.top.keys import shown_key
 from omnitide.cli.top.lines import Cell, Line, line, mark
 from omnitide.cli.top.reasons import reason_lines, version_lines
 from omnitide.cli.top.scene import Scene
@@ -27,7 +28,9 @@ _OUTPUT: Final = ("l", "app.output", "Output")
 
 def action_bindings(kind: ac.Kind) -> list[BindingType]:
     return [
-        Binding(one.key, f"app.act('{one.id}')", one.title, priority=True) for one in ac.ACTIONS if one.kind == kind
+        Binding(one.key, f"app.act('{one.id}')", one.title, key_display=shown_key(one.key), priority=True)
+        for one in ac.ACTIONS
+        if one.kind == kind
     ]
 
 
@@ -56,12 +59,12 @@ class Detail(Screen[None]):
         opened = (_OUTPUT, own)
         done = [(one.key, f"app.act('{one.id}')", one.title) for one in ac.ACTIONS if one.kind == kind]
         for key, action, title in (*opened, *done):
-            self._bindings.bind(key, action, title, priority=True)
+            self._bindings.bind(key, action, title, key_display=shown_key(key), priority=True)
 
     def compose(self) -> ComposeResult:
         yield self.head
         yield self.shown
-        yield Footer(show_command_palette=False)
+        yield Footing()
 
     def on_mount(self) -> None:
         self.shown.focus()

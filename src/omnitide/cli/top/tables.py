@@ -348,7 +348,7 @@ INSTANCES: Final = Table[Instance](
     name=full_name,
     text=lambda one: f"{one.namespace}/{one.name} {instance_state(one).told} {one.node}",
     fields={
-        "state": lambda one: f"{one.status} {one.health}",
+        "state": lambda one: f"{instance_state(one).text} {one.condition} {one.status} {one.health}",
         "node": lambda one: one.node,
         "agent": lambda one: one.workload,
         "namespace": lambda one: one.namespace,

@@ -25,8 +25,11 @@ def top(
 ) -> None:
     """Watch the fabric live: what is wrong first, nodes, agents, instances, events, charts; and act on them.
 
-    Keys are listed by `?`; everything is asked before it is done, with what is lost and the same as a command. With
-    -n only agents and instances of that namespace are shown. With --once, -o json gives one object.
+    1 to 6 are its pages, Ctrl-K finds pages, objects and actions by name, `?` lists the keys, q ends it. Everything is
+    asked before it is done, with what is lost and the same as a command.
+
+    With -n agents, jobs and instances of that namespace are shown, and all nodes. With --once, -o json gives one object
+    of status, nodes, agents, instances and events.
     """
     from omnitide.cli.exits import Exit, Failure
 
@@ -48,6 +51,7 @@ def top(
 def _draw(session: Session, colours: str) -> None:
     import asyncio
 
+    from omnitide.cli.instances.resolve import check_namespace
     from omnitide.cli.top.app import Top
 
     if session.options.no_color:
@@ -55,8 +59,10 @@ def _draw(session: Session, colours: str) -> None:
 
     async def run() -> None:
         async with session.async_client() as client:
-            # A wrong address or token is told before the screen is taken.
+            # A wrong address, token or name is told before the screen is taken.
             await client.get_fabric()
+            if session.options.namespace:
+                check_namespace(session.options.namespace, [one.name async for one in client.namespaces()])
             await Top(
                 client, namespace=session.options.namespace, flags=flags_of(session.options), colours=colours
             ).run_async()
@@ -77,11 +83,13 @@ def flags_of(options: "Globals") -> list[str]:
 
 
 def _print(session: Session) -> None:
+    from omnitide.cli.instances.resolve import require_namespace
     from omnitide.cli.show.table import terminal_width
     from omnitide.cli.top.lines import printed
     from omnitide.cli.top.picture import picture_lines, picture_of, take_scene
 
     with session.client() as client:
+        require_namespace(session, client)
         scene = take_scene(client, session.options.namespace)
     if session.plain:
         session.emit(picture_of(scene))

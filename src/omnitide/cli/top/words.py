@@ -89,7 +89,8 @@ def agent_state(agent: AgentSummary) -> State:
 
 
 def instance_state(one: Instance) -> State:
-    tone, more = tone_of(one.condition), ""
+    text = one.status if one.status in _ENDED else one.condition
+    tone, more = tone_of(text), ""
     if one.condition == "unhealthy":
         more = one.health_message
     elif one.status == "unknown":
@@ -100,9 +101,9 @@ def instance_state(one: Instance) -> State:
         more = one.exit.text
     # Whether or not it runs at this moment: a list that says so every other second would say nothing.
     if one.failing and one.status != "unknown":
-        tone = "bad"
-        more = ", ".join(part for part in (f"failing: ended {plural(one.ends, 'time')} in a row", more) if part)
-    return State(tone, one.condition, more)
+        said = (one.condition, f"ended {plural(one.ends, 'time')} in a row", more)
+        return State("bad", "failing", ", ".join(part for part in said if part))
+    return State(tone, text, more)
 
 
 def job_state(job: JobSummary) -> State:

@@ -7,8 +7,8 @@ import pytest
 from tests.unit.cli.top.scenes import agent, instance, node, scene
 
 from omnitide.cli.top.actions import ACTIONS, BY_ID, Input, hindered, read_input, shell_name
-from omnitide.cli.top.figures import bar, plot, resampled
-from omnitide.cli.top.keys import key_lines
+from omnitide.cli.top.figures import bar, cores, plot, resampled
+from omnitide.cli.top.keys import key_lines, shown_key
 from omnitide.cli.top.lines import printed
 from omnitide.cli.top.outlook import outlook_lines, wanted_changes
 from omnitide.cli.top.words import RANK, tone_of
@@ -37,7 +37,7 @@ def test_each_key_means_one_thing_on_a_page_and_is_listed() -> None:
         assert len(set(keys)) == len(keys)
         assert not set(keys) & set("qilejkgGT/?123456")
     for one in ACTIONS:
-        assert re.search(rf"^  {re.escape(one.key)} +{one.title.lower()}$", listed, re.MULTILINE), one.id
+        assert re.search(rf"^  {re.escape(shown_key(one.key))} +{one.title.lower()}$", listed, re.MULTILINE), one.id
 
 
 def test_what_is_grave_says_what_is_lost() -> None:
@@ -106,5 +106,24 @@ def test_curves_keep_peaks_and_show_what_is_not_known_as_nothing() -> None:
     assert resampled([0, 9, 0, 0], 2) == [9, 0]
     assert plot([None, 1.0, 0.5], 3, 1, 1.0) == [" █▄"]
     assert [len(row) for row in plot([0.2] * 100, 30, 4, 1.0)] == [30] * 4
+    assert plot([None, 0.0, 0.001, 1.0], 4, 1, 1.0) == [" ·▁█"], "nothing, and a little, are told apart"
+    assert plot([0.0, 0.0], 2, 2, 0.0) == ["  ", "··"], "what is nothing has no bar"
+
+
+@pytest.mark.parametrize(
+    ("milli", "shown"),
+    [
+        (0, "0"),
+        (0.2, "<0.001"),
+        (0.6, "0.001"),
+        (4.2, "0.004"),
+        (44, "0.044"),
+        (50, "0.05"),
+        (250, "0.25"),
+        (9_510, "9.5"),
+    ],
+)
+def test_a_little_is_not_shown_as_nothing(milli: float, shown: str) -> None:
+    assert cores(milli) == shown
     assert bar(1, 2, 4) == "██··"
     assert bar(0, 0, 3) == "···"

@@ -97,8 +97,10 @@ def test_rows_are_as_wide_as_the_terminal_and_keep_name_and_state(table: Table, 
 def test_what_ends_again_and_again_says_so_whether_it_runs_or_waits() -> None:
     runs = instance("a-1.1", failing=True, ends=5)
     waits = instance("b-1.1", status="starting", condition="waiting", failing=True, ends=1)
-    assert instance_state(runs) == ("bad", "running", "failing: ended 5 times in a row")
-    assert instance_state(waits) == ("bad", "waiting", "failing: ended 1 time in a row")
+    assert instance_state(runs) == ("bad", "failing", "running, ended 5 times in a row")
+    assert instance_state(waits) == ("bad", "failing", "waiting, ended 1 time in a row")
+    silent = instance("e-1.1", status="unknown", failing=True, ends=5, unknown_because="its node is not heard from")
+    assert instance_state(silent) == ("unknown", "unknown", "its node is not heard from")
     assert instance_state(instance("c-1.1", status="pending", condition="waiting")) == ("wait", "waiting", "")
     assert instance_state(instance("d-1.1", health="unhealthy", health_message="503")) == ("bad", "unhealthy", "503")
     assert agent_state(agent("a", status="failing", failing=1)) == ("bad", "failing", "1 replica ends again and again")

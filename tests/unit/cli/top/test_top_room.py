@@ -61,6 +61,22 @@ def test_names_have_the_room_that_states_do_not_need() -> None:
     assert "9.5/128" in row, "what gives way is a column behind, not a part of one before"
 
 
+def test_a_state_is_whole_where_there_is_room_for_it() -> None:
+    failing = agent("legacy-sync", namespace="office", status="failing", running=0, replicas=1, failing=1)
+    (row,) = rows(AGENTS, scene(failing))
+    assert "✖ failing, 1 replica ends again and again " in row
+    assert "…" not in row
+    assert " 0/1 " in row, "and how much of it runs"
+    loops = instance(
+        "legacy-sync-1.1", namespace="office", node="rack-b-001", condition="waiting", failing=True, ends=31
+    )
+    (row,) = rows(INSTANCES, scene(loops))
+    assert "✖ failing, waiting, ended 31 times i…  rack-b-001   1m" in row, "figures keep no room that a state needs"
+    assert cell_len(row) == TERMINAL
+    (row,) = rows(INSTANCES, scene(loops), 118)
+    assert "✖ failing, waiting, ended 31 times in a row " in row
+
+
 def test_a_long_name_gives_way_only_to_what_is_always_shown() -> None:
     (row,) = rows(INSTANCES, scene(instance("n" * 90 + "-1.1", node="alpha")))
     assert re.match(r"n+…n*-1\.1 ", row), row

@@ -1,6 +1,7 @@
 """`top` itself, without a terminal, over a real server of the API: keys, mouse, questions, and how little is drawn."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable
 
 import pytest
@@ -10,6 +11,7 @@ from textual.pilot import Pilot
 
 from omnitide.api.app import make_app
 from omnitide.api.server import ApiServer
+from omnitide.cli.top.actions import ACTIONS
 from omnitide.cli.top.app import InstanceRows, Top
 from omnitide.cli.top.dialogs import Confirm
 from omnitide.cli.top.lines import width_of
@@ -173,6 +175,45 @@ async def test_the_palette_finds_objects_and_names_are_text(seen: Seen) -> None:
     await seen.press("down", "enter")
     await seen.until(lambda: isinstance(seen.top.screen, Detail))
     await seen.until("node [red]gamma")
+
+
+async def test_the_palette_finds_an_action_by_its_name_and_asks_for_what(seen: Seen) -> None:
+    await seen.deploy("hello", 2)
+    await seen.until("2 running")
+    await seen.press("ctrl+k", *"cordon")
+    await seen.until("Cordon a node…")
+    await seen.press("enter")
+    await seen.until("Cordon which node?")
+    await seen.press(*"bet")
+    await seen.until("beta", without="alpha")
+    await seen.press("enter")
+    await seen.until("Cordon node beta?")
+    await seen.press("y")
+    await seen.until("beta is closed to new instances")
+    await seen.press("ctrl+k", *"uncordon")
+    await seen.until("Uncordon a node…")
+    await seen.press("enter")
+    await seen.until("Uncordon which node?")
+    await seen.until("beta", without="  alpha")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+async def test_the_keys_at_the_bottom_are_whole_and_the_help_is_always_one(seen: Seen, width: int) -> None:
+    await seen.deploy("hello", 2)
+    await seen.until("2 running")
+    await seen.pilot.resize_terminal(width, 24)
+    titles = [one.title for one in ACTIONS if one.kind == "agent"]
+    for press in ("3", "enter"):
+        await seen.press(press)
+        await seen.until("? Keys" if press == "3" else "esc Back")
+        await seen.until(lambda: "q Quit" in seen.text.splitlines()[-1])
+        shown = seen.text.splitlines()[-1]
+        assert "? Keys" in shown
+        assert len(shown) <= width
+        rest = re.split(r" {2,}", shown.strip())
+        known = {"Open", "Back", "Instances", "Output", "Quit", "Keys", "Filter", *titles}
+        assert {one.partition(" ")[2] for one in rest} <= known, "a key is shown whole or not at all"
+    assert "Shift+D Remove" in shown or width < 200
 
 
 async def test_a_token_that_is_revoked_is_said_and_what_was_known_stays(seen: Seen) -> None:
