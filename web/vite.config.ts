@@ -11,7 +11,7 @@ const PACKED = new Set([".js", ".css", ".html", ".svg", ".md", ".webmanifest"]);
 const LEAST_PACKED = 1024;
 /** Bundled as files, not as modules, so that Vite does not see whose they are. */
 /** Of public/, and the page itself. */
-const SHELL = ["/", "/theme.js", "/icon.svg"];
+const SHELL = ["/", "/first.js", "/icon.svg"];
 const ALSO_BUNDLED = ["@fontsource-variable/inter"];
 
 /** Each text beside itself in brotli and gzip, so that Nexus packs nothing while it serves. */

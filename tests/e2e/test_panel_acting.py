@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from omnitide.model.normalise import read
 from omnitide.model.spec import AgentSpec
@@ -299,6 +299,30 @@ def test_a_drain_shows_what_moves_where_and_what_would_not_fit(inside: Visit, sh
     shared.client.delete_agent("bulky")
 
 
+def test_a_look_ahead_that_nexus_has_no_time_for_is_asked_again_by_the_dialog(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    deploy(shared, "looked")
+    inside.show("agents/default/looked")
+    asked: list[str] = []
+
+    def busy_first(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            route.continue_()
+            return
+        told = {"code": "busy", "detail": "2 looks ahead are under way", "retry_after_s": 1}
+        route.fulfill(status=429, content_type="application/problem+json", body=json.dumps(told))
+
+    page.route("**/v1/foreseen", busy_first)
+    page.get_by_role("button", name="Restart").click()
+    foreseen = page.get_by_role("dialog").locator(".foreseen")
+    expect(foreseen).to_contain_text("Nexus looks ahead for others first; it is asked again in a moment")
+    expect(foreseen).to_contain_text("1 replica would", timeout=WITHIN_MS)
+    assert len(asked) == 2
+    page.unroute("**/v1/foreseen")
+    page.keyboard.press("Escape")
+
+
 def test_all_restart_within_a_budget_and_a_rollout_is_held_and_goes_on_where_it_is_shown(
     inside: Visit, shared: Fabric
 ) -> None:
@@ -348,6 +372,25 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, shared:
             found[f"{name} {theme}"] = inside.flaws("" if theme == "light" else "color-contrast")
         shot(page, f"dark-{name.replace('/', '-')}")
     assert {name: flaws for name, flaws in found.items() if flaws} == {}
+
+
+def test_a_compose_file_alone_calls_its_project_by_itself_where_it_can(inside: Visit, tmp_path: Path) -> None:
+    page = inside.page
+    services = "services:\n  web: {image: nginx:1}\n"
+    for file, text, project in (
+        ("compose.yaml", f"name: named\n{services}", "named"),
+        ("till.yaml", services, "till"),
+        ("till.compose.yml", services, "till"),
+    ):
+        (tmp_path / file).write_text(text)
+        inside.show("import")
+        page.get_by_label("Compose files, and what they read").set_input_files(tmp_path / file)
+        expect(section(page, f"Project {project}")).to_contain_text("1 agent", timeout=WITHIN_MS)
+        expect(page.get_by_text("What is the project called?")).to_have_count(0)
+    (tmp_path / "compose.yaml").write_text(services)
+    inside.show("import")
+    page.get_by_label("Compose files, and what they read").set_input_files(tmp_path / "compose.yaml")
+    expect(page.get_by_text("What is the project called?")).to_be_visible()
 
 
 def test_a_manifest_that_is_dropped_on_a_page_is_opened(inside: Visit, shared: Fabric) -> None:

@@ -7,12 +7,13 @@ import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, WebSocketRoute, expect
+from playwright.sync_api import Browser, Route, WebSocketRoute, expect
 
 from support.fabric_fixtures import deployed
-from support.fabric_processes import Fabric, until
+from support.fabric_processes import Fabric, freeze, send, until
 from support.panel_browser import PAGES, WITHIN_MS, Visit, login_link, visit
 
 HELLO = """
@@ -114,6 +115,40 @@ def test_the_lists_show_what_there_is_and_change_with_it(inside: Visit, busy: Fa
     assert page.evaluate("window.mark") == 1, "the page was loaded anew"
 
 
+def test_a_page_asks_once_who_is_logged_in_and_for_the_view_and_does_so_before_its_script_is_there(
+    inside: Visit,
+) -> None:
+    page = inside.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/v1/session") else None)
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    inside.show("nodes")
+    inside.until_live()
+    expect(page.get_by_role("row", name=re.compile("alpha"))).to_be_visible()
+    assert sorted(urlsplit(url).path for url in asked) == ["/v1/session", "/v1/view"]
+    early = "[omnitideEarly.socket, omnitideEarly.caller, omnitideEarly.messages.length]"
+    assert page.evaluate(early) == [None, None, 0], "what was begun early is what is used"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_frame_is_there_before_the_script_for_who_has_logged_in(
+    inside: Visit, stranger: Visit, known: bool
+) -> None:
+    made = inside if known else stranger
+    held: list[Route] = []
+    made.page.route("**/assets/index-*.js", lambda route: held.append(route))
+    made.page.goto(f"{made.url}/nodes", wait_until="commit")
+    made.until(lambda: held, "the panel's script is asked for")
+    expect(made.page.locator(".boot")).to_be_visible(visible=known)
+    held[0].continue_()
+    if known:
+        made.until_live()
+    else:
+        expect(made.page.get_by_label("API token")).to_be_visible()
+    expect(made.page.locator(".boot")).to_be_hidden()
+    made.page.unroute("**/assets/index-*.js")
+
+
 def test_axe_finds_nothing_in_either_theme_and_nothing_runs_over_the_side(inside: Visit, stranger: Visit) -> None:
     found: dict[str, object] = {}
 
@@ -184,6 +219,29 @@ def test_a_page_that_was_cut_off_says_so_and_comes_back_by_itself(inside: Visit,
     expect(page.get_by_role("row").filter(has_text="shown-")).to_have_count(1, timeout=WITHIN_MS)
     assert page.evaluate("window.mark") == 2, "the page was loaded anew"
     inside.console.clear()  # a browser tells of each connection that could not be made
+
+
+def test_a_nexus_that_stands_still_is_said_to_be_unheard_soon_and_is_live_when_it_goes_on(
+    inside: Visit, busy: Fabric
+) -> None:
+    """Long before the connection is given up: what is on the screen is not called live meanwhile."""
+    inside.show("instances")
+    inside.until_live()
+    page = inside.page
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    frozen = (busy.supervisor_pid(), busy.nexus_pid())
+    freeze(*frozen)
+    try:
+        expect(page.locator(".link-state")).to_contain_text("Not heard", timeout=9_000)
+        banner = page.locator(".banner")
+        expect(banner).to_contain_text("Nothing heard from Nexus")
+        expect(banner).to_contain_text(re.compile(r"What you see is of \d\d:\d\d:\d\d"))
+        assert inside.flaws() == []
+    finally:
+        send(frozen, signal.SIGCONT)
+    inside.until_live()
+    assert [url for url in sockets if "/v1/view" in url] == [], "it was only late"
 
 
 def test_a_session_that_was_revoked_ends_on_the_page_that_is_open(browser: Browser, busy: Fabric) -> None:

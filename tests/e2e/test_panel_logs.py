@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from support.fabric_fixtures import deployed
-from support.fabric_processes import Fabric, until
+from support.fabric_processes import Fabric, freeze, until
 from support.panel_browser import WITHIN_MS, Visit, visit
 
 TELLER = """
@@ -153,3 +153,31 @@ def test_a_node_that_does_not_answer_is_named_with_what_is_missing_until_it_is_b
     expect(missing).to_have_count(0, timeout=WITHIN_MS)
     seen = len(texts(page))
     until(lambda: len(texts(page)) != seen or texts(page)[-1].startswith("tick"), "it goes on")
+
+
+SAID = """() => { window.said = new Set();
+new MutationObserver(() => {
+  const when = document.querySelector(".log-missing") ? "answered" : "asked";
+  for (const one of document.querySelectorAll(".log .empty, .log-tools [role=status]"))
+    said.add(`${when}: ${one.innerText.trim()}`);
+}).observe(document.body, { subtree: true, childList: true, characterData: true }); }"""
+
+
+def test_that_nothing_is_found_is_said_when_all_have_been_asked_and_not_before(inside: Visit, telling: Fabric) -> None:
+    """A node that takes its time has said nothing yet, which is not that it has nothing."""
+    page = inside.page
+    inside.show("logs?of=agent:front,agent:back")
+    expect(page.locator(".log-line")).not_to_have_count(0, timeout=WITHIN_MS)
+    page.evaluate(SAID)
+    proxy = telling.proxy_pid("alpha")
+    freeze(proxy)
+    try:
+        page.get_by_label("Search the output").fill("nowhere in it")
+        expect(page.get_by_label("Missing lines")).to_contain_text("alpha", timeout=WITHIN_MS)
+    finally:
+        os.kill(proxy, signal.SIGCONT)
+    said = page.evaluate("[...said]")
+    assert "asked: Asking the nodes…" in said
+    assert not [one for one in said if one.startswith(("asked: No line", "asked: 0 lines"))], said
+    # What is said about lines is none.
+    expect(page.locator(".log-tools [role=status]")).to_have_text("0 lines · following")

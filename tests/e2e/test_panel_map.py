@@ -63,6 +63,19 @@ def drawn(visit: Visit) -> Locator:
     return at
 
 
+STOOD_STILL = """async () => {
+    const { dataset } = document.querySelector('.map-host');
+    const frame = () => new Promise(done => requestAnimationFrame(done));
+    for (let seen = '', still = 0; still < 8;) {
+        await frame();
+        const now = `${dataset.cursorAt} ${dataset.zoom}`;
+        still = now === seen ? still + 1 : 0;
+        seen = now;
+    }
+}"""
+"""Where the cursor is, is told with the picture, which comes some frames after the key."""
+
+
 def go_to(page: Page, node: str) -> tuple[float, float]:
     """By keys, as somebody without a pointer does; then where that is on the page."""
     at = the_map(page)
@@ -72,6 +85,7 @@ def go_to(page: Page, node: str) -> tuple[float, float]:
     if at.get_attribute("data-cursor") != node:
         page.keyboard.press("ArrowRight")
     expect(at).to_have_attribute("data-cursor", node)
+    page.evaluate(STOOD_STILL)
     place = at.get_attribute("data-cursor-at")
     box = at.bounding_box()
     assert place
@@ -108,6 +122,19 @@ def test_the_map_is_the_first_page_and_is_drawn(inside: Visit, busy: Fabric) -> 
     expect(inside.page.get_by_role("link", name="As a list")).to_be_visible()
     shown = inside.page.locator(".map-host").screenshot()
     assert len(shown) > 8_000, "an empty canvas is a small picture"
+
+
+def test_where_a_graphics_card_is_emulated_the_page_does_not_wait_for_its_picture(inside: Visit) -> None:
+    """As here: what is shown is a plain canvas, and what the card draws is fetched when it is done."""
+    warned: list[str] = []
+    inside.page.on("console", lambda message: warned.append(message.text) if message.type == "warning" else None)
+    at = drawn(inside)
+    frames = int(at.get_attribute("data-frames") or 0)
+    inside.page.get_by_role("button", name="Zoom in").click()
+    expect(at).not_to_have_attribute("data-frames", str(frames))
+    plain = "[...document.querySelectorAll('.map-host > canvas')].map(one => one.getContext('2d') !== null)"
+    assert inside.page.evaluate(plain) == [True, True], "the picture, and the names above it"
+    assert [text for text in warned if "READ-usage" in text] == [], "it is read in the quick way"
 
 
 def test_keys_and_clicks_reach_the_same_node(inside: Visit) -> None:
@@ -279,7 +306,7 @@ def test_the_list_of_keys_has_each_that_the_map_takes_and_no_other(inside: Visit
     page.keyboard.press("Escape")
     listed: set[str] = set()
     for line in lines:
-        words = line.split()
+        words = re.sub(r"^(Shift|Ctrl)\+", r"\1 ", line).split()
         held = f"{words[0]} " if len(words) > 1 and words[0] in ("Shift", "Ctrl") else ""
         if "…" in words:
             listed |= {f"{held}{digit}" for digit in range(1, 10)}
@@ -387,6 +414,86 @@ def test_nothing_moves_where_the_system_asks_for_that(inside: Visit, busy: Fabri
     expect(summary).to_contain_text("2 instances,")
 
 
+def test_nothing_moves_where_that_is_switched_off_in_the_settings(browser: Browser, busy: Fabric) -> None:
+    with visit(browser, busy) as made:
+        made.page.emulate_media(reduced_motion="no-preference")
+        made.log_in()
+        made.open("settings")
+        made.page.get_by_label("Nothing moves on the map").check()
+        at = drawn(made)
+        summary = made.page.locator("#map-summary")
+        expect(summary).to_contain_text("2 instances,")
+        expect(at).to_have_attribute("data-still", "")
+        busy.client.scale_agent("unit", 3)
+        expect(summary).to_contain_text("3 instances,")
+        assert at.get_attribute("data-moved") is None
+        # It is that switch that keeps it still, and no other thing.
+        made.open("settings")
+        made.page.get_by_label("Nothing moves on the map").uncheck()
+        drawn(made)
+        expect(summary).to_contain_text("3 instances,")
+        busy.client.scale_agent("unit", 2)
+        busy.client.scale_agent("unit", 4)
+        expect(at).to_have_attribute("data-moved", re.compile(r"[1-9]"))
+        busy.client.scale_agent("unit", 2)
+        expect(summary).to_contain_text("2 instances,")
+
+
+def test_on_a_phone_half_of_the_screen_is_the_maps_whatever_is_selected(inside: Visit) -> None:
+    page = inside.page
+    page.set_viewport_size({"width": 360, "height": 760})
+    inside.open("map")
+    page.evaluate(NAMED)
+    at = the_map(page)
+    expect(at).to_have_attribute("data-frames", re.compile(r"\d+"), timeout=WITHIN_MS)
+    expect(page.get_by_role("link", name="As a list")).to_be_visible()
+    at.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("]")
+    page.keyboard.press("Enter")
+    expect(card(page)).to_be_visible()
+
+    def shown() -> float:
+        box, over = at.bounding_box(), card(page).bounding_box()
+        assert box
+        assert over
+        return over["y"] - box["y"]
+
+    assert shown() >= 380, "half of it"
+    wider = card(page).get_by_role("button", name="More of it")
+    expect(wider).to_have_attribute("aria-expanded", "false")
+    wider.click()
+    inside.until(lambda: shown() < 300, "the sheet has gone up")
+    assert inside.flaws() == []
+    card(page).get_by_role("button", name="Less of it").click()
+    inside.until(lambda: shown() >= 380, "and down")
+    card(page).get_by_role("button", name="Clear the selection").click()
+    expect(card(page)).to_have_count(0)
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_on_a_phone_the_state_is_one_line_and_no_revision_is_cut(inside: Visit) -> None:
+    page = inside.page
+    page.route("**/v1/fabric", as_a_demo)
+    drawn(inside)
+    bar = page.get_by_role("region", name="State and search")
+    for width in (320, 360, 412, 620, 800):
+        page.set_viewport_size({"width": width, "height": 760})
+        expect(bar.get_by_text("Demo")).to_be_visible()
+        live, line = bar.locator(".state-text"), bar.locator(".state")
+        assert live.evaluate("one => [one.scrollWidth <= one.clientWidth, one.getClientRects().length]") == [True, 1], (
+            f"all of the word at {width}"
+        )
+        assert line.evaluate(
+            """one => { const box = one.getBoundingClientRect(), revision = one.lastElementChild;
+            const { top, right } = revision.getBoundingClientRect(), all = revision.scrollWidth <= revision.clientWidth;
+            return top >= box.bottom - 1 || (all && right <= box.right + 1) }"""
+        ), f"the whole revision or none at {width}"
+        assert not inside.runs_out_of_the_window()
+    page.unroute("**/v1/fabric")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
 def test_the_keys_that_lead_to_all_others_are_seen_at_any_width(inside: Visit) -> None:
     drawn(inside)
     page = inside.page
@@ -431,9 +538,67 @@ def test_a_real_fabric_is_not_marked_as_a_demo_and_a_demo_is_on_every_page(insid
 def test_before_anything_is_known_nothing_is_said_of_it(browser: Browser, busy: Fabric) -> None:
     with visit(browser, busy) as made:
         made.log_in()
+        made.page.add_init_script(f"({NAMED})()")
         made.page.route_web_socket(re.compile("/v1/view"), lambda _: None)  # nothing comes
         made.open("map")
-        expect(made.page.locator("#map-summary")).to_have_text("Waiting for the first view of the fabric…")
+        waiting = "Waiting for the first view of the fabric…"
+        expect(made.page.locator("#map-summary")).to_have_text(waiting)
+        expect(made.page.locator(".map-foot")).to_contain_text(waiting)
+        expect(legend(made.page)).to_have_count(0)
+        expect(the_map(made.page)).to_have_attribute("data-zoom", "1.600")  # as near as Nexus alone is shown
+        made.until(lambda: made.page.evaluate("window.named.length"), "the names are drawn")
+        assert "nothing waits" not in {text for text, *_ in made.page.evaluate("window.named")}
+
+
+def test_the_keys_of_the_map_work_wherever_on_its_page_one_is(inside: Visit) -> None:
+    """Whoever opens the page has the focus nowhere: the arrows are meant for what is seen all the same."""
+    at = drawn(inside)
+    page = inside.page
+    page.evaluate("document.activeElement.blur()")
+    assert page.evaluate("document.activeElement === document.body")
+    page.keyboard.press("]")
+    expect(at).to_have_attribute("data-cursor", re.compile("alpha|beta"))
+    page.keyboard.press("Enter")
+    expect(card(page).get_by_role("heading", level=2)).to_have_text(at.get_attribute("data-cursor") or "")
+    page.keyboard.press("Escape")
+    expect(card(page)).to_have_count(0)
+    before = float(at.get_attribute("data-zoom") or 0)
+    nearer = page.get_by_role("button", name="Nearer")
+    nearer.focus()
+    page.keyboard.press("+")
+    inside.until(lambda: float(at.get_attribute("data-zoom") or 0) > before, "it is nearer, by a key beside a button")
+    # What has the focus keeps the keys that it takes itself.
+    reached = at.get_attribute("data-cursor")
+    page.get_by_label("Find a node or instance").press("ArrowRight")
+    page.get_by_role("radiogroup", name="Colour by").get_by_label("Health").press("ArrowRight")
+    expect(page.get_by_label("Failing rule")).to_be_checked()
+    nearer.press("Enter")
+    expect(card(page)).to_have_count(0)
+    page.keyboard.press("?")
+    page.get_by_role("dialog").get_by_role("heading", name="Keys").click()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Escape")
+    assert at.get_attribute("data-cursor") == reached
+    ask(page, "Health")
+
+
+def test_a_key_of_one_letter_is_the_maps_alone_where_that_is_switched_off(inside: Visit) -> None:
+    """WCAG 2.1.4: who speaks to their computer has no letter, digit or sign do anything but where the focus is."""
+    page = inside.page
+    inside.open("settings")
+    page.get_by_label("Keys of one letter").uncheck()
+    at = drawn(inside)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("]")
+    page.keyboard.press("1")
+    page.keyboard.press("Control+1")  # which is none
+    expect(page.locator("[aria-live]").filter(has_text="Group 1")).to_contain_text("empty now")
+    assert at.get_attribute("data-cursor") is None
+    at.focus()
+    page.keyboard.press("]")
+    expect(at).to_have_attribute("data-cursor", re.compile("alpha|beta"))
+    inside.open("settings")
+    page.get_by_label("Keys of one letter").check()
 
 
 def as_a_demo(route: Route) -> None:
@@ -465,6 +630,34 @@ def with_a_gap(route: Route) -> None:
         many = len(item["values"])
         item["values"] = [None if many / 3 < at < 2 * many / 3 else 1.0 for at in range(many)]
     route.fulfill(response=answer, json=body)
+
+
+def test_a_value_alone_between_gaps_is_a_point_and_nothing_known_is_no_axis(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    node = next(iter(busy.client.nodes())).name
+    known = True
+
+    def answered(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        if not known:
+            body["items"] = []
+        for item in body["items"]:
+            many = len(item["values"])
+            item["values"] = [1.0 if at == many // 2 else None for at in range(many)]
+        route.fulfill(response=answer, json=body)
+
+    page.route("**/v1/metrics/query?*", answered)
+    inside.open(f"nodes/{node}")
+    expect(page.locator(".chart canvas").first).to_be_visible()
+    inside.until(lambda: sum(page.evaluate(DRAWN_COLUMNS)) >= 4, "as wide as a point, not as a line")
+    assert sum(page.evaluate(DRAWN_COLUMNS)) < 20
+    known = False
+    # Without a load of the page anew: the charts of another time.
+    page.get_by_role("radiogroup", name="Over").get_by_text("2 h").click()
+    expect(page.get_by_text("Nothing was sampled in this time.").first).to_be_visible()
+    expect(page.locator(".chart canvas")).to_have_count(0)
+    page.unroute_all(behavior="ignoreErrors")
 
 
 DRAWN_COLUMNS = """() => {
@@ -500,6 +693,31 @@ def test_the_small_map_shows_what_is_seen_and_goes_where_it_is_pressed(inside: V
     before = at.get_attribute("data-cursor-at")
     page.mouse.click(whole["x"] + whole["width"] - 4, whole["y"] + whole["height"] - 4)
     expect(at).not_to_have_attribute("data-cursor-at", before or "")
+
+
+def test_who_sees_all_of_it_does_so_in_a_window_of_another_size_too(inside: Visit) -> None:
+    at = drawn(inside)
+    page = inside.page
+    go_to(page, "beta")
+    page.keyboard.press("Home")
+
+    def zoom() -> float:
+        return float(at.get_attribute("data-zoom") or 1)
+
+    page.set_viewport_size({"width": 400, "height": 800})
+    inside.until(lambda: zoom() < 1, "all of it is seen in a narrow window")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    inside.until(lambda: zoom() > 1, "and nearer in a wide one")
+    page.keyboard.press("Home")
+    whole = at.get_attribute("data-zoom")
+    # Whoever looks at a part of it goes on doing that.
+    page.keyboard.press("+")
+    expect(at).not_to_have_attribute("data-zoom", whole or "")
+    nearer = at.get_attribute("data-zoom")
+    page.set_viewport_size({"width": 1000, "height": 800})
+    inside.until(lambda: (at.bounding_box() or {"width": 0})["width"] < 900, "the window is another")
+    assert at.get_attribute("data-zoom") == nearer
+    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def test_axe_finds_nothing_in_what_is_selected_and_it_fits_a_phone(inside: Visit) -> None:

@@ -370,19 +370,71 @@ def test_a_list_is_chosen_exported_and_remembered(inside: Visit, busy: Fabric) -
     page.evaluate("localStorage.removeItem('omnitide.hidden-columns.instance')")
 
 
+def test_what_can_be_done_is_found_by_its_verb_alone_and_done_to_what_is_named_next(
+    inside: Visit, busy: Fabric
+) -> None:
+    """By the keyboard, from a page on which nothing is chosen."""
+    page = inside.page
+    inside.show("overview")
+    page.keyboard.press("Control+k")
+    option = page.get_by_role("option", selected=True)
+    for typed, title, kind in (
+        ("drain", "Drain…", "a node"),
+        ("terminal", "Terminal…", "an instance"),
+        ("scale", "Scale…", "an agent"),
+        ("output", "Output…", "an agent"),
+    ):
+        page.get_by_role("combobox").fill(typed)
+        expect(option).to_contain_text(title)
+        expect(option).to_contain_text(kind)
+    page.get_by_role("combobox").fill("restart")
+    expect(page.get_by_role("option").filter(has_text="Restart…")).to_have_text(
+        [re.compile("agent"), re.compile("instance")]
+    )
+    page.get_by_role("combobox").fill("drain")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("which node?")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    expect(page.get_by_role("option")).to_have_text([re.compile("^Drain alpha"), re.compile("^Drain beta")])
+    assert inside.flaws() == []
+    page.keyboard.type("nowhere")
+    expect(dialog).to_contain_text("Drain is for nothing that is called that.")
+    page.get_by_role("combobox").fill("")
+    page.keyboard.press("Backspace")
+    expect(page.get_by_role("combobox")).to_have_attribute("aria-label", "Go to, or do")
+    page.keyboard.type("resume")
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text("Resume rollout is for nothing now: nothing is being rolled out.")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("drain")
+    page.keyboard.press("Enter")
+    page.keyboard.type("bet")
+    expect(option).to_contain_text("Drain beta")
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text("omnitide drain beta")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("drain bet")
+    expect(option).to_contain_text("Drain beta")
+    page.keyboard.press("Escape")
+
+
 def test_a_machine_joins_by_the_line_that_is_shown_and_is_removed(inside: Visit, busy: Fabric) -> None:
     page = inside.page
     inside.show("nodes")
-    page.get_by_role("link", name="Join a machine").click()
+    page.get_by_role("navigation").get_by_role("link", name="Join a machine").click()
     page.get_by_label("Label on each").fill("zone=attic")
     page.get_by_role("button", name="Make a token").click()
     line = page.locator(".join-line code").inner_text()
     expect(page.get_by_role("img", name="QR code")).to_be_visible()
     assert page.locator(".join-code").evaluate("image => image.naturalWidth") > 0
-    words = line.split()
-    assert words[:2] == ["omnitide", "join"]
+    echo, _, command = line.partition(" | omnitide ")
+    assert echo.startswith("echo omt_")
+    words = command.split()
+    assert words == ["join", busy.url, "--token", "-"]
     expect(page.get_by_text("for 1 machine.")).to_be_visible()
-    busy.cli(*words[1:], "--no-start", "--name", "gamma", name="gamma")
+    busy.cli(*words, "--no-start", "--name", "gamma", name="gamma", stdin=echo.removeprefix("echo ") + "\n")
     expect(page.get_by_role("link", name="gamma")).to_be_visible(timeout=WITHIN_MS)
     expect(page.get_by_text("It has been used: for a further machine make another.")).to_be_visible()
     page.get_by_role("link", name="gamma").click()

@@ -190,6 +190,14 @@ def test_a_revision_that_cannot_be_shown_says_why(inside: Visit, history: Histor
     expect(page.get_by_role("slider")).not_to_have_attribute("max", "999999999")
     page.get_by_role("button", name="The oldest that is kept").click()
     is_past(page, 1)
+    # From one that is shown, by the address: what was shown is not of that one.
+    page.evaluate("""() => {
+        history.pushState(null, "", "?at=888888888");
+        dispatchEvent(new PopStateEvent("popstate"));
+    }""")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such revision to show", timeout=WITHIN_MS)
+    expect(page.locator(".past-trouble")).to_contain_text("never had revision 888888888")
+    expect(page.locator(".nav-count")).to_have_count(0)
     page.keyboard.press("Shift+T")
     is_now(page)
     for wrong in ("abc", "-4"):

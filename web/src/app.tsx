@@ -70,6 +70,8 @@ export function App(props: { code: string }) {
       }
     }
   };
+  // It comes while it is asked who is logged in.
+  if (proof() && ["/", "/map"].includes(location.pathname)) void MapPage.preload();
   onMount(() => {
     // The first look has the line for itself.
     setTimeout(installWorker, WORKER_MS);
@@ -98,9 +100,7 @@ export function App(props: { code: string }) {
     <ErrorBoundary fallback={(error) => <Failed what="The panel" error={error} />}>
       <Show when={asking()}>
         {(now) => (
-          <Show when={now().trouble} fallback={<main class="login" aria-busy="true" />}>
-            {(trouble) => <Unreachable trouble={trouble()} again={() => void ask()} />}
-          </Show>
+          <Show when={now().trouble}>{(trouble) => <Unreachable trouble={trouble()} again={() => void ask()} />}</Show>
         )}
       </Show>
       <Show when={out()}>
@@ -123,7 +123,7 @@ export function App(props: { code: string }) {
 function Pages(props: { caller: Caller; onOut(why: string): void }) {
   const fabric = new Fabric();
   const [nowMs, setNowMs] = createSignal(Date.now());
-  const tick = () => setNowMs(fabric.status().kind === "broken" ? fabric.shownMs() || Date.now() : fabric.nowMs());
+  const tick = () => setNowMs(fabric.stale() ? fabric.shownMs() || Date.now() : fabric.nowMs());
   const timer = setInterval(tick, 1000);
   fabric.start();
   onCleanup(() => {

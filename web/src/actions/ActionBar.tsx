@@ -2,7 +2,7 @@ import { useNavigate } from "@solidjs/router";
 import { For } from "solid-js";
 import { plural, visible } from "../words/format";
 import { begin } from "./desk";
-import { singleKeys } from "./keys";
+import { ariaKey, shownKey, singleKeys } from "./keys";
 import { follow, hindranceOf, openingsFor } from "./openings";
 import { actionsFor, hindrance } from "./registry";
 import { nameOf, type Target } from "./target";
@@ -29,18 +29,12 @@ export function ActionBar(props: { targets: readonly Target[] }) {
               classList={{ "grave-soft": !!action.grave }}
               disabled={!!why()}
               title={why() || action.title}
-              aria-keyshortcuts={
-                singleKeys()
-                  ? action.key === action.key.toUpperCase()
-                    ? `Shift+${action.key}`
-                    : action.key
-                  : undefined
-              }
+              aria-keyshortcuts={singleKeys() ? ariaKey(action.key) : undefined}
               onClick={() => begin(action, props.targets)}
             >
               {action.title}
               <span class="kbd" aria-hidden="true">
-                {action.key === action.key.toUpperCase() ? `⇧${action.key}` : action.key.toUpperCase()}
+                {shownKey(action.key)}
               </span>
             </button>
           );
@@ -55,12 +49,12 @@ export function ActionBar(props: { targets: readonly Target[] }) {
               class="button"
               disabled={!!why()}
               title={why() || opening.title}
-              aria-keyshortcuts={singleKeys() ? opening.key : undefined}
+              aria-keyshortcuts={singleKeys() ? ariaKey(opening.key) : undefined}
               onClick={() => follow(opening, props.targets, navigate)}
             >
               {opening.title}
               <span class="kbd" aria-hidden="true">
-                {opening.key.toUpperCase()}
+                {shownKey(opening.key)}
               </span>
             </button>
           );

@@ -7,7 +7,7 @@ import { plural, span, visible } from "../words/format";
 import { Copied } from "./Copied";
 import { Differences } from "./Differences";
 import { type Begun, closed } from "./desk";
-import { foresee, MOST, wantedChanges } from "./foresee";
+import { foreseeWhenFree, MOST, wantedChanges } from "./foresee";
 import { OutlookView } from "./OutlookView";
 import { lostByDraining } from "./outlook";
 import { perform, tryOut } from "./perform";
@@ -98,6 +98,7 @@ export function ActionDialog(props: { begun: Begun }) {
   // What would move where, and what would fit nowhere: of all together, for one takes the room of another.
   const [outlook, setOutlook] = createSignal<Outlook>();
   const [blind, setBlind] = createSignal("");
+  const [waiting, setWaiting] = createSignal(false);
   const foreseen = !!wantedChanges(action, targets, input()).length;
   const tooMany = !foreseen && targets.length > 1 && !!wantedChanges(action, targets.slice(0, 1), input()).length;
   const losses = createMemo(() => {
@@ -114,6 +115,11 @@ export function ActionDialog(props: { begun: Begun }) {
     );
     return named.length > NAMED ? [...named.slice(0, NAMED), `and ${named.length - NAMED} more`] : named;
   });
+  /** As long as there is nothing to show. */
+  const ahead = () => {
+    if (blind()) return `It cannot be told: ${visible(blind())}`;
+    return waiting() ? "Nexus looks ahead for others first; it is asked again in a moment…" : "Looking ahead…";
+  };
   let looking: AbortController | undefined;
   createEffect(
     on(input, (now) => {
@@ -121,12 +127,13 @@ export function ActionDialog(props: { begun: Begun }) {
       looking?.abort();
       setOutlook();
       setBlind("");
+      setWaiting(false);
       if (!changes.length || amiss(now)) return;
       const mine = new AbortController();
       looking = mine;
       const timer = setTimeout(async () => {
         try {
-          const found = await foresee(changes, mine.signal);
+          const found = await foreseeWhenFree(changes, mine.signal, () => setWaiting(true));
           if (mine.signal.aborted) return;
           setOutlook(found);
           setBlind("");
@@ -257,10 +264,7 @@ export function ActionDialog(props: { begun: Begun }) {
           <Show when={foreseen && !refused() && !amiss(input())}>
             <section class="foreseen" aria-labelledby="foreseen-title" aria-busy={!outlook() && !blind()}>
               <strong id="foreseen-title">What would come of it</strong>
-              <Show
-                when={outlook()}
-                fallback={<p class="soft">{blind() ? `It cannot be told: ${visible(blind())}` : "Looking ahead…"}</p>}
-              >
+              <Show when={outlook()} fallback={<p class="soft">{ahead()}</p>}>
                 {(found) => <OutlookView of={found()} />}
               </Show>
             </section>

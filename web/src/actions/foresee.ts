@@ -1,5 +1,5 @@
 /** What would come of an action, as Nexus sees it beforehand: asked for all that it is to be done to, together. */
-import { request } from "../api/client";
+import { Refused, request } from "../api/client";
 import type { Outlook } from "../api/types";
 import type { Action, Input } from "./registry";
 import type { Target } from "./target";
@@ -50,4 +50,46 @@ function wanted(verb: string, target: Target, input: Input): WantedChange {
 /** Throws Refused. */
 export function foresee(changes: readonly WantedChange[], signal: AbortSignal): Promise<Outlook> {
   return request<Outlook>("POST", "/v1/foreseen", { changes }, signal);
+}
+
+/** Where Nexus is busy and names no time. */
+const AGAIN_S = 2;
+
+/** So long until it may be asked again; 0: it is refused for good. */
+export function busyForS(error: unknown): number {
+  return error instanceof Refused && error.code === "busy" ? error.retryAfterS || AGAIN_S : 0;
+}
+
+/**
+ * The same, asked again as long as Nexus looks ahead for others. `waits` is told each time, in seconds, that it has to wait.
+ * Throws Refused, also when the signal ends the waiting.
+ */
+export async function foreseeWhenFree(
+  changes: readonly WantedChange[],
+  signal: AbortSignal,
+  waits: (afterS: number) => void,
+): Promise<Outlook> {
+  for (;;) {
+    try {
+      return await foresee(changes, signal);
+    } catch (error) {
+      const afterS = busyForS(error);
+      if (!afterS || signal.aborted) throw error;
+      waits(afterS);
+      await passed(afterS * 1000, signal);
+      if (signal.aborted) throw error;
+    }
+  }
+}
+
+function passed(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
 }

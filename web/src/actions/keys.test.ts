@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { meaning, PLACES } from "./keys";
+import { ariaKey, meaning, PLACES, shownKey } from "./keys";
 
 const press = (key: string, more = {}) => ({ key, ctrlKey: false, metaKey: false, altKey: false, ...more });
 
@@ -19,5 +19,10 @@ describe("a key", () => {
     expect(meaning(press("n"), false, true, true)).toEqual({ kind: "go", href: "/nodes" });
     expect(meaning(press("n"), false, false, true)).toEqual({ kind: "action", key: "n" });
     expect(new Set(PLACES.map((one) => one.key)).size).toBe(PLACES.length);
+  });
+
+  it("is written as it stands on the keyboard, and with Shift where that is meant", () => {
+    expect(["d", "D", "?", "g n"].map(shownKey)).toEqual(["D", "Shift+D", "?", "G N"]);
+    expect(["d", "D", "?"].map(ariaKey)).toEqual(["d", "Shift+D", "?"]);
   });
 });

@@ -49,6 +49,19 @@ export function meaning(pressed: Pressed, typing: boolean, going: boolean, singl
   return /^[a-zA-Z]$/.test(key) ? { kind: "action", key } : undefined;
 }
 
+/**
+ * A key as buttons, the palette, the list of keys and the manual write it: as it stands on a keyboard. A capital letter is
+ * with Shift (`D` is Shift+D, `d` is D); keys that follow each other stand apart (`g n` is G N).
+ */
+export function shownKey(key: string): string {
+  return /^[A-Z]$/.test(key) ? `Shift+${key}` : key.toUpperCase();
+}
+
+/** The same for `aria-keyshortcuts`, which has a form of its own. */
+export function ariaKey(key: string): string {
+  return /^[A-Z]$/.test(key) ? `Shift+${key}` : key;
+}
+
 /** So long after `g` the next key is a page, and no list's own. */
 const GOING_MS = 1_200;
 let goingMs = Number.NEGATIVE_INFINITY;

@@ -1,5 +1,6 @@
 /** Requests to Nexus: the session's proof goes with each, and what it refuses is an error with a sentence for people. */
 import { IN_THE_PAST, pastRevision } from "../past/when";
+import { takeCaller } from "./early";
 import { browserName, keepProof, proof } from "./session";
 import type { Caller, EventPage, FabricStatus, Problem, SessionOpened } from "./types";
 
@@ -12,13 +13,16 @@ export class Refused extends Error {
   readonly hint: string;
   /** Where what was asked for is no longer kept: the oldest revision that is. */
   readonly firstRevision: number;
+  /** Of what can be asked again: after so many seconds; 0 where Nexus names no time. */
+  readonly retryAfterS: number;
 
-  constructor(code: string, message: string, hint = "", firstRevision = 0) {
+  constructor(code: string, message: string, hint = "", firstRevision = 0, retryAfterS = 0) {
     super(message);
     this.name = "Refused";
     this.code = code;
     this.hint = hint;
     this.firstRevision = firstRevision;
+    this.retryAfterS = retryAfterS;
   }
 
   /** Whoever asks has to log in. */
@@ -40,15 +44,17 @@ async function ask<T>(
   const late = AbortSignal.timeout(WITHIN_MS);
   let response: Response;
   try {
-    response = await fetch(path, {
-      method,
-      headers,
-      body: body === undefined ? null : JSON.stringify(body),
-      signal: signal ? AbortSignal.any([signal, late]) : late,
-      credentials: "same-origin",
-      cache: "no-store",
-      redirect: "error",
-    });
+    const early = method === "GET" && path === SESSION ? takeCaller(proof()) : null;
+    response = await (early ??
+      fetch(path, {
+        method,
+        headers,
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: signal ? AbortSignal.any([signal, late]) : late,
+        credentials: "same-origin",
+        cache: "no-store",
+        redirect: "error",
+      }));
   } catch (error) {
     if (signal?.aborted) throw error;
     const detail = late.aborted ? `Nexus did not answer within ${WITHIN_MS / 1000} s` : "Nexus cannot be reached";
@@ -61,7 +67,8 @@ async function ask<T>(
 export async function refusal(response: Response): Promise<Refused> {
   try {
     const problem = (await response.json()) as Problem;
-    return new Refused(problem.code, problem.detail, problem.hint ?? "", problem.first_revision ?? 0);
+    const { code, detail, hint = "", first_revision = 0, retry_after_s = 0 } = problem;
+    return new Refused(code, detail, hint, first_revision, retry_after_s);
   } catch {
     return new Refused("unreadable", `Nexus answered with status ${response.status} and without a reason`);
   }

@@ -1,9 +1,8 @@
 /** Lines over time by uPlot, which is loaded when the first chart is shown; marks stand where something was deployed. */
-import { createEffect, createSignal, onCleanup, onMount, Show } from "solid-js";
+import { createEffect, createMemo, createSignal, onCleanup, onMount, Show } from "solid-js";
 import type uPlot from "uplot";
 import { theme } from "../parts/theme";
-import { bytes } from "../words/format";
-import { BYTE_STEPS, type Lines, type Mark, marksIn } from "./series";
+import { axisOf, type Lines, lone, type Mark, marksIn } from "./series";
 
 interface Props {
   label: string;
@@ -14,6 +13,8 @@ interface Props {
   ceiling?: number;
   ceilingName?: string;
   height?: number;
+  /** Said where the lines would be, if there are none. */
+  empty?: string;
 }
 
 /** One after the other; all have 3:1 against both grounds. */
@@ -57,7 +58,9 @@ export function Chart(props: Props) {
   const data = (): uPlot.AlignedData =>
     [[...props.lines.times], ...props.lines.lines.map((line) => [...line.values])] as uPlot.AlignedData;
 
-  const shape = () => props.lines.lines.map((line) => line.name).join("\n");
+  const shape = createMemo(() => props.lines.lines.map((line) => line.name).join("\n"));
+  /** Without times there is no axis of them, and one of values alone would say that there was nothing in use. */
+  const drawable = createMemo(() => props.lines.times.length > 0);
   // Another set of lines or another look is another plot; new values are not.
   createEffect(() => {
     const Plot = made();
@@ -66,12 +69,13 @@ export function Chart(props: Props) {
     looks();
     plot?.destroy();
     plot = undefined;
-    if (!Plot || !place) return;
+    if (!Plot || !place || !drawable()) return;
     const font = `11px ${getComputedStyle(document.documentElement).fontFamily}`;
     const [line, faint, bad] = [colour("--line"), colour("--text-faint"), colour("--off")];
     const deployed = colour("--text-soft");
     const axis = { stroke: faint, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
     const alone = props.lines.lines.length === 1;
+    const { steps, least } = axisOf(props.form);
     plot = new Plot(
       {
         width: Math.max(100, place.clientWidth),
@@ -79,7 +83,7 @@ export function Chart(props: Props) {
         legend: { show: false },
         cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
         padding: [8, 18, 0, 0],
-        scales: { y: { range: (_, __, most) => [0, Math.max(props.ceiling ?? 0, (most ?? 0) * 1.08) || 1] } },
+        scales: { y: { range: (_, __, most) => [0, Math.max(props.ceiling ?? 0, (most ?? 0) * 1.08, least) || 1] } },
         axes: [
           { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map((tick) => timeText(tick)) },
           {
@@ -87,7 +91,7 @@ export function Chart(props: Props) {
             size: 62,
             space: 28,
             values: (_, ticks) => ticks.map((value) => props.form(value)),
-            ...(props.form === bytes ? { incrs: [...BYTE_STEPS] } : {}),
+            ...(steps ? { incrs: [...steps] } : {}),
           },
         ],
         series: [
@@ -98,7 +102,12 @@ export function Chart(props: Props) {
               label: one.name,
               stroke,
               width: 1.5,
-              points: { show: false },
+              points: {
+                size: 5,
+                width: 0,
+                fill: stroke,
+                filter: (drawn: uPlot, series: number) => lone([...(drawn.data[series] ?? [])]),
+              },
               ...(alone ? { fill: stroke.replace("rgb(", "rgba(").replace(")", ", 0.12)") } : {}),
             };
           }),
@@ -120,21 +129,16 @@ export function Chart(props: Props) {
                 ctx.strokeStyle = deployed;
                 ctx.fillStyle = deployed;
                 ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
-                for (const mark of marksIn(
-                  props.marks ?? [],
-                  min * 1000,
-                  max * 1000,
-                  bbox.width,
-                  26 * devicePixelRatio,
-                )) {
-                  const x = Math.round(bbox.left + mark.x);
-                  stroke(ctx, x, bbox.top, x, bbox.top + bbox.height);
-                  const text = mark.texts.at(-1) ?? "";
-                  const gap = 3 * devicePixelRatio;
-                  // At the right end there is room on the left of it only; uPlot leaves its own alignment behind.
-                  const before = mark.x + gap + ctx.measureText(text).width > bbox.width;
-                  ctx.textAlign = before ? "right" : "left";
-                  ctx.fillText(text, before ? x - gap : x + gap, bbox.top + 9 * devicePixelRatio);
+                const gap = 3 * devicePixelRatio;
+                const wide = (text: string) => ctx.measureText(text).width;
+                for (const mark of marksIn(props.marks ?? [], min * 1000, max * 1000, bbox.width, wide, gap)) {
+                  for (const at of mark.xs) {
+                    const x = Math.round(bbox.left + at);
+                    stroke(ctx, x, bbox.top, x, bbox.top + bbox.height);
+                  }
+                  // uPlot leaves its own alignment behind.
+                  ctx.textAlign = mark.before ? "right" : "left";
+                  ctx.fillText(mark.text, bbox.left + mark.x, bbox.top + 9 * devicePixelRatio);
                 }
               }
               ctx.restore();
@@ -186,6 +190,9 @@ export function Chart(props: Props) {
         aria-label={summary()}
         style={{ height: `${props.height ?? 140}px` }}
       />
+      <Show when={!drawable() && props.empty}>
+        <p class="soft chart-empty">{props.empty}</p>
+      </Show>
       <Show when={failed()}>
         <p class="soft">The chart could not be loaded.</p>
       </Show>

@@ -5,6 +5,7 @@ import type { MetricAnswer } from "../api/types";
 import { createAsked } from "../pages/asked";
 import { useGiven } from "../parts/context";
 import { pastRevision } from "../past/when";
+import { clock } from "../words/format";
 import { Chart } from "./Chart";
 import { type Lines, linesOf, type Mark, NOTHING, selector } from "./series";
 
@@ -24,7 +25,7 @@ export interface Drawn {
 const BATCH_MS = 11_000;
 
 const SPANS = [
-  // A little less than what is kept by the second: what begins before that is by the minute.
+  // A little less than what is kept by the second: nothing of it is by the minute, but for what was before Nexus began.
   { text: "15 min", ms: 890_000, everyMs: 2_000 },
   { text: "2 h", ms: 7_200_000, everyMs: 20_000 },
   { text: "24 h", ms: 86_400_000, everyMs: 60_000 },
@@ -87,6 +88,12 @@ function Asked(props: { drawn: Drawn; spanMs: number; everyMs: number; marks: Ac
       ? linesOf(found, (labels) => (props.drawn.by ?? []).map((one) => labels[one] ?? "").join(" "))
       : NOTHING;
   });
+  /** Where that is not as the span would have it. */
+  const coarseUntil = () => {
+    const found = answer.value();
+    const untilMs = found?.by_minute_until_ms ?? 0;
+    return found && props.spanMs === SPANS[0].ms && found.items.length && untilMs > found.start_ms ? untilMs : 0;
+  };
   return (
     <div>
       <Chart
@@ -94,13 +101,16 @@ function Asked(props: { drawn: Drawn; spanMs: number; everyMs: number; marks: Ac
         lines={lines()}
         form={props.drawn.form}
         marks={props.marks()}
+        empty={answer.value() && !answer.failed() ? "Nothing was sampled in this time." : ""}
         {...(props.drawn.ceiling ? { ceiling: props.drawn.ceiling } : {})}
       />
+      <Show when={coarseUntil()}>
+        {(untilMs) => (
+          <p class="soft chart-failed">Known by the minute until {clock(untilMs())}, by the second since.</p>
+        )}
+      </Show>
       <Show when={answer.failed()}>
         <p class="soft chart-failed">{answer.failed()}</p>
-      </Show>
-      <Show when={answer.value() && !lines().times.length}>
-        <p class="soft chart-failed">Nothing was sampled in this time.</p>
       </Show>
     </div>
   );

@@ -1,5 +1,6 @@
 /** What Nexus says about a metric, as lines of a chart. Pure. */
 import type { MetricAnswer } from "../api/types";
+import { bytes, cores } from "../words/format";
 
 export interface Line {
   name: string;
@@ -40,32 +41,86 @@ export function newest(lines: Lines): number | undefined {
   return sum;
 }
 
-/** Marks in sight, by pixel; those that would lie on each other are one. */
+/** What stands alone between gaps: no line leads to it, so that it needs a point of its own. By index. */
+export function lone(values: readonly (number | null | undefined)[]): number[] {
+  const known = (at: number) => values[at] !== null && values[at] !== undefined;
+  return [...values.keys()].filter((at) => known(at) && !known(at - 1) && !known(at + 1));
+}
+
+/** Marks whose texts would lie on each other have one together. */
+export interface Marked {
+  /** Where each of them is. */
+  xs: number[];
+  /** Where the text begins; with `before`, where it ends. */
+  x: number;
+  before: boolean;
+  text: string;
+}
+
+/** More are said by the first, the last and how many; where that is too long, by how many alone. */
+const NAMED_MARKS = 3;
+/** Of the width of a chart, what the text of several may take. */
+const TEXT_SHARE = 1 / 3;
+
+/** Marks in sight, by pixel. `wide`: of a text; `gap`: between a mark and its text. */
 export function marksIn(
   marks: readonly Mark[],
   fromMs: number,
   toMs: number,
   width: number,
-  apart = 6,
-): { x: number; texts: string[] }[] {
-  const found: { x: number; texts: string[] }[] = [];
-  for (const mark of [...marks].sort((a, b) => a.atMs - b.atMs)) {
+  wide: (text: string) => number,
+  gap: number,
+): Marked[] {
+  const found: { marked: Marked; texts: string[]; from: number; to: number }[] = [];
+  const place = (xs: number[], texts: string[]) => {
+    const [first, last] = [xs[0] ?? 0, xs.at(-1) ?? 0];
+    const text = together(texts, (one) => wide(one) <= width * TEXT_SHARE);
+    const size = wide(text);
+    // Where there is no room on the right of it there is on the left; of what fits nowhere, the end is seen.
+    const before = last + gap + size > width;
+    const x = before ? Math.min(width, Math.max(first - gap, size)) : last + gap;
+    return { marked: { xs, x, before, text }, texts, from: before ? x - size : first, to: before ? last : x + size };
+  };
+  for (const mark of [...marks].sort((one, other) => one.atMs - other.atMs)) {
     if (mark.atMs < fromMs || mark.atMs > toMs || toMs <= fromMs) continue;
-    const x = ((mark.atMs - fromMs) / (toMs - fromMs)) * width;
-    const last = found.at(-1);
-    if (last && x - last.x < apart) last.texts.push(mark.text);
-    else found.push({ x, texts: [mark.text] });
+    let now = place([((mark.atMs - fromMs) / (toMs - fromMs)) * width], [mark.text]);
+    for (let last = found.at(-1); last && now.from < last.to + gap; last = found.at(-1)) {
+      found.pop();
+      now = place([...last.marked.xs, ...now.marked.xs], [...last.texts, ...now.texts]);
+    }
+    found.push(now);
   }
-  return found;
+  return found.map(({ marked }) => marked);
 }
 
-/** Cores in use, down to thousandths. */
+function together(texts: readonly string[], fits: (text: string) => boolean): string {
+  const all = [...new Set(texts)];
+  const names = all.length > NAMED_MARKS ? `${all[0]} … ${all.at(-1)} (${all.length})` : all.join(", ");
+  return all.length === 1 || fits(names) ? names : `${all.length} versions`;
+}
+
+/** Cores in use. */
 export function coresUsed(value: number): string {
-  return value > 0 && value < 0.1 ? `${+(value * 1000).toPrecision(2)} m` : `${+value.toFixed(value < 10 ? 2 : 0)}`;
+  return cores(value * 1000);
 }
 
-/** Steps of an axis of bytes: 1, 2, 4 and so on, as bytes are counted. */
-export const BYTE_STEPS: readonly number[] = Array.from({ length: 50 }, (_, power) => 2 ** power);
+/** What an axis is divided by, so that each of its numbers can be said as it is. */
+export interface Axis {
+  steps?: readonly number[];
+  /** The least that it reaches to, however little there is. */
+  least: number;
+}
+
+const BYTE_AXIS: Axis = { steps: Array.from({ length: 50 }, (_, power) => 2 ** power), least: 1024 };
+const CORE_AXIS: Axis = {
+  steps: [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000].flatMap((tens) => [1, 2, 5].map((one) => (one * tens) / 1000)),
+  least: 0.004,
+};
+
+export function axisOf(form: (value: number) => string): Axis {
+  if (form === bytes) return BYTE_AXIS;
+  return form === coresUsed ? CORE_AXIS : { least: 0 };
+}
 
 /** A selector for `GET /v1/metrics/query`, with whatever may be in a name. */
 export function selector(metric: string, labels: Record<string, string>): string {

@@ -35,7 +35,12 @@ export function PlanView(props: { plan: Plan; command: string; noun?: string }) 
           <h2 id="outlook-title">Where replicas would go</h2>
           <Show
             when={props.plan.outlook}
-            fallback={<p class="soft">It cannot be told: {visible(props.plan.noOutlook)}</p>}
+            fallback={
+              <p class="soft">
+                {props.plan.outlookAfterS ? "" : "It cannot be told: "}
+                {visible(props.plan.noOutlook)}
+              </p>
+            }
           >
             {(found) => <OutlookView of={found()} />}
           </Show>
@@ -90,8 +95,8 @@ function AgentLine(props: { one: Planned }) {
   );
 }
 
-export function changes(plan: Plan): number {
-  return plan.agents.filter((one) => one.changed.change !== "unchanged").length;
+export function changes(plan: Plan | undefined): number {
+  return (plan?.agents ?? []).filter((one) => one.changed.change !== "unchanged").length;
 }
 
 function lossesOf(plan: Plan): string[] {

@@ -1,5 +1,5 @@
 /** From a text to what would come of it, by Nexus alone: what is wrong with it, or a plan. Nothing is changed. */
-import { foresee, type WantedChange } from "../actions/foresee";
+import { busyForS, foresee, type WantedChange } from "../actions/foresee";
 import { ifAt, Refused, request } from "../api/client";
 import type { AgentChanged, AgentFull, ManifestFault, ManifestsRead, Outlook } from "../api/types";
 import type { Form } from "./lines";
@@ -23,7 +23,11 @@ export interface Plan {
   outlook: Outlook | undefined;
   /** Why there is no outlook. */
   noOutlook: string;
+  /** There may be one after so many seconds: Nexus looks ahead for others now. 0: no. */
+  outlookAfterS: number;
 }
+
+type Seen = Pick<Plan, "outlook" | "noOutlook" | "outlookAfterS">;
 
 export type Checked =
   | { kind: "faults"; faults: readonly ManifestFault[] }
@@ -77,23 +81,24 @@ async function planned(read: ManifestsRead, namespace: string, signal: AbortSign
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   if (faults.length) return { kind: "faults", faults };
   const agents = found.filter((one) => one !== undefined);
-  const { outlook, noOutlook } = await looked(agents, signal);
-  return { kind: "plan", plan: { agents, outlook, noOutlook } };
+  return { kind: "plan", plan: { agents, ...(await looked(agents, signal)) } };
 }
 
-async function looked(agents: readonly Planned[], signal: AbortSignal): Promise<Pick<Plan, "outlook" | "noOutlook">> {
+async function looked(agents: readonly Planned[], signal: AbortSignal): Promise<Seen> {
   const changes = agents
     .filter((one) => one.changed.change !== "unchanged")
     .map((one): WantedChange => {
       const change = { verb: "agent.deploy", name: one.name, namespace: one.namespace, spec: one.spec };
       return one.replicas === null ? change : { ...change, replicas: one.replicas };
     });
-  if (!changes.length) return { outlook: undefined, noOutlook: "" };
+  if (!changes.length) return { outlook: undefined, noOutlook: "", outlookAfterS: 0 };
   try {
-    return { outlook: await foresee(changes, signal), noOutlook: "" };
+    return { outlook: await foresee(changes, signal), noOutlook: "", outlookAfterS: 0 };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    return { outlook: undefined, noOutlook: error.message };
+    const afterS = busyForS(error);
+    const why = afterS ? "Nexus looks ahead for others first; it is asked again in a moment" : error.message;
+    return { outlook: undefined, noOutlook: why, outlookAfterS: afterS };
   }
 }
 

@@ -67,6 +67,7 @@ export function createPlanning(subject: Accessor<Subject | undefined>, extra?: (
       setChecked(found);
       if (found.kind !== "failed") setFaults(found.kind === "faults" ? found.faults : []);
       else later(AGAIN_MS);
+      if (found.kind === "plan" && found.plan.outlookAfterS) later(found.plan.outlookAfterS * 1000);
     } catch (error) {
       if (!mine.signal.aborted) throw error;
     }

@@ -17,9 +17,9 @@ import {
   composeOf,
   type Dropped,
   dropped,
-  folderOf,
   namesProject,
   ofList,
+  projectOf,
   setDropped,
   TooMuch,
   textsOf,
@@ -72,7 +72,7 @@ export function ImportPage() {
       setFiles(near);
       setCompose(found);
       // As Compose does, where the files do not name it.
-      setOptions((now) => ({ ...now, project: namesProject(near, found) ? "" : folderOf(given) }));
+      setOptions((now) => ({ ...now, project: namesProject(near, found) ? "" : projectOf(given, found) }));
     });
   };
   const choose = async (list: FileList | null) => {
@@ -225,12 +225,7 @@ export function ImportPage() {
           <button
             type="button"
             class="button primary"
-            disabled={
-              !plan() ||
-              !changes(plan() ?? { agents: [], outlook: undefined, noOutlook: "" }) ||
-              working() ||
-              planning.applying()
-            }
+            disabled={!plan() || !changes(plan()) || working() || planning.applying()}
             onClick={() => void apply()}
           >
             Apply all
@@ -283,8 +278,8 @@ export function ImportPage() {
             </Show>
             <Show when={nameless()}>
               <p class="notice calm">
-                What is the project called? Its files do not say, and a browser does not tell in which folder they lie:
-                fill in “Project”. Its agents are found by that name again.
+                What is the project called? Its files do not say (no “name:”), and a browser does not tell in which
+                folder they lie: fill in “Project”, or drop the folder. Its agents are found by that name again.
               </p>
             </Show>
             <Show when={compose().length && !made() && !failed() && !nameless()}>

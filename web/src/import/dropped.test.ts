@@ -7,6 +7,7 @@ import {
   manifestOf,
   mayBeCompose,
   namesProject,
+  projectOf,
   TooMuch,
   textsOf,
   withoutFolder,
@@ -55,11 +56,28 @@ describe("files that are dropped", () => {
     ];
     expect(namesProject(named, ["compose.yaml"])).toBe(true);
     expect(namesProject(named, ["b.yaml"])).toBe(false);
+    expect(namesProject([file("b.yaml"), file(".env", "A=1\nCOMPOSE_PROJECT_NAME=shop\n")], ["b.yaml"])).toBe(true);
   });
 
   it("are taken up to a size, and no others than texts", async () => {
     const given = (path: string, text: string) => ({ path, file: new File([text], path) });
     expect(await textsOf([given("a", "x"), given("b", "\u0000")])).toEqual([file("a", "x")]);
     await expect(textsOf([given("a", "x".repeat(MOST_BYTES + 1))])).rejects.toBeInstanceOf(TooMuch);
+  });
+
+  it("call their project by its folder, or by the one file there is, and are asked about only where neither says it", () => {
+    const called = (...paths: string[]) =>
+      projectOf(
+        paths.map((path) => file(path)),
+        composeOf(paths.map((path) => file(path, "services:\n"))),
+      );
+    expect(called("shop/compose.yaml", "shop/.env")).toBe("shop");
+    expect(called("shop.yaml")).toBe("shop");
+    expect(called("My Shop.compose.yml")).toBe("myshop");
+    expect(called("shop-docker-compose.yaml")).toBe("shop");
+    for (const nameless of ["compose.yaml", "docker-compose.yml", "compose.prod.yaml", "docker-compose.override.yml"]) {
+      expect(called(nameless), nameless).toBe("");
+    }
+    expect(called("compose.yaml", "compose.override.yaml")).toBe("");
   });
 });

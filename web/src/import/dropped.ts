@@ -79,8 +79,28 @@ export function folderOf(files: readonly Dropped[]): string {
   return folders.size === 1 ? only : "";
 }
 
-/** Whether they name their project themselves. */
+/**
+ * What the project is called where its files do not say it: the folder that was dropped, as with Compose; of one file alone
+ * its name (`shop.yaml`, `shop.compose.yml`), unless that is what Compose files are called anyway. Empty: nobody knows.
+ */
+export function projectOf(files: readonly Dropped[], compose: readonly string[]): string {
+  const folder = folderOf(files);
+  const [only] = compose;
+  if (folder || !only || compose.length > 1) return folder;
+  const file = only.split("/").at(-1) ?? "";
+  if (COMPOSE_NAME.test(file)) return "";
+  const stem = file.replace(/\.ya?ml$/i, "").replace(/[-_.]?(docker-?)?compose$/i, "");
+  // As Compose writes the name of a folder.
+  return stem
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, "")
+    .replace(/^[_-]+/, "");
+}
+
+/** Whether they name their project themselves: a Compose file, or the variables beside it. */
 export function namesProject(files: readonly Dropped[], compose: readonly string[]): boolean {
+  if (files.some((one) => one.path === ".env" && /^\s*(export\s+)?COMPOSE_PROJECT_NAME\s*=\s*\S/m.test(one.text)))
+    return true;
   return files.some((one) => compose.includes(one.path) && /^(name|"name"|'name')\s*:/m.test(one.text));
 }
 

@@ -1,7 +1,8 @@
 /** What is selected: one node, one instance or many, and what can be done with it. */
 import { A } from "@solidjs/router";
+import ChevronUp from "lucide-solid/icons/chevron-up";
 import X from "lucide-solid/icons/x";
-import { createEffect, createMemo, For, lazy, Match, Show, Suspense, Switch } from "solid-js";
+import { createEffect, createMemo, createSignal, For, lazy, Match, Show, Suspense, Switch } from "solid-js";
 import { ActionBar, agentHref, instanceHref, nodeHref, type Target } from "../actions";
 import { RolloutButtons } from "../actions/RolloutButtons";
 import { request } from "../api/client";
@@ -12,16 +13,17 @@ import { useGiven } from "../parts/context";
 import { Meter } from "../parts/Meter";
 import { State } from "../parts/State";
 import { bytes, cores, count, plural, span, visible } from "../words/format";
-import { agentState, instanceState, nodeState, type Tone } from "../words/states";
+import { agentState, instanceState, nodeState } from "../words/states";
+import { Many } from "./Many";
 import type { City } from "./model/city";
 import type { Selection } from "./model/groups";
 import { type Refusals, refusalsOf } from "./model/refusals";
+import { Tally, unitsOn } from "./Tally";
 
 const Charts = lazy(() => import("../charts/Charts").then((made) => ({ default: made.Charts })));
 
 /** Between two questions about the same, as long as it is looked at. */
 const AGAIN_MS = 5_000;
-const AGENTS = 6;
 /** More are not explained one by one. */
 const EXPLAINED = 1_000;
 
@@ -39,9 +41,20 @@ export function Card(props: Props) {
   const nodes = createMemo(() => pickAll(props.selection.nodes, fabric.all("node")));
   const instances = createMemo(() => pickAll(props.selection.instances, fabric.all("instance")));
   const oneNode = () => (nodes().length === 1 && !instances().length ? nodes()[0] : undefined);
+  const [tall, setTall] = createSignal(false);
   const oneInstance = () => (instances().length === 1 && !nodes().length ? instances()[0] : undefined);
   return (
-    <aside class="map-card card" aria-label="Selection">
+    <aside class="map-card card" classList={{ tall: tall() }} aria-label="Selection">
+      {/* Where there is little room it is a sheet at the foot of the map: some of it, or nearly all. */}
+      <button
+        type="button"
+        class="map-more"
+        aria-label={tall() ? "Less of it" : "More of it"}
+        aria-expanded={tall()}
+        onClick={() => setTall(!tall())}
+      >
+        <ChevronUp size={16} aria-hidden="true" />
+      </button>
       <button type="button" class="map-close" aria-label="Clear the selection" onClick={() => props.close()}>
         <X size={15} aria-hidden="true" />
       </button>
@@ -289,119 +302,10 @@ function runtimeOf(instance: Instance): string {
   return `${instance.driver ?? ""}${within}`;
 }
 
-function Many(props: Props & { nodes: Node[]; instances: Instance[] }) {
-  const { fabric } = useGiven();
-  const there = createMemo(() => {
-    props.tick;
-    return unitsOn(props.city, props.nodes);
-  });
-  const nodeTargets = createMemo(() => props.nodes.map((object): Target => ({ kind: "node", object })));
-  const targets = createMemo(() => props.instances.map((object): Target => ({ kind: "instance", object })));
-  const agents = createMemo(() => {
-    const counts = new Map<string, number>();
-    for (const one of props.instances) counts.set(one.workload_id, (counts.get(one.workload_id) ?? 0) + 1);
-    return [...counts]
-      .map(([id, many]) => ({ agent: fabric.get("agent", id), many }))
-      .sort((one, other) => other.many - one.many);
-  });
-  const agentTargets = createMemo(() =>
-    agents().flatMap(({ agent }): Target[] => (agent ? [{ kind: "agent", object: agent }] : [])),
-  );
-  return (
-    <>
-      <p class="map-kind">Selection</p>
-      <h2>
-        {[
-          props.nodes.length && plural(props.nodes.length, "node"),
-          props.instances.length && plural(props.instances.length, "instance"),
-        ]
-          .filter(Boolean)
-          .join(", ")}
-      </h2>
-      <Show when={props.nodes.length}>
-        <Tally city={props.city} ids={there()} />
-        <Show when={there().length}>
-          <button
-            type="button"
-            class="button"
-            onClick={() => props.select({ nodes: new Set(), instances: new Set(there()) })}
-          >
-            Select their {plural(there().length, "instance")}
-          </button>
-        </Show>
-        <ActionBar targets={nodeTargets()} />
-      </Show>
-      <Show when={props.instances.length}>
-        <Tally city={props.city} ids={[...props.selection.instances]} />
-        <ActionBar targets={targets()} />
-        <h3>{plural(agents().length, "workload")}</h3>
-        <ul class="map-agents">
-          <For each={agents().slice(0, AGENTS)}>
-            {({ agent, many }) => (
-              <li>
-                <Show when={agent} fallback="jobs">
-                  {(found) => <A href={agentHref(found().namespace, found().name)}>{visible(found().name)}</A>}
-                </Show>
-                <span class="faint tabular">{count(many)}</span>
-              </li>
-            )}
-          </For>
-          <Show when={agents().length > AGENTS}>
-            <li class="faint">and {count(agents().length - AGENTS)} more</li>
-          </Show>
-        </ul>
-        <ActionBar targets={agentTargets()} />
-      </Show>
-    </>
-  );
-}
-
 /** What runs things there; what is not there is in the node's own page. */
 function driversOf(node: Node): string {
   return (node.drivers ?? [])
     .filter((one) => !one.absent)
     .map((one) => visible(one.healthy ? one.name : `${one.name} (unwell${one.detail ? `: ${one.detail}` : ""})`))
     .join(", ");
-}
-
-function unitsOn(city: City, nodes: readonly Node[]): string[] {
-  return nodes.flatMap((node) => [...(city.buildings.get(node.id)?.slots.ids() ?? [])]);
-}
-
-const TONES: [Tone, string][] = [
-  ["bad", "failing"],
-  ["unknown", "unknown"],
-  ["wait", "waiting"],
-  ["busy", "starting"],
-  ["good", "running"],
-  ["off", "ended"],
-];
-
-function Tally(props: { city: City; ids: readonly string[] }) {
-  const counts = createMemo(() => {
-    const found = new Map<Tone, number>();
-    for (const id of props.ids) {
-      const tone = props.city.units.get(id)?.tone;
-      if (tone) found.set(tone, (found.get(tone) ?? 0) + 1);
-    }
-    return TONES.filter(([tone]) => found.has(tone)).map(([tone, text]) => ({
-      tone,
-      text,
-      many: found.get(tone) ?? 0,
-    }));
-  });
-  return (
-    <Show when={counts().length} fallback={<p class="faint">Nothing runs there.</p>}>
-      <ul class="map-tally">
-        <For each={counts()}>
-          {(one) => (
-            <li class={`tone-${one.tone}`}>
-              <span class="mark" aria-hidden="true" />
-              {count(one.many)} {one.text}
-            </li>
-          )}
-        </For>
-      </ul>
-    </Show>
-  );
 }

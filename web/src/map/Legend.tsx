@@ -42,7 +42,14 @@ const PATHS: Record<string, string> = {
 
 function Sign(props: { entry: Entry }) {
   return (
-    <svg class={`map-sign of-${props.entry.colour}`} viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+    <svg
+      class={`map-sign of-${props.entry.colour}`}
+      classList={{ hollow: props.entry.hollow ?? false }}
+      viewBox="0 0 12 12"
+      width="12"
+      height="12"
+      aria-hidden="true"
+    >
       <path d={PATHS[props.entry.shape] ?? ""} fill-rule="evenodd" />
     </svg>
   );

@@ -15,33 +15,22 @@ import { Head } from "./Head";
 import { Legend } from "./Legend";
 import { Minimap } from "./Minimap";
 import "./map.css";
-import {
-  type Camera,
-  type Cover,
-  centred,
-  fitted,
-  free,
-  pan,
-  type Screen,
-  showing,
-  toScreen,
-  UNCOVERED,
-  zoomAt,
-} from "./model/camera";
+import { type Camera, type Cover, type Screen, toScreen, UNCOVERED } from "./model/camera";
 import { advance, type City, emptyCity, type Sight } from "./model/city";
 import { type Entry, legend, type Question } from "./model/colours";
-import { between, buildingOf, centre, holds, type Point } from "./model/geometry";
-import { isEmpty, NOTHING, type Selection } from "./model/groups";
+import { isEmpty, NOTHING } from "./model/groups";
 import { structureOf } from "./model/layout";
-import { boxOf, type Found, inBox, neighbour, nextDistrict, pick } from "./model/pick";
 import type { Refusals } from "./model/refusals";
-import { summaryOf, tellNode, tipOf } from "./model/telling";
+import { summaryOf, tipOf } from "./model/telling";
 import { Notes } from "./Notes";
 import { Orders } from "./Orders";
+import { createReacting } from "./reacting";
 import type { Look } from "./scene/look";
 import { type Palette, readPalette } from "./scene/palette";
 import type { Scene } from "./scene/scene";
-import { chosenBy, createSelecting, type OrderGroup } from "./selecting";
+import { createSelecting } from "./selecting";
+import { createSteering } from "./steering";
+import { Tip } from "./Tip";
 import { Tools } from "./Tools";
 
 // Asked for at once, not only when the page is there: it is the largest part.
@@ -53,16 +42,15 @@ const ZOOM_STEP = 1.5;
 const CALM_MS = 250;
 /** The small map follows each so many times of that. */
 const SLOW = 4;
-const NEAR_ZOOM = 4.2;
 /** What the card takes of the map: see map.css. */
 const CARD_PX = 356;
-const SHEET_SHARE = 0.5;
+const SHEET_SHARE = 0.34;
+const SHEET_LEAST_PX = 150;
 
 export default function MapPage() {
   const { fabric, caller, nowMs } = useGiven();
   useTitle(() => "Map");
   let host: HTMLDivElement | undefined;
-  let canvas: HTMLCanvasElement | undefined;
   let labels: HTMLCanvasElement | undefined;
 
   const [scene, setScene] = createSignal<Scene>();
@@ -73,11 +61,6 @@ export default function MapPage() {
   const [question, setQuestion] = createSignal<Question>("health");
   const [label, setLabel] = createSignal("");
   const [refusals, setRefusals] = createSignal<Refusals>();
-  const [cursor, setCursor] = createSignal("");
-  const [hover, setHover] = createSignal<Found>();
-  const [hoverAt, setHoverAt] = createSignal<Point>({ x: 0, y: 0 });
-  const [orders, setOrders] = createSignal<{ at: Point; groups: OrderGroup[] }>();
-  const [moving, setMoving] = createSignal(false);
   const { failing, trouble } = createFailing(question, fabric);
   const [tick, setTick] = createSignal(0);
   const [calm, setCalm] = createSignal(0);
@@ -111,25 +94,36 @@ export default function MapPage() {
   const labelNames = createMemo(() => structure().labels, undefined, { equals: alike });
   const versions = createMemo(() => structure().versions, undefined, { equals: alike });
   let city: City = emptyCity(usual());
-  const { selection, select, keepStill, ...selecting } = createSelecting({
+  const selecting = createSelecting({
     fabric,
     fabricId: caller().fabric_id,
     city: () => city,
     say: setSaid,
     changing: () => setRefusals(undefined),
   });
+  const { selection, select, keepStill } = selecting;
   const narrow = matchMedia("(max-width: 860px)");
   const cover = (): Cover => {
     if (isEmpty(selection())) return UNCOVERED;
     const { height } = screen();
-    return narrow.matches ? { right: 0, bottom: Math.round(height * SHEET_SHARE) } : { right: CARD_PX, bottom: 0 };
+    if (!narrow.matches) return { right: CARD_PX, bottom: 0 };
+    return { right: 0, bottom: Math.max(SHEET_LEAST_PX, Math.round(height * SHEET_SHARE)) };
   };
+  const steering = createSteering({ scene, city: () => city, screen, cover, selection });
+  const { reactions, cursor, setCursor, hover, hoverAt, ...reacting } = createReacting({
+    scene,
+    city: () => city,
+    selecting,
+    steering,
+    say: setSaid,
+  });
   const hovered = () => {
     const found = hover();
     return found?.kind === "node" ? found.id : "";
   };
   const look = (): Look => ({
     city,
+    known: fabric.filled(),
     question: question(),
     versions: versions(),
     use: (id) => fabric.load(id),
@@ -139,16 +133,15 @@ export default function MapPage() {
     refusals: refusals(),
     failing: failing(),
     cover: cover(),
-    stale: fabric.status().kind === "broken",
+    stale: fabric.stale(),
     nowMs: nowMs(),
   });
 
   // -- the picture --
-  const whole = () => fitted(city.layout.box, screen(), undefined, cover());
   let placed = false;
   onMount(() => {
-    const [at, drawn, named] = [host, canvas, labels];
-    if (!at || !drawn || !named) return;
+    const [at, named] = [host, labels];
+    if (!at || !named) return;
     const colours = readPalette(at);
     setPalette(colours);
     let gone = false;
@@ -164,11 +157,13 @@ export default function MapPage() {
         const { Scene } = await drawing;
         await document.fonts.load('600 12px "Inter Variable"').catch(() => []);
         if (gone) return;
-        const made = await Scene.open(at, drawn, named, look(), colours);
+        const made = await Scene.open(at, named, look(), colours);
         if (gone) return made.destroy();
         made.onCamera = (now) => setCamera(now);
         setScene(made);
         measure();
+        // Nexus alone, as long as nothing is known.
+        if (!placed) made.look(steering.whole(), false);
         watch.observe(at);
       } catch (error) {
         setFailed(error instanceof Error ? error.message : "the picture could not be made");
@@ -220,14 +215,14 @@ export default function MapPage() {
     made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
     if (!placed && screen().width > 1) {
       placed = true;
-      made.look(whole(), false);
+      made.look(steering.whole(), false);
     }
     if (changes.kinds) setReshaped((now) => now + 1);
     if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
     keepStill();
     if (cursor() && !city.buildings.has(cursor())) setCursor("");
   });
-  createEffect(on(screen, () => placed && reveal(), { defer: true }));
+  createEffect(on(screen, (_, before) => before && steering.refit(before), { defer: true }));
   createEffect(
     on(fabric.loadTick, () => scene()?.ponder(look(), { lights: true, all: question() === "load" }), {
       defer: true,
@@ -256,135 +251,6 @@ export default function MapPage() {
   );
   onCleanup(() => clearTimeout(calmTimer));
 
-  const go = (to: Camera) => scene()?.look(to, moves());
-  const zoomBy = (factor: number, at?: Point) => {
-    const made = scene();
-    if (!made) return;
-    const place = free(screen(), cover());
-    // Nearer to what is selected, if that is seen.
-    const box = at ? undefined : boxOf(city, selection());
-    const upon = box && toScreen(made.camera, screen(), centre(box));
-    const within = upon && holds({ x: 0, y: 0, ...place }, upon);
-    const middle = within ? upon : { x: place.width / 2, y: place.height / 2 };
-    made.look(zoomAt(at ? made.shownCamera : made.camera, screen(), at ?? middle, factor), !at && moves());
-  };
-  const near = (id: string, zoom = NEAR_ZOOM) => {
-    const building = city.buildings.get(id);
-    if (building) go(centred(centre(buildingOf(building.lot, building.size)), zoom, cover()));
-  };
-  /** The card lies over the map, but not over what it is of. */
-  const reveal = () => {
-    const made = scene();
-    if (!made) return;
-    made.ask();
-    const box = boxOf(city, selection());
-    if (!box) return;
-    const place = free(screen(), cover());
-    const { zoom } = made.camera;
-    const fits = box.width * zoom <= place.width && box.height * zoom <= place.height;
-    const to = fits ? showing(made.camera, box, screen(), cover()) : fitted(box, screen(), zoom, cover());
-    if (to !== made.camera) go(to);
-  };
-  const choose = (chosen: Selection, add = false) => {
-    select(chosen, add);
-    reveal();
-  };
-  /** Told to whoever hears the page, and kept in sight. */
-  const stepTo = (id: string | undefined) => {
-    const building = id === undefined ? undefined : city.buildings.get(id);
-    const made = scene();
-    if (!building || id === undefined || !made) return;
-    setCursor(id);
-    setSaid(tellNode(city, building));
-    const middle = centre(buildingOf(building.lot, building.size));
-    const at = toScreen(made.camera, screen(), middle);
-    const margin = 60;
-    const place = free(screen(), cover());
-    const inside = at.x > margin && at.y > margin && at.x < place.width - margin && at.y < place.height - margin;
-    if (!inside) go(centred(middle, made.camera.zoom, cover()));
-  };
-  const here = (at: Point): Found | undefined => {
-    const made = scene();
-    return made && pick(city, made.at(at), made.shownCamera.zoom);
-  };
-  const instancesNear = () => (scene()?.shownCamera.zoom ?? 0) >= 1.6;
-
-  const reactions = {
-    click: (at: Point, add: boolean) => {
-      const found = here(at);
-      // Where there is no pointer, this is how the whole of a name that was shortened is read.
-      setHoverAt(at);
-      setHover(found?.kind === "district" ? found : undefined);
-      if (found?.kind === "node") setCursor(found.id);
-      if (found?.kind === "nexus") choose({ nodes: new Set(), instances: new Set(city.yard.ids()) }, add);
-      else if (!add || found?.kind === "node" || found?.kind === "instance") choose(chosenBy(found), add);
-    },
-    open: (at: Point) => {
-      const found = here(at);
-      if (found?.kind === "node") near(found.id);
-      if (found?.kind === "district") {
-        const district = city.layout.districts[found.index];
-        if (district) go(fitted(district.box, screen(), NEAR_ZOOM, cover()));
-      }
-      if (found?.kind === "instance") {
-        // As in the games that it is modelled on: all of the same kind.
-        const workload = city.units.get(found.id)?.instance.workload_id ?? "";
-        choose({ nodes: new Set(), instances: new Set(city.unitsOf.get(workload)) });
-      }
-    },
-    order: (at: Point) => {
-      const found = here(at);
-      const chosen = chosenBy(found);
-      const { nodes, instances } = selection();
-      const held =
-        [...chosen.nodes].some((id) => nodes.has(id)) || [...chosen.instances].some((id) => instances.has(id));
-      if (!isEmpty(chosen) && !held) select(chosen);
-      const told = selecting.orders();
-      if (told.length) setOrders({ at, groups: told });
-    },
-    hover: (at: Point | undefined) => {
-      const found = at && here(at);
-      if (at) setHoverAt(at);
-      setHover((now) => (sameFound(now, found) ? now : found));
-    },
-    marquee: (box: ReturnType<typeof between> | undefined) => {
-      if (box) setHover(undefined);
-      scene()?.marquee(box);
-    },
-    select: (box: ReturnType<typeof between>, add: boolean) => {
-      const made = scene();
-      if (!made) return;
-      const from = made.at(box);
-      const to = made.at({ x: box.x + box.width, y: box.y + box.height });
-      choose(inBox(city, between(from, to), instancesNear()), add);
-    },
-    pan: (dx: number, dy: number) => {
-      const made = scene();
-      made?.look(pan(made.shownCamera, dx, dy, city.layout.box), false);
-    },
-    zoom: (at: Point | undefined, factor: number) => zoomBy(factor, at),
-    step: (direction: Parameters<typeof neighbour>[2]) =>
-      stepTo(cursor() ? neighbour(city, cursor(), direction) : nextDistrict(city, "", 1)),
-    district: (forth: 1 | -1) => stepTo(nextDistrict(city, cursor(), forth)),
-    enter: (add: boolean) => {
-      if (!cursor()) return stepTo(nextDistrict(city, "", 1));
-      if (selection().nodes.has(cursor()) && !add) near(cursor());
-      else choose({ nodes: new Set([cursor()]), instances: new Set() }, add);
-    },
-    all: () => go(whole()),
-    clear: () => {
-      setOrders(undefined);
-      select(NOTHING);
-    },
-    group: (key: string, save: boolean) => {
-      if (save) return selecting.saveGroup(key);
-      const first = selecting.recallGroup(key);
-      if (first) stepTo(first);
-      reveal();
-    },
-    moving,
-  };
-
   // -- around it --
   const entries = createMemo((): Entry[] => {
     calm();
@@ -406,28 +272,21 @@ export default function MapPage() {
     tick();
     return tipOf(city, hover(), refusals());
   });
-  const find = (found: Found) => {
-    select(chosenBy(found));
-    const home =
-      found.kind === "instance" ? (city.units.get(found.id)?.home ?? "") : found.kind === "node" ? found.id : "";
-    if (!home) {
-      const { yard } = city.layout;
-      if (found.kind === "instance") go(fitted(yard, screen(), NEAR_ZOOM, cover()));
-      return;
-    }
-    setCursor(home);
-    near(home);
-    reveal();
-  };
-
   return (
     <div class="map-page">
-      <Head labels={labelNames()} by={by()} question={question()} setBy={setLabel} ask={setQuestion} find={find} />
+      <Head
+        labels={labelNames()}
+        by={by()}
+        question={question()}
+        setBy={setLabel}
+        ask={setQuestion}
+        find={reacting.find}
+      />
       <div class="map-ground" classList={{ "with-card": !isEmpty(selection()) }}>
         <div
           ref={host}
           class="map-host"
-          classList={{ moving: moving() }}
+          classList={{ moving: reacting.moving() }}
           role="application"
           aria-label="Map of the fabric"
           aria-describedby="map-summary map-keys"
@@ -437,21 +296,9 @@ export default function MapPage() {
           data-zoom={camera().zoom.toFixed(3)}
           data-still={moves() ? undefined : ""}
         >
-          <canvas ref={canvas} />
           <canvas ref={labels} class="map-labels-canvas" />
         </div>
-        <Show when={tip()}>
-          {(told) => (
-            <div
-              class="map-tip"
-              aria-hidden="true"
-              style={{ transform: `translate(${Math.round(hoverAt().x + 14)}px, ${Math.round(hoverAt().y + 16)}px)` }}
-            >
-              <strong>{visible(told().title)}</strong>
-              <span>{visible(told().more)}</span>
-            </div>
-          )}
-        </Show>
+        <Tip told={tip()} at={hoverAt()} />
         <Notes failed={failed()} empty={fabric.filled() && !fabric.all("node").size} />
         <p id="map-summary" class="visually-hidden">
           <Show when={fabric.filled()} fallback={<Waiting />}>
@@ -466,14 +313,23 @@ export default function MapPage() {
           {visible(said())}
         </p>
         <Tools
-          moving={moving()}
-          nearer={() => zoomBy(ZOOM_STEP)}
-          farther={() => zoomBy(1 / ZOOM_STEP)}
-          all={() => go(whole())}
-          move={setMoving}
+          moving={reacting.moving()}
+          nearer={() => steering.zoomBy(ZOOM_STEP)}
+          farther={() => steering.zoomBy(1 / ZOOM_STEP)}
+          all={reactions.all}
+          move={reacting.setMoving}
         />
         <div class="map-foot">
-          <Legend entries={entries()} />
+          <Show
+            when={fabric.filled()}
+            fallback={
+              <p class="map-legend" aria-hidden="true">
+                <Waiting />
+              </p>
+            }
+          >
+            <Legend entries={entries()} />
+          </Show>
           <Show when={trouble()}>
             <span class="faint">Nexus was not asked: {visible(trouble())}</span>
           </Show>
@@ -488,7 +344,7 @@ export default function MapPage() {
           camera={camera()}
           screen={screen()}
           tick={slow()}
-          go={(to) => scene()?.look({ ...to, zoom: camera().zoom }, false)}
+          go={steering.centre}
         />
         <Show when={!isEmpty(selection())}>
           <Card
@@ -496,24 +352,18 @@ export default function MapPage() {
             city={city}
             tick={calm()}
             close={() => select(NOTHING)}
-            select={(chosen) => choose(chosen)}
+            select={(chosen) => reacting.choose(chosen)}
             refuse={(found) => setRefusals(found)}
           />
         </Show>
-        <Show when={orders()}>
-          {(now) => <Orders at={now().at} groups={now().groups} close={() => setOrders(undefined)} />}
+        <Show when={reacting.orders()}>
+          {(now) => <Orders at={now().at} groups={now().groups} close={reacting.endOrders} />}
         </Show>
       </div>
     </div>
   );
+}
 
-  function alike(one: readonly string[], other: readonly string[]): boolean {
-    return one.length === other.length && one.every((name, at) => name === other[at]);
-  }
-
-  function sameFound(one: Found | undefined, other: Found | undefined): boolean {
-    if (!one || !other || one.kind !== other.kind) return one === other;
-    const name = (found: Found) => ("id" in found ? found.id : "index" in found ? String(found.index) : "");
-    return name(one) === name(other);
-  }
+function alike(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((name, at) => name === other[at]);
 }

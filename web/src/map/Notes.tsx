@@ -16,10 +16,11 @@ export function Notes(props: { failed: string; empty: boolean }) {
         </div>
       </Show>
       <Show when={props.empty}>
-        <div class="map-failed card">
+        <div class="map-failed below card">
           <strong>No node has joined yet.</strong>
           <span class="soft">
-            <code>omnitide token create</code> makes a token that a machine joins with.
+            <A href="/join">Join a machine</A> makes a token and shows the line to type there; so does{" "}
+            <code>omnitide token create</code>.
           </span>
         </div>
       </Show>

@@ -2,6 +2,7 @@
  * Pointer, wheel and keys on the map, as in a strategy game: drag selects, right gives orders, wheel goes nearer. The middle
  * button, the space bar or the tool moves the map; on a touch screen one finger does, and two go nearer.
  */
+import { singleKeys } from "../actions/keys";
 import { type KeyReactions, onMap, onPage } from "./keys";
 import { type Box, between, type Point } from "./model/geometry";
 
@@ -52,15 +53,13 @@ export class Controls {
     host.addEventListener("dblclick", (event) => reactions.open(this.#at(event)), { signal });
     host.addEventListener("contextmenu", (event) => this.#menu(event), { signal });
     host.addEventListener("keydown", (event) => this.#key(event), { signal });
-    host.addEventListener("keyup", (event) => this.#keyUp(event), { signal });
-    host.addEventListener(
-      "blur",
-      () => {
-        this.#space = false;
-      },
-      { signal },
-    );
     addEventListener("keydown", (event) => this.#anywhere(event), { signal });
+    addEventListener("keyup", (event) => this.#keyUp(event), { signal });
+    const release = () => {
+      this.#space = false;
+    };
+    host.addEventListener("blur", release, { signal });
+    addEventListener("blur", release, { signal });
   }
 
   end(): void {
@@ -163,13 +162,30 @@ export class Controls {
     if (event.key === " ") this.#space = false;
   }
 
-  /** Groups, wherever on the page one is. */
+  /** Wherever on the page the focus is, but for what the element that has it does with a key itself. */
   #anywhere(event: KeyboardEvent): void {
-    const meant = onPage(event);
+    if (event.defaultPrevented || event.isComposing || keeps(event)) return;
+    // One letter, digit or sign does something beside the map only if that is wanted.
+    const sign = event.key.length === 1 && event.key !== " " && !event.ctrlKey;
+    if (sign && !singleKeys() && event.target !== this.host) return;
+    const group = onPage(event);
+    const meant = group ?? onMap(event);
     if (!meant) return;
-    if (event.target instanceof Element && event.target.closest("input, textarea, select, dialog, [contenteditable]"))
-      return;
-    meant.does(this.#keyed, event.code);
+    meant.does(this.#keyed, group ? event.code : event.key);
     event.preventDefault();
   }
+}
+
+const FIELDS = "input, textarea, select, dialog, [contenteditable], [role=menu]";
+/** Which scroll what the focus is in. */
+const SCROLLING = /^(Arrow.*|Page.*|Home|End| )$/;
+
+/** Whether the element that has the focus, or a dialog above all of it, is whom a key is meant for. */
+function keeps(event: KeyboardEvent): boolean {
+  if (document.querySelector("dialog:modal")) return true;
+  const [at] = event.composedPath();
+  if (!(at instanceof Element)) return false;
+  if (at.closest(FIELDS)) return true;
+  if ((event.key === "Enter" || event.key === " ") && at.closest("button, a[href], summary")) return true;
+  return SCROLLING.test(event.key) && at.closest(".map-card") !== null;
 }

@@ -43,7 +43,7 @@ const STEP_PX = 80;
 const KEY_ZOOM = 1.35;
 const DIGITS = Array.from({ length: 9 }, (_, at) => `Digit${at + 1}`);
 
-/** While the map has the focus. */
+/** While the map has the focus, or nothing has that takes them itself. */
 export const ON_MAP: readonly MapKey[] = [
   {
     shown: "← ↑ ↓ →",
@@ -53,7 +53,7 @@ export const ON_MAP: readonly MapKey[] = [
     does: (react, key) => react.step(ARROWS[key] ?? "right"),
   },
   {
-    shown: "Shift ← ↑ ↓ →",
+    shown: "Shift+← ↑ ↓ →",
     title: "Move the map",
     keys: Object.keys(ARROWS),
     shift: true,
@@ -73,7 +73,7 @@ export const ON_MAP: readonly MapKey[] = [
     does: (react) => react.enter(false),
   },
   {
-    shown: "Shift Enter",
+    shown: "Shift+Enter",
     title: "Add to the selection, or take from it",
     keys: ["Enter"],
     shift: true,
@@ -96,7 +96,7 @@ export const ON_PAGE: readonly MapKey[] = [
     does: (react, key) => react.group(key.slice(-1), false),
   },
   {
-    shown: "Ctrl 1 … 9",
+    shown: "Ctrl+1 … 9",
     title: "Save what is selected as that group (Shift does too)",
     keys: DIGITS,
     saving: true,
@@ -107,7 +107,7 @@ export const ON_PAGE: readonly MapKey[] = [
 /** Not keys, and nowhere else to be read. */
 export const POINTER: readonly (readonly [string, string])[] = [
   ["Drag", "Select what is in the box"],
-  ["Shift click", "Add to the selection, or take from it"],
+  ["Shift+click", "Add to the selection, or take from it"],
   ["Double click", "Go near; on an instance: select all of its agent"],
   ["Right click", "What can be done with it"],
   ["Wheel", "Nearer, farther"],

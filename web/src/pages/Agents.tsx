@@ -24,7 +24,7 @@ export function Agents() {
       id: "name",
       title: "Agent",
       width: 150,
-      grow: 1.3,
+      grow: 0.8,
       rank: 0,
       by: (agent) => `${agent.name} ${agent.namespace}`,
       cell: (agent) => (
@@ -42,8 +42,8 @@ export function Agents() {
     {
       id: "state",
       title: "State",
-      width: 112,
-      grow: 1.6,
+      width: 150,
+      grow: 3,
       rank: 0,
       by: (agent) => rankOf(agentState(agent).tone),
       cell: (agent) => <State state={agentState(agent)} />,

@@ -26,8 +26,8 @@ export function Instances() {
     {
       id: "name",
       title: "Instance",
-      width: 160,
-      grow: 1.2,
+      width: 150,
+      grow: 1.4,
       rank: 0,
       by: (instance) => `${instance.name} ${instance.namespace}`,
       cell: (instance) => (
@@ -52,8 +52,8 @@ export function Instances() {
     {
       id: "state",
       title: "State",
-      width: 130,
-      grow: 1.5,
+      width: 190,
+      grow: 3.4,
       rank: 0,
       by: (instance) => rankOf(instanceState(instance).tone),
       cell: (instance) => <State state={instanceState(instance)} />,
@@ -61,8 +61,8 @@ export function Instances() {
     {
       id: "node",
       title: "Node",
-      width: 120,
-      grow: 0.8,
+      width: 110,
+      grow: 0.5,
       rank: 1,
       by: (instance) => instance.node,
       cell: (instance) => (

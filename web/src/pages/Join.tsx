@@ -13,7 +13,7 @@ import { useTitle } from "../parts/title";
 import { bytes, cores, plural, span, visible } from "../words/format";
 import { nodeState } from "../words/states";
 import { createAsked } from "./asked";
-import { BUILD, WAYS } from "./joining";
+import { PACKAGE, WAYS } from "./joining";
 import { createBody, createLine, type NewToken } from "./settings/lines";
 
 export function Join() {
@@ -74,7 +74,7 @@ export function Join() {
         <h1>Join a machine</h1>
       </header>
       <div class="page-body">
-        <div class="settings">
+        <div class="settings join">
           <section class="card block" aria-labelledby="token-title">
             <h2 id="token-title">1 · A token</h2>
             <form class="join-form" onSubmit={(event) => void make(event)}>
@@ -132,9 +132,22 @@ export function Join() {
                     <img class="join-code" src={code()} alt="The same line as a QR code" width="148" height="148" />
                   </div>
                   <p class="soft">The machine dials out: nothing has to reach it. {way().more}</p>
-                  <Show when={way().line === WAYS[2]?.line}>
-                    <Copied text={BUILD} />
-                  </Show>
+                  <details class="join-first">
+                    <summary>
+                      {way().first === PACKAGE ? "Omnitide is not installed there yet?" : "The image is not there yet?"}
+                    </summary>
+                    <For each={way().first}>
+                      {(one) => (
+                        <>
+                          <p class="soft">{one.words}</p>
+                          <Copied text={one.line} />
+                        </>
+                      )}
+                    </For>
+                    <Show when={way().first === PACKAGE}>
+                      <p class="soft">More of it: docs/how-to/install.md in the checkout.</p>
+                    </Show>
+                  </details>
                   <Show when={local()}>
                     <p class="notice calm">
                       This page was opened at {location.hostname}, which is this machine alone. For others, open the

@@ -5,14 +5,14 @@ import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from
 import { Copied } from "../actions/Copied";
 import { getLatestEvents, getStatus, Refused } from "../api/client";
 import type { CloudEvent, FabricStatus } from "../api/types";
+import { BigMeter } from "../parts/BigMeter";
 import { useGiven } from "../parts/context";
-import { Meter } from "../parts/Meter";
 import { Mark } from "../parts/State";
 import { createSeldom } from "../parts/seldom";
 import { useTitle } from "../parts/title";
 import { pastRevision } from "../past/when";
 import { ofInterest, tell } from "../words/events";
-import { bytes, cores, count, dateTime, percent, plural, span, visible } from "../words/format";
+import { bytes, cores, count, dateTime, plural, span, visible } from "../words/format";
 import { agentState, hasEnded, instanceState, nodeState, rankOf, type State, type Tone } from "../words/states";
 import { olderEvents } from "./events/source";
 import { concernHref, subjectHref } from "./subjects";
@@ -337,31 +337,5 @@ function Tally<T>(props: TallyProps<T>) {
         </For>
       </ul>
     </section>
-  );
-}
-
-interface BigMeterProps {
-  label: string;
-  whole: number;
-  used: number | undefined;
-  reserved: number;
-  form(value: number): string;
-}
-
-function BigMeter(props: BigMeterProps) {
-  const part = (value: number) => `${props.form(value)} (${percent(value, props.whole)})`;
-  return (
-    <div class="big-meter">
-      <div class="big-meter-words">
-        <strong>{props.label}</strong>
-        <span class="soft tabular">
-          <Show when={props.used !== undefined} fallback="use not known yet">
-            <b>{part(props.used ?? 0)}</b> used
-          </Show>{" "}
-          · {part(props.reserved)} reserved · {props.form(props.whole)}
-        </span>
-      </div>
-      <Meter label={props.label} whole={props.whole} used={props.used} reserved={props.reserved} />
-    </div>
   );
 }

@@ -9,14 +9,38 @@ export interface Way {
   line(url: string, token: string): string;
   /** Behind it. */
   more: string;
+  /** What comes first there, where it has not been done yet. */
+  first: readonly First[];
 }
 
-const join = (url: string, token: string) => `omnitide join ${shellWord(url)} --token ${token}`;
+export interface First {
+  words: string;
+  line: string;
+}
+
+// The token is in no argument: those are shown to everybody on the machine in its list of processes. `echo` is no process.
+const join = (url: string, token: string) => `echo ${token} | omnitide join ${shellWord(url)} --token -`;
 const contained = (url: string, token: string) =>
+  `OMNITIDE_JOIN_TOKEN=${token} ` +
   "docker run --detach --init --restart unless-stopped --name omnitide-node --volume omnitide-node:/var/lib/omnitide " +
-  `--env OMNITIDE_JOIN_TOKEN=${token} omnitide-node ${shellWord(url)}`;
+  `--env OMNITIDE_JOIN_TOKEN omnitide-node ${shellWord(url)}`;
 
 export const BUILD = "docker build -t omnitide-node -f deploy/container/Dockerfile .";
+
+const IMAGE: readonly First[] = [{ words: "The image is made once, in a checkout of Omnitide:", line: BUILD }];
+
+/** As docs/how-to/install.md has it. */
+export const PACKAGE: readonly First[] = [
+  {
+    words: "There is no release in an index yet. Build the package once, where you ran make up:",
+    line: ".venv/bin/pip wheel --no-deps --no-build-isolation -w dist .",
+  },
+  { words: "Take it to the machine:", line: "scp dist/omnitide-*.whl other:" },
+  {
+    words: "Install it there, with Python 3.11 or later (on Debian python3-venv comes first):",
+    line: "python3 -m venv ~/omnitide && ~/omnitide/bin/pip install ./omnitide-*.whl && export PATH=~/omnitide/bin:$PATH",
+  },
+];
 
 export const WAYS: readonly Way[] = [
   {
@@ -24,7 +48,8 @@ export const WAYS: readonly Way[] = [
     title: "Linux",
     words: "In a terminal of the machine, where Omnitide is installed:",
     line: join,
-    more: "With --token - it asks for the token instead, which is then in no list of processes.",
+    more: "The token is read from the pipe, and is in no list of processes there; without echo it is asked for.",
+    first: PACKAGE,
   },
   {
     id: "macos",
@@ -32,14 +57,16 @@ export const WAYS: readonly Way[] = [
     words:
       "What runs on nodes runs on Linux. A Mac joins by the Linux that Docker Desktop, OrbStack, Colima or Podman keeps on it; in a terminal of the Mac:",
     line: contained,
-    more: "Its cores and memory are those that were given to that Linux. The image is made once, in a checkout of Omnitide:",
+    more: "Its cores and memory are those that were given to that Linux.",
+    first: IMAGE,
   },
   {
     id: "container",
     title: "Container",
     words: "On any machine with Docker, or Podman under that name. The node's identity is in the volume:",
     line: contained,
-    more: "The image is made once, in a checkout of Omnitide:",
+    more: "The token is in the environment, and in no list of processes there.",
+    first: IMAGE,
   },
   {
     id: "chromebook",
@@ -48,5 +75,6 @@ export const WAYS: readonly Way[] = [
       "Turn on Linux: Settings, About ChromeOS, Developers, Linux development environment. In its Terminal, where Omnitide is installed:",
     line: join,
     more: "That Linux sleeps with the lid: the node is then away, and its instances are replaced or awaited as each agent says.",
+    first: PACKAGE,
   },
 ];

@@ -1,7 +1,7 @@
 import { useLocation } from "@solidjs/router";
 import { For, onMount, Show } from "solid-js";
 import { closed, doings } from "../actions/desk";
-import { PLACES, setSingleKeys, singleKeys } from "../actions/keys";
+import { PLACES, setSingleKeys, shownKey, singleKeys } from "../actions/keys";
 import { OPENINGS } from "../actions/openings";
 import { ACTIONS } from "../actions/registry";
 import type { TargetKind } from "../actions/target";
@@ -14,9 +14,9 @@ const OF: readonly { kind: TargetKind; title: string }[] = [
 ];
 
 const ALWAYS: readonly [string, string][] = [
-  ["Ctrl K", "Command palette"],
+  ["Ctrl+K", "Command palette"],
   ["/", "Filter or search"],
-  ["Shift T", "Into the past, and back to now"],
+  [shownKey("T"), "Into the past, and back to now"],
   [", / .", "In the past: event before, next event"],
   ["?", "This list"],
   ["Esc", "Close"],
@@ -39,7 +39,7 @@ const MAP: readonly (readonly [string, string])[] = [
 export function Keys() {
   let dialog: HTMLDialogElement | undefined;
   onMount(() => dialog?.showModal());
-  const here = () => doings().flatMap((one) => (one.key ? [[`Shift ${one.key}`, one.title] as const] : []));
+  const here = () => doings().flatMap((one) => (one.key ? [[shownKey(one.key), one.title] as const] : []));
   const location = useLocation();
   const onMap = location.pathname === "/map";
   return (
@@ -53,7 +53,7 @@ export function Keys() {
           <Group title="On the map" keys={MAP} />
         </Show>
         <Group title="Everywhere" keys={ALWAYS} />
-        <Group title="Go to" keys={PLACES.map((one) => [`G ${one.key.toUpperCase()}`, one.title] as const)} />
+        <Group title="Go to" keys={PLACES.map((one) => [shownKey(`g ${one.key}`), one.title] as const)} />
         <Show when={here().length}>
           <Group title="On this page" keys={here()} />
         </Show>
@@ -67,13 +67,7 @@ export function Keys() {
               title={of.title}
               keys={[...ACTIONS, ...OPENINGS]
                 .filter((one) => one.kind === of.kind)
-                .map(
-                  (one) =>
-                    [
-                      one.key === one.key.toUpperCase() ? `Shift ${one.key}` : one.key.toUpperCase(),
-                      one.title,
-                    ] as const,
-                )}
+                .map((one) => [shownKey(one.key), one.title] as const)}
             />
           )}
         </For>

@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { ACTIONS } from "../actions/registry";
 import type { Target } from "../actions/target";
-import { find, haystackOf, MOST } from "./find";
+import { setPastRevision } from "../past/when";
+import { find, findFor, MOST } from "./find";
+import { haystackOf } from "./match";
+import { whyToNone } from "./verbs";
 
 const agent = (name: string): Target =>
   ({
@@ -37,6 +41,36 @@ describe("the palette", () => {
     expect(titles("sc web")).toContain("Scale web");
     expect(titles("drain web")).not.toContain("Drain web");
     expect(titles("drain rack")).toContain("Drain rack-0001");
+    expect(titles("roll back web")).toContain("Roll back web");
+    expect(titles("roll back web")).not.toContain("Roll back checkout-api");
+  });
+
+  it("finds everything that can be done by its name alone, and then asks to what", () => {
+    for (const action of ACTIONS) {
+      const found = find(action.title.toLowerCase(), [], ALL).find(
+        (one) => one.kind === "verb" && one.verb.of === action,
+      );
+      expect(found, action.id).toBeDefined();
+    }
+    expect(titles("drain")[0]).toBe("Drain…");
+    expect(titles("terminal")[0]).toBe("Terminal…");
+    expect(titles("rollout")).toContain("Pause rollout…");
+    const drain = find("drain", [], ALL)[0];
+    if (drain?.kind !== "verb") throw new Error("no verb");
+    const asked = (text: string, chosen: Target[] = [], favourite = (_: Target) => false) =>
+      findFor(drain.verb, text, ALL, chosen, favourite).map((one) => one.title);
+    expect(asked("")).toEqual(["Drain rack-0001", "Drain weather"]);
+    expect(asked("", [], (one) => one.object.name === "weather")).toEqual(["Drain weather", "Drain rack-0001"]);
+    expect(asked("", [node("zeta"), agent("web")])).toEqual(["Drain zeta", "Drain rack-0001", "Drain weather"]);
+    expect(asked("we")).toEqual(["Drain weather"]);
+    expect(asked("web")).toEqual([]);
+    expect(whyToNone(drain.verb, haystackOf([agent("web")]))).toBe("there is no node");
+  });
+
+  it("offers nothing by its name alone in the past", () => {
+    setPastRevision(7);
+    expect(find("drain", [], ALL).filter((one) => one.kind === "verb")).toEqual([]);
+    setPastRevision(0);
   });
 
   it("is quick and short with a hundred thousand names", () => {

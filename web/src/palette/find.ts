@@ -1,48 +1,26 @@
 /**
- * What the palette finds: pages, what can be done to what is chosen, objects by name, and `scale web`: an action and
- * what it is to be done to. Pure; fuzzy matching is uFuzzy's.
+ * What the palette finds: pages, what can be done to what is chosen, objects by name, what can be done by its name alone
+ * (`scale`, which then asks to what), and `scale web`: an action and what it is to be done to. Pure.
  */
-import uFuzzy from "@leeoniya/ufuzzy";
 import type { Doing } from "../actions/desk";
 import { PLACES } from "../actions/keys";
-import { hindranceOf, OPENINGS, type Opening, openingsFor } from "../actions/openings";
-import { ACTIONS, type Action, actionsFor, hindrance } from "../actions/registry";
+import { hindranceOf, type Opening, openingsFor } from "../actions/openings";
+import { type Action, actionsFor, hindrance } from "../actions/registry";
 import { hrefOf, nameOf, type Target } from "../actions/target";
+import { pastRevision } from "../past/when";
+import { best, type Haystack } from "./match";
+import { A_KIND, targetsOf, type Verb, verbsBefore, verbsNamed, whyNot } from "./verbs";
 
 export type Item =
   | { kind: "page"; title: string; key: string; href: string }
   | { kind: "doing"; title: string; key: string; more: string; doing: Doing }
   | { kind: "action"; title: string; key: string; more: string; action: Action; targets: readonly Target[] }
   | { kind: "opening"; title: string; key: string; more: string; opening: Opening; targets: readonly Target[] }
+  | { kind: "verb"; title: string; key: string; more: string; verb: Verb }
   | { kind: "object"; title: string; more: string; href: string; target: Target };
 
 /** Of each kind at most so many; who wants more types on. */
 export const MOST = 8;
-
-const matcher = new uFuzzy({ intraMode: 1 });
-
-export interface Haystack {
-  names: readonly string[];
-  targets: readonly Target[];
-}
-
-export function haystackOf(targets: readonly Target[]): Haystack {
-  return { targets, names: targets.map((one) => nameOf(one)) };
-}
-
-/** Indexes of the best matches, the best first. */
-function best(names: readonly string[], needle: string, most: number): number[] {
-  // What begins as it is typed is meant before anything that is only like it.
-  const first: number[] = [];
-  const begun = needle.toLowerCase();
-  for (let index = 0; index < names.length && first.length < most; index += 1) {
-    if (names[index]?.toLowerCase().startsWith(begun)) first.push(index);
-  }
-  if (first.length >= most) return first;
-  const [found, info, order] = matcher.search(names as string[], needle, 1, 2_000);
-  const ranked = info && order ? order.map((place) => info.idx[place] ?? 0) : (found ?? []);
-  return [...new Set([...first, ...ranked])].slice(0, most);
-}
 
 export function find(
   text: string,
@@ -85,7 +63,8 @@ export function find(
       needle,
       MOST,
     ).flatMap((index) => places[index] ?? []),
-    ...actionsByName(needle, all, chosen),
+    ...verbsAlone(needle),
+    ...verbsWithName(needle, all, chosen),
     ...best(all.names, needle, MOST).flatMap((index) => objectItem(all.targets[index])),
   ];
 }
@@ -108,30 +87,50 @@ function objectItem(target: Target | undefined): Item[] {
   return [{ kind: "object", title: nameOf(target), more: `${kind} · ${object.status}`, href: hrefOf(target), target }];
 }
 
-/** `sc web` is to scale web: the first word begins an action's name, the rest is a name. */
-function actionsByName(needle: string, all: Haystack, chosen: readonly Target[]): Item[] {
-  const space = needle.indexOf(" ");
-  if (space < 0) return [];
-  const verb = needle.slice(0, space).toLowerCase();
-  const rest = needle.slice(space + 1).trim();
-  const meant = ACTIONS.filter((action) => action.title.toLowerCase().startsWith(verb));
-  const pages = OPENINGS.filter((opening) => opening.title.toLowerCase().startsWith(verb));
-  if (!rest || !(meant.length || pages.length)) return [];
+/** Of what has passed nothing is changed or reached. */
+function verbsAlone(needle: string): Item[] {
+  if (pastRevision()) return [];
+  return verbsNamed(needle, MOST).map((verb) => ({
+    kind: "verb",
+    title: `${verb.of.title}…`,
+    key: "",
+    more: A_KIND[verb.of.kind],
+    verb,
+  }));
+}
+
+/** `sc web` is to scale web. */
+function verbsWithName(needle: string, all: Haystack, chosen: readonly Target[]): Item[] {
+  const meant = verbsBefore(needle);
   // What is chosen has its actions above.
   const above = new Set(chosen.map((one) => one.object.id));
-  const found = best(all.names, rest, MOST * 4)
-    .flatMap((index) => all.targets[index] ?? [])
-    .filter((target) => !above.has(target.object.id));
-  return [
-    ...meant.flatMap((action) =>
-      found
-        .filter((target) => !action.hindrance(target))
-        .map((target) => ({ ...actionItem(action, [target]), key: "" })),
-    ),
-    ...pages.flatMap((opening) =>
-      found
-        .filter((target) => target.kind === opening.kind && !opening.hindrance(target))
-        .map((target) => ({ ...openingItem(opening, [target]), key: "" })),
-    ),
-  ].slice(0, MOST);
+  const named = new Map<string, Target[]>();
+  const targetsNamed = (rest: string) => {
+    const found = named.get(rest) ?? best(all.names, rest, MOST * 4).flatMap((index) => all.targets[index] ?? []);
+    named.set(rest, found);
+    return found;
+  };
+  return meant
+    .flatMap(({ verb, rest }) =>
+      targetsNamed(rest)
+        .filter((target) => !above.has(target.object.id) && !whyNot(verb, target))
+        .map((target) => itemOf(verb, target)),
+    )
+    .slice(0, MOST);
+}
+
+/** What a verb can be done to, once it has been chosen. */
+export function findFor(
+  verb: Verb,
+  text: string,
+  all: Haystack,
+  chosen: readonly Target[],
+  favourite: (target: Target) => boolean,
+): Item[] {
+  return targetsOf(verb, text, all, chosen, favourite).map((target) => itemOf(verb, target));
+}
+
+function itemOf(verb: Verb, target: Target): Item {
+  const item = verb.kind === "action" ? actionItem(verb.of, [target]) : openingItem(verb.of, [target]);
+  return item.kind === "page" || item.kind === "object" ? item : { ...item, key: "" };
 }

@@ -10,7 +10,7 @@ export function Hints() {
         type="button"
         class="hint-find"
         aria-keyshortcuts="Control+K"
-        title="Go to a page, agent, node or instance, or do something (Ctrl K)"
+        title="Go to a page, agent, node or instance, or do something (Ctrl+K)"
         onClick={() => {
           forgetAhead();
           setPage("palette");
@@ -19,7 +19,7 @@ export function Hints() {
         <Search size={14} aria-hidden="true" />
         <span class="hint-words">Find or do</span>
         <span class="kbd" aria-hidden="true">
-          Ctrl K
+          Ctrl+K
         </span>
       </button>
       <button

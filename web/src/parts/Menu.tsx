@@ -1,5 +1,6 @@
 import { type JSX, onCleanup, onMount } from "solid-js";
 import { useDoings } from "../actions/desk";
+import { ariaKey, shownKey } from "../actions/keys";
 
 /** A button that opens something small; it closes by Escape and by going elsewhere. */
 export function Menu(props: { icon: JSX.Element; label: string; key?: string; children: JSX.Element }) {
@@ -35,8 +36,8 @@ export function Menu(props: { icon: JSX.Element; label: string; key?: string; ch
       <summary
         class="icon-button"
         aria-label={props.label}
-        title={props.label}
-        aria-keyshortcuts={props.key ? `Shift+${props.key}` : undefined}
+        title={props.key ? `${props.label} (${shownKey(props.key)})` : props.label}
+        aria-keyshortcuts={props.key ? ariaKey(props.key) : undefined}
       >
         {props.icon}
       </summary>

@@ -4,6 +4,7 @@ import Box from "lucide-solid/icons/box";
 import Boxes from "lucide-solid/icons/boxes";
 import Gauge from "lucide-solid/icons/gauge";
 import MapIcon from "lucide-solid/icons/map";
+import MonitorUp from "lucide-solid/icons/monitor-up";
 import Rewind from "lucide-solid/icons/rewind";
 import Search from "lucide-solid/icons/search";
 import Server from "lucide-solid/icons/server";
@@ -37,7 +38,7 @@ const PastBar = lazy(() => import("../past/PastBar").then((made) => ({ default: 
 
 export function Shell(props: { children?: JSX.Element }) {
   const { fabric, caller } = useGiven();
-  const stale = createMemo(() => fabric.status().kind === "broken");
+  const stale = createMemo(() => fabric.stale());
   const past = createMemo(() => fabric.past.wanted() > 0);
   const demo = createDemo();
   keepInAddress(fabric.past);
@@ -102,6 +103,12 @@ export function Shell(props: { children?: JSX.Element }) {
           <A href="/events">
             <Activity size={16} aria-hidden="true" />
             <span class="nav-label">Events</span>
+          </A>
+          <A href="/join">
+            <MonitorUp size={16} aria-hidden="true" />
+            <span class="nav-label">
+              Join<span class="nav-long"> a machine</span>
+            </span>
           </A>
           <A href="/settings">
             <Settings size={16} aria-hidden="true" />
@@ -174,10 +181,12 @@ function NarrowBar(props: { demo: boolean }) {
     <div class="narrow-bar" role="region" aria-label="State and search">
       <DemoMark shown={props.demo} />
       <span class={`state tone-${linkWords(fabric).tone}`}>
-        <span class="mark" aria-hidden="true" />
-        <span class="state-text">{linkWords(fabric).text}</span>
+        <span class="state-now">
+          <span class="mark" aria-hidden="true" />
+          <span class="state-text ellipsis">{linkWords(fabric).text}</span>
+        </span>
         <Show when={fabric.filled()}>
-          <span class="faint ellipsis">revision {count(fabric.revision())}</span>
+          <span class="faint">revision {count(fabric.revision())}</span>
         </Show>
       </span>
       <button type="button" class="button" aria-keyshortcuts="Control+K" onClick={() => setPage("palette")}>
@@ -209,6 +218,8 @@ function linkWords(fabric: Fabric): { tone: string; text: string } {
       return { tone: "good", text: "Live" };
     case "connecting":
       return { tone: "busy", text: "Connecting" };
+    case "quiet":
+      return { tone: "wait", text: "Not heard" };
     case "broken":
       return { tone: "wait", text: "Not connected" };
   }
@@ -235,22 +246,25 @@ function StaleBanner() {
   onCleanup(() => clearInterval(timer));
   const since = () => {
     const status = fabric.status();
-    return status.kind === "broken" ? span(Math.max(passed(), status.sinceMs) - status.sinceMs) : "";
+    return "sinceMs" in status ? span(Math.max(passed(), status.sinceMs) - status.sinceMs) : "";
   };
+  const quiet = () => fabric.status().kind === "quiet";
   return (
     <div class="banner" role="status">
       <Unplug size={16} aria-hidden="true" />
       <span>
-        Not connected to Nexus
+        {quiet() ? "Nothing heard from Nexus" : "Not connected to Nexus"}
         {/* Not read aloud anew each second. */}
         <span aria-hidden="true"> for {since()}</span>.{" "}
         <Show when={fabric.filled()} fallback="Nothing has been seen of the fabric yet.">
           What you see is of {clock(fabric.shownMs())}.
         </Show>
       </span>
-      <button type="button" class="button" onClick={() => fabric.tryNow()}>
-        Try now
-      </button>
+      <Show when={!quiet()}>
+        <button type="button" class="button" onClick={() => fabric.tryNow()}>
+          Try now
+        </button>
+      </Show>
     </div>
   );
 }

@@ -1,4 +1,5 @@
 /** A row's use against what it asked for: a figure with a bar, and the last two minutes as a line. */
+import { pastRevision, USE_OF_NOW } from "../past/when";
 import { bytes, cores, count, percent } from "../words/format";
 import { Meter } from "./Meter";
 import { Spark } from "./Spark";
@@ -28,7 +29,7 @@ export function useColumns<T extends Asking>(
       width: 132,
       grow: 0.7,
       rank: 2,
-      cell: (row) => <Used label="CPU" used={use(row)?.cpuMilli} whole={cpu(row)} form={milli} of={use(row)} />,
+      cell: (row) => <Used label="CPU" used={use(row)?.cpuMilli} whole={cpu(row)} form={cores} of={use(row)} />,
     },
     {
       id: "line",
@@ -66,7 +67,7 @@ function Used(props: UsedProps) {
     return props.whole ? `${used} / ${props.form(props.whole)}` : used;
   };
   const told = () => {
-    if (props.used === undefined) return "use not known";
+    if (props.used === undefined) return pastRevision() ? USE_OF_NOW : "use not known";
     const of = props.whole ? `${percent(props.used, props.whole)} of what was asked for` : "nothing was asked for";
     const instances = props.of?.instances ?? 1;
     return instances > 1 ? `${of}, ${count(instances)} instances together` : of;
@@ -81,9 +82,4 @@ function Used(props: UsedProps) {
       room={props.room ?? 76}
     />
   );
-}
-
-/** A thousandth of a core is a figure too, of one instance. */
-function milli(value: number): string {
-  return value > 0 && value < 10 ? (value / 1000).toFixed(3) : cores(value);
 }

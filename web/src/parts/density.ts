@@ -1,4 +1,4 @@
-/** How much room the rows of lists take; public/theme.js sets it before the first paint. */
+/** How much room the rows of lists take; public/first.js sets it before the first paint. */
 import { createSignal } from "solid-js";
 
 export type Density = "roomy" | "compact";

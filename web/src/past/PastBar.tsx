@@ -3,6 +3,7 @@ import ChevronLeft from "lucide-solid/icons/chevron-left";
 import ChevronRight from "lucide-solid/icons/chevron-right";
 import Rewind from "lucide-solid/icons/rewind";
 import { createEffect, createSignal, on, onCleanup, onMount, Show } from "solid-js";
+import { shownKey } from "../actions/keys";
 import { Refused } from "../api/client";
 import type { CloudEvent } from "../api/types";
 import { useGiven } from "../parts/context";
@@ -159,7 +160,7 @@ export function PastBar() {
         <button type="button" class="button" aria-keyshortcuts="Shift+T" onClick={() => past.back()}>
           Back to now
           <span class="kbd" aria-hidden="true">
-            ⇧T
+            {shownKey("T")}
           </span>
         </button>
       </div>

@@ -100,8 +100,13 @@ export class Past {
       if (error.first) this.keptFrom(error.first);
       if (this.wanted() === revision) {
         this.#set.setTrouble(error.message);
-        if (!error.again && !this.model()) this.#set.setAbsent(error.message);
-        if (error.again) this.#timer = setTimeout(() => void this.#next(), AGAIN_MS);
+        if (error.again) {
+          this.#timer = setTimeout(() => void this.#next(), AGAIN_MS);
+        } else {
+          // What was looked at before is not what is asked for now, and would be taken for it.
+          this.#set.setModel();
+          this.#set.setAbsent(error.message);
+        }
       }
     } finally {
       if (this.#loading === mine) this.#loading = undefined;

@@ -9,3 +9,5 @@ export { pastRevision, setPastRevision };
 export const IN_THE_PAST = "this is the past: go back to now first";
 /** In place of what only the present knows. */
 export const ONLY_NOW = "What you see is the past, and this is told of now only";
+/** In place of a figure of use, of which no revision keeps any. */
+export const USE_OF_NOW = "use is shown of now only";

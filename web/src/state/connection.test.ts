@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Connection, LONGEST_WAIT_MS, SILENCE_MS, type Status } from "./connection";
+import { Connection, LONGEST_WAIT_MS, QUIET_MS, SILENCE_MS, type Status } from "./connection";
 
 /** A socket at the other end of which the test is. */
 class Socket {
@@ -111,8 +111,9 @@ describe("a connection", () => {
     const first = last();
     vi.advanceTimersByTime(SILENCE_MS - 1);
     last().says(BEAT);
-    vi.advanceTimersByTime(SILENCE_MS - 1);
+    vi.advanceTimersByTime(QUIET_MS - 1);
     expect(status()).toBe("live");
+    vi.advanceTimersByTime(SILENCE_MS - QUIET_MS);
     const heard = Date.now() - SILENCE_MS + 1;
     vi.advanceTimersByTime(200);
     expect(told.at(-1)).toMatchObject({ kind: "broken", sinceMs: heard });
@@ -121,6 +122,38 @@ describe("a connection", () => {
     expect(sockets).toHaveLength(2);
     first.says(BEAT);
     expect(status()).toBe("broken");
+  });
+
+  it("that is quiet for longer than beats take says so, and is not given up for it", () => {
+    const { last, told, sockets, status } = world();
+    last().opens();
+    vi.advanceTimersByTime(QUIET_MS + 1_000);
+    expect(status(), "it has said nothing yet").toBe("connecting");
+    last().says(BEAT);
+    for (const _ of [1, 2]) {
+      const heard = Date.now();
+      vi.advanceTimersByTime(QUIET_MS - 1);
+      expect(status()).toBe("live");
+      vi.advanceTimersByTime(201);
+      expect(told.at(-1)).toEqual({ kind: "quiet", sinceMs: heard });
+      vi.advanceTimersByTime(SILENCE_MS - QUIET_MS - 1_000);
+      last().says(BEAT);
+      expect(status()).toBe("live");
+    }
+    expect(sockets).toHaveLength(1);
+  });
+
+  it("is not quiet because this page stood still itself", () => {
+    const { last, told } = world();
+    last().opens();
+    last().says(BEAT);
+    for (let times = 0; times < 20; times += 1) {
+      // The clock goes on, and nothing of the page; then its timer comes before the message that waits.
+      vi.setSystemTime(Date.now() + 20_000);
+      vi.advanceTimersToNextTimer();
+      last().says(BEAT);
+    }
+    expect(new Set(told.map((one) => one.kind))).toEqual(new Set(["connecting", "live"]));
   });
 
   it("is tried at once when someone looks, and after sleep is not believed", () => {

@@ -1,10 +1,13 @@
 /**
  * One WebSocket to Nexus for all pages. It is kept up: after a break it is tried again, sooner first and seldomer later,
- * and at once when the page is looked at again or the network is back. Silence longer than beats allow is a break.
+ * and at once when the page is looked at again or the network is back. Silence longer than beats allow is said soon; only
+ * after long it is a break, since a Nexus that is busy would be no less so with all of its panels connecting anew.
  */
 import { type Frame, read, Unreadable } from "./frames";
 
-/** Beats come every 5 s: two may be late. */
+/** Beats come every 2 s: after two that are missed what is shown may be old, which is said. */
+export const QUIET_MS = 5_000;
+/** Then the connection is given up for a new one. */
 export const SILENCE_MS = 12_000;
 export const FIRST_WAIT_MS = 250;
 export const LONGEST_WAIT_MS = 5_000;
@@ -12,8 +15,15 @@ export const LONGEST_WAIT_MS = 5_000;
 export type Status =
   | { kind: "connecting" }
   | { kind: "live" }
+  /** It is open, and nothing has come for longer than beats take; `sinceMs`: since then, by this page's clock. */
+  | { kind: "quiet"; sinceMs: number }
   /** `sinceMs`: by this page's clock. What is shown is as it was then. */
   | { kind: "broken"; sinceMs: number; attempts: number };
+
+/** What is shown may be old. */
+export function isStale(status: Status): boolean {
+  return status.kind === "broken" || status.kind === "quiet";
+}
 
 export interface Outside {
   open(): WebSocket;
@@ -37,6 +47,11 @@ export class Connection {
   #socket: WebSocket | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #heardMs = 0;
+  /** Anything, over this socket. */
+  #heard = false;
+  /** Nothing for longer than beats take. */
+  #quiet = false;
+  #doubted = false;
   #attempts = 0;
   #brokenMs = 0;
   #ended = false;
@@ -61,7 +76,7 @@ export class Connection {
   /** Whoever looks should not wait for the next attempt; a connection that slept may not know that it is dead. */
   now(): void {
     if (this.#ended) return;
-    const silent = this.#outside.nowMs() - this.#heardMs > SILENCE_MS;
+    const silent = this.#silentMs() > SILENCE_MS;
     if (this.#socket !== null && !(this.#socket.readyState === WebSocket.OPEN && silent)) return;
     clearTimeout(this.#timer);
     if (this.#socket !== null) {
@@ -77,6 +92,7 @@ export class Connection {
     const socket = this.#outside.open();
     this.#socket = socket;
     this.#heardMs = this.#outside.nowMs();
+    this.#heard = this.#quiet = this.#doubted = false;
     this.#watch(socket);
     socket.onopen = () => {
       if (this.#socket !== socket) return;
@@ -95,6 +111,12 @@ export class Connection {
         this.#broke();
         return;
       }
+      this.#heard = true;
+      this.#doubted = false;
+      if (this.#quiet) {
+        this.#quiet = false;
+        this.#watch(socket);
+      }
       if (this.#attempts > 0 || this.#brokenMs > 0) {
         this.#attempts = 0;
         this.#brokenMs = 0;
@@ -112,18 +134,31 @@ export class Connection {
 
   #watch(socket: WebSocket): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => {
-        if (this.#socket !== socket) return;
-        if (this.#outside.nowMs() - this.#heardMs < SILENCE_MS) {
-          this.#watch(socket);
-          return;
-        }
-        this.#drop();
-        this.#broke(this.#heardMs);
-      },
-      Math.max(100, SILENCE_MS - (this.#outside.nowMs() - this.#heardMs)),
-    );
+    const left = (this.#quiet ? SILENCE_MS : QUIET_MS) - this.#silentMs();
+    this.#timer = setTimeout(() => this.#look(socket), Math.max(100, left));
+  }
+
+  #look(socket: WebSocket): void {
+    if (this.#socket !== socket) return;
+    const silentMs = this.#silentMs();
+    // This page may have stood still itself, and what came meanwhile waits to be taken in: it is looked at once more.
+    const twice = this.#doubted;
+    this.#doubted = silentMs >= QUIET_MS;
+    if (twice && silentMs >= SILENCE_MS) {
+      this.#drop();
+      this.#broke(this.#heardMs);
+      return;
+    }
+    // Not of one that has never said anything: it is still connecting.
+    if (twice && silentMs >= QUIET_MS && !this.#quiet) {
+      this.#quiet = true;
+      if (this.#heard) this.#listener.status({ kind: "quiet", sinceMs: this.#heardMs });
+    }
+    this.#watch(socket);
+  }
+
+  #silentMs(): number {
+    return this.#outside.nowMs() - this.#heardMs;
   }
 
   #drop(): void {

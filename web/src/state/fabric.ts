@@ -4,12 +4,13 @@
  */
 import { type Accessor, batch, createSignal } from "solid-js";
 import { getCaller, Refused } from "../api/client";
+import { takeSocket } from "../api/early";
 import { proof } from "../api/session";
 import { loadPast } from "../past/load";
 import { NOTHING_YET, Past } from "../past/past";
 import { lookForUpdate } from "../pwa/install";
 import { seen } from "../pwa/seen";
-import { Connection, type Status } from "./connection";
+import { Connection, isStale, type Status } from "./connection";
 import { KINDS, type Kind, type Objects } from "./frames";
 import { apply, emptyModel, type Load, type Model } from "./model";
 
@@ -40,6 +41,8 @@ function viewAddress(): string {
 export class Fabric {
   readonly past = new Past(loadPast);
   readonly status: Accessor<Status>;
+  /** What is shown may be old: Nexus is not heard. */
+  readonly stale: Accessor<boolean>;
   /** The revision shown. */
   readonly revision: Accessor<number>;
   /** The newest that is known, whatever is shown. */
@@ -70,6 +73,7 @@ export class Fabric {
     const [loggedOut, setLoggedOut] = createSignal("");
     const [loadTick, setLoadTick] = createSignal(0);
     this.status = status;
+    this.stale = () => isStale(status());
     this.newest = revision;
     this.revision = () => this.#then()?.revision ?? revision();
     this.shownMs = () => this.#then()?.timeMs ?? shownMs();
@@ -80,7 +84,7 @@ export class Fabric {
     this.#versions = Object.fromEntries(KINDS.map((kind) => [kind, createSignal(0)])) as unknown as Signals;
     this.#connection = new Connection(
       {
-        open: () => new WebSocket(viewAddress(), ["omnitide.v1", `proof.${proof()}`]),
+        open: () => takeSocket(proof()) ?? new WebSocket(viewAddress(), ["omnitide.v1", `proof.${proof()}`]),
         nowMs: () => performance.now(),
         chance: () => Math.random(),
       },

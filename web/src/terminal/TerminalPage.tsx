@@ -296,7 +296,7 @@ function Body(props: { id: string; instance: Instance | undefined }) {
           <Show when={size().rows}>
             {size().columns} × {size().rows} ·{" "}
           </Show>
-          Ctrl Shift L leaves the terminal, Ctrl Shift C copies
+          Ctrl+Shift+L leaves the terminal, Ctrl+Shift+C copies
         </span>
         <label class="switch" title="Lets a screen reader read what a program writes">
           <input

@@ -12,15 +12,20 @@ export function bytes(count: number): string {
   return `${short(value)} ${UNITS[unit]}`;
 }
 
-/** Cores from thousandths of one. */
+/** Cores from thousandths of one: `0.003`, never `3 m`, which stands beside minutes. Never something as nothing. */
 export function cores(milli: number): string {
-  return short(milli / 1000);
+  if (milli > 0 && milli < 0.5) return "<0.001";
+  return milli < 100 ? bare((milli / 1000).toFixed(3)) : short(milli / 1000);
 }
 
 function short(value: number): string {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = value.toFixed(size < 10 ? (size < 1 ? 2 : 1) : 0);
+  return bare(value.toFixed(size < 10 ? (size < 1 ? 2 : 1) : 0));
+}
+
+/** Without the zeros that say nothing. */
+function bare(text: string): string {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 

@@ -35,6 +35,15 @@ export const NEAR_FROM = 2.6;
 export const ZOOM = { least: 0.02, most: 14 } as const;
 /** Around what is fitted, px: there are tools and words at the edges. */
 export const INSETS = { top: 14, right: 24, bottom: 58, left: 58 } as const;
+/** On a narrow screen the tools lie along the upper edge, so that the width is the map's. */
+const NARROW_INSETS = { top: 54, right: 8, bottom: 58, left: 8 } as const;
+/** As map.css has it. */
+const NARROW_PX = 620;
+
+/** What the tools take of the upper left corner. */
+export function toolsOf(screen: Screen): Screen {
+  return screen.width <= NARROW_PX ? { width: 150, height: 54 } : { width: 54, height: 150 };
+}
 
 export function levelOf(zoom: number): Level {
   if (zoom >= NEAR_FROM) return "near";
@@ -64,7 +73,7 @@ export function seen(camera: Camera, screen: Screen): Box {
 /** The whole of a box, within the insets and beside what lies over the map, no larger than `most`. */
 export function fitted(box: Box, all: Screen, most = 1.6, cover = UNCOVERED): Camera {
   const screen = free(all, cover);
-  const roomy = screen.width > 2.5 * (INSETS.left + INSETS.right) ? INSETS : { top: 8, right: 8, bottom: 58, left: 8 };
+  const roomy = all.width > NARROW_PX ? INSETS : NARROW_INSETS;
   const across = Math.max(1, screen.width - roomy.left - roomy.right) / Math.max(1, box.width);
   const down = Math.max(1, screen.height - roomy.top - roomy.bottom) / Math.max(1, box.height);
   const zoom = bound(Math.min(across, down, most), ZOOM.least, ZOOM.most);
@@ -87,8 +96,9 @@ const ASIDE = { left: INSETS.left, other: 24 } as const;
 export function showing(camera: Camera, box: Box, screen: Screen, cover: Cover): Camera {
   const place = free(screen, cover);
   const at = toScreen(camera, screen, box);
-  const dx = shift(at.x, box.width * camera.zoom, place.width, ASIDE.left);
-  const dy = shift(at.y, box.height * camera.zoom, place.height, ASIDE.other);
+  const before = screen.width > NARROW_PX ? { left: ASIDE.left, top: ASIDE.other } : NARROW_INSETS;
+  const dx = shift(at.x, box.width * camera.zoom, place.width, before.left);
+  const dy = shift(at.y, box.height * camera.zoom, place.height, before.top);
   return dx || dy ? { x: camera.x - dx / camera.zoom, y: camera.y - dy / camera.zoom, zoom: camera.zoom } : camera;
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { advance, type City, emptyCity, nexusAt } from "./city";
 import { legend } from "./colours";
 import { agent, chance, instance, node, sight } from "./sample";
-import { tipOf } from "./telling";
+import { summaryOf, tipOf } from "./telling";
 
 const NODES = [node("n1"), node("n2")];
 
@@ -37,6 +37,31 @@ describe("the city", () => {
     expect(legend("health", city, [])).toContainEqual(expect.objectContaining({ text: "failing", count: 2 }));
     const tip = tipOf(city, { kind: "instance", id: "i2" }, undefined);
     expect(tip?.more).toContain("ended 4 times in a row");
+  });
+
+  it("tells what has failed for good or was lost from what fails now, and has no building ail from it", () => {
+    const city = emptyCity("zone");
+    const task = { kind: "job", status: "failed" } as const;
+    advance(
+      city,
+      sight(NODES, [
+        instance("i1", "n1", { failing: true, ends: 4 }),
+        instance("t1", "n2", task),
+        instance("t2", "n2", task),
+        instance("i2", "n2", { status: "lost" }),
+      ]),
+    );
+    expect(legend("health", city, []).map(({ text, count, hollow }) => [text, count, hollow])).toEqual([
+      ["failing", 1, false],
+      ["failed", 2, true],
+      ["lost", 1, true],
+    ]);
+    expect(summaryOf(city)).toBe(
+      "2 nodes in 1 district by zone, 1 instance, 3 that ended (2 failed, 1 lost), none dark, 1 instance failing",
+    );
+    expect(["n1", "n2"].map((id) => city.buildings.get(id)?.ailing)).toEqual([1, 0]);
+    advance(city, sight(NODES, [instance("i1", "n1", { failing: true, ends: 4 })]));
+    expect(legend("health", city, []).map(({ text, count }) => [text, count])).toEqual([["failing", 1]]);
   });
 
   it("tells the whole name of a district, whatever of it there is room for", () => {
@@ -116,7 +141,7 @@ describe("the city", () => {
     const known = (city: City) =>
       Object.fromEntries([...city.units].map(([id, { home, tone, old, driver }]) => [id, { home, tone, old, driver }]));
     const counts = ({ tally }: City) => [
-      [...tally.tones].filter(([, many]) => many).sort(),
+      [...tally.standings].filter(([, many]) => many).sort(),
       [...tally.drivers].filter(([, many]) => many).sort(),
       tally.old,
     ];

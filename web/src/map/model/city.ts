@@ -9,6 +9,7 @@ import { type Shape, shapeOf } from "./colours";
 import { type Box, DECK, type Point, roofOf, sizeOf } from "./geometry";
 import { type Layout, type Lot, layOut } from "./layout";
 import { gridFor, MOST, Slots, type Spot, spotOf } from "./slots";
+import { isOver, type Standing, standingOf } from "./standing";
 
 export interface Sight {
   nodes: ReadonlyMap<string, Node>;
@@ -34,7 +35,7 @@ export interface Building {
   /** Nobody knows what goes on in it. */
   dark: boolean;
   slots: Slots;
-  /** The share of its units that fail. */
+  /** The share of its units that fail, of those that have not ended. */
   ailing: number;
 }
 
@@ -43,6 +44,7 @@ export interface Unit {
   driver: string;
   shape: Shape;
   tone: Tone;
+  standing: Standing;
   /** Whether its workload has a newer version. */
   old: boolean;
   /** The node that it stands on; empty: beside Nexus. */
@@ -86,7 +88,7 @@ export interface City {
 }
 
 export interface Tally {
-  tones: Map<Tone, number>;
+  standings: Map<Standing, number>;
   drivers: Map<string, number>;
   old: number;
 }
@@ -107,7 +109,7 @@ export function emptyCity(by: string): City {
     workloads: new Map(),
     unitsOf: new Map(),
     mates: new Map(),
-    tally: { tones: new Map(), drivers: new Map(), old: 0 },
+    tally: { standings: new Map(), drivers: new Map(), old: 0 },
   };
 }
 
@@ -234,8 +236,13 @@ function feel(city: City, changes: Changes, crowded: Set<string>): void {
     const building = city.buildings.get(home);
     if (!building) continue;
     let bad = 0;
-    for (const id of building.slots.ids()) if (city.units.get(id)?.tone === "bad") bad += 1;
-    const ailing = building.slots.size ? bad / building.slots.size : 0;
+    let all = 0;
+    for (const id of building.slots.ids()) {
+      const standing = city.units.get(id)?.standing;
+      if (standing && !isOver(standing)) all += 1;
+      if (standing === "bad") bad += 1;
+    }
+    const ailing = all ? bad / all : 0;
     if (ailing === building.ailing) continue;
     building.ailing = ailing;
     changes.nodes.add(home);
@@ -273,11 +280,13 @@ function takeInstances(
     changes.homes.add(home);
     const workload = city.workloads.get(instance.workload_id);
     const driver = driverOf(instance, workload);
+    const { tone } = instanceState(instance);
     const unit: Unit = {
       instance,
       driver,
       shape: shapeOf(driver),
-      tone: instanceState(instance).tone,
+      tone,
+      standing: standingOf(instance, tone),
       old: workload !== undefined && versionOf(workload) > (instance.version ?? 0),
       home,
       spot: had?.spot,
@@ -329,9 +338,9 @@ function driverOf(instance: Instance, workload: Agent | Job | undefined): string
 }
 
 function tell(tally: Tally, unit: Unit, by: 1 | -1): void {
-  const { tones, drivers } = tally;
+  const { standings, drivers } = tally;
   if (unit.old) tally.old += by;
-  tones.set(unit.tone, (tones.get(unit.tone) ?? 0) + by);
+  standings.set(unit.standing, (standings.get(unit.standing) ?? 0) + by);
   drivers.set(unit.driver, (drivers.get(unit.driver) ?? 0) + by);
 }
 
@@ -381,14 +390,14 @@ export function slotsOf(city: City, home: string): Slots | undefined {
  * Give all of some places their spots. The order of creation is the order in which a page that is opened anew seats them.
  */
 function seat(city: City, crowded: ReadonlySet<string>, changes: Changes): void {
-  const come: [string, Slots][] = [];
+  const come: { id: string; slots: Slots; createdMs: number }[] = [];
   for (const id of changes.units) {
     const unit = city.units.get(id);
     const slots = unit && crowded.has(unit.home) ? slotsOf(city, unit.home) : undefined;
-    if (slots && slots.get(id) === undefined) come.push([id, slots]);
+    if (slots && slots.get(id) === undefined) come.push({ id, slots, createdMs: unit?.instance.created_ms ?? 0 });
   }
-  come.sort(([one], [other]) => bySeniority(city, one, other));
-  for (const [id, slots] of come) slots.take(id);
+  come.sort((one, other) => one.createdMs - other.createdMs || (one.id < other.id ? -1 : 1));
+  for (const { id, slots } of come) slots.take(id);
   for (const home of crowded) spread(city, home, changes);
 }
 
@@ -406,11 +415,6 @@ function spread(city: City, home: string, changes: Changes): void {
     unit.spot = spot;
     changes.units.add(id);
   }
-}
-
-function bySeniority(city: City, one: string, other: string): number {
-  const first = city.units.get(one)?.instance.created_ms ?? 0;
-  return first - (city.units.get(other)?.instance.created_ms ?? 0) || (one < other ? -1 : 1);
 }
 
 function yardGrid(reach: number): { columns: number; rows: number } {

@@ -3,6 +3,7 @@ import type { Node } from "../../api/types";
 import type { Tone } from "../../words/states";
 import type { Building, City, Unit } from "./city";
 import { type Failing, NOT_ASKED, ruleOfNode, ruleOfUnit } from "./failing";
+import { isOver, STANDINGS, toneOf } from "./standing";
 
 export const QUESTIONS = ["health", "rule", "spare", "load", "version", "driver"] as const;
 export type Question = (typeof QUESTIONS)[number];
@@ -123,16 +124,8 @@ export interface Entry {
   shape: Shape | "building" | "scale";
   text: string;
   count: number;
+  hollow?: boolean;
 }
-
-const TONE_WORDS: [Tone, string][] = [
-  ["bad", "failing"],
-  ["unknown", "unknown"],
-  ["wait", "waiting"],
-  ["busy", "starting"],
-  ["good", "running"],
-  ["off", "ended"],
-];
 
 /** What the colours mean, with how many there are of each. */
 export function legend(question: Question, city: City, versions: readonly string[], failing = NOT_ASKED): Entry[] {
@@ -140,13 +133,14 @@ export function legend(question: Question, city: City, versions: readonly string
     case "rule":
       return ruleEntries(failing);
     case "health": {
-      const counts = city.tally.tones;
+      const counts = city.tally.standings;
       const dark = [...city.buildings.values()].filter((building) => building.dark).length;
-      const entries: Entry[] = TONE_WORDS.map(([tone, text]) => ({
-        colour: `tone-${tone}`,
+      const entries: Entry[] = STANDINGS.map(([standing, text]) => ({
+        colour: `tone-${toneOf(standing)}`,
         shape: "process",
         text,
-        count: counts.get(tone) ?? 0,
+        count: counts.get(standing) ?? 0,
+        hollow: isOver(standing),
       }));
       entries.push({ colour: "blind", shape: "building", text: "dark nodes", count: dark });
       return entries.filter((entry) => entry.count);

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { type Camera, centred, fitted, free, showing, toScreen } from "./camera";
-import { roofOf } from "./geometry";
-import { HALO, inTwo, nodeName, UNIT_NAME_HALF, UNIT_NAME_PX, unitName, within } from "./naming";
+import { advance, emptyCity } from "./city";
+import { buildingOf, roofOf } from "./geometry";
+import { HALO, inTwo, liesOver, nodeName, UNIT_NAME_HALF, UNIT_NAME_PX, unitName, within } from "./naming";
+import { node, sight } from "./sample";
 
 const SCREEN = { width: 1000, height: 700 };
 const wide = (text: string) => text.length * 6;
@@ -92,5 +94,23 @@ describe("the camera beside what lies over the map", () => {
     const to = fitted({ x: 0, y: 0, width: 400, height: 400 }, SCREEN, 5, sheet);
     expect(toScreen(to, SCREEN, { x: 0, y: 400 }).y).toBeLessThanOrEqual(350);
     expect(toScreen(to, SCREEN, { x: 0, y: 0 }).y).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe("a name from afar", () => {
+  it("is known to lie over another building, and not for its own or for empty ground", () => {
+    const city = emptyCity("zone");
+    advance(city, sight([node("n0"), node("n1")]));
+    const [own, other] = ["n0", "n1"].map((id) => city.buildings.get(id));
+    if (!own || !other) throw new Error("no buildings");
+    const screen = { width: 800, height: 600 };
+    const camera = { x: own.lot.x, y: own.lot.y, zoom: 0.3 };
+    const box = buildingOf(own.lot, own.size);
+    const at = toScreen(camera, screen, { x: box.x, y: box.y + box.height });
+    const narrow = { x: at.x, y: at.y - 4, width: 20, height: 16 };
+    expect(liesOver(narrow, "n0", city, camera, screen)).toBe(false);
+    expect(liesOver(narrow, "n1", city, camera, screen)).toBe(true);
+    expect(liesOver({ ...narrow, width: 60 }, "n0", city, camera, screen)).toBe(true);
+    expect(liesOver({ x: 0, y: 0, width: 60, height: 16 }, "n0", city, camera, screen)).toBe(false);
   });
 });

@@ -1,6 +1,8 @@
 /** Where names stand, and what of them there is room for. Pixels of the screen, but for what says otherwise. */
-import { type Camera, type Screen, toScreen } from "./camera";
-import type { Box, Point } from "./geometry";
+import { type Camera, type Screen, toMap, toScreen } from "./camera";
+import type { City } from "./city";
+import { type Box, buildingOf, meets, type Point } from "./geometry";
+import { lotsIn } from "./layout";
 import type { Spot } from "./slots";
 
 /** The ring around a selected unit, of its square: between the unit and its name. */
@@ -47,6 +49,16 @@ export function nodeName(
   const y = Math.min(Math.max(at.y + strip, edges.top), foot - strip);
   const x = Math.max(at.x, edges.left);
   return { x, y, right, moved: x > at.x || y > at.y + strip };
+}
+
+/** Whether a box on the screen lies over a building that is not the one it is of. */
+export function liesOver(place: Box, own: string, city: City, camera: Camera, screen: Screen): boolean {
+  const from = toMap(camera, screen, place);
+  const box = { ...from, width: place.width / camera.zoom, height: place.height / camera.zoom };
+  return lotsIn(city.layout, box).some((id) => {
+    const building = id === own ? undefined : city.buildings.get(id);
+    return building !== undefined && meets(box, buildingOf(building.lot, building.size));
+  });
 }
 
 /** As much of a text as there is room for: its beginning, or with `tail` its end too. Empty below three letters. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { along, fitted, levelOf, pan, seen, toMap, toScreen, zoomAt } from "./camera";
+import { along, fitted, levelOf, pan, seen, showing, toMap, toolsOf, toScreen, zoomAt } from "./camera";
 import { advance, type City, emptyCity } from "./city";
 import { legend, nodeColour, shapeOf, unitColour, versionsOf } from "./colours";
 import { between, buildingOf, holds } from "./geometry";
@@ -34,6 +34,18 @@ describe("the camera", () => {
     const back = toScreen(camera, SCREEN, toMap(camera, SCREEN, at));
     expect(back.x).toBeCloseTo(at.x);
     expect(back.y).toBeCloseTo(at.y);
+  });
+
+  it("leaves all of a phone's width to the map, and the row of tools above it free", () => {
+    const phone = { width: 360, height: 580 };
+    const box = { x: 0, y: 0, width: 1_000, height: 600 };
+    const camera = fitted(box, phone);
+    expect(camera.zoom).toBeCloseTo(0.344);
+    const high = { ...box, height: 9_000 };
+    expect(toScreen(fitted(high, phone), phone, high).y).toBeGreaterThanOrEqual(toolsOf(phone).height);
+    // One at the edge of what is fitted is seen: nothing moves for it.
+    const corner = { x: 0, y: 0, width: 60, height: 60 };
+    expect(showing(camera, corner, phone, { right: 0, bottom: 150 })).toBe(camera);
   });
 
   it("keeps what is below the pointer there", () => {

@@ -9,13 +9,17 @@ import type { Refusals } from "./refusals";
 export function summaryOf(city: City): string {
   let dark = 0;
   for (const building of city.buildings.values()) if (building.dark) dark += 1;
-  const failing = city.tally.tones.get("bad") ?? 0;
+  const { standings } = city.tally;
+  const failing = standings.get("bad") ?? 0;
   let ended = 0;
   for (const unit of city.units.values()) if (hasEnded(unit.instance)) ended += 1;
+  const over = (["failed", "lost"] as const)
+    .filter((standing) => standings.get(standing))
+    .map((standing) => `${count(standings.get(standing) ?? 0)} ${standing}`);
   return [
     `${plural(city.buildings.size, "node")} in ${plural(city.layout.districts.length, "district")} by ${city.layout.by}`,
     plural(city.units.size - ended, "instance"),
-    ended ? `${count(ended)} that ended` : "",
+    ended ? `${count(ended)} that ended${over.length ? ` (${over.join(", ")})` : ""}` : "",
     dark ? `${count(dark)} dark` : "none dark",
     failing ? `${plural(failing, "instance")} failing` : "none failing",
     city.yard.size ? `${plural(city.yard.size, "instance")} without a node` : "",

@@ -7,6 +7,7 @@ import { type Building, gridOf, slotsOf, type Unit } from "../model/city";
 import { nodeColour, shareOf, unitColour, usedOf } from "../model/colours";
 import { buildingOf, FRONTS, ROOF } from "../model/geometry";
 import { HALO } from "../model/naming";
+import { isOver } from "../model/standing";
 import { type Atlas, DETAIL, fillingOf, RING, SPILL, UNIT_FILL, WINDOWS, windowsOf } from "./atlas";
 import type { Look } from "./look";
 import { colour, mix, type Palette } from "./palette";
@@ -255,7 +256,7 @@ function small(quads: Quads, at: number, texture: Texture, x: number, y: number,
 export const UNIT_SHARE = 0.74;
 
 export function textureOf(atlas: Atlas, unit: Unit): Texture {
-  return atlas.units[unit.shape][fillingOf(unit.tone)];
+  return atlas.units[unit.shape][isOver(unit.standing) ? "hollow" : fillingOf(unit.tone)];
 }
 
 function tintOf(

@@ -4,19 +4,22 @@
  * trouble, selected or pointed at.
  */
 import { bytes, cores, count, plural, span, visible } from "../../words/format";
-import { type Camera, free, type Level, levelOf, type Screen, seen, toScreen } from "../model/camera";
+import { type Camera, free, type Level, levelOf, type Screen, seen, toolsOf, toScreen } from "../model/camera";
 import { type Building, nexusAt, slotsOf } from "../model/city";
 import { type Box, buildingOf, DISTRICT, LOT, meets, ROOF } from "../model/geometry";
 import { lotsIn, NOWHERE } from "../model/layout";
-import { inTwo, nodeName, UNIT_NAME_HALF, unitName, within } from "../model/naming";
+import { inTwo, liesOver, nodeName, UNIT_NAME_HALF, unitName, within } from "../model/naming";
 import type { Look } from "./look";
 import { hex, type Palette } from "./palette";
 
 const FAMILY = '"Inter Variable", system-ui, sans-serif';
 const LEAST_PX = 10.5;
-/** From afar at most so many nodes are named. */
+/** From afar at most so many nodes are named, and on a small screen one for so many square pixels: names hide what is below. */
 const AFAR = 60;
+const AFAR_EACH_PX = 16_000;
 const CAPTIONS_FROM = 0.95;
+/** How high a district's header is that has room for how many nodes there are, px. */
+const COUNTS_FROM = 14;
 const EDGE = 10;
 /** Below the name of a district that goes along, the names of nodes that do. */
 const SECOND_EDGE = 48;
@@ -24,8 +27,6 @@ const SECOND_EDGE = 48;
 const LEGEND_PX = 60;
 /** Letters of Latin scripts, with digits and marks: what is beyond may be joined or put one over another. */
 const PLAIN = 0x250;
-/** The tools are at the left edge. */
-const TOOLS = { width: 54, height: 150 } as const;
 
 export class Labels {
   readonly #context: CanvasRenderingContext2D;
@@ -151,14 +152,16 @@ export class Labels {
     this.#use(600, 12);
     const title = "Nexus";
     const waiting = look.city.yard.size;
-    const text = waiting
-      ? `${plural(waiting, "instance")} ${waiting === 1 ? "waits" : "wait"} for a node`
-      : "nothing waits";
+    const wait = waiting === 1 ? "waits" : "wait";
+    // The longest that there is room for: a number that is cut is another one.
+    const texts = waiting
+      ? [`${plural(waiting, "instance")} ${wait} for a node`, `${count(waiting)} ${wait}`, count(waiting)]
+      : [look.known ? "nothing waits" : "not known yet"];
     const width = this.#width(title);
     this.#text(title, top.x, top.y, palette.text);
     this.#use(450, 11.5);
     const room = (yard.width - 160 * yardScale) * camera.zoom - width - 12;
-    const short = this.#within(text, room);
+    const short = texts.find((text) => this.#width(text) <= room) ?? "";
     if (short)
       this.#text(short, top.x + width + 8, top.y, waiting ? (palette.tones.wait ?? palette.soft) : palette.faint);
     this.#taken.push({ x: top.x, y: top.y - 9, width: width + 8 + this.#width(short), height: 18 });
@@ -166,6 +169,7 @@ export class Labels {
 
   #districts(look: Look, palette: Palette, camera: Camera, screen: Screen, view: Box): void {
     const order = look.city.layout.districts.map((district, index) => ({ district, index }));
+    const tools = toolsOf(screen);
     order.sort((one, other) => other.district.rows - one.district.rows || one.index - other.index);
     for (const { district } of order) {
       if (!meets(view, district.box)) continue;
@@ -180,7 +184,7 @@ export class Labels {
         Math.max(corner.y + Math.max(header / 2, px * 0.75), EDGE + px / 2),
         corner.y + district.box.height * camera.zoom - px,
       );
-      const edge = y < TOOLS.height ? TOOLS.width : EDGE;
+      const edge = y < tools.height ? tools.width : EDGE;
       const left = Math.max(corner.x + Math.min(DISTRICT.padding * camera.zoom, 16), edge);
       const name = district.name === NOWHERE ? `no ${look.city.layout.by}` : visible(district.name);
       this.#use(620, px);
@@ -196,21 +200,24 @@ export class Labels {
       const high = titles.length * (px + 2);
       if (!this.#free({ x: left - 2, y: y - high / 2, width: wide + 4, height: high })) continue;
       const sticky = corner.y + header / 2 < EDGE + px / 2;
-      if (sticky || lines) this.#ground(palette, left - 4, y - high / 2 - 2, wide + 8, high + 4);
+      // From afar the buildings begin at once below.
+      const low = header < COUNTS_FROM;
+      if (sticky || lines || low) this.#ground(palette, left - 4, y - high / 2 - 2, wide + 8, high + 4);
       titles.forEach((title, at) => {
         this.#text(title, left, y + (at - (titles.length - 1) / 2) * (px + 1.5), palette.text);
       });
       if (lines) continue;
       this.#use(450, 11.5);
       const dark = ids.filter((id) => look.city.buildings.get(id)?.dark).length;
-      const more = [plural(ids.length, "node")];
-      if (dark) more.push(`${count(dark)} dark`);
+      const more = low ? [] : [[plural(ids.length, "node"), palette.faint]];
+      if (dark) more.push([`${count(dark)} dark`, palette.tones.bad ?? palette.text]);
       let x = left + wide + 9;
-      more.forEach((part, at) => {
-        if (sticky || x + this.#width(part) > right) return;
-        this.#text(part, x, y + 0.5, at ? (palette.tones.bad ?? palette.text) : palette.faint);
+      for (const [part = "", colour = palette.text] of more) {
+        if (sticky || x + this.#width(part) > right) break;
+        if (low) this.#ground(palette, x - 3, y - 9, this.#width(part) + 6, 18);
+        this.#text(part, x, y + 0.5, colour);
         x += this.#width(part) + 9;
-      });
+      }
     }
   }
 
@@ -223,31 +230,37 @@ export class Labels {
 
   #afar(look: Look, palette: Palette, camera: Camera, screen: Screen, view: Box): void {
     this.#use(560, 11);
+    const most = Math.min(AFAR, Math.ceil((screen.width * screen.height) / AFAR_EACH_PX));
     let named = 0;
-    const name = (id: string, building: Building, colour: string): void => {
+    const name = (id: string, building: Building, colour: string, beside = false): void => {
       const box = buildingOf(building.lot, building.size);
-      if (named >= AFAR || !meets(view, box)) return;
+      if (named >= most || !meets(view, box)) return;
       const at = toScreen(camera, screen, { x: box.x + box.width / 2, y: box.y + box.height });
       const text = visible(building.node.name ?? id);
       const width = this.#width(text);
-      const place = { x: at.x - width / 2 - 4, y: at.y + 1, width: width + 8, height: 16 };
+      const half = width / 2 + 6;
+      const middle = Math.max(half, Math.min(at.x, screen.width - half));
+      const place = { x: middle - width / 2 - 4, y: at.y + 1, width: width + 8, height: 16 };
+      if (beside && liesOver(place, id, look.city, camera, screen)) return;
       if (!this.#free(place)) return;
       named += 1;
       this.#ground(palette, place.x, place.y, place.width, place.height);
-      this.#text(text, at.x, at.y + 9, colour, "center");
+      this.#text(text, middle, at.y + 9, colour, "center");
     };
-    const of = (id: string, colour: string) => {
+    const of = (id: string, colour: string, beside = false) => {
       const building = look.city.buildings.get(id);
-      if (building) name(id, building, colour);
+      if (building) name(id, building, colour, beside);
     };
     of(look.cursor, palette.text);
     of(look.hover, palette.text);
+    // The card lists those that are selected together: their names hide no other building.
+    const many = look.selection.nodes.size > 1;
     for (const id of look.selection.nodes) {
-      if (named >= AFAR) break;
-      of(id, palette.text);
+      if (named >= most) break;
+      of(id, palette.text, many);
     }
     for (const [id, building] of look.city.buildings) {
-      if (named >= AFAR) break;
+      if (named >= most) break;
       if (building.dark) name(id, building, palette.tones.bad ?? palette.text);
     }
   }
@@ -258,7 +271,9 @@ export class Labels {
     const strip = (ROOF.strip * camera.zoom) / 2;
     const width = ROOF.width * camera.zoom;
     const inset = Math.min(12, 5 * camera.zoom);
-    const edges = { left: TOOLS.width, top: SECOND_EDGE };
+    const tools = toolsOf(screen);
+    const edges =
+      tools.width > tools.height ? { left: EDGE, top: tools.height + EDGE } : { left: tools.width, top: SECOND_EDGE };
     for (const id of lotsIn(look.city.layout, view)) {
       const building = look.city.buildings.get(id);
       if (!building) continue;

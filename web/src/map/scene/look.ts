@@ -8,6 +8,8 @@ import type { Refusals } from "../model/refusals";
 
 export interface Look {
   city: City;
+  /** Whether anything has been told of the fabric yet. */
+  known: boolean;
   question: Question;
   versions: readonly string[];
   use(node: string): Use | undefined;

@@ -10,6 +10,7 @@ import { type Box, LOT, meets, type Point } from "../model/geometry";
 import { lotAt } from "../model/layout";
 import { type Atlas, drawAtlas } from "./atlas";
 import { Block, type Drawn, drawHalos, type Ground } from "./block";
+import { emulated, Fetched } from "./fetched";
 import { Labels } from "./labels";
 import type { Look } from "./look";
 import { Movers } from "./movers";
@@ -78,8 +79,13 @@ export class Scene {
   #platesDirty = true;
   #halosDirty = true;
   #asked = 0;
+  /** Asked for while the frame before is still being drawn. */
+  #again = false;
   #polled: ReturnType<typeof setTimeout> | undefined;
   readonly #pace: Pace;
+  /** Where pictures are fetched, and what is to be done when the one on its way is shown. */
+  readonly #fetched: Fetched | undefined;
+  #coming: (() => void) | undefined;
   #toldMs = 0;
   /** What was ever shown moving, for whoever looks from outside. */
   #moved = 0;
@@ -94,7 +100,10 @@ export class Scene {
   ) {
     this.#look = look;
     this.#palette = palette;
-    this.#pace = new Pace(renderer.gl);
+    const { gl, canvas } = renderer;
+    this.#pace = new Pace(gl);
+    this.#fetched = emulated(gl) ? new Fetched(gl, document.createElement("canvas")) : undefined;
+    host.insertBefore(this.#fetched?.canvas ?? canvas, labels);
     this.#atlas = drawAtlas();
     this.#labels = new Labels(labels);
     this.#shader = quadShader(this.#atlas.source);
@@ -106,17 +115,11 @@ export class Scene {
     this.#movers = new Movers(this.#shader, this.#world);
   }
 
-  /** Throws if this browser draws no WebGL. */
-  static async open(
-    host: HTMLElement,
-    canvas: HTMLCanvasElement,
-    labels: HTMLCanvasElement,
-    look: Look,
-    palette: Palette,
-  ): Promise<Scene> {
+  /** Puts its canvas below that of the names. Throws if this browser draws no WebGL. */
+  static async open(host: HTMLElement, labels: HTMLCanvasElement, look: Look, palette: Palette): Promise<Scene> {
     const renderer = new WebGLRenderer();
     await renderer.init({
-      canvas,
+      canvas: document.createElement("canvas"),
       antialias: false,
       backgroundColor: palette.ground,
       resolution: Math.min(2, devicePixelRatio || 1),
@@ -124,6 +127,7 @@ export class Scene {
       preference: "webgl",
       hello: false,
       eventMode: "none",
+      skipExtensionImports: true,
     } as Parameters<WebGLRenderer["init"]>[0]);
     // PixiJS looks after its stores in each of the browser's frames, for ever: here with those that draw something.
     Ticker.system.autoStart = false;
@@ -207,13 +211,23 @@ export class Scene {
   }
 
   ask(): void {
-    if (this.#asked || this.#polled || this.#ended) return;
-    if (this.#pace.drawing) {
-      this.#polled = setTimeout(() => {
-        this.#polled = undefined;
-        this.ask();
-      }, Pace.POLL_MS);
+    if (this.#asked || this.#ended) return;
+    if (this.#coming || this.#pace.drawing) {
+      this.#again = true;
+      this.#poll();
     } else this.#asked = requestAnimationFrame((nowMs) => this.#frame(nowMs));
+  }
+
+  /** Until the frame before is there. */
+  #poll(): void {
+    this.#polled ??= setTimeout(() => {
+      this.#polled = undefined;
+      if (this.#pace.drawing) return this.#poll();
+      this.#coming?.();
+      this.#coming = undefined;
+      if (this.#again) this.ask();
+      this.#again = false;
+    }, Pace.POLL_MS);
   }
 
   destroy(): void {
@@ -227,6 +241,8 @@ export class Scene {
     this.#stage.destroy({ children: true });
     this.#shader.destroy(true);
     this.#atlas.destroy();
+    this.#fetched?.destroy();
+    this.renderer.canvas.remove();
     this.renderer.destroy();
   }
 
@@ -325,9 +341,20 @@ export class Scene {
     );
     Ticker.system.update(nowMs);
     this.renderer.render(this.#stage);
+    this.#fetched?.begin();
     this.#pace.drew();
-    this.#name(camera, began);
-    this.onCamera(camera);
+    // Names belong to the picture that they are above.
+    const shown = () => {
+      this.#name(camera, began);
+      this.onCamera(camera);
+    };
+    if (this.#fetched) {
+      this.#coming = () => {
+        this.#fetched?.show();
+        shown();
+      };
+      this.#poll();
+    } else shown();
     this.#note(performance.now() - began);
     if (this.#flight || this.#movers.busy || moving || left) this.ask();
   }

@@ -140,8 +140,8 @@ function Body(props: { instance: Instance }) {
               <Figure title="Generation">{count(props.instance.generation)}</Figure>
               <Figure title="Attempts">
                 {count(props.instance.attempt ?? 0)}
-                <Show when={props.instance.failures}>
-                  <small> {count(props.instance.failures ?? 0)} failed</small>
+                <Show when={props.instance.ends}>
+                  <small> {count(props.instance.ends ?? 0)} ended in a row</small>
                 </Show>
               </Figure>
               <Figure title="CPU">{props.instance.cpu_milli ? cores(props.instance.cpu_milli) : "–"}</Figure>

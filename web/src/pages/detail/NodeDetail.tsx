@@ -4,11 +4,11 @@ import { request } from "../../api/client";
 import type { InstanceExplanation, Node } from "../../api/types";
 import { Charts, type Drawn } from "../../charts/Charts";
 import { coresUsed } from "../../charts/series";
+import { BigMeter } from "../../parts/BigMeter";
 import { useGiven } from "../../parts/context";
-import { Meter } from "../../parts/Meter";
 import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
-import { bytes, cores, count, dateTime, percent, span, visible } from "../../words/format";
+import { bytes, cores, count, dateTime, span, visible } from "../../words/format";
 import { nodeState } from "../../words/states";
 import { createAsked } from "../asked";
 import { deployedHere, lastDeath } from "./happened";
@@ -117,14 +117,14 @@ function Body(props: { node: Node }) {
             </Show>
             <section class="card block" aria-labelledby="room-title">
               <h2 id="room-title">Room</h2>
-              <Room
-                label="CPU"
+              <BigMeter
+                label="CPU, cores"
                 whole={props.node.cpu_milli}
                 used={load()?.cpuMilli}
                 reserved={props.node.reserved_cpu_milli}
-                form={(value) => `${cores(value)} cores`}
+                form={cores}
               />
-              <Room
+              <BigMeter
                 label="Memory"
                 whole={props.node.memory_bytes}
                 used={load()?.memoryBytes}
@@ -213,27 +213,5 @@ function Body(props: { node: Node }) {
         </div>
       </div>
     </>
-  );
-}
-
-interface RoomProps {
-  label: string;
-  whole: number;
-  used: number | undefined;
-  reserved: number;
-  form(value: number): string;
-}
-
-function Room(props: RoomProps) {
-  return (
-    <div class="big-meter">
-      <div class="big-meter-words">
-        <strong>{props.label}</strong>
-        <span class="soft tabular">
-          {props.form(props.reserved)} ({percent(props.reserved, props.whole)}) reserved of {props.form(props.whole)}
-        </span>
-      </div>
-      <Meter label={props.label} whole={props.whole} used={props.used} reserved={props.reserved} />
-    </div>
   );
 }

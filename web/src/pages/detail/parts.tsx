@@ -104,7 +104,7 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
       id: "state",
       title: "State",
       width: 120,
-      grow: 1.6,
+      grow: 3,
       rank: 0,
       by: (one) => one.status,
       cell: (one) => <State state={instanceState(one)} />,

@@ -26,8 +26,6 @@ const NARROW_ROW = 38;
 const LONGEST_NAME = 36;
 /** After the last letter that is typed, until nodes are asked. */
 const TYPED_MS = 250;
-/** After a node has been asked, until it has had the time to answer. */
-const QUIET_MS = 2_500;
 export const DOWNLOADED = 100_000;
 
 export const NOTHING_ASKED: Asked = { of: [], grep: "", regex: false, exact: false, since: "", until: "" };
@@ -56,6 +54,7 @@ export function LogView(props: Props) {
   const [refused, setRefused] = createSignal("");
   const [missing, setMissing] = createSignal<Record<string, OutputLine>>({});
   const [ended, setEnded] = createSignal(false);
+  /** All that there is has been given: only then is it known that there is nothing, or no more. */
   const [answered, setAnswered] = createSignal(false);
   const [saving, setSaving] = createSignal(false);
 
@@ -91,7 +90,6 @@ export function LogView(props: Props) {
           !asked.until,
           {
             line: (line) => {
-              setAnswered(true);
               if (line.stream === "note" && line.code !== "gap") {
                 setMissing((now) => ({ ...now, [line.name || line.node]: line }));
               } else if (line.node in untrack(missing) || line.name in untrack(missing)) {
@@ -101,11 +99,7 @@ export function LogView(props: Props) {
               mine.take(line);
               drawSoon();
             },
-            begun: () => {
-              // What there is comes first: after so long without a line there is none.
-              const quiet = setTimeout(() => setAnswered(true), QUIET_MS);
-              gone.signal.addEventListener("abort", () => clearTimeout(quiet));
-            },
+            caughtUp: () => setAnswered(true),
             trouble: setTrouble,
             refused: setRefused,
             ended: () => {
@@ -128,6 +122,7 @@ export function LogView(props: Props) {
     tick();
     return [...lines.all];
   });
+  const written = createMemo(() => shown().filter((one) => one.stream !== "note").length);
   const find = createMemo(() => finder(props.asked));
   /** As wide as the longest name that is there, up to a bound: names that begin alike are to be told apart. */
   const nameWidth = createMemo(() =>
@@ -195,7 +190,7 @@ export function LogView(props: Props) {
     if (pastRevision()) return "not told of the past";
     if (!props.asked.of.length) return "nothing runs";
     if (refused()) return "not asked";
-    if (!answered() && !lines.all.length) return "asking the nodes";
+    if (!answered()) return "asking the nodes";
     if (ended()) return props.asked.until ? "all of that time" : "ended";
     return ending() ? "following" : "held";
   };
@@ -226,7 +221,8 @@ export function LogView(props: Props) {
         </div>
         {props.children}
         <span class="faint tabular" role="status">
-          {plural(lines.all.length + 0 * tick(), "line")} · {state()}
+          <Show when={written() || answered()}>{plural(written(), "line")} · </Show>
+          {state()}
           {shown().length >= props.tail ? " · older ones are in the download" : ""}
         </span>
         <Show when={trouble()}>

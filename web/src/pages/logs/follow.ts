@@ -9,9 +9,9 @@ const OVERLAP_MS = 2_000;
 const SEEN = 20_000;
 
 export interface Follower {
-  /** The nodes are being asked, and what they have is on its way. */
-  begun(): void;
   line(line: OutputLine): void;
+  /** All that there was has come, or is missing as notes say; what comes now is written from now on. */
+  caughtUp(): void;
   /** It stopped for this reason, and is tried again; empty: it goes on. */
   trouble(why: string): void;
   /** It cannot be asked like this. */
@@ -60,6 +60,7 @@ export async function followLines(
     try {
       const asked = new URLSearchParams(query);
       asked.set("follow", String(goesOn));
+      if (goesOn) asked.set("mark_caught_up", "true");
       if (seen.newestMs) asked.set("since", new Date(seen.newestMs - OVERLAP_MS).toISOString());
       else asked.set("last", String(last));
       const response = await askLines(asked, "application/x-ndjson", signal);
@@ -72,10 +73,10 @@ export async function followLines(
         throw why;
       }
       follower.trouble("");
-      follower.begun();
       for await (const item of items(response.body)) {
         if ("problem" in item) throw new Error(item.problem.detail);
-        if (item.stream === "note" || seen.isNew(item)) follower.line(item);
+        if (item.stream === "note" && item.code === "caught-up") follower.caughtUp();
+        else if (item.stream === "note" || seen.isNew(item)) follower.line(item);
       }
       follower.ended();
       return;

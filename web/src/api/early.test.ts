@@ -1,0 +1,73 @@
+import { afterEach, expect, test } from "vitest";
+import { takeCaller, takeSocket } from "./early";
+
+class Socket {
+  closed = false;
+  onopen: ((event: Event) => void) | null = () => {};
+  onmessage: ((event: MessageEvent) => void) | null = () => {};
+  onclose: ((event: CloseEvent) => void) | null = () => {};
+  close(): void {
+    this.closed = true;
+  }
+}
+
+function begun(what: { opened?: boolean; messages?: string[]; closed?: boolean } = {}) {
+  const socket = new Socket();
+  globalThis.omnitideEarly = {
+    proof: "mine",
+    socket: socket as unknown as WebSocket,
+    opened: what.opened ?? false,
+    messages: (what.messages ?? []).map((data) => ({ data }) as MessageEvent),
+    closed: what.closed ? ({ code: 4401 } as CloseEvent) : null,
+    caller: Promise.resolve({ ok: true } as Response),
+  };
+  return socket;
+}
+
+function heard(socket: Socket): string[] {
+  const told: string[] = [];
+  socket.onopen = () => told.push("open");
+  socket.onmessage = (event) => told.push(String(event.data));
+  socket.onclose = (event) => told.push(`closed ${event.code}`);
+  return told;
+}
+
+afterEach(() => {
+  globalThis.omnitideEarly = undefined;
+});
+
+test("what came before it was taken happens again, in order and once", async () => {
+  const socket = begun({ opened: true, messages: ["one", "two"], closed: true });
+  expect(takeSocket("mine")).toBe(socket);
+  const told = heard(socket);
+  await Promise.resolve();
+  expect(told).toEqual(["open", "one", "two", "closed 4401"]);
+  expect(takeSocket("mine")).toBeNull();
+});
+
+test("one that is still opening tells nothing", async () => {
+  const socket = begun();
+  takeSocket("mine");
+  const told = heard(socket);
+  await Promise.resolve();
+  expect(told).toEqual([]);
+});
+
+test("another session begins anew", () => {
+  const socket = begun({ opened: true });
+  expect(takeSocket("another's")).toBeNull();
+  expect(socket.closed).toBe(true);
+  expect(takeCaller("another's")).toBeNull();
+  expect(takeCaller("mine")).toBeNull();
+});
+
+test("who is logged in is asked once", async () => {
+  begun();
+  expect(await takeCaller("mine")).toEqual({ ok: true });
+  expect(takeCaller("mine")).toBeNull();
+});
+
+test("where nothing was asked before, there is nothing to take", () => {
+  expect(takeSocket("mine")).toBeNull();
+  expect(takeCaller("mine")).toBeNull();
+});

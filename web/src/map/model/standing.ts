@@ -1,0 +1,34 @@
+/**
+ * What is told apart of units by the legend, the card and the words: their tones, and of what is bad, what fails now from
+ * what has failed for good or was lost, of which nobody waits for more.
+ */
+import type { Instance } from "../../api/types";
+import { hasEnded, type Tone } from "../../words/states";
+
+export type Standing = Tone | "failed" | "lost";
+
+/** What needs somebody first. */
+export const STANDINGS: readonly (readonly [Standing, string])[] = [
+  ["bad", "failing"],
+  ["failed", "failed"],
+  ["lost", "lost"],
+  ["unknown", "unknown"],
+  ["wait", "waiting"],
+  ["busy", "starting"],
+  ["good", "running"],
+  ["off", "ended"],
+];
+
+export function standingOf(instance: Instance, tone: Tone): Standing {
+  if (tone !== "bad" || !hasEnded(instance)) return tone;
+  return instance.status === "lost" ? "lost" : "failed";
+}
+
+export function toneOf(standing: Standing): Tone {
+  return standing === "failed" || standing === "lost" ? "bad" : standing;
+}
+
+/** Of the same colour, and hollow: no more comes of it. */
+export function isOver(standing: Standing): boolean {
+  return standing === "failed" || standing === "lost" || standing === "off";
+}

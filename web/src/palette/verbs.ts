@@ -1,0 +1,80 @@
+/**
+ * What can be done, by its name alone: `drain`, and then to what. The verbs are those of the registries of actions and of
+ * pages that open for something. Pure.
+ */
+import { hindranceOf, OPENINGS, type Opening } from "../actions/openings";
+import { ACTIONS, type Action, hindrance } from "../actions/registry";
+import type { Target, TargetKind } from "../actions/target";
+import { best, type Haystack } from "./match";
+
+export type Verb = { kind: "action"; of: Action } | { kind: "opening"; of: Opening };
+
+/** So many are offered before anything of a name is typed, and of those that are named. */
+export const MOST_OFFERED = 20;
+
+const VERBS: readonly Verb[] = [
+  ...ACTIONS.map((of): Verb => ({ kind: "action", of })),
+  ...OPENINGS.map((of): Verb => ({ kind: "opening", of })),
+];
+
+export const A_KIND: Record<TargetKind, string> = { agent: "an agent", instance: "an instance", node: "a node" };
+
+export function verbsNamed(needle: string, most: number): Verb[] {
+  const titles = VERBS.map((one) => one.of.title);
+  return best(titles, needle, most).flatMap((index) => VERBS[index] ?? []);
+}
+
+/** `drain n-3`, `roll back web`: a beginning of a verb, and a name behind it; as many verbs as it may be. */
+export function verbsBefore(needle: string): { verb: Verb; rest: string }[] {
+  const typed = needle.toLowerCase();
+  return VERBS.flatMap((verb) => {
+    const title = verb.of.title.toLowerCase();
+    if (typed.startsWith(`${title} `)) return [{ verb, rest: needle.slice(title.length).trim() }];
+    const space = needle.indexOf(" ");
+    const begun = space > 0 && title.startsWith(typed.slice(0, space));
+    // `roll ba` is still the verb, and no agent named ba.
+    return begun && !title.startsWith(typed) ? [{ verb, rest: needle.slice(space + 1).trim() }] : [];
+  });
+}
+
+/** Why not, to this one now; empty if it can be done. */
+export function whyNot(verb: Verb, target: Target): string {
+  if (verb.of.kind !== target.kind) return "of another kind";
+  return verb.kind === "action" ? hindrance(verb.of, [target]) : hindranceOf(verb.of, [target]);
+}
+
+/** To what it can be done: what is chosen first, then favourites, then the others by their names. */
+export function targetsOf(
+  verb: Verb,
+  text: string,
+  all: Haystack,
+  chosen: readonly Target[],
+  favourite: (target: Target) => boolean,
+): Target[] {
+  const needle = text.trim();
+  const able = (target: Target) => !whyNot(verb, target);
+  if (needle) {
+    // Of one kind alone, lest the others take all places.
+    const own = all.targets.flatMap((target, index) => (target.kind === verb.of.kind ? [index] : []));
+    const names = own.map((index) => all.names[index] ?? "");
+    return best(names, needle, MOST_OFFERED * 4)
+      .flatMap((place) => all.targets[own[place] ?? -1] ?? [])
+      .filter(able)
+      .slice(0, MOST_OFFERED);
+  }
+  const first = [...chosen.filter(able), ...all.targets.filter((one) => favourite(one) && able(one))];
+  const named = new Set(first.map((one) => one.object.id));
+  const others: Target[] = [];
+  for (const target of all.targets) {
+    if (first.length + others.length >= MOST_OFFERED * 10) break;
+    if (able(target) && !named.has(target.object.id)) others.push(target);
+  }
+  others.sort((one, other) => one.object.name.localeCompare(other.object.name, "en", { numeric: true }));
+  return [...new Map([...first, ...others].map((one) => [one.object.id, one])).values()].slice(0, MOST_OFFERED);
+}
+
+/** Why it can be done to none at all: as it is said of the first there is. */
+export function whyToNone(verb: Verb, all: Haystack): string {
+  const some = all.targets.find((one) => one.kind === verb.of.kind);
+  return some ? whyNot(verb, some) : `there is no ${verb.of.kind}`;
+}

@@ -1,0 +1,31 @@
+/** How much of something is used and how much is set aside: both in words, and both in the bar. */
+import { Show } from "solid-js";
+import { pastRevision, USE_OF_NOW } from "../past/when";
+import { percent } from "../words/format";
+import { Meter } from "./Meter";
+
+interface Props {
+  label: string;
+  whole: number;
+  used: number | undefined;
+  reserved: number;
+  form(value: number): string;
+}
+
+export function BigMeter(props: Props) {
+  const part = (value: number) => `${props.form(value)} (${percent(value, props.whole)})`;
+  return (
+    <div class="big-meter">
+      <div class="big-meter-words">
+        <strong>{props.label}</strong>
+        <span class="soft tabular">
+          <Show when={props.used !== undefined} fallback={pastRevision() ? USE_OF_NOW : "use not known yet"}>
+            <b>{part(props.used ?? 0)}</b> used
+          </Show>{" "}
+          · {part(props.reserved)} reserved · {props.form(props.whole)}
+        </span>
+      </div>
+      <Meter label={props.label} whole={props.whole} used={props.used} reserved={props.reserved} />
+    </div>
+  );
+}
