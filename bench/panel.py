@@ -44,7 +44,7 @@ BETWEEN_S = 0.4
 TARGET_P50_MS, TARGET_P99_MS = 50.0, 250.0
 
 WATCH = """() => {
-  // Its attempts too: where Nexus is behind, one message may hold the end and the next start, and the state is as it was.
+  // Its attempts too: where Nexus is behind, one message may hold the end and the next start.
   const attempts = () => [...document.querySelectorAll('main .figures dt')]
     .find(one => one.textContent === 'Attempts')?.nextElementSibling?.textContent;
   const text = () => `${document.querySelector('main .state .ellipsis')?.textContent} ${attempts()}`;

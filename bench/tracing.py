@@ -92,6 +92,11 @@ class Way:
         self.costs.append((time.process_time() - cost) / done * 1e6)
 
 
+def lower_quartile(costs: list[float]) -> float:
+    """Of one round, that."""
+    return statistics.quantiles(costs, n=4)[0] if len(costs) > 1 else costs[0]
+
+
 async def run(options: argparse.Namespace, folder: Path, port: int) -> Targets:
     clock = SystemClock()
     export = otlp.begin(
@@ -124,7 +129,7 @@ async def run(options: argparse.Namespace, folder: Path, port: int) -> Targets:
             for one in (base, way) if number % 2 else (way, base):
                 await one.round(options.clients, options.seconds)
         share = statistics.median(way.rates) / statistics.median(base.rates)
-        bare, cost = (statistics.quantiles(one.costs, n=4)[0] for one in (base, way))
+        bare, cost = (lower_quartile(one.costs) for one in (base, way))
         print(f"{'without':<10} {statistics.median(base.rates):>11,.0f} {'':>7} {bare:>12.1f}")
         shown = f"{statistics.median(way.rates):>11,.0f} {share:>7.1%} {cost:>12.1f} {cost / bare - 1:>+7.1%}"
         print(f"{way.name:<10} {shown}")
@@ -146,6 +151,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")
     add_report_only(parser)
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: at least one of each way is measured")
     import uvloop
 
     print(f"Python {platform.python_version()}, {platform.machine()}, uvloop; {options.clients} clients")

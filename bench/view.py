@@ -137,16 +137,17 @@ async def watch(url: str, ca: str, count: int, stalled: int) -> None:
 # -- the changes -------------------------------------------------------------------------------------------------------
 
 
-async def change(client: AsyncClient, rate: int, seconds: float) -> dict[int, float]:
-    """When which revision was asked for."""
+async def change(client: AsyncClient, rate: int, seconds: float, replicas: list[int]) -> dict[int, float]:
+    """When which revision was asked for. `replicas`: of each agent, as it is left: each change is one."""
     asked: dict[int, float] = {}
     began = time.perf_counter()
     tasks: list[asyncio.Task[None]] = []
 
     async def one(number: int) -> None:
         at = time.time()
-        name = f"agent-{number % AGENTS}"
-        answer = await client.scale_agent(name, 1 + (number // AGENTS + 1) % 2)
+        agent = number % AGENTS
+        replicas[agent] = 3 - replicas[agent]
+        answer = await client.scale_agent(f"agent-{agent}", replicas[agent])
         asked[answer.revision] = at
 
     for number in range(int(rate * seconds)):
@@ -156,7 +157,9 @@ async def change(client: AsyncClient, rate: int, seconds: float) -> dict[int, fl
     return asked
 
 
-async def measure(fabric: Fabric, options: argparse.Namespace, stalled: int, targets: Targets) -> None:
+async def measure(
+    fabric: Fabric, options: argparse.Namespace, stalled: int, replicas: list[int], targets: Targets
+) -> None:
     nexus = fabric.nexus
     target = nexus.target
     ca = fabric.directory / "ca.pem"
@@ -183,7 +186,7 @@ async def measure(fabric: Fabric, options: argparse.Namespace, stalled: int, tar
         watchers.stdin.write(b"go\n")
         before, began = cpu_seconds(nexus.process.pid), time.perf_counter()
         async with fabric.client() as client:
-            asked = await change(client, options.changes, options.seconds)
+            asked = await change(client, options.changes, options.seconds, replicas)
         share = (cpu_seconds(nexus.process.pid) - before) / (time.perf_counter() - began)
         await asyncio.sleep(1.0)
         watchers.stdin.write(b"end\n")
@@ -192,7 +195,7 @@ async def measure(fabric: Fabric, options: argparse.Namespace, stalled: int, tar
         watchers.kill()
         await watchers.wait()
     decided = await decisions(fabric, min(asked), max(asked))
-    # The same number of replicas as before is no change.
+    # Two changes of an agent at once may come in the other order; the same number of replicas as before is no change.
     asked = {revision: at for revision, at in asked.items() if revision in decided}
     made, arrived, revisions = first_sights(sorted(asked), told["arrived"])
     wanted, settled = (np.array([times[revision] for revision in revisions]) for times in (asked, decided))
@@ -245,7 +248,7 @@ def first_sights(changes: Sequence[int], watchers: Sequence[Sequence[tuple[int, 
     revisions: list[int] = []
     wanted = np.array(changes)
     for arrived in watchers:
-        seen, made_ms, at = np.array(arrived).T
+        seen, made_ms, at = np.array(arrived).reshape(-1, 3).T
         place = np.searchsorted(seen, wanted)
         there = place < len(seen)  # a watcher that was cut off has not seen all of them
         made.append(made_ms[place[there]] / 1000)
@@ -265,8 +268,9 @@ async def run(options: argparse.Namespace) -> int:
                 spec = AgentSpec(command=("sleep", "60"), resources=Resources(cpu=1, memory=1))
                 for number in range(AGENTS):
                     await client.deploy_agent(f"agent-{number}", spec, replicas=1)
+            replicas = [1] * AGENTS
             for stalled in dict.fromkeys((0, options.stalled)):
-                await measure(fabric, options, stalled, targets)
+                await measure(fabric, options, stalled, replicas, targets)
         finally:
             fabric.end()
     return targets.end(options.report_only)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
@@ -45,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # The settings of whoever runs the tests are not those of the tests.
     for variable in [name for name in os.environ if name.startswith("OMNITIDE_")]:
         del os.environ[variable]
+    # Nor is how they want Python to be: without it each of some thousand processes would compile its modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -139,7 +139,7 @@ def _form(body: bytes) -> _Form:
 def _opened_as_page(request: Request) -> bool:
     """As browsers ask when a person opens an address; programs that ask for data do not. At the root there is nothing
     else: there whoever takes anything, as curl and checkers of links do, gets the panel too."""
-    accepted = request.headers.get("accept", "*/*")
+    accepted = request.headers.get("accept", "").strip() or "*/*"  # an empty one asks for nothing in particular
     return "text/html" in accepted or (request.url.path == "/" and "*/*" in accepted)
 
 

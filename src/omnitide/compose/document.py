@@ -8,10 +8,10 @@ import base64
 import binascii
 import codecs
 import re
-from collections.abc import Iterator
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from omnitide.compose.tree import Map, Place, Seq, refuse
+from omnitide.model.yaml_nodes import NestedTooDeep, Node, nodes_of
 
 MAX_BYTES: Final = 4 << 20
 """Of one file."""
@@ -30,24 +30,8 @@ _BASES: Final = (
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
 
 
-class _Mark(Protocol):
-    line: int
-    """From 0."""
-
-
-class _Node(Protocol):
-    """A node of ruamel.yaml, which declares no types for them."""
-
-    id: str
-    """mapping, sequence or scalar."""
-    tag: object
-    value: object
-    start_mark: _Mark
-
-
 def read_documents(data: bytes, file: str) -> list[Map]:
     """The documents of a file, empty ones left out. Raises ManifestError."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if len(data) > MAX_BYTES:
@@ -58,11 +42,10 @@ def read_documents(data: bytes, file: str) -> list[Map]:
     except UnicodeDecodeError as error:
         message = f"is not {'UTF-16' if wide else 'UTF-8'} text"
         raise refuse(Place(file, data.count(b"\n", 0, error.start) + 1), "", message) from None
-    yaml: Any = YAML(typ="safe", pure=True)  # ruamel.yaml declares hardly any types
     documents: list[Map] = []
     reader = _Reader(file)
     try:
-        for node in cast("Iterator[_Node | None]", yaml.compose_all(text)):
+        for node in nodes_of(text, MAX_DEPTH):
             if node is None:
                 continue
             place = Place(file, node.start_mark.line + 1)
@@ -75,6 +58,8 @@ def read_documents(data: bytes, file: str) -> list[Map]:
             if not isinstance(value, Map):
                 raise refuse(place, "", "is no Compose file: at its top are keys such as `services`")
             documents.append(value)
+    except NestedTooDeep as deep:
+        raise refuse(Place(file, deep.line), "", str(deep)) from None
     except MarkedYAMLError as marked:
         error: Any = marked
         mark = error.problem_mark or error.context_mark
@@ -99,14 +84,14 @@ class _Reader:
         self._sizes: dict[int, tuple[int, int]] = {}
         """Values and levels of the nodes that have been measured; none: of one that is being measured."""
 
-    def measure(self, node: _Node) -> None:
+    def measure(self, node: Node) -> None:
         """Raises ManifestError for a document whose aliases, once expanded, would be too many values, or endless."""
         self._values += self._measured(node, 0)[0]
         if self._values > MAX_VALUES:
             place = Place(self._file, node.start_mark.line + 1)
             raise refuse(place, "", f"holds more than {MAX_VALUES} values", "aliases count each time they are used")
 
-    def _measured(self, node: _Node, depth: int) -> tuple[int, int]:
+    def _measured(self, node: Node, depth: int) -> tuple[int, int]:
         place = Place(self._file, node.start_mark.line + 1)
         known = self._sizes.get(id(node), (1, 1))
         if known == (0, 0):
@@ -117,9 +102,9 @@ class _Reader:
             return known
         self._sizes[id(node)] = 0, 0
         if node.id == "mapping":
-            below = [value for _, value in cast("list[tuple[_Node, _Node]]", node.value)]
+            below = [value for _, value in cast("list[tuple[Node, Node]]", node.value)]
         else:
-            below = cast("list[_Node]", node.value)
+            below = cast("list[Node]", node.value)
         values, levels = 1, 0
         for one in below:
             more, deep = self._measured(one, depth + 1)
@@ -127,7 +112,7 @@ class _Reader:
         self._sizes[id(node)] = values, levels + 1
         return values, levels + 1
 
-    def value(self, node: _Node) -> object:
+    def value(self, node: Node) -> object:
         place = Place(self._file, node.start_mark.line + 1)
         if node.id == "mapping":
             return self._mapping(node, place)
@@ -135,10 +120,10 @@ class _Reader:
             return self._sequence(node, place)
         return _scalar(node, place)
 
-    def _mapping(self, node: _Node, place: Place) -> Map:
+    def _mapping(self, node: Node, place: Place) -> Map:
         made = Map(place)
         merged: list[Map] = []
-        for key_node, value_node in cast("list[tuple[_Node, _Node]]", node.value):
+        for key_node, value_node in cast("list[tuple[Node, Node]]", node.value):
             at = Place(self._file, key_node.start_mark.line + 1)
             if str(key_node.tag) == _TAG + "merge":
                 merged += self._merged(value_node, at)
@@ -161,7 +146,7 @@ class _Reader:
                     made.put(key, value, source.at(key))
         return made
 
-    def _merged(self, node: _Node, place: Place) -> list[Map]:
+    def _merged(self, node: Node, place: Place) -> list[Map]:
         """What `<<` names, the one that wins first."""
         value = self.value(node)
         found = list(value) if isinstance(value, Seq) else [value]
@@ -170,15 +155,15 @@ class _Reader:
             raise refuse(place, "", "`<<` takes a mapping, or a list of mappings")
         return maps
 
-    def _sequence(self, node: _Node, place: Place) -> Seq:
+    def _sequence(self, node: Node, place: Place) -> Seq:
         made = Seq(place)
-        for child in cast("list[_Node]", node.value):
+        for child in cast("list[Node]", node.value):
             if str(child.tag) != "!reset":
                 made.add(self.value(child), Place(self._file, child.start_mark.line + 1))
         return made
 
 
-def _scalar(node: _Node, place: Place) -> object:
+def _scalar(node: Node, place: Place) -> object:
     text, tag = cast("str", node.value), str(node.tag)
     kind = tag.removeprefix(_TAG)
     if kind == "null":

@@ -246,6 +246,7 @@ class Builder:
             item.superseded,
             item.pinned,
             item.asked_ends,
+            item.ends_before,
         )
 
     def _attach(self, instance: Instance) -> None:

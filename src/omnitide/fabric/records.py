@@ -278,6 +278,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
     superseded: bool = False
     pinned: str = ""
     asked_ends: int = 0
+    ends_before: int = 0
     watched: bool = False
     """Runs, and may not be available."""
 
@@ -314,6 +315,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
             superseded=instance.superseded,
             pinned=instance.pinned,
             asked_ends=instance.asked_ends,
+            ends_before=instance.ends_before,
             watched=watched,
         )
 

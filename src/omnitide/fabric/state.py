@@ -136,6 +136,9 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     asked_ends: int = 0
     """Attempts whose ends say nothing against it: somebody ended them, as `omnitide down` does, or it has run well for
     `restart.reset_after` since."""
+    ends_before: int = 0
+    """Ends in a row, by themselves, of the attempts of the generations before; none any more once it has run well for
+    `restart.reset_after`. See `rules.failing.ends_in_a_row`."""
 
     @property
     def avoids(self) -> tuple[str, ...]:

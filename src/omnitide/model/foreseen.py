@@ -39,7 +39,8 @@ class Outlook(Object, frozen=True, kw_only=True):
     finished: bool
     """False: it goes on for longer than was looked ahead."""
     unseen: Annotated[int, Meta(ge=0)] = 0
-    """Replicas that would be added and were not looked at, as they are too many: of each change 10,000 are."""
+    """Replicas that were not looked at, as they are too many: those that one change adds beyond 10,000, and those for
+    which the time did not suffice."""
     revision: Revision
 
 

@@ -6,7 +6,7 @@ Pure: it is given texts and the names to call them by. Reading files is for who 
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, cast
 
 from omnitide.model.checks import spec_faults
 from omnitide.model.faults import Fault, Path, field_of, unwritable
@@ -14,7 +14,7 @@ from omnitide.model.normalise import Invalid, read
 from omnitide.model.runtime_checks import lacking
 from omnitide.model.spec import AgentManifest, spec_of
 from omnitide.model.toml_lines import toml_lines
-from omnitide.model.yaml_documents import Document, DocumentError, read_json, read_yaml
+from omnitide.model.yaml_documents import MAX_DEPTH, Document, DocumentError, read_json, read_yaml
 
 MAX_MANIFEST_BYTES: Final = 256 << 10
 """Of one file."""
@@ -146,14 +146,31 @@ class _TomlLines(dict[Path, int]):
 
 def _toml(text: str) -> Document:
     try:
-        return Document(tomllib.loads(text), _TomlLines(text))
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = _TOML_PLACE.search(message)
         line = int(place[1]) if place else text.count("\n") + 1
         raise DocumentError(f"is not TOML: {message[:1].lower()}{message[1:]}", line) from None
     except RecursionError:
-        raise DocumentError("is nested too deeply", 0) from None
+        data = None
+    if data is None or _is_deep(data):
+        raise DocumentError(f"is nested more than {MAX_DEPTH} deep", 0)
+    return Document(data, _TomlLines(text))
+
+
+def _is_deep(data: object) -> bool:
+    """A dotted key alone makes as many levels as it has parts. Walked level by level: they may be very many."""
+    level: list[object] = [data]
+    for _ in range(MAX_DEPTH + 1):
+        level = [below for one in level for below in _values(one)]
+    return bool(level)
+
+
+def _values(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def _manifest(file: str, document: Document) -> Found | list[ManifestFault]:

@@ -1,4 +1,5 @@
-"""An agent as the file that would make it: YAML or TOML as a person writes it, with nothing that is so by default.
+"""An agent as the file that would make it: YAML or TOML as a person writes it, with nothing that is so by default but
+`resources`: what is reserved on a node is to be seen, and whoever asked for just that finds it again.
 
 What `manifest.read_manifest` makes of the text is the manifest again.
 """
@@ -15,6 +16,7 @@ from omnitide.model.spec import AgentManifest
 Text = Literal["yaml", "toml"]
 
 _FIRST: Final = ("kind", "name", "namespace", "replicas", "driver", "command", "container", "wasm")
+_PLACES: Final = {name: place for place, name in enumerate(AgentManifest.__struct_fields__)}
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _WORD: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*|[0-9]+(\.[0-9]+)?(m|ms|s|h|d|[KMGT]i?B)")
 """Texts that YAML takes for nothing else without quotes."""
@@ -41,7 +43,11 @@ def manifest_text(manifests: Iterable[AgentManifest], form: Text) -> str:
 
 def _fields(manifest: AgentManifest) -> dict[str, Any]:
     """`Any`: JSON of any shape."""
-    shown = cast("dict[str, Any]", quantities_as(present(manifest), info_of(AgentManifest), _written))
+    whole = cast("dict[str, Any]", present(manifest))
+    cpu, memory = manifest.resources.cpu, manifest.resources.memory
+    whole["resources"] = {"cpu": cpu // 1000 if cpu % 1000 == 0 else cpu / 1000, "memory": memory}
+    ordered = {name: whole[name] for name in sorted(whole, key=_PLACES.__getitem__)}
+    shown = cast("dict[str, Any]", quantities_as(ordered, info_of(AgentManifest), _written))
     first = {name: shown[name] for name in _FIRST if name in shown}
     return {**first, **{name: value for name, value in shown.items() if name not in first}}
 

@@ -28,9 +28,12 @@ class MetricAnswer(Object, frozen=True, kw_only=True):
     start_ms: Millis
     """When the first step begins; a multiple of the step."""
     step_ms: int
-    """May be longer than was asked: what is older than 15 minutes is kept by the minute."""
+    """May be longer than was asked: a part of a minute, or minutes where nothing of it is kept by the second."""
     resolution_ms: int
-    """Of the samples that were looked at."""
+    """Of the samples that were looked at; where some are by the minute, that."""
+    by_minute_until_ms: Millis = 0
+    """Steps that begin before have the value of the whole minute that they are of: what is older than 15 minutes, or
+    than the last start of Nexus, is known by the minute alone. 0: none has."""
     items: tuple[MetricSeries, ...]
     revision: Revision
 

@@ -137,8 +137,9 @@ class Instance(Object, frozen=True, kw_only=True):
     """Why its own metrics cannot be had now, as its node says; told of one instance alone."""
     condition: InstanceCondition = "pending"
     ends: Annotated[int, Meta(ge=0)] = 0
-    """How often it ended by itself in a row, at the least: of the generations before it only that they failed counts,
-    not each of their attempts. Of the instance that its slot has now."""
+    """How often it ended by itself in a row, attempts of the generations before it included. A run of
+    `restart.reset_after`, another version and a restart that was asked for start the count anew. Of the instance that
+    its slot has now."""
     failing: bool = False
     """It ends again and again: it ended by itself at least twice in a row, and has not run well since for as long as
     its spec takes to forgive (`restart.reset_after`). True whether or not it runs at this moment."""

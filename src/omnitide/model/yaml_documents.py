@@ -6,10 +6,10 @@ is expanded a bounded number of times, so that a small file cannot become a larg
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, cast
 
 from omnitide.model.toml_lines import KeyPath
+from omnitide.model.yaml_nodes import NestedTooDeep, Node, nodes_of
 
 MAX_VALUES: Final = 50_000
 """Values of one file after aliases are expanded."""
@@ -17,6 +17,7 @@ MAX_DEPTH: Final = 64
 MAX_DOCUMENTS: Final = 1000
 
 _TAG: Final = "tag:yaml.org,2002:"
+_NESTING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _BASES: Final = ((re.compile(r"0o[0-7]+"), 8), (re.compile(r"0x[0-9a-fA-F]+"), 16))
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -32,21 +33,6 @@ class DocumentError(ValueError):
         self.hint = hint
 
 
-class _Mark(Protocol):
-    line: int
-    """From 0."""
-
-
-class _Node(Protocol):
-    """A node of ruamel.yaml, which declares no types for them."""
-
-    id: str
-    """mapping, sequence or scalar."""
-    tag: object
-    value: object
-    start_mark: _Mark
-
-
 class Document(NamedTuple):
     data: object
     lines: dict[KeyPath, int]
@@ -55,14 +41,12 @@ class Document(NamedTuple):
 
 def read_yaml(text: str) -> list[Document]:
     """Every document of a YAML stream, empty ones left out. Raises DocumentError."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    yaml: Any = YAML(typ="safe", pure=True)  # ruamel.yaml declares hardly any types
     documents: list[Document] = []
     reader = _Reader()
     try:
-        for node in cast("Iterator[_Node | None]", yaml.compose_all(text)):
+        for node in nodes_of(text, MAX_DEPTH):
             if node is None:
                 continue
             if len(documents) >= MAX_DOCUMENTS:
@@ -71,6 +55,8 @@ def read_yaml(text: str) -> list[Document]:
             data = reader.value(node, (), lines)
             if data is not None:
                 documents.append(Document(data, lines))
+    except NestedTooDeep as deep:
+        raise DocumentError(str(deep), deep.line) from None
     except MarkedYAMLError as marked:
         error: Any = marked
         mark = error.problem_mark or error.context_mark
@@ -85,6 +71,7 @@ def read_yaml(text: str) -> list[Document]:
 
 def read_json(text: str) -> list[Document]:
     """The one value of a JSON text. Raises DocumentError."""
+    _bound_depth(text)
     try:
         data = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -96,6 +83,17 @@ def read_json(text: str) -> list[Document]:
     except (DocumentError, IndexError):
         lines = {}
     return [Document(data, lines)]
+
+
+def _bound_depth(text: str) -> None:
+    """Raises DocumentError for JSON that is nested too deeply: what is opened and not in a text counts."""
+    depth = 0
+    for found in _NESTING.finditer(text):
+        first = found[0][0]
+        depth += 1 if first in "[{" else -1 if first in "]}" else 0
+        if depth > MAX_DEPTH + 1:
+            line, begins = text.count("\n", 0, found.start()) + 1, text.rfind("\n", 0, found.start()) + 1
+            raise DocumentError(str(NestedTooDeep(MAX_DEPTH, line, found.start() - begins + 1)), line)
 
 
 def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -118,12 +116,12 @@ class _Reader:
         self._values = 0
         self._open: set[int] = set()
 
-    def value(self, node: _Node, path: KeyPath, lines: dict[KeyPath, int]) -> object:
+    def value(self, node: Node, path: KeyPath, lines: dict[KeyPath, int]) -> object:
         self._values += 1
         if self._values > MAX_VALUES:
             raise DocumentError(f"more than {MAX_VALUES} values, aliases counted as often as used", _line(node))
         if len(path) > MAX_DEPTH:
-            raise DocumentError(f"nested more than {MAX_DEPTH} deep", _line(node))
+            raise DocumentError(f"is nested more than {MAX_DEPTH} deep", _line(node))
         if id(node) in self._open:
             raise DocumentError("an alias contains itself", _line(node))
         self._open.add(id(node))
@@ -139,9 +137,9 @@ class _Reader:
         finally:
             self._open.discard(id(node))
 
-    def _mapping(self, node: _Node, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, object]:
+    def _mapping(self, node: Node, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, object]:
         made: dict[str, object] = {}
-        for key_node, value_node in cast("list[tuple[_Node, _Node]]", node.value):
+        for key_node, value_node in cast("list[tuple[Node, Node]]", node.value):
             tag = str(key_node.tag)
             if tag == _TAG + "merge":
                 hint = "write the fields themselves, or an alias as the value of a key"
@@ -155,15 +153,15 @@ class _Reader:
             made[key] = self.value(value_node, (*path, key), lines)
         return made
 
-    def _sequence(self, node: _Node, path: KeyPath, lines: dict[KeyPath, int]) -> list[object]:
+    def _sequence(self, node: Node, path: KeyPath, lines: dict[KeyPath, int]) -> list[object]:
         made: list[object] = []
-        for index, child in enumerate(cast("list[_Node]", node.value)):
+        for index, child in enumerate(cast("list[Node]", node.value)):
             lines[(*path, index)] = _line(child)
             made.append(self.value(child, (*path, index), lines))
         return made
 
 
-def _scalar(node: _Node, tag: str) -> object:
+def _scalar(node: Node, tag: str) -> object:
     text = cast("str", node.value)
     kind = tag.removeprefix(_TAG)
     if kind == "str":
@@ -190,7 +188,7 @@ def _number(text: str) -> int | float | None:
     return float(text) if _FLOAT.fullmatch(text) else None
 
 
-def _line(node: _Node) -> int:
+def _line(node: Node) -> int:
     return node.start_mark.line + 1
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnitide.nexus.manners import ProtocolFault
-from omnitide.telemetry.series.definition import OWN_PREFIX, Labels, SeriesInfo, fault_of
+from omnitide.telemetry.series.definition import OWN_PREFIX, EndpointTrouble, Labels, SeriesInfo, fault_of
 from omnitide.telemetry.series.recent import INSTANCE_SHARE, MAX_SERIES_OF_NODE, SCRAPED_SHARE, Entry, Recent
 from omnitide.telemetry.series.rings import Ring
 from omnitide.wire import node_pb2 as pb
@@ -97,11 +97,8 @@ class SampleStream:
         """Samples or series that were not taken, by why."""
         self.node_dropped = 0
         """Samples that the node says to have lost."""
-        self.dropped_series: dict[str, int] = {}
-        """Of an instance's own, those left out by the node, by its id."""
-
-        self.unread: dict[str, str] = {}
-        """Why an instance's own endpoint gives nothing now, by its id."""
+        self.troubles: dict[str, EndpointTrouble] = {}
+        """By the id of the instance: what its node says of its own endpoint."""
 
     def take(self, batch: pb.SampleBatch, now_ms: int) -> None:
         """Raises ProtocolFault for what is no batch."""
@@ -109,14 +106,9 @@ class SampleStream:
         for declared in batch.declare:
             self._declare(declared)
         self.node_dropped = batch.dropped
-        self.unread = {
-            instance: reason[:MAX_REASON]
-            for instance, reason in batch.unread.items()
-            if self._labels_of(instance) is not None
-        }
-        self.dropped_series = {
-            instance: number
-            for instance, number in batch.dropped_series.items()
+        self.troubles = {
+            instance: EndpointTrouble(told.left_out, told.fault[:MAX_REASON])
+            for instance, told in batch.endpoints.items()
             if self._labels_of(instance) is not None
         }
         count, ticks = len(batch.deltas), batch.ticks

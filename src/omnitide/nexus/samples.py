@@ -15,7 +15,7 @@ from omnitide.nexus.rollups import Rolled
 from omnitide.nexus.sample_streams import DROPPED, REFUSED, SampleStream
 from omnitide.store.rollups import RollupStore
 from omnitide.telemetry import logs
-from omnitide.telemetry.series.definition import Labels, SeriesInfo
+from omnitide.telemetry.series.definition import EndpointTrouble, Labels, SeriesInfo
 from omnitide.telemetry.series.exposition import Sample
 from omnitide.telemetry.series.query import Answer, Question, Tiers
 from omnitide.telemetry.series.recent import Entry, Recent
@@ -37,6 +37,7 @@ MAX_BATCHES: Final = 40
 CPU: Final = "omnitide_node_cpu_used_seconds_total"
 MEMORY: Final = "omnitide_node_memory_used_bytes"
 USE_WITHIN_S: Final = 15
+SWEEP_S: Final = 60.0
 EXPOSED_S: Final = 60
 """A sample that is older is shown to no Prometheus: its node is away, or what it was of is over."""
 
@@ -230,15 +231,11 @@ class Samples:
                     info = entry.info
                     yield Sample(info.name, info.labels, info.kind, info.unit, info.help, value, second)
 
-    def left_out(self, instance: str, node: str) -> int:
-        """Series of an instance's own endpoint that its node leaves out, as there are too many."""
+    def endpoint_trouble(self, instance: str, node: str) -> EndpointTrouble:
+        """What is the matter with an instance's own metrics now, as far as is known."""
         opened = self._open.get(node)
-        return opened.stream.dropped_series.get(instance, 0) if opened is not None else 0
-
-    def unread(self, instance: str, node: str) -> str:
-        """Why an instance's own endpoint gives nothing now; empty: it does, as far as is known."""
-        opened = self._open.get(node)
-        return opened.stream.unread.get(instance, "") if opened is not None else ""
+        told = opened.stream.troubles.get(instance) if opened is not None else None
+        return told or EndpointTrouble()
 
     def by_name(self, prefix: str) -> dict[str, list[SeriesInfo]]:
         """What there is of the last quarter of an hour, by name and in its order."""
@@ -272,11 +269,14 @@ class Samples:
         return self._committed().node_names.get(name)
 
     async def sweep_forever(self) -> None:
-        """Series that ended leave the memory."""
         while True:
-            await asyncio.sleep(60.0)
-            state = self._committed()
-            for node, _ in list(self.recent.nodes()):
-                if node not in state.nodes:
-                    self.recent.forget(node)
-            self.recent.sweep(self.now_s())
+            await asyncio.sleep(SWEEP_S)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Series that ended leave the memory, and with a node that was removed all of its own."""
+        state = self._committed()
+        for node, _ in list(self.recent.nodes()):
+            if node not in state.nodes:
+                self.recent.forget(node)
+        self.recent.sweep(self.now_s())

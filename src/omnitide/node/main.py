@@ -7,6 +7,7 @@ data directory. Starting it again can help after 1 only.
 
 import argparse
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -85,6 +86,8 @@ def _run(watcher: ConfigWatcher, data: Path, endpoints: tuple[str, ...], cgroup:
     # gRPC takes as long to load as the identity to be read: on two cores, both in the time of one.
     from omnitide.node.assembly import End, Node
 
+    gc.freeze()
+    gc.enable()
     node = Node(watcher, data, vault, vault.end_show(reading), endpoints=endpoints, cgroup=cgroup)
     return EXIT_REMOVED if asyncio.run(node.run()) is End.REMOVED else os.EX_OK
 

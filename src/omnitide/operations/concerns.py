@@ -7,9 +7,10 @@ from typing import Final
 
 from omnitide.fabric.folds.availability import is_ready
 from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, why_halted
-from omnitide.fabric.state import ASKED_FOR, Agent, FabricState, Instance, InstanceStatus, Job, Slot, scoped
+from omnitide.fabric.state import ASKED_FOR, Agent, FabricState, Instance, InstanceStatus, Job, Phase, Slot, scoped
 from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
+from omnitide.operations.missing import MISSING, missing_values
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.failing import is_failing
 from omnitide.operations.views.instances import show_exit
@@ -23,6 +24,8 @@ EXAMINED_SLOTS: Final = 256
 SAMPLED_SLOTS: Final = 32
 EXAMINED: Final = 20_000
 """Replicas that are looked at for one answer."""
+EXPLAINED: Final = 5
+"""Agents and jobs of which it is told why they wait: the scheduler is asked of each."""
 _AT_ONCE: Final = 1000
 
 
@@ -33,7 +36,7 @@ async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[i
         *_of_clock(runtime.clock_ahead_ms()),
         *_of_nodes(runtime, state, now_ms),
         *[concern async for concern in _of_agents(state, now_ms)],
-        *_of_waiting(state, now_ms),
+        *[concern async for concern in _of_waiting(runtime, state, now_ms)],
     ]
     return tuple(found[:MAX_CONCERNS])
 
@@ -130,6 +133,7 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
             halting.since_ms,
         )
     failed: list[Instance] = []
+    valueless: list[Instance] = []
     looping: list[tuple[int, Instance, Slot]] = []
     for _, slot in slots:
         instance = state.instances.get(slot.current)
@@ -137,12 +141,19 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
             continue
         if instance.status is InstanceStatus.FAILED:
             failed.append(instance)
-        elif is_failing(agent, instance, slot, now_ms):
-            looping.append((ends_in_a_row(instance, slot), instance, slot))
+        elif instance.phase is Phase.WAITING and instance.exit is not None and instance.exit.cause == MISSING:
+            valueless.append(instance)
+        elif is_failing(agent, instance, now_ms):
+            ends = ends_in_a_row(instance, agent.spec.restart.reset_after, now_ms)
+            looping.append((ends, instance, slot))
     if failed and halting is None:
         first = min(failed, key=lambda one: (one.since_ms, one.name))
         text = f"{len(failed)} of {agent.replicas} failed for good, such as {first.name}{_how(first)}"
         yield _concern(agent, text, first.since_ms)
+    waits = missing_values(state, valueless[0]) if valueless else []
+    if waits:
+        text = f"{len(valueless)} of {agent.replicas} cannot start without {' and without '.join(waits)}"
+        yield _concern(agent, text, min(one.created_ms for one in valueless))
     yield from _of_unready(state, agent, now_ms)
     if looping:
         times, most, slot = max(looping, key=lambda one: (one[0], one[1].name))
@@ -187,14 +198,27 @@ def _concern(owner: Agent | Job, text: str, since_ms: int) -> inv.Concern:
 # -- what waits --------------------------------------------------------------------------------------------------------
 
 
-def _of_waiting(state: FabricState, now_ms: int) -> Iterator[inv.Concern]:
-    """What has waited long for a node, the longest first. A back-off is not a wait for a node."""
-    waiting: dict[str, tuple[int, int]] = {}
+async def _of_waiting(runtime: Runtime, state: FabricState, now_ms: int) -> AsyncIterator[inv.Concern]:
+    """What has waited long for a node, the longest first, and for what. A back-off is not a wait for a node."""
+    waiting: dict[str, tuple[int, int, str]] = {}
     for identifier in state.pending:
         instance = state.instances[identifier]
         if now_ms - instance.since_ms > LONG_PENDING_MS and instance.not_before_ms <= now_ms:
-            number, since = waiting.get(instance.workload, (0, instance.since_ms))
-            waiting[instance.workload] = (number + 1, min(since, instance.since_ms))
-    for since, workload, number in sorted((since, workload, number) for workload, (number, since) in waiting.items()):
+            number, since, first = waiting.get(instance.workload, (0, instance.since_ms, identifier))
+            if instance.since_ms < since:
+                since, first = instance.since_ms, identifier
+            waiting[instance.workload] = (number + 1, since, first)
+    ordered = sorted((since, workload, number, first) for workload, (number, since, first) in waiting.items())
+    for position, (since, workload, number, first) in enumerate(ordered[:MAX_CONCERNS]):
         text = f"{number} pending for {format_duration(max(0, now_ms - since))}"
-        yield _concern(state.agents.get(workload) or state.jobs[workload], text, since)
+        why = await _why_pending(runtime, first) if position < EXPLAINED else ""
+        yield _concern(state.agents.get(workload) or state.jobs[workload], f"{text}: {why}" if why else text, since)
+
+
+async def _why_pending(runtime: Runtime, instance: str) -> str:
+    """What no node has, say: what the scheduler puts first."""
+    await asyncio.sleep(0)
+    try:
+        return (await runtime.explain(instance, 0)).text.partition(". ")[0].removesuffix(".")
+    except KeyError:
+        return ""  # placed or gone in the meantime

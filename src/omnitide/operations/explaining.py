@@ -141,7 +141,7 @@ def _unread(runtime: Runtime, instance: Instance) -> str:
     """Of one that runs, and whose own metrics its node asks for in vain."""
     if instance.status is not InstanceStatus.RUNNING:
         return ""
-    reason = runtime.metrics().unread(instance.id, instance.node)
+    reason = runtime.metrics().endpoint_trouble(instance.id, instance.node).fault
     return f"its own metrics cannot be had: {reason}" if reason else ""
 
 
@@ -302,8 +302,8 @@ def _text(
     before = ""
     if shown.previous_exit is not None:
         before = f"; the generation before ended with {shown.previous_exit.text}"
-        if shown.failures > 1:
-            before += f", the {_ordinal(shown.failures)} failure in a row"
+    often = f"; it has ended {shown.ends} times in a row" if shown.ends > 1 else ""
+    before += often
     if shown.status == "unknown":
         if not runtime:
             return f"its node {shown.node} has not been heard from for {since}; it was {shown.last_status} then"
@@ -319,7 +319,8 @@ def _text(
         wait = max(0, shown.next_attempt_ms - now_ms)
         then = f"in {format_duration(wait)}" if wait else "at any moment"
         return (
-            f"waits to be restarted{where}: attempt {shown.attempt} ended with {shown.exit.text}; the next comes {then}"
+            f"waits to be restarted{where}: attempt {shown.attempt} ended with {shown.exit.text}{often}; "
+            f"the next comes {then}"
         )
     if shown.status == "starting":
         if shown.exit is not None and shown.exit.attempt < shown.attempt:
@@ -346,9 +347,9 @@ def _unheard_text(shown: ob.Instance, since: str) -> str:
 def _back_off_text(shown: ob.Instance, placement: ex.PlacementVerdict | None, now_ms: int) -> str:
     """It ended by itself again and again: how often, how, when it is tried again, and whether it fits then."""
     assert shown.previous_exit is not None
-    failures = "a failure" if shown.failures == 1 else f"{shown.failures} failures in a row"
     wait = format_duration(shown.not_before_ms - now_ms)
-    text = f"waits for its back-off after {failures}, the last with {shown.previous_exit.text}; tried again in {wait}"
+    often = f"{shown.ends} times in a row, the last " if shown.ends > 1 else ""
+    text = f"waits for its back-off after it ended {often}with {shown.previous_exit.text}; tried again in {wait}"
     # What the scheduler says of the wait itself is its first sentence.
     rest = placement.text.partition(". ")[2].removesuffix(".") if placement is not None else ""
     return f"{text}. {rest}" if rest else text
@@ -367,9 +368,3 @@ def _running_text(shown: ob.Instance, instance: Instance, since: str, where: str
     if shown.unenforced:
         text += f"; the node cannot enforce its limits of {', '.join(shown.unenforced)}"
     return text + before
-
-
-def _ordinal(number: int) -> str:
-    if 10 <= number % 100 <= 20:
-        return f"{number}th"
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"

@@ -39,8 +39,8 @@ class Failed(Exception):
         self.problem = cause
 
 
-def failed(code: str, detail: str, *, hint: str = "", subject: str = "") -> Failed:
-    return Failed(problem(code, detail, hint=hint, subject=subject))
+def failed(code: str, detail: str, *, hint: str = "", subject: str = "", retry_after_s: int = 0) -> Failed:
+    return Failed(problem(code, detail, hint=hint, subject=subject, retry_after_s=retry_after_s))
 
 
 def refused(rejection: Rejection, *, code: str = "", hop: str = "") -> Failed:

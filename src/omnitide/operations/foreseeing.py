@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -31,6 +31,10 @@ MOST_ADDED: Final = 10_000
 """Replicas that one change adds, as far as they are looked at. What is made of more is also thrown away in one go."""
 WITHIN_S: Final = 4.0
 """A look that takes longer says how far it came."""
+TELLING_S: Final = 1.0
+"""Of that, the part that is kept for telling what was seen."""
+AGAIN_S: Final = 1
+"""Whoever is told that there are too many looks may ask again after this. Most take a fraction of it."""
 
 Verb = Literal[
     "agent.deploy",
@@ -152,12 +156,13 @@ async def _foresee(runtime: Runtime, context: Context, asked: ForeseeRequest) ->
     wanted = [_seen_of(state, one) for one in asked.changes]
     commands = [_command(runtime, one) for one, _ in wanted]
     if not _Looking.begins():
-        raise failed("busy", f"{AT_ONCE} looks ahead are under way", hint="again in a moment")
+        again = "again in a moment"
+        raise failed("busy", f"{AT_ONCE} looks ahead are under way", hint=again, retry_after_s=AGAIN_S)
     look = _one_at_a_time.submit(_look, state, runtime.now_ms(), commands, context.principal, gone)
     look.add_done_callback(_Looking.ends)
     try:
         found = await asyncio.wrap_future(look)
-        return Answer(replace(found, unseen=sum(left for _, left in wanted)), state.revision)
+        return Answer(replace(found, unseen=found.unseen + sum(left for _, left in wanted)), state.revision)
     finally:
         gone.set()
 
@@ -170,9 +175,9 @@ def _look(
 
     Raises Failed.
     """
-    foresight, ends = Foresight(state, now_ms), time.monotonic() + WITHIN_S
+    foresight, ends = Foresight(state, now_ms), monotonic() + WITHIN_S
     for number, command in enumerate(commands):
-        if gone.is_set() or time.monotonic() > ends:
+        if gone.is_set() or monotonic() > ends:
             raise failed(
                 "too-large",
                 f"these changes are more than can be looked ahead in {WITHIN_S:g} s: {number} of {len(commands)} were "
@@ -183,7 +188,10 @@ def _look(
         if isinstance(outcome, Rejection):
             raise refused(outcome)
     for _ in foresight.look():
-        if gone.is_set() or time.monotonic() > ends:
+        if gone.is_set() or monotonic() > ends - TELLING_S:
+            break
+    for _ in foresight.tell():
+        if gone.is_set() or monotonic() > ends:
             break
     seen, after = foresight.outlook(), foresight.state
     draining = sorted(set(after.draining) - set(state.draining))
@@ -193,6 +201,7 @@ def _look(
         held=seen.held,
         tasks=sum(state.instances[one].kind == "job" for node in draining for one in state.nodes[node].instances),
         finished=seen.finished,
+        unseen=seen.unseen,
         revision=state.revision,
     )
 

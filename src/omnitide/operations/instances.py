@@ -205,10 +205,9 @@ def _require(state: FabricState, identifier: str) -> Instance:
 async def _get(runtime: Runtime, _: Context, asked: GetInstanceRequest) -> Answer[ob.Instance]:
     state = runtime.committed()
     instance = _require(state, asked.instance)
-    left_out = runtime.metrics().left_out(instance.id, instance.node)
-    unread = runtime.metrics().unread(instance.id, instance.node)
+    trouble = runtime.metrics().endpoint_trouble(instance.id, instance.node)
     shown = show_instance(state, instance, runtime.now_ms())
-    shown = replace(shown, dropped_series=left_out, metrics_fault=unread)
+    shown = replace(shown, dropped_series=trouble.left_out, metrics_fault=trouble.fault)
     return Answer(shown, state.revision, etag=instance.revision)
 
 

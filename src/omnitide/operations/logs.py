@@ -61,6 +61,13 @@ class SearchLogsRequest(Request, frozen=True, kw_only=True):
         ),
     ] = DEFAULT_LIMIT
     follow: Annotated[bool, Meta(description="Go on with what is written from now on.")] = False
+    mark_caught_up: Annotated[
+        bool,
+        Meta(
+            description="With `follow`: a note of the code `caught-up` stands where all that there was has been given, "
+            "or is missing as notes before it say."
+        ),
+    ] = False
 
 
 def moment(text: str, field: str, now_ms: int) -> int:
@@ -134,6 +141,9 @@ async def _search(runtime: Runtime, _: Context, asked: SearchLogsRequest) -> Asy
         for group, source in zip(groups, sources, strict=True):
             following.begin(group, source, given)
         given.clear()
+        if asked.mark_caught_up:
+            # Who looks on cannot tell a node that has nothing from one that has not answered yet.
+            yield note("caught-up", "what follows is written from now on", runtime.now_ms())
         async with closing(following.lines()) as lines:
             async for line in lines:
                 yield line

@@ -107,7 +107,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
     ),
     Operation(
         name="manifests.write",
-        summary="Show an agent as the file that would make it, without what is so by default.",
+        summary="Show an agent as the file that would make it, without what is so by default but its resources.",
         method="GET",
         path="/v1/namespaces/{namespace}/agents/{name}/manifest",
         input=WriteManifestRequest,

@@ -102,6 +102,7 @@ async def _query(runtime: Runtime, _: Context, asked: QueryMetricsRequest) -> An
             start_ms=found.window.start_s * 1000,
             step_ms=found.window.step_s * 1000,
             resolution_ms=found.resolution_s * 1000,
+            by_minute_until_ms=found.by_minute_until_s * 1000,
             items=tuple(
                 mm.MetricSeries(
                     labels=dict(one.labels),

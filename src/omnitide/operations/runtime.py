@@ -16,7 +16,7 @@ from omnitide.operations.tunnels import Opening, Purpose
 from omnitide.scheduler.explain import Explanation
 from omnitide.security.clear_text import ClearText
 from omnitide.security.join_contract import JoinAnswer
-from omnitide.telemetry.series.definition import SeriesInfo
+from omnitide.telemetry.series.definition import EndpointTrouble, SeriesInfo
 from omnitide.telemetry.series.exposition import Sample
 from omnitide.telemetry.series.query import Answer as Found
 from omnitide.telemetry.series.query import Question
@@ -265,12 +265,8 @@ class Metrics(Protocol):
         """The newest sample of each series of a node and its instances, of counters the total, with its time."""
         ...
 
-    def left_out(self, instance: str, node: str) -> int:
-        """Series of an instance's own endpoint that its node does not take."""
-        ...
-
-    def unread(self, instance: str, node: str) -> str:
-        """Why an instance's own endpoint gives nothing now, as its node says; empty: it does, as far as is known."""
+    def endpoint_trouble(self, instance: str, node: str) -> EndpointTrouble:
+        """What is the matter with an instance's own endpoint of metrics now, as far as its node has said."""
         ...
 
     def busy(self) -> Mapping[str, tuple[int, int]]:

@@ -38,6 +38,8 @@ MAX_STEPS: Final = 400
 """Decisions that are looked ahead. A rollout takes a few for as many replicas as may be away at once."""
 MAX_LISTED: Final = 300
 """Replicas that are listed; all are counted."""
+TOLD_AT_ONCE: Final = 500
+"""Replicas of which it is told what becomes of them before whoever asks may have had enough."""
 MAX_EXPLAINED: Final = 20
 """Replicas for which the reason is given why they fit nowhere; of one agent it is mostly the same."""
 
@@ -71,6 +73,8 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool
     """False: it goes on further than was looked, and what comes after is not told."""
     steps: int
+    unseen: int = 0
+    """Replicas of which it was not looked what becomes of them: they are in nothing else here."""
 
 
 class Foresight:
@@ -88,6 +92,9 @@ class Foresight:
         """Instances of which a node will have something to say."""
         self._steps = 0
         self._quiet = False
+        self._counts: dict[Fate, int] = {}
+        self._listed: list[Foreseen] = []
+        self._held = self._explained = self._told = 0
 
     @property
     def state(self) -> FabricState:
@@ -114,27 +121,29 @@ class Foresight:
             self._steps += 1
             yield
 
-    def outlook(self) -> Outlook:
-        counts: dict[Fate, int] = {}
-        listed: list[Foreseen] = []
-        held = explained = 0
+    def tell(self) -> Iterator[None]:
+        """Find what has become of each replica, some at a time: of 100,000 that takes long by itself. Once, after what
+        has been looked at."""
         for identifier in self._concerned:
             before, after = self._before.agents.get(identifier), self._state.agents.get(identifier)
-            for one in self._fates(before, after):
-                counts[one.fate] = counts.get(one.fate, 0) + 1
-                if len(listed) < MAX_LISTED:
-                    if one.fate in ("stays", "waits") and explained < MAX_EXPLAINED:
-                        explained += 1
-                        one = msgspec.structs.replace(one, why=self._why(one))
-                    listed.append(one)
-            held += _held(self._state, after)
+            for number in sorted(_slots_of(before, after)):
+                explained = self._explained
+                self._tell_of(before, after, number)
+                self._told += 1
+                if self._told % TOLD_AT_ONCE == 0 or self._explained != explained:
+                    yield
+
+    def outlook(self) -> Outlook:
+        """What `tell` has found so far."""
         order = ("waits", "stays", "stops", "moves", "renews", "starts")
+        agents = ((self._before.agents.get(one), self._state.agents.get(one)) for one in self._concerned)
         return Outlook(
-            replicas=tuple(sorted(listed, key=lambda one: order.index(one.fate))),
-            counts=counts,
-            held=held,
+            replicas=tuple(sorted(self._listed, key=lambda one: order.index(one.fate))),
+            counts=dict(self._counts),
+            held=self._held,
             finished=self._quiet,
             steps=self._steps,
+            unseen=sum(len(_slots_of(before, after)) for before, after in agents) - self._told,
         )
 
     # -- one step ------------------------------------------------------------------------------------------------------
@@ -244,31 +253,40 @@ class Foresight:
 
     # -- what is told --------------------------------------------------------------------------------------------------
 
-    def _fates(self, before: Agent | None, after: Agent | None) -> Iterator[Foreseen]:
+    def _tell_of(self, before: Agent | None, after: Agent | None, number: int) -> None:
+        one = self._fate(before, after, number)
+        if one is not None:
+            self._counts[one.fate] = self._counts.get(one.fate, 0) + 1
+            if len(self._listed) < MAX_LISTED:
+                if one.fate in ("stays", "waits") and self._explained < MAX_EXPLAINED:
+                    self._explained += 1
+                    one = msgspec.structs.replace(one, why=self._why(one))
+                self._listed.append(one)
+        self._held += _is_held(self._state, after, number)
+
+    def _fate(self, before: Agent | None, after: Agent | None, number: int) -> Foreseen | None:
+        """Of the slot of this number; None: it goes on as it is."""
         agent = after or before
         if agent is None:
-            return
-        slots = sorted({*(before.slots if before else ()), *(after.slots if after else ())})
-        for number in slots:
-            was = _serving(self._before, before, number)
-            now = _current(self._state, after, number)
-            start = was.node if was is not None else ""
-            wanted = after is not None and after.wants(number)
-            if was is not None and (now is None or not wanted or now.status in ENDED):
-                yield Foreseen(fate="stops", agent=agent.id, slot=number, before=start)
-            elif now is None or not wanted:
-                continue
-            elif now.status is InstanceStatus.PENDING:
-                yield Foreseen(fate="waits", agent=agent.id, slot=number, before=start)
-            elif is_leaving(self._state, now):
-                yield Foreseen(fate="stays", agent=agent.id, slot=number, before=now.node, after=now.node)
-            elif now.status in ENDED or (was is not None and was.id == now.id):
-                continue
-            elif was is None:
-                yield Foreseen(fate="starts", agent=agent.id, slot=number, after=now.node)
-            else:
-                fate: Fate = "renews" if start == now.node else "moves"
-                yield Foreseen(fate=fate, agent=agent.id, slot=number, before=start, after=now.node)
+            return None
+        was = _serving(self._before, before, number)
+        now = _current(self._state, after, number)
+        start = was.node if was is not None else ""
+        wanted = after is not None and after.wants(number)
+        if was is not None and (now is None or not wanted or now.status in ENDED):
+            return Foreseen(fate="stops", agent=agent.id, slot=number, before=start)
+        if now is None or not wanted:
+            return None
+        if now.status is InstanceStatus.PENDING:
+            return Foreseen(fate="waits", agent=agent.id, slot=number, before=start)
+        if is_leaving(self._state, now):
+            return Foreseen(fate="stays", agent=agent.id, slot=number, before=now.node, after=now.node)
+        if now.status in ENDED or (was is not None and was.id == now.id):
+            return None
+        if was is None:
+            return Foreseen(fate="starts", agent=agent.id, slot=number, after=now.node)
+        fate: Fate = "renews" if start == now.node else "moves"
+        return Foreseen(fate=fate, agent=agent.id, slot=number, before=start, after=now.node)
 
     def _why(self, one: Foreseen) -> str:
         current = _current(self._state, self._state.agents.get(one.agent), one.slot)
@@ -301,11 +319,16 @@ def _serving(state: FabricState, agent: Agent | None, number: int) -> Instance |
     return next((one for one in others if one.slot == number and one.status in ON_NODE), None)
 
 
-def _held(state: FabricState, agent: Agent | None) -> int:
-    if agent is None or not agent.rollout_cursor:
-        return 0
-    current = (state.instances.get(slot.current) for number, slot in agent.slots.items() if agent.wants(number))
-    return sum(one is not None and one.status in ON_NODE and one.version != agent.version for one in current)
+def _slots_of(before: Agent | None, after: Agent | None) -> set[int]:
+    return {*(before.slots if before is not None else ()), *(after.slots if after is not None else ())}
+
+
+def _is_held(state: FabricState, agent: Agent | None, number: int) -> bool:
+    """Whether a rollout does not get to this slot."""
+    if agent is None or not agent.rollout_cursor or not agent.wants(number):
+        return False
+    current = _current(state, agent, number)
+    return current is not None and current.status in ON_NODE and current.version != agent.version
 
 
 def _report(state: FabricState, instance: Instance) -> cm.InstanceReport | None:

@@ -1629,6 +1629,7 @@ class SearchLogsRequest(_message.Message):
     LAST_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
+    MARK_CAUGHT_UP_FIELD_NUMBER: _builtins.int
     since: _builtins.str
     """From then on: a time with its zone, or how long ago, such as 10m; empty: from the first line on."""
     until: _builtins.str
@@ -1646,6 +1647,8 @@ class SearchLogsRequest(_message.Message):
     """Lines at most, of what is not only the newest; beyond, it ends with a note that says where to go on."""
     follow: _builtins.bool
     """Go on with what is written from now on."""
+    mark_caught_up: _builtins.bool
+    """With `follow`: a note of the code `caught-up` stands where all that there was has been given."""
     @_builtins.property
     def of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Whose: `agent:web`, `job:shop/once`, `instance:web-1.2` or its id, `node:alpha`."""
@@ -1663,10 +1666,11 @@ class SearchLogsRequest(_message.Message):
         last: _builtins.int = ...,
         limit: _builtins.int | None = ...,
         follow: _builtins.bool = ...,
+        mark_caught_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "follow", b"follow", "grep", b"grep", "ignore_case", b"ignore_case", "last", b"last", "limit", b"limit", "of", b"of", "regex", b"regex", "since", b"since", "stream", b"stream", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "follow", b"follow", "grep", b"grep", "ignore_case", b"ignore_case", "last", b"last", "limit", b"limit", "mark_caught_up", b"mark_caught_up", "of", b"of", "regex", b"regex", "since", b"since", "stream", b"stream", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
@@ -4169,6 +4173,7 @@ class MetricAnswer(_message.Message):
     RESOLUTION_MS_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    BY_MINUTE_UNTIL_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     kind: _builtins.str
     """gauge or counter."""
@@ -4179,10 +4184,14 @@ class MetricAnswer(_message.Message):
     start_ms: _builtins.int
     """When the first step begins; a multiple of the step."""
     step_ms: _builtins.int
-    """May be longer than was asked: what is older than 15 minutes is kept by the minute."""
+    """May be longer than was asked: a part of a minute, or minutes where nothing of it is kept by the second."""
     resolution_ms: _builtins.int
-    """Of the samples that were looked at."""
+    """Of the samples that were looked at; where some are by the minute, that."""
     revision: _builtins.int
+    by_minute_until_ms: _builtins.int
+    """Steps that begin before have the value of the whole minute that they are of: what is older than 15 minutes, or than
+    the last start of Nexus, is known by the minute alone. 0: none has.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSeries]: ...
     def __init__(
@@ -4198,10 +4207,11 @@ class MetricAnswer(_message.Message):
         resolution_ms: _builtins.int = ...,
         items: _abc.Iterable[Global___MetricSeries] | None = ...,
         revision: _builtins.int = ...,
+        by_minute_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "help", b"help", "items", b"items", "kind", b"kind", "name", b"name", "resolution_ms", b"resolution_ms", "revision", b"revision", "start_ms", b"start_ms", "step_ms", b"step_ms", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "by_minute_until_ms", b"by_minute_until_ms", "help", b"help", "items", b"items", "kind", b"kind", "name", b"name", "resolution_ms", b"resolution_ms", "revision", b"revision", "start_ms", b"start_ms", "step_ms", b"step_ms", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2012,40 +2012,21 @@ class SampleBatch(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class DroppedSeriesEntry(_message.Message):
+    class EndpointsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
         VALUE_FIELD_NUMBER: _builtins.int
         key: _builtins.str
-        value: _builtins.int
+        @_builtins.property
+        def value(self) -> Global___EndpointTrouble: ...
         def __init__(
             self,
             *,
             key: _builtins.str = ...,
-            value: _builtins.int = ...,
+            value: Global___EndpointTrouble | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    @_typing.final
-    class UnreadEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
         _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
@@ -2061,8 +2042,7 @@ class SampleBatch(_message.Message):
     GAPS_FIELD_NUMBER: _builtins.int
     SCRAPES_FIELD_NUMBER: _builtins.int
     DROPPED_FIELD_NUMBER: _builtins.int
-    DROPPED_SERIES_FIELD_NUMBER: _builtins.int
-    UNREAD_FIELD_NUMBER: _builtins.int
+    ENDPOINTS_FIELD_NUMBER: _builtins.int
     first_tick: _builtins.int
     ticks: _builtins.int
     """64 at most"""
@@ -2091,14 +2071,8 @@ class SampleBatch(_message.Message):
         """delta is 0); empty: nowhere"""
 
     @_builtins.property
-    def dropped_series(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """there are too many series
-        by instance id: of its own series, those that are left out now
-        """
-
-    @_builtins.property
-    def unread(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """by instance id: why its own endpoint gives nothing now, of 200 at most"""
+    def endpoints(self) -> _containers.MessageMap[_builtins.str, Global___EndpointTrouble]:
+        """by instance id, of 500 at most: of its own metrics not all are had now"""
 
     def __init__(
         self,
@@ -2113,16 +2087,41 @@ class SampleBatch(_message.Message):
         gaps: _builtins.bytes = ...,
         scrapes: _abc.Iterable[Global___Scrape] | None = ...,
         dropped: _builtins.int = ...,
-        dropped_series: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
-        unread: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        endpoints: _abc.Mapping[_builtins.str, Global___EndpointTrouble] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "declare", b"declare", "deltas", b"deltas", "dropped", b"dropped", "dropped_series", b"dropped_series", "end", b"end", "first_tick", b"first_tick", "gaps", b"gaps", "rows", b"rows", "scrapes", b"scrapes", "ticks", b"ticks", "unread", b"unread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "declare", b"declare", "deltas", b"deltas", "dropped", b"dropped", "end", b"end", "endpoints", b"endpoints", "first_tick", b"first_tick", "gaps", b"gaps", "rows", b"rows", "scrapes", b"scrapes", "ticks", b"ticks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SampleBatch: _TypeAlias = SampleBatch  # noqa: Y015
+
+@_typing.final
+class EndpointTrouble(_message.Message):
+    """What is the matter with an instance's own endpoint of metrics."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    left_out: _builtins.int
+    """series that the node does not take: there are too many, or they cannot be"""
+    fault: _builtins.str
+    """why it gives nothing; empty: it does"""
+    def __init__(
+        self,
+        *,
+        left_out: _builtins.int = ...,
+        fault: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "left_out", b"left_out"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointTrouble: _TypeAlias = EndpointTrouble  # noqa: Y015
 
 @_typing.final
 class Scrape(_message.Message):

@@ -84,7 +84,8 @@ async def test_an_address_that_is_opened_as_a_page_gets_the_index(browser: httpx
 
 
 async def test_at_the_root_whoever_takes_anything_gets_the_panel(browser: httpx.AsyncClient) -> None:
-    assert (await browser.get("/", headers={"accept": "*/*"})).text == "<html>1"
+    for anything in ("*/*", "", "  "):
+        assert (await browser.get("/", headers={"accept": anything})).text == "<html>1"
     assert (await browser.get("/", headers={"accept": "application/json"})).status_code == 404
     assert (await browser.get("/nodes", headers={"accept": "*/*"})).status_code == 404
 

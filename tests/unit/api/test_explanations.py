@@ -13,6 +13,7 @@ from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import SecretUse
 from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart
 from omnitide.operations import explaining
+from omnitide.operations.concerns import concerns
 from omnitide.operations.explaining import explain_agent, explain_instance
 from omnitide.operations.failures import from_exception
 from omnitide.operations.operation import Context
@@ -145,7 +146,7 @@ async def test_a_replacement_tells_of_what_it_replaces_and_how_often_that_failed
         runtime.tick(60_000)
         runtime.settle()
     shown = await explained(runtime, "web.1.4")
-    assert shown.text.endswith("; the generation before ended with exit code 7, the 3rd failure in a row")
+    assert shown.text.endswith("; the generation before ended with exit code 7; it has ended 3 times in a row")
 
 
 async def test_a_crash_loop_waits_for_its_back_off_and_says_how_often_how_and_until_when(
@@ -158,7 +159,7 @@ async def test_a_crash_loop_waits_for_its_back_off_and_says_how_often_how_and_un
             runtime.tick(60_000)
             runtime.settle()
     runtime.tick(2_000)
-    told = "waits for its back-off after 3 failures in a row, the last with exit code 7; tried again in 28 s"
+    told = "waits for its back-off after it ended 3 times in a row, the last with exit code 7; tried again in 28 s"
     shown = await explained(runtime, "web.1.4")
     assert shown.text == f"pending for 2 s: {told}. Then it fits on 1 of 1 node"
     agent = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
@@ -472,8 +473,8 @@ async def test_concerns(runtime: MemoryRuntime) -> None:
         ("node beta", "connected, but its beats are not answered"),
         ("node beta", "the driver docker does not work: no socket"),
         ("node gamma", "not heard from for 15 s"),
-        ("job default/job", "1 pending for 15 s"),
-        ("agent default/web", "2 pending for 15 s"),
+        ("job default/job", "1 pending for 15 s: needs the driver wasm; 0 of 4 nodes have it"),
+        ("agent default/web", "2 pending for 15 s: needs 3 cpu; 1 of 4 nodes has it (largest free: alpha 1)"),
     ]
 
 
@@ -484,6 +485,11 @@ async def test_what_waits_for_a_secret_says_so_and_how_to_make_it_not_when_it_is
     runtime.exit(WEB, code=None, cause="secret-missing", message="secret default/db does not exist")
     runtime.clock_ms += 12_000
     found = await explained(runtime)
+    (concern,) = await concerns(runtime, runtime.state, runtime.now_ms())
+    assert (concern.subject, concern.text) == (
+        "agent default/web",
+        "1 of 1 cannot start without secret default/db, which does not exist (to make it: omnitide secret set db)",
+    )
     assert found.text == (
         "waits on alpha for 12 s for secret default/db, which does not exist (to make it: omnitide secret set db); "
         "it starts when that is set"

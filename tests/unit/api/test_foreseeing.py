@@ -1,6 +1,7 @@
 """A look ahead, however much it is about, holds nobody else up, and looks do not add up."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Mapping
 
@@ -17,6 +18,7 @@ from omnitide.operations.failures import Failed
 from omnitide.operations.operation import Context
 from omnitide.operations.perform import perform
 from omnitide.operations.registry import REGISTRY
+from omnitide.scheduler import foresee as foresee_module
 from omnitide.scheduler.foresee import Foresight
 
 SCALE: Mapping[str, object] = {"verb": "agent.scale", "name": "web", "replicas": 3}
@@ -72,7 +74,7 @@ async def test_the_loop_goes_on_while_a_change_is_decided_and_looks_take_turns(
     await until(lambda: held.begun == 1 and foreseeing.under_way() == foreseeing.AT_ONCE)
     with pytest.raises(Failed) as refused:
         await foresee(runtime)
-    assert refused.value.problem.code == "busy"
+    assert (refused.value.problem.code, refused.value.problem.retry_after_s) == ("busy", foreseeing.AGAIN_S)
     held.go.set()
     outlooks = await asyncio.gather(*looks)
     assert [one.counts for one in outlooks] == [{"starts": 2}] * foreseeing.AT_ONCE
@@ -98,7 +100,7 @@ async def test_of_very_many_new_replicas_some_are_looked_at_and_it_is_told_how_m
     monkeypatch.setattr(foreseeing, "MOST_ADDED", 5)
     found = await foresee(runtime, {**SCALE, "replicas": 100_000})
     assert (found.counts, found.unseen) == ({"starts": 5}, 99_994)
-    assert "99994 more replicas would be added, and were not looked at" in sentences(found)
+    assert "99994 further replicas were not looked at: too many" in sentences(found)
     spec = {"command": ["x"]}
     found = await foresee(runtime, {"verb": "agent.deploy", "name": "new", "spec": spec, "replicas": 7})
     assert (found.counts, found.unseen) == ({"starts": 5}, 2)
@@ -113,3 +115,34 @@ async def test_changes_that_take_too_long_are_refused_with_how_many_were_looked_
         await foresee(runtime, SCALE, SCALE)
     assert refused.value.problem.code == "too-large"
     assert "0 of 2 were looked at" in str(refused.value)
+
+
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On which each look at it takes a second."""
+    seconds = itertools.count()
+    monkeypatch.setattr(foreseeing, "monotonic", lambda: float(next(seconds)))
+
+
+async def test_a_look_ends_at_its_deadline_however_far_it_came(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = {"verb": "agent.restart", "name": "web"}
+    runtime.apply(cm.ScaleAgent(namespace="default", name="web", replicas=8))
+    runtime.settle()
+    whole = await foresee(runtime, rollout)
+    assert (whole.counts, whole.finished) == ({"renews": 8}, True)
+    clock(monkeypatch)
+    part = await foresee(runtime, rollout)
+    assert not part.finished
+    assert 0 < part.counts["renews"] < 8
+    assert (part.counts["renews"] + part.held, part.unseen) == (8, 0)
+
+
+async def test_what_is_told_ends_at_the_deadline_too_and_the_rest_is_unseen(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock(monkeypatch)
+    monkeypatch.setattr(foresee_module, "TOLD_AT_ONCE", 2)
+    found = await foresee(runtime, {**SCALE, "replicas": 41})
+    assert 0 < found.counts["starts"] < 40
+    assert found.counts["starts"] + 1 + found.unseen == 41

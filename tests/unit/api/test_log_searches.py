@@ -216,3 +216,27 @@ async def test_following_ends_with_the_last_that_can_write(
     runtime.apply(cm.StopAgent(namespace="default", name="web"))
     runtime.settle()
     await asyncio.wait_for(task, 10)
+
+
+async def test_where_all_that_there_was_has_been_given_is_marked_for_whoever_asks_for_it(
+    runtime: MemoryRuntime,
+) -> None:
+    """An answer that has nothing in it yet is no answer that there is nothing."""
+    found: list[str] = []
+    for _ in range(2):
+        write(runtime, "web", 59, "here")
+    write(runtime, "db", 58, "other")
+    task = await following(runtime, found, grep="here", mark_caught_up=True)
+    await until(lambda: len(found) == 3)
+    assert found == ["web-1.1 here", "web-1.1 here", " caught-up"]
+    write(runtime, "db", 60, "here too")
+    await until(lambda: found[3:] == ["db-1.1 here too"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    nothing: list[str] = []
+    task = await following(runtime, nothing, grep="nowhere", mark_caught_up=True)
+    await until(lambda: nothing == [" caught-up"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not await read(runtime, grep="nowhere", mark_caught_up=True), "what is not followed ends, which says it too"

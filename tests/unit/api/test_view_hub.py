@@ -275,7 +275,35 @@ async def test_the_view_ends_when_nexus_stops(runtime: MemoryRuntime) -> None:
             await one.take()
 
 
-async def test_watchers_are_bounded_and_the_last_one_leaves_nothing_running(runtime: MemoryRuntime) -> None:
+async def test_one_that_comes_soon_after_the_last_has_left_finds_all_made(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, str]] = []
+    encoded = Showing.encoded
+
+    def counted(showing: Showing, kind: str, identifier: str) -> bytes | None:
+        made.append((kind, identifier))
+        return encoded(showing, kind, identifier)
+
+    deploy(runtime, "before")
+    one = Watching(runtime)
+    await check(runtime, one)
+    await one.close()
+    monkeypatch.setattr(Showing, "encoded", counted)
+    deploy(runtime, "meanwhile")
+    again = Watching(runtime)
+    await again.come_to(runtime.state.revision)
+    assert ("agent", "a-meanwhile") in made
+    assert ("agent", "a-before") not in made
+    monkeypatch.undo()
+    await check(runtime, again)
+    await again.close()
+
+
+async def test_watchers_are_bounded_and_the_last_one_leaves_nothing_running(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "UNWATCHED_S", 0.0)
     runtime.bounds = Limits(watchers=1)
     one = Watching(runtime)
     await check(runtime, one)

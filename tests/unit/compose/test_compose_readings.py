@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitide.compose.document import MAX_VALUES, read_documents
+from omnitide.compose.document import MAX_DEPTH, MAX_VALUES, read_documents
 from omnitide.compose.importing import import_compose
 from omnitide.compose.quantities import NotThat
 from omnitide.compose.report import Imported
@@ -77,6 +77,14 @@ def test_aliases_that_multiply_are_refused_before_they_are_expanded(kind: str) -
         read_documents("\n".join(lines).encode(), "compose.yaml")
     # Nine to the power of 24 values: none of them may be made. Processor time, and a generous bound.
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("opens", ["[", "{a: ", "{[ "])
+def test_what_is_nested_too_deeply_is_refused_where_it_is_and_at_once(opens: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ManifestError, match=f"c.yaml:2: .*is nested more than {MAX_DEPTH} deep, at column [0-9]+"):
+        read_documents(f"services:\n  a: {opens * 20_000}".encode(), "c.yaml")
+    assert time.process_time() - began < 1
 
 
 def test_aliases_cannot_nest_deeper_than_what_is_written(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.support.honest import facts
-from tests.support.spec import Fabric, spec
+from tests.support.spec import Fabric, spec, task
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.rules.failing import ends_in_a_row, reschedule_delay
@@ -11,6 +11,10 @@ from omnitide.model.spec import AgentSpec, Port, Restart
 
 QUICK = Restart(attempts=0, backoff=500, backoff_max=4_000, reset_after=60_000)
 """The node gives up at once, so that every exit is the fabric's to mend."""
+
+
+def ends(fabric: Fabric, instance: str) -> int:
+    return ends_in_a_row(fabric.instance(instance), fabric.agent().spec.restart.reset_after, fabric.time_ms)
 
 
 def running(what: AgentSpec, *nodes: str, replicas: int = 1) -> Fabric:
@@ -274,8 +278,104 @@ def test_a_stable_run_excuses_the_ends_before_it() -> None:
     for _ in range(2):
         fabric.exit("hello.1.1")
         fabric.round()
-    assert ends_in_a_row(fabric.instance("hello.1.1"), fabric.agent().slots[1]) == 2
+    assert ends(fabric, "hello.1.1") == 2
     fabric.pass_ms(60_000)
     stopped = ExitRecord(attempt=3, signal=15, reason="stopped")
     fabric.report("alpha", cm.InstanceReport(instance="hello.1.1", attempt=3, phase=Phase.WAITING, exit=stopped))
-    assert ends_in_a_row(fabric.instance("hello.1.1"), fabric.agent().slots[1]) == 0
+    assert ends(fabric, "hello.1.1") == 0
+
+
+class TestEndsInARow:
+    """One number, whichever generation and attempt it was."""
+
+    TWICE = Restart(attempts=1, backoff=500, backoff_max=4_000, reset_after=60_000)
+
+    def rest(self, fabric: Fabric) -> None:
+        """Until nothing changes, within less than a stable run."""
+        for _ in range(4):
+            fabric.pass_ms(5_000)
+            fabric.round()
+
+    def crash(self, fabric: Fabric) -> str:
+        """The current replica ends once. Returns its id."""
+        current = fabric.agent().slots[1].current
+        fabric.exit(current, code=1)
+        self.rest(fabric)
+        return fabric.agent().slots[1].current
+
+    def test_it_grows_by_one_with_each_over_attempts_and_generations(self) -> None:
+        fabric = running(spec(restart=self.TWICE), "alpha", "beta")
+        told = [ends(fabric, self.crash(fabric)) for _ in range(9)]
+        assert told == list(range(1, 10))
+        assert fabric.instance(fabric.agent().slots[1].current).generation > 3
+
+    def test_a_stable_run_starts_it_anew_whether_it_goes_on_or_has_ended(self) -> None:
+        fabric = running(spec(restart=self.TWICE), "alpha", "beta")
+        for _ in range(5):
+            current = self.crash(fabric)
+        assert ends(fabric, current) == 5
+        fabric.pass_ms(60_000)
+        assert ends(fabric, current) == 0
+        assert [ends(fabric, self.crash(fabric)) for _ in range(4)] == [1, 2, 3, 4]
+
+    def test_a_stable_run_in_the_first_attempt_of_a_generation_does_so_too(self) -> None:
+        fabric = running(spec(restart=self.TWICE), "alpha", "beta")
+        for _ in range(4):
+            current = self.crash(fabric)
+        assert fabric.instance(current).attempt == 1
+        fabric.pass_ms(60_000)
+        assert ends(fabric, self.crash(fabric)) == 1
+
+    def test_a_lost_node_and_a_drained_one_leave_it_as_it_is(self) -> None:
+        fabric = running(spec(restart=self.TWICE), "alpha", "beta", "gamma")
+        for _ in range(3):
+            current = self.crash(fabric)
+        node = fabric.state.nodes[fabric.instance(current).node].name
+        fabric.lose(node)
+        self.rest(fabric)
+        current = fabric.agent().slots[1].current
+        assert (fabric.instance(current).status.value, ends(fabric, current)) == ("running", 3)
+        node = fabric.state.nodes[fabric.instance(current).node].name
+        fabric.drain(node)
+        self.rest(fabric)
+        moved = fabric.agent().slots[1].current
+        assert moved != current
+        assert ends(fabric, moved) == 3
+        assert ends(fabric, self.crash(fabric)) == 4
+
+    def test_a_restart_and_a_new_version_start_it_anew(self) -> None:
+        fabric = running(spec(restart=self.TWICE), "alpha", "beta")
+        for _ in range(3):
+            current = self.crash(fabric)
+        assert fabric.when(cm.RestartInstance(instance=current)).accepted
+        self.rest(fabric)
+        current = fabric.agent().slots[1].current
+        assert ends(fabric, current) == 0
+        assert ends(fabric, self.crash(fabric)) == 1
+        fabric.deploy(spec("other", restart=self.TWICE))
+        self.rest(fabric)
+        assert ends(fabric, fabric.agent().slots[1].current) == 0
+
+    def test_one_that_is_stopped_by_a_drain_while_it_waits_keeps_each_of_its_ends(self) -> None:
+        fabric = running(spec(restart=self.TWICE), "alpha", "beta")
+        for _ in range(2):
+            current = self.crash(fabric)
+        fabric.exit(current, code=1)
+        assert (fabric.instance(current).phase, ends(fabric, current)) == (Phase.WAITING, 3)
+        fabric.drain(fabric.state.nodes[fabric.instance(current).node].name)
+        self.rest(fabric)
+        moved = fabric.agent().slots[1].current
+        assert moved != current
+        assert ends(fabric, moved) == 3
+
+    def test_a_task_counts_its_tries(self) -> None:
+        fabric = Fabric()
+        fabric.join("alpha")
+        fabric.run(task(restart=Restart(policy="on-failure", attempts=3, backoff=1)))
+        self.rest(fabric)
+        told: list[int] = []
+        for _ in range(3):
+            fabric.exit(fabric.job().slot.current, code=1)
+            self.rest(fabric)
+            told.append(ends_in_a_row(fabric.instance(fabric.job().slot.current), None, fabric.state.time_ms))
+        assert told == [1, 2, 3]

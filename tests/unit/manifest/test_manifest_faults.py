@@ -1,11 +1,13 @@
 """A wrong manifest is refused as a whole, with file, line, field and the next step for each fault."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitide.model.manifest import MAX_MANIFEST_BYTES, Format, ManifestError, Source, read_manifests
-from omnitide.model.yaml_documents import MAX_VALUES
+from omnitide.model.yaml_documents import MAX_DEPTH, MAX_VALUES
 
 GOOD = b'name = "hello"\ncommand = ["true"]\n'
 
@@ -87,6 +89,46 @@ def test_aliases_cannot_make_a_small_file_large() -> None:
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     assert f"more than {MAX_VALUES} values" in faults("\n".join(levels), "yaml", "bomb.yaml")[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "opens", "line", "column"),
+    [
+        ("yaml", "[", 2, 66 + len("command: ")),
+        ("yaml", "[\n", 67, 1),
+        ("yaml", "{a: ", 2, 1 + 63 * len("{a: ") + len("command: {")),
+        ("yaml", "- ", 2, 1 + 65 * len("- ")),
+        ("yaml", "{[ ", 2, 0),
+        ("json", "[", 2, 66 + len("command: ")),
+        ("json", '{"a":\n', 67, 1),
+    ],
+)
+def test_what_is_nested_too_deeply_is_refused_where_it_is_and_at_once(
+    form: Format, opens: str, line: int, column: int
+) -> None:
+    key = "" if opens == "- " else "command: "
+    text = f"{'name: a' if key and form == 'yaml' else ''}\n{key}{opens * 20_000}"
+    began = time.process_time()
+    (told,) = faults(text, form, "deep.yaml")
+    # Seconds without a bound. Processor time, and a generous one.
+    assert time.process_time() - began < 1
+    assert told.startswith(f"deep.yaml:{line}: is nested more than {MAX_DEPTH} deep, at column {column or ''}")
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 20_000, "a = " + "{b = " * 20_000, ".".join("a" * 20_000) + " = 1", "a.b = [1]\n[c.d]\n"]
+)
+def test_so_is_toml_however_its_levels_are_written(text: str) -> None:
+    deep = f"is nested more than {MAX_DEPTH} deep"
+    assert any(deep in told for told in faults(text)) == (len(text) > 100)
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_brackets_in_texts_and_side_by_side_are_not_deep(form: Format) -> None:
+    beside = ", ".join(["[[]]"] * 500)
+    text = '{"name": "a", "command": ["' + "[{" * 500 + '\\"' + "[" * 500 + f'"], "none": [{beside}]}}'
+    (told,) = faults(text, form, "a.x")
+    assert "none" in told
 
 
 def test_an_alias_is_as_good_as_what_it_stands_for() -> None:

@@ -1,4 +1,4 @@
-"""An agent as text, and the text as the agent again: nothing is lost, and nothing said that is so anyway."""
+"""An agent as text and the text as the agent again: nothing is lost; of what is so anyway what is reserved is said."""
 
 from typing import Any
 
@@ -46,6 +46,18 @@ def test_quantities_are_as_people_write_them_and_defaults_are_not_said(form: Tex
         assert word in text
     assert "driver" not in text
     assert text.index("name") < text.index("command") < text.index("labels")
+
+
+@pytest.mark.parametrize("resources", [{}, {"cpu": 0.1}, {"cpu": 0.1, "memory": "64MiB"}, {"memory": "32MiB"}])
+def test_what_is_reserved_is_said_whole_even_where_it_is_so_by_default(resources: dict[str, Any]) -> None:
+    """A file that asks for just what is the default is not shown as one that asks for nothing."""
+    manifest = read({"name": "a", "command": ["x"], "resources": resources, "labels": {"b": "c"}}, AgentManifest)
+    memory = resources.get("memory", "32MiB")
+    yaml, toml = (manifest_text([manifest], form) for form in FORMS)
+    assert f"resources:\n  cpu: 0.1\n  memory: {memory}\n" in yaml
+    assert f'resources = {{ cpu = 0.1, memory = "{memory}" }}' in toml
+    assert yaml.index("command") < yaml.index("resources") < yaml.index("labels"), "where a person would write it"
+    assert again(yaml, "yaml") == again(toml, "toml") == [manifest]
 
 
 def test_lines_of_a_script_stand_one_below_the_other() -> None:

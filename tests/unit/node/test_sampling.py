@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from omnitide.node.metrics.buffer import Scraped
 from omnitide.node.metrics.sampling import EVERY_S, Sampling
-from omnitide.telemetry.series.definition import Series
+from omnitide.telemetry.series.definition import EndpointTrouble, Series
 from omnitide.wire import node_pb2 as pb
 from omnitide.wire.link import LinkClosed
 from simulation.virtual_loop import run as run_virtual
@@ -45,8 +45,7 @@ class NoInstances:
 
 
 class Scrapes:
-    left_out = {"i1": 7}  # noqa: RUF012 (of one test)
-    unread = {"i2": "GET /metrics answers 404"}  # noqa: RUF012 (of one test)
+    troubles = {"i1": EndpointTrouble(7), "i2": EndpointTrouble(0, "GET /metrics answers 404")}  # noqa: RUF012
 
     def __init__(self, take: Callable[[Scraped], object]) -> None:
         self.take = take
@@ -122,8 +121,9 @@ def test_unwatched_a_node_sends_every_ten_seconds_and_no_sample_is_missing() -> 
         for before, after in itertools.pairwise(batches):
             assert after.first_tick == before.first_tick + before.ticks
         assert all(batch.ticks <= EVERY_S for batch in batches)
-        assert all(batch.dropped_series == {"i1": 7} for batch in batches)
-        assert all(batch.unread == {"i2": "GET /metrics answers 404"} for batch in batches)
+        told = {"i1": (7, ""), "i2": (0, "GET /metrics answers 404")}
+        for batch in batches:
+            assert {one: (trouble.left_out, trouble.fault) for one, trouble in batch.endpoints.items()} == told
 
     virtual(scenario)
 

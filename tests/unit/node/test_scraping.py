@@ -12,6 +12,7 @@ from omnitide.node.metrics import scraping
 from omnitide.node.metrics.buffer import Scraped
 from omnitide.node.metrics.instances import RunningInstance
 from omnitide.node.metrics.scraping import Scraper
+from omnitide.telemetry.series.definition import EndpointTrouble
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\na 1\nb 2\nc 3\n"
 GONE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
@@ -85,17 +86,17 @@ async def endpoint(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Endpoint]:
 
 async def test_each_reason_is_told_when_it_changes_and_that_it_is_over(endpoint: Endpoint) -> None:
     await endpoint.next()
-    assert (endpoint.told.lines, endpoint.scraper.unread, endpoint.value("_up")) == ([], {}, 1.0)
+    assert (endpoint.told.lines, endpoint.scraper.troubles, endpoint.value("_up")) == ([], {}, 1.0)
     for answer, why in ((GONE, "GET /metrics answers 404"), (BROKEN, "GET /metrics answers 500")):
         endpoint.answer = answer
         endpoint.now += scraping.SAY_EVERY_S
         await endpoint.next(3)
-        assert (endpoint.scraper.unread, endpoint.value("_up")) == ({"i1": why}, 0.0)
+        assert (endpoint.scraper.troubles, endpoint.value("_up")) == ({"i1": EndpointTrouble(0, why)}, 0.0)
         assert endpoint.told.lines.pop() == ("an instance's metrics cannot be had", why)
         assert not endpoint.told.lines, "once, however often it is asked"
     endpoint.answer = OK
     await endpoint.next(3)
-    assert (endpoint.scraper.unread, endpoint.told.lines) == ({}, []), "the log is not told all the time"
+    assert (endpoint.scraper.troubles, endpoint.told.lines) == ({}, []), "the log is not told all the time"
     endpoint.now += scraping.SAY_EVERY_S
     await endpoint.next()
     assert endpoint.told.lines == [("an instance's metrics can be had again", "GET /metrics answers 500")]
@@ -104,10 +105,10 @@ async def test_each_reason_is_told_when_it_changes_and_that_it_is_over(endpoint:
 async def test_series_that_are_left_out_are_counted_until_there_is_room(endpoint: Endpoint) -> None:
     endpoint.most = 2
     await endpoint.next()
-    assert endpoint.scraper.left_out == {"i1": 1}
+    assert endpoint.scraper.troubles == {"i1": EndpointTrouble(1, "")}
     assert endpoint.value("_dropped_series") == 1.0
     assert endpoint.told.lines[0][1] == "c (1)"
     endpoint.most = 3
     await endpoint.next()
-    assert endpoint.scraper.left_out == {}
+    assert endpoint.scraper.troubles == {}
     assert endpoint.value("_dropped_series") == 0.0

@@ -24,7 +24,11 @@ def foreseen(fabric: Fabric, *commands: cm.Command) -> Outlook:
     for _ in foresight.look():
         pass
     assert fabric.state is before
-    return foresight.outlook()
+    for _ in foresight.tell():
+        pass
+    outlook = foresight.outlook()
+    assert outlook.unseen == 0
+    return outlook
 
 
 def fates(outlook: Outlook) -> list[tuple[str, int, str, str]]:

@@ -11,7 +11,8 @@ A, B = (SeriesInfo("m", (("node", name),)) for name in "ab")
 def piece(series: list[SeriesInfo], values: list[list[float]]) -> Partials:
     cells = np.array(values)
     there = ~np.isnan(cells)
-    return Partials(series, cells, cells.copy(), np.where(there, cells, 0.0), there.astype(np.float64), cells.copy())
+    number = there.astype(np.float64)
+    return Partials(series, cells, cells.copy(), np.where(there, cells, 0.0), number, *(cells.copy() for _ in range(3)))
 
 
 def test_pieces_of_the_same_steps_are_joined_the_older_first() -> None:

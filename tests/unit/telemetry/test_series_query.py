@@ -146,14 +146,15 @@ async def test_an_answer_is_bounded() -> None:
 class _Minutes:
     """A tier that has the number of the minute as its only sample, as long as it has any."""
 
-    def __init__(self, until_s: int) -> None:
+    def __init__(self, until_s: int, unit: str = "", text: str = "") -> None:
+        self._info = SeriesInfo("m", (("node", "a"),), "gauge", unit, text)
         self.asked: list[tuple[int, int]] = []
         self._until_s = until_s
 
     async def read(self, selection: Selection, start_s: int, end_s: int, window: Window, quantile: float) -> Partials:
         self.asked.append((start_s, end_s))
         found = Partials.empty(window, 1)
-        found.series = [SeriesInfo("m", (("node", "a"),))]
+        found.series = [self._info]
         for minute in range(-(-start_s // 60), -(-min(end_s, self._until_s) // 60)):
             step = (minute * 60 - window.start_s) // window.step_s
             found.number[0, step] += 1
@@ -161,6 +162,8 @@ class _Minutes:
             found.least[0, step] = np.fmin(found.least[0, step], minute)
             found.most[0, step] = np.fmax(found.most[0, step], minute)
             found.last[0, step] = minute
+            found.begin[0, step] = np.fmin(found.begin[0, step], minute * 60)
+            found.end[0, step] = np.fmax(found.end[0, step], minute * 60 + 60)
         return found
 
 
@@ -185,12 +188,63 @@ async def test_two_tiers_are_joined_without_a_minute_twice_or_never(now: int, st
     assert answer.resolution_s == 60
 
 
-async def test_a_step_of_seconds_becomes_a_minute_where_it_reaches_back_too_far() -> None:
+async def test_a_step_of_seconds_becomes_a_minute_where_there_are_no_seconds() -> None:
     tiers = Tiers(Recent(1 << 26), _Minutes(10**9), lambda: NOW, lambda: NOW - 899)
-    answer = await tiers.ask(Question(selection_of("m", ()), NOW - 1200, NOW, 10))
-    assert answer.window.step_s == 60
+    answer = await tiers.ask(Question(selection_of("m", ()), NOW - 1500, NOW - 960, 10))
+    assert (answer.window.step_s, answer.by_minute_until_s) == (60, 0)
     with pytest.raises(BadQuery, match="p95 needs samples as they came"):
         await tiers.ask(Question(selection_of("m", ()), NOW - 1200, NOW, 10, "p95"))
+
+
+async def test_older_minutes_are_drawn_as_such_before_what_is_known_by_the_second() -> None:
+    """As after a restart, 90 s ago."""
+    began = NOW - 90
+    recent = recent_of({(("node", "a"),): [float(second % 7) for second in range(85)]})
+    tiers = Tiers(recent, _Minutes(began, "bytes", "A thing."), lambda: NOW, lambda: began, lambda: began // 60 * 60)
+    for step, expected in ((1, 1), (0, 1), (7, 10), (3, 3)):
+        answer = await tiers.ask(Question(selection_of("m", ()), NOW - 300, NOW, step, "last"))
+        assert (answer.window.step_s, answer.resolution_s) == (expected, 60)
+        assert answer.by_minute_until_s == began, "up to the restart, and not to the end of its minute"
+        ((_, cells),) = [(one.labels, one.values) for one in answer.found]
+        starts = answer.window.starts()
+        old = starts < began
+        assert cells[old].tolist() == (starts[old] // 60).tolist(), "of each minute its own value"
+        assert np.isnan(cells[~old & (starts + expected <= NOW - 85)]).all(), "nobody sampled then"
+        seconds = [min(start + expected, NOW) - 1 - (NOW - 85) for start in starts if start >= NOW - 85]
+        assert cells[starts >= NOW - 85].tolist() == [second % 7 for second in seconds]
+
+
+async def test_what_a_node_kept_while_nexus_was_away_is_shown_by_the_second() -> None:
+    """It sends that after the restart, and each sample is looked at once."""
+    began = NOW - 30
+    old = _Minutes(NOW - 60, "bytes", "A thing.")
+    tiers = Tiers(recent_of({(("node", "a"),): [1.0] * 80}), old, lambda: NOW, lambda: began)
+    answer = await tiers.ask(Question(selection_of("m", ()), NOW - 120, NOW, 1, "max"))
+    assert answer.found[0].values.tolist() == [(NOW - 120) // 60] * 40 + [1.0] * 80
+    assert answer.by_minute_until_s == NOW - 80
+
+
+async def test_many_steps_over_a_long_time_are_whole_minutes() -> None:
+    tiers = Tiers(Recent(1 << 26), _Minutes(10**9), lambda: 50_000, lambda: 50_000 - 899)
+    for start_s, step_s, expected in ((1_800, 1, 1), (1_802, 1, 60), (36_000, 1, 60), (36_000, 20, 20)):
+        answer = await tiers.ask(Question(selection_of("m", ()), 50_000 - start_s, 50_000, step_s))
+        assert answer.window.step_s == expected
+
+
+async def test_a_minute_is_drawn_only_where_the_series_was_there() -> None:
+    class _Part(_Minutes):
+        async def read(
+            self, selection: Selection, start_s: int, end_s: int, window: Window, quantile: float
+        ) -> Partials:
+            found = await super().read(selection, start_s, end_s, window, quantile)
+            found.begin[:] = np.where(found.number > 0, found.begin + 20, np.nan)
+            found.end[:] = np.where(found.number > 0, found.end - 10, np.nan)
+            return found
+
+    tiers = Tiers(Recent(1 << 26), _Part(10**9), lambda: NOW, lambda: NOW - 60)
+    answer = await tiers.ask(Question(selection_of("m", ()), NOW - 120, NOW, 1))
+    known = ~np.isnan(answer.found[0].values)
+    assert known.tolist() == [False] * 20 + [True] * 30 + [False] * 70
 
 
 class _Nothing:
@@ -202,7 +256,9 @@ class _Nothing:
     async def read(self, selection: Selection, start_s: int, end_s: int, window: Window, quantile: float) -> Partials:
         if end_s <= self._from_s:
             return Partials.empty(window)
-        return await _Minutes(10**9).read(selection, max(start_s, self._from_s), end_s, window, quantile)
+        found = await _Minutes(10**9).read(selection, max(start_s, self._from_s // 60 * 60), end_s, window, quantile)
+        found.begin = np.fmax(found.begin, self._from_s)
+        return found
 
 
 async def test_all_that_is_kept_by_the_second_can_be_asked_for_by_the_second() -> None:
@@ -211,12 +267,15 @@ async def test_all_that_is_kept_by_the_second_can_be_asked_for_by_the_second() -
     answer = await tiers.ask(Question(selection_of("m", ()), NOW - 901, NOW + 1, 1))
     assert (answer.window.step_s, answer.resolution_s) == (1, 1)
     assert values_of(answer)["node=b,zone=x"] == [None] * 895 + [10.0] * 6 + [None]
-    assert (await tiers.ask(Question(selection_of("m", ()), NOW - 920, NOW + 1, 1))).window.step_s == 60
+    answer = await tiers.ask(Question(selection_of("m", ()), NOW - 920, NOW + 1, 1))
+    assert (answer.window.step_s, answer.by_minute_until_s) == (1, NOW - 899)
+    older = values_of(answer)["node=a"]
+    assert older == [(NOW - 920 + second) // 60 for second in range(21)] + [None] * 900
 
 
 async def test_a_nexus_that_has_just_begun_has_seconds_and_nothing_before_them() -> None:
     for began in (NOW - 90, NOW - 30):
-        tiers = Tiers(recent_of(TWO), _Nothing(began // 60 * 60), lambda: NOW, lambda began=began: began)
+        tiers = Tiers(recent_of(TWO), _Nothing(began), lambda: NOW, lambda began=began: began)
         answer = await tiers.ask(Question(selection_of("m", ()), NOW - 300, NOW + 1, 1))
         assert (answer.window.step_s, answer.resolution_s) == (1, 1)
         assert values_of(answer)["node=b,zone=x"][-7:] == [10.0] * 6 + [None]

@@ -133,6 +133,7 @@ def instances_created(state: FabricState, event: ev.InstancesCreated, at: Moment
                 correlation=at.correlation or (before.correlation if before is not None else ""),
                 avoid_also=event.avoid_also,
                 pinned=event.node,
+                ends_before=event.ends_before,
             )
         )
     if overlapping:
@@ -237,32 +238,31 @@ def instance_running(state: FabricState, event: ev.InstanceRunning, at: Moment) 
 
 
 def instance_exited(state: FabricState, event: ev.InstanceExited, at: Moment) -> FabricState:
-    old = state.instances[event.instance]
+    old, ending = state.instances[event.instance], event.exit
     status = _status_after(old, InstanceStatus.STARTING)
+    asked, stable = ending.reason in ASKED_FOR, _ran_well(state, old, ending, at.time_ms)
     new = replace(
         old,
         status=status,
         since_ms=at.time_ms if status is not old.status else old.since_ms,
         revision=at.revision,
-        attempt=event.exit.attempt,
+        attempt=ending.attempt,
         phase=Phase.WAITING,
         health=Health.UNKNOWN,
         health_message="",
         next_attempt_ms=event.next_attempt_ms,
-        exit=event.exit,
+        exit=ending,
         handle="",
-        asked_ends=_excused(state, old, event.exit, at.time_ms),
+        asked_ends=ending.attempt - 1 + asked if stable and ending.attempt > 1 else old.asked_ends + asked,
+        ends_before=0 if stable else old.ends_before,
     )
     return put(state, old, new)
 
 
-def _excused(state: FabricState, old: Instance, ending: ExitRecord, time_ms: int) -> int:
-    """`asked_ends` after another end. A run of `reset_after` excuses all ends before it."""
-    asked = ending.reason in ASKED_FOR
+def _ran_well(state: FabricState, old: Instance, ending: ExitRecord, time_ms: int) -> bool:
+    """Whether what has ended had run for `reset_after`, which excuses all ends before this one."""
     ran_ms = time_ms - old.started_ms if old.phase is Phase.RUNNING and old.attempt == ending.attempt else 0
-    if ending.attempt > 1 and ran_ms and ran_ms >= spec_of_instance(state, old).restart.reset_after:
-        return ending.attempt - 1 + asked
-    return old.asked_ends + asked
+    return ran_ms > 0 and ran_ms >= spec_of_instance(state, old).restart.reset_after
 
 
 def instance_health_changed(state: FabricState, event: ev.InstanceHealthChanged, at: Moment) -> FabricState:
@@ -294,6 +294,8 @@ def instance_ended(state: FabricState, event: ev.InstanceEnded, at: Moment) -> F
     state = detach(state, old)
     if not is_current(state, old):
         return drop_instance(state, old.id)
+    ending = event.exit
+    stable = ending is not None and _ran_well(state, old, ending, at.time_ms)
     new = replace(
         old,
         status=InstanceStatus(event.status),
@@ -303,8 +305,10 @@ def instance_ended(state: FabricState, event: ev.InstanceEnded, at: Moment) -> F
         health=Health.UNKNOWN,
         health_message="",
         next_attempt_ms=0,
-        exit=event.exit or old.exit,
+        exit=ending or old.exit,
         handle="",
+        asked_ends=ending.attempt - 1 + event.asked if stable and ending else old.asked_ends + event.asked,
+        ends_before=0 if stable else old.ends_before,
     )
     return put(state, old, new)
 

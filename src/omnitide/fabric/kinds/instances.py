@@ -31,6 +31,8 @@ class InstancesCreated(BaseEvent, frozen=True, kw_only=True, tag="instance.creat
     """The only node that they are placed on, while that is in the fabric."""
     spent: int = 0
     """Generations in a row before these that count against `restart.reschedules`."""
+    ends_before: int = 0
+    """Attempts in a row of the generations before these that ended by themselves."""
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -85,6 +87,8 @@ class InstanceEnded(BaseEvent, frozen=True, kw_only=True, tag="instance.ended.v1
     instance: str
     status: str
     exit: ExitRecord | None = None
+    asked: bool = False
+    """This end is one that somebody asked for: the attempt had not ended by itself before."""
 
 
 class InstancesLost(BaseEvent, frozen=True, kw_only=True, tag="instance.lost.v1"):

@@ -8,7 +8,7 @@ the spec's, and the slot or job has failed until somebody changes something.
 from typing import Final, NamedTuple
 
 from omnitide.fabric.folds.availability import is_ready
-from omnitide.fabric.folds.instances import spent_after
+from omnitide.fabric.folds.instances import ended_by_itself, spent_after
 from omnitide.fabric.folds.workloads import newest_proven
 from omnitide.fabric.rules.proving import runs_well
 from omnitide.fabric.state import PORT_BUSY, Agent, ExitRecord, FabricState, Instance, InstanceStatus, Job, Phase, Slot
@@ -124,13 +124,35 @@ def try_again(before: Instance) -> NextTry:
     return NextTry(avoid=before.avoid, avoid_also=before.avoid_also)
 
 
-def ends_in_a_row(instance: Instance, slot: Slot) -> int:
-    """Attempts of an instance that ended by themselves, and those of the generation before, if that failed too."""
+def ends_in_a_row(instance: Instance, reset_after_ms: int | None, now_ms: int) -> int:
+    """Attempts in a row that ended by themselves, of an instance and of the generations of its slot before it.
+
+    Grows with each such end, whichever generation it is of. A stable run of `reset_after_ms` starts the count anew
+    (None: nothing does), and so does another version, or a stop that somebody asked for (see `ends_before`).
+    """
+    by_itself = ended_by_itself(instance)
+    # Of one that is lost it is not known whether it runs on.
+    until_ms = instance.since_ms if instance.status is InstanceStatus.LOST else now_ms
+    ran_ms = until_ms - instance.started_ms if instance.phase is Phase.RUNNING else 0
+    if reset_after_ms is not None and ran_ms > 0 and ran_ms >= reset_after_ms:
+        return 0
+    here = 0
     if instance.exit is not None:
-        ended = instance.attempt if instance.phase is Phase.WAITING else instance.attempt - 1
-        return slot.failures + max(0, ended - instance.asked_ends)
-    before = slot.last_exit.attempt if slot.failures and slot.last_exit is not None else 0
-    return max(slot.failures, slot.failures - 1 + before)
+        ended = max(instance.exit.attempt, instance.attempt - 1)
+        here = max(0, ended - instance.asked_ends)
+    return instance.ends_before + max(here, int(by_itself))
+
+
+def ends_before(before: Instance | None, version: int, reset_after_ms: int | None, now_ms: int) -> int:
+    """`ends_in_a_row` of the instance before a generation of `version`, as far as it still counts.
+
+    That a node is lost or drained does not say that what ended on it will not do so elsewhere.
+    """
+    if before is None or before.version != version:
+        return 0
+    if before.status is InstanceStatus.STOPPED and before.stop_reason != "drain" and not ended_by_itself(before):
+        return 0
+    return ends_in_a_row(before, reset_after_ms, now_ms)
 
 
 def halting_ends(restart: Restart) -> int:
@@ -189,7 +211,9 @@ def why_halted(agent: Agent, instance: Instance) -> str:
     if is_late(agent, instance):
         within = format_duration(agent.spec.update.progress_deadline)
         return f"was not available within {within}{how_it_is(agent, instance)}"
-    return f"ended {ends_in_a_row(instance, slot)} times in a row before it was available"
+    # While it halts, no run of it was long enough to start the count anew.
+    times = ends_in_a_row(instance, None, 0)
+    return f"ended {times} times in a row before it was available"
 
 
 def how_it_is(agent: Agent, instance: Instance) -> str:

@@ -15,6 +15,7 @@ from omnitide.fabric.rules.returning import adopt, came_to_run
 from omnitide.fabric.rules.rolling import note_end
 from omnitide.fabric.rules.settle import settle_instance
 from omnitide.fabric.state import (
+    ASKED_FOR,
     ENDED,
     PORT_BUSY,
     ExitRecord,
@@ -135,9 +136,17 @@ def _ended(draft: Draft, instance: Instance, report: cm.InstanceReport) -> None:
     status = _outcome(instance, report)
     if status is InstanceStatus.SUCCEEDED and _finishes_its_job(draft, instance):
         adopt(draft, instance, max(report.attempt, instance.attempt))
-    draft.emit(ev.InstanceEnded(instance=instance.id, status=status.value, exit=exit_record))
+    asked = exit_record is not None and _was_asked(instance, status, exit_record)
+    draft.emit(ev.InstanceEnded(instance=instance.id, status=status.value, exit=exit_record, asked=asked))
     settle_instance(draft, instance)
     note_end(draft, instance)
+
+
+def _was_asked(instance: Instance, status: InstanceStatus, ending: ExitRecord) -> bool:
+    """Whether the last attempt ended as somebody asked for it, and not by itself before that."""
+    if instance.exit is not None and instance.exit.attempt >= ending.attempt:
+        return False  # it waited for its next attempt
+    return ending.reason in ASKED_FOR or (status is InstanceStatus.STOPPED and bool(instance.stop_reason))
 
 
 def _finishes_its_job(draft: Draft, instance: Instance) -> bool:

@@ -17,6 +17,7 @@ from omnitide.fabric.folds.availability import available_from, is_available, is_
 from omnitide.fabric.folds.membership import is_current
 from omnitide.fabric.rules.conditions import volume_holder
 from omnitide.fabric.rules.failing import (
+    ends_before,
     ends_in_a_row,
     halted_by,
     halting_ends,
@@ -90,7 +91,7 @@ def note_end(draft: Draft, before: Instance) -> None:
         return
     if current.status in ENDED or was_available(agent, before, draft.header.time_ms):
         return
-    if ends_in_a_row(current, slot) >= halting_ends(agent.spec.restart):
+    if ends_in_a_row(current, agent.spec.restart.reset_after, draft.header.time_ms) >= halting_ends(agent.spec.restart):
         draft.emit(ev.RolloutStumbled(agent=agent.id, slot=before.slot))
 
 
@@ -127,7 +128,10 @@ def keeps_volumes(spec: WorkloadSpec) -> bool:
 
 def overlap(draft: Draft, instance: Instance, version: int, *, reason: str, node: str = "") -> None:
     """The next generation of a slot, made while this instance, its current one, runs on."""
-    slot = draft.state.agents[instance.workload].slots[instance.slot]
+    agent = draft.state.agents[instance.workload]
+    slot, restart = agent.slots[instance.slot], agent.versions[version].spec.restart
+    # A person moves a replica to try it elsewhere; a drain says nothing of it.
+    moved = instance if reason == "drain" else None
     draft.emit(
         ev.InstancesCreated(
             workload_kind="agent",
@@ -136,6 +140,7 @@ def overlap(draft: Draft, instance: Instance, version: int, *, reason: str, node
             slots=(ev.SlotGeneration(instance.slot, slot.generation + 1),),
             reason=reason,
             node=node,
+            ends_before=ends_before(moved, version, restart.reset_after, draft.header.time_ms),
         )
     )
 

@@ -12,6 +12,7 @@ from omnitide.fabric.folds.instances import ended_by_itself, failures_after, spe
 from omnitide.fabric.rules.failing import (
     NextTry,
     Wanted,
+    ends_before,
     is_finished,
     may_retry,
     next_try,
@@ -56,7 +57,8 @@ def _needs_generation(agent: Agent, version: int, slot: Slot | None, current: In
 def _create(draft: Draft, agent: Agent, versions: dict[int, int]) -> None:
     """Next generations for slots, each of a version: those that need not wait together, the others each with its
     delay."""
-    plain: dict[int, list[ev.SlotGeneration]] = {}
+    plain: dict[tuple[int, int], list[ev.SlotGeneration]] = {}
+    now_ms = draft.header.time_ms
     for number, version in versions.items():
         slot = agent.slots.get(number) or Slot(generation=agent.generation_floor)
         current = draft.state.instances.get(slot.current)
@@ -68,12 +70,13 @@ def _create(draft: Draft, agent: Agent, versions: dict[int, int]) -> None:
         spent = 0
         if restart.reschedules is not None and current is not None:
             spent = spent_after(slot, current, version, restart.reset_after)
+        ends = ends_before(current, version, restart.reset_after, now_ms)
         if current is None or not (failed or permanent or spent):
-            plain.setdefault(version, []).append(following)
+            plain.setdefault((version, ends), []).append(following)
             continue
         if failed:
             failures = failures_after(slot, current, version, restart.reset_after)
-            then = next_try(draft.header.time_ms, spec, current, failures, permanent)
+            then = next_try(now_ms, spec, current, failures, permanent)
         else:
             then = try_again(current)
         draft.emit(
@@ -88,11 +91,14 @@ def _create(draft: Draft, agent: Agent, versions: dict[int, int]) -> None:
                 permanent_failures=permanent,
                 avoid_also=then.avoid_also,
                 spent=spent,
+                ends_before=ends,
             )
         )
-    for version, following in plain.items():
+    for (version, ends), following in plain.items():
         draft.emit(
-            ev.InstancesCreated(workload_kind="agent", workload=agent.id, version=version, slots=tuple(following))
+            ev.InstancesCreated(
+                workload_kind="agent", workload=agent.id, version=version, slots=tuple(following), ends_before=ends
+            )
         )
 
 
@@ -220,6 +226,7 @@ def _next_task(draft: Draft, job: Job, current: Instance | None) -> None:
             reason="rescheduled" if current is not None else "",
             permanent_failures=permanent,
             avoid_also=then.avoid_also,
+            ends_before=ends_before(current, 1, None, draft.header.time_ms),
         )
     )
 

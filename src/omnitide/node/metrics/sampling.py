@@ -5,6 +5,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Final, Protocol
 
 from omnitide.node.metrics.buffer import Buffer, Scraped, Tick
@@ -24,8 +25,7 @@ AGAIN_S: Final = 5.0
 """What was sent so shortly before its stream broke is sent again: nobody says whether it came."""
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 30.0
-MAX_DROPPED_TOLD: Final = 1000
-MAX_UNREAD_TOLD: Final = 200
+MAX_TROUBLES_TOLD: Final = 500
 STALE_S: Final = 10
 """After two intervals without a scrape of an instance, until what it said is not told any more."""
 
@@ -199,10 +199,9 @@ class Sampling:
         now = self._now()
         batch = encoder.batch(ticks, scrapes, int(now), int(now % 1.0 * 1000))
         batch.dropped = self._buffer.dropped
-        for instance, number in list(self._scraper.left_out.items())[:MAX_DROPPED_TOLD]:
-            batch.dropped_series[instance] = number
-        for instance, reason in list(self._scraper.unread.items())[:MAX_UNREAD_TOLD]:
-            batch.unread[instance] = reason
+        for instance, trouble in islice(self._scraper.troubles.items(), MAX_TROUBLES_TOLD):
+            batch.endpoints[instance].left_out = trouble.left_out
+            batch.endpoints[instance].fault = trouble.fault
         return batch
 
     async def _take_wishes(self, link: SampleLink) -> None:

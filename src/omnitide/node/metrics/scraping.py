@@ -12,7 +12,7 @@ from omnitide.node.metrics.buffer import Scraped
 from omnitide.node.metrics.exposition import ScrapedSeries, Unreadable
 from omnitide.node.metrics.instances import RunningInstance
 from omnitide.telemetry import logs
-from omnitide.telemetry.series.definition import Series
+from omnitide.telemetry.series.definition import EndpointTrouble, Series
 
 MAX_BODY: Final = 4 << 20
 MAX_HEAD: Final = 64 << 10
@@ -63,12 +63,10 @@ class Scraper:
         self._most = most
         self._tasks: dict[RunningInstance, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(MAX_AT_ONCE)
-        self.left_out: dict[str, int] = {}
-        """Series that are left out now, by instance."""
-        self.unread: dict[str, str] = {}
-        """Why an endpoint gives nothing now, by instance."""
+        self.troubles: dict[str, EndpointTrouble] = {}
+        """By instance, of those that have some now."""
         self._said: dict[str, tuple[str, float]] = {}
-        """The same as the log has been told it, empty for one that is read again, and when."""
+        """Why an endpoint gives nothing, as the log has been told it, empty for one that is read again, and when."""
         self._told: dict[str, frozenset[str]] = {}
         """Metrics of which series are left out, as the log has been told of an instance."""
 
@@ -78,8 +76,7 @@ class Scraper:
                 wanted = {run for run in self._running() if run.metrics is not None}
                 for gone in self._tasks.keys() - wanted:
                     self._tasks.pop(gone).cancel()
-                    self.left_out.pop(gone.key.instance, None)
-                    self.unread.pop(gone.key.instance, None)
+                    self.troubles.pop(gone.key.instance, None)
                     self._said.pop(gone.key.instance, None)
                     self._told.pop(gone.key.instance, None)
                 for run in wanted - self._tasks.keys():
@@ -111,12 +108,13 @@ class Scraper:
                     up = 1.0
                 except (ScrapeFailed, Unreadable, DriverError, TimeoutError, OSError, h11.ProtocolError) as error:
                     reason = _reason(error, run, metrics)
+            if left_out or reason:
+                self.troubles[instance] = EndpointTrouble(left_out, reason)
+            else:
+                self.troubles.pop(instance, None)
             self._note(instance, metrics, reason)
             if left_out:
-                self.left_out[instance] = left_out
                 self._tell_left_out(instance, series)
-            else:
-                self.left_out.pop(instance, None)
             values[about.up] = up
             values[about.seconds] = loop.time() - began
             values[about.left_out] = float(left_out)
@@ -127,10 +125,6 @@ class Scraper:
     def _note(self, instance: str, metrics: Metrics, reason: str) -> None:
         """`reason`: why nothing was read; empty: it was. The log is told when that changes, and not all the time where
         it changes all the time."""
-        if reason:
-            self.unread[instance] = reason
-        else:
-            self.unread.pop(instance, None)
         said, at = self._said.get(instance, ("", float("-inf")))
         now = self._now()
         if reason == said or now < at + SAY_EVERY_S:

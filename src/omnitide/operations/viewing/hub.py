@@ -1,7 +1,8 @@
 """The live view of one runtime: a snapshot at a revision, then patches, made once for any number of watchers.
 
-While nobody watches nothing is kept. The first watcher costs one walk over everything; from then on each object's
-JSON is kept, so that a snapshot is a copy and a patch holds only what looks different. A watcher that comes later takes
+While nobody watches nothing is kept, but for a while after the last watcher: a page that is loaded anew finds all made.
+The first watcher costs one walk over everything; from then on each object's JSON is kept, so that a snapshot is a copy
+and a patch holds only what looks different. A watcher that comes later takes
 the snapshot that was made for another and the patches since, as long as those are kept.
 """
 
@@ -32,18 +33,18 @@ SHORT_TICK_S: Final = 0.002
 """What comes after a quiet time leaves at once, with the rest of its own command."""
 LOOK_S: Final = 1.0
 """What is shown and is no state, or changes by the passing of time alone, is looked at this often."""
-BEAT_S: Final = 5.0
+BEAT_S: Final = 2.0
 """A watcher that nothing was sent to is told this often that it sees the newest."""
 TURN: Final = 200
 """Objects made at one go; then whatever else waits in the loop has its turn."""
 KEPT_BYTES: Final = 8 << 20
 """Of patches since the snapshot that is kept; when there are more, the next watcher has a new one made."""
+UNWATCHED_S: Final = 60.0
+"""So long after the last watcher has left, what is kept for the next one is kept up."""
 SNAPSHOT_S: Final = 10.0
 """A snapshot is kept for this long after it was made."""
 QUEUE_BYTES: Final = 16 << 20
 """Of patches that wait for a slow watcher, before it has to begin anew."""
-_NONE_FAILING: Final = b'"failing":0,'
-"""In an agent's JSON: none of its replicas ends again and again. A text there holds no plain quote."""
 
 _log = logs.get(__name__)
 
@@ -200,11 +201,12 @@ class _Live:
         moved = state.revision != self.state.revision
         self.state = state
         for key, encoded in changed.items():
-            self._keep(key, encoded, now_ms)
+            self._keep(key, encoded, now_ms, failing=key[1] in showing.failing)
         if self._ready.is_set() and (changed or moved):
             self._offer(patch(state.revision, self._runtime.now_ms(), changed))
 
-    def _keep(self, key: tuple[str, str], encoded: bytes | None, now_ms: int) -> None:
+    def _keep(self, key: tuple[str, str], encoded: bytes | None, now_ms: int, *, failing: bool) -> None:
+        """`failing`: of an agent, whether replicas of it end again and again."""
         kind, identifier = key
         if encoded is None:
             self._objects.pop(key, None)
@@ -212,7 +214,6 @@ class _Live:
             self._objects[key] = encoded
         if kind == "agent":
             agent = self.state.agents.get(identifier)
-            failing = encoded is not None and _NONE_FAILING not in encoded
             waits = agent is not None and (agent.counts.pending > 0 or failing)
             (self._waiting.add if waits else self._waiting.discard)(identifier)
         if kind == "instance":
@@ -260,6 +261,8 @@ class ViewHub:
         self._runtime = weakref.ref(runtime)
         self._live: _Live | None = None
         self._watchers = 0
+        self._ending: asyncio.TimerHandle | None = None
+        """While nobody watches what is kept up all the same."""
 
     @property
     def watchers(self) -> int:
@@ -276,6 +279,9 @@ class ViewHub:
             raise failed("busy", f"{most} views are open, the most there can be")
         self._watchers += 1
         watcher = Watcher[ViewFrame](QUEUE_BYTES, direct=direct)
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
         if self._live is None or self._live.failure is not None:
             self._live = _Live(runtime)
         live = self._live
@@ -291,8 +297,13 @@ class ViewHub:
             live.leave(watcher)
             self._watchers -= 1
             if not self._watchers:
-                live.stop()
-                self._live = None
+                self._ending = asyncio.get_running_loop().call_later(UNWATCHED_S, self._end, live)
+
+    def _end(self, live: _Live) -> None:
+        self._ending = None
+        live.stop()
+        if self._live is live:
+            self._live = None
 
 
 _hubs: "weakref.WeakKeyDictionary[Runtime, ViewHub]" = weakref.WeakKeyDictionary()

@@ -55,6 +55,8 @@ class Showing:
         self._live = live
         self._now_ms = now_ms
         self._hidden: Hidden | None = None
+        self.failing: set[str] = set()
+        """Of the agents that were shown, the ids of those of which replicas end again and again."""
 
     def encoded(self, kind: str, identifier: str) -> bytes | None:
         """None if there is no such object."""
@@ -74,7 +76,10 @@ class Showing:
                 if agent is None:
                     return None
                 self._hidden = self._hidden or Hidden(state)
-                return show_agent_summary(state, agent, self._hidden, self._now_ms)
+                summary = show_agent_summary(state, agent, self._hidden, self._now_ms)
+                if summary.failing:
+                    self.failing.add(identifier)
+                return summary
             case "job":
                 job = state.jobs.get(identifier)
                 return None if job is None else show_job_summary(state, job)

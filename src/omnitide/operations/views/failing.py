@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omnitide.fabric.rules.failing import ends_in_a_row
-from omnitide.fabric.state import Agent, Instance, InstanceStatus, Phase, Slot
+from omnitide.fabric.state import Agent, Instance, InstanceStatus, Phase
 from omnitide.model import objects as ob
 from omnitide.operations.missing import MISSING
 
@@ -16,15 +16,15 @@ _TRIES: Final = frozenset(
 )
 
 
-def is_failing(agent: Agent, instance: Instance, slot: Slot, now_ms: int) -> bool:
+def is_failing(agent: Agent, instance: Instance, now_ms: int) -> bool:
     """Whether it ended by itself not long ago, as often as it takes to be no accident, and may do so again: whatever it
-    does at this moment. `slot`: whose current instance it is. What has failed for good is not tried any more, and is no
+    does at this moment. `instance`: its slot's current one. What has failed for good is not tried any more, and is no
     such one."""
-    if not (slot.failures or instance.exit is not None) or instance.status not in _TRIES:
+    if not (instance.ends_before or instance.exit is not None) or instance.status not in _TRIES:
         return False
     if instance.exit is not None and instance.exit.cause == MISSING:
         return False  # it waits for a value that there is none of, and starts when that is set
-    return ends_in_a_row(instance, slot) >= LOOP and now_ms < failing_until_ms(agent, instance)
+    return ends_in_a_row(instance, agent.spec.restart.reset_after, now_ms) >= LOOP
 
 
 def failing_until_ms(agent: Agent, instance: Instance) -> int:
@@ -55,4 +55,6 @@ def changes_at_ms(agents: Mapping[str, Agent], instance: Instance, now_ms: int) 
     slot = agent.slots.get(instance.slot) if agent is not None else None
     if agent is None or slot is None or slot.current != instance.id or instance.status is not InstanceStatus.RUNNING:
         return 0
-    return failing_until_ms(agent, instance) if is_failing(agent, instance, slot, now_ms) else 0
+    if not ends_in_a_row(instance, agent.spec.restart.reset_after, now_ms):
+        return 0
+    return failing_until_ms(agent, instance)

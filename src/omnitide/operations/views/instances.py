@@ -70,6 +70,7 @@ def show_instance(state: FabricState, instance: Instance, now_ms: int = 0) -> ob
         workload, slot = job.name, job.slot
     spec = spec_of_instance(state, instance)
     current = slot is not None and slot.current == instance.id
+    reset_after = agent.spec.restart.reset_after if agent is not None else None
     return ob.Instance(
         id=instance.id,
         namespace=instance.namespace,
@@ -102,8 +103,8 @@ def show_instance(state: FabricState, instance: Instance, now_ms: int = 0) -> ob
         failures=slot.failures if slot is not None and current else 0,
         stop_reason=instance.stop_reason,
         condition=condition_of(instance, silent=silent > 0, now_ms=now_ms),
-        ends=ends_in_a_row(instance, slot) if slot is not None and current else 0,
-        failing=agent is not None and slot is not None and current and is_failing(agent, instance, slot, now_ms),
+        ends=ends_in_a_row(instance, reset_after, now_ms) if current else 0,
+        failing=agent is not None and current and is_failing(agent, instance, now_ms),
         unenforced=instance.unenforced,
         cpu_milli=instance.cpu_milli,
         memory_bytes=instance.memory_bytes,

@@ -56,7 +56,7 @@ def failing_replicas(state: FabricState, agent: Agent, now_ms: int) -> int:
     found = 0
     for slot in islice(agent.slots.values(), _EXAMINED_SLOTS):
         instance = state.instances.get(slot.current)
-        found += instance is not None and is_failing(agent, instance, slot, now_ms)
+        found += instance is not None and is_failing(agent, instance, now_ms)
     return found
 
 

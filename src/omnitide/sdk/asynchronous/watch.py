@@ -18,7 +18,7 @@ Taken = TypeVar("Taken")
 Taken_co = TypeVar("Taken_co", covariant=True)
 
 VIEW_PING_S: Final = 6.0
-"""Beats of the view come every 5 s: a Nexus that is gone without a word is noticed about when they are missed."""
+"""Beats of the view come every 2 s: a Nexus that is gone without a word is noticed when two or three are missed."""
 
 
 class Streamed(Protocol[Taken_co]):

@@ -39,6 +39,16 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointTrouble:
+    """What is the matter with an instance's own endpoint of metrics; as it is made, nothing."""
+
+    left_out: int = 0
+    """Series that its node does not take now: there are too many, or they cannot be taken."""
+    fault: str = ""
+    """Why it gives nothing now; empty: it does, as far as is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesInfo:
     """A series as it is asked for."""
 

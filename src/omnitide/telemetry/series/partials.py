@@ -17,7 +17,7 @@ AT_ONCE: Final = 50_000
 MAX_CELLS: Final = 5_000_000
 """Samples that one question may have looked at, in all series."""
 MAX_PARTIAL_CELLS: Final = 1_000_000
-"""Steps times series of what a tier answers: each has five numbers."""
+"""Steps times series of what a tier answers: each has seven numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,16 @@ class Window:
     def end_s(self) -> int:
         return self.start_s + self.count * self.step_s
 
+    def starts(self) -> npt.NDArray[np.int64]:
+        """When each step begins."""
+        return self.start_s + np.arange(self.count, dtype=np.int64) * self.step_s
+
 
 @dataclass(slots=True)
 class Partials:
-    """A row for each series, a column for each step: least, sum, most and number of samples, and the last of them.
-    Where there are none, the number is 0 and the others are NaN (the sum 0)."""
+    """A row for each series, a column for each step: least, sum, most and number of samples, the last of them, and from
+    when up to when (seconds since 1970, within the step) there were some. Where there are none, the number is 0 and the
+    others are NaN (the sum 0)."""
 
     series: list[SeriesInfo]
     least: Cells
@@ -44,13 +49,21 @@ class Partials:
     total: Cells
     number: Cells
     last: Cells
+    begin: Cells
+    end: Cells
     quantile: Cells | None = None
 
     @classmethod
     def empty(cls, window: Window, rows: int = 0) -> "Partials":
         shape = (rows, window.count)
         nothing = np.full(shape, np.nan)
-        return cls([], nothing, nothing.copy(), np.zeros(shape), np.zeros(shape), nothing.copy())
+        return cls([], nothing, nothing.copy(), np.zeros(shape), np.zeros(shape), *(nothing.copy() for _ in range(3)))
+
+    def cut(self, rows: int) -> "Partials":
+        """The first rows alone."""
+        quantile = None if self.quantile is None else self.quantile[:rows]
+        arrays: dict[str, Cells] = {name: getattr(self, name)[:rows] for name in ARRAYS}
+        return Partials(self.series[:rows], **arrays, quantile=quantile)
 
 
 def require_room(rows: int, window: Window) -> None:
@@ -78,29 +91,29 @@ class Gathered:
         require_room(len(self._rows), self._window)
         if len(self._rows) > len(self._whole.least):
             fresh = Partials.empty(self._window, max(2 * len(self._whole.least), len(self._rows)))
-            for name in _ARRAYS:
+            for name in ARRAYS:
                 getattr(fresh, name)[: len(self._whole.least)] = getattr(self._whole, name)
             self._whole = fresh
-        at, whole = np.array([self._rows[info] for info in piece.series], np.intp)[:, None], self._whole
-        whole.least[at, steps] = np.fmin(whole.least[at, steps], piece.least)
-        whole.most[at, steps] = np.fmax(whole.most[at, steps], piece.most)
-        whole.total[at, steps] += piece.total
-        whole.number[at, steps] += piece.number
-        whole.last[at, steps] = np.where(np.isnan(piece.last), whole.last[at, steps], piece.last)
+        at = np.array([self._rows[info] for info in piece.series], np.intp)[:, None]
+        _merge(self._whole, (at, steps), piece)
 
     def partials(self) -> "Partials":
-        rows, whole = len(self._rows), self._whole
-        return Partials(
-            list(self._rows),
-            whole.least[:rows],
-            whole.most[:rows],
-            whole.total[:rows],
-            whole.number[:rows],
-            whole.last[:rows],
-        )
+        self._whole.series = list(self._rows)
+        return self._whole.cut(len(self._rows))
 
 
-_ARRAYS: Final = ("least", "most", "total", "number", "last")
+ARRAYS: Final = ("least", "most", "total", "number", "last", "begin", "end")
+
+
+def _merge(whole: Partials, at: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp] | slice], piece: Partials) -> None:
+    """Add what a piece has to these cells: it is of later, or of other, samples."""
+    whole.least[at] = np.fmin(whole.least[at], piece.least)
+    whole.most[at] = np.fmax(whole.most[at], piece.most)
+    whole.total[at] += piece.total
+    whole.number[at] += piece.number
+    whole.last[at] = np.where(np.isnan(piece.last), whole.last[at], piece.last)
+    whole.begin[at] = np.fmin(whole.begin[at], piece.begin)
+    whole.end[at] = np.fmax(whole.end[at], piece.end)
 
 
 class SeriesTier(Protocol):
@@ -134,6 +147,22 @@ def reduce(samples: npt.NDArray[np.floating], offsets: Sequence[int], count: int
         if quantile > 0:
             found[:, at] = _quantiles(wide, starts, quantile)
     return (least, most, total, number, last, found) if quantile > 0 else (least, most, total, number, last)
+
+
+def extents(samples: npt.NDArray[np.floating], offsets: Sequence[int], count: int) -> tuple[Cells, Cells]:
+    """Of the same samples and steps as `reduce`: the columns of the first and of the last sample in each step."""
+    first, last = (np.full((len(samples), count), np.nan) for _ in range(2))
+    if len(samples) and len(offsets):
+        steps = np.asarray(offsets)
+        starts = np.flatnonzero(np.r_[True, steps[1:] != steps[:-1]])
+        there, columns = ~np.isnan(samples), np.arange(samples.shape[1], dtype=np.int32)
+        behind = np.int32(samples.shape[1])
+        oldest = np.minimum.reduceat(np.where(there, columns, behind), starts, axis=1)
+        newest = np.maximum.reduceat(np.where(there, columns, np.int32(-1)), starts, axis=1)
+        some = newest >= 0
+        first[:, steps[starts]] = np.where(some, oldest, np.nan)
+        last[:, steps[starts]] = np.where(some, newest, np.nan)
+    return first, last
 
 
 def last_of(samples: Cells, there: npt.NDArray[np.bool_], starts: npt.NDArray[np.intp]) -> Cells:
@@ -175,11 +204,7 @@ def joined(window: Window, parts: Sequence[Partials]) -> Partials:
         at = np.array([rows[info] for info in part.series], np.intp)
         if not len(at):
             continue
-        whole.least[at] = np.fmin(whole.least[at], part.least)
-        whole.most[at] = np.fmax(whole.most[at], part.most)
-        whole.total[at] += part.total
-        whole.number[at] += part.number
-        whole.last[at] = np.where(np.isnan(part.last), whole.last[at], part.last)
+        _merge(whole, (at, slice(None)), part)
         if part.quantile is not None and whole.quantile is not None:
             whole.quantile[at] = part.quantile
     return whole

@@ -8,7 +8,15 @@ from typing import Final
 import numpy as np
 
 from omnitide.telemetry.series.definition import SeriesInfo
-from omnitide.telemetry.series.partials import AT_ONCE, MAX_CELLS, Partials, Window, reduce, require_room
+from omnitide.telemetry.series.partials import (
+    AT_ONCE,
+    MAX_CELLS,
+    Partials,
+    Window,
+    extents,
+    reduce,
+    require_room,
+)
 from omnitide.telemetry.series.rings import NEVER, Ring
 from omnitide.telemetry.series.selecting import BadQuery, Selection
 
@@ -197,15 +205,19 @@ class Recent:
             steps: list[int] = offsets.tolist()
             if samples.size > AT_ONCE:
                 parts = await asyncio.to_thread(reduce, samples, steps, window.count, quantile)
+                oldest, newest = await asyncio.to_thread(extents, samples, steps, window.count)
             else:
                 parts = reduce(samples, steps, window.count, quantile)
+                oldest, newest = extents(samples, steps, window.count)
             span = slice(at, at + len(samples))
             found.least[span], found.most[span], found.total[span], found.number[span], found.last[span] = parts[:5]
+            found.begin[span] = (first + oldest) * step
+            found.end[span] = np.minimum((first + newest + 1) * step, window.starts() + window.step_s)
             if found.quantile is not None:
                 found.quantile[span] = parts[5]
             found.series += [entry.info for _, entries in same for entry in entries]
             at += len(samples)
-        return found if at == rows else _cut(found, at)
+        return found if at == rows else found.cut(at)
 
     def _matching(self, selection: Selection) -> list[tuple[Ring, list[Entry]]]:
         groups: dict[Ring, list[Entry]] = {}
@@ -226,15 +238,3 @@ class Recent:
             for entry in entries.values():
                 values = entry.ring.newest(np.array([entry.row], np.intp), max(1, within_s // entry.ring.step_s))
                 yield node, entry, float(values[0])
-
-
-def _cut(found: Partials, rows: int) -> Partials:
-    return Partials(
-        found.series,
-        found.least[:rows],
-        found.most[:rows],
-        found.total[:rows],
-        found.number[:rows],
-        found.last[:rows],
-        None if found.quantile is None else found.quantile[:rows],
-    )
