@@ -41,6 +41,9 @@ GOODBYE_S: Final = 2.0
 NEXUS_ENDS_S: Final = 30.0
 LOOK_S: Final = 5.0
 LATE_S: Final = 1.0
+COLLECTED: Final = 50_000, 20, 100
+"""When garbage is looked for. The samples of a thousand nodes are as many new objects a second as would have it looked for
+among all that lives again and again, and hardly any garbage is in circles."""
 
 log = logs.get(__name__)
 
@@ -70,6 +73,7 @@ class Crowd:
                 await director.deploy(self._deploy)
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(*COLLECTED)
                 gc.enable()
                 telling.cancel()
                 self._tell(ready=True)
