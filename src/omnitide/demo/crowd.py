@@ -41,9 +41,11 @@ GOODBYE_S: Final = 2.0
 NEXUS_ENDS_S: Final = 30.0
 LOOK_S: Final = 5.0
 LATE_S: Final = 1.0
+NICE: Final = 5
+"""They stand for other machines: Nexus, and the browser that looks at it, come first on this one."""
 COLLECTED: Final = 50_000, 20, 100
-"""When garbage is looked for. The samples of a thousand nodes are as many new objects a second as would have it looked for
-among all that lives again and again, and hardly any garbage is in circles."""
+"""When garbage is looked for. The samples of a thousand nodes are as many new objects a second as would have it looked
+for among all that lives again and again, and hardly any garbage is in circles."""
 
 log = logs.get(__name__)
 
@@ -203,6 +205,7 @@ def _alive(pid: int) -> bool:
 
 def main() -> None:
     raise_open_files()
+    os.nice(NICE)
     logs.configure("info", "console")
     # A thousand proxies tell what a person reads of one; here it is their faults that count.
     logging.getLogger("omnitide.node").setLevel(logging.ERROR)
