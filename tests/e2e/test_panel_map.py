@@ -130,7 +130,7 @@ def test_where_a_graphics_card_is_emulated_the_page_does_not_wait_for_its_pictur
     inside.page.on("console", lambda message: warned.append(message.text) if message.type == "warning" else None)
     at = drawn(inside)
     frames = int(at.get_attribute("data-frames") or 0)
-    inside.page.get_by_role("button", name="Zoom in").click()
+    inside.page.get_by_role("button", name="Nearer").click()
     expect(at).not_to_have_attribute("data-frames", str(frames))
     plain = "[...document.querySelectorAll('.map-host > canvas')].map(one => one.getContext('2d') !== null)"
     assert inside.page.evaluate(plain) == [True, True], "the picture, and the names above it"
@@ -202,6 +202,9 @@ def test_a_pending_agent_lights_up_who_refuses_it(inside: Visit, busy: Fabric) -
     expect(page.locator(".map-tip")).to_contain_text(re.compile("schedul|cordon"))
     # The same by colour, of all that waits: the rule that holds it up, and the nodes that refuse it by that.
     ask(page, "Failing rule")
+    # The small map has its colours as soon as the legend does: Nexus answers after the question is chosen.
+    alike = page.wait_for_function(SMALL_MAP_LIKE_LEGEND, arg="closed: nodes").json_value()
+    assert alike == "alike"
     expect(legend(page).get_by_role("listitem").filter(has_text=re.compile(r"^closed\s*1$"))).to_be_visible()
     expect(legend(page)).to_contain_text(re.compile(r"closed: nodes\s*2"))
     ask(page, "Health")
@@ -472,6 +475,23 @@ def test_on_a_phone_half_of_the_screen_is_the_maps_whatever_is_selected(inside: 
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
+def test_on_a_phone_the_few_nodes_there_are_fill_the_screen(inside: Visit) -> None:
+    page = inside.page
+    page.set_viewport_size({"width": 360, "height": 760})
+    at = drawn(inside)
+
+    def near() -> bool:
+        return float(at.get_attribute("data-zoom") or 0) > 0.95
+
+    # With their names, and what they use below them: CAPTIONS_FROM of labels.ts.
+    inside.until(near, "the two nodes are near")
+    page.get_by_role("button", name="Farther").click()
+    inside.until(lambda: not near(), "farther")
+    page.get_by_role("button", name="All of it").click()
+    inside.until(near, "and near again")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
 def test_on_a_phone_the_state_is_one_line_and_no_revision_is_cut(inside: Visit) -> None:
     page = inside.page
     page.route("**/v1/fabric", as_a_demo)
@@ -680,6 +700,20 @@ DRAWN_COLUMNS = """() => {
 }"""
 
 
+SMALL_MAP_LIKE_LEGEND = """text => {
+    const sign = [...document.querySelectorAll(".map-legend li")].find(one => one.textContent.includes(text));
+    if (!sign) return "";
+    const [red, green, blue] = getComputedStyle(sign.querySelector("svg")).fill.match(/[\\d.]+/g).map(Number);
+    const canvas = document.querySelector(".map-mini canvas");
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    for (let at = 0; at < pixels.length; at += 4) {
+        const far = Math.abs(pixels[at] - red) + Math.abs(pixels[at + 1] - green) + Math.abs(pixels[at + 2] - blue);
+        if (far < 6) return "alike";
+    }
+    return "other";
+}"""
+
+
 def test_the_small_map_shows_what_is_seen_and_goes_where_it_is_pressed(inside: Visit) -> None:
     at = drawn(inside)
     page = inside.page
@@ -704,10 +738,12 @@ def test_who_sees_all_of_it_does_so_in_a_window_of_another_size_too(inside: Visi
     def zoom() -> float:
         return float(at.get_attribute("data-zoom") or 1)
 
+    page.evaluate(STOOD_STILL)
+    wide = zoom()
     page.set_viewport_size({"width": 400, "height": 800})
-    inside.until(lambda: zoom() < 1, "all of it is seen in a narrow window")
+    inside.until(lambda: zoom() < 0.9 * wide, "all of it is seen in a narrow window")
     page.set_viewport_size({"width": 1280, "height": 800})
-    inside.until(lambda: zoom() > 1, "and nearer in a wide one")
+    inside.until(lambda: zoom() == wide, "and as near as before in a wide one")
     page.keyboard.press("Home")
     whole = at.get_attribute("data-zoom")
     # Whoever looks at a part of it goes on doing that.

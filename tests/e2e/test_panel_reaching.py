@@ -91,6 +91,27 @@ def test_a_shell_opens_by_its_key_and_is_as_large_as_its_window(inside: Visit, i
     expect(page.get_by_role("button", name="Start anew")).to_be_focused()
 
 
+def test_what_is_typed_too_early_or_too_late_is_for_no_other_than_the_shell(inside: Visit, instance: Instance) -> None:
+    """`r` restarts an instance on its own page: not here, whether the shell is not there yet or has ended."""
+    page = inside.page
+    inside.show(f"instances/{instance.id}")
+    page.keyboard.type("techo r$((40 + 2))r")
+    page.keyboard.press("Enter")
+    state(page, "Running")
+    expect(screen(page)).to_contain_text("r42r")
+    enter(page, "exit")
+    state(page, "Exited with code 0")
+    expect(page.get_by_role("button", name="Start anew")).to_be_focused()
+    enter(page, "rm -rf tmp")
+    expect(page.locator("dialog")).to_have_count(0)
+    state(page, "Exited with code 0")
+    expect(page).to_have_url(re.compile("/terminal$"))
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
+    page.keyboard.press("Escape")
+    assert inside.fabric.client.get_instance(instance.id).generation == instance.generation
+
+
 def test_the_palette_and_the_map_lead_there_too(inside: Visit, busy: Fabric) -> None:
     page = inside.page
     inside.show("map")

@@ -63,7 +63,11 @@ export function App(props: { code: string }) {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (error.loggedOut || error.code === "forbidden") {
-        setAccess({ kind: "out", why: error.message });
+        // A cookie that has run out is not sent any more: then Nexus sees nobody at all.
+        setAccess({
+          kind: "out",
+          why: error.message.startsWith("no token") ? "your session has ended" : error.message,
+        });
       } else {
         setAccess({ kind: "asking", trouble: error.message });
         timer = setTimeout(() => void ask(), AGAIN_MS);

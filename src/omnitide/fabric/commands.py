@@ -4,7 +4,7 @@ Time, ids and digests come in the command, stamped or drawn by the shell: a comm
 Commands are not stored; they may change from release to release.
 """
 
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
 import msgspec
 
@@ -240,8 +240,6 @@ class DeployAgent(_Command, frozen=True, kw_only=True):
     """Set `replicas` even where `scale` set them last."""
     if_match: int | None = None
     """Refuse unless the agent's own last revision is this one; 0: refuse unless it does not exist."""
-    at_once: int = 0
-    """As of ScaleAgent."""
 
 
 class ScaleAgent(_Command, frozen=True, kw_only=True):
@@ -249,12 +247,6 @@ class ScaleAgent(_Command, frozen=True, kw_only=True):
     name: str
     replicas: int
     if_match: int | None = None
-    at_once: int = 0
-    """Change so many replicas at most, and say how far that came: a step towards `replicas`. What does not allow the
-    whole refuses the step. 0: all of them."""
-    seen: int | None = None
-    """A further step: refuse unless it has this number of replicas now."""
-    owner: Literal["manifest", "scale"] = "scale"
 
 
 class RestartAgent(_Command, frozen=True, kw_only=True):

@@ -144,7 +144,29 @@ class _TomlLines(dict[Path, int]):
         return super().get(key, default)
 
 
+_TOML_PIECES: Final = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"""|\'{3}.*?\'{3}'''
+    r'''|(?P<key>[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')|(?P<dot>\.)|#[^\n]*+|(?P<space>[ \t]++)|[\s\S]''',
+    re.DOTALL,
+)
+
+
+def _bound_dots(text: str) -> None:
+    """Raises DocumentError for a key of very many dotted parts, which Python's reader takes quadratic time for."""
+    dots = 0
+    for found in _TOML_PIECES.finditer(text):
+        kind = found.lastgroup
+        if kind == "dot":
+            dots += 1
+            if dots > MAX_DEPTH:
+                line = text.count("\n", 0, found.start()) + 1
+                raise DocumentError(f"is nested more than {MAX_DEPTH} deep", line)
+        elif kind is None:
+            dots = 0
+
+
 def _toml(text: str) -> Document:
+    _bound_dots(text)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -21,7 +21,6 @@ from omnitide.operations.named import answer_of, page_by_name
 from omnitide.operations.operation import Answer, Context, Operation
 from omnitide.operations.planning import differences, plan_of
 from omnitide.operations.runtime import Runtime
-from omnitide.operations.scaling import scaled
 from omnitide.operations.views.silence import Hidden
 from omnitide.operations.views.workloads import show_agent, show_agent_summary, show_rollout, show_version
 
@@ -135,8 +134,6 @@ async def _get(runtime: Runtime, _: Context, asked: GetAgentRequest) -> Answer[o
 
 def _answer(runtime: Runtime, made: Made, change_name: str, plan: ob.Plan | None = None) -> Answer[ob.AgentChanged]:
     agent = made.state.agents.get(str(made.result.get("agent", "")))
-    if agent is not None and made.dry_run and "wanted" in made.result:
-        agent = msgspec.structs.replace(agent, replicas=int(made.result["wanted"]))  # further steps would follow
     value = ob.AgentChanged(
         agent=show_agent(made.state, agent, runtime.now_ms()) if agent is not None else None,
         change=change_name if made.changed else "unchanged",
@@ -160,7 +157,7 @@ async def _deploy(runtime: Runtime, context: Context, asked: DeployAgentRequest)
         take_over_replicas=asked.take_over_replicas,
         if_match=context.if_match,
     )
-    made = await scaled(runtime, context, command, owner="manifest")
+    made = await change(runtime, context, command, namespace=asked.namespace)
     change_name = str(made.result.get("change", "unchanged"))
     agent = made.state.agents.get(str(made.result.get("agent", "")))
     plan = None
@@ -173,7 +170,8 @@ async def _scale(runtime: Runtime, context: Context, asked: ScaleAgentRequest) -
     command = cm.ScaleAgent(
         namespace=asked.namespace, name=asked.name, replicas=asked.replicas, if_match=context.if_match
     )
-    return _answer(runtime, await scaled(runtime, context, command), "scaled")
+    made = await change(runtime, context, command, namespace=asked.namespace)
+    return _answer(runtime, made, "scaled")
 
 
 async def _roll_back(runtime: Runtime, context: Context, asked: RollBackAgentRequest) -> Answer[ob.AgentChanged]:

@@ -47,7 +47,10 @@ def test_several_agents_are_one_stream_in_order(two: MemoryFabric) -> None:
 def test_lines_are_searched_by_pattern_and_time(two: MemoryFabric) -> None:
     assert two.cli("logs", "web", "--grep", "ne", "--no-prefix").stdout == "one\n"
     assert two.cli("logs", "web", "db", "-g", "^t", "-E", "-i", "--no-prefix").stdout == "two\nThree\n"
-    assert two.cli("logs", "web", "--grep", "^t").stdout == ""
+    nothing = two.cli("logs", "web", "--grep", "^t")
+    assert (nothing.stdout, nothing.stderr) == ("", "  no line matches\n")
+    assert two.cli("-q", "logs", "web", "--grep", "^t").stderr == ""
+    assert two.cli("logs", "web", "--grep", "one").stderr == ""
     since, until = (dt.datetime.fromtimestamp(START_MS / 1000 + second, dt.UTC).isoformat() for second in (1.5, 2.5))
     assert two.cli("logs", "web", "db", "--since", since, "--until", until, "--no-prefix").stdout == "two\n"
     assert "no regular expression" in two.cli("logs", "web", "--grep", "(", "-E", code=2).stderr

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.unit.cli.top.scenes import agent
 
 from omnitide.cli.agents.agents import notes_of
 from omnitide.cli.happenings.wording import BOOKKEEPING, exit_text, kind_of, text_of
@@ -15,7 +16,7 @@ from omnitide.cli.instances.output import Printer
 from omnitide.cli.instances.ps import _note, _state
 from omnitide.cli.show.forms import as_text
 from omnitide.cli.show.table import Cell, Column, table
-from omnitide.cli.show.words import ago, share, state
+from omnitide.cli.show.words import agent_status, ago, share, state
 from omnitide.fabric.events import Event
 from omnitide.model.explanations import PlacementVerdict, Reason, Way
 from omnitide.model.happenings import CloudEvent, LogChunk
@@ -222,6 +223,19 @@ def test_a_replica_is_counted_once_in_the_note_of_its_agent(
     counts: InstanceCounts, failing: int, told: list[str]
 ) -> None:
     assert notes_of(counts, failing) == told
+
+
+@pytest.mark.parametrize(
+    ("counts", "style"),
+    [
+        (InstanceCounts(running=1, pending=1), "yellow"),
+        (InstanceCounts(starting=1, pending=1), "red"),
+        (InstanceCounts(running=1, failed=1), "red"),
+    ],
+)
+def test_an_agent_that_only_waits_for_a_place_is_less_of_an_alarm(counts: InstanceCounts, style: str) -> None:
+    shown = agent("a", status="degraded", running=counts.running, counts=counts)
+    assert agent_status(shown) == Cell("degraded", style)
 
 
 def chunk(text: str, stream: str = "stdout") -> LogChunk:

@@ -5,6 +5,8 @@ from tests.support.honest import facts
 from tests.support.spec import Fabric, spec, task
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.evolve import Moment, evolve
 from omnitide.fabric.rules.failing import ends_in_a_row, reschedule_delay
 from omnitide.fabric.state import ExitRecord, Phase
 from omnitide.model.spec import AgentSpec, Port, Restart
@@ -379,3 +381,20 @@ class TestEndsInARow:
             self.rest(fabric)
             told.append(ends_in_a_row(fabric.instance(fabric.job().slot.current), None, fabric.state.time_ms))
         assert told == [1, 2, 3]
+
+
+def test_an_end_of_a_release_that_did_not_tell_who_asked_for_it_leaves_the_count_as_that_release_did() -> None:
+    """A log is read as it was written: after a stable run too, which starts the count anew in what is written now."""
+    fabric = running(spec(restart=Restart(attempts=1, reset_after=60_000)))
+    fabric.exit("hello.1.1", code=1)
+    fabric.settle()
+    before = fabric.state
+    instance = before.instances["hello.1.1"]
+    at = Moment(before.revision + 1, instance.started_ms + 60_000, "system")
+    ending = ExitRecord(attempt=2, code=1, reason="exited")
+    old, new = (
+        evolve(before, ev.InstanceEnded(instance=instance.id, status="failed", exit=ending, asked=asked), at)
+        for asked in (None, False)
+    )
+    assert old.instances[instance.id].asked_ends == instance.asked_ends == 0
+    assert new.instances[instance.id].asked_ends == 1

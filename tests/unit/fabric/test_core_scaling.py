@@ -1,11 +1,8 @@
 """The number of replicas: who owns it, and what becomes of slots."""
 
-import pytest
-from msgspec.structs import replace
 from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric.rules import agents
 
 
 def scale(replicas: int, name: str = "hello") -> cm.ScaleAgent:
@@ -134,53 +131,3 @@ def test_scaling_what_is_not_there_or_is_going_is_refused() -> None:
     fabric.given(cm.DeleteAgent(namespace="default", name="hello"))
     assert fabric.when(scale(2)).code == "conflict"
     assert fabric.deploy().code == "conflict"
-
-
-def step(replicas: int, at_once: int = 2, **fields: object) -> cm.ScaleAgent:
-    return replace(scale(replicas), at_once=at_once, **fields)
-
-
-def test_a_step_comes_so_far_and_says_where_it_goes() -> None:
-    fabric = Fabric()
-    fabric.deploy()
-    assert fabric.when(step(4)).result == {"agent": "hello", "from": 1, "to": 3, "wanted": 4}
-    assert sorted(fabric.agent().slots) == [1, 2, 3]
-    assert fabric.when(step(4, seen=3)).result == {"agent": "hello", "from": 3, "to": 4}
-    assert fabric.when(step(0, at_once=3)).result == {"agent": "hello", "from": 4, "to": 1, "wanted": 0}
-
-
-def test_what_does_not_allow_the_whole_refuses_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agents, "MAX_INSTANCES", 5)
-    fabric = Fabric()
-    fabric.deploy()
-    assert fabric.when(step(6)).code == "limit"
-    assert fabric.when(step(6, at_once=0)).code == "limit"
-    assert fabric.deploy(name="other", replicas=5, at_once=2).code == "limit"
-    assert len(fabric.state.instances) == 1
-
-
-def test_a_further_step_is_refused_where_somebody_else_has_set_another_number() -> None:
-    fabric = Fabric()
-    fabric.deploy()
-    fabric.given(step(9), scale(7))
-    outcome = fabric.when(step(9, seen=3))
-    assert outcome.code == "conflict"
-    assert "was given 7 replicas by somebody else on its way to 9" in outcome.message
-    assert fabric.agent().replicas == 7
-
-
-def test_an_agent_that_is_stopped_needs_no_steps() -> None:
-    fabric = Fabric()
-    fabric.deploy()
-    fabric.given(cm.StopAgent(namespace="default", name="hello"))
-    assert fabric.when(step(9)).result == {"agent": "hello", "from": 1, "to": 9}
-
-
-def test_a_deployed_agent_comes_in_steps_too_and_its_number_stays_the_manifests() -> None:
-    fabric = Fabric()
-    made = fabric.deploy(replicas=5, at_once=2)
-    assert made.result == {"agent": "hello", "version": 1, "replicas": 2, "change": "created", "wanted": 5}
-    fabric.given(step(5, at_once=9, seen=2, owner="manifest"))
-    assert (fabric.agent().replicas, fabric.agent().replicas_owner) == (5, "manifest")
-    changed = fabric.deploy(spec("other"), replicas=1, at_once=2)
-    assert (changed.result["version"], changed.result["replicas"], changed.result["wanted"]) == (2, 3, 1)

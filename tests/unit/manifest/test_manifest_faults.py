@@ -123,6 +123,16 @@ def test_so_is_toml_however_its_levels_are_written(text: str) -> None:
     assert any(deep in told for told in faults(text)) == (len(text) > 100)
 
 
+@pytest.mark.parametrize(
+    "text", ["a" + ".a" * 50_000 + " = 1", "[" + "a . " * 50_000 + "b]", "v = {" + '"a".' * 50_000 + "b = 1}"]
+)
+def test_a_toml_key_of_very_many_parts_is_refused_before_it_is_read(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's reader takes quadratic time for it."""
+    monkeypatch.setattr("omnitide.model.manifest.tomllib.loads", lambda _: pytest.fail("it was read"))
+    (told,) = faults(f"x = '{'.' * 200}' # {'a.' * 90}\n{text}")
+    assert told.startswith(f"a.toml:2: is nested more than {MAX_DEPTH} deep")
+
+
 @pytest.mark.parametrize("form", ["yaml", "json"])
 def test_brackets_in_texts_and_side_by_side_are_not_deep(form: Format) -> None:
     beside = ", ".join(["[[]]"] * 500)

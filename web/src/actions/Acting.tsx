@@ -3,6 +3,7 @@ import { useNavigate } from "@solidjs/router";
 import { lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
 import { DropAnywhere } from "../import/DropAnywhere";
 import { useGiven } from "../parts/context";
+import { isHeld } from "../terminal/wanted";
 import { forgetAhead, keepAhead } from "./ahead";
 import { begin, begun, chosen, doings, endAll, page, setPage } from "./desk";
 import { isGoing, meaning, setGoing, singleKeys } from "./keys";
@@ -17,6 +18,12 @@ const ActionDialog = lazy(() => dialogs().then((made) => ({ default: made.Action
 const Palette = lazy(() => palette().then((made) => ({ default: made.Palette })));
 const Keys = lazy(() => import("../palette/Keys").then((made) => ({ default: made.Keys })));
 
+/** Where keys are text. */
+const FIELDS =
+  "input:not([type=range], [type=radio], [type=checkbox], [type=file]), textarea, select, [contenteditable]";
+/** On a page with this, whatever is typed is meant for a program, whether it runs yet, still, or no more. */
+const KEEPS_LETTERS = "[data-keeps-letters]";
+
 /** When the first look is over. */
 const SOON_MS = 1_500;
 
@@ -27,6 +34,11 @@ export function Acting() {
   // Before any list or map takes them: they are meant for what is on its way.
   const ahead = (event: KeyboardEvent) => {
     const coming = page() !== "" || begun() !== undefined;
+    if (!coming && !event.isComposing && document.querySelector("dialog") === null && isHeld(event)) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
     if (!coming || event.isComposing || document.querySelector("dialog") !== null) return;
     if (event.key === "Escape") endAll();
     else if (page() !== "palette" || !keepAhead(event)) return;
@@ -38,7 +50,7 @@ export function Acting() {
     // The editor is in a tree of its own, which is not to be seen from the target.
     const [at] = event.composedPath();
     const typing =
-      at instanceof Element && !!at.closest("input:not([type=range]), textarea, select, [contenteditable]");
+      document.querySelector(KEEPS_LETTERS) !== null || (at instanceof Element && at.closest(FIELDS) !== null);
     const meant = meaning(event, typing, isGoing(event.timeStamp), singleKeys());
     setGoing(meant?.kind === "going" ? event.timeStamp : undefined);
     const shown = document.querySelector("dialog[open]") !== null;

@@ -68,10 +68,11 @@ export async function foreseeWhenFree(
   changes: readonly WantedChange[],
   signal: AbortSignal,
   waits: (afterS: number) => void,
+  ask = foresee,
 ): Promise<Outlook> {
   for (;;) {
     try {
-      return await foresee(changes, signal);
+      return await ask(changes, signal);
     } catch (error) {
       const afterS = busyForS(error);
       if (!afterS || signal.aborted) throw error;

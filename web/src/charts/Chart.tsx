@@ -1,8 +1,8 @@
-/** Lines over time by uPlot, which is loaded when the first chart is shown; marks stand where something was deployed. */
+/** Lines over time by uPlot, which is loaded when the first chart is shown; marks stand where something was deployed, or began. */
 import { createEffect, createMemo, createSignal, onCleanup, onMount, Show } from "solid-js";
 import type uPlot from "uplot";
 import { theme } from "../parts/theme";
-import { axisOf, type Lines, lone, type Mark, marksIn } from "./series";
+import { axisOf, type Lines, lone, type Mark, marksIn, markTextY } from "./series";
 
 interface Props {
   label: string;
@@ -118,8 +118,8 @@ export function Chart(props: Props) {
               const { ctx, bbox } = drawn;
               ctx.save();
               ctx.font = `${11 * devicePixelRatio}px ${font.slice(5)}`;
-              if (props.ceiling) {
-                const y = drawn.valToPos(props.ceiling, "y", true);
+              const y = props.ceiling ? drawn.valToPos(props.ceiling, "y", true) : undefined;
+              if (y !== undefined) {
                 ctx.strokeStyle = bad;
                 ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
                 stroke(ctx, bbox.left, y, bbox.left + bbox.width, y);
@@ -138,7 +138,8 @@ export function Chart(props: Props) {
                   }
                   // uPlot leaves its own alignment behind.
                   ctx.textAlign = mark.before ? "right" : "left";
-                  ctx.fillText(mark.text, bbox.left + mark.x, bbox.top + 9 * devicePixelRatio);
+                  ctx.textBaseline = "middle";
+                  ctx.fillText(mark.text, bbox.left + mark.x, markTextY(bbox.top, y, devicePixelRatio));
                 }
               }
               ctx.restore();

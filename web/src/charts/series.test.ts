@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MetricAnswer } from "../api/types";
-import { axisOf, coresUsed, linesOf, lone, marksIn, newest, selector } from "./series";
+import { axisOf, coresUsed, linesOf, lone, marksIn, markTextY, newest, selector } from "./series";
 
 const answer = (items: { labels: object; values: (number | null)[] }[]) =>
   ({ start_ms: 10_000, step_ms: 500, items }) as unknown as MetricAnswer;
@@ -57,6 +57,22 @@ describe("a chart", () => {
     const named = ["storefront v4", "catalog-api v9"].map((text) => ({ atMs: 1500, text }));
     expect(marksIn(named, 1000, 2000, 300, (text) => 6 * text.length, 3)[0]?.text).toBe("2 versions");
     expect(marksIn([marks[0], marks[0]] as typeof marks, 1000, 2000, 900, () => 40, 3)[0]?.text).toBe("v1");
+  });
+
+  it("says of many that started at a place that they did, not that they were deployed", () => {
+    const marks = ["storefront v4 starts", "catalog-api v9 starts"].map((text) => ({ atMs: 1500, text }));
+    expect(marksIn(marks, 1000, 2000, 300, (text) => 6 * text.length, 3)[0]?.text).toBe("2 starts");
+  });
+
+  it("has the text of marks never on the line of the most there can be", () => {
+    for (const dense of [1, 2]) {
+      expect(markTextY(20, undefined, dense)).toBe(20 + 9 * dense);
+      for (let line = 20; line < 80; line += 1) {
+        const middle = markTextY(20, line, dense);
+        expect(Math.abs(line - middle)).toBeGreaterThanOrEqual(7 * dense);
+        expect(middle).toBeLessThan(20 + 24 * dense);
+      }
+    }
   });
 
   it("has a point where a value stands alone, which no line leads to", () => {

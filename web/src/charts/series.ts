@@ -57,6 +57,9 @@ export interface Marked {
   text: string;
 }
 
+/** What a mark ends in that says when something began at a place, and not when it was deployed. */
+export const STARTS = " starts";
+
 /** More are said by the first, the last and how many; where that is too long, by how many alone. */
 const NAMED_MARKS = 3;
 /** Of the width of a chart, what the text of several may take. */
@@ -96,7 +99,19 @@ export function marksIn(
 function together(texts: readonly string[], fits: (text: string) => boolean): string {
   const all = [...new Set(texts)];
   const names = all.length > NAMED_MARKS ? `${all[0]} … ${all.at(-1)} (${all.length})` : all.join(", ");
-  return all.length === 1 || fits(names) ? names : `${all.length} versions`;
+  if (all.length === 1 || fits(names)) return names;
+  return `${all.length} ${all.every((one) => one.endsWith(STARTS)) ? "starts" : "versions"}`;
+}
+
+/** Of the text of marks: its middle below the upper edge, and the half of its height. CSS pixels. */
+const MARK_TEXT = { middle: 9, half: 7 } as const;
+
+/** The middle of the text of marks, below the line of the most there can be where that would go through it. Pixels of the
+ * canvas, of which there are `dense` for one of CSS. */
+export function markTextY(top: number, ceilingY: number | undefined, dense: number): number {
+  const middle = top + MARK_TEXT.middle * dense;
+  const half = MARK_TEXT.half * dense;
+  return ceilingY !== undefined && Math.abs(ceilingY - middle) < half ? ceilingY + half : middle;
 }
 
 /** Cores in use. */

@@ -211,11 +211,15 @@ export default function MapPage() {
     // Another snapshot, or another time that is looked at: its tables are others.
     const same = touched && last.nodes === sight.nodes && last.instances === sight.instances;
     last = sight;
+    const whole = placed && steering.showsWhole();
     const changes = advance(city, sight, same ? touched : undefined);
     made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
     if (!placed && screen().width > 1) {
       placed = true;
       made.look(steering.whole(), false);
+    } else if (whole && !steering.showsWhole()) {
+      // Who sees all of it sees those too who join where nothing stood.
+      steering.go(steering.whole());
     }
     if (changes.kinds) setReshaped((now) => now + 1);
     if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
@@ -340,6 +344,7 @@ export default function MapPage() {
         <Minimap
           look={untrack(look)}
           question={question()}
+          failing={failing()}
           palette={palette()}
           camera={camera()}
           screen={screen()}

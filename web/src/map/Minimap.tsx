@@ -4,6 +4,7 @@ import type { Camera, Screen } from "./model/camera";
 import { seen } from "./model/camera";
 import { type Building, type City, nexusAt } from "./model/city";
 import { nodeColour, type Question } from "./model/colours";
+import type { Failing } from "./model/failing";
 import { buildingOf, type Point } from "./model/geometry";
 import type { Look } from "./scene/look";
 import { colour, hex, type Palette } from "./scene/palette";
@@ -14,6 +15,8 @@ const MOST_HEIGHT = 130;
 interface Props {
   look: Look;
   question: Question;
+  /** Known later than it is asked for: the colours follow it. */
+  failing: Failing;
   palette: Palette | undefined;
   camera: Camera;
   screen: Screen;
@@ -96,6 +99,7 @@ export function Minimap(props: Props) {
       props.tick;
       props.palette;
       props.question;
+      props.failing;
       untrack(drawCity);
     });
     createEffect(() => {

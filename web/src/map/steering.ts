@@ -17,6 +17,7 @@ import type { City } from "./model/city";
 import { type Box, buildingOf, centre, holds, type Point } from "./model/geometry";
 import type { Selection } from "./model/groups";
 import { boxOf } from "./model/pick";
+import { wholeOf } from "./model/whole";
 import type { Scene } from "./scene/scene";
 
 const NEAR_ZOOM = 4.2;
@@ -34,6 +35,8 @@ interface Around {
 export interface Steering {
   /** All of it, as far as the camera is concerned. */
   whole(): Camera;
+  /** Whether the camera shows just that. */
+  showsWhole(): boolean;
   /** After the screen has become another one: all of it, if it was all before; else as much as `reveal` does. */
   refit(before: Screen): void;
   go(to: Camera): void;
@@ -58,7 +61,7 @@ export function createSteering(around: Around): Steering {
     const building = around.city().buildings.get(node);
     return building && centre(buildingOf(building.lot, building.size));
   };
-  const wholeOn = (some: Screen) => fitted(around.city().layout.box, some, undefined, cover());
+  const wholeOn = (some: Screen) => wholeOf(around.city(), some, cover());
   const reveal = () => {
     const made = scene();
     if (!made) return;
@@ -73,6 +76,10 @@ export function createSteering(around: Around): Steering {
   };
   return {
     whole: () => wholeOn(screen()),
+    showsWhole: () => {
+      const camera = scene()?.camera;
+      return camera !== undefined && alike(camera, wholeOn(screen()));
+    },
     refit: (before) => {
       const camera = scene()?.camera;
       if (camera && !boxOf(around.city(), around.selection()) && alike(camera, wholeOn(before)))

@@ -91,8 +91,7 @@ export function Overview() {
     if (!found) return { tone: "off", text: failed() || "Asking Nexus…", more: "" };
     const worst = concerns().length;
     if (worst) {
-      const each =
-        worst === 1 ? "With what can be done about it, below." : "Each with what can be done about it, below.";
+      const each = worst === 1 ? "With where to look, below." : "Each with where to look, below.";
       const more = worst === 20 ? "The twenty most pressing are below." : each;
       return { tone: "wait", text: `${plural(worst, "thing")} ${worst === 1 ? "wants" : "want"} your eye`, more };
     }

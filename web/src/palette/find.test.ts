@@ -25,7 +25,9 @@ describe("the palette", () => {
   });
 
   it("finds by parts of names", () => {
-    expect(titles("chk api")).toEqual([]);
+    expect(titles("chk api")).toEqual(["checkout-api"]);
+    expect(titles("chkoutapi")).toEqual(["checkout-api"]);
+    expect(titles("ipa")).toEqual([]);
     expect(titles("check api")).toContain("checkout-api");
     expect(titles("rack 1")).toContain("rack-0001");
     expect(titles("nod")[0]).toBe("Nodes");
@@ -65,6 +67,24 @@ describe("the palette", () => {
     expect(asked("we")).toEqual(["Drain weather"]);
     expect(asked("web")).toEqual([]);
     expect(whyToNone(drain.verb, haystackOf([agent("web")]))).toBe("there is no node");
+  });
+
+  it("finds the one of very many that it can be done to, whatever the others are called", () => {
+    const nodes = Array.from({ length: 1000 }, (_, at) => node(`rack-${String(999 - at).padStart(4, "0")}`));
+    const cordoned = nodes.find((one) => one.object.name === "rack-0950");
+    Object.assign(cordoned?.object ?? {}, { scheduling: "cordoned" });
+    const all = haystackOf(nodes);
+    const verb = (text: string) => {
+      const found = find(text, [], all).find((one) => one.kind === "verb");
+      if (found?.kind !== "verb") throw new Error("no verb");
+      return found.verb;
+    };
+    const asked = (name: string, text: string) =>
+      findFor(verb(name), text, all, [], () => false).map((one) => one.title);
+    expect(asked("uncordon", "")).toEqual(["Uncordon rack-0950"]);
+    expect(asked("uncordon", "rack")).toEqual(["Uncordon rack-0950"]);
+    expect(find("uncordon rack", [], all).map((one) => one.title)).toContain("Uncordon rack-0950");
+    expect(asked("drain", "")[0]).toBe("Drain rack-0000");
   });
 
   it("offers nothing by its name alone in the past", () => {

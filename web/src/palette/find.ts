@@ -111,11 +111,12 @@ function verbsWithName(needle: string, all: Haystack, chosen: readonly Target[])
     return found;
   };
   return meant
-    .flatMap(({ verb, rest }) =>
-      targetsNamed(rest)
-        .filter((target) => !above.has(target.object.id) && !whyNot(verb, target))
-        .map((target) => itemOf(verb, target)),
-    )
+    .flatMap(({ verb, rest }) => {
+      const able = targetsNamed(rest).filter((target) => !whyNot(verb, target));
+      // Those named so best may all be of another kind, or such that it cannot be done to.
+      const some = able.length ? able : targetsOf(verb, rest, all, [], () => false);
+      return some.filter((target) => !above.has(target.object.id)).map((target) => itemOf(verb, target));
+    })
     .slice(0, MOST);
 }
 

@@ -3,6 +3,8 @@ import uFuzzy from "@leeoniya/ufuzzy";
 import { nameOf, type Target } from "../actions/target";
 
 const matcher = new uFuzzy({ intraMode: 1 });
+/** For what that finds nothing of: letters of a name in their order, with any others in between. */
+const loose = new uFuzzy({ intraIns: Number.POSITIVE_INFINITY, intraChars: "[^ ]" });
 
 export interface Haystack {
   names: readonly string[];
@@ -22,7 +24,14 @@ export function best(names: readonly string[], needle: string, most: number): nu
     if (names[index]?.toLowerCase().startsWith(begun)) first.push(index);
   }
   if (first.length >= most) return first;
-  const [found, info, order] = matcher.search(names as string[], needle, 1, 2_000);
-  const ranked = info && order ? order.map((place) => info.idx[place] ?? 0) : (found ?? []);
-  return [...new Set([...first, ...ranked])].slice(0, most);
+  const ranked = ranking(matcher, names, needle);
+  return [...new Set([...first, ...(first.length || ranked.length ? ranked : ranking(loose, names, needle))])].slice(
+    0,
+    most,
+  );
+}
+
+function ranking(by: uFuzzy, names: readonly string[], needle: string): readonly number[] {
+  const [found, info, order] = by.search(names as string[], needle, 1, 2_000);
+  return info && order ? order.map((place) => info.idx[place] ?? 0) : (found ?? []);
 }

@@ -43,6 +43,9 @@ export function whyNot(verb: Verb, target: Target): string {
   return verb.kind === "action" ? hindrance(verb.of, [target]) : hindranceOf(verb.of, [target]);
 }
 
+/** More are not put into the order that people count in. */
+const MOST_SORTED = 2_000;
+
 /** To what it can be done: what is chosen first, then favourites, then the others by their names. */
 export function targetsOf(
   verb: Verb,
@@ -54,20 +57,18 @@ export function targetsOf(
   const needle = text.trim();
   const able = (target: Target) => !whyNot(verb, target);
   if (needle) {
-    // Of one kind alone, lest the others take all places.
-    const own = all.targets.flatMap((target, index) => (target.kind === verb.of.kind ? [index] : []));
+    // Of those that it can be done to alone, lest the others take all places.
+    const own = all.targets.flatMap((target, index) => (able(target) ? [index] : []));
     const names = own.map((index) => all.names[index] ?? "");
-    return best(names, needle, MOST_OFFERED * 4)
-      .flatMap((place) => all.targets[own[place] ?? -1] ?? [])
-      .filter(able)
-      .slice(0, MOST_OFFERED);
+    return best(names, needle, MOST_OFFERED).flatMap((place) => all.targets[own[place] ?? -1] ?? []);
   }
   const first = [...chosen.filter(able), ...all.targets.filter((one) => favourite(one) && able(one))];
   const named = new Set(first.map((one) => one.object.id));
-  const others: Target[] = [];
-  for (const target of all.targets) {
-    if (first.length + others.length >= MOST_OFFERED * 10) break;
-    if (able(target) && !named.has(target.object.id)) others.push(target);
+  let others = all.targets.filter((target) => able(target) && !named.has(target.object.id));
+  // The quicker order is good enough to find which of very many are shown.
+  if (others.length > MOST_SORTED) {
+    others.sort((one, other) => (one.object.name < other.object.name ? -1 : 1));
+    others = others.slice(0, MOST_SORTED);
   }
   others.sort((one, other) => one.object.name.localeCompare(other.object.name, "en", { numeric: true }));
   return [...new Map([...first, ...others].map((one) => [one.object.id, one])).values()].slice(0, MOST_OFFERED);

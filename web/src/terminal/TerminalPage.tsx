@@ -15,7 +15,7 @@ import { useTitle } from "../parts/title";
 import { IN_THE_PAST, pastRevision } from "../past/when";
 import { visible } from "../words/format";
 import type { Screen } from "./screen";
-import { takeWanted } from "./wanted";
+import { holdKeys, takeHeld, takeWanted } from "./wanted";
 import { type End, MOST_WAITING, Wire } from "./wire";
 import { SHELL, Unclosed, words } from "./words";
 import "./terminal.css";
@@ -60,11 +60,15 @@ function Body(props: { id: string; instance: Instance | undefined }) {
   let screen: Screen | undefined;
   let wire: Wire | undefined;
   let gone = false;
+  /** Text is typed at the button, as if the program still ran: a space or Enter in it is not meant to start another. */
+  let stray = false;
   const wanted = takeWanted(props.id);
   useChosen(() => (props.instance ? [{ kind: "instance", object: props.instance }] : []));
 
-  const failed = (message: string) =>
+  const failed = (message: string) => {
+    takeHeld();
     setPhase({ kind: "over", end: { kind: "refused", code: "unreachable", message, hint: "" } });
+  };
   const open = async (): Promise<Screen | undefined> => {
     if (screen || !host) return screen;
     try {
@@ -122,6 +126,8 @@ function Body(props: { id: string; instance: Instance | undefined }) {
     }
     setPhase({ kind: "opening" });
     setLost("");
+    stray = false;
+    holdKeys();
     const made = await open();
     if (!made || gone) return;
     made.terminal.reset();
@@ -141,10 +147,13 @@ function Body(props: { id: string; instance: Instance | undefined }) {
           // It may have been made larger meanwhile.
           mine.resize(made.terminal.rows, made.terminal.cols);
           made.terminal.focus();
+          const typed = takeHeld();
+          if (typed) send(ENCODER.encode(typed));
         },
         output: (data, dealt) => made.terminal.write(data, dealt),
         ended: (end) => {
           setPhase({ kind: "over", end });
+          takeHeld();
           if (end.kind === "cut" && !opened) void why(end);
           // The keys are free again.
           start?.focus();
@@ -180,6 +189,7 @@ function Body(props: { id: string; instance: Instance | undefined }) {
     createEffect(on(theme, redress, { defer: true }));
     onCleanup(() => {
       gone = true;
+      takeHeld();
       clearTimeout(calm);
       watch.disconnect();
       night.removeEventListener("change", redress);
@@ -215,7 +225,7 @@ function Body(props: { id: string; instance: Instance | undefined }) {
   };
 
   return (
-    <section class="card table-card" aria-label="Terminal">
+    <section class="card table-card" aria-label="Terminal" data-keeps-letters>
       <form
         class="terminal-tools"
         onSubmit={(event) => {
@@ -242,6 +252,18 @@ function Body(props: { id: string; instance: Instance | undefined }) {
             <button
               ref={start}
               type="submit"
+              onBlur={() => {
+                stray = false;
+              }}
+              onKeyDown={(event) => {
+                if (event.ctrlKey || event.metaKey || event.altKey) return;
+                if (/^[^ ]$/.test(event.key)) stray = true;
+                else if (stray && [" ", "Enter"].includes(event.key)) event.preventDefault();
+              }}
+              onKeyUp={(event) => {
+                // A space is pressed when it is let go.
+                if (stray && event.key === " ") event.preventDefault();
+              }}
               class="button primary"
               disabled={phase().kind === "opening" || pastRevision() > 0}
               title={pastRevision() ? IN_THE_PAST : ""}

@@ -58,6 +58,14 @@ describe("what ends again and again", () => {
     });
   });
 
+  it("is not said of an agent that only waits for a place: that has its reason, and less of an alarm", () => {
+    const degraded = (counts: Partial<Agent["counts"]>) =>
+      agentState(agent({ status: "degraded", replicas: 2, running: counts.running, counts } as Partial<Agent>));
+    expect(degraded({ running: 1, pending: 1 })).toEqual({ tone: "wait", text: "degraded", more: "1 pending" });
+    expect(degraded({ running: 0, starting: 1, pending: 1 }).tone).toBe("bad");
+    expect(degraded({ running: 1, failed: 1 })).toEqual({ tone: "bad", text: "degraded", more: "1 failed" });
+  });
+
   it("is unhealthy with what its probe says", () => {
     const ill = instance({ condition: "unhealthy", health: "unhealthy", health_message: "status 500" });
     expect(instanceState(ill)).toEqual({ tone: "bad", text: "unhealthy", more: "status 500" });

@@ -78,8 +78,19 @@ export function agentState(agent: Agent): State {
   else if (rollout) more = `rolling out v${rollout.version}`;
   else if (agent.failing) {
     more = agent.failing === 1 ? "1 replica ends again and again" : `${agent.failing} replicas end again and again`;
+  } else if (agent.status === "degraded") {
+    const { failed, pending } = agent.counts;
+    more = [failed ? `${failed} failed` : "", pending ? `${pending} pending` : ""].filter(Boolean).join(", ");
   }
-  return { tone: rollout?.halted ? "bad" : toneOf(agent.status), text: agent.status, more };
+  const tone = rollout?.halted ? "bad" : onlyWaits(agent) ? "wait" : toneOf(agent.status);
+  return { tone, text: agent.status, more };
+}
+
+/** All that is wrong with it is that replicas wait for a place. */
+function onlyWaits(agent: Agent): boolean {
+  if (agent.status !== "degraded" || agent.failing || agent.counts.failed) return false;
+  const missing = agent.replicas - agent.running;
+  return missing > 0 && (agent.counts.pending ?? 0) >= missing;
 }
 
 const ENDED = new Set(["failed", "lost", "stopped", "succeeded"]);

@@ -45,7 +45,7 @@ def agents(context: typer.Context, watch: WatchOption = False) -> None:
 
 def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
-    from omnitide.cli.show.words import cpu, replicas, spell, state
+    from omnitide.cli.show.words import agent_status, cpu, replicas, spell
     from omnitide.model.quantity import format_bytes
 
     if not found.items:
@@ -60,7 +60,7 @@ def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]
             [
                 agent.namespace,
                 agent.name,
-                state(agent.status),
+                agent_status(agent),
                 replicas(agent),
                 str(agent.version),
                 agent.driver,

@@ -48,6 +48,8 @@ def search(session: Session, client: "Client", wanted: Wanted, *, prefix: bool |
     of = [one for name in wanted.names for one in _subjects(session, client, name, wanted.replicas)]
     printer = _Printer(session, prefix=prefix is not False, times=times)
     missing = _follow(session, client, of, wanted, printer) if wanted.follow else _once(client, of, wanted, printer)
+    if wanted.grep and missing is None and not wanted.follow and not printer.lines:
+        session.note("  no line matches")
     if missing is not None:
         text = "not all of it is shown, as the warnings say"
         raise Failure(text, code=Exit.UNAVAILABLE if missing.code != "limit" else Exit.FAILED)
@@ -131,8 +133,11 @@ class _Printer:
         self._prefix = prefix
         self._times = times
         self._width = 0
+        self.lines = 0
+        """How many there were, notes aside."""
 
     def print(self, line: "OutputLine") -> None:
+        self.lines += line.stream != "note"
         if self._session.plain:
             self._object(line)
         if line.stream == "note":

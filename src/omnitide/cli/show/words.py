@@ -57,6 +57,17 @@ def state(text: str, since_ms: int = 0) -> Cell:
     return Cell(shown, _STYLES.get(text, ""))
 
 
+def only_waits(agent: ob.AgentSummary) -> bool:
+    """Whether all that is wrong with it is that replicas wait for a place."""
+    missing = agent.replicas - agent.running
+    counts = agent.counts
+    return agent.status == "degraded" and not (counts.failed or agent.failing) and 0 < missing <= counts.pending
+
+
+def agent_status(agent: ob.AgentSummary) -> Cell:
+    return Cell(agent.status, _STYLES["pending"]) if only_waits(agent) else state(agent.status)
+
+
 def away_of(node: inv.Node) -> str:
     """What is said of a node that has said goodbye for a while, and counts as live meanwhile; else empty."""
     if node.status != "live" or not (node.departing and node.back_within_ms):

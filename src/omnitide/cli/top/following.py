@@ -24,6 +24,8 @@ CHARTS_S: Final = 5.0
 STEP_MS: Final = 10_000
 BATCH_MS: Final = 11_000
 """A node of which nobody asks sends so seldom: a sum is only of what all have sent."""
+SUM_END_MS: Final = -(BATCH_MS + STEP_MS)
+"""Where charts of many nodes end: their last step is then whole, and also a batch that is late is there for it."""
 
 
 class Following:
@@ -146,7 +148,7 @@ class Following:
         while not self._refusal:
             if self.wants_charts:
                 try:
-                    self.scene.charts = await self.ask(FABRIC_CHARTS, behind_ms=BATCH_MS)
+                    self.scene.charts = await self.ask_fabric()
                     self._changed(frozenset({"chart"}))
                 except Unauthorized:
                     return
@@ -155,11 +157,15 @@ class Following:
                     self.scene.charts = {}
             await asyncio.sleep(CHARTS_S)
 
-    async def ask(self, charts: Sequence[Chart], *, behind_ms: int = 0) -> dict[str, MetricAnswer]:
+    async def ask_fabric(self) -> dict[str, MetricAnswer]:
+        """Charts of the whole, by key. Raises FabricError."""
+        return await self.ask(FABRIC_CHARTS, end_ms=SUM_END_MS)
+
+    async def ask(self, charts: Sequence[Chart], *, end_ms: int = 0) -> dict[str, MetricAnswer]:
         """By key. Raises FabricError."""
         return {
             chart.key: await self.client.query_metrics(
-                chart.selector, start_ms=-SPAN_MS, end_ms=-behind_ms, step_ms=STEP_MS, by=("-",)
+                chart.selector, start_ms=-SPAN_MS, end_ms=end_ms, step_ms=STEP_MS, by=("-",)
             )
             for chart in charts
         }

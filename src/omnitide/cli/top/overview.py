@@ -33,7 +33,7 @@ def verdict(scene: Scene) -> tuple[Tone, str, str]:
     concerns = scene.concerns
     if concerns:
         count = len(concerns)
-        more = "each with what can be done about it"
+        more = "each with where to look"
         if len(status.concerns) >= CONCERNS:
             more = "of the twenty most pressing of all" if scene.namespace else "the twenty most pressing"
         return "wait", f"{plural(count, 'thing')} want{'s' if count == 1 else ''} your eye", more

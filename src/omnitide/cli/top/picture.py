@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from omnitide.cli.top.details import FABRIC_CHARTS, SPAN_MS
 from omnitide.cli.top.event_table import clock
 from omnitide.cli.top.figures import plural
-from omnitide.cli.top.following import BATCH_MS, STEP_MS
+from omnitide.cli.top.following import STEP_MS, SUM_END_MS
 from omnitide.cli.top.lines import EMPTY, Cell, Line, line
 from omnitide.cli.top.listing import Filter, Table, chosen, head_cells, layout, measured, row_cells
 from omnitide.cli.top.overview import overview_lines
@@ -63,7 +63,7 @@ def take_scene(client: "Client", namespace: str = "") -> Scene:
     scene.events.extend(client.list_events(last=EVENTS).items)
     for chart in FABRIC_CHARTS:
         scene.charts[chart.key] = client.query_metrics(
-            chart.selector, start_ms=-SPAN_MS, end_ms=-BATCH_MS, step_ms=STEP_MS, by=("-",)
+            chart.selector, start_ms=-SPAN_MS, end_ms=SUM_END_MS, step_ms=STEP_MS, by=("-",)
         )
     return scene
 

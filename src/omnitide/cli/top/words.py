@@ -4,7 +4,7 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from omnitide.cli.show.visible import visible
-from omnitide.cli.show.words import plural
+from omnitide.cli.show.words import only_waits, plural
 from omnitide.model.inventory import Node
 from omnitide.model.objects import AgentSummary, Instance, JobSummary
 from omnitide.model.quantity import format_duration
@@ -85,7 +85,10 @@ def agent_state(agent: AgentSummary) -> State:
         more = f"rollout to v{rollout.version} paused" if rollout.paused else f"rolling out v{rollout.version}"
     elif agent.failing:
         more = f"{plural(agent.failing, 'replica')} end{'s' if agent.failing == 1 else ''} again and again"
-    return State(tone_of(agent.status), agent.status, more)
+    elif agent.status == "degraded":
+        counts = (("failed", agent.counts.failed), ("pending", agent.counts.pending))
+        more = ", ".join(f"{count} {word}" for word, count in counts if count)
+    return State("wait" if only_waits(agent) else tone_of(agent.status), agent.status, more)
 
 
 def instance_state(one: Instance) -> State:

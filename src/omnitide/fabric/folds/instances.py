@@ -307,10 +307,16 @@ def instance_ended(state: FabricState, event: ev.InstanceEnded, at: Moment) -> F
         next_attempt_ms=0,
         exit=ending or old.exit,
         handle="",
-        asked_ends=ending.attempt - 1 + event.asked if stable and ending else old.asked_ends + event.asked,
+        asked_ends=_asked_ends(old, event, stable=stable),
         ends_before=0 if stable else old.ends_before,
     )
     return put(state, old, new)
+
+
+def _asked_ends(old: Instance, event: ev.InstanceEnded, *, stable: bool) -> int:
+    if event.asked is None:
+        return old.asked_ends
+    return event.exit.attempt - 1 + event.asked if stable and event.exit is not None else old.asked_ends + event.asked
 
 
 def instances_lost(state: FabricState, event: ev.InstancesLost, at: Moment) -> FabricState:

@@ -87,8 +87,9 @@ class InstanceEnded(BaseEvent, frozen=True, kw_only=True, tag="instance.ended.v1
     instance: str
     status: str
     exit: ExitRecord | None = None
-    asked: bool = False
-    """This end is one that somebody asked for: the attempt had not ended by itself before."""
+    asked: bool | None = None
+    """This end is one that somebody asked for: the attempt had not ended by itself before. None: of a release that did
+    not tell, whose ends leave `asked_ends` as it is."""
 
 
 class InstancesLost(BaseEvent, frozen=True, kw_only=True, tag="instance.lost.v1"):

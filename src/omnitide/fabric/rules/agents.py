@@ -59,11 +59,6 @@ def _require_replicas(replicas: int) -> None:
         raise Refuse("invalid", f"an agent has 0 to {MAX_REPLICAS} replicas, not {replicas}")
 
 
-def _step(now: int, wanted: int, at_once: int) -> int:
-    """How far a step from one number of replicas to another comes."""
-    return max(now - at_once, min(now + at_once, wanted)) if at_once > 0 else wanted
-
-
 def deploy_agent(draft: Draft, command: cm.DeployAgent) -> None:
     require_name(command.name, "an agent")
     require_namespace(draft, command.namespace)
@@ -90,9 +85,8 @@ def _create_agent(draft: Draft, command: cm.DeployAgent) -> None:
         raise Refuse("already-exists", f"id {command.agent!r} is in use", subject=subject)
     if len(draft.state.agents) >= MAX_AGENTS:
         raise Refuse("limit", f"the fabric holds {MAX_AGENTS} agents, the most it can", subject=subject)
-    wanted = 1 if command.replicas is None else command.replicas
-    _require_room(draft, wanted)
-    replicas = _step(0, wanted, command.at_once)
+    replicas = 1 if command.replicas is None else command.replicas
+    _require_room(draft, replicas)
     require_spec(command.spec, AgentSpec, subject)
     require_others(command.spec, command.name, subject)
     require_feasible(draft, command.spec, subject)
@@ -107,13 +101,6 @@ def _create_agent(draft: Draft, command: cm.DeployAgent) -> None:
     )
     settle_agent(draft, command.agent, reason="scaled-down")
     draft.result = {"agent": command.agent, "version": 1, "replicas": replicas, "change": "created"}
-    _goes_on(draft, replicas, wanted)
-
-
-def _goes_on(draft: Draft, replicas: int, wanted: int) -> None:
-    """Say so where this was a step."""
-    if replicas != wanted:
-        draft.result = {**draft.result, "wanted": wanted}
 
 
 def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
@@ -133,15 +120,14 @@ def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
         prove_by_replicas(draft, agent.id)
         draft.emit(ev.AgentUpdated(agent=agent.id, version=version, spec=command.spec))
         change = "updated"
-    replicas = wanted = agent.replicas
+    replicas = agent.replicas
     if command.replicas is not None and (agent.replicas_owner == "manifest" or command.take_over_replicas):
-        wanted = command.replicas
-        replicas = _step(agent.replicas, wanted, command.at_once)
+        replicas = command.replicas
         if (replicas, "manifest") != (agent.replicas, agent.replicas_owner):
             prove_by_replicas(draft, agent.id)
             draft.emit(ev.AgentScaled(agent=agent.id, replicas=replicas, owner="manifest"))
             change = "updated" if change == "updated" else "scaled"
-    _require_room(draft, wanted - (agent.replicas if agent.active else 0))
+    _require_room(draft, replicas - (agent.replicas if agent.active else 0))
     if not agent.active:
         draft.emit(ev.AgentStarted(agent=agent.id))
         change = "started" if change == "unchanged" else change
@@ -149,31 +135,21 @@ def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
         draft.touch(agent.id)
         settle_agent(draft, agent.id, reason="scaled-down")
     draft.result = {"agent": agent.id, "version": version, "replicas": replicas, "change": change}
-    _goes_on(draft, replicas, wanted)
 
 
 def scale_agent(draft: Draft, command: cm.ScaleAgent) -> None:
     agent = _agent(draft, command.namespace, command.name, command.if_match)
     _require_replicas(command.replicas)
-    if command.seen is not None and command.seen != agent.replicas:
-        raise Refuse(
-            "conflict",
-            f"agent {scoped(agent.namespace, agent.name)} was given {agent.replicas} replicas by somebody else on its "
-            f"way to {command.replicas}, and keeps them",
-            subject=_subject(agent.namespace, agent.name),
-        )
     if agent.active:
         _require_room(draft, command.replicas - agent.replicas)
-    replicas = _step(agent.replicas, command.replicas, command.at_once if agent.active else 0)
-    draft.result = {"agent": agent.id, "from": agent.replicas, "to": replicas}
-    _goes_on(draft, replicas, command.replicas)
-    if replicas == agent.replicas and agent.replicas_owner == command.owner:
+    draft.result = {"agent": agent.id, "from": agent.replicas, "to": command.replicas}
+    if command.replicas == agent.replicas and agent.replicas_owner == "scale":
         return
     prove_by_replicas(draft, agent.id)
-    draft.emit(ev.AgentScaled(agent=agent.id, replicas=replicas, owner=command.owner))
-    if replicas != agent.replicas:
+    draft.emit(ev.AgentScaled(agent=agent.id, replicas=command.replicas, owner="scale"))
+    if command.replicas != agent.replicas:
         draft.touch(agent.id)
-        low, high = sorted((agent.replicas, replicas))
+        low, high = sorted((agent.replicas, command.replicas))
         settle_slots(draft, agent.id, list(range(low + 1, high + 1)), reason="scaled-down")
 
 

@@ -297,12 +297,12 @@ class ViewHub:
             live.leave(watcher)
             self._watchers -= 1
             if not self._watchers:
-                self._ending = asyncio.get_running_loop().call_later(UNWATCHED_S, self._end, live)
+                self._ending = asyncio.get_running_loop().call_later(UNWATCHED_S, self._end)
 
-    def _end(self, live: _Live) -> None:
+    def _end(self) -> None:
         self._ending = None
-        live.stop()
-        if self._live is live:
+        if self._live is not None:
+            self._live.stop()
             self._live = None
 
 

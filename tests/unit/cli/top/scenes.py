@@ -20,11 +20,11 @@ def node(name: str, **fields: Any) -> Node:
 
 def agent(name: str, **fields: Any) -> AgentSummary:
     given = {"namespace": "default", "status": "running", "version": 1, "replicas": 2, "running": 2, **fields}
+    given.setdefault("counts", InstanceCounts())
     return AgentSummary(
         id=f"a-{name}",
         name=name,
         replicas_owner="manifest",
-        counts=InstanceCounts(),
         driver="process",
         cpu_milli=100,
         memory_bytes=1 << 20,

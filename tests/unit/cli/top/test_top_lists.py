@@ -17,7 +17,7 @@ from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.tables import AGENTS, INSTANCES, NODES
 from omnitide.cli.top.words import agent_state, instance_state, node_state, output, visible
 from omnitide.model.inventory import Concern
-from omnitide.model.objects import InstanceExit
+from omnitide.model.objects import InstanceCounts, InstanceExit
 
 
 def names(table: Table, shown: Scene, text: str = "", sort: str = "", *, turned: bool = False) -> list[str]:
@@ -105,6 +105,18 @@ def test_what_ends_again_and_again_says_so_whether_it_runs_or_waits() -> None:
     assert instance_state(instance("d-1.1", health="unhealthy", health_message="503")) == ("bad", "unhealthy", "503")
     assert agent_state(agent("a", status="failing", failing=1)) == ("bad", "failing", "1 replica ends again and again")
     assert agent_state(agent("a", status="failing", failing=2)).more == "2 replicas end again and again"
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (InstanceCounts(running=1, pending=1), ("wait", "degraded", "1 pending")),
+        (InstanceCounts(starting=1, pending=1), ("bad", "degraded", "1 pending")),
+        (InstanceCounts(running=1, failed=1), ("bad", "degraded", "1 failed")),
+    ],
+)
+def test_an_agent_that_only_waits_for_a_place_has_its_reason(counts: InstanceCounts, expected: tuple[str, ...]) -> None:
+    assert agent_state(agent("a", status="degraded", running=counts.running, counts=counts)) == expected
 
 
 def test_a_node_that_takes_nothing_new_has_that_for_its_word() -> None:

@@ -38,7 +38,7 @@ export const INSETS = { top: 14, right: 24, bottom: 58, left: 58 } as const;
 /** On a narrow screen the tools lie along the upper edge, so that the width is the map's. */
 const NARROW_INSETS = { top: 54, right: 8, bottom: 58, left: 8 } as const;
 /** As map.css has it. */
-const NARROW_PX = 620;
+export const NARROW_PX = 620;
 
 /** What the tools take of the upper left corner. */
 export function toolsOf(screen: Screen): Screen {

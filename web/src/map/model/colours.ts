@@ -131,10 +131,9 @@ export interface Entry {
 export function legend(question: Question, city: City, versions: readonly string[], failing = NOT_ASKED): Entry[] {
   switch (question) {
     case "rule":
-      return ruleEntries(failing);
+      return [...ruleEntries(failing), ...darkEntries(city)];
     case "health": {
       const counts = city.tally.standings;
-      const dark = [...city.buildings.values()].filter((building) => building.dark).length;
       const entries: Entry[] = STANDINGS.map(([standing, text]) => ({
         colour: `tone-${toneOf(standing)}`,
         shape: "process",
@@ -142,8 +141,7 @@ export function legend(question: Question, city: City, versions: readonly string
         count: counts.get(standing) ?? 0,
         hollow: isOver(standing),
       }));
-      entries.push({ colour: "blind", shape: "building", text: "dark nodes", count: dark });
-      return entries.filter((entry) => entry.count);
+      return [...entries.filter((entry) => entry.count), ...darkEntries(city)];
     }
     case "spare":
       return [{ colour: "scale-0", shape: "scale", text: "all free|all reserved", count: city.buildings.size }];
@@ -173,6 +171,12 @@ export function legend(question: Question, city: City, versions: readonly string
         }));
     }
   }
+}
+
+/** Dark nodes are drawn dark whatever is asked. */
+function darkEntries(city: City): Entry[] {
+  const dark = [...city.buildings.values()].filter((building) => building.dark).length;
+  return dark ? [{ colour: "blind", shape: "building", text: "dark nodes", count: dark }] : [];
 }
 
 /** Rules with a colour of their own, and the others together. */

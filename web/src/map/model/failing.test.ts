@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { InstanceExplanation } from "../../api/types";
-import { emptyCity } from "./city";
+import { advance, emptyCity } from "./city";
 import { legend } from "./colours";
 import { ASKED_MOST, failingOf, NOT_ASKED, ruleOfUnit, toAsk } from "./failing";
-import { instance, node } from "./sample";
+import { instance, node, sight } from "./sample";
 
 const exit = (more: object) => ({ attempt: 1, cause: "", text: "", ...more });
 
@@ -49,6 +49,18 @@ describe("what holds an instance up", () => {
 });
 
 describe("failing rules of the fabric", () => {
+  it("counts a dark node as dark, as it is drawn, and by no rule", () => {
+    const nodes = [node("n1", { status: "lost" }), node("n2")];
+    const city = emptyCity("zone");
+    advance(city, sight(nodes));
+    expect(city.buildings.get("n1")?.dark).toBe(true);
+    const failing = failingOf([answer("p1", "web", "offline", { n1: "offline", n2: "cpu" })], nodes, []);
+    expect(legend("rule", city, [], failing)).toEqual([
+      { colour: "kind-0", shape: "building", text: "cpu: nodes", count: 1 },
+      { colour: "blind", shape: "building", text: "dark nodes", count: 1 },
+    ]);
+  });
+
   it("asks about one instance of each workload that waits, most waiting first, and not about all", () => {
     const waiting = Array.from({ length: 20 }, (_, at) => instance(`a${at}`, "", { workload_id: `w${at}` }));
     const most = instance("b1", "", { workload_id: "w19" });

@@ -3,6 +3,7 @@
  * fails, what it failed by; for a node, the rule by which it refuses those that wait. Rules have the same names for both.
  */
 import type { Instance, InstanceExplanation, Node } from "../../api/types";
+import { nodeState } from "../../words/states";
 import { inWords } from "./refusals";
 
 export interface Failing {
@@ -86,7 +87,10 @@ export function failingOf(
   const known = { ...NOT_ASKED, waiting, refusing };
   const ofNodes = new Map<string, number>();
   const ofUnits = new Map<string, number>();
-  for (const node of nodes) count(ofNodes, ruleOfNode(node, known));
+  for (const node of nodes) {
+    // A dark node is drawn dark: it has no rule's colour, and the legend counts it as dark.
+    if (nodeState(node).tone !== "bad") count(ofNodes, ruleOfNode(node, known));
+  }
   for (const one of instances) count(ofUnits, ruleOfUnit(one, known));
   const sum = (rule: string) => (ofUnits.get(rule) ?? 0) * 1_000_000 + (ofNodes.get(rule) ?? 0);
   const rules = [...new Set([...ofUnits.keys(), ...ofNodes.keys()])].sort(

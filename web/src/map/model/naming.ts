@@ -87,3 +87,21 @@ export function inTwo(text: string, room: number, width: (text: string) => numbe
   }
   return best;
 }
+
+/** A text in so many lines at the most, parted between words; undefined where it has no room. */
+export function wrapped(
+  text: string,
+  room: number,
+  most: number,
+  width: (text: string) => number,
+): string[] | undefined {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
+    if (width(longer) <= room) lines.splice(-1, 1, longer);
+    else if (width(word) <= room) lines.push(word);
+    else return undefined;
+    if (lines.length > most) return undefined;
+  }
+  return lines;
+}

@@ -24,3 +24,13 @@ export function inWords(failure: RuleFailure): string {
   const more = [need, have].filter(Boolean).join(", ");
   return `${rule}${subject}${more ? `: ${more}` : ""}`;
 }
+
+/** To be said below a node, the longest first: each reason with what it needs and has, without that, the first alone, a word. */
+export function shortened(reasons: readonly string[]): string[] {
+  const names = reasons.map((reason) => reason.split(": ", 1)[0] ?? reason);
+  const [first = ""] = names;
+  const others = names.length - 1;
+  const word = first.split(" ", 1)[0] ?? first;
+  const texts = [reasons.join("; "), names.join("; "), others > 0 ? `${first} +${others}` : first];
+  return word === first ? texts : [...texts, `${word}…`];
+}

@@ -4,8 +4,9 @@ import { advance, type City, emptyCity } from "./city";
 import { legend, nodeColour, shapeOf, unitColour, versionsOf } from "./colours";
 import { between, buildingOf, holds } from "./geometry";
 import { choose, NOTHING, readGroups, recalled, saved, still } from "./groups";
+import { wrapped } from "./naming";
 import { inBox, neighbour, nextDistrict, pick } from "./pick";
-import { inWords, refusalsOf } from "./refusals";
+import { inWords, refusalsOf, shortened } from "./refusals";
 import { instance, node, sight } from "./sample";
 import { GRIDS, gridFor, MOST, Slots, spotOf } from "./slots";
 
@@ -234,6 +235,22 @@ describe("refusals", () => {
     expect(found.nodes.get("n1")).toEqual(["memory: needs 2 GiB, has 1 GiB"]);
     expect(found.nodes.get("n2")).toEqual([]);
     expect(inWords({ rule: "driver", subject: "wasm" } as Parameters<typeof inWords>[0])).toBe("driver wasm");
+  });
+
+  it("are said whole below a node or shorter, and never cut in the middle", () => {
+    const reasons = ["constraint gpu in (yes): needs gpu in (yes), has none", "closed: needs open, has drained"];
+    expect(shortened(reasons)).toEqual([
+      reasons.join("; "),
+      "constraint gpu in (yes); closed",
+      "constraint gpu in (yes) +1",
+      "constraint…",
+    ]);
+    expect(shortened(["closed"]).at(-1)).toBe("closed");
+    const width = (text: string) => text.length;
+    expect(wrapped("closed: needs open, has drained", 20, 2, width)).toEqual(["closed: needs open,", "has drained"]);
+    expect(wrapped("closed: needs open, has drained", 20, 1, width)).toBeUndefined();
+    expect(wrapped("closed", 5, 3, width)).toBeUndefined();
+    expect(wrapped("closed", 6, 1, width)).toEqual(["closed"]);
   });
 
   it("concern nothing where an instance has no placement to explain", () => {

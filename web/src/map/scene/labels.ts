@@ -6,9 +6,10 @@
 import { bytes, cores, count, plural, span, visible } from "../../words/format";
 import { type Camera, free, type Level, levelOf, type Screen, seen, toolsOf, toScreen } from "../model/camera";
 import { type Building, nexusAt, slotsOf } from "../model/city";
-import { type Box, buildingOf, DISTRICT, LOT, meets, ROOF } from "../model/geometry";
+import { type Box, buildingOf, DISTRICT, FRONTS, LOT, meets, ROOF } from "../model/geometry";
 import { lotsIn, NOWHERE } from "../model/layout";
-import { inTwo, liesOver, nodeName, UNIT_NAME_HALF, unitName, within } from "../model/naming";
+import { inTwo, liesOver, nodeName, UNIT_NAME_HALF, unitName, within, wrapped } from "../model/naming";
+import { shortened } from "../model/refusals";
 import type { Look } from "./look";
 import { hex, type Palette } from "./palette";
 
@@ -18,6 +19,11 @@ const LEAST_PX = 10.5;
 const AFAR = 60;
 const AFAR_EACH_PX = 16_000;
 const CAPTIONS_FROM = 0.95;
+/** Of captions in several lines. */
+const LINE_PX = 12;
+const MOST_LINES = 3;
+/** From below a building to the tallest that may stand in the next row, in units of the map. */
+const CAPTION_GROUND = LOT.height - ROOF.height - (FRONTS.at(-1) ?? 0);
 /** How high a district's header is that has room for how many nodes there are, px. */
 const COUNTS_FROM = 14;
 const EDGE = 10;
@@ -299,9 +305,24 @@ export class Labels {
       if (!caption || (camera.zoom < CAPTIONS_FROM && colour === palette.faint)) continue;
       this.#use(480, LEAST_PX);
       const below = at.y + (building.lot.y + LOT.height - 18 - roof.y) * camera.zoom + Math.min(11, 9 * camera.zoom);
-      const told = this.#within(caption, LOT.width * camera.zoom - 6);
-      if (told) this.#text(told, at.x + inset / 2, below, colour);
+      const beside = LOT.width * camera.zoom - 6;
+      const reasons = look.refusals?.nodes.get(id);
+      const lines = reasons?.length ? this.#reasons(reasons, beside, camera.zoom) : [this.#within(caption, beside)];
+      lines.forEach((line, index) => {
+        this.#text(line, at.x + inset / 2, below + index * LINE_PX, colour);
+      });
     }
+  }
+
+  /** Why a node refuses: in as many lines as there is ground for below it, or as much of it as can be said whole. */
+  #reasons(reasons: readonly string[], room: number, zoom: number): string[] {
+    const most = Math.min(MOST_LINES, 1 + Math.max(0, Math.floor((CAPTION_GROUND * zoom - 1.5 * LINE_PX) / LINE_PX)));
+    const texts = shortened(reasons).map(visible);
+    for (const text of texts) {
+      const lines = wrapped(text, room, most, (some) => this.#width(some));
+      if (lines) return lines;
+    }
+    return [this.#within(texts.at(-1) ?? "", room)];
   }
 
   /** A name that goes along with what is seen of its node: on a ground of its own, as it lies over whatever is there. */

@@ -15,7 +15,7 @@ import { bytes, cores, count, dateTime, plural, span, visible } from "../../word
 import { agentState } from "../../words/states";
 import { createAsked } from "../asked";
 import { LogCard } from "../logs/LogView";
-import { lastDeath } from "./happened";
+import { lastDeath, whoDied } from "./happened";
 import { EventsAbout, Figure, Gone, Head, InstanceTable, LastDeath } from "./parts";
 
 export function AgentDetail() {
@@ -166,7 +166,7 @@ function Body(props: { agent: Agent }) {
             <Show when={death()}>
               {(last) => (
                 <LastDeath
-                  of={last().instance.name}
+                  of={whoDied(last())}
                   href={instanceHref(last().instance.id)}
                   exit={last().exit}
                   output={died.value()?.last_output ?? []}

@@ -12,6 +12,7 @@ import { bytes, cores, count, dateTime, span, visible } from "../../words/format
 import { instanceState } from "../../words/states";
 import { createAsked } from "../asked";
 import { LogCard } from "../logs/LogView";
+import { endOf } from "./happened";
 import { EventsAbout, Figure, Gone, Head, LastDeath } from "./parts";
 
 /** By its id; or by the name that events have, which is looked up once. */
@@ -80,10 +81,6 @@ function Body(props: { instance: Instance }) {
     undefined,
     { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) },
   );
-  const exit = () => {
-    const found = props.instance.exit ?? props.instance.previous_exit;
-    return found?.reason === "stopped" ? undefined : found;
-  };
   const marks = () => [
     { atMs: props.instance.created_ms, text: `v${props.instance.version}` },
     ...((props.instance.attempt ?? 0) > 1 && props.instance.started_ms
@@ -140,7 +137,7 @@ function Body(props: { instance: Instance }) {
               <Figure title="Generation">{count(props.instance.generation)}</Figure>
               <Figure title="Attempts">
                 {count(props.instance.attempt ?? 0)}
-                <Show when={props.instance.ends}>
+                <Show when={props.instance.status !== "succeeded" && props.instance.ends}>
                   <small> {count(props.instance.ends ?? 0)} ended in a row</small>
                 </Show>
               </Figure>
@@ -193,11 +190,12 @@ function Body(props: { instance: Instance }) {
             <Charts charts={charts()} marks={marks()} />
           </div>
           <div class="detail-column side-part">
-            <Show when={exit()}>
+            <Show when={endOf(props.instance)}>
               {(last) => (
                 <LastDeath
-                  of={`Attempt ${last().attempt}`}
-                  exit={last()}
+                  title={last().title}
+                  of={last().of}
+                  exit={last().exit}
                   output={explained.value()?.last_output ?? []}
                   missing={explained.value()?.last_output_missing ?? ""}
                 />

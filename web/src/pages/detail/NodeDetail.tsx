@@ -11,7 +11,7 @@ import { useTitle } from "../../parts/title";
 import { bytes, cores, count, dateTime, span, visible } from "../../words/format";
 import { nodeState } from "../../words/states";
 import { createAsked } from "../asked";
-import { deployedHere, lastDeath } from "./happened";
+import { deployedHere, lastDeath, whoDied } from "./happened";
 import { nodeWhy } from "./nodeWhy";
 import { EventsAbout, Figure, Gone, Head, InstanceTable, LastDeath } from "./parts";
 
@@ -107,7 +107,7 @@ function Body(props: { node: Node }) {
             <Show when={death()}>
               {(last) => (
                 <LastDeath
-                  of={last().instance.name}
+                  of={whoDied(last())}
                   href={instanceHref(last().instance.id)}
                   exit={last().exit}
                   output={died.value()?.last_output ?? []}

@@ -1,10 +1,27 @@
 /** What has happened to instances, as their own records tell it. Pure. */
 import type { Instance } from "../../api/types";
-import type { Mark } from "../../charts/series";
+import { type Mark, STARTS } from "../../charts/series";
 
 export interface Death {
   instance: Instance;
   exit: NonNullable<Instance["exit"]>;
+  /** It is the generation before that ended so. */
+  before: boolean;
+}
+
+/** How the last attempt of an instance ended; that it was stopped as it was told to is no news. */
+export function endOf(instance: Instance): { title: string; of: string; exit: Death["exit"] } | undefined {
+  const exit = instance.exit ?? instance.previous_exit;
+  if (!exit || exit.reason === "stopped") return undefined;
+  return {
+    title: instance.status === "succeeded" ? "Last end" : "Last death",
+    of: `Attempt ${exit.attempt}${instance.exit ? "" : " of the generation before"}`,
+    exit,
+  };
+}
+
+export function whoDied(death: Death): string {
+  return death.before ? `The generation before ${death.instance.name}` : death.instance.name;
 }
 
 /** The newest; that one stopped as it was told to, or came to its end, is no death of its own. */
@@ -13,12 +30,15 @@ export function lastDeath(instances: readonly Instance[]): Death | undefined {
   for (const instance of instances) {
     const exit = instance.exit ?? instance.previous_exit;
     if (!exit?.ended_ms || exit.reason === "stopped" || instance.status === "succeeded") continue;
-    if (!found || exit.ended_ms > (found.exit.ended_ms ?? 0)) found = { instance, exit };
+    const later = exit.ended_ms - (found?.exit.ended_ms ?? 0);
+    // The next generation tells of the same end, and is not the one that died.
+    if (later > 0 || (later === 0 && found?.before && instance.exit))
+      found = { instance, exit, before: !instance.exit };
   }
   return found;
 }
 
-/** When each version of each agent came to where these are. */
+/** When each version of each agent first came to where these are: placed or moved there, not only deployed. */
 export function deployedHere(instances: readonly Instance[]): Mark[] {
   const first = new Map<string, Mark>();
   for (const one of instances) {
@@ -26,7 +46,7 @@ export function deployedHere(instances: readonly Instance[]): Mark[] {
     const key = `${one.namespace}/${one.workload} ${one.version}`;
     const known = first.get(key);
     if (!known || one.created_ms < known.atMs)
-      first.set(key, { atMs: one.created_ms, text: `${one.workload} v${one.version}` });
+      first.set(key, { atMs: one.created_ms, text: `${one.workload} v${one.version}${STARTS}` });
   }
   return [...first.values()].sort((a, b) => a.atMs - b.atMs);
 }

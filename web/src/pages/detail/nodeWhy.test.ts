@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Instance, Node } from "../../api/types";
-import { deployedHere, lastDeath } from "./happened";
+import { deployedHere, endOf, lastDeath, whoDied } from "./happened";
 import { nodeWhy } from "./nodeWhy";
 
 const GIB = 1024 ** 3;
@@ -56,12 +56,38 @@ describe("what has happened there", () => {
     expect(found?.instance.id).toBe("b");
   });
 
+  it("is of the generation that died, not of the one that came after it", () => {
+    const died = one({ id: "7", name: "web-1.7", status: "failed", exit: exit(7, "exited") });
+    const lives = one({ id: "8", name: "web-1.8", previous_exit: exit(7, "exited") });
+    for (const both of [
+      [died, lives],
+      [lives, died],
+    ]) {
+      const found = lastDeath(both);
+      expect(found && [found.instance.id, whoDied(found)]).toEqual(["7", "web-1.7"]);
+    }
+    const alone = lastDeath([lives]);
+    expect(alone && whoDied(alone)).toBe("The generation before web-1.8");
+  });
+
+  it("is an end, and no death, of what came to its end as it should", () => {
+    const ended = { ...exit(5, "exited"), attempt: 1, code: 0 };
+    expect(endOf(one({ status: "succeeded", exit: ended }))).toEqual({
+      title: "Last end",
+      of: "Attempt 1",
+      exit: ended,
+    });
+    const before = endOf(one({ previous_exit: { ...ended, code: 9 } }));
+    expect([before?.title, before?.of]).toEqual(["Last death", "Attempt 1 of the generation before"]);
+    expect(endOf(one({ exit: exit(5, "stopped") }))).toBeUndefined();
+  });
+
   it("is the first instance of each version, once", () => {
     const instance = (workload: string, version: number, created_ms: number) =>
       one({ kind: "agent", namespace: "default", workload, version, created_ms });
     expect(deployedHere([instance("web", 2, 30), instance("web", 2, 10), instance("db", 1, 20)])).toEqual([
-      { atMs: 10, text: "web v2" },
-      { atMs: 20, text: "db v1" },
+      { atMs: 10, text: "web v2 starts" },
+      { atMs: 20, text: "db v1 starts" },
     ]);
   });
 });

@@ -275,6 +275,7 @@ export function EventsAbout(props: { subject: string; when: Accessor<unknown> })
 
 /** Green can hide it: how an attempt ended last, and what it said then. */
 export function LastDeath(props: {
+  title?: string;
   of: string;
   exit: InstanceExit;
   output: readonly string[];
@@ -285,7 +286,7 @@ export function LastDeath(props: {
   return (
     <section class="card block" aria-labelledby="death-title">
       <div class="block-head">
-        <h2 id="death-title">Last death</h2>
+        <h2 id="death-title">{props.title ?? "Last death"}</h2>
         <span class="faint">{span(nowMs() - (props.exit.ended_ms ?? 0))} ago</span>
       </div>
       <div class="death">

@@ -1,0 +1,57 @@
+"""What `top` draws of the whole fabric, over a real server of the API."""
+
+from collections.abc import AsyncGenerator
+
+import numpy as np
+import pytest
+from tests.support.memory_runtime import MemoryRuntime
+from tests.unit.cli.top.scenes import scene
+
+from omnitide.api.app import make_app
+from omnitide.api.server import ApiServer
+from omnitide.cli.top.following import Following
+from omnitide.sdk.async_client import AsyncClient
+from omnitide.sdk.target import Target
+from omnitide.telemetry.series.definition import SeriesInfo
+
+SENT_S = 10
+"""Between two batches of a node of which nobody asks."""
+UNDER_WAY_S = 2
+"""A batch of a busy machine."""
+
+
+@pytest.fixture
+async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[MemoryRuntime, AsyncClient]]:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    runtime = MemoryRuntime()
+    runtime.add_node("alpha")
+    runtime.add_node("beta")
+    server = await ApiServer.start(make_app(runtime), "127.0.0.1", 0, None)
+    async with AsyncClient(Target(server.url, runtime.api_token())) as made:
+        yield runtime, made
+    await server.close()
+
+
+def sampled(runtime: MemoryRuntime, name: str, start_s: int, until_s: int) -> None:
+    recent = runtime.metrics().recent
+    info = SeriesInfo("omnitide_node_memory_used_bytes", (("node", name),), "gauge", "By", "Used.")
+    entry = recent.entry(runtime.state.node_names[name], info, 1)
+    assert entry is not None
+    values = np.full((1, until_s - start_s), 1024.0)
+    entry.ring.write(np.array([entry.row]), start_s, values, np.array([False]), None)
+
+
+async def test_a_sum_ends_before_the_batches_that_are_still_to_come(client: tuple[MemoryRuntime, AsyncClient]) -> None:
+    """Else the newest step is of some nodes alone, and what the chart says is now is less than is used."""
+    runtime, asked = client
+    start = runtime.metrics().now_s()
+    last_sent = start + 60
+    runtime.tick(60_000)
+    sampled(runtime, "alpha", start, last_sent + SENT_S + UNDER_WAY_S)
+    sampled(runtime, "beta", start, last_sent)
+    following = Following(asked, scene(), lambda _: None)
+    for _ in range(SENT_S + UNDER_WAY_S + 1):
+        (found,) = (await following.ask_fabric())["memory"].items
+        assert [value for value in found.values if value is not None][-1] == 2048
+        runtime.tick(1000)
