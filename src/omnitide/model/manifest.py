@@ -146,7 +146,7 @@ class _TomlLines(dict[Path, int]):
 
 _TOML_PIECES: Final = re.compile(
     r'''"""(?:[^\\]|\\.)*?"""|\'{3}.*?\'{3}'''
-    r'''|(?P<key>[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')|(?P<dot>\.)|#[^\n]*+|(?P<space>[ \t]++)|[\s\S]''',
+    r"""|(?P<key>[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')|(?P<dot>\.)|#[^\n]*+|(?P<space>[ \t]++)|[\s\S]""",
     re.DOTALL,
 )
 
