@@ -218,6 +218,8 @@ def test_the_palette_finds_pages_objects_and_actions(inside: Visit, busy: Fabric
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Go to")
     page.set_viewport_size({"width": 1280, "height": 400})
+    # A page hears of it in its own time.
+    inside.until(lambda: page.evaluate("innerHeight") == 400, "the window is that low")
     assert page.get_by_role("dialog").evaluate("dialog => [dialog.scrollTop, dialog.scrollHeight > innerHeight]") == [
         0,
         True,

@@ -37,7 +37,8 @@ async def test_a_text_is_read_as_its_agents_or_as_its_faults_at_their_lines(serv
         (5, "resources.memry", "did you mean 'memory'?")
     ]
     asked = {"text": "name: a # why\ncommand: [x]", "format": "yaml", "again_as": "toml"}
-    assert (await served.client.post("/v1/manifests", json=asked)).json()["text"] == 'name = "a"\ncommand = ["x"]\n'
+    text = 'name = "a"\ncommand = ["x"]\nresources = { cpu = 0.1, memory = "32MiB" }\n'
+    assert (await served.client.post("/v1/manifests", json=asked)).json()["text"] == text
     asked["text"] += "\n---\nname: b\ncommand: [y]"
     is_problem(await served.client.post("/v1/manifests", json=asked), 422, "invalid")
     assert (await read("name: [", "yaml"))["faults"][0]["line"] > 0
