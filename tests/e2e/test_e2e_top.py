@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from support.fabric_processes import EXAMPLES, Fabric, send, until
+from support.fabric_processes import EXAMPLES, Fabric, freeze, send, until
 from support.terminal import Terminal
 
 WORKER = str(EXAMPLES / "worker.yaml")
@@ -80,9 +80,12 @@ def test_a_restart_of_nexus_is_seen_and_survived(lone: Fabric) -> None:
     with top(lone) as terminal:
         terminal.press("4")
         terminal.until("worker-1.1", "live r")
+        supervisor = lone.supervisor_pid()
+        freeze(supervisor)  # that it is not up again before it was missed
         send([lone.nexus_pid()], signal.SIGKILL)
         terminal.until("STALE for", "since", "trying again")
         assert "worker-1.1" in terminal.text, "what was known stays, marked as old"
+        send([supervisor], signal.SIGCONT)
         lone.up()
         terminal.until("live r", "worker-1.1", without="STALE")
         lone.cli("scale", "worker", "2")
@@ -148,6 +151,7 @@ def test_one_picture_needs_no_terminal(fabric: Fabric) -> None:
     assert "\x1b" not in shown
     for part in ("All is well", "2 nodes", "worker-1.1", "● running"):
         assert part in shown
+    until(lambda: fabric.json("top", "--once")["use"], "it is known how busy they are")
     found = fabric.json("top", "--once")
     assert [one["name"] for one in found["instances"]] == ["worker-1.1", "worker-2.1"]  # type: ignore[attr-defined,index]
     assert found["use"]

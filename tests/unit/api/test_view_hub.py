@@ -291,8 +291,11 @@ async def test_one_that_comes_soon_after_the_last_has_left_finds_all_made(
     await one.close()
     monkeypatch.setattr(Showing, "encoded", counted)
     deploy(runtime, "meanwhile")
+    await until(lambda: ("agent", "a-meanwhile") in made)
     again = Watching(runtime)
-    await again.come_to(runtime.state.revision)
+    while not again.objects:
+        await again.take()
+    assert again.revision == runtime.state.revision, "the snapshot is of now"
     assert ("agent", "a-meanwhile") in made
     assert ("agent", "a-before") not in made
     monkeypatch.undo()

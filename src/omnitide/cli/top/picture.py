@@ -50,9 +50,11 @@ class Picture(Object, frozen=True, kw_only=True):
 
 def take_scene(client: "Client", namespace: str = "") -> Scene:
     """Everything that a picture shows. Raises FabricError."""
+    # The view begins with a snapshot that may have been made for another, and comes from there to what is.
+    asked = client.get_fabric().revision
     with client.watch_view(patience_s=PATIENCE_S) as watch:
         for _ in watch:
-            if watch.view.filled:
+            if watch.view.filled and watch.view.revision >= asked:
                 break
         scene = Scene(watch.view, namespace)
     for node in client.nodes():

@@ -104,6 +104,11 @@ class _Live:
     def leave(self, watcher: Watcher[ViewFrame]) -> None:
         self.rounds.leave(watcher)
 
+    def rest(self) -> None:
+        """Nobody watches: whoever comes next begins with what is then, and not with what was made for another."""
+        if self._snapshot is not None:
+            self._forget(self._snapshot)
+
     def beat(self, watcher: Watcher[ViewFrame]) -> ViewFrame:
         return beat(watcher.position, self._runtime.now_ms())
 
@@ -297,6 +302,7 @@ class ViewHub:
             live.leave(watcher)
             self._watchers -= 1
             if not self._watchers:
+                live.rest()
                 self._ending = asyncio.get_running_loop().call_later(UNWATCHED_S, self._end)
 
     def _end(self) -> None:
