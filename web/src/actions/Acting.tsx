@@ -49,8 +49,9 @@ export function Acting() {
     if (event.defaultPrevented || event.isComposing) return;
     // The editor is in a tree of its own, which is not to be seen from the target.
     const [at] = event.composedPath();
-    const typing =
-      document.querySelector(KEEPS_LETTERS) !== null || (at instanceof Element && at.closest(FIELDS) !== null);
+    const field = at instanceof Element ? at.closest(FIELDS) : null;
+    // One of a dialog that has just closed has the focus for a moment longer: nobody types there any more.
+    const typing = document.querySelector(KEEPS_LETTERS) !== null || !!(field && !field.closest("dialog:not([open])"));
     const meant = meaning(event, typing, isGoing(event.timeStamp), singleKeys());
     setGoing(meant?.kind === "going" ? event.timeStamp : undefined);
     const shown = document.querySelector("dialog[open]") !== null;
@@ -70,10 +71,10 @@ export function Acting() {
         setPage("keys");
         break;
       case "search": {
-        const field = document.querySelector<HTMLInputElement>("main input[type=search]");
-        if (!field) return;
-        field.focus();
-        field.select();
+        const search = document.querySelector<HTMLInputElement>("main input[type=search]");
+        if (!search) return;
+        search.focus();
+        search.select();
         break;
       }
       case "past":
