@@ -8,7 +8,7 @@ import sys
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 if __name__ == "__main__":
-    # What is imported stays: to look through it for garbage, again and again as it grows, is an eighth of the start.
+    # What is imported stays, and is not looked through for garbage again and again as it grows.
     gc.disable()
     from omnitide.api.process import main
 

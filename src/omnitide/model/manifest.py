@@ -182,7 +182,7 @@ def _toml(text: str) -> Document:
 
 
 def _is_deep(data: object) -> bool:
-    """A dotted key alone makes as many levels as it has parts. Walked level by level: they may be very many."""
+    """Arrays, tables and dotted keys make levels together. Walked level by level: they may be many."""
     level: list[object] = [data]
     for _ in range(MAX_DEPTH + 1):
         level = [below for one in level for below in _values(one)]

@@ -303,6 +303,21 @@ async def test_one_that_comes_soon_after_the_last_has_left_finds_all_made(
     await again.close()
 
 
+async def test_what_is_kept_for_nobody_does_not_end_under_one_that_comes_just_then(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "UNWATCHED_S", 0.0)
+    one = Watching(runtime)
+    await check(runtime, one)
+    await one.close()
+    again = Watching(runtime)
+    await check(runtime, again)
+    deploy(runtime, "later")
+    await again.come_to(runtime.state.revision)
+    await check(runtime, again)
+    await again.close()
+
+
 async def test_watchers_are_bounded_and_the_last_one_leaves_nothing_running(
     runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,13 +12,13 @@ import { createAsked } from "../pages/asked";
 import { useGiven } from "../parts/context";
 import { Meter } from "../parts/Meter";
 import { State } from "../parts/State";
-import { bytes, cores, count, plural, span, visible } from "../words/format";
+import { bytes, cores, count, span, visible } from "../words/format";
 import { agentState, instanceState, nodeState } from "../words/states";
 import { Many } from "./Many";
 import type { City } from "./model/city";
 import type { Selection } from "./model/groups";
 import { type Refusals, refusalsOf } from "./model/refusals";
-import { Tally, unitsOn } from "./Tally";
+import { There, unitsOn } from "./Tally";
 
 const Charts = lazy(() => import("../charts/Charts").then((made) => ({ default: made.Charts })));
 
@@ -122,16 +122,7 @@ function OneNode(props: Props & { node: Node }) {
           </For>
         </dd>
       </dl>
-      <Tally city={props.city} ids={there()} />
-      <Show when={there().length}>
-        <button
-          type="button"
-          class="button"
-          onClick={() => props.select({ nodes: new Set(), instances: new Set(there()) })}
-        >
-          Select its {plural(there().length, "instance")}
-        </button>
-      </Show>
+      <There city={props.city} ids={there()} whose="its" select={props.select} />
       <ActionBar targets={targets()} />
     </>
   );

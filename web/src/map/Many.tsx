@@ -9,7 +9,7 @@ import { count, plural, visible } from "../words/format";
 import { nodeState, rankOf } from "../words/states";
 import type { City } from "./model/city";
 import type { Selection } from "./model/groups";
-import { Tally, unitsOn } from "./Tally";
+import { Tally, There, unitsOn } from "./Tally";
 
 const AGENTS = 6;
 /** Nodes that are listed: from afar the map has no room to name each. */
@@ -62,16 +62,7 @@ export function Many(props: Props) {
           .join(", ")}
       </h2>
       <Show when={props.nodes.length}>
-        <Tally city={props.city} ids={there()} />
-        <Show when={there().length}>
-          <button
-            type="button"
-            class="button"
-            onClick={() => props.select({ nodes: new Set(), instances: new Set(there()) })}
-          >
-            Select their {plural(there().length, "instance")}
-          </button>
-        </Show>
+        <There city={props.city} ids={there()} whose="their" select={props.select} />
         <ActionBar targets={nodeTargets()} />
         <ul class="map-agents" aria-label="Nodes">
           <For each={worst().slice(0, NAMED)}>

@@ -1,8 +1,9 @@
 /** How many of the instances of some nodes, or of those that are selected, are in which state. */
 import { createMemo, For, Show } from "solid-js";
 import type { Node } from "../api/types";
-import { count } from "../words/format";
+import { count, plural } from "../words/format";
 import type { City } from "./model/city";
+import type { Selection } from "./model/groups";
 import { STANDINGS, type Standing, toneOf } from "./model/standing";
 
 export function unitsOn(city: City, nodes: readonly Node[]): string[] {
@@ -35,5 +36,28 @@ export function Tally(props: { city: City; ids: readonly string[] }) {
         </For>
       </ul>
     </Show>
+  );
+}
+
+/** What is on one node, or on some, and a way to select that instead. */
+export function There(props: {
+  city: City;
+  ids: readonly string[];
+  whose: "its" | "their";
+  select(selection: Selection): void;
+}) {
+  return (
+    <>
+      <Tally city={props.city} ids={props.ids} />
+      <Show when={props.ids.length}>
+        <button
+          type="button"
+          class="button"
+          onClick={() => props.select({ nodes: new Set(), instances: new Set(props.ids) })}
+        >
+          Select {props.whose} {plural(props.ids.length, "instance")}
+        </button>
+      </Show>
+    </>
   );
 }

@@ -20,7 +20,6 @@ async def run_with_end(engine: Engine, container: Container, stop: Stop | None) 
     run = run_of(container, stop)
     if run is None or run.exit is None or stop is not None or run.exit.out_of_memory:
         return run
-    # Podman does not tell, and Docker only where it heard of it before the end, which is a race within it.
     if run.exit.signal == KILL and await asyncio.to_thread(killed_for_memory, container.id):
         return replace(run, exit=replace(run.exit, reason="out-of-memory", out_of_memory=True))
     never = await why(engine, container)

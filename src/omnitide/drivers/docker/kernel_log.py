@@ -1,7 +1,8 @@
 """Whether the kernel has killed something of a container for want of memory, by its own log.
 
-Podman does not know (in 4.3 its monitor notes it at a place that all containers share). The kernel names the control
-group of what it kills, and the engine calls that by the container's id. A log that may not be read says nothing, nor
+Podman does not know (in 4.3 its monitor notes it at a place that all containers share), and Docker only where it heard
+of it before the end. The kernel names the control group of what it kills, and the engine calls that by the container's
+id. A log that may not be read says nothing, nor
 does one that has been written over since, or that left the record out among very many.
 """
 
