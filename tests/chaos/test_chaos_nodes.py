@@ -9,12 +9,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
 from omnitide.model.objects import Instance
 from omnitide.model.spec import AgentSpec, Constraint, Port, Resources
 from support.fabric_processes import Fabric, alive, freeze, send, until
+from support.networks import within_network
 
 SMALL = Resources(cpu=10, memory=16 << 20)
 SLEEPER = AgentSpec(command=("sleep", "100000"), resources=SMALL)
@@ -121,30 +123,29 @@ def ip(*words: str) -> None:
 
 @pytest.fixture
 def island(lone: Fabric) -> Generator[str]:
-    """A network namespace whose one cable can be pulled; its node calls itself beta."""
+    """A network namespace whose one cable can be pulled; its node calls itself beta. Nexus and the test are in one of
+    their own: a cable that comes and goes on the machine is a change of network to each browser that runs on it."""
     tag = f"{os.getpid() % 100_000}"
-    name, here, there = f"omt-{tag}", f"omh{tag}", f"omt{tag}"
+    home, name, here, there = f"omh-{tag}", f"omt-{tag}", f"omh{tag}", f"omt{tag}"
     net = f"10.213.{os.getpid() % 250}"
-    try:
-        ip("netns", "add", name)
-    except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        pytest.skip(f"no network namespace can be made here: {getattr(error, 'stderr', error)}")
-    try:
-        ip("link", "add", here, "type", "veth", "peer", "name", there)
-        ip("link", "set", there, "netns", name)
-        ip("addr", "add", f"{net}.1/24", "dev", here)
-        ip("link", "set", here, "up")
-        ip("-n", name, "addr", "add", f"{net}.2/24", "dev", there)
-        ip("-n", name, "link", "set", there, "up")
-        ip("-n", name, "link", "set", "lo", "up")
-        lone.wrap["beta"] = ("ip", "netns", "exec", name)
+    with contextlib.ExitStack() as made:
+        try:
+            for one in (home, name):
+                ip("netns", "add", one)
+                made.callback(ip, "netns", "del", one)
+        except (subprocess.CalledProcessError, FileNotFoundError) as error:
+            pytest.skip(f"no network namespace can be made here: {getattr(error, 'stderr', error)}")
+        ip("-n", home, "link", "add", here, "type", "veth", "peer", "name", there, "netns", name)
+        for one, cable, address in ((home, here, f"{net}.1/24"), (name, there, f"{net}.2/24")):
+            ip("-n", one, "addr", "add", address, "dev", cable)
+            ip("-n", one, "link", "set", cable, "up")
+            ip("-n", one, "link", "set", "lo", "up")
+        made.enter_context(within_network(Path("/run/netns", home)))
+        made.callback(lone.close)
+        lone.wrap.update({"": ("ip", "netns", "exec", home), "beta": ("ip", "netns", "exec", name)})
         lone.up("--listen", f"{net}.1", "--public-name", f"{net}.1")
         lone.join("beta")
         yield here
-    finally:
-        lone.close()
-        subprocess.run(["ip", "link", "del", here], check=False, capture_output=True)
-        ip("netns", "del", name)
 
 
 @pytest.mark.root

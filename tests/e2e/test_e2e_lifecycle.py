@@ -138,6 +138,18 @@ def test_what_waits_for_what_was_given_up_says_so(fabric: Fabric, tmp_path: Path
     assert "setup-1.1 has failed for good" in fabric.cli("explain", "shop").stdout
 
 
+def test_what_another_waits_for_to_succeed_is_followed_to_its_end(fabric: Fabric, tmp_path: Path) -> None:
+    """It runs for longer than a look at it takes, and than an agent may take to be up."""
+    restart, update = 'policy = "on-failure"', 'progress_deadline = "500ms"'
+    first = written(tmp_path, "migrate", top='command = ["sleep", "2"]', restart=restart, update=update)
+    then = written(tmp_path, "shop", top=SLEEPS, needs='migrate = "completed"')
+    told = fabric.cli("apply", "-f", first, "-f", then).stdout
+    assert "migrate has ended well in" in told
+    assert told.index("migrate has ended well") < told.index("shop 1/1 running")
+    alone = fabric.cli("deploy", written(tmp_path, "once", top='command = ["sleep", "30"]', restart=restart)).stdout
+    assert "once 1/1 running in" in alone, "nobody waits for its end"
+
+
 def test_one_replica_moves_without_a_gap(fabric: Fabric, tmp_path: Path) -> None:
     fabric.cli("deploy", manifest(tmp_path, "1000"))
     one = fabric.running("web", 2)[0]

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from omnitide.model.normalise import read
 from omnitide.model.spec import AgentSpec
-from support.fabric_fixtures import emptied
+from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, until
 from support.panel_browser import WITHIN_MS, Visit, visit
 
@@ -20,12 +20,11 @@ SHOTS = Path(__file__).parents[2] / ".pytest_cache" / "acting"
 
 @pytest.fixture(scope="module")
 def inside(browser: Browser, shared: Fabric) -> Generator[Visit]:
-    with visit(browser, shared) as made:
+    with deployed(shared), visit(browser, shared) as made:
         made.log_in()
         yield made
         # What is not there, and what is refused, the browser tells too.
         assert [told for told in made.console if "the server responded with a status of 4" not in told] == []
-    emptied(shared)
 
 
 def deploy(fabric: Fabric, name: str, *, replicas: int = 1, seconds: int = 3600, **more: object) -> None:

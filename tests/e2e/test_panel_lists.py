@@ -157,6 +157,37 @@ def test_where_there_is_little_room_all_is_reached_by_a_finger(inside: Visit) ->
     assert not inside.runs_out_of_the_window()
 
 
+def test_a_part_that_is_lost_on_its_way_is_asked_for_again(browser: Browser, busy: Fabric) -> None:
+    """As where the machine changes its network just then."""
+    with visit(browser, busy) as made:
+        made.log_in()
+        page = made.page
+        lost: list[str] = []
+
+        def once(route: Route) -> None:
+            if route.request.url in lost:
+                route.continue_()
+                return
+            lost.append(route.request.url)
+            route.abort("internetdisconnected")
+
+        for part in ("Palette-*.js", "ActionDialog-*.js", "uPlot*"):
+            page.route(f"**/assets/{part}", once)
+        made.show("agents/default/busy")
+        page.evaluate("window.stays = true")
+        page.get_by_role("button", name="Restart").click()
+        expect(page.get_by_role("dialog")).to_contain_text("busy")
+        page.keyboard.press("Escape")
+        page.keyboard.press("Control+k")
+        expect(page.get_by_role("combobox")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.locator(".uplot .u-wrap").first).to_have_css("position", "relative")
+        assert page.evaluate("window.stays"), "it is the same page"
+        kinds = {url.split("/assets/")[1].split("-")[0] + url[url.rindex(".") :] for url in lost}
+        assert {"Palette.js", "ActionDialog.js", "uPlot.css"} <= kinds
+        assert all("ERR_INTERNET_DISCONNECTED" in told for told in made.console)
+
+
 def test_columns_and_export_have_keys_of_their_own(inside: Visit) -> None:
     page = inside.page
     inside.show("agents")

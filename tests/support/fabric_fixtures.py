@@ -43,9 +43,11 @@ def emptied(fabric: Fabric) -> None:
 @contextlib.contextmanager
 def deployed(fabric: Fabric, **manifests: str) -> Generator[Fabric]:
     """With agents that run, each by a file of its name; without any agent after the block."""
-    for name, text in manifests.items():
-        path = fabric.folder / f"{name}.toml"
-        path.write_text(text)
-        fabric.cli("deploy", str(path))
-    yield fabric
-    emptied(fabric)
+    try:
+        for name, text in manifests.items():
+            path = fabric.folder / f"{name}.toml"
+            path.write_text(text)
+            fabric.cli("deploy", str(path))
+        yield fabric
+    finally:
+        emptied(fabric)

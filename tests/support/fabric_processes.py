@@ -100,7 +100,7 @@ class Fabric:
     bytecode: Path | None = None
     """Where compiled modules are kept, as pip keeps them beside an installed package; without, each start compiles."""
     wrap: dict[str, Sequence[str]] = field(default_factory=dict)
-    """Words before the command on a data folder, such as `ip netns exec NAME`."""
+    """Words before the command on a data folder, such as `ip netns exec NAME`; "": on the first node's."""
     _clients: list[Client] = field(default_factory=list)
     _spares: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)

@@ -22,26 +22,39 @@ import { NotFound } from "./pages/NotFound";
 import { Overview } from "./pages/Overview";
 import { GivenContext } from "./parts/context";
 import { Failed } from "./parts/Failed";
+import { retried } from "./parts/retried";
 import { Shell } from "./parts/Shell";
 import { installWorker } from "./pwa/install";
 import { Unreachable } from "./pwa/Unreachable";
 import { Fabric } from "./state/fabric";
 
 // Pages that a first look does not need come when they are opened; the map is large, and the frame is there before it.
-const MapPage = lazy(() => import("./map/MapPage"));
-const AgentDetail = lazy(() => import("./pages/detail/AgentDetail").then((made) => ({ default: made.AgentDetail })));
-const InstanceDetail = lazy(() =>
-  import("./pages/detail/InstanceDetail").then((made) => ({ default: made.InstanceDetail })),
+const MapPage = lazy(() => retried(() => import("./map/MapPage")));
+const AgentDetail = lazy(() =>
+  retried(() => import("./pages/detail/AgentDetail")).then((made) => ({ default: made.AgentDetail })),
 );
-const NodeDetail = lazy(() => import("./pages/detail/NodeDetail").then((made) => ({ default: made.NodeDetail })));
-const Events = lazy(() => import("./pages/events/Events").then((made) => ({ default: made.Events })));
-const LogsPage = lazy(() => import("./pages/logs/Logs").then((made) => ({ default: made.LogsPage })));
-const TerminalPage = lazy(() => import("./terminal/TerminalPage").then((made) => ({ default: made.TerminalPage })));
-const FilesPage = lazy(() => import("./files/FilesPage").then((made) => ({ default: made.FilesPage })));
-const EditorPage = lazy(() => import("./editor/EditorPage").then((made) => ({ default: made.EditorPage })));
-const ImportPage = lazy(() => import("./import/ImportPage").then((made) => ({ default: made.ImportPage })));
-const SettingsPage = lazy(() => import("./pages/settings/Settings").then((made) => ({ default: made.SettingsPage })));
-const Join = lazy(() => import("./pages/Join").then((made) => ({ default: made.Join })));
+const InstanceDetail = lazy(() =>
+  retried(() => import("./pages/detail/InstanceDetail")).then((made) => ({ default: made.InstanceDetail })),
+);
+const NodeDetail = lazy(() =>
+  retried(() => import("./pages/detail/NodeDetail")).then((made) => ({ default: made.NodeDetail })),
+);
+const Events = lazy(() => retried(() => import("./pages/events/Events")).then((made) => ({ default: made.Events })));
+const LogsPage = lazy(() => retried(() => import("./pages/logs/Logs")).then((made) => ({ default: made.LogsPage })));
+const TerminalPage = lazy(() =>
+  retried(() => import("./terminal/TerminalPage")).then((made) => ({ default: made.TerminalPage })),
+);
+const FilesPage = lazy(() => retried(() => import("./files/FilesPage")).then((made) => ({ default: made.FilesPage })));
+const EditorPage = lazy(() =>
+  retried(() => import("./editor/EditorPage")).then((made) => ({ default: made.EditorPage })),
+);
+const ImportPage = lazy(() =>
+  retried(() => import("./import/ImportPage")).then((made) => ({ default: made.ImportPage })),
+);
+const SettingsPage = lazy(() =>
+  retried(() => import("./pages/settings/Settings")).then((made) => ({ default: made.SettingsPage })),
+);
+const Join = lazy(() => retried(() => import("./pages/Join")).then((made) => ({ default: made.Join })));
 
 type Access = { kind: "asking"; trouble: string } | { kind: "out"; why: string } | { kind: "in"; caller: Caller };
 

@@ -22,24 +22,5 @@ import { mendAddress } from "./parts/readable";
 const code = takeCode();
 mendAddress();
 
-const RELOADED = "omnitide.reloaded";
-const AGAIN_MS = 60_000;
-
-// A panel that was built anew has other files: what this page would still load is gone. Where Nexus cannot be reached at
-// all, a reload would take away the page that there is.
-addEventListener("vite:preloadError", () => {
-  // Once: if that did not help, the page says what is the matter.
-  const before = Number(sessionStorage.getItem(RELOADED) ?? 0);
-  if (Date.now() - before < AGAIN_MS) return;
-  fetch("/", { method: "HEAD", cache: "no-store", headers: { Accept: "text/html" } }).then(
-    (answer) => {
-      if (!answer.ok) return;
-      sessionStorage.setItem(RELOADED, String(Date.now()));
-      location.reload();
-    },
-    () => undefined,
-  );
-});
-
 const place = document.getElementById("app");
 if (place) render(() => <App code={code} />, place);

@@ -3,6 +3,7 @@ import { useNavigate } from "@solidjs/router";
 import { lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
 import { DropAnywhere } from "../import/DropAnywhere";
 import { useGiven } from "../parts/context";
+import { retried } from "../parts/retried";
 import { isHeld } from "../terminal/wanted";
 import { forgetAhead, keepAhead } from "./ahead";
 import { begin, begun, chosen, doings, endAll, page, setPage } from "./desk";
@@ -12,11 +13,11 @@ import { actionsFor } from "./registry";
 import { Toasts } from "./Toasts";
 
 // Nothing of these is needed for a first look.
-const dialogs = () => import("./ActionDialog");
-const palette = () => import("../palette/Palette");
+const dialogs = () => retried(() => import("./ActionDialog"));
+const palette = () => retried(() => import("../palette/Palette"));
 const ActionDialog = lazy(() => dialogs().then((made) => ({ default: made.ActionDialog })));
 const Palette = lazy(() => palette().then((made) => ({ default: made.Palette })));
-const Keys = lazy(() => import("../palette/Keys").then((made) => ({ default: made.Keys })));
+const Keys = lazy(() => retried(() => import("../palette/Keys")).then((made) => ({ default: made.Keys })));
 
 /** Where keys are text. */
 const FIELDS =

@@ -1,6 +1,7 @@
 /** Lines over time by uPlot, which is loaded when the first chart is shown; marks stand where something was deployed, or began. */
 import { createEffect, createMemo, createSignal, onCleanup, onMount, Show } from "solid-js";
 import type uPlot from "uplot";
+import { retried } from "../parts/retried";
 import { theme } from "../parts/theme";
 import { axisOf, type Lines, lone, type Mark, marksIn, markTextY } from "./series";
 
@@ -29,7 +30,7 @@ export function Chart(props: Props) {
   const [looks, setLooks] = createSignal(0);
 
   onMount(() => {
-    Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")]).then(
+    retried(() => Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")])).then(
       ([found]) => setMade(() => found.default),
       () => setFailed(true),
     );

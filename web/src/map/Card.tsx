@@ -11,6 +11,7 @@ import { coresUsed } from "../charts/series";
 import { createAsked } from "../pages/asked";
 import { useGiven } from "../parts/context";
 import { Meter } from "../parts/Meter";
+import { retried } from "../parts/retried";
 import { State } from "../parts/State";
 import { bytes, cores, count, span, visible } from "../words/format";
 import { agentState, instanceState, nodeState } from "../words/states";
@@ -20,7 +21,7 @@ import type { Selection } from "./model/groups";
 import { type Refusals, refusalsOf } from "./model/refusals";
 import { There, unitsOn } from "./Tally";
 
-const Charts = lazy(() => import("../charts/Charts").then((made) => ({ default: made.Charts })));
+const Charts = lazy(() => retried(() => import("../charts/Charts")).then((made) => ({ default: made.Charts })));
 
 /** Between two questions about the same, as long as it is looked at. */
 const AGAIN_MS = 5_000;

@@ -3,6 +3,7 @@ import { A } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show, untrack } from "solid-js";
 import { useGiven } from "../parts/context";
 import { moves } from "../parts/motion";
+import { retried } from "../parts/retried";
 import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
 import { Waiting } from "../parts/Waiting";
@@ -34,7 +35,7 @@ import { Tip } from "./Tip";
 import { Tools } from "./Tools";
 
 // Asked for at once, not only when the page is there: it is the largest part.
-const drawing = import("./scene/scene");
+const drawing = retried(() => import("./scene/scene"));
 drawing.catch(() => undefined);
 
 const ZOOM_STEP = 1.5;

@@ -31,10 +31,11 @@ import { useGiven } from "./context";
 import { createDemo, DemoMark } from "./DemoMark";
 import { Failed } from "./Failed";
 import { Hints } from "./Hints";
+import { retried } from "./retried";
 import { createSeldom } from "./seldom";
 
-const Absent = lazy(() => import("../past/Absent").then((made) => ({ default: made.Absent })));
-const PastBar = lazy(() => import("../past/PastBar").then((made) => ({ default: made.PastBar })));
+const Absent = lazy(() => retried(() => import("../past/Absent")).then((made) => ({ default: made.Absent })));
+const PastBar = lazy(() => retried(() => import("../past/PastBar")).then((made) => ({ default: made.PastBar })));
 
 export function Shell(props: { children?: JSX.Element }) {
   const { fabric, caller } = useGiven();

@@ -10,6 +10,7 @@ import type { Instance } from "../api/types";
 import { useGiven } from "../parts/context";
 import { kept } from "../parts/kept";
 import { useNames } from "../parts/names";
+import { retried } from "../parts/retried";
 import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
 import { IN_THE_PAST, pastRevision } from "../past/when";
@@ -72,7 +73,7 @@ function Body(props: { id: string; instance: Instance | undefined }) {
   const open = async (): Promise<Screen | undefined> => {
     if (screen || !host) return screen;
     try {
-      const { openScreen } = await import("./screen");
+      const { openScreen } = await retried(() => import("./screen"));
       if (gone) return undefined;
       const made = openScreen(host, aloud.all().has("on"));
       screen ??= made;

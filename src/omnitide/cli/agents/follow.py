@@ -14,6 +14,7 @@ from omnitide.model.names import called
 if TYPE_CHECKING:
     from omnitide.model.explanations import AgentExplanation, InstanceExplanation
     from omnitide.model.objects import Agent, AgentChanged
+    from omnitide.model.spec import Need
     from omnitide.sdk.client import Client
 
 EXPLAIN_EVERY_S: Final = 1.0
@@ -52,6 +53,8 @@ class _Awaited:
     """When it last came further, by time.monotonic."""
     available: int = 0
     """Replicas that were, then."""
+    to_its_end: bool = False
+    """Another that is waited for begins only once it has succeeded: that it runs is not enough."""
 
 
 def follow(
@@ -65,6 +68,8 @@ def follow(
     deadline = began + timeout_s
     # As each was when it was changed: much may have happened since.
     awaited = [_Awaited(one, one.agent, one.agent, one.revision, began) for one in changes if one.agent is not None]
+    for one in awaited:
+        one.to_its_end = any(_needs(other.agent, one.agent) == "completed" for other in awaited)
     progress = _Progress(session)
     up: list[Agent] = []
     explained, turn, last_text = time.monotonic(), 0, ""
@@ -118,7 +123,10 @@ def _settled(one: _Awaited) -> bool:
     agent, wanted = one.agent, one.wanted
     if agent.id != wanted.id or agent.status in ("stopped", "removing"):
         raise Failure(f"{wanted.name} was {agent.status} by someone else meanwhile", code=Exit.CONFLICT)
-    return agent.version >= wanted.version and (agent.status == "running" or _runs_now(agent) or has_ended_well(agent))
+    if agent.version < wanted.version:
+        return False
+    ends = one.to_its_end and agent.replicas and agent.spec.restart.policy != "always"
+    return has_ended_well(agent) or (not ends and (agent.status == "running" or _runs_now(agent)))
 
 
 def _runs_now(agent: "Agent") -> bool:
@@ -148,8 +156,8 @@ def has_ended_well(agent: "Agent") -> bool:
     )
 
 
-def _needs(agent: "Agent", other: "Agent") -> bool:
-    return other.namespace == agent.namespace and other.name in agent.spec.needs
+def _needs(agent: "Agent", other: "Agent") -> "Need | None":
+    return agent.spec.needs.get(other.name) if other.namespace == agent.namespace else None
 
 
 def _look(client: "Client", awaited: list[_Awaited], until: float) -> None:
@@ -200,6 +208,8 @@ def _in_time(client: "Client", one: _Awaited, now: float, last_text: str) -> Non
     agent, deadline_ms = one.agent, one.agent.spec.update.progress_deadline
     if agent.rollout is not None or not deadline_ms or now - one.further < deadline_ms / 1000:
         return
+    if one.to_its_end and agent.available >= agent.replicas:
+        return  # it is up, and takes as long as its work does
     found = client.get_rollout(agent.name, namespace=agent.namespace)
     if found.available > one.available or found.version != agent.version:
         one.further, one.available = now, found.available
