@@ -1,8 +1,6 @@
 """Compose files that were dropped on the panel, as agents: by the importer of the command line, in a process of its own
 that reads nothing but them, with bounds on size, memory and time."""
 
-import asyncio
-import contextlib
 import posixpath
 import signal
 import sys
@@ -11,6 +9,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from omnitide import children
 from omnitide.model.foreseen import ComposeImported, ComposeOffer, OfferedFile
 from omnitide.operations.failures import failed
 from omnitide.operations.inputs import Request
@@ -105,26 +104,11 @@ def _offer(asked: ImportComposeRequest) -> ComposeOffer:
 
 async def _imported(offer: ComposeOffer) -> ComposeImported:
     """Raises Failed. The process ends with the question, whatever happens."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-B",
-        "-m",
-        IMPORTER,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={},
-    )
+    process = children.start([sys.executable, "-I", "-B", "-m", IMPORTER], env={})
     try:
-        async with asyncio.timeout(WITHIN_S):
-            answer, _ = await process.communicate(msgspec.json.encode(offer))
+        answer, _ = await children.communicate(process, msgspec.json.encode(offer), WITHIN_S)
     except TimeoutError:
         raise failed("too-large", f"the files could not be read within {WITHIN_S:g} s") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
     if process.returncode in (OUT_OF_MEMORY, -signal.SIGKILL) or len(answer) > MAX_ANSWER_BYTES:
         raise failed("too-large", "the files could not be imported: they need more memory than an import may take")
     if process.returncode:

@@ -1,6 +1,5 @@
 """Compiling a module, in a process apart with bounds of its own: a module may be made to take all time and memory."""
 
-import asyncio
 import contextlib
 import os
 import re
@@ -8,6 +7,7 @@ import signal
 import sys
 from typing import Final
 
+from omnitide import children
 from omnitide.drivers.protocol import DriverError
 
 COMPILE_S: Final = 300.0
@@ -29,19 +29,13 @@ async def compile_module(content: bytes, name: str, prefix: str, max_bytes: int)
     `compiler`.
     """
     command = [sys.executable, "-P", "-m", "omnitide.drivers.wasm.compiling", prefix, str(MAX_MEMORY), str(max_bytes)]
-    pipe = asyncio.subprocess.PIPE
-    running = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    running = children.start(command)
     try:
-        async with asyncio.timeout(COMPILE_S):
-            answer, said = await running.communicate(content)
+        answer, said = await children.communicate(running, content, COMPILE_S)
     except TimeoutError:
         message = f"{name} could not be compiled in {COMPILE_S:.0f} s"
         raise DriverError(message, cause="malformed-module", permanent=True) from None
     finally:
-        if running.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                running.kill()
-            await running.wait()
         with contextlib.suppress(OSError):
             os.unlink(partial(prefix, running.pid))
     found = answer.decode(errors="replace").strip()
