@@ -263,7 +263,7 @@ class RollBackAgent(_Command, frozen=True, kw_only=True):
     namespace: str
     name: str
     version: int = 0
-    """0: the newest earlier one with another spec."""
+    """0: the newest earlier one that is known to work, with another spec."""
     if_match: int | None = None
 
 

@@ -3,6 +3,8 @@ than an update allows."""
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from omnitide.fabric import events as ev
 from omnitide.fabric.folds.availability import is_available
 from omnitide.fabric.rules.conditions import volume_holder
@@ -18,6 +20,18 @@ def serving_violations(
     yield from _overlapping(before, after, agents)
     yield from _taken_away(before, after, entry)
     yield from _stopped_for_less(before, after, entry)
+
+
+def as_taken_over(before: FabricState, after: FabricState, entry: ev.Entry, instance: Instance) -> Instance:
+    """The instance as it was; in the version of the rollback that has taken it over, if one that keeps replicas did."""
+    for event in entry.events:
+        if not isinstance(event, ev.AgentRolledBack) or not event.keeps or event.agent != instance.workload:
+            continue
+        now = after.instances[instance.id]
+        spec = before.agents[event.agent].versions[instance.version].spec
+        if now.version == event.version and spec == after.agents[event.agent].versions[event.version].spec:
+            return replace(instance, version=event.version)
+    return instance
 
 
 def _overlapping(before: FabricState, after: FabricState, agents: Iterable[str]) -> Iterator[str]:
@@ -110,7 +124,8 @@ def _is_there(agent: Agent, instance: Instance, now_ms: int, before: Agent) -> b
 
 def _stopped_for_less(before: FabricState, after: FabricState, entry: ev.Entry) -> Iterator[str]:
     """An available instance of a version that is known to work is not stopped by a rollout or a move for one that is
-    not available by its own version's rule."""
+    not available by its own version's rule. One that the same entry asks to stop, after that, is judged as it was."""
+    asked = {event.instance for event in entry.events if isinstance(event, ev.InstanceStopRequested)}
     for event in entry.events:
         if not isinstance(event, ev.InstanceStopRequested) or event.reason != "superseded":
             continue
@@ -127,6 +142,7 @@ def _stopped_for_less(before: FabricState, after: FabricState, entry: ev.Entry) 
         if holder is not None and holder.id == instance.id:
             continue  # its move came to nothing: as many may be away as in an update
         others = [current, *(after.instances[other] for other in new.superseded)]
+        others = [before.instances.get(one.id, one) if one.id in asked else one for one in others]
         there = any(one.slot == instance.slot and _is_there(new, one, entry.time_ms, old) for one in others)
         if _is_there(old, instance, entry.time_ms, old) and not there:
             yield (

@@ -247,6 +247,7 @@ class Builder:
             item.pinned,
             item.asked_ends,
             item.ends_before,
+            item.kept_ms,
         )
 
     def _attach(self, instance: Instance) -> None:

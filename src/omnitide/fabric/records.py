@@ -279,6 +279,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
     pinned: str = ""
     asked_ends: int = 0
     ends_before: int = 0
+    kept_ms: int = 0
     watched: bool = False
     """Runs, and may not be available."""
 
@@ -316,6 +317,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
             pinned=instance.pinned,
             asked_ends=instance.asked_ends,
             ends_before=instance.ends_before,
+            kept_ms=instance.kept_ms,
             watched=watched,
         )
 

@@ -139,6 +139,8 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ends_before: int = 0
     """Ends in a row, by themselves, of the attempts of the generations before; none any more once it has run well for
     `restart.reset_after`. See `rules.failing.ends_in_a_row`."""
+    kept_ms: int = 0
+    """When a rollback kept it, and it came to be of the version that it has; 0: it was made in that."""
 
     @property
     def avoids(self) -> tuple[str, ...]:

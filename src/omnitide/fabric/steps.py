@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from omnitide.fabric import events as ev
 from omnitide.fabric.folds.membership import instance_id
 from omnitide.fabric.invariants import agent_violations, instance_violations, job_violations, node_violations
-from omnitide.fabric.keeping_up import serving_violations
+from omnitide.fabric.keeping_up import as_taken_over, serving_violations
 from omnitide.fabric.rules.conditions import company, only_node, unmet_needs, volume_holder
 from omnitide.fabric.rules.failing import gave_up, is_held_up
 from omnitide.fabric.rules.moving import next_version
@@ -101,7 +101,7 @@ def step_violations(before: FabricState, after: FabricState, entry: ev.Entry) ->
         if instance is not None:
             found += instance_violations(after, instance, identifier)
         if known is not None and instance is not None:
-            found += _instance_step(known, instance)
+            found += _instance_step(as_taken_over(before, after, entry, known), instance)
     for identifier in sorted(touched.agents):
         old, new = before.agents.get(identifier), after.agents.get(identifier)
         if new is not None:

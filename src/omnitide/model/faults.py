@@ -15,6 +15,8 @@ Path = tuple[str | int, ...]
 
 MAX_FAULTS: Final = 50
 """Faults that are collected of one document; what follows is not looked at."""
+MOST_TOLD: Final = 12
+"""Fields that are named where none are given; more would be a page of the reference."""
 
 
 class Fault(NamedTuple):
@@ -134,7 +136,7 @@ def _quantity(data: object, kind: str, type_: mi.Type, path: Path) -> Iterator[F
 
 def _struct(data: object, type_: mi.StructType, path: Path) -> Iterator[Fault]:
     if not isinstance(data, Mapping):
-        yield Fault(path, f"expected fields, got {_named(data)}")
+        yield Fault(path, f"expected fields, got {_named(data)}", _fields(type_))
         return
     fields = {field.encode_name: field for field in type_.fields}
     values = cast("Mapping[object, object]", data)
@@ -148,6 +150,23 @@ def _struct(data: object, type_: mi.StructType, path: Path) -> Iterator[Fault]:
     for name, field in fields.items():
         if field.required and name not in values:
             yield Fault((*path, name), "is missing")
+
+
+def _fields(type_: mi.StructType) -> str:
+    """Which may stand there, with what is not to be guessed of them; empty if they are too many to be told."""
+    if len(type_.fields) > MOST_TOLD:
+        return ""
+    told: list[str] = []
+    for field in type_.fields:
+        kind = bare(field.type)
+        more = ["must be there"] if field.required else []
+        if isinstance(kind, mi.LiteralType):
+            *some, last = sorted(str(value) for value in kind.values if value)
+            more.append(f"{', '.join(some)} or {last}" if some else last)
+        elif isinstance(kind, mi.VarTupleType | mi.ListType):
+            more.append("a list")
+        told.append(f"{field.encode_name} ({', '.join(more)})" if more else field.encode_name)
+    return f"its fields: {', '.join(told)}"
 
 
 def _dict(data: object, type_: mi.DictType, path: Path) -> Iterator[Fault]:

@@ -231,6 +231,9 @@ class FabricStatus(Object, frozen=True, kw_only=True):
     """The 20 most pressing."""
     demo: bool = False
     """It is a demonstration: its machines are simulated."""
+    closed_cpu_milli: int = 0
+    """Of `cpu_milli`, what live nodes have that take nothing new: cordoned, draining or drained."""
+    closed_memory_bytes: int = 0
 
 
 class VersionInfo(Object, frozen=True, kw_only=True):

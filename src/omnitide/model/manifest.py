@@ -151,22 +151,23 @@ _TOML_PIECES: Final = re.compile(
 )
 
 
-def _bound_dots(text: str) -> None:
-    """Raises DocumentError for a key of very many dotted parts, which Python's reader takes quadratic time for."""
-    dots = 0
+def _bound_levels(text: str) -> None:
+    """Raises DocumentError for very many levels within one value, for which Python's reader has no room, and for a
+    key of very many dotted parts, which it takes quadratic time for."""
+    dots = brackets = 0
     for found in _TOML_PIECES.finditer(text):
         kind = found.lastgroup
         if kind == "dot":
             dots += 1
-            if dots > MAX_DEPTH:
-                line = text.count("\n", 0, found.start()) + 1
-                raise DocumentError(f"is nested more than {MAX_DEPTH} deep", line)
         elif kind is None:
             dots = 0
+            brackets += 1 if found[0] in ("[", "{") else -1 if found[0] in ("]", "}") else 0
+        if max(dots, brackets) > MAX_DEPTH:
+            raise DocumentError(f"is nested more than {MAX_DEPTH} deep", text.count("\n", 0, found.start()) + 1)
 
 
 def _toml(text: str) -> Document:
-    _bound_dots(text)
+    _bound_levels(text)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -174,25 +175,26 @@ def _toml(text: str) -> Document:
         place = _TOML_PLACE.search(message)
         line = int(place[1]) if place else text.count("\n") + 1
         raise DocumentError(f"is not TOML: {message[:1].lower()}{message[1:]}", line) from None
-    except RecursionError:
-        data = None
-    if data is None or _is_deep(data):
-        raise DocumentError(f"is nested more than {MAX_DEPTH} deep", 0)
-    return Document(data, _TomlLines(text))
+    document = Document(data, _TomlLines(text))
+    deep = _deep(data)
+    if deep:
+        raise DocumentError(f"is nested more than {MAX_DEPTH} deep", _line(document, deep))
+    return document
 
 
-def _is_deep(data: object) -> bool:
-    """Arrays, tables and dotted keys make levels together. Walked level by level: they may be many."""
-    level: list[object] = [data]
+def _deep(data: object) -> Path:
+    """Where a value is too deep; empty if none is. Arrays, tables and dotted keys make levels together. Walked level by
+    level: they may be many."""
+    level: list[tuple[Path, object]] = [((), data)]
     for _ in range(MAX_DEPTH + 1):
-        level = [below for one in level for below in _values(one)]
-    return bool(level)
+        level = [((*path, step), below) for path, one in level for step, below in _values(one)]
+    return level[0][0] if level else ()
 
 
-def _values(value: object) -> Iterable[object]:
+def _values(value: object) -> Iterable[tuple[str | int, object]]:
     if isinstance(value, dict):
-        return cast("dict[str, object]", value).values()
-    return cast("list[object]", value) if isinstance(value, list) else ()
+        return cast("dict[str, object]", value).items()
+    return enumerate(cast("list[object]", value)) if isinstance(value, list) else ()
 
 
 def _manifest(file: str, document: Document) -> Found | list[ManifestFault]:

@@ -130,6 +130,8 @@ class Instance(Object, frozen=True, kw_only=True):
     handle: str = ""
     """What its driver calls it: `pid 4711`."""
     created_ms: Millis
+    kept_ms: Millis = 0
+    """When a rollback kept it, and it came to be of the version that it has; 0: it was made in that."""
     started_ms: Millis = 0
     dropped_series: Annotated[int, Meta(ge=0)] = 0
     """Of its own metrics, left out as there are too many, or as they cannot be taken; told of one instance alone."""

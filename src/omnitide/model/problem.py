@@ -41,7 +41,7 @@ KINDS: Final[dict[str, Kind]] = {
     "unsupported-media-type": Kind(415, "Not in this format"),
     "upgrade-required": Kind(426, "This is a WebSocket"),
     "throttled": Kind(429, "Too many attempts", retryable=True),
-    "busy": Kind(503, "Too many streams are open", retryable=True),
+    "busy": Kind(503, "Too much at once", retryable=True),
     "trimmed": Kind(410, "That far back nothing is kept"),
     "unknown-revision": Kind(409, "No such revision here"),
     "lagged": Kind(503, "Too slow", retryable=True),

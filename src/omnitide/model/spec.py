@@ -74,7 +74,8 @@ class Restart(Part, frozen=True, kw_only=True):
     """Restarts in a row on one node before the instance counts as failed and is rescheduled: it is started once more
     often than that. 0: once."""
     backoff: DurationMs = 500
-    """Wait before the second restart in a row (the first comes at once); doubles up to `backoff_max`."""
+    """Wait before the second restart in a row (the first comes at once); doubles up to `backoff_max`. Where it is
+    rescheduled to, it goes on from there."""
     backoff_max: DurationMs = 30_000
     reset_after: DurationMs = 60_000
     """An instance that ran so long starts counting anew."""

@@ -53,6 +53,8 @@ class _Open:
         self.link = link
         self.stream = stream
         self.wish = asyncio.Event()
+        self.told_until = 0.0
+        """Loop time until which it was told to send each second."""
         self.batches: deque[float] = deque()
 
 
@@ -131,8 +133,10 @@ class Samples:
 
     async def _send(self, node: str, opened: _Open) -> None:
         while True:
-            left = self._watched.get(node, 0.0) - asyncio.get_running_loop().time()
+            until = self._watched.get(node, 0.0)
+            left = until - asyncio.get_running_loop().time()
             if left > 0:
+                opened.told_until = until
                 wish = pb.SampleWish(every_ms=WATCHED_EVERY_MS, for_ms=int(left * 1000) + 1)
                 await opened.link.send(wish)
             await opened.wish.wait()
@@ -169,11 +173,10 @@ class Samples:
         now = asyncio.get_running_loop().time()
         if len(self._watched) > 2 * len(self._open) + 64:
             self._watched = {one: until for one, until in self._watched.items() if until > now}
-        before = self._watched.get(node, 0.0)
         self._watched[node] = now + WATCHED_S
         opened = self._open.get(node)
         # Told anew when half of what it was told is over: a watcher that asks each second costs no message each.
-        if opened is not None and before - now < WATCHED_S / 2:
+        if opened is not None and opened.told_until - now < WATCHED_S / 2:
             opened.wish.set()
 
     # -- answers -----------------------------------------------------------------------------------------------------

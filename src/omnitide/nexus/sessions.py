@@ -42,8 +42,8 @@ MAX_PROGRESS_TEXT: Final = 200
 MAX_TUNNELS_WAITING: Final = 64
 """Tunnels asked for that could not be told to the node yet; it opens 32 at a time."""
 
-_Told = tuple[int, dict[str, int], dict[str, int]]
-"""Goal, and versions of secrets and configs."""
+_Told = tuple[int, int, dict[str, int], dict[str, int]]
+"""Goal, its own version, and those of secrets and configs."""
 
 NodeLink = Link[pb.NexusMessage, pb.NodeMessage]
 
@@ -344,7 +344,7 @@ class NodeSession:
             instance = state.instances[identifier]
             goal = translate.goal_of(instance)
             if goal != pb.GOAL_UNSPECIFIED and identifier not in self.withheld:
-                told = wanted[identifier] = (goal, *versions(state, instance))
+                told = wanted[identifier] = (goal, instance.version, *versions(state, instance))
                 if self._known.get(identifier) != told:
                     changed.append(identifier)
         removed = sorted(identifier for identifier in self._known if identifier not in wanted)

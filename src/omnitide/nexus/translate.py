@@ -30,6 +30,7 @@ _HEALTH = {pb.HEALTH_HEALTHY: Health.HEALTHY, pb.HEALTH_UNHEALTHY: Health.UNHEAL
 
 MAX_LABELS = 256
 MAX_TEXT = 1024
+MAX_ENDS = (1 << 32) - 1
 MAX_TIME_MS = 1 << 47
 """In the year 6429: every calendar has it."""
 
@@ -169,4 +170,5 @@ def assignment_of(state: FabricState, instance: Instance, goal: "pb.Goal.ValueTy
         stop_reason=instance.stop_reason,
         secrets=secrets,
         configs=configs,
+        ends_before=min(instance.ends_before, MAX_ENDS),
     )

@@ -29,7 +29,9 @@ from omnitide.node.steps import STOP, Steps
 
 RESTART: Final = "restart"
 RETENTION: Final = "retention"
+REMOVE: Final = "remove"
 """Kinds of timers."""
+REMOVE_RETRY_MS: Final = 60_000
 MISSING_RETRY_MS: Final = 600_000
 """For an instance that waits for a secret that there is not; a new one comes with a new assignment."""
 AWAY_RETRY_MS: Final = 5_000
@@ -180,6 +182,8 @@ class Course:
             self.out.append(CancelTimer(key=(STOP, instance.id)))
             ending = renewed(ending, renews)
         instance.ending = ending
+        ran_ms = ending.ended_at_ms - instance.started_at_ms if instance.started_at_ms else 0
+        instance.lasted = instance.lasted or self._lasts(instance, ran_ms)
         left = self.leaving and ending.asked_for and instance.wanted
         if left and self._stays(instance):
             # It waits for this node, and is due as soon as that is one again.
@@ -214,8 +218,8 @@ class Course:
             # Nexus decides: it may run again, but not as another attempt of this one.
             self._end(instance, Outcome.STOPPED, now)
             return
-        ran_ms = ending.ended_at_ms - instance.started_at_ms if instance.started_at_ms else 0
-        step = after_ending(policy, ending, restarts=instance.restarts, ran_ms=ran_ms)
+        earlier = 0 if instance.lasted else instance.assignment.ends_before
+        step = after_ending(policy, ending, restarts=instance.restarts, ran_ms=ran_ms, ends_before=earlier)
         if isinstance(step, Finish):
             self._end(instance, step.outcome, now)
             return
@@ -227,6 +231,15 @@ class Course:
             self.out.append(SetTimer(key=(RESTART, instance.id), delay_ms=step.delay_ms))
         else:
             self.converge(instance, now)
+
+    def _lasts(self, instance: Instance, ran_ms: int) -> bool:
+        """Whether a run of so long excuses the ends before it."""
+        if instance.assignment is None:
+            return False
+        try:
+            return ran_ms >= self.desired.spec(instance.assignment).restart.reset_after
+        except SpecUnreadable:
+            return False
 
     def _stays(self, instance: Instance) -> bool:
         """Whether it is to run on this node or not at all."""
@@ -275,10 +288,16 @@ class Course:
 
     def drop_retained(self, now: int) -> None:
         for name in self._retained.due(now):
-            self.forget(self.instances[name])
+            self.forget_or_wait(self.instances[name])
         delay = self._retained.next_ms(now)
         if delay is not None:
             self.out.append(SetTimer(key=(RETENTION, ""), delay_ms=delay))
+
+    def forget_or_wait(self, instance: Instance) -> None:
+        if instance.haunted:
+            self.out.append(SetTimer(key=(REMOVE, instance.id), delay_ms=REMOVE_RETRY_MS))
+        else:
+            self.forget(instance)
 
     def forget(self, instance: Instance) -> None:
         if instance.driver in self.drivers:

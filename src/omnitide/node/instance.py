@@ -23,6 +23,8 @@ class Instance:
     """Attempt whose StartRun awaits its answer; 0: none."""
     at_ms: int = 0
     restarts: int = 0
+    lasted: bool = False
+    """An attempt has run for so long that ends before it count no more."""
     started_at_ms: int = 0
     ending: Ending | None = None
     next_attempt_at_ms: int = 0
@@ -35,6 +37,8 @@ class Instance:
     spec_digest: str = ""
     generation: int = 0
     removed_at_ms: int = 0
+    haunted: bool = False
+    """A run of it was seen alive after its end: it is not forgotten before that has ended too."""
     health: Health = Health.UNKNOWN
     """Of the current attempt, while it runs."""
     health_message: str = ""
@@ -93,6 +97,7 @@ class Instance:
             report=self.report(),
             driver=self.driver,
             restarts=self.restarts,
+            lasted=self.lasted,
             started_at_ms=self.started_at_ms,
             removed_at_ms=self.removed_at_ms,
         )
@@ -108,6 +113,7 @@ def from_record(record: Record) -> Instance:
         attempt=report.attempt,
         at_ms=report.at_ms,
         restarts=record.restarts,
+        lasted=record.lasted,
         started_at_ms=record.started_at_ms,
         ending=report.ending,
         next_attempt_at_ms=report.next_attempt_at_ms,

@@ -16,7 +16,7 @@ import contextlib
 from collections.abc import Sequence
 
 from omnitide.drivers.protocol import PortBinding, Run, RunKey, RunState
-from omnitide.node.course import RESTART, RETENTION, Course
+from omnitide.node.course import REMOVE, REMOVE_RETRY_MS, RESTART, RETENTION, Course
 from omnitide.node.desired import DesiredInvalid, SpecUnreadable
 from omnitide.node.instance import Instance, from_record
 from omnitide.node.instructions import (
@@ -65,9 +65,9 @@ from omnitide.node.stimuli import (
 )
 from omnitide.telemetry.series.definition import Labels
 
-REMOVE = "remove"
 STOP_RETRY_MS = 2_000
-REMOVE_RETRY_MS = 60_000
+MAX_GONE = 1_000
+"""Instances that are forgotten here whose runs, seen late, are still known not to be wanted."""
 _ENDED_STATES = (RunState.EXITED, RunState.UNKNOWN)
 
 
@@ -76,6 +76,8 @@ class Reconciler:
 
     def __init__(self, *, drivers: Sequence[str], context: NodeContext, retention: Retention | None = None) -> None:
         self._course = Course(drivers, context, Retained(retention or Retention()))
+        self._gone: dict[str, int] = {}
+        """Those that were forgotten last, and their attempts: a watch may tell late of what was before."""
 
     def handle(self, stimulus: Stimulus) -> list[Instruction]:
         """Take in what happened; returns what is to be done, in order."""
@@ -259,6 +261,8 @@ class Reconciler:
                     self._course.vanished(instance, now)
             elif instance.phase is Phase.STOPPING:
                 self._course.steps.ask_to_stop(instance)
+            elif run is None:
+                instance.haunted = False
             self._course.converge(instance, now)
 
     def _on_start_failed(self, stimulus: StartFailed, now: int) -> None:
@@ -287,6 +291,9 @@ class Reconciler:
             # Not before: the driver's memory of a run without ours would be taken for a run that is not judged yet.
             del self._course.instances[instance.id]
             self._course.out.append(ForgetRecord(instance=instance.id))
+            self._gone[instance.id] = instance.attempt
+            if len(self._gone) > MAX_GONE:
+                del self._gone[next(iter(self._gone))]
         else:
             self._course.out.append(SetTimer(key=(REMOVE, instance.id), delay_ms=REMOVE_RETRY_MS))
 
@@ -304,12 +311,16 @@ class Reconciler:
         elif kind == STOP and instance.ends and self._course.ready(instance):
             self._course.steps.ask_to_stop(instance)
         elif kind == REMOVE and instance.over:
-            self._course.forget(instance)
+            self._course.forget_or_wait(instance)
 
     def _observe(self, driver: str, run: Run, now: int) -> None:
         """A driver says how a run is."""
         ended = run.state in _ENDED_STATES
         instance = self._course.instances.get(run.key.instance)
+        if instance is None and run.key.attempt <= self._gone.get(run.key.instance, 0):
+            kind = RemoveRun if ended else StopRun
+            self._course.out.append(kind(driver=driver, key=run.key))
+            return
         if instance is None:
             instance = Instance(id=run.key.instance, driver=driver)
             instance.removed_at_ms = now if self._course.desired.synced else 0
@@ -318,6 +329,7 @@ class Reconciler:
         closed = instance.phase in (Phase.ENDED, Phase.WAITING) and attempt == instance.attempt
         if attempt < instance.attempt or closed or instance.phase is Phase.ENDED:
             # Its end is known, so this is old news; or it is a run that should not be, and is told to stop.
+            instance.haunted = instance.phase is Phase.ENDED and not ended
             if not ended:
                 self._course.out.append(StopRun(driver=driver, key=run.key))
             return

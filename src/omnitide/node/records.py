@@ -67,6 +67,8 @@ class Assignment(msgspec.Struct, frozen=True):
     secrets: dict[str, int] = {}
     """Present versions of those that its spec names; one that there is not is absent."""
     configs: dict[str, int] = {}
+    ends_before: int = 0
+    """Ends in a row, by themselves, of the generations before: its back-off goes on from there."""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -167,6 +169,8 @@ class Record(msgspec.Struct, frozen=True):
     driver: str
     restarts: int = 0
     """Restarts in a row so far."""
+    lasted: bool = False
+    """An attempt of it has run for `restart.reset_after`: how often generations before it ended counts no more."""
     started_at_ms: int = 0
     removed_at_ms: int = 0
     """Above 0: no longer desired since then, kept for its logs."""

@@ -132,4 +132,5 @@ def _assignment(message: pb.Assignment) -> Assignment:
         stop_reason=message.stop_reason,
         secrets=dict(sorted(message.secrets.items())),
         configs=dict(sorted(message.configs.items())),
+        ends_before=message.ends_before,
     )

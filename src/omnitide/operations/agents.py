@@ -63,7 +63,10 @@ class RestartAgentRequest(AgentRequest, frozen=True, kw_only=True):
 
 
 class RollBackAgentRequest(AgentRequest, frozen=True, kw_only=True):
-    version: Annotated[Annotated[int, Meta(ge=0)], Meta(description="0: the newest earlier one with another spec.")] = 0
+    version: Annotated[
+        Annotated[int, Meta(ge=0)],
+        Meta(description="0: the newest earlier one that is known to work, with another spec."),
+    ] = 0
 
 
 class PauseRolloutRequest(AgentRequest, frozen=True, kw_only=True):
@@ -342,7 +345,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (
         name="agents.rollback",
         rpc="RollBackAgent",
         summary="Give an agent the spec of an earlier version again, as a new version.",
-        description="It rolls out like any other. A dry run answers with the plan.",
+        description="What still runs that spec is kept; the rest rolls out as any other. A dry run gives the plan.",
         method="POST",
         path=_AGENT + "/rollback",
         input=RollBackAgentRequest,

@@ -69,22 +69,28 @@ async def _status(runtime: Runtime, _: Context, __: GetFabricRequest) -> Answer[
         reserved_memory_bytes=capacity[3],
         concerns=await concerns(runtime, state, now_ms),
         demo=runtime.limits().demo,
+        closed_cpu_milli=capacity[4],
+        closed_memory_bytes=capacity[5],
     )
     return Answer(status, state.revision)
 
 
-def _nodes(runtime: Runtime, state: FabricState) -> tuple[inv.NodeCounts, tuple[int, int, int, int]]:
+def _nodes(runtime: Runtime, state: FabricState) -> tuple[inv.NodeCounts, tuple[int, int, int, int, int, int]]:
     counts = {"joined": 0, "live": 0, "stalled": 0, "unreachable": 0, "lost": 0}
-    closed = cpu = memory = reserved_cpu = reserved_memory = 0
+    closed = cpu = memory = reserved_cpu = reserved_memory = closed_cpu = closed_memory = 0
     for node in state.nodes.values():
         counts[node_status(node, runtime.node_live(node.id))] += 1
-        closed += node.scheduling is not Scheduling.OPEN
+        takes_new = node.scheduling is Scheduling.OPEN
+        closed += not takes_new
         if node.status is NodeStatus.LIVE:
             cpu += node.facts.cpu_milli
             memory += node.facts.memory_bytes
             reserved_cpu += node.used_cpu_milli
             reserved_memory += node.used_memory_bytes
-    return inv.NodeCounts(**counts, closed=closed), (cpu, memory, reserved_cpu, reserved_memory)
+            closed_cpu += 0 if takes_new else node.facts.cpu_milli
+            closed_memory += 0 if takes_new else node.facts.memory_bytes
+    capacity = (cpu, memory, reserved_cpu, reserved_memory, closed_cpu, closed_memory)
+    return inv.NodeCounts(**counts, closed=closed), capacity
 
 
 async def _instances(state: FabricState) -> InstanceCounts:

@@ -60,11 +60,11 @@ def _cautions(spec: AgentSpec) -> Iterator[str]:
 
 
 def _made(before: Agent | None, after: Agent) -> int:
-    """Generations made on the way from one to the other."""
-    made = 0
+    """Generations made on the way from one to the other. A slot that is new, or was retired, begins above the floor."""
+    made, floor = 0, before.generation_floor if before is not None else 0
     for number, slot in after.slots.items():
         old = before.slots.get(number) if before is not None else None
-        made += slot.generation - (old.generation if old is not None else 0)
+        made += slot.generation - (old.generation if old is not None else floor)
     return made
 
 

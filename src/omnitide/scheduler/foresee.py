@@ -281,7 +281,7 @@ class Foresight:
             return Foreseen(fate="waits", agent=agent.id, slot=number, before=start)
         if is_leaving(self._state, now):
             return Foreseen(fate="stays", agent=agent.id, slot=number, before=now.node, after=now.node)
-        if now.status in ENDED or (was is not None and was.id == now.id):
+        if now.status in ENDED or (was is not None and was.id == now.id) or _goes_on(self._before, now):
             return None
         if was is None:
             return Foreseen(fate="starts", agent=agent.id, slot=number, after=now.node)
@@ -317,6 +317,12 @@ def _serving(state: FabricState, agent: Agent | None, number: int) -> Instance |
         return None
     others = (state.instances[identifier] for identifier in sorted(agent.superseded))
     return next((one for one in others if one.slot == number and one.status in ON_NODE), None)
+
+
+def _goes_on(before: FabricState, now: Instance) -> bool:
+    """Whether it ran before all the same: what was to take its place was taken back."""
+    was = before.instances.get(now.id)
+    return was is not None and was.status in ON_NODE and was.status is not InstanceStatus.STOPPING
 
 
 def _slots_of(before: Agent | None, after: Agent | None) -> set[int]:

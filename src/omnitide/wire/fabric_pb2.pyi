@@ -3457,6 +3457,8 @@ class FabricStatus(_message.Message):
     CONCERNS_FIELD_NUMBER: _builtins.int
     JOBS_FAILED_FIELD_NUMBER: _builtins.int
     DEMO_FIELD_NUMBER: _builtins.int
+    CLOSED_CPU_MILLI_FIELD_NUMBER: _builtins.int
+    CLOSED_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     fabric_id: _builtins.str
     log_id: _builtins.str
     revision: _builtins.int
@@ -3478,6 +3480,9 @@ class FabricStatus(_message.Message):
     """Finished so, of those that are still kept."""
     demo: _builtins.bool
     """It is a demonstration: its machines are simulated."""
+    closed_cpu_milli: _builtins.int
+    """Of `cpu_milli`, what live nodes have that take nothing new: cordoned, draining or drained."""
+    closed_memory_bytes: _builtins.int
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where nodes reach Nexus."""
@@ -3515,10 +3520,12 @@ class FabricStatus(_message.Message):
         concerns: _abc.Iterable[Global___Concern] | None = ...,
         jobs_failed: _builtins.int = ...,
         demo: _builtins.bool = ...,
+        closed_cpu_milli: _builtins.int = ...,
+        closed_memory_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "nodes", b"nodes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "demo", b"demo", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "closed_cpu_milli", b"closed_cpu_milli", "closed_memory_bytes", b"closed_memory_bytes", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "demo", b"demo", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5534,6 +5541,7 @@ class Instance(_message.Message):
     ENDS_FIELD_NUMBER: _builtins.int
     FAILING_FIELD_NUMBER: _builtins.int
     METRICS_FAULT_FIELD_NUMBER: _builtins.int
+    KEPT_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -5597,6 +5605,8 @@ class Instance(_message.Message):
     """
     metrics_fault: _builtins.str
     """Why its own metrics cannot be had now; told of one instance alone."""
+    kept_ms: _builtins.int
+    """When a rollback kept it, and it came to be of the version that it has; 0: it was made in that."""
     @_builtins.property
     def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
@@ -5661,10 +5671,11 @@ class Instance(_message.Message):
         ends: _builtins.int = ...,
         failing: _builtins.bool = ...,
         metrics_fault: _builtins.str = ...,
+        kept_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "previous_exit", b"previous_exit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "condition", b"condition", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "dropped_series", b"dropped_series", "ends", b"ends", "exit", b"exit", "failing", b"failing", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "isolation", b"isolation", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "metrics_fault", b"metrics_fault", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_because", b"unknown_because", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempt", b"attempt", "condition", b"condition", "correlation", b"correlation", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "dropped_series", b"dropped_series", "ends", b"ends", "exit", b"exit", "failing", b"failing", "failures", b"failures", "generation", b"generation", "handle", b"handle", "health", b"health", "health_message", b"health_message", "id", b"id", "isolation", b"isolation", "kept_ms", b"kept_ms", "kind", b"kind", "last_status", b"last_status", "memory_bytes", b"memory_bytes", "metrics_fault", b"metrics_fault", "name", b"name", "namespace", b"namespace", "next_attempt_ms", b"next_attempt_ms", "node", b"node", "node_id", b"node_id", "not_before_ms", b"not_before_ms", "ports", b"ports", "previous_exit", b"previous_exit", "revision", b"revision", "since_ms", b"since_ms", "slot", b"slot", "started_ms", b"started_ms", "status", b"status", "stop_reason", b"stop_reason", "unenforced", b"unenforced", "unknown_because", b"unknown_because", "unknown_since_ms", b"unknown_since_ms", "urls", b"urls", "version", b"version", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

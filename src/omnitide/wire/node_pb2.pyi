@@ -1029,6 +1029,7 @@ class Assignment(_message.Message):
     STOP_REASON_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
     CONFIGS_FIELD_NUMBER: _builtins.int
+    ENDS_BEFORE_FIELD_NUMBER: _builtins.int
     instance: _builtins.str
     name: _builtins.str
     """hello-2.1"""
@@ -1047,6 +1048,8 @@ class Assignment(_message.Message):
     correlation: _builtins.str
     """id of the request that led here"""
     stop_reason: _builtins.str
+    ends_before: _builtins.int
+    """ends in a row, by themselves, of the generations before; its back-off goes on from there"""
     @_builtins.property
     def ports(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
@@ -1074,10 +1077,11 @@ class Assignment(_message.Message):
         stop_reason: _builtins.str = ...,
         secrets: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         configs: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        ends_before: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts_seen", b"attempts_seen", "configs", b"configs", "correlation", b"correlation", "generation", b"generation", "goal", b"goal", "instance", b"instance", "kind", b"kind", "name", b"name", "namespace", b"namespace", "ports", b"ports", "secrets", b"secrets", "slot", b"slot", "spec_key", b"spec_key", "stop_reason", b"stop_reason", "version", b"version", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts_seen", b"attempts_seen", "configs", b"configs", "correlation", b"correlation", "ends_before", b"ends_before", "generation", b"generation", "goal", b"goal", "instance", b"instance", "kind", b"kind", "name", b"name", "namespace", b"namespace", "ports", b"ports", "secrets", b"secrets", "slot", b"slot", "spec_key", b"spec_key", "stop_reason", b"stop_reason", "version", b"version", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

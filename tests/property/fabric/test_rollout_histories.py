@@ -73,6 +73,8 @@ class Trial:
         self.before = self.fabric.state
         self.fabric.observe = self.check
         self.command: cm.Command | None = None
+        self.kept = 0
+        """Replicas that rollbacks have kept."""
 
     # What is asked
 
@@ -229,6 +231,7 @@ class Trial:
         state, now_ms = self.fabric.state, self.fabric.log[-1].time_ms
         agent, was = state.agents["hello"], before.agents["hello"]
         self.check_volumes(state, agent)
+        self.check_kept(events, before, agent)
         stopped = [
             before.instances[event.instance]
             for event in events
@@ -264,6 +267,27 @@ class Trial:
             others = [other for _, other in sorted(self.fabric.state.instances.items()) if other.slot == one.slot]
             if len(others) > 1 and agent.wants(one.slot) and is_there(was, one, now_ms):
                 assert any(is_there(judged, other, now_ms) for other in others), f"{one.name} was stopped too early"
+
+    def check_kept(self, events: tuple[ev.Event, ...], before: FabricState, agent: Agent) -> None:
+        """What runs the spec that is gone back to goes on as it is, in the new version."""
+        back = next((event for event in events if isinstance(event, ev.AgentRolledBack)), None)
+        if back is None:
+            return
+        was = before.agents["hello"]
+        said = {event.instance for event in events if isinstance(event, TOLD)}
+        for one in sorted(before.instances.values(), key=lambda one: one.id):
+            slot = was.slots.get(one.slot)
+            of_a_slot = one.superseded or (slot is not None and slot.current == one.id)
+            if not of_a_slot or not runs_on(one) or one.id in said:
+                continue
+            now = self.fabric.state.instances.get(one.id)
+            if was.versions[one.version].spec != agent.versions[back.version].spec:
+                assert now is None or now.version == one.version, f"{one.name} is none of those that are kept"
+                continue
+            assert now is not None, one.name
+            assert (now.version, now.attempt, now.node) == (back.version, one.attempt, one.node)
+            assert runs_on(now) or now.stop_reason == "superseded", f"{one.name} is {now.status}: {now.stop_reason}"
+            self.kept += 1
 
     def check_volumes(self, state: FabricState, agent: Agent) -> None:
         """A volume that stays is of one generation at a time, where it is."""
@@ -307,17 +331,20 @@ class Trial:
         assert "hello" not in fabric.state.rolling
 
 
-def run(seed: int) -> None:
+def run(seed: int) -> int:
+    """Returns how many replicas rollbacks have kept."""
     trial = Trial(random.Random(seed))
     trial.steps(STEPS)
     trial.come_to_rest()
+    return trial.kept
 
 
 @pytest.mark.parametrize("block", range(6))
 def test_a_rollout_takes_no_more_than_it_may_and_ends(block: int) -> None:
-    each = SEEDS // 6
+    each, kept = SEEDS // 6, 0
     for seed in range(block * each, (block + 1) * each):
         try:
-            run(seed)
+            kept += run(seed)
         except Exception as error:
             raise AssertionError(f"seed {seed}") from error
+    assert kept, "no rollback ever kept a replica"

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from tests.support.memory_runtime import MemoryRuntime
 
+from omnitide.cli.fabric.status import _room
 from omnitide.fabric import commands as cm
 from omnitide.fabric.state import DriverFact, Health, Phase
 from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
@@ -476,6 +477,20 @@ async def test_concerns(runtime: MemoryRuntime) -> None:
         ("job default/job", "1 pending for 15 s: needs the driver wasm; 0 of 4 nodes have it"),
         ("agent default/web", "2 pending for 15 s: needs 3 cpu; 1 of 4 nodes has it (largest free: alpha 1)"),
     ]
+
+
+async def test_what_nodes_have_that_take_nothing_new_is_told_apart(runtime: MemoryRuntime) -> None:
+    runtime.add_node("beta", cpu=2500)
+    runtime.apply(cm.CordonNode(node="n-beta"))
+    declaration = REGISTRY["fabric.status"]
+    context = Context(principal="system:test", correlation="c")
+    status = (await perform(declaration, runtime, context, declaration.input())).value  # type: ignore[arg-type]
+    assert (status.cpu_milli, status.closed_cpu_milli) == (6500, 2500)
+    assert (status.memory_bytes, status.closed_memory_bytes) == (16 << 30, 8 << 30)
+    assert _room(status) == "cpu 0/6.5   memory 0 B/16 GiB   of that, 2.5 cpu and 8 GiB on nodes that take nothing new"
+    runtime.apply(cm.UncordonNode(node="n-beta"))
+    status = (await perform(declaration, runtime, context, declaration.input())).value  # type: ignore[arg-type]
+    assert _room(status) == "cpu 0/6.5   memory 0 B/16 GiB"
 
 
 async def test_what_waits_for_a_secret_says_so_and_how_to_make_it_not_when_it_is_tried_next(

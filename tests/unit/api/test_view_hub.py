@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from tests.support.memory_runtime import MemoryRuntime, until
@@ -19,6 +20,8 @@ from omnitide.operations.viewing import hub as hub_module
 from omnitide.operations.viewing.frames import ViewFrame
 from omnitide.operations.viewing.hub import view_hub_of
 from omnitide.operations.viewing.showing import Showing, everything
+from omnitide.telemetry.series.definition import SeriesInfo
+from omnitide.telemetry.series.recent import NODE_CPU, NODE_MEMORY
 
 SPEC = AgentSpec(command=("x",), resources=Resources(cpu=1, memory=1))
 DEADLINE_S = 10.0
@@ -235,6 +238,56 @@ async def test_how_busy_nodes_are_comes_apart_and_only_when_it_changes(
     await later.close()
 
 
+async def test_a_revision_that_changes_nothing_that_is_seen_is_told_all_the_same(runtime: MemoryRuntime) -> None:
+    """Who waits for what they did to be seen waits for its revision."""
+    one = Watching(runtime)
+    await check(runtime, one)
+    runtime.api_token()
+    async with asyncio.timeout(DEADLINE_S):
+        await check(runtime, one)
+    assert one.kinds[-1] == "patch"
+    await one.close()
+
+
+async def test_how_busy_a_node_is_is_taken_from_its_samples_where_there_are_some(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are of this second; what a beat says is of the last ten."""
+    monkeypatch.setattr(hub_module, "LOOK_S", 0.01)
+    for node in runtime.state.nodes:
+        runtime.live[node] = NodeLive(last_beat_ms=5, use=HostUse(at_ms=5, cpu_milli_used=1500, memory_used_bytes=7))
+    recent, now = runtime.metrics().recent, runtime.metrics().now_s()
+    for name, values, counter in ((NODE_CPU, [10.0, 12.5], True), (NODE_MEMORY, [1.0, 3.0], False)):
+        entry = recent.entry("n-alpha", SeriesInfo(name, (("node", "alpha"),), "counter" if counter else "gauge"), 1)
+        assert entry is not None
+        entry.ring.write(np.array([entry.row]), now - 1, np.array([values]), np.array([counter]), None)
+    one = Watching(runtime)
+    await check(runtime, one)
+    while len(one.use) < 2:
+        await one.take()
+    assert one.use == {"n-alpha": [2500, 3], "n-beta": [1500, 7]}
+    await one.close()
+
+
+async def test_what_a_node_used_goes_with_it(runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "LOOK_S", 0.01)
+    monkeypatch.setattr(hub_module, "SNAPSHOT_S", 0.0)
+    for node in runtime.state.nodes:
+        runtime.live[node] = NodeLive(last_beat_ms=5, use=HostUse(at_ms=5, cpu_milli_used=1500, memory_used_bytes=7))
+    one = Watching(runtime)
+    await check(runtime, one)
+    while len(one.use) < 2:
+        await one.take()
+    runtime.apply(cm.RemoveNode(node="beta", force=True))
+    await check(runtime, one)
+    later = Watching(runtime)
+    while not later.use:
+        await later.take()
+    assert later.use.keys() == {"n-alpha"}
+    await one.close()
+    await later.close()
+
+
 async def test_a_slow_watcher_has_to_begin_anew_and_others_do_not_notice(
     runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +353,22 @@ async def test_one_that_comes_soon_after_the_last_has_left_finds_all_made(
     assert ("agent", "a-before") not in made
     monkeypatch.undo()
     await check(runtime, again)
+    await again.close()
+
+
+async def test_what_is_made_for_nobody_is_kept_for_a_minute(runtime: MemoryRuntime) -> None:
+    """So long a page may take to be loaded anew and still find the view as it was."""
+    one = Watching(runtime)
+    await check(runtime, one)
+    hub = view_hub_of(runtime)
+    assert hub._ending is None
+    await one.close()
+    assert hub._ending is not None
+    left = hub._ending.when() - asyncio.get_running_loop().time()
+    assert 59 < left <= 60
+    again = Watching(runtime)
+    await check(runtime, again)
+    assert hub._ending is None
     await again.close()
 
 

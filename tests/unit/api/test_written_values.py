@@ -99,6 +99,19 @@ def test_a_list_where_fields_are_expected() -> None:
     assert faults_of([])[0].message == "expected fields, got a list"
 
 
+def test_what_has_fields_says_which() -> None:
+    (constraint,) = faults_of({"constraints": ["zone=attic"]})
+    assert constraint.message == "expected fields, got text"
+    assert constraint.hint == (
+        "its fields: label (must be there), operator (!=, =, absent, exists, in or not-in), values (a list)"
+    )
+    (resources,) = faults_of({"resources": 2})
+    assert resources.hint == "its fields: cpu, memory"
+    (ports,) = faults_of({"ports": {"http": 80}})
+    assert "its fields: port, " in ports.hint
+    assert faults_of([])[0].hint == ""
+
+
 @pytest.mark.parametrize("text", ["hello\n", "\nhello", "hello\r", "Hello", "-hello", "hello-", "h" * 41, ""])
 def test_a_name_outside_the_grammar_is_refused_a_newline_at_its_end_included(text: str) -> None:
     assert not is_name(text)

@@ -9,7 +9,7 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.evolve import Moment, evolve
 from omnitide.fabric.rules.failing import ends_in_a_row, reschedule_delay
 from omnitide.fabric.state import ExitRecord, Phase
-from omnitide.model.spec import AgentSpec, Port, Restart
+from omnitide.model.spec import AgentSpec, Port, Restart, Update
 
 QUICK = Restart(attempts=0, backoff=500, backoff_max=4_000, reset_after=60_000)
 """The node gives up at once, so that every exit is the fabric's to mend."""
@@ -344,6 +344,36 @@ class TestEndsInARow:
         assert moved != current
         assert ends(fabric, moved) == 3
         assert ends(fabric, self.crash(fabric)) == 4
+
+    def test_one_that_is_lost_has_not_run_well_since(self) -> None:
+        """Of what nobody hears it is not known whether it runs: the time of a silence starts no count anew."""
+        fabric = running(spec(restart=self.TWICE))
+        current = self.crash(fabric)
+        fabric.lose("alpha", silent_ms=20_000)
+        assert (fabric.instance(current).status.value, ends(fabric, current)) == ("lost", 1)
+        fabric.pass_ms(10 * 60_000)
+        assert ends(fabric, current) == 1
+
+    def test_so_does_a_drain_that_makes_the_next_one_while_it_runs_on(self) -> None:
+        surge = Update(max_unavailable=0, max_surge=1)
+        fabric = running(spec(restart=self.TWICE, update=surge), "alpha", "beta")
+        for _ in range(3):
+            current = self.crash(fabric)
+        outcome = fabric.drain(fabric.state.nodes[fabric.instance(current).node].name)
+        assert outcome.kinds == ["instance.created"]
+        following = fabric.agent().slots[1].current
+        assert list(fabric.agent().superseded) == [current]
+        assert (fabric.instance(following).ends_before, ends(fabric, following)) == (3, 3)
+        self.rest(fabric)
+        assert ends(fabric, self.crash(fabric)) == 4
+
+    def test_a_move_that_somebody_asks_for_starts_it_anew(self) -> None:
+        fabric = running(spec(restart=self.TWICE), "alpha", "beta")
+        for _ in range(3):
+            current = self.crash(fabric)
+        fabric.given(cm.MigrateInstance(instance=current))
+        following = fabric.agent().slots[1].current
+        assert (following != current, ends(fabric, current), ends(fabric, following)) == (True, 3, 0)
 
     def test_a_restart_and_a_new_version_start_it_anew(self) -> None:
         fabric = running(spec(restart=self.TWICE), "alpha", "beta")

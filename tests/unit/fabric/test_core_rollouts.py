@@ -4,6 +4,7 @@ import pytest
 from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
 from omnitide.model.spec import Restart, Update
 
 HELLO = {"namespace": "default", "name": "hello"}
@@ -219,3 +220,50 @@ class TestDelete:
         fabric = running(1)
         fabric.given(cm.DeleteAgent(**HELLO))
         assert fabric.when(command(**HELLO)).code == "conflict"
+
+
+def test_a_move_may_be_through_and_its_slot_asked_in_the_same_entry() -> None:
+    """What was superseded is stopped as the other side of the move is available, and that is as the rollout may."""
+    slow = Update(min_healthy=5000)
+    fabric = Fabric()
+    fabric.join("alpha", "beta")
+    fabric.deploy(spec("serve", "1", update=slow), replicas=2)
+    fabric.settle()
+    fabric.given(cm.ScaleAgent(replicas=2, **HELLO))
+    assert fabric.agent().versions[1].proven
+    fabric.given(cm.MigrateInstance(instance="hello.2.1"))
+    fabric.place()
+    for name in ("alpha", "beta"):
+        act(fabric, name)
+    fabric.given(cm.ScaleAgent(replicas=3, **HELLO))
+    fabric.deploy(spec("serve", "2", update=Update(max_unavailable=2, min_healthy=5000)))
+    assert fabric.statuses() == {
+        "hello.1.1": "stopping",
+        "hello.2.1": "running",
+        "hello.2.2": "running",
+        "hello.3.2": "pending",
+    }
+    fabric.place()
+    act(fabric, "alpha")
+    fabric.pass_ms(5000)
+    fabric.place()
+    act(fabric, "alpha")
+    asked = [
+        {event.instance: event.reason for event in entry.events if isinstance(event, ev.InstanceStopRequested)}
+        for entry in fabric.log
+    ]
+    assert {"hello.2.1": "superseded", "hello.2.2": "update"} in asked
+    fabric.settle()
+    assert {one.version for one in fabric.state.instances.values()} == {2}
+
+
+def act(fabric: Fabric, name: str) -> None:
+    """A node does what is wanted of it and tells, one step of it."""
+    node = fabric.nodes[name]
+    for _ in range(2):
+        node.desire(fabric.state)
+        if node.unsent:
+            fabric.send(name)
+        node.step()
+        if node.unsent:
+            fabric.send(name)

@@ -1,5 +1,8 @@
 """What a deployment's plan says beside its differences: what is done as asked, and better known before."""
 
+import pytest
+
+from omnitide.fabric import commands as cm
 from omnitide.model.container import Container
 from omnitide.model.provisions import SecretUse
 from omnitide.model.spec import AgentSpec
@@ -38,3 +41,26 @@ def test_it_is_said_of_each_version_and_not_of_what_is_unchanged() -> None:
 def test_files_and_processes_are_not_warned_of() -> None:
     assert note(container(db=SecretUse(file="db"))) == ""
     assert note(AgentSpec(command=("run",), secrets={"db": SecretUse(environment="DB")})) == ""
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_what_is_made_is_counted_where_slots_begin_anew(*, settled: bool) -> None:
+    """After `stop`, or fewer replicas, the slots go on with the numbers of the generations before them."""
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(replicas=3)
+    fabric.settle()
+    fabric.given(cm.StopAgent(namespace="default", name="hello"))
+    if settled:
+        fabric.settle()
+        assert not fabric.agent().slots
+    before = fabric.agent()
+    fabric.deploy(replicas=4)
+    plan = plan_of(before, fabric.agent(), "started", 4)
+    assert plan.instances_created == (4 if settled else 1)
+    fabric.settle()
+    fabric.given(cm.ScaleAgent(namespace="default", name="hello", replicas=1))
+    fabric.settle()
+    before = fabric.agent()
+    fabric.deploy(replicas=2, take_over_replicas=True)
+    assert plan_of(before, fabric.agent(), "scaled", 2).instances_created == 1

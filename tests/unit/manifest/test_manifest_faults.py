@@ -133,6 +133,26 @@ def test_a_toml_key_of_very_many_parts_is_refused_before_it_is_read(text: str, m
     assert told.startswith(f"a.toml:2: is nested more than {MAX_DEPTH} deep")
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a = [\n" + "[" * 20_000, 2),
+        ("a = " + "[\n" * 100, 65),
+        ("a = " + "{b = " * 100, 1),
+        ("a = '[['\nb = [ # [[\n" + "[" * 65, 3),
+        ("[" + ".".join("a" * 40) + "]\n" + "b = 1\n" + "c = " + "[" * 30 + "1" + "]" * 30, 3),
+        ("[[x]]\n[[x]]\n" + ".".join("a" * 60) + " = [\n[[\n[[1]]]]]", 5),
+    ],
+)
+def test_toml_that_is_nested_too_deeply_has_the_line(text: str, line: int) -> None:
+    assert faults(f'name = "a"\n{text}')[0].startswith(f"a.toml:{line + 1}: is nested more than {MAX_DEPTH} deep")
+
+
+def test_toml_that_is_just_not_too_deep_is_read() -> None:
+    text = "a = " + "[" * MAX_DEPTH + "]" * MAX_DEPTH
+    assert not any("nested" in told for told in faults(text))
+
+
 @pytest.mark.parametrize("form", ["yaml", "json"])
 def test_brackets_in_texts_and_side_by_side_are_not_deep(form: Format) -> None:
     beside = ", ".join(["[[]]"] * 500)

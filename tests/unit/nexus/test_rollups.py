@@ -1,17 +1,19 @@
 """Samples by the minute: what is kept of them, over a restart, and how the hours of a week are read."""
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from omnitide.nexus.rollups import KEEP_HOURS, Rolled
+from omnitide.nexus.rollups import KEEP_HOURS, MOST_LATE, Rolled
 from omnitide.store.rollups import RollupStore, Slot, open_rollups
 from omnitide.telemetry.series.blocks import Block, BlockDamaged, block_of, decode, encode, merged
 from omnitide.telemetry.series.definition import SeriesInfo
 from omnitide.telemetry.series.query import Question, Tiers
-from omnitide.telemetry.series.recent import Recent
+from omnitide.telemetry.series.recent import NodeSeries, Recent
 from omnitide.telemetry.series.selecting import BadQuery, Selection, selection_of
 
 HOUR_S = 3600
@@ -104,6 +106,42 @@ async def test_hours_are_put_together_and_read_as_before(tmp_path: Path) -> None
     await world.rolled.close()
 
 
+async def test_the_hour_after_those_that_were_put_together_is_read_too(tmp_path: Path) -> None:
+    world = World(tmp_path / "s", BEGIN)
+    for minutes, value in ((60, 1.0), (10, 7.0)):
+        world.pass_time(60 * minutes, value)
+        await world.rolled.take_until(world.now // 60)
+        await world.rolled._put_together(world.now // HOUR_S)
+    world.now += 1500  # memory does not reach back so far
+    found = await world.ask(BEGIN + HOUR_S - 120, 60)
+    assert found[:12] == [1.0] * 2 + [7.0] * 10
+    await world.rolled.close()
+
+
+async def test_after_a_long_pause_only_minutes_are_made_up_for_that_memory_still_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path / "s", BEGIN)
+    looks = 0
+    nodes = world.recent.nodes
+
+    def counted() -> Iterator[tuple[str, NodeSeries]]:
+        nonlocal looks
+        looks += 1
+        return nodes()
+
+    monkeypatch.setattr(world.recent, "nodes", counted)
+    world.now += 24 * HOUR_S
+    world.sample([1.0] * 900)
+    await world.rolled.take_until(world.now // 60)
+    assert looks == MOST_LATE
+    assert world.rolled.taken_s() == world.now
+    monkeypatch.undo()
+    world.now += 3000
+    assert (await world.ask(world.now - 3000 - 60 * MOST_LATE, 60))[:MOST_LATE] == [1.0] * MOST_LATE
+    await world.rolled.close()
+
+
 async def test_what_is_older_than_a_week_goes(tmp_path: Path) -> None:
     store = RollupStore(tmp_path / "s")
     block = encode(block_of(0, [A], np.array([[1.0]], np.float32), [0], 1))
@@ -164,6 +202,23 @@ def test_of_a_minute_in_two_blocks_each_counts_by_its_number_of_samples() -> Non
     whole = merged([one, two], 4, 3)
     np.testing.assert_array_equal(whole.mean, [[np.nan, 2, np.nan]])
     assert (whole.least[0, 1], whole.most[0, 1], whole.last[0, 1], whole.number[0, 1]) == (1, 5, 5, 4)
+
+
+def test_of_a_minute_in_two_blocks_it_is_known_from_when_up_to_when_there_were_samples() -> None:
+    """The earlier block has the later seconds, and a block of a release that did not say is of whole minutes."""
+    nan = np.nan
+    late = block_of(5, [A], np.array([[nan, nan, 1, 1]], np.float32), [0, 0, 0, 0], 1)
+    early = block_of(5, [A], np.array([[nan, 5, nan, nan]], np.float32), [0, 0, 0, 0], 1)
+    assert (late.begins_ends()[:, 0, 0].tolist(), early.begins_ends()[:, 0, 0].tolist()) == ([30, 60], [15, 30])
+    for parts in ([late, early], [early, late]):
+        assert merged(parts, 4, 3).begins_ends()[:, 0].tolist() == [[0, 15, 0], [0, 60, 0]]
+    assert merged([early], 5, 1).begins_ends()[:, 0, 0].tolist() == [15, 30], "one alone is as it was"
+    none = block_of(5, [A], np.array([[nan, nan, nan, nan]], np.float32), [0, 0, 0, 0], 1)
+    assert merged([late, none], 5, 1).begins_ends()[:, 0, 0].tolist() == [30, 60], "what has no sample says nothing"
+    longer = block_of(4, [A], np.array([[1, 2, 3]], np.float32), [0, 1, 2], 3)
+    assert merged([longer, late], 5, 1).number.tolist() == [[3]], "of a block that is longer, these minutes alone"
+    untold = replace(early, spans=None)
+    assert merged([late, untold], 5, 1).begins_ends()[:, 0, 0].tolist() == [0, 60]
 
 
 def test_a_store_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:

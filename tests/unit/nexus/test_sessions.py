@@ -14,6 +14,7 @@ from omnitide.fabric.commands import (
     PlaceChoice,
     PlaceInstances,
     RemoveNode,
+    RollBackAgent,
     ScaleAgent,
 )
 from omnitide.fabric.state import InstanceStatus, NodeFacts, NodeStatus, TokenPurpose
@@ -555,3 +556,20 @@ async def test_a_new_leader_gives_every_node_a_full_lease(stand: Stand) -> None:
         async with asyncio.timeout(0.2):
             await stand.until(lambda: stand.engine.committed().nodes["n1"].status is not NodeStatus.LIVE)
     assert not pipe.closed
+
+
+async def test_a_node_hears_that_what_it_runs_is_of_another_version_by_a_rollback(stand: Stand) -> None:
+    """Version 2 takes the first replica; the other one is kept, and its next attempt is of version 3."""
+    await deploy(stand, replicas=2)
+    pipe, _ = await stand.live()
+    assert {one.version for one in (await pipe.hear("desired")).desired.assignments} == {1}
+    await pipe.say(pb.NodeMessage(reports=pb.Reports(first_sequence=1, reports=[running("a.1.1"), running("a.2.1")])))
+    await stand.until(lambda: stand.engine.committed().agents["a"].counts.running == 2)
+    other = DeployAgent(agent="a", namespace="default", name="hello", spec=AgentSpec(command=("run", "2")), replicas=2)
+    await stand.engine.submit(other, ADMIN)
+    assert [one.goal for one in (await pipe.hear("desired")).desired.assignments] == [pb.GOAL_STOP]
+    await stand.engine.submit(RollBackAgent(namespace="default", name="hello", version=1), ADMIN)
+    desired = (await pipe.hear("desired")).desired
+    told = {one.instance: (one.version, one.goal, one.spec_key) for one in desired.assignments}
+    assert told == {"a.2.1": (3, pb.GOAL_RUN, "a/3")}
+    assert b'"run"' in desired.specs["a/3"]

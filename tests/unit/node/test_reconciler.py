@@ -47,6 +47,7 @@ from omnitide.node.stimuli import (
 
 AGENT = AgentSpec(command=("run",), stop=Stop(grace=3_000))
 JOB = JobSpec(command=("count",))
+LOOPING = AgentSpec(command=("run",), restart=Restart(backoff=500, reset_after=60_000))
 
 
 class Node:
@@ -313,6 +314,33 @@ def test_a_long_life_forgives_earlier_crashes() -> None:
         run("a", 2, at_ms=node.now), state=RunState.EXITED, exit=Exit(code=1, ended_at_ms=node.now + 60_000)
     )
     assert actions(node.handle(RunChanged(at_ms=node.now, driver="process", run=ended))) == [("start", "a", 3)]
+
+
+def test_a_crash_loop_goes_on_with_the_wait_of_the_generations_before() -> None:
+    node = Node()
+    node.desire(replace(node.assign(spec=LOOPING), ends_before=2))
+    node.started()
+    assert actions(node.exits(1)) == [("restart", "a", 1_000)]
+    node.fires("restart")
+    node.started(attempt=2)
+    assert actions(node.exits(1, attempt=2)) == [("restart", "a", 2_000)]
+
+
+@pytest.mark.parametrize("told_again", [True, False])
+def test_a_long_life_forgives_those_too_for_good(*, told_again: bool) -> None:
+    """Also after the node has died, and where Nexus tells of them once more."""
+    node = Node()
+    assignment = replace(node.assign(spec=LOOPING), ends_before=9)
+    node.desire(assignment)
+    node.started()
+    long = replace(run("a"), state=RunState.EXITED, exit=Exit(code=1, ended_at_ms=node.now + 60_000))
+    assert actions(node.handle(RunChanged(at_ms=node.now, driver="process", run=long))) == [("start", "a", 2)]
+    again = Node(recovered=False, connected=False)
+    again.now, again.specs = node.now, node.specs
+    again.handle(node.reconciler.snapshot(node.now))
+    again.recover(run("a", 2, at_ms=again.now))
+    again.connect("log", assignment if told_again else replace(assignment, ends_before=0))
+    assert actions(again.exits(1, attempt=2)) == [("restart", "a", 500)]
 
 
 def test_a_job_that_succeeded_has_ended_for_good() -> None:
@@ -919,3 +947,49 @@ def test_what_runs_and_was_forgotten_is_probed_once_nexus_has_said_what_it_is() 
     assert [i for i in node.recover(run()) if isinstance(i, BeginProbes)] == []
     (begin,) = [i for i in node.connect("log", node.assign(spec=PROBED)) if isinstance(i, BeginProbes)]
     assert (begin.key, begin.health) == (RunKey("a", 1), Health.UNKNOWN)
+
+
+def test_what_runs_goes_on_in_another_version_of_the_same_spec_and_its_next_attempt_is_of_that() -> None:
+    """A rollback keeps it; what differs is the number that an attempt is told when it starts."""
+    node = Node()
+    assignment = node.running()
+    node.specs["a/3"] = node.specs["a/1"]
+    taken_over = replace(assignment, version=3, spec_key="a/3")
+    done = node.desire(taken_over)
+    assert (actions(done), told(done)) == ([], [])
+    starts = [one for one in node.exits(1) if isinstance(one, StartRun)]
+    assert [one.launch.environment["OMNITIDE_VERSION"] for one in starts] == ["3"]
+
+
+def forgotten_next(node: Node) -> Assignment:
+    """It has ended and is no longer wanted; its retention is over when the timer fires."""
+    assignment = node.running()
+    node.desire(replace(assignment, goal=Goal.STOP))
+    node.exits(None)
+    node.desire(removed=("a",))
+    node.now += 60_000
+    return assignment
+
+
+def test_what_a_watch_tells_late_of_one_that_is_forgotten_brings_nothing_back() -> None:
+    node = Node()
+    forgotten_next(node)
+    assert ("remove", "a") in actions(node.fires("retention", ""))
+    node.handle(InstanceRemoved(at_ms=node.now, instance="a", done=True))
+    late = node.handle(RunChanged(at_ms=node.now, driver="process", run=run("a")))
+    assert (told(late), actions(late)) == ([], [("stop", "a", 1)])
+    assert node.reconciler.inventory() == []
+    assert actions(node.exits(None)) == [("remove", "a", 1)]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_one_that_is_seen_alive_after_its_end_is_forgotten_once_that_has_ended_too(*, listed: bool) -> None:
+    node = Node()
+    forgotten_next(node)
+    assert actions(node.handle(RunChanged(at_ms=node.now, driver="process", run=run("a", 2)))) == [("stop", "a", 2)]
+    assert actions(node.fires("retention", "")) == [("remove", "a", 60_000)]
+    if listed:
+        node.recover()
+    else:
+        node.exits(None, attempt=2)
+    assert actions(node.fires("remove")) == [("remove", "a")]

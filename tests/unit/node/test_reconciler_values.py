@@ -131,3 +131,18 @@ def test_a_proxy_that_was_away_sees_by_the_runs_label_that_it_has_an_older_one()
     node.recover(run)
     done = node.connect("log", replace(node.assign("a", uses("replace")), secrets={"db": 2}))
     assert len([one for one in done if isinstance(one, RefreshValues)]) == 1
+
+
+def test_a_long_life_that_a_newer_value_ends_forgives_the_generations_before_too() -> None:
+    node = Node()
+    assignment = replace(node.assign("a", uses("restart")), secrets={"db": 1}, ends_before=9)
+    (start,) = starts(node.desire(assignment))
+    run = Run(key=KEY, state=RunState.RUNNING, handle="7", started_at_ms=node.now, labels=start.launch.labels)
+    node.handle(Started(at_ms=node.now, driver="process", run=run))
+    node.desire(replace(assignment, secrets={"db": 2}))
+    ended = replace(run, state=RunState.EXITED, exit=Exit(code=None, signal=15, reason="stopped", ended_at_ms=61_000))
+    (again,) = starts(node.handle(RunChanged(at_ms=61_000, driver="process", run=ended)))
+    node.now = 61_000
+    second = replace(run, key=RunKey("a", 2), started_at_ms=node.now, labels=again.launch.labels)
+    node.handle(Started(at_ms=node.now, driver="process", run=second))
+    assert starts(node.exits(1, attempt=2)), "the first restart in a row comes at once"

@@ -56,6 +56,15 @@ def test_a_long_run_begins_to_count_anew() -> None:
     assert after_ending(policy, BAD, restarts=2, ran_ms=59_999) == Finish(Outcome.FAILED)
 
 
+def test_ends_of_generations_before_make_the_wait_longer_and_take_no_restarts() -> None:
+    policy = Restart(attempts=2, backoff=500, backoff_max=30_000)
+    assert after_ending(policy, BAD, restarts=0, ran_ms=10, ends_before=3) == Again(2_000, 1)
+    assert after_ending(policy, BAD, restarts=1, ran_ms=10, ends_before=3) == Again(4_000, 2)
+    assert after_ending(policy, BAD, restarts=2, ran_ms=10, ends_before=3) == Finish(Outcome.FAILED)
+    assert after_ending(policy, BAD, restarts=0, ran_ms=10, ends_before=10**9) == Again(30_000, 1)
+    assert after_ending(policy, BAD, restarts=2, ran_ms=60_000, ends_before=3) == Again(0, 1), "a long run excuses all"
+
+
 @pytest.mark.parametrize("policy", ["always", "on-failure", "never"])
 def test_what_cannot_help_is_not_tried_again(policy: str) -> None:
     restart = Restart(policy=policy)  # pyright: ignore[reportArgumentType]

@@ -29,6 +29,8 @@ def rollback(
 ) -> None:
     """Give an agent the spec of an earlier version again, as a new version that rolls out like any other.
 
+    Replicas that still run that spec are kept as they are.
+
     `omnitide history AGENT` lists the versions.
     """
     session = session_of(context)

@@ -82,7 +82,7 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
     del width
     from omnitide.cli.fabric.here import process_lines, record_of
     from omnitide.cli.show.table import paint
-    from omnitide.cli.show.words import ago, share
+    from omnitide.cli.show.words import ago
 
     nodes, instances = found.nodes, found.instances
     away = [
@@ -97,8 +97,6 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
         for kind in ("running", "starting", "placed", "pending", "stopping", "failed", "lost", "unknown")
         if getattr(instances, kind)
     ]
-    cpu = share(found.reserved_cpu_milli, found.cpu_milli, "cpu")
-    memory = share(found.reserved_memory_bytes, found.memory_bytes, "bytes")
     rows = [
         *([("demo", "its machines are simulated, and what runs there is made up")] if found.demo else []),
         ("fabric", f'"{found.fabric_id}"   Nexus {found.version}, up for {ago(found.started_ms, found.time_ms)}'),
@@ -106,12 +104,25 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
         ("agents", str(found.agents)),
         ("jobs", f"{found.jobs_active} active of {found.jobs}{failed_jobs}" if found.jobs else "0"),
         ("instances", ", ".join(states) or "none"),
-        ("reserved", f"cpu {cpu}   memory {memory}"),
+        ("reserved", _room(found)),
         ("revision", str(found.revision)),
         *(("here" if number == 0 else "", text) for number, text in enumerate(process_lines(record_of(session)))),
     ]
     lines = [f"{paint(f'{title:<10}', 'bold', session.color)} {text}" for title, text in rows]
     return lines + _concern_lines(session, found.concerns)
+
+
+def _room(found: "FabricStatus") -> str:
+    """What is reserved of what live nodes have, and what of that nobody is given."""
+    from omnitide.cli.show.words import cpu, share
+    from omnitide.model.quantity import format_bytes
+
+    told = f"cpu {share(found.reserved_cpu_milli, found.cpu_milli, 'cpu')}"
+    told += f"   memory {share(found.reserved_memory_bytes, found.memory_bytes, 'bytes')}"
+    if not (found.closed_cpu_milli or found.closed_memory_bytes):
+        return told
+    closed = f"{cpu(found.closed_cpu_milli)} cpu and {format_bytes(found.closed_memory_bytes)}"
+    return f"{told}   of that, {closed} on nodes that take nothing new"
 
 
 def _concern_lines(session: Session, concerns: "Sequence[Concern]") -> list[str]:

@@ -9,6 +9,7 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.folds.access import count_workloads
 from omnitide.fabric.folds.availability import is_available, is_ready, mark_rolling
 from omnitide.fabric.folds.companies import join, keep_in_step, leave
+from omnitide.fabric.folds.keeping import keep_replicas
 from omnitide.fabric.folds.membership import drop_instance
 from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import Agent, Counts, FabricState, Job, JobStatus, Slot, Version, scoped
@@ -109,7 +110,8 @@ def agent_rolled_back(state: FabricState, event: ev.AgentRolledBack, at: Moment)
         source=event.source,
         cause=event.cause,
     )
-    return _add_version(state, agent, version, at)
+    state = _add_version(state, agent, version, at)
+    return keep_replicas(state, event.agent, at) if event.keeps else state
 
 
 def version_proven(state: FabricState, event: ev.VersionProven, at: Moment) -> FabricState:

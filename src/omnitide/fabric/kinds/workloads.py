@@ -38,6 +38,8 @@ class AgentRolledBack(BaseEvent, frozen=True, kw_only=True, tag="agent.rolled-ba
     """The earlier one."""
     cause: str = ""
     """Why the fabric did it by itself; empty where somebody asked."""
+    keeps: bool = False
+    """What runs the earlier one's spec is taken over as it is. False: of a release that replaced all."""
 
 
 class VersionProven(BaseEvent, frozen=True, kw_only=True, tag="agent.version-proven.v1"):

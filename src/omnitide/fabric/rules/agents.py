@@ -7,6 +7,7 @@ from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
 from omnitide.fabric.rules.bounds import require_others, require_spec
 from omnitide.fabric.rules.feasible import require_feasible
+from omnitide.fabric.rules.going_back import go_back
 from omnitide.fabric.rules.proving import prove_by_replicas
 from omnitide.fabric.rules.settle import request_stop, retry_slot, settle_agent, settle_slots
 from omnitide.fabric.state import ENDED, Agent, InstanceStatus, find_agent, find_job, scoped
@@ -214,9 +215,8 @@ def roll_back_agent(draft: Draft, command: cm.RollBackAgent) -> None:
         )
     require_feasible(draft, agent.versions[source].spec, subject)
     prove_by_replicas(draft, agent.id)
-    draft.emit(ev.AgentRolledBack(agent=agent.id, version=agent.version + 1, source=source))
     draft.touch(agent.id)
-    settle_agent(draft, agent.id, reason="update")
+    go_back(draft, agent.id, source)
     draft.result = {"agent": agent.id, "version": draft.state.agents[agent.id].version, "source": source}
 
 

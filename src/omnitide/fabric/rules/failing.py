@@ -285,7 +285,7 @@ def _works(state: FabricState, agent: Agent, instance: Instance, failures: int) 
 
 def version_that_works(state: FabricState, agent: Agent) -> int:
     """The version for what is made while the newest is halted: the one that is known to work; if none is, the newest
-    other one that a replica runs; if none does, the one before."""
+    other one that a replica runs; if none does, the one that was gone back to, or the one before."""
     known = known_to_work(state, agent)
     if known:
         return known
@@ -295,6 +295,8 @@ def version_that_works(state: FabricState, agent: Agent) -> int:
         for current in (*currents, *(state.instances[identifier] for identifier in agent.superseded))
         if current is not None and current.status is InstanceStatus.RUNNING and current.version != agent.version
     ]
+    if not runs and agent.versions[agent.version].source in agent.versions:
+        return agent.versions[agent.version].source  # what was gone back from is no better than what it went to
     return max(runs or [number for number in agent.versions if number < agent.version], default=agent.version)
 
 

@@ -27,6 +27,7 @@ from omnitide.fabric.rules.failing import (
     version_that_works,
     why_halted,
 )
+from omnitide.fabric.rules.going_back import go_back
 from omnitide.fabric.rules.lateness import forgive_lateness, note_lateness
 from omnitide.fabric.rules.proving import prove_by_rollout
 from omnitide.fabric.rules.settle import request_stop, settle_agent
@@ -310,5 +311,4 @@ def _roll_back_by_itself(draft: Draft, agent: Agent, failed: Instance) -> None:
     why = "" if ending is None else _how_it_ended(ending)
     how = why_halted(agent, failed).removeprefix("has ")
     cause = f"{failed.name} of version {agent.version} {how}{f': {why}' if why else ''}"
-    draft.emit(ev.AgentRolledBack(agent=agent.id, version=agent.version + 1, source=source, cause=cause))
-    settle_agent(draft, agent.id, reason="update")
+    go_back(draft, agent.id, source, cause=cause)

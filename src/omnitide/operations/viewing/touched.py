@@ -62,6 +62,10 @@ def _add(touched: Touched, before: FabricState, event: Event) -> None:
             touched.agents.add(event.agent)
             for slot in event.slots:
                 _add_current(touched, before, event.agent, slot)
+        case ev.AgentRolledBack():
+            touched.agents.add(event.agent)
+            if event.keeps:
+                _add_all_of_agent(touched, before, event.agent)
         case ev.AgentRemoved():
             touched.agents.add(event.agent)
             _add_all_of_agent(touched, before, event.agent)

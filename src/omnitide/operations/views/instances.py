@@ -110,6 +110,7 @@ def show_instance(state: FabricState, instance: Instance, now_ms: int = 0) -> ob
         memory_bytes=instance.memory_bytes,
         handle=instance.handle,
         created_ms=instance.created_ms,
+        kept_ms=instance.kept_ms,
         started_ms=instance.started_ms,
         correlation=instance.correlation,
         revision=instance.revision,

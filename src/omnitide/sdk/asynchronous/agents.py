@@ -82,7 +82,7 @@ class AgentCalls(AsyncConnection):
         if_match: int | None = None,
         dry_run: bool = False,
     ) -> ob.AgentChanged:
-        """A new version with the spec of an earlier one; 0: the newest earlier one with another spec."""
+        """A new version with the spec of an earlier one; 0: the newest that is known to work and differs."""
         return await self._do(calls.roll_back_agent(namespace, name, version, if_match, dry_run))
 
     async def pause_rollout(

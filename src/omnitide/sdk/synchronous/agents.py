@@ -81,7 +81,7 @@ class AgentCalls(Connection):
         if_match: int | None = None,
         dry_run: bool = False,
     ) -> ob.AgentChanged:
-        """A new version with the spec of an earlier one; 0: the newest earlier one with another spec."""
+        """A new version with the spec of an earlier one; 0: the newest that is known to work and differs."""
         return self._do(calls.roll_back_agent(namespace, name, version, if_match, dry_run))
 
     def pause_rollout(

@@ -1,0 +1,60 @@
+"""What a rollback keeps: replicas that run the spec that is gone back to are taken as they are, in the new version.
+
+They are the same instances, with their attempts, counts and health; only the number of their version changes. Where the
+replica that is kept has been superseded by one of another spec, or by one that is not on a node yet or any more, it is
+its slot's current one again, and what was to take its place is a stray: the rule that goes back has it stopped.
+"""
+
+from msgspec.structs import replace
+
+from omnitide.fabric.folds.availability import mark_rolling, runs_on
+from omnitide.fabric.folds.membership import leave_slot_live, put_slot, set_stray
+from omnitide.fabric.folds.moment import Moment
+from omnitide.fabric.state import Agent, FabricState, Instance, Slot
+from omnitide.model.provisions import stays
+
+
+def keep_replicas(state: FabricState, identifier: str, at: Moment) -> FabricState:
+    """Take over what is on a node, is not to stop, and has the spec of the agent's newest version."""
+    agent = state.agents[identifier]
+    same = {number for number, version in agent.versions.items() if version.spec == agent.spec}
+    known = (state.instances.get(one) for one in (*(slot.current for slot in agent.slots.values()), *agent.superseded))
+    kept = [one for one in known if one is not None and one.version in same and runs_on(one)]
+    if not kept:
+        return state
+    instances = state.instances.mutate()
+    for one in kept:
+        instances[one.id] = replace(one, version=agent.version, revision=at.revision, kept_ms=at.time_ms)
+    state = replace(state, instances=instances.finish())
+    for other in sorted(agent.superseded):
+        if state.instances[other].version == agent.version:
+            state = _take_back(state, state.instances[other])
+    return state
+
+
+def _take_back(state: FabricState, superseded: Instance) -> FabricState:
+    """Unless what is to take its place is kept as well: then that is a move, and goes on."""
+    agent = state.agents[superseded.workload]
+    slot = agent.slots.get(superseded.slot)
+    current = state.instances.get(slot.current) if slot is not None else None
+    if slot is None or current is None or (current.version == agent.version and runs_on(current)):
+        return state
+    agent = _without_overlap(agent, superseded)
+    state = replace(
+        state,
+        instances=state.instances.set(superseded.id, replace(superseded, superseded=False)),
+        agents=state.agents.set(agent.id, agent),
+    )
+    state = set_stray(mark_rolling(state, agent), superseded, False)
+    # What the slot said of generations before was said of the other one. How those before this one ended is not known
+    # any more.
+    following = Slot(generation=slot.generation, first=slot.first, current=superseded.id)
+    return leave_slot_live(put_slot(state, superseded, following), current.id)
+
+
+def _without_overlap(agent: Agent, superseded: Instance) -> Agent:
+    homes = agent.homes
+    if any(map(stays, agent.spec.volumes.values())):
+        # A move without its volumes may have given its slot another home, and has come to nothing.
+        homes = homes.set(superseded.slot, superseded.node)
+    return replace(agent, superseded=agent.superseded.delete(superseded.id), homes=homes)
