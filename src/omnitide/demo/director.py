@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -33,6 +34,8 @@ class Director:
         self._workloads = {f"{one.namespace}/{one.name}": one for one in workloads}
         self._released: dict[str, str] = {}
         self._replicas = {key: one.replicas for key, one in self._workloads.items()}
+        self._ran: Counter[tuple[str, str]] = Counter()
+        """Of each job that comes again and again, the number that it had last before this story began."""
         self._dark: dict[str, float] = {}
         """Machines without power, and since when."""
         self._coming: set[asyncio.Task[None]] = set()
@@ -43,6 +46,10 @@ class Director:
         for name in namespaces(list(self._workloads.values())):
             if name not in known:
                 await self._client.create_namespace(name)
+        async for job in self._client.jobs():
+            stem, _, number = job.name.rpartition("-")
+            if number.isdecimal():
+                self._ran[job.namespace, stem] = max(self._ran[job.namespace, stem], int(number))
         gate = asyncio.Semaphore(DEPLOYS_AT_ONCE)
 
         async def one(key: str, workload: Workload) -> None:
@@ -67,11 +74,12 @@ class Director:
                 continue
             await asyncio.sleep(max(0.0, wait))
             try:
-                await self._do(happening)
+                await self.do(happening)
             except FabricError as error:
                 log.info("left out of the story", what=happening.what, subject=happening.subject, reason=str(error))
 
-    async def _do(self, happening: Happening) -> None:
+    async def do(self, happening: Happening) -> None:
+        """Raises FabricError."""
         subject = happening.subject
         log.info("it happens", what=happening.what, subject=subject, value=happening.value)
         do: dict[str, Callable[[], Awaitable[object]]] = {
@@ -130,8 +138,10 @@ class Director:
 
     async def _job(self, key: str) -> None:
         namespace, _, name = key.partition("/")
-        cron = next(one for one in CRONS if one.namespace == namespace and one.name == name.rpartition("-")[0])
-        await self._client.run_job(cron.spec, name=name, namespace=namespace)
+        stem, _, number = name.rpartition("-")
+        cron = next(one for one in CRONS if one.namespace == namespace and one.name == stem)
+        later = int(number) + self._ran[namespace, stem]
+        await self._client.run_job(cron.spec, name=f"{stem}-{later}", namespace=namespace)
 
     def _later(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         async def wait() -> None:

@@ -151,6 +151,15 @@ class Workload(NamedTuple):
 
 
 MAX_AGENTS: Final = len(ENTRIES) * (1 + len(_REGIONS))
+EACH: Final = 6
+"""Instances for one machine, where nobody says how many."""
+MANY: Final = 200
+"""Machines; of those beyond there is one instance for each, as all of them are simulated on one."""
+
+
+def usual_instances(nodes: int) -> int:
+    """So many that hardly one of the machines is idle."""
+    return EACH * min(nodes, MANY) + max(0, nodes - MANY)
 
 
 def workloads(agents: int, instances: int) -> list[Workload]:

@@ -140,3 +140,26 @@ async def test_samples_that_are_still_on_their_way_are_missed_by_no_sum(tmp_path
     assert await fabric.ask("avg", later_s=0, end_s=NOW) == pytest.approx([30, 30, 30])
     assert await fabric.ask("last", later_s=0, end_s=NOW) == pytest.approx([30, 30, 30])
     await fabric.rolled.close()
+
+
+async def test_a_sample_that_was_lost_at_the_very_end_is_no_moment_with_fewer(tmp_path: Path, later_s: int) -> None:
+    """After it comes nothing that would tell; a real end is longer ago."""
+    fabric = Fabric(tmp_path)
+    fabric.sample(line((180, 5.0)))
+    fabric.sample(line((120 + 57, 7.0)))
+    assert await fabric.ask("min", later_s=later_s) == pytest.approx([12, 12, 12])
+    await fabric.rolled.close()
+    ended = Fabric(tmp_path / "ended")
+    ended.sample(line((180, 5.0)))
+    ended.sample(line((120 + 50, 7.0)))
+    assert await ended.ask("min", later_s=later_s) == pytest.approx([12, 12, 5])
+    await ended.rolled.close()
+
+
+async def test_what_had_ended_before_its_successor_began_is_not_among_the_last(tmp_path: Path, later_s: int) -> None:
+    """Be it only a moment before, and the successor short-lived."""
+    fabric = Fabric(tmp_path)
+    fabric.sample(line((130, 10.0)))
+    fabric.sample(line((131, nan), (3, 20.0)))
+    assert await fabric.ask("last", later_s=later_s) == pytest.approx([10, 10, 20], nan_ok=True)
+    await fabric.rolled.close()

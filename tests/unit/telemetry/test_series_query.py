@@ -188,6 +188,20 @@ async def test_two_tiers_are_joined_without_a_minute_twice_or_never(now: int, st
     assert answer.resolution_s == 60
 
 
+async def test_the_minute_that_memory_has_a_part_of_is_of_one_tier_unless_a_restart_parted_it() -> None:
+    now = NOW + 30
+    began = now - 899  # within a minute
+    recent = Recent(1 << 26)
+    entry = recent.entry("a", SeriesInfo("m", (("node", "a"),)), 1)
+    assert entry is not None
+    entry.ring.write(np.array([entry.row]), began, np.full((1, 899), 1000.0), np.array([False]), None)
+    minute = began // 60
+    for taken_until_s, most in ((now // 60 * 60, minute), (minute * 60, 1000)):
+        tiers = Tiers(recent, _Minutes(10**9), lambda: now, lambda: began, lambda until=taken_until_s: until)
+        answer = await tiers.ask(Question(selection_of("m", ()), minute * 60 - 120, now, 60, "max"))
+        assert answer.found[0].values[:4].tolist() == [minute - 2, minute - 1, most, 1000]
+
+
 async def test_a_step_of_seconds_becomes_a_minute_where_there_are_no_seconds() -> None:
     tiers = Tiers(Recent(1 << 26), _Minutes(10**9), lambda: NOW, lambda: NOW - 899)
     answer = await tiers.ask(Question(selection_of("m", ()), NOW - 1500, NOW - 960, 10))
@@ -229,6 +243,18 @@ async def test_many_steps_over_a_long_time_are_whole_minutes() -> None:
     for start_s, step_s, expected in ((1_800, 1, 1), (1_802, 1, 60), (36_000, 1, 60), (36_000, 20, 20)):
         answer = await tiers.ask(Question(selection_of("m", ()), 50_000 - start_s, 50_000, step_s))
         assert answer.window.step_s == expected
+
+
+async def test_more_minutes_than_can_be_drawn_in_small_steps_are_shown_as_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("omnitide.telemetry.series.query.MAX_PARTIAL_CELLS", 120)
+    tiers = Tiers(Recent(1 << 26), _Minutes(10**9), lambda: NOW, lambda: NOW - 60)
+    for seconds, step_s in ((120, 1), (180, 60)):
+        answer = await tiers.ask(Question(selection_of("m", ()), NOW - seconds, NOW, 1))
+        assert answer.window.step_s == step_s
+        assert answer.by_minute_until_s == (NOW - 60 if step_s == 1 else 0)
+        assert answer.found[0].values[0] == (NOW - seconds) // 60
 
 
 async def test_a_minute_is_drawn_only_where_the_series_was_there() -> None:

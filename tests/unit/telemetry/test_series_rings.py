@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitide.telemetry.series.rings import Ring
+from omnitide.telemetry.series.rings import NEVER, Ring
 
 GAUGE, COUNTER = np.array([False]), np.array([True])
 
@@ -81,6 +81,29 @@ def test_a_batch_that_comes_twice_changes_nothing() -> None:
     write(ring, row, 102, [20, 40], counter=True)
     write(ring, row, 104, [50], counter=True)
     assert read(ring, row, 100, 5) == [*before, 10]
+
+
+def test_an_old_total_that_comes_late_is_none_that_a_rate_is_made_from() -> None:
+    ring = Ring(1, 20)
+    row = ring.allocate()
+    write(ring, row, 104, [400, 410], counter=True)
+    write(ring, row, 101, [100, 130], counter=True)
+    write(ring, row, 106, [430], counter=True)
+    assert read(ring, row, 101, 6) == [None, 30, None, None, 10, 20]
+    assert ring.shown(np.array([row]), COUNTER)[0].tolist() == [430]
+
+
+def test_what_is_shown_of_a_row_is_its_newest_sample_and_nothing_once_that_is_gone() -> None:
+    ring = Ring(1, 10)
+    gauge, counter, silent = ring.allocate(), ring.allocate(), ring.allocate()
+    write(ring, gauge, 100, [1, 2, nan])
+    write(ring, counter, 101, [500, 520], counter=True)
+    rows, counters = np.array([gauge, counter, silent]), np.array([False, True, False])
+    values, slots = ring.shown(rows, counters)
+    assert values[:2].tolist() == [2, 520], "of a counter its total"
+    assert slots.tolist() == [101, 102, NEVER]
+    write(ring, counter, 111, [700], counter=True)
+    assert ring.shown(rows, counters)[1].tolist() == [NEVER, 111, NEVER], "in its place lies what came a round later"
 
 
 def test_a_row_is_reused_and_begins_empty() -> None:

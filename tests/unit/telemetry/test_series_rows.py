@@ -60,6 +60,21 @@ async def test_a_sum_is_of_what_all_have_sent_and_says_of_how_many_it_is(recent:
     assert again.rows["agent"].instances == 2
 
 
+async def test_a_sum_of_two_is_one_too(recent: Recent) -> None:
+    found = await RowMaker(recent, lambda: NOW).rows(["agent"], lambda _: ("a.1.1", "a.2.1"))
+    assert found.rows["agent"].cpu_milli == (None,) * 19 + (500, 500, None, None, None)
+
+
+async def test_what_has_no_rate_yet_is_shown_with_what_it_holds(recent: Recent) -> None:
+    """Of its first second there is an instance's memory: a processor's time is told from one sample to the next."""
+    entry = recent.entry("alpha", SeriesInfo(INSTANCE_MEMORY, (("instance_id", "c.1.1"), ("node", "alpha"))), 1)
+    assert entry is not None
+    entry.ring.write(np.array([entry.row]), NOW, np.full((1, 1), 77.0), np.array([False]), None)
+    row = (await RowMaker(recent, lambda: NOW).rows(["c.1.1"], alone)).rows["c.1.1"]
+    assert row.cpu_milli == (None,) * 24
+    assert (row.memory_bytes[-1], row.instances) == (77, 1)
+
+
 async def test_a_row_is_made_once_for_a_step_however_many_ask(recent: Recent) -> None:
     now = NOW
     asked: list[str] = []

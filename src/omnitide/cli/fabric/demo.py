@@ -33,9 +33,12 @@ class _Ended(Exception):
 def demo(
     context: typer.Context,
     nodes: Annotated[int, typer.Option(min=1, max=MAX_NODES, help="Simulated machines.")] = 100,
-    agents: Annotated[int, typer.Option(min=0, max=250, help="Different agents.")] = 20,
+    agents: Annotated[int, typer.Option(min=0, max=250, help="Different agents.")] = 40,
     instances: Annotated[
-        int | None, typer.Option(min=0, max=MAX_INSTANCES, help="All replicas together, else one a machine.")
+        int | None,
+        typer.Option(
+            min=0, max=MAX_INSTANCES, help="All replicas together, else 6 a machine, and 1 for each beyond 200."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=1 << 31, help="The same one plays the same life.")] = 1,
     speed: Annotated[
@@ -58,11 +61,12 @@ def demo(
     from omnitide.cli.exits import Exit, Failure
     from omnitide.config.folders import settled
     from omnitide.demo.stage import Ports, Stage, StageFailed, Wish
+    from omnitide.demo.workloads import usual_instances
     from omnitide.security.private_files import InsecureFile
 
     session = session_of(context)
     folder = settled(session.options.data) if session.options.data else None
-    wish = Wish(nodes, agents, nodes if instances is None else instances, seed, speed)
+    wish = Wish(nodes, agents, usual_instances(nodes) if instances is None else instances, seed, speed)
     stage = Stage(folder, wish)
     began = time.monotonic()
     with _ending():

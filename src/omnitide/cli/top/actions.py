@@ -32,7 +32,7 @@ class Input(NamedTuple):
 
     replicas: int = 0
     version: int = 0
-    """0: the newest earlier one with another spec."""
+    """0: the newest earlier one that is known to work, with another spec."""
     node: str = ""
     """Empty: Nexus chooses."""
 
@@ -57,6 +57,10 @@ class Action:
     many: bool = True
     """Whether it can be done to several at once."""
     ask: Ask = ""
+
+    def named(self, what: str) -> str:
+        """What is done to something, as one says it: `Scale agent web`, `Pause rollout of agent web`."""
+        return f"{self.title} of {what}" if self.title.endswith("rollout") else f"{self.title} {what}"
 
 
 def subject_of(target: Target) -> str:
@@ -157,7 +161,7 @@ def _scaled_losses(agent: AgentSummary, said: Input, _: Scene) -> Sequence[str]:
 
 
 def _version_words(version: int) -> str:
-    return f"v{version}" if version else "the newest earlier version with another spec"
+    return f"v{version}" if version else "the newest earlier version that is known to work and differs"
 
 
 def _ended(one: Instance) -> str:
@@ -171,10 +175,13 @@ def _drained(node: Node, _: Input, scene: Scene) -> str:
     others = sum(
         one.id != node.id and one.status == "live" and one.scheduling == "open" for one in scene.view.nodes.values()
     )
+    one = moving == 1
     if not others:
-        return f"No other node is live and open: {plural(moving, 'instance')} stay and run until there is room."
+        stay = "stays and runs" if one else "stay and run"
+        return f"No other node is live and open: {plural(moving, 'instance')} {stay} until there is room."
+    where = f"{'moves' if one else 'move'} to {plural(others, 'other node')}"
     return (
-        f"{plural(moving, 'instance')} of agents move to {plural(others, 'other node')} as their update allows; "
+        f"{plural(moving, 'instance')} of agents {where} as {'its' if one else 'their'} update allows; "
         "what fits nowhere stays and runs."
     )
 

@@ -1,7 +1,5 @@
 """The application: six pages over one scene, drawn at most four times a second and only where something differs."""
 
-import asyncio
-import contextlib
 import shlex
 import sys
 import time
@@ -19,7 +17,6 @@ from omnitide.cli.top import actions as ac
 from omnitide.cli.top import tables as tb
 from omnitide.cli.top.acting import perform
 from omnitide.cli.top.bars import PAGES, Listed, head, said, tabs
-from omnitide.cli.top.details import title_of
 from omnitide.cli.top.dialogs import Confirm, Dialog, Keys, Reach
 from omnitide.cli.top.drawing import Bar, Field, Text
 from omnitide.cli.top.event_table import EVENTS
@@ -29,9 +26,11 @@ from omnitide.cli.top.footing import Footing
 from omnitide.cli.top.job_table import JOBS, job_name
 from omnitide.cli.top.keys import key_lines
 from omnitide.cli.top.lines import Line, width_of
+from omnitide.cli.top.opening import opened
 from omnitide.cli.top.output_screen import Output
 from omnitide.cli.top.overview import overview_lines
 from omnitide.cli.top.palette import Everything, targets_of
+from omnitide.cli.top.reaching import give_terminal, output_of, unreachable
 from omnitide.cli.top.row_kinds import AgentRows, AnyRows, EventRows, InstanceRows, JobRows, NodeRows
 from omnitide.cli.top.rows import REST, Rows
 from omnitide.cli.top.scene import Scene
@@ -50,7 +49,6 @@ THEMES: Final = {"terminal": "ansi-dark", "dark": "textual-dark", "light": "text
 BESIDE: Final = frozenset(
     {"act", "page", "next", "find", "output", "terminal", "instances_of", "keys", "end", "leave", "colours"}
 )
-REACHED: Final = ("running", "stopping")
 
 
 class Top(App[None]):
@@ -283,33 +281,11 @@ class Top(App[None]):
             self._draw_said()
 
     def open_object(self, kind: str, identifier: str) -> None:
-        view = self._scene.view
-        found: ac.Target | None = None
-        if kind == "event":
-            event = EVENTS.objects(self._scene).get(identifier)
-            found = self._subject_of(event) if event is not None else None
-            if found is None:
-                self.tell("it is about nothing that is there now", "warning")
-                return
-        elif kind == "job":
-            found = view.instances.get(view.jobs[identifier].instance) if identifier in view.jobs else None
-            if found is None:
-                self.tell("nothing of it runs, and what ran is not known any more", "warning")
-                return
+        found = opened(kind, identifier, self._scene)
+        if isinstance(found, str):
+            self.tell(found, "warning")
         else:
-            tables = {"node": view.nodes, "agent": view.agents, "instance": view.instances}
-            found = tables[kind].get(identifier)
-        if found is not None:
             self.push_screen(Detail(found, self._scene, self.following))
-
-    def _subject_of(self, event: CloudEvent) -> ac.Target | None:
-        view = self._scene.view
-        kind, _, name = event.subject.partition("/")
-        if kind == "node":
-            return next((one for one in view.nodes.values() if one.name == name), None)
-        tables = {"agent": view.agents, "instance": view.instances}
-        found = tables.get(kind, {}).values()
-        return next((one for one in found if f"{one.namespace}/{one.name}" == name), None)
 
     # -- filter ------------------------------------------------------------------------------------------------------
 
@@ -409,53 +385,39 @@ class Top(App[None]):
 
     def choose_target(self, action: ac.Action) -> None:
         """Ask what an action is for, which was chosen by its name alone."""
-        self.push_screen(CommandPalette([targets_of(action)], placeholder=f"{action.title} which {action.kind}?"))
+        self.push_screen(CommandPalette([targets_of(action)], placeholder=action.named(f"which {action.kind}?")))
 
     # -- instances ---------------------------------------------------------------------------------------------------
 
     def action_instances_of(self) -> None:
         target = next(iter(self.chosen()), None)
         if isinstance(target, Node):
-            wanted = f"node:{target.name}"
+            wanted = f"node:={target.name}"
         elif isinstance(target, AgentSummary):
-            wanted = f"agent:{target.name} namespace:{target.namespace}"
+            wanted = f"agent:={target.name} namespace:={target.namespace}"
         else:
             self.tell("that is of nodes and agents", "warning")
             return
         self.show_page("instance")
         self.filter(wanted)
 
-    def _instance(self) -> Instance | None:
-        target = next(iter(self.chosen()), None)
-        return target if isinstance(target, Instance) else None
-
     def action_output(self) -> None:
         """Of what is chosen, in one stream."""
-        at = self.screen if isinstance(self.screen, Detail) else None
-        jobs = [one for one in self.rows("job").targets if isinstance(one, JobSummary)] if self.page == "job" else []
-        if jobs and at is None:
-            of = [f"job:{one.namespace}/{one.name}" for one in jobs]
-            title = f"job {job_name(jobs[0])}"
+        jobs = self.page == "job" and not isinstance(self.screen, Detail)
+        found = output_of(self._jobs() if jobs else self.chosen(), self.client)
+        if isinstance(found, str):
+            self.tell(found, "warning")
         else:
-            targets = [one for one in self.chosen() if not isinstance(one, Instance) or one.node]
-            if not targets:
-                self.tell("it is on no node yet" if self.chosen() else "nothing is chosen", "warning")
-                return
-            of, title = [ac.subject_of(one) for one in targets], title_of(targets[0])
-        if len(of) > ac.MOST_SUBJECTS:
-            self.tell(f"{len(of)} are chosen; {ac.MOST_SUBJECTS} can be shown together", "warning")
-            return
-        more = f" and {len(of) - 1} more" if len(of) > 1 else ""
-        many = len(of) > 1 or not of[0].startswith(("instance:", "job:"))
-        self.push_screen(Output(of, f"{visible(title)}{more}", self.client, many=many))
+            self.push_screen(found)
+
+    def _jobs(self) -> list[JobSummary]:
+        return [one for one in self.rows("job").targets if isinstance(one, JobSummary)]
 
     def action_terminal(self) -> None:
-        one = self._instance()
-        if one is None:
-            self.tell("no instance is chosen", "warning")
-            return
-        if one.status not in REACHED:
-            self.tell(f"it is {one.status}, and only what runs can be reached into", "warning")
+        one = next(iter(self.chosen()), None)
+        hindrance = unreachable(one) if isinstance(one, Instance) else "no instance is chosen"
+        if not isinstance(one, Instance) or hindrance:
+            self.tell(hindrance, "warning")
             return
 
         def answered(text: str | None) -> None:
@@ -465,18 +427,9 @@ class Top(App[None]):
         self.push_screen(Reach(one, self._shown_flags), answered)
 
     async def _terminal(self, one: Instance, program: str) -> None:
-        """Give the terminal to `omnitide exec`, and take it back when that has ended."""
-        command = [sys.executable, "-P", "-m", "omnitide.cli", "exec", "-it", *self._flags, one.id, "--"]
         self._away = True
         try:
-            # In a batch: nothing of ours is drawn before the terminal is ours again.
-            with self.batch_update(), self.suspend():
-                process = await asyncio.create_subprocess_exec(*command, *shlex.split(program))
-                code = await process.wait()
-                if code:
-                    print(f"\nit ended with exit code {code}; Enter goes back to top ", end="", flush=True)
-                    with contextlib.suppress(OSError):
-                        await asyncio.to_thread(sys.__stdin__.readline if sys.__stdin__ else lambda: "")
+            await give_terminal(self, one, program, self._flags)
         finally:
             self._away = False
         self.refresh(layout=True)

@@ -5,12 +5,13 @@ from typing import Final, NamedTuple
 
 from omnitide.cli.happenings.wording import subject_of
 from omnitide.cli.top.actions import Target, name_of
-from omnitide.cli.top.event_table import at_ms, clock, event_tone, event_words
+from omnitide.cli.top.event_table import at_ms, clock, event_tone, event_words, of_interest, place_of
 from omnitide.cli.top.figures import cores, plot, plural, size
 from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, wrap
-from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.listing import natural
+from omnitide.cli.top.scene import TELLING, Scene
 from omnitide.cli.top.tables import full_name
-from omnitide.cli.top.words import agent_state, instance_state, node_state, span, visible
+from omnitide.cli.top.words import RANK, agent_state, instance_state, node_state, span, visible
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.inventory import Node
 from omnitide.model.metrics import MetricAnswer
@@ -21,6 +22,8 @@ SPAN_MS: Final = 890_000
 SHOWN: Final = 8
 """Instances and events of an object; the pages have all."""
 HEIGHT: Final = 4
+LATE_MS: Final = 25_000
+"""A batch may be on its way for so long: what a chart ends with is older than now only beyond it."""
 
 
 class Chart(NamedTuple):
@@ -96,11 +99,15 @@ def chart_lines(
     most = max(known)
     ceiling = top if top > 0 else most * 1.1
     of = f" of {form(top)}" if top > 0 else ""
-    now = next(value for value in reversed(values) if value is not None)
+    newest = max(index for index, value in enumerate(values) if value is not None)
+    old_ms = (len(values) - 1 - newest) * answer.step_ms
+    late = f" {span(old_ms)} ago" if old_ms > LATE_MS else ""
+    now = f"{'' if late else ' now'} {form(values[newest] or 0.0)}"
     # The longest that is whole.
-    heads = (f"{of}, at most {form(most)} in {minutes} min", f", at most {form(most)}", of, "")
-    room = width - len(title) - len(f" now {form(now)}")
-    head = f" now {form(now)}" + next((one for one in heads if len(one) <= room), "")
+    peak = f", at most {form(most)}"
+    heads = (f"{of}{late}{peak} in {minutes} min", f"{late}{peak}", f"{of}{late}", late)
+    room = width - len(title) - len(now)
+    head = now + next((one for one in heads if len(one) <= room), "")
     rows = plot(values, width, height, ceiling)
     return [
         line(Cell(title, "strong"), Cell(cut(head, width - len(title)), "soft")),
@@ -125,7 +132,8 @@ def facts(target: Target, scene: Scene) -> list[Line]:
 
 
 def _node_facts(node: Node, scene: Scene) -> list[Line]:
-    use = scene.view.use.get(node.id)
+    telling = node.status in TELLING
+    use = scene.view.use.get(node.id) if telling else None
     drivers = ", ".join(
         f"{one.name}{'' if one.healthy else f' (unwell: {one.detail})'}" for one in node.drivers if not one.absent
     )
@@ -138,7 +146,9 @@ def _node_facts(node: Node, scene: Scene) -> list[Line]:
         if use
         else _fact("uses", Cell("not known", "unknown")),
         _fact("set aside", f"cpu {cores(node.reserved_cpu_milli)}, memory {size(node.reserved_memory_bytes)}"),
-        _fact("runs", plural(node.instances, "instance")),
+        _fact("runs", plural(node.instances, "instance"))
+        if telling or not node.instances
+        else _fact("runs", Cell("not known", "unknown"), _were_there(node.instances)),
         _fact("drivers", visible(drivers) or "none"),
         _fact("platform", visible(", ".join(f"{key} {value}" for key, value in sorted(node.platform.items())))),
         _fact("labels", visible(" ".join(f"{key}={value}" for key, value in sorted(node.labels.items()))) or "none"),
@@ -154,6 +164,10 @@ def _node_facts(node: Node, scene: Scene) -> list[Line]:
         )
         found.insert(1, _fact("", Cell(silent, "unknown")))
     return found
+
+
+def _were_there(count: int) -> str:
+    return f"; {plural(count, 'instance')} {'was' if count == 1 else 'were'} there"
 
 
 def _agent_facts(agent: AgentSummary, scene: Scene) -> list[Line]:
@@ -213,9 +227,15 @@ def _concerned(event: CloudEvent, target: Target) -> bool:
 
 
 def detail_lines(
-    target: Target, scene: Scene, charts: Mapping[str, MetricAnswer], width: int, before: Sequence[Line] = ()
+    target: Target,
+    scene: Scene,
+    charts: Mapping[str, MetricAnswer],
+    width: int,
+    *,
+    before: Sequence[Line] = (),
+    events: Sequence[CloudEvent] = (),
 ) -> list[Line]:
-    """`before`: what stands between what it is and its charts."""
+    """`before`: what stands between what it is and its charts. `events`: of it, from before those of the scene."""
     lines = [row for one in facts(target, scene) for row in _wrapped(one, width)]
     lines += before
     for chart in charts_of(target):
@@ -224,6 +244,7 @@ def detail_lines(
             lines += [EMPTY, *chart_lines(chart.title, answer, width, HEIGHT, chart.top, chart.form)]
     if not isinstance(target, Instance):
         mine = scene.on_node(target.id) if isinstance(target, Node) else scene.of_agent(target.id)
+        mine.sort(key=lambda one: (RANK[instance_state(one).tone], natural(full_name(one))))
         lines += [EMPTY, line(Cell(f"INSTANCES, {len(mine)}", "soft"))]
         for one in mine[:SHOWN]:
             name = fit(cut_name(visible(full_name(one)), 28), 28)
@@ -231,13 +252,13 @@ def detail_lines(
             lines.append(line(f"  {name}  ", told(instance_state(one)), Cell(f"  {where}", "soft")))
         if len(mine) > SHOWN:
             lines.append(line(Cell(f"  and {len(mine) - SHOWN} more: i", "soft")))
-    events = [event for event in scene.events if _concerned(event, target)][-SHOWN:]
+    known = {event.id: event for event in (*events, *scene.events) if of_interest(event) and _concerned(event, target)}
     lines += [EMPTY, line(Cell("WHAT HAPPENED", "soft"))]
-    for event in reversed(events):
+    for event in sorted(known.values(), key=place_of, reverse=True)[:SHOWN]:
         name = f"{visible(subject_of(event))} " if event.subject != subject(target) else ""
         text = cut(f" {name}{event_words(event)}", max(20, width - 11))
         lines.append(line(Cell(f"  {clock(at_ms(event.time))} ", "soft"), mark(event_tone(event)), text))
-    return lines if events else [*lines, line(Cell("  nothing that is still known here", "soft"))]
+    return lines if known else [*lines, line(Cell("  nothing that is still known here", "soft"))]
 
 
 def _wrapped(one: Line, width: int) -> list[Line]:

@@ -155,11 +155,11 @@ class Confirm(Dialog):
             typed = ""
         hints = {
             "replicas": "how many replicas",
-            "version": "to which version; empty: the newest earlier one with another spec",
+            "version": "to which version; empty: the newest earlier one that works and differs",
             "node": "to which node; empty: any that can take it",
         }
         super().__init__(
-            f"{action.title} {of} {', '.join(names)}{more}?",
+            action.named(f"{of} {', '.join(names)}{more}?"),
             action.title,
             typed=typed,
             hint=hints.get(action.ask, ""),

@@ -14,6 +14,7 @@ from omnitide.model.happenings import CloudEvent
 SUBJECT: Final = 38
 """So long a name of what an event is about is shown whole, be it that its node has no room then."""
 _BAD: Final = ("exited", "lost", "unreachable", "rollout-stumbled", "rollout-late", "driver-silent", "port-refused")
+_HEALTH: Final[dict[str, Tone]] = {"healthy": "good", "unhealthy": "bad"}
 _GOOD: Final = ("running", "connected", "joined", "recovered", "version-proven")
 
 
@@ -23,7 +24,7 @@ def event_tone(event: CloudEvent) -> Tone:
     if verb in _BAD or (verb == "ended" and event.data.get("status") == "failed"):
         return "bad"
     if kind == "instance.health-changed":
-        return "bad" if event.data.get("health") == "unhealthy" else "good"
+        return _HEALTH.get(str(event.data.get("health")), "off")
     return "good" if verb in _GOOD else "off"
 
 
@@ -41,7 +42,7 @@ def clock(milliseconds: int) -> str:
     return dt.datetime.fromtimestamp(milliseconds / 1000).astimezone().strftime("%H:%M:%S")
 
 
-def _place(event: CloudEvent) -> tuple[int, int]:
+def place_of(event: CloudEvent) -> tuple[int, int]:
     """In the log: its revision, and which it is of that revision's."""
     number = event.id.rpartition(".")[2]
     return event.revision, int(number) if number.isdecimal() else 0
@@ -79,7 +80,7 @@ EVENTS: Final = Table[CloudEvent](
             "TIME",
             8,
             lambda one, _: Cell(clock(at_ms(one.time)), "soft"),
-            lambda one, _: (at_ms(one.time), *_place(one)),
+            lambda one, _: (at_ms(one.time), *place_of(one)),
             falls=True,
         ),
         Column[CloudEvent](
@@ -87,7 +88,7 @@ EVENTS: Final = Table[CloudEvent](
             "REV",
             7,
             lambda one, _: Cell(f"r{one.revision}", "soft"),
-            lambda one, _: _place(one),
+            lambda one, _: place_of(one),
             right=True,
             falls=True,
             rank=3,

@@ -57,7 +57,7 @@ class Table(Generic[T]):
     text: Callable[[T], str]
     """Where words of a filter are looked for."""
     fields: Mapping[str, Callable[[T], str]]
-    """What a condition may name: `node:alpha`."""
+    """What a condition may name: `node:alpha` begins so, `node:=alpha` is that."""
 
     def column(self, key: str) -> Column[T]:
         return next(one for one in self.columns if one.key == key)
@@ -85,13 +85,19 @@ def parse_filter(text: str, fields: Iterable[str]) -> Filter:
 
 def matches(wanted: Filter, one: T, table: Table[T]) -> bool:
     for field, value, inverted in wanted.conditions:
+        begun = value.removeprefix("=")
         # A condition whose value is not typed yet leaves everything.
-        if value and any(word.startswith(value) for word in table.fields[field](one).lower().split()) is inverted:
+        if begun and any(_meant(word, value) for word in table.fields[field](one).lower().split()) is inverted:
             return False
     if not wanted.words:
         return True
     text = table.text(one).lower()
     return all(word in text for word in wanted.words)
+
+
+def _meant(word: str, value: str) -> bool:
+    """`web` is of all that begins so, `=web` of that alone."""
+    return word == value[1:] if value.startswith("=") else word.startswith(value)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,9 +1,10 @@
 """The palette: pages, actions and every object by name. A name is text and nothing else."""
 
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -15,8 +16,10 @@ from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.tables import full_name
 from omnitide.cli.top.words import visible
 
+T = TypeVar("T")
+
 MOST: Final = 60
-"""Found objects of a kind; a longer text finds fewer."""
+"""Found objects of a kind, the best; a longer text finds fewer."""
 
 
 class Commanded(Protocol):
@@ -36,14 +39,21 @@ class Commanded(Protocol):
 
 
 def rank(wanted: str, name: str) -> float:
-    """0: not found. A beginning is better than a middle, and letters in order are something too."""
+    """0: not found. A beginning is better than a middle, be a namespace before it, and letters in order are something
+    too."""
     name = name.lower()
-    if name.startswith(wanted):
+    if name.startswith(wanted) or f"/{wanted}" in name:
         return 1.0
     if wanted in name:
         return 0.8
     letters = iter(name)
     return 0.4 if all(letter in letters for letter in wanted) else 0.0
+
+
+def best(wanted: str, named: Iterable[tuple[str, T]]) -> list[tuple[float, str, T]]:
+    """With the rank of each, the highest first; of the same rank by name."""
+    ranked = ((rank(wanted, name), name, one) for name, one in named)
+    return heapq.nsmallest(MOST, (one for one in ranked if one[0]), key=lambda one: (-one[0], natural(one[1])))
 
 
 class Of(Provider):
@@ -79,8 +89,7 @@ def targets_of(action: ac.Action) -> type[Provider]:
 
         async def search(self, query: str) -> Hits:
             wanted = query.lower().strip()
-            ranked = ((rank(wanted, name), name, target) for name, target in self._named())
-            for score, name, target in islice((one for one in ranked if one[0]), MOST):
+            for score, name, target in best(wanted, self._named()):
                 yield Hit(score, Text(visible(name)), self._do(target), text=visible(name))
 
     return Targets
@@ -98,10 +107,10 @@ class Everything(Of):
             name = visible(ac.name_of(targets[0])) if len(targets) == 1 else f"{len(targets)} chosen"
             for action in ac.ACTIONS:
                 if action.kind == ac.kind_of_target(targets[0]) and not ac.hindered(action, targets):
-                    yield f"{action.title} {name}", partial(app.action_act, action.id)
+                    yield action.named(name), partial(app.action_act, action.id)
         for action in ac.ACTIONS:
             yield (
-                f"{action.title} a{'' if action.kind == 'node' else 'n'} {action.kind}…",
+                action.named(f"a{'' if action.kind == 'node' else 'n'} {action.kind}…"),
                 partial(app.choose_target, action),
             )
         yield "Keys", app.action_keys
@@ -121,18 +130,11 @@ class Everything(Of):
         app, scene = self.commanded, self.commanded.scene
         view = scene.view
         named = (
-            ("node", ((key, one.name) for key, one in view.nodes.items())),
-            ("agent", ((key, full_name(view.agents[key])) for key in scene.agents())),
-            ("instance", ((key, full_name(view.instances[key])) for key in scene.instances())),
+            ("node", ((one.name, key) for key, one in view.nodes.items())),
+            ("agent", ((full_name(view.agents[key]), key) for key in scene.agents())),
+            ("instance", ((full_name(view.instances[key]), key) for key in scene.instances())),
         )
         for kind, names in named:
-            found = 0
-            for key, name in names:
-                score = rank(wanted, name)
-                if not score:
-                    continue
+            for score, name, key in best(wanted, names):
                 title = f"{kind} {visible(name)}"
                 yield Hit(score * 0.9, Text(title), partial(app.open_object, kind, key), text=title)
-                found += 1
-                if found >= MOST:
-                    break

@@ -9,20 +9,23 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from omnitide.cli.top import actions as ac
-from omnitide.cli.top.details import charts_of, detail_lines, title_of
+from omnitide.cli.top.details import charts_of, detail_lines, subject, title_of
 from omnitide.cli.top.drawing import Bar, Text
-from omnitide.cli.top.following import Following
+from omnitide.cli.top.following import SUM_END_MS, Following
 from omnitide.cli.top.footing import Footing
 from omnitide.cli.top.keys import shown_key
 from omnitide.cli.top.lines import Cell, Line, line, mark
 from omnitide.cli.top.reasons import reason_lines, version_lines
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.words import visible
+from omnitide.model.happenings import CloudEvent
 from omnitide.model.metrics import MetricAnswer
 from omnitide.model.objects import AgentSummary, AgentVersion, Instance
 from omnitide.sdk.errors import FabricError
 
 CHARTS_S: Final = 3.0
+PAST: Final = 50
+"""Events of it that are asked for: some of them are bookkeeping."""
 _OUTPUT: Final = ("l", "app.output", "Output")
 
 
@@ -54,6 +57,8 @@ class Detail(Screen[None]):
         self._why = ""
         """Why it is as it is, in Nexus's words."""
         self._versions: Sequence[AgentVersion] = ()
+        self._past: Sequence[CloudEvent] | None = None
+        """What happened to it until it was opened; what comes later the scene has. None: not known yet."""
         kind = ac.kind_of_target(target)
         own = ("e", "app.terminal", "Terminal") if kind == "instance" else ("i", "app.instances_of", "Instances")
         opened = (_OUTPUT, own)
@@ -77,9 +82,11 @@ class Detail(Screen[None]):
     async def _ask(self) -> None:
         while not self.gone:
             try:
-                self._charts = await self._following.ask(charts_of(self.target))
+                end_ms = SUM_END_MS if isinstance(self.target, AgentSummary) else 0
+                self._charts = await self._following.ask(charts_of(self.target), end_ms=end_ms)
                 self._failed = ""
                 await self._ask_why()
+                await self._ask_past()
             except FabricError as error:
                 self._charts, self._failed = {}, error.detail
             self.redraw()
@@ -94,6 +101,12 @@ class Detail(Screen[None]):
             self._why = (await client.explain_agent(target.name, namespace=target.namespace)).text
             self._versions = (await client.list_agent_versions(target.name, namespace=target.namespace)).items
 
+    async def _ask_past(self) -> None:
+        """Raises FabricError."""
+        if self._past is None:
+            found = await self._following.client.list_events(subject=subject(self.target), last=PAST)
+            self._past = found.items
+
     def redraw(self) -> None:
         view, target = self._scene.view, self.target
         tables = {"node": view.nodes, "agent": view.agents, "instance": view.instances}
@@ -103,7 +116,8 @@ class Detail(Screen[None]):
             self.target = found
         width = self.size.width - 2
         before = [*reason_lines(self._why, width), *version_lines(self._versions, self._scene, width)]
-        lines = detail_lines(self.target, self._scene, self._charts, width, before=before)
+        past = self._past or ()
+        lines = detail_lines(self.target, self._scene, self._charts, width, before=before, events=past)
         if self._failed:
             lines.append(line(mark("unknown"), f" no charts and reasons: {visible(self._failed)}"))
         if self.gone:

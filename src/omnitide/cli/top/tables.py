@@ -141,7 +141,7 @@ NODES: Final = Table[Node](
     name=lambda one: one.name,
     text=lambda one: f"{one.name} {node_state(one).told} {_pairs(one.labels)} {one.address}",
     fields={
-        "state": lambda one: f"{one.status} {one.scheduling}",
+        "state": lambda one: f"{node_state(one).text} {one.status} {one.scheduling}",
         "driver": lambda one: " ".join(driver.name for driver in one.drivers if driver.healthy),
         "label": lambda one: _pairs(one.labels),
     },
@@ -243,7 +243,7 @@ AGENTS: Final = Table[AgentSummary](
     name=full_name,
     text=lambda one: f"{one.namespace}/{one.name} {agent_state(one).told} {_pairs(one.labels)}",
     fields={
-        "state": lambda one: one.status,
+        "state": lambda one: f"{agent_state(one).text} {one.status}",
         "driver": lambda one: one.driver,
         "namespace": lambda one: one.namespace,
         "label": lambda one: _pairs(one.labels),
@@ -323,8 +323,8 @@ INSTANCES: Final = Table[Instance](
         ),
         Column[Instance](
             "cpu",
-            "CPU",
-            5,
+            "CPU ASIDE",
+            9,
             lambda one, _: Cell(cores(one.cpu_milli)),
             lambda one, _: one.cpu_milli,
             right=True,
@@ -333,8 +333,8 @@ INSTANCES: Final = Table[Instance](
         ),
         Column[Instance](
             "memory",
-            "MEM",
-            8,
+            "MEM ASIDE",
+            9,
             lambda one, _: Cell(size(one.memory_bytes)),
             lambda one, _: one.memory_bytes,
             right=True,

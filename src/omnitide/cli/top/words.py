@@ -77,10 +77,12 @@ def node_state(node: Node) -> State:
 
 
 def agent_state(agent: AgentSummary) -> State:
-    rollout = agent.rollout
-    more = ""
+    rollout, tone = agent.rollout, tone_of(agent.status)
     if rollout is not None and rollout.halted:
-        return State("bad", agent.status, f"rollout halted: {rollout.halted}")
+        # Another colour has another word: in a tally one word is of one colour.
+        why = f"rollout halted: {rollout.halted}"
+        return State("bad", agent.status, why) if tone == "bad" else State("bad", "halted", f"{agent.status}, {why}")
+    more = ""
     if rollout is not None:
         more = f"rollout to v{rollout.version} paused" if rollout.paused else f"rolling out v{rollout.version}"
     elif agent.failing:
@@ -88,7 +90,7 @@ def agent_state(agent: AgentSummary) -> State:
     elif agent.status == "degraded":
         counts = (("failed", agent.counts.failed), ("pending", agent.counts.pending))
         more = ", ".join(f"{count} {word}" for word, count in counts if count)
-    return State("wait" if only_waits(agent) else tone_of(agent.status), agent.status, more)
+    return State("wait", "waiting", more) if only_waits(agent) else State(tone, agent.status, more)
 
 
 def instance_state(one: Instance) -> State:
@@ -99,7 +101,7 @@ def instance_state(one: Instance) -> State:
     elif one.status == "unknown":
         more = one.unknown_because or f"was {one.last_status}"
     elif one.unknown_because:
-        tone, more = "wait", one.unknown_because
+        tone, text, more = "wait", "away", f"was {text}, {one.unknown_because}"
     elif one.status in _ENDED and one.exit is not None:
         more = one.exit.text
     # Whether or not it runs at this moment: a list that says so every other second would say nothing.

@@ -61,12 +61,27 @@ def test_what_is_grave_says_what_is_lost() -> None:
     assert not fewer.losses(targets["agent"], Input(replicas=9), around)
 
 
+def test_a_drain_counts_on_nodes_alone_that_take_something() -> None:
+    alone = scene(node("alpha"), node("beta", scheduling="cordoned"), node("gamma", status="lost"), instance("web-1.1"))
+    effect = BY_ID["node.drain"].effect(alone.view.nodes["n-alpha"], Input(), alone)
+    assert effect == "No other node is live and open: 1 instance stays and runs until there is room."
+    task = scene(node("alpha"), node("beta"), instance("once-1.1", kind="job"))
+    target = task.view.nodes["n-alpha"]
+    assert BY_ID["node.drain"].effect(target, Input(), task) == "It runs no agents. Nothing new is placed there."
+    assert BY_ID["node.drain"].losses(target, Input(), task) == ["1 task of jobs run to their end there."]
+
+
 def test_what_cannot_be_done_says_why() -> None:
     assert hindered(BY_ID["agent.start"], [agent("a")]) == "it is not stopped"
     assert hindered(BY_ID["agent.rollback"], [agent("a")]) == "it has one version only"
     assert hindered(BY_ID["node.uncordon"], [node("a"), node("b", scheduling="cordoned")]) == "", "to some it can"
     assert "at a time" in hindered(BY_ID["node.remove"], [node("a"), node("b")])
     assert hindered(BY_ID["node.drain"], []) == "no node is chosen"
+    task = instance("once-1.1", kind="job")
+    assert hindered(BY_ID["instance.restart"], [task]) == "a task of a job is not restarted"
+    assert hindered(BY_ID["instance.migrate"], [task]) == "a task of a job does not move"
+    assert hindered(BY_ID["instance.migrate"], [instance("a-1.1", node="")]) == "it is on no node yet"
+    assert hindered(BY_ID["instance.restart"], [instance("a-1.1", status="failed")]) == "it is failed"
 
 
 @pytest.mark.parametrize("text", ["", "-1", "two", "1.5", "²", "9" * 40])
@@ -100,6 +115,12 @@ def test_nexus_is_asked_what_would_come_of_it_in_its_own_words() -> None:
     assert "✖ 1 replica would fit nowhere and wait" in told
     assert "● 2 replicas would start" in told
     assert "no room" in told
+    held = printed(
+        outlook_lines(Outlook(replicas=(), counts={}, finished=False, revision=1, held=2, tasks=1)), color=False
+    )
+    assert "2 replicas would stay at the version before" in held
+    assert "1 task of jobs runs to its end there" in held
+    assert "it goes on for longer than was looked ahead" in held
 
 
 def test_curves_keep_peaks_and_show_what_is_not_known_as_nothing() -> None:

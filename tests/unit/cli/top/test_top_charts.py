@@ -1,5 +1,6 @@
 """What `top` draws of the whole fabric, over a real server of the API."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import numpy as np
@@ -9,7 +10,7 @@ from tests.unit.cli.top.scenes import scene
 
 from omnitide.api.app import make_app
 from omnitide.api.server import ApiServer
-from omnitide.cli.top.following import Following
+from omnitide.cli.top.following import SILENCE_S, Following
 from omnitide.sdk.async_client import AsyncClient
 from omnitide.sdk.target import Target
 from omnitide.telemetry.series.definition import SeriesInfo
@@ -55,3 +56,16 @@ async def test_a_sum_ends_before_the_batches_that_are_still_to_come(client: tupl
         (found,) = (await following.ask_fabric())["memory"].items
         assert [value for value in found.values if value is not None][-1] == 2048
         runtime.tick(1000)
+
+
+async def test_a_nexus_of_which_nothing_is_heard_is_not_live(client: tuple[MemoryRuntime, AsyncClient]) -> None:
+    """Its connection may stand while it hangs: then no beat comes, and nothing says that it broke."""
+    _, asked = client
+    following = Following(asked, scene(), lambda _: None)
+    now = asyncio.get_running_loop().time()
+    for silent_s, live in ((0.0, True), (SILENCE_S - 1, True), (SILENCE_S + 1, False)):
+        following._heard = now - silent_s
+        following.refresh()
+        connection = following.scene.connection
+        assert (connection.live, bool(connection.trouble)) == (live, not live)
+    assert following.scene.connection.trouble == "nothing is heard from Nexus"

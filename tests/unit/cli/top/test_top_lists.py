@@ -13,11 +13,15 @@ from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.lines import cut, cut_name, fit, printed, wrap
 from omnitide.cli.top.listing import Filter, Table, chosen, head_cells, layout, measured, parse_filter, row_cells
 from omnitide.cli.top.overview import overview_lines
-from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.scene import SAMPLES, Scene
 from omnitide.cli.top.tables import AGENTS, INSTANCES, NODES
 from omnitide.cli.top.words import agent_state, instance_state, node_state, output, visible
-from omnitide.model.inventory import Concern
-from omnitide.model.objects import InstanceCounts, InstanceExit
+from omnitide.model.inventory import Concern, Node
+from omnitide.model.objects import InstanceCounts, InstanceExit, Rollout
+
+
+def view(shown: Scene) -> list[Node]:
+    return list(shown.view.nodes.values())
 
 
 def names(table: Table, shown: Scene, text: str = "", sort: str = "", *, turned: bool = False) -> list[str]:
@@ -46,6 +50,35 @@ def test_a_column_of_figures_has_its_largest_first() -> None:
     assert names(NODES, busy, sort="cpu") == ["y", "x"]
 
 
+def test_what_a_silent_node_used_last_is_not_shown_as_its_use() -> None:
+    shown = scene(node("a"), node("b", status="lost"), node("c", status="stalled"))
+    shown.view.use = {"n-a": (100, 1), "n-b": (3000, 1 << 30), "n-c": (2000, 1)}
+    cells = {one.name: [NODES.column(key).cell(one, shown).text for key in ("cpu", "memory")] for one in view(shown)}
+    assert cells["b"] == ["? unknown", "? unknown"]
+    assert "2%" in cells["a"][0]
+    assert "50%" in cells["c"][0], "it is connected, and its samples come"
+    assert names(NODES, shown, sort="cpu") == ["c", "a", "b"]
+
+
+def test_fewer_replicas_than_there_should_be_stand_out_unless_that_is_what_somebody_wants() -> None:
+    styles = {
+        status: AGENTS.column("replicas").cell(agent("a", status=status, running=0), scene()).style
+        for status in ("degraded", "stopped")
+    }
+    assert styles == {"degraded": "wait", "stopped": ""}
+
+
+def test_the_small_curve_of_a_node_is_of_its_last_minute_and_goes_with_it() -> None:
+    shown = scene(node("a"), node("b"))
+    for second in range(SAMPLES + 5):
+        shown.view.use = {"n-a": (second, 1), "n-b": (1, 1)}
+        shown.keep_use()
+    assert list(shown.busy["n-a"]) == list(range(5, SAMPLES + 5))
+    del shown.view.nodes["n-b"], shown.view.use["n-b"]
+    shown.keep_use()
+    assert shown.busy.keys() == {"n-a"}
+
+
 def test_the_newest_event_is_first_however_many_a_revision_has() -> None:
     shown = scene()
     shown.events.extend(
@@ -64,6 +97,10 @@ def test_the_newest_event_is_first_however_many_a_revision_has() -> None:
         ("state:failed", ["db-1.1"]),
         ("node:", ["web-1.1", "web-2.1", "db-1.1"]),
         ("colour:red", []),
+        ("agent:=web", ["web-1.1", "web-2.1"]),
+        ("agent:=we", []),
+        ("agent:=", ["web-1.1", "web-2.1", "db-1.1"]),
+        ("-node:=alpha", ["web-2.1", "db-1.1"]),
     ],
 )
 def test_a_filter_has_words_and_conditions(text: str, found: list[str]) -> None:
@@ -110,13 +147,27 @@ def test_what_ends_again_and_again_says_so_whether_it_runs_or_waits() -> None:
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        (InstanceCounts(running=1, pending=1), ("wait", "degraded", "1 pending")),
+        (InstanceCounts(running=1, pending=1), ("wait", "waiting", "1 pending")),
         (InstanceCounts(starting=1, pending=1), ("bad", "degraded", "1 pending")),
         (InstanceCounts(running=1, failed=1), ("bad", "degraded", "1 failed")),
     ],
 )
 def test_an_agent_that_only_waits_for_a_place_has_its_reason(counts: InstanceCounts, expected: tuple[str, ...]) -> None:
     assert agent_state(agent("a", status="degraded", running=counts.running, counts=counts)) == expected
+
+
+def test_an_agent_whose_rollout_is_halted_has_another_word_than_one_that_runs() -> None:
+    """A tally counts by word and colour: `1 running` in red beside `3 running` in green would tell nothing."""
+    halted = Rollout(version=2, asked=1, replicas=2, halted="a-1.2 has failed for good")
+    why = "rollout halted: a-1.2 has failed for good"
+    runs, fails = (agent("a", status=status, rollout=halted) for status in ("running", "failing"))
+    assert agent_state(runs) == ("bad", "halted", f"running, {why}")
+    assert agent_state(fails) == ("bad", "failing", why)
+    short = agent("b", status="degraded", running=1, counts=InstanceCounts(running=1, pending=1), rollout=halted)
+    assert agent_state(short) == ("bad", "degraded", why)
+    shown = scene(runs, node("alpha", departing="update", back_within_ms=1000))
+    assert names(AGENTS, shown, "state:halted") == names(AGENTS, shown, "state:running") == ["a"]
+    assert names(NODES, shown, "state:away") == names(NODES, shown, "state:live") == ["alpha"]
 
 
 def test_a_node_that_takes_nothing_new_has_that_for_its_word() -> None:

@@ -1,9 +1,10 @@
 """`top -n NAME`: what is of that namespace, and what is of all."""
 
 from msgspec.structs import replace
-from tests.unit.cli.top.scenes import NOW_MS, agent, node, scene
+from tests.unit.cli.top.scenes import NOW_MS, agent, event, node, scene
 
 from omnitide.cli.top.bars import said, tabs
+from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.lines import printed
 from omnitide.cli.top.overview import overview_lines, verdict
 from omnitide.cli.top.picture import picture_lines
@@ -46,6 +47,20 @@ def test_concerns_are_of_the_namespace_or_of_the_whole_fabric() -> None:
     assert "office/sync" not in text
     assert "1 job            1 active" in text
     assert "!4 " in "".join(cell.text for _, cells in tabs(shown, "overview", 100) for cell in cells)
+
+
+def test_what_happened_is_of_the_namespace_and_of_nodes() -> None:
+    shown = troubled("shop")
+    shown.events.extend(
+        [
+            event("agent.created", "agent/shop/web", 1),
+            event("agent.created", "agent/office/sync", 2),
+            event("agent.created", "agent/shop-eu/web", 3),
+            event("node.lost", "node/alpha", 4),
+            event("node.reported", "node/alpha", 5),
+        ]
+    )
+    assert [one.subject for one in EVENTS.objects(shown).values()] == ["agent/shop/web", "node/alpha"]
 
 
 def test_a_namespace_is_named_with_what_is_not_of_it() -> None:

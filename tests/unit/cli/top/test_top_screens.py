@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from tests.support.memory_runtime import MemoryRuntime
@@ -14,12 +16,16 @@ from omnitide.api.server import ApiServer
 from omnitide.cli.top.actions import ACTIONS
 from omnitide.cli.top.app import InstanceRows, Top
 from omnitide.cli.top.dialogs import Confirm
+from omnitide.cli.top.following import SUM_END_MS
 from omnitide.cli.top.lines import width_of
 from omnitide.cli.top.rows import Rows
 from omnitide.cli.top.screens import Detail
 from omnitide.fabric import commands as cm
+from omnitide.model.happenings import OutputLine
+from omnitide.model.problem import problem
 from omnitide.model.spec import AgentSpec, JobSpec, Resources
 from omnitide.sdk.async_client import AsyncClient
+from omnitide.sdk.errors import Unavailable
 from omnitide.sdk.target import Target
 from omnitide.security.tokens import parse_api_token
 
@@ -177,6 +183,25 @@ async def test_the_palette_finds_objects_and_names_are_text(seen: Seen) -> None:
     await seen.until("node [red]gamma")
 
 
+async def test_the_palette_has_the_best_of_many_that_it_finds(seen: Seen) -> None:
+    """Whichever the fabric names first: with 60 that only have the letters somewhere, one that begins so is there."""
+    for name in [*(f"a-{number}-web" for number in range(70)), "web-10", "web-9"]:
+        wild = node(name, scheduling="open")
+        seen.top.scene.view.nodes[wild.id] = wild
+    await seen.press("ctrl+k", *"web")
+    text = await seen.until("node web-9")
+    assert text.index("node web-9") < text.index("node web-10") < text.index("node a-0-web")
+    await seen.press("escape")
+    await seen.until(lambda: len(seen.top.screen_stack) == 1)
+    await seen.press("ctrl+k", *"cordon")
+    await seen.until("Cordon a node…")
+    await seen.press("enter")
+    await seen.until("Cordon which node?")
+    await seen.press(*"web")
+    text = await seen.until("web-9", without="alpha")
+    assert text.index(" web-9") < text.index(" web-10") < text.index(" a-0-web")
+
+
 async def test_the_palette_finds_an_action_by_its_name_and_asks_for_what(seen: Seen) -> None:
     await seen.deploy("hello", 2)
     await seen.until("2 running")
@@ -285,6 +310,85 @@ async def test_the_output_of_an_agent_is_one_stream_with_names(seen: Seen) -> No
     await seen.until("lines of hello-")
     await seen.press("escape")
     await seen.until("[3 Agents 1]")
+
+
+async def test_output_goes_on_after_a_break_with_every_line_once(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omnitide.cli.top.output_screen.AGAIN_S", 0.01)
+    asked: list[str] = []
+    began_ms = 1_700_000_000_000
+
+    def written(second: int, text: str) -> OutputLine:
+        at_ms = began_ms + second * 1000
+        return OutputLine(at_ms=at_ms, node_at_ms=at_ms, instance=one.id, name="hello-1.1", stream="stdout", text=text)
+
+    async def search(*of: str, since: str, last: int, follow: bool) -> AsyncGenerator[OutputLine]:
+        assert (of, follow) == ((f"instance:{one.id}",), True)
+        asked.append(since)
+        # After a break from a little before it: what was shown comes again.
+        for second in (0, 1) if len(asked) == 1 else (1, 1, 2):
+            yield written(second, f"line {second}")
+        if len(asked) == 1:
+            assert last == 500
+            raise Unavailable(problem("busy", "the connection broke"))
+        assert last == 0
+        await asyncio.Event().wait()
+
+    await seen.deploy("hello", 1)
+    (one,) = seen.runtime.state.instances.values()
+    monkeypatch.setattr(seen.client, "search_logs", search)
+    await seen.press("4")
+    await seen.until("hello-1.1")
+    await seen.press("l")
+    text = await seen.until("line 2")
+    shown = [line.split("line ")[1][0] for line in text.splitlines() if "  line " in line]
+    assert shown == ["0", "1", "1", "2"], "two that are the same are two"
+    assert asked == ["", datetime.fromtimestamp(began_ms / 1000 - 1, UTC).isoformat()]
+
+
+async def test_the_instances_of_an_agent_are_not_those_of_one_whose_name_begins_so(seen: Seen) -> None:
+    await seen.deploy("web", 1)
+    await seen.deploy("web-api", 2)
+    await seen.press("3")
+    rows, agents = seen.top.rows("agent"), seen.top.scene.view.agents
+    await seen.until(lambda: [agents[key].name for key in rows.ids] == ["web", "web-api"])
+    await seen.press("home", "i")
+    text = await seen.until("1 instance of 3")
+    assert "web-1.1" in text
+    assert "web-api-1.1" not in text
+
+
+async def test_what_happened_long_ago_to_an_object_is_asked_for(seen: Seen) -> None:
+    """Of a large fabric the newest events are of a few minutes."""
+    await seen.deploy("hello", 1)
+    await seen.press("3")
+    await seen.until("1/1")
+    seen.top.scene.events.clear()
+    await seen.press("enter")
+    await seen.until("agent hello")
+    await seen.press("end")
+    text = await seen.until("instance hello-1.1 running")
+    assert "nothing that is still known" not in text
+
+
+async def test_the_figures_of_an_agent_end_before_what_is_still_to_come(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of the fabric: its instances are on many nodes, and a sum of some of them is less than is used."""
+    ends: list[int] = []
+    query = type(seen.client).query_metrics
+
+    async def noted(client: AsyncClient, name: str, **asked: Any) -> Any:
+        ends.append(asked["end_ms"])
+        return await query(client, name, **asked)
+
+    monkeypatch.setattr(type(seen.client), "query_metrics", noted)
+    await seen.deploy("hello", 1)
+    await seen.press("3")
+    await seen.until("1/1")
+    ends.clear()
+    await seen.press("enter")
+    await seen.until(lambda: len(ends) >= 2)
+    assert set(ends) == {SUM_END_MS}
 
 
 async def test_why_an_instance_waits_is_on_its_page(seen: Seen) -> None:

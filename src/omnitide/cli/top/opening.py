@@ -1,0 +1,31 @@
+"""What is opened by a row: the object itself, or the one that an event or a job leads to. Pure."""
+
+from omnitide.cli.top.actions import Target
+from omnitide.cli.top.event_table import EVENTS
+from omnitide.cli.top.scene import Scene
+from omnitide.model.happenings import CloudEvent
+
+
+def opened(kind: str, identifier: str, scene: Scene) -> Target | str:
+    """By the kind of the rows and the id of one; or why there is nothing to open."""
+    view = scene.view
+    if kind == "event":
+        event = EVENTS.objects(scene).get(identifier)
+        found = _subject_of(event, scene) if event is not None else None
+        return found or "it is about nothing that is there now"
+    if kind == "job":
+        job = view.jobs.get(identifier)
+        ran = view.instances.get(job.instance) if job is not None else None
+        return ran or "nothing of it runs, and what ran is not known any more"
+    tables = {"node": view.nodes, "agent": view.agents, "instance": view.instances}
+    return tables[kind].get(identifier) or "it is not there any more"
+
+
+def _subject_of(event: CloudEvent, scene: Scene) -> Target | None:
+    view = scene.view
+    kind, _, name = event.subject.partition("/")
+    if kind == "node":
+        return next((one for one in view.nodes.values() if one.name == name), None)
+    tables = {"agent": view.agents, "instance": view.instances}
+    found = tables.get(kind, {}).values()
+    return next((one for one in found if f"{one.namespace}/{one.name}" == name), None)
