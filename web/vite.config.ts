@@ -3,15 +3,15 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import { defineConfig, type Plugin } from "vite";
+import { defineConfig, type Plugin, type Rolldown } from "vite";
 import solid from "vite-plugin-solid";
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
 const PACKED = new Set([".js", ".css", ".html", ".svg", ".md", ".webmanifest"]);
 const LEAST_PACKED = 1024;
-/** Bundled as files, not as modules, so that Vite does not see whose they are. */
 /** Of public/, and the page itself. */
 const SHELL = ["/", "/first.js", "/icon.svg"];
+/** Bundled as files, not as modules, so that Vite does not see whose they are. */
 const ALSO_BUNDLED = ["@fontsource-variable/inter"];
 
 /** Each text beside itself in brotli and gzip, so that Nexus packs nothing while it serves. */
@@ -31,6 +31,18 @@ function packed(): Plugin {
         const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: body.length };
         writeFileSync(`${path}.br`, brotliCompressSync(body, { params }));
       }
+    },
+  };
+}
+
+/** Lucide's icons are made by src/icons/Icon.ts. */
+function icons(): Plugin {
+  return {
+    name: "icons",
+    enforce: "pre",
+    resolveId(source, importer) {
+      const own = /\/lucide-solid\/dist\/source\/icons\//.test(importer ?? "") && source === "../Icon";
+      return own ? join(ROOT, "src/icons/Icon.ts") : undefined;
     },
   };
 }
@@ -56,6 +68,74 @@ function notices(): Plugin {
   };
 }
 
+function entryOf(bundle: Rolldown.OutputBundle): Rolldown.OutputChunk {
+  for (const one of Object.values(bundle)) if (one.type === "chunk" && one.isEntry) return one;
+  throw new Error("nothing that was built is the panel's beginning");
+}
+
+/** What a chunk cannot do without, itself among it. */
+function neededBy(bundle: Rolldown.OutputBundle, chunk: Rolldown.OutputChunk, found = new Set<Rolldown.OutputChunk>()) {
+  found.add(chunk);
+  for (const name of chunk.imports) {
+    const needed = bundle[name];
+    if (needed?.type === "chunk" && !found.has(needed)) neededBy(bundle, needed, found);
+  }
+  return found;
+}
+
+/** Whether a module is another or is imported by it, at once or by what it imports. */
+function isNeededBy(end: string, id: string, chunking: Rolldown.ChunkingContext, seen = new Set<string>()): boolean {
+  if (id.endsWith(end)) return true;
+  seen.add(id);
+  const importers = chunking.getModuleInfo(id)?.importers ?? [];
+  return importers.some((one) => !seen.has(one) && isNeededBy(end, one, chunking, seen));
+}
+
+/**
+ * The page itself brings the style of a first look, so that it is painted as soon as it is there: a style that is asked for
+ * apart comes a round trip later, or a handshake. Nexus names its digest in the page's policy (api/panel.py). And it tells
+ * first.js what the map, which is the home page, is made of.
+ */
+function firstLook(): Plugin {
+  let style = "";
+  return {
+    name: "first-look",
+    apply: "build",
+    generateBundle: {
+      order: "pre",
+      handler(_, bundle) {
+        style = "";
+        for (const chunk of neededBy(bundle, entryOf(bundle))) {
+          for (const name of chunk.viteMetadata?.importedCss ?? []) {
+            const file = bundle[name];
+            if (file?.type !== "asset") this.error(`the style ${name} was not made`);
+            style += file.source;
+            delete bundle[name];
+          }
+          // Nothing that comes later asks for it again.
+          chunk.viteMetadata?.importedCss.clear();
+        }
+      },
+    },
+    transformIndexHtml: {
+      order: "post",
+      handler(html, { bundle }) {
+        if (!bundle || !style) throw new Error("the page has no style");
+        const map = Object.values(bundle).find((one) => one.type === "chunk" && one.name === "MapPage");
+        if (map?.type !== "chunk") throw new Error("there is no page of the map");
+        const first = neededBy(bundle, entryOf(bundle));
+        const more = [...neededBy(bundle, map)].filter((one) => !first.has(one));
+        const names = more.map((one) => `/${one.fileName}`).sort();
+        // What is painted first needs no module.
+        return html
+          .replace('<script type="module"', '$& fetchpriority="low"')
+          .replace("<script src", (script) => `<style>${style}</style>\n    ${script}`)
+          .replace('src="/first.js"', (source) => `${source} data-map="${names.join(" ")}"`);
+      },
+    },
+  };
+}
+
 /** The service worker, which is told what a first look needs; its version is a digest of all that was built. */
 function worker(): Plugin {
   return {
@@ -64,17 +144,7 @@ function worker(): Plugin {
     generateBundle: {
       order: "post",
       handler(_, bundle) {
-        const entry = Object.values(bundle).find((one) => one.type === "chunk" && one.isEntry);
-        if (entry?.type !== "chunk") this.error("there is no entry to keep for when Nexus is away");
-        const needed = new Set<string>();
-        const take = (name: string) => {
-          const chunk = bundle[name];
-          if (needed.has(name) || chunk?.type !== "chunk") return;
-          needed.add(name);
-          for (const style of chunk.viteMetadata?.importedCss ?? []) needed.add(style);
-          chunk.imports.forEach(take);
-        };
-        take(entry.fileName);
+        const needed = new Set([...neededBy(bundle, entryOf(bundle))].map((chunk) => chunk.fileName));
         for (const name of Object.keys(bundle)) if (/inter-latin-wght-normal-.*\.woff2$/.test(name)) needed.add(name);
         const shell = [...SHELL, ...[...needed].sort().map((name) => `/${name}`)];
         const body = readFileSync(join(ROOT, "src/pwa/worker.js"), "utf8");
@@ -92,7 +162,7 @@ function worker(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [solid(), notices(), worker(), packed()],
+  plugins: [solid(), icons(), notices(), firstLook(), worker(), packed()],
   build: {
     target: "es2023",
     license: { fileName: "licenses.md" },
@@ -100,7 +170,24 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    rolldownOptions: { checks: { pluginTimings: false } },
+    rolldownOptions: {
+      checks: { pluginTimings: false },
+      output: {
+        codeSplitting: {
+          groups: [
+            // What a first look needs is one file, and what the map has in common with pages that come later another: over
+            // HTTP/1.1 each file more is a round trip more, or a handshake.
+            { name: "index", tags: ["$initial"], priority: 2 },
+            {
+              name: (id, chunking) => (isNeededBy("/map/MapPage.tsx", id, chunking) ? "shared" : null),
+              test: /\/src\//,
+              minShareCount: 2,
+              priority: 1,
+            },
+          ],
+        },
+      },
+    },
   },
   server: { host: "127.0.0.1" },
   test: { include: ["src/**/*.test.ts"], environment: "node" },

@@ -233,6 +233,10 @@ def test_each_kind_of_machine_has_its_one_line_and_its_code(inside: Visit, kind:
     first = page.locator(".join-first")
     first.locator("summary").click()
     expect(first).to_contain_text("pip install" if begins.startswith("echo") else "docker build")
+    # Nor has the history of a shell, by the line that asks for it.
+    asking = page.locator(".join-asking code").first.text_content() or ""
+    assert f"{inside.url}" in asking
+    assert "omt_" not in asking
     assert page.locator(".join-code").evaluate("image => image.complete && image.naturalWidth") > 0
     assert inside.flaws() == []
 

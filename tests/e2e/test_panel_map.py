@@ -203,10 +203,10 @@ def test_a_pending_agent_lights_up_who_refuses_it(inside: Visit, busy: Fabric) -
     # The same by colour, of all that waits: the rule that holds it up, and the nodes that refuse it by that.
     ask(page, "Failing rule")
     # The small map has its colours as soon as the legend does: Nexus answers after the question is chosen.
-    alike = page.wait_for_function(SMALL_MAP_LIKE_LEGEND, arg="closed: nodes").json_value()
+    alike = page.wait_for_function(SMALL_MAP_LIKE_LEGEND, arg="nodes that are closed to what is new").json_value()
     assert alike == "alike"
     expect(legend(page).get_by_role("listitem").filter(has_text=re.compile(r"^closed\s*1$"))).to_be_visible()
-    expect(legend(page)).to_contain_text(re.compile(r"closed: nodes\s*2"))
+    expect(legend(page)).to_contain_text(re.compile(r"nodes that are closed to what is new\s*2"))
     ask(page, "Health")
     for node in ("alpha", "beta"):
         busy.client.uncordon_node(node)
@@ -358,7 +358,34 @@ def test_who_is_looked_at_is_named_at_the_nearest_zoom_too(inside: Visit, busy: 
             assert 0 < x < over["x"] - box["x"], f"{text} is beside the card"
             assert 0 < y < box["height"], f"{text} is within the map"
     page.keyboard.press("Escape")
+    # So near, what it uses is seen without a click.
+    looked = page.get_by_role("complementary", name="What is looked at")
+    expect(looked.get_by_role("heading", name=name)).to_be_visible()
+    expect(looked.locator(".uplot canvas")).to_have_count(2, timeout=WITHIN_MS)
+    expect(looked.locator(".uplot").first).to_be_visible()
     page.keyboard.press("Home")
+    expect(looked).to_have_count(0)
+
+
+def test_what_is_told_of_an_action_covers_neither_the_small_map_nor_the_card(inside: Visit) -> None:
+    drawn(inside)
+    page = inside.page
+    find(page, "beta")
+    the_map(page).focus()
+    for key, title in (("c", "Cordon beta"), ("u", "Uncordon beta")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("dialog").get_by_role("heading")).to_contain_text(title)
+        page.keyboard.press("Enter")
+        told = page.locator(".toast").last
+        expect(told).to_be_visible()
+        boxes = [told.bounding_box(), page.locator(".map-mini").bounding_box(), card(page).bounding_box()]
+        over, mini, beside = (box for box in boxes if box)
+        assert over["y"] + over["height"] <= mini["y"], "it is above the small map"
+        assert over["x"] + over["width"] <= beside["x"], "it is beside the card"
+        told.get_by_role("button", name="Dismiss").click()
+        expect(page.locator(".toast")).to_have_count(0)
+        the_map(page).focus()
+    page.keyboard.press("Escape")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

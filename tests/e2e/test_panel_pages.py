@@ -21,6 +21,14 @@ stop = {{ grace = "1s" }}
 """
 
 
+LOOP = """
+name = "loop"
+command = ["sh", "-c", "sleep 0.2; exit 1"]
+resources = { cpu = 0.01, memory = "8MiB" }
+restart = { backoff = "200ms", backoff_max = "200ms", attempts = 100000 }
+"""
+
+
 @pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
     path = shared.folder / "web.toml"
@@ -94,7 +102,7 @@ def test_the_keyboard_alone_scales_rolls_back_and_drains(inside: Visit, busy: Fa
     expect(dialog.locator(".differences")).to_contain_text("sleep 3600")
     tab_to(page, dialog.get_by_role("button", name="Roll back", exact=True))
     press("Enter")
-    toast(page, "web rolls back to the version before")
+    toast(page, "web rolls back to the newest earlier version")
     expect(page.locator(".figures")).to_contain_text("v3", timeout=WITHIN_MS)
     until(lambda: busy.client.get_agent("web").rollout is None, "the rollout is through")
 
@@ -295,6 +303,42 @@ def test_output_goes_on_over_the_attempts_of_an_instance(inside: Visit, busy: Fa
     needs.get_by_role("link", name="agent default/falls").click()
     expect(inside.page.get_by_role("heading", level=1)).to_have_text("falls")
     busy.client.delete_agent("falls")
+
+
+def test_a_crash_loop_does_not_hide_what_else_happens(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    path = busy.folder / "loop.toml"
+    path.write_text(LOOP)
+    busy.cli("deploy", str(path), "--no-wait")
+    ended = "instance.exited"
+    until(lambda: len(busy.events(ended, subject="agent/default/loop")) >= 4, "it has ended some times")
+    busy.client.label_node("beta", {"rack": "seven"})
+    until(lambda: len(busy.events(ended, subject="agent/default/loop")) >= 12, "and more since")
+
+    inside.show("overview")
+    changes = page.get_by_role("region", name="What changed").get_by_role("listitem")
+    folded = changes.filter(has_text="exited: exit code 1").filter(has_text="loop-1.1")
+    expect(folded).to_have_count(1)
+    expect(folded).to_contain_text(re.compile(r"\d+ times in \d+ s"))
+    expect(changes.filter(has_text="labelled rack=seven")).to_have_count(1)
+    folded.get_by_role("link", name=re.compile("times in")).click()
+    rows = page.locator(".event-row")
+    expect(rows.filter(has_text="exited: exit code 1").nth(3)).to_be_visible()
+    page.get_by_label("Repeats").uncheck()
+    line = rows.filter(has_text="exited: exit code 1")
+    expect(line).to_have_count(1)
+    more = line.get_by_role("button", name=re.compile("times in"))
+    more.click()
+    expect(more).to_have_attribute("aria-expanded", "true")
+    expect(page.locator(".event-row.within").nth(3)).to_contain_text("exited: exit code 1")
+    more.click()
+    expect(page.locator(".event-row.within")).to_have_count(0)
+
+    inside.show("agents/default/loop")
+    events = page.get_by_role("region", name="Events").get_by_role("listitem")
+    expect(events.filter(has_text="exited: exit code 1")).to_have_count(1)
+    expect(events.filter(has_text="created, 1 replica")).to_have_count(1)
+    busy.cli("rm", "loop")
 
 
 def test_events_come_live_wait_while_paused_and_go_back(inside: Visit, busy: Fabric) -> None:

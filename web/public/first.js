@@ -39,4 +39,17 @@
   });
   early.caller.catch(() => {}); // Whoever takes it hears of it.
   window.omnitideEarly = early;
+
+  // The map is the home page: it comes with what the first look needs and not a round trip later, and behind it.
+  if (!["/", "/map"].includes(location.pathname)) return;
+  for (const href of document.currentScript?.dataset.map?.match(/\S+/g) ?? []) {
+    document.head.append(
+      Object.assign(document.createElement("link"), {
+        rel: "modulepreload",
+        href,
+        crossOrigin: "",
+        fetchPriority: "low",
+      }),
+    );
+  }
 })();

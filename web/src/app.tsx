@@ -27,6 +27,7 @@ import { Shell } from "./parts/Shell";
 import { installWorker } from "./pwa/install";
 import { Unreachable } from "./pwa/Unreachable";
 import { Fabric } from "./state/fabric";
+import { turn } from "./state/turn";
 
 // Pages that a first look does not need come when they are opened; the map is large, and the frame is there before it.
 const MapPage = lazy(() => retried(() => import("./map/MapPage")));
@@ -164,12 +165,25 @@ function Pages(props: { caller: Caller; onOut(why: string): void }) {
       props.onOut("you have logged out");
     },
   };
+  // The frame is a task of its own, and so are the page in it and what is done there: each is drawn, and heard, before the next.
+  const [framed, setFramed] = createSignal(false);
+  const [acting, setActing] = createSignal(false);
+  onMount(async () => {
+    await turn();
+    setFramed(true);
+    await turn();
+    setActing(true);
+  });
   const root = (page: { children?: JSX.Element }) => (
     <>
       <Shell>
-        <Suspense>{page.children}</Suspense>
+        <Show when={framed()}>
+          <Suspense>{page.children}</Suspense>
+        </Show>
       </Shell>
-      <Acting />
+      <Show when={acting()}>
+        <Acting />
+      </Show>
     </>
   );
   return (

@@ -13,6 +13,8 @@ import "./styles/charts.css";
 import "./styles/events.css";
 import "./styles/output.css";
 import "./styles/join.css";
+// The home page's: what it looks like is there before its script is.
+import "./map/map.css";
 import { render } from "solid-js/web";
 import { takeCode } from "./api/session";
 import { App } from "./app";

@@ -2,10 +2,13 @@
 
 Names below `assets/` hold a digest of what they name, so that browsers keep them for good; everything else is asked for
 anew each time, and answered by 304 where it is the same. Any other path that a browser opens as a page is the panel's
-own to make sense of: it gets the index.
+own to make sense of: it gets the index. That brings the style of a first look with it, which its policy names by
+digest: nothing else that stands in a page is obeyed.
 """
 
+import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,23 +35,8 @@ TYPES: Final = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "font-src 'self'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "worker-src 'self'",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+STYLE: Final = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 HEADERS: Final = {
-    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -69,6 +57,7 @@ class _Form:
 class _File:
     type: str
     kept: str
+    policy: str
     forms: dict[str, _Form]
     """By content encoding; empty for none."""
 
@@ -113,7 +102,9 @@ class Panel:
             why = ""
         lines = ("This Nexus runs, and its panel was not built.", why, "To build it: make web, in its checkout.", "")
         told = "\n".join(line for line in lines if line)
-        return Response(told, 503, {**HEADERS, "Cache-Control": "no-store"}, TYPES[".txt"])
+        return Response(
+            told, 503, {**HEADERS, "Content-Security-Policy": _policy(), "Cache-Control": "no-store"}, TYPES[".txt"]
+        )
 
 
 def _read(folder: Path) -> list[tuple[str, _File]]:
@@ -128,8 +119,29 @@ def _read(folder: Path) -> list[tuple[str, _File]]:
             if packed.is_file():
                 forms[encoding] = _form(packed.read_bytes())
         kept = FOR_GOOD if name.startswith("assets/") else "no-cache"
-        found.append((name, _File(TYPES[path.suffix], kept, forms)))
+        policy = _policy(forms[""].body if path.suffix == ".html" else b"")
+        found.append((name, _File(TYPES[path.suffix], kept, policy, forms)))
     return found
+
+
+def _policy(page: bytes = b"") -> str:
+    """What a browser may load: the panel's own files, and the styles that stand in its page."""
+    digests = (base64.b64encode(hashlib.sha256(style).digest()).decode() for style in STYLE.findall(page))
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            " ".join(("style-src 'self'", *(f"'sha256-{digest}'" for digest in digests))),
+            "font-src 'self'",
+            "img-src 'self' data: blob:",
+            "connect-src 'self'",
+            "worker-src 'self'",
+            "manifest-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 def _form(body: bytes) -> _Form:
@@ -146,7 +158,13 @@ def _opened_as_page(request: Request) -> bool:
 def _answer(request: Request, file: _File) -> Response:
     encoding = _encoding(request.headers.get("accept-encoding", ""), file)
     form = file.forms[encoding]
-    headers = {**HEADERS, "Cache-Control": file.kept, "ETag": form.etag, "Vary": "Accept-Encoding"}
+    headers = {
+        **HEADERS,
+        "Content-Security-Policy": file.policy,
+        "Cache-Control": file.kept,
+        "ETag": form.etag,
+        "Vary": "Accept-Encoding",
+    }
     if encoding:
         headers["Content-Encoding"] = encoding
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}

@@ -1,5 +1,7 @@
 """How the panel is served: from memory, packed, kept where names tell contents apart, and fenced in."""
 
+import base64
+import hashlib
 import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -75,6 +77,23 @@ async def test_pages_are_fenced_in(browser: httpx.AsyncClient) -> None:
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert "camera=()" in headers["permissions-policy"]
+
+
+async def test_a_page_is_obeyed_in_the_styles_that_were_built_into_it_and_in_no_others(
+    browser: httpx.AsyncClient, folder: Path
+) -> None:
+    styles = ["p{color:red}", "\na{}\n"]
+    page = "".join(f"<style>{style}</style>" for style in styles)
+    (folder / "index.html").write_text(f"<html>{page}<script>no</script>")
+
+    def allowed(answer: httpx.Response) -> list[str]:
+        rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
+        assert rules["script-src"] == "'self'"
+        return rules["style-src"].split()
+
+    digests = [base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() for style in styles]
+    assert allowed(await browser.get("/")) == ["'self'", *(f"'sha256-{digest}'" for digest in digests)]
+    assert allowed(await browser.head("/assets/app-1.js")) == ["'self'"]
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/agents/default/hello", "/no/such/page"])

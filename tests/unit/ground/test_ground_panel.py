@@ -60,7 +60,7 @@ def test_types_style_and_logic_of_the_panel_are_right() -> None:
 def first_load(folder: Path) -> list[Path]:
     index = (folder / "index.html").read_text()
     names = re.findall(r'(?:src|href)="/([^"]+\.(?:js|css))"', index)
-    assert any(name.endswith(".css") for name in names)
+    assert sum(name.endswith(".js") for name in names) >= 2
     return [folder / "index.html", *(folder / name for name in names)]
 
 
@@ -69,9 +69,22 @@ def test_the_first_page_is_small(built: Path) -> None:
     assert size < FIRST_LOAD_BYTES, f"{size >> 10} KiB"
 
 
-def test_nothing_in_a_page_stands_inline(built: Path) -> None:
+def test_a_first_look_asks_for_few_files(built: Path) -> None:
+    """Over HTTP/1.1 each is a round trip more, or a handshake. The style is in the page."""
+    names = [path.name for path in first_load(built)]
+    assert [name.partition("-")[0] for name in names] == ["index.html", "first.js", "index"]
     index = (built / "index.html").read_text()
-    assert re.findall(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", index) == []
+    ahead = re.findall(r'data-map="([^"]*)"', index)[0].split()
+    assert sorted(Path(name).name.partition("-")[0] for name in ahead) == ["MapPage", "shared"]
+    assert all((built / name.removeprefix("/")).exists() for name in ahead)
+
+
+def test_nothing_in_a_page_stands_inline_but_its_style(built: Path) -> None:
+    """Which the page's policy names by digest: see the test of api/panel.py."""
+    index = (built / "index.html").read_text()
+    page, styles = re.subn(r"<style>.*?</style>", "", index, flags=re.DOTALL)
+    assert styles == 1
+    assert re.findall(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page) == []
 
 
 def test_large_texts_are_packed_beforehand(built: Path) -> None:

@@ -7,11 +7,12 @@ import { plural, span, visible } from "../words/format";
 import { Copied } from "./Copied";
 import { Differences } from "./Differences";
 import { type Begun, closed } from "./desk";
+import { focusOf } from "./focus";
 import { foreseeWhenFree, MOST, wantedChanges } from "./foresee";
 import { OutlookView } from "./OutlookView";
 import { lostByDraining } from "./outlook";
 import { perform, tryOut } from "./perform";
-import { amiss, type Input, MOST_REPLICAS } from "./registry";
+import { amiss, type Input, MOST_REPLICAS, NEWEST_THAT_WORKS } from "./registry";
 import { nameOf } from "./target";
 
 const SOON_MS = 200;
@@ -48,7 +49,7 @@ export function ActionDialog(props: { begun: Begun }) {
   onMount(() => {
     dialog?.showModal();
     // A number that is typed takes the place of the one that is there.
-    dialog?.querySelector<HTMLInputElement>("input.field")?.select();
+    if (focus === "field") dialog?.querySelector<HTMLInputElement>("input.field")?.select();
   });
 
   if (action.ask?.kind === "version" && firstAgent) {
@@ -64,6 +65,7 @@ export function ActionDialog(props: { begun: Begun }) {
       .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })),
   );
   const around = () => ({ instances: fabric.all("instance").values(), nodes: fabric.all("node").values() });
+  const focus = focusOf(action, targets, input(), around());
   const effect = () => (first ? action.effect(first, input(), around()) : "");
 
   // One alone is tried out at Nexus, which changes nothing: a refusal is told before it is asked for.
@@ -207,7 +209,6 @@ export function ActionDialog(props: { begun: Begun }) {
               min="1"
               max={MOST_REPLICAS}
               placeholder="as its update allows"
-              autofocus
               onInput={(event) => setInput((now) => ({ ...now, atOnce: event.currentTarget.valueAsNumber || 0 }))}
             />
           </label>
@@ -221,7 +222,7 @@ export function ActionDialog(props: { begun: Begun }) {
               value={String(input().version)}
               onChange={(event) => setInput((now) => ({ ...now, version: Number(event.currentTarget.value) }))}
             >
-              <option value="0">the newest earlier one with another spec</option>
+              <option value="0">{NEWEST_THAT_WORKS}</option>
               <For each={versions()}>
                 {(one) => (
                   <option value={String(one.number)} selected={one.number === input().version}>
@@ -295,12 +296,7 @@ export function ActionDialog(props: { begun: Begun }) {
           </div>
         </Show>
         <div class="dialog-foot">
-          <button
-            type="button"
-            class="button"
-            autofocus={!first || (!action.ask && !!action.grave)}
-            onClick={() => dialog?.close()}
-          >
+          <button type="button" class="button" autofocus={focus === "cancel"} onClick={() => dialog?.close()}>
             {first ? "Cancel" : "Close"}
           </button>
           <Show when={first}>
@@ -309,7 +305,7 @@ export function ActionDialog(props: { begun: Begun }) {
               class="button"
               classList={{ primary: !action.grave, grave: !!action.grave }}
               disabled={busy() || !!refused() || !!amiss(input())}
-              autofocus={!action.ask && !action.grave}
+              autofocus={focus === "act"}
             >
               {action.title}
             </button>

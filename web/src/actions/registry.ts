@@ -17,7 +17,7 @@ export type Ask =
 
 export interface Input {
   replicas: number;
-  /** 0: the newest earlier one with another spec. */
+  /** 0: the newest earlier one that is known to work, with another spec. */
   version: number;
   /** Empty: Nexus chooses. */
   node: string;
@@ -71,6 +71,9 @@ export interface Action {
   /** Past tense, behind the name: `web` `is to have 5 replicas`. */
   done(input: Input): string;
 }
+
+/** To which a rollback goes that names none. */
+export const NEWEST_THAT_WORKS = "the newest earlier version that is known to work and differs";
 
 const NO_LOSS = (): string[] => [];
 
@@ -202,7 +205,7 @@ export const ACTIONS: readonly Action[] = [
       key: "b",
       ask: { kind: "version", title: "To version" },
       many: false,
-      done: (input) => `rolls back to ${input.version ? `v${input.version}` : "the version before"}`,
+      done: (input) => `rolls back to ${input.version ? `v${input.version}` : NEWEST_THAT_WORKS}`,
     },
     {
       hindrance: (agent) => going(agent) || (agent.version < 2 ? "it has one version only" : ""),
@@ -213,7 +216,7 @@ export const ACTIONS: readonly Action[] = [
       }),
       command: (name, input) => `rollback ${name}${input.version ? ` --to ${input.version}` : ""}`,
       effect: (agent, input) =>
-        `The spec of ${input.version ? `v${input.version}` : "the newest earlier version with another spec"} rolls out as v${agent.version + 1}.`,
+        `The spec of ${input.version ? `v${input.version}` : NEWEST_THAT_WORKS} rolls out as v${agent.version + 1}.`,
     },
   ),
   made(

@@ -2,7 +2,7 @@
 import { IN_THE_PAST, pastRevision } from "../past/when";
 import { takeCaller } from "./early";
 import { browserName, keepProof, proof } from "./session";
-import type { Caller, EventPage, FabricStatus, Problem, SessionOpened } from "./types";
+import type { Caller, FabricStatus, Problem, SessionOpened } from "./types";
 
 const SESSION = "/v1/session";
 const PROOF_HEADER = "Omnitide-Proof";
@@ -99,10 +99,6 @@ export async function closeSession(): Promise<void> {
 
 export function getStatus(signal?: AbortSignal): Promise<FabricStatus> {
   return ask("GET", "/v1/fabric", undefined, signal);
-}
-
-export function getLatestEvents(count: number, signal?: AbortSignal): Promise<EventPage> {
-  return ask("GET", `/v1/events?last=${count}`, undefined, signal);
 }
 
 /** Any operation of the API. Throws Refused. */

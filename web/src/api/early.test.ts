@@ -32,6 +32,12 @@ function heard(socket: Socket): string[] {
   return told;
 }
 
+/** As long as tasks follow each other. */
+async function settled(told: readonly string[], count: number): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  while (told.length < count && performance.now() < deadline) await new Promise((resume) => setTimeout(resume));
+}
+
 afterEach(() => {
   globalThis.omnitideEarly = undefined;
 });
@@ -40,9 +46,35 @@ test("what came before it was taken happens again, in order and once", async () 
   const socket = begun({ opened: true, messages: ["one", "two"], closed: true });
   expect(takeSocket("mine")).toBe(socket);
   const told = heard(socket);
-  await Promise.resolve();
+  await settled(told, 4);
   expect(told).toEqual(["open", "one", "two", "closed 4401"]);
   expect(takeSocket("mine")).toBeNull();
+});
+
+test("each message is a task of its own, and what comes meanwhile waits behind them", async () => {
+  const socket = begun({ opened: true, messages: ["1", "2", "3"] });
+  takeSocket("mine");
+  const told = heard(socket);
+  await Promise.resolve();
+  expect(told).toEqual(["open", "1"]);
+  socket.onmessage?.({ data: "4" } as MessageEvent);
+  expect(told).toEqual(["open", "1"]);
+  await settled(told, 5);
+  expect(told).toEqual(["open", "1", "2", "3", "4"]);
+  socket.onmessage?.({ data: "5" } as MessageEvent);
+  expect(told.at(-1)).toBe("5");
+  expect(globalThis.omnitideEarly?.messages).toEqual([]);
+});
+
+test("nothing more is told once it was let go of", async () => {
+  const socket = begun({ opened: true, messages: ["1", "2", "3"], closed: true });
+  takeSocket("mine");
+  const told = heard(socket);
+  await Promise.resolve();
+  socket.onopen = socket.onmessage = socket.onclose = null;
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resume) => setTimeout(resume));
+  expect(told).toEqual(["open", "1"]);
+  expect(socket.onmessage).toBeNull();
 });
 
 test("one that is still opening tells nothing", async () => {

@@ -2,6 +2,8 @@
  * What public/first.js asked of Nexus while this script was on its way: the view, and who is logged in. Each is taken once,
  * and only by the session that it was asked with.
  */
+import { turn } from "../state/turn";
+
 interface Early {
   proof: string;
   socket: WebSocket | null;
@@ -16,7 +18,10 @@ declare global {
   var omnitideEarly: Early | undefined;
 }
 
-/** What has happened to it so far happens again, once whoever takes it has put its handlers on. */
+/**
+ * What has happened to it so far happens again, once whoever takes it has put its handlers on: a message at a time, as many
+ * of them are a large fabric, and what comes meanwhile behind them.
+ */
 export function takeSocket(proof: string): WebSocket | null {
   const early = globalThis.omnitideEarly;
   const socket = early?.socket;
@@ -27,13 +32,31 @@ export function takeSocket(proof: string): WebSocket | null {
     socket.close();
     return null;
   }
-  const { opened, messages, closed } = early;
-  queueMicrotask(() => {
-    if (opened) socket.onopen?.(new Event("open"));
-    for (const message of messages.splice(0)) socket.onmessage?.(message);
-    if (closed) socket.onclose?.(closed);
-  });
+  // Until then nothing else can happen to it.
+  queueMicrotask(() => void replay(socket, early));
   return socket;
+}
+
+async function replay(socket: WebSocket, early: Early): Promise<void> {
+  const { onmessage, onclose } = socket;
+  const { messages } = early;
+  if (early.opened) socket.onopen?.(new Event("open"));
+  const behind = (event: MessageEvent) => {
+    messages.push(event);
+  };
+  socket.onmessage = behind;
+  socket.onclose = (event) => {
+    early.closed = event;
+  };
+  for (let next = messages.shift(); next; next = messages.shift()) {
+    onmessage?.call(socket, next);
+    if (messages.length) await turn();
+    // Whoever took it has let go of it.
+    if (socket.onmessage !== behind) return;
+  }
+  socket.onmessage = onmessage;
+  socket.onclose = onclose;
+  if (early.closed) onclose?.call(socket, early.closed);
 }
 
 export function takeCaller(proof: string): Promise<Response> | null {

@@ -7,7 +7,7 @@ import { useGiven } from "../parts/context";
 import { pastRevision } from "../past/when";
 import { clock } from "../words/format";
 import { Chart } from "./Chart";
-import { type Lines, linesOf, type Mark, NOTHING, selector } from "./series";
+import { endOf, type Lines, linesOf, type Mark, NOTHING, selector } from "./series";
 
 export interface Drawn {
   title: string;
@@ -20,9 +20,6 @@ export interface Drawn {
   /** Its samples come together. */
   ofOneNode?: boolean;
 }
-
-/** A node of which nobody asks sends so seldom. */
-const BATCH_MS = 11_000;
 
 const SPANS = [
   // A little less than what is kept by the second: nothing of it is by the minute, but for what was before Nexus began.
@@ -69,9 +66,8 @@ function Asked(props: { drawn: Drawn; spanMs: number; everyMs: number; marks: Ac
     const asked = new URLSearchParams({ name: selector(metric, labels) });
     const thenMs = pastRevision() ? fabric.shownMs() : 0;
     asked.set("start_ms", String(thenMs - props.spanMs));
-    if (thenMs) asked.set("end_ms", String(thenMs));
-    // A sum is only of what all have sent: the nodes of some may be this late.
-    else if (!props.drawn.ofOneNode) asked.set("end_ms", String(-BATCH_MS));
+    const endMs = endOf(thenMs, !!props.drawn.ofOneNode);
+    if (endMs) asked.set("end_ms", String(endMs));
     for (const label of by ?? ["-"]) asked.append("by", label);
     return `/v1/metrics/query?${asked}`;
   };

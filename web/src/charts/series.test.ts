@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MetricAnswer } from "../api/types";
-import { axisOf, coresUsed, linesOf, lone, marksIn, markTextY, newest, selector } from "./series";
+import { axisOf, coresUsed, endOf, linesOf, lone, marksIn, markTextY, newest, selector } from "./series";
 
 const answer = (items: { labels: object; values: (number | null)[] }[]) =>
   ({ start_ms: 10_000, step_ms: 500, items }) as unknown as MetricAnswer;
@@ -87,6 +87,12 @@ describe("a chart", () => {
     const { steps, least } = axisOf(coresUsed);
     expect(new Set(steps?.map(coresUsed)).size).toBe(steps?.length);
     expect(steps?.[0]).toBeLessThanOrEqual(least);
+  });
+
+  it("ends with what all nodes have sent, as that of top does, where it adds up several", () => {
+    expect(endOf(0, false)).toBe(-21_000);
+    expect(endOf(0, true)).toBe(0);
+    expect([endOf(5_000, false), endOf(5_000, true)]).toEqual([5_000, 5_000]);
   });
 
   it("asks for a name whatever is in it", () => {

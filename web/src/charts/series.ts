@@ -21,6 +21,18 @@ export interface Mark {
 
 export const NOTHING: Lines = { times: [], lines: [] };
 
+/** A node of which nobody asks sends so seldom, and its batch may come so late. */
+const BATCH_MS = 11_000;
+const LATE_MS = 10_000;
+
+/**
+ * Where a chart ends, ms: 0 for now, less for so long before it. A sum is only of what all have sent, or it would fall at its
+ * end. `thenMs`: of which time it is; 0: of now.
+ */
+export function endOf(thenMs: number, ofOneNode: boolean): number {
+  return thenMs || (ofOneNode ? 0 : -(BATCH_MS + LATE_MS));
+}
+
 /** `name`: what a line is called, of its labels. */
 export function linesOf(answer: MetricAnswer, name: (labels: Record<string, string>) => string): Lines {
   const length = Math.max(0, ...answer.items.map((one) => one.values.length));

@@ -6,6 +6,7 @@ import type { Agent } from "../api/types";
 import { useGiven } from "../parts/context";
 import { Mark } from "../parts/State";
 import { count, visible } from "../words/format";
+import { runningWords } from "../words/running";
 import type { Tone } from "../words/states";
 import type { Step } from "./applying";
 
@@ -49,7 +50,7 @@ export function Progress(props: { steps: readonly Step[] }) {
               </p>
               <Show when={agent && !shown.over ? agent : undefined}>
                 {(found) => (
-                  <div class="progress" role="img" aria-label={`${found().running} of ${found().replicas} running`}>
+                  <div class="progress" role="img" aria-label={runningWords(found())}>
                     <span class="tone-good" style={{ "flex-grow": found().running }} />
                     <span class="rest" style={{ "flex-grow": Math.max(0, found().replicas - found().running) }} />
                   </div>
@@ -80,7 +81,7 @@ function shownOf(step: Step, agent: Agent | undefined): Shown {
 }
 
 function running(agent: Agent, version: number): Shown {
-  const far = `${count(agent.running)} of ${count(agent.replicas)} running`;
+  const far = runningWords(agent);
   if (agent.version < version) return { tone: "busy", text: "is asked for", over: false };
   if (agent.version > version)
     return { tone: "wait", text: `is at v${agent.version} by now, by somebody else`, over: true };

@@ -7,7 +7,6 @@ import { ActionBar, agentHref, instanceHref, nodeHref, type Target } from "../ac
 import { RolloutButtons } from "../actions/RolloutButtons";
 import { request } from "../api/client";
 import type { AgentFull, Instance, InstanceExplanation, Node } from "../api/types";
-import { coresUsed } from "../charts/series";
 import { createAsked } from "../pages/asked";
 import { useGiven } from "../parts/context";
 import { Meter } from "../parts/Meter";
@@ -15,6 +14,7 @@ import { retried } from "../parts/retried";
 import { State } from "../parts/State";
 import { bytes, cores, count, span, visible } from "../words/format";
 import { agentState, instanceState, nodeState } from "../words/states";
+import { chartsOf } from "./Glance";
 import { Many } from "./Many";
 import type { City } from "./model/city";
 import type { Selection } from "./model/groups";
@@ -164,16 +164,8 @@ function OneInstance(props: Props & { instance: Instance }) {
     return [found?.container?.image, ...(found?.command ?? [])].filter(Boolean).join(" ");
   };
   const exit = () => props.instance.exit ?? props.instance.previous_exit;
-  const labels = () => ({ instance_id: props.instance.id });
-  const charts = () => [
-    {
-      title: "CPU",
-      metric: "omnitide_instance_cpu_seconds_total",
-      labels: labels(),
-      form: coresUsed,
-    },
-    { title: "Memory", metric: "omnitide_instance_memory_working_set_bytes", labels: labels(), form: bytes },
-  ];
+  const id = createMemo(() => props.instance.id);
+  const charts = createMemo(() => chartsOf(id()));
   const mates = () => {
     props.tick;
     return [...(props.city.unitsOf.get(props.instance.workload_id) ?? [])];

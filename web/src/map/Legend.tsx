@@ -17,6 +17,9 @@ export function Legend(props: { entries: readonly Entry[] }) {
               </li>
             }
           >
+            <Match when={entry.shape === "note"}>
+              <li class="faint">{entry.text}</li>
+            </Match>
             <Match when={entry.shape === "scale"}>
               <li>
                 <span>{entry.text.split("|")[0]}</span>

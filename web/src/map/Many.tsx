@@ -6,7 +6,7 @@ import type { Instance, Node } from "../api/types";
 import { useGiven } from "../parts/context";
 import { State } from "../parts/State";
 import { count, plural, visible } from "../words/format";
-import { nodeState, rankOf } from "../words/states";
+import { instancesWords, nodeState, rankOf } from "../words/states";
 import type { City } from "./model/city";
 import type { Selection } from "./model/groups";
 import { Tally, There, unitsOn } from "./Tally";
@@ -56,7 +56,7 @@ export function Many(props: Props) {
       <h2>
         {[
           props.nodes.length && plural(props.nodes.length, "node"),
-          props.instances.length && plural(props.instances.length, "instance"),
+          props.instances.length && instancesWords(props.instances),
         ]
           .filter(Boolean)
           .join(", ")}

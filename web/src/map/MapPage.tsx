@@ -8,16 +8,17 @@ import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
 import { Waiting } from "../parts/Waiting";
 import { pastRevision } from "../past/when";
+import { turn } from "../state/turn";
 import { visible } from "../words/format";
 import { createFailing } from "./asking";
 import { Card } from "./Card";
 import { Controls } from "./controls";
+import { Glance } from "./Glance";
 import { Head } from "./Head";
 import { Legend } from "./Legend";
 import { Minimap } from "./Minimap";
-import "./map.css";
 import { type Camera, type Cover, type Screen, toScreen, UNCOVERED } from "./model/camera";
-import { advance, type City, emptyCity, type Sight } from "./model/city";
+import { advance, advancing, type Changes, type City, emptyCity, PART, type Sight } from "./model/city";
 import { type Entry, legend, type Question } from "./model/colours";
 import { isEmpty, NOTHING } from "./model/groups";
 import { structureOf } from "./model/layout";
@@ -156,6 +157,7 @@ export default function MapPage() {
     void (async () => {
       try {
         const { Scene } = await drawing;
+        await turn();
         await document.fonts.load('600 12px "Inter Variable"').catch(() => []);
         if (gone) return;
         const made = await Scene.open(at, named, look(), colours);
@@ -164,7 +166,7 @@ export default function MapPage() {
         setScene(made);
         measure();
         // Nexus alone, as long as nothing is known.
-        if (!placed) made.look(steering.whole(), false);
+        if (!placed) made.look(steering.first(), false);
         watch.observe(at);
       } catch (error) {
         setFailed(error instanceof Error ? error.message : "the picture could not be made");
@@ -193,7 +195,48 @@ export default function MapPage() {
   const follower = fabric.follow();
   onCleanup(() => follower.end());
   let last: Partial<Pick<Sight, "nodes" | "instances">> = {};
+  // Of a large fabric it is made in parts; what comes meanwhile is taken in afterwards.
+  let founding = false;
+  const [founded, setFounded] = createSignal(0);
+  let left = false;
+  onCleanup(() => {
+    left = true;
+  });
+  const found = async (made: Scene, sight: Sight) => {
+    founding = true;
+    try {
+      const whole = emptyCity(sight.by);
+      const parts = advancing(whole, sight);
+      let part = parts.next();
+      while (!part.done) {
+        await turn();
+        if (left) return;
+        part = parts.next();
+      }
+      founding = false;
+      Object.assign(city, whole);
+      show(made, part.value);
+      setFounded((now) => now + 1);
+    } catch (error) {
+      setFailed(error instanceof Error ? error.message : "the picture could not be made");
+    }
+  };
+  const show = (made: Scene, changes: Changes, whole = false) => {
+    made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
+    if (!placed && screen().width > 1) {
+      placed = true;
+      made.look(steering.first(), false);
+    } else if (whole && !steering.showsWhole()) {
+      // Who sees all of it sees those too who join where nothing stood.
+      steering.go(steering.whole());
+    }
+    if (changes.kinds) setReshaped((now) => now + 1);
+    if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
+    keepStill();
+    if (cursor() && !city.buildings.has(cursor())) setCursor("");
+  };
   createEffect(() => {
+    founded();
     const made = scene();
     const sight = {
       nodes: fabric.all("node"),
@@ -202,7 +245,7 @@ export default function MapPage() {
       jobs: fabric.all("job"),
       by: by(),
     };
-    if (!made || !fabric.filled()) return;
+    if (!made || !fabric.filled() || founding) return;
     if (city.layout.by !== sight.by) {
       city = emptyCity(sight.by);
       placed = false;
@@ -212,20 +255,11 @@ export default function MapPage() {
     // Another snapshot, or another time that is looked at: its tables are others.
     const same = touched && last.nodes === sight.nodes && last.instances === sight.instances;
     last = sight;
-    const whole = placed && steering.showsWhole();
-    const changes = advance(city, sight, same ? touched : undefined);
-    made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
-    if (!placed && screen().width > 1) {
-      placed = true;
-      made.look(steering.whole(), false);
-    } else if (whole && !steering.showsWhole()) {
-      // Who sees all of it sees those too who join where nothing stood.
-      steering.go(steering.whole());
+    if (!city.seen && sight.instances.size > PART) void found(made, sight);
+    else {
+      const whole = placed && steering.showsWhole();
+      show(made, advance(city, sight, same ? touched : undefined), whole);
     }
-    if (changes.kinds) setReshaped((now) => now + 1);
-    if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
-    keepStill();
-    if (cursor() && !city.buildings.has(cursor())) setCursor("");
   });
   createEffect(on(screen, (_, before) => before && steering.refit(before), { defer: true }));
   createEffect(
@@ -361,6 +395,9 @@ export default function MapPage() {
             select={(chosen) => reacting.choose(chosen)}
             refuse={(found) => setRefusals(found)}
           />
+        </Show>
+        <Show when={isEmpty(selection())}>
+          <Glance city={city} camera={camera()} screen={screen()} tick={calm()} />
         </Show>
         <Show when={reacting.orders()}>
           {(now) => <Orders at={now().at} groups={now().groups} close={reacting.endOrders} />}

@@ -1,7 +1,8 @@
 /** How many of the instances of some nodes, or of those that are selected, are in which state. */
 import { createMemo, For, Show } from "solid-js";
 import type { Node } from "../api/types";
-import { count, plural } from "../words/format";
+import { count } from "../words/format";
+import { instancesWords } from "../words/states";
 import type { City } from "./model/city";
 import type { Selection } from "./model/groups";
 import { STANDINGS, type Standing, toneOf } from "./model/standing";
@@ -55,7 +56,7 @@ export function There(props: {
           class="button"
           onClick={() => props.select({ nodes: new Set(), instances: new Set(props.ids) })}
         >
-          Select {props.whose} {plural(props.ids.length, "instance")}
+          Select {props.whose} {instancesWords(props.ids.flatMap((id) => props.city.units.get(id)?.instance ?? []))}
         </button>
       </Show>
     </>

@@ -17,7 +17,7 @@ import type { City } from "./model/city";
 import { type Box, buildingOf, centre, holds, type Point } from "./model/geometry";
 import type { Selection } from "./model/groups";
 import { boxOf } from "./model/pick";
-import { wholeOf } from "./model/whole";
+import { firstOf, wholeOf } from "./model/whole";
 import type { Scene } from "./scene/scene";
 
 const NEAR_ZOOM = 4.2;
@@ -35,7 +35,9 @@ interface Around {
 export interface Steering {
   /** All of it, as far as the camera is concerned. */
   whole(): Camera;
-  /** Whether the camera shows just that. */
+  /** What it begins with. */
+  first(): Camera;
+  /** Whether the camera shows just all of it. */
   showsWhole(): boolean;
   /** After the screen has become another one: all of it, if it was all before; else as much as `reveal` does. */
   refit(before: Screen): void;
@@ -76,6 +78,7 @@ export function createSteering(around: Around): Steering {
   };
   return {
     whole: () => wholeOn(screen()),
+    first: () => firstOf(around.city(), screen(), cover()),
     showsWhole: () => {
       const camera = scene()?.camera;
       return camera !== undefined && alike(camera, wholeOn(screen()));

@@ -14,6 +14,7 @@ import { createUse } from "../parts/use";
 import { Way } from "../parts/Way";
 import { IN_THE_PAST, pastRevision } from "../past/when";
 import { bytes, cores, count, span, visible } from "../words/format";
+import { ranOf, runningWords, surplusOf, surplusWords } from "../words/running";
 import { agentState, rankOf } from "../words/states";
 
 export function Agents() {
@@ -57,8 +58,16 @@ export function Agents() {
       by: (agent) => (agent.replicas ? agent.running / agent.replicas : 2),
       cell: (agent) => (
         <span>
-          {count(agent.running)}
+          {count(ranOf(agent))}
           <span class="faint"> / {count(agent.replicas)}</span>
+          <Show when={surplusOf(agent)}>
+            {(surplus) => (
+              <span class="soft" title={surplusWords(surplus())}>
+                {" "}
+                +{count(surplus())}
+              </span>
+            )}
+          </Show>
         </span>
       ),
     },
@@ -163,8 +172,7 @@ export function Agents() {
       beside={(agent) => <State state={agentState(agent)} />}
       under={(agent) => (
         <>
-          {count(agent.running)} of {count(agent.replicas)} running · v{agent.version} · {visible(agent.driver)} ·{" "}
-          {visible(agent.namespace)}
+          {runningWords(agent)} · v{agent.version} · {visible(agent.driver)} · {visible(agent.namespace)}
           <Show when={troubles(agent)}> · {troubles(agent)}</Show>
         </>
       )}

@@ -132,6 +132,13 @@ export function Join() {
                     <img class="join-code" src={code()} alt="The same line as a QR code" width="148" height="148" />
                   </div>
                   <p class="soft">The machine dials out: nothing has to reach it. {way().more}</p>
+                  <details class="join-asking">
+                    <summary>The line holds the token, and a shell keeps it in its history. Rather not?</summary>
+                    <p class="soft">This one asks for the token, and shows nothing of it:</p>
+                    <Copied text={way().asking(location.origin)} />
+                    <p class="soft">Then paste this, and press Enter:</p>
+                    <Copied text={token().text} label="Copy the token" />
+                  </details>
                   <details class="join-first">
                     <summary>
                       {way().first === PACKAGE ? "Omnitide is not installed there yet?" : "The image is not there yet?"}

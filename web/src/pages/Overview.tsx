@@ -3,7 +3,7 @@ import CircleCheck from "lucide-solid/icons/circle-check";
 import TriangleAlert from "lucide-solid/icons/triangle-alert";
 import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
 import { Copied } from "../actions/Copied";
-import { getLatestEvents, getStatus, Refused } from "../api/client";
+import { getStatus, Refused } from "../api/client";
 import type { CloudEvent, FabricStatus } from "../api/types";
 import { BigMeter } from "../parts/BigMeter";
 import { useGiven } from "../parts/context";
@@ -11,15 +11,18 @@ import { Mark } from "../parts/State";
 import { createSeldom } from "../parts/seldom";
 import { useTitle } from "../parts/title";
 import { pastRevision } from "../past/when";
-import { ofInterest, tell } from "../words/events";
-import { bytes, cores, count, dateTime, plural, span, visible } from "../words/format";
+import { ofInterest } from "../words/events";
+import { bytes, cores, count, plural, span, visible } from "../words/format";
 import { agentState, hasEnded, instanceState, nodeState, rankOf, type State, type Tone } from "../words/states";
+import { arrived, EMPTY } from "./events/feed";
+import { folded, type Line, steady } from "./events/fold";
+import { EventLines } from "./events/Lines";
+import { latestEvents } from "./events/latest";
 import { olderEvents } from "./events/source";
-import { concernHref, subjectHref } from "./subjects";
+import { concernHref } from "./subjects";
 
-/** Shown, and asked for: some are of no interest to a person. */
-const EVENTS = 14;
-const ASKED = 60;
+/** Shown, of what happened last. */
+const LINES = 14;
 /** Between two questions to Nexus while the fabric changes, and while it does not: concerns come with time too. */
 const BUSY_MS = 1_000;
 const IDLE_MS = 10_000;
@@ -27,13 +30,16 @@ const IDLE_MS = 10_000;
 export function Overview() {
   const { fabric, nowMs } = useGiven();
   const [status, setStatus] = createSignal<FabricStatus>();
-  const [events, setEvents] = createSignal<readonly CloudEvent[]>([]);
+  const [changes, setChanges] = createSignal<readonly Line[]>([]);
+  const setEvents = (newestFirst: readonly CloudEvent[]) =>
+    setChanges((before) => steady(folded(newestFirst.filter(ofInterest)).slice(0, LINES), before));
   const [failed, setFailed] = createSignal("");
   useTitle(() => "Overview");
 
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let askedMs = 0;
+  let askedMs = -BUSY_MS;
   let asking = false;
+  let feed = EMPTY;
   const gone = new AbortController();
   const ask = async () => {
     clearTimeout(timer);
@@ -45,14 +51,15 @@ export function Overview() {
       if (past) {
         const before = await olderEvents({ kind: "", namespace: "", subject: "" }, past + 1, gone.signal);
         setStatus();
-        setEvents(before.events.filter(ofInterest).reverse().slice(0, EVENTS));
+        setEvents(arrived(EMPTY, before.events, false).events);
         setFailed("");
         return;
       }
-      const [found, latest] = await Promise.all([getStatus(gone.signal), getLatestEvents(ASKED, gone.signal)]);
+      const [found, latest] = await Promise.all([getStatus(gone.signal), latestEvents(feed, "", gone.signal)]);
+      feed = latest;
       if (pastRevision()) return;
       setStatus(found);
-      setEvents(latest.items.filter(ofInterest).reverse().slice(0, EVENTS));
+      setEvents(feed.events);
       setFailed("");
     } catch (error) {
       if (gone.signal.aborted) return;
@@ -111,11 +118,17 @@ export function Overview() {
     let memoryReserved = 0;
     let cpuUsed = 0;
     let memoryUsed = 0;
+    let cpuClosed = 0;
+    let memoryClosed = 0;
     let known = false;
     for (const node of fabric.all("node").values()) {
       if (node.status !== "live") continue;
       cpu += node.cpu_milli;
       memory += node.memory_bytes;
+      if (node.scheduling !== "open") {
+        cpuClosed += node.cpu_milli;
+        memoryClosed += node.memory_bytes;
+      }
       cpuReserved += node.reserved_cpu_milli;
       memoryReserved += node.reserved_memory_bytes;
       const load = fabric.load(node.id);
@@ -124,7 +137,7 @@ export function Overview() {
       cpuUsed += load.cpuMilli;
       memoryUsed += load.memoryBytes;
     }
-    return { cpu, memory, cpuReserved, memoryReserved, cpuUsed, memoryUsed, known };
+    return { cpu, memory, cpuClosed, memoryClosed, cpuReserved, memoryReserved, cpuUsed, memoryUsed, known };
   };
   const capacity = createSeldom(() => undefined, changing, addUp);
 
@@ -206,6 +219,7 @@ export function Overview() {
                 whole={capacity().cpu}
                 used={capacity().known ? capacity().cpuUsed : undefined}
                 reserved={capacity().cpuReserved}
+                closed={capacity().cpuClosed}
                 form={(value) => `${cores(value)} cores`}
               />
               <BigMeter
@@ -213,6 +227,7 @@ export function Overview() {
                 whole={capacity().memory}
                 used={capacity().known ? capacity().memoryUsed : undefined}
                 reserved={capacity().memoryReserved}
+                closed={capacity().memoryClosed}
                 form={bytes}
               />
               <Show when={status()}>
@@ -232,37 +247,10 @@ export function Overview() {
               </Show>
             </section>
 
-            <section class="card block" aria-labelledby="changes">
+            <section class="card block last" aria-labelledby="changes">
               <h2 id="changes">What changed</h2>
-              <Show when={events().length} fallback={<p class="soft">Nothing yet.</p>}>
-                <ul class="list">
-                  <For each={events()}>
-                    {(event) => {
-                      const told = tell(event);
-                      return (
-                        <li>
-                          <Mark tone={told.tone} />
-                          <span class="list-words">
-                            <Show when={subjectHref(event.subject)} fallback={<strong>{visible(told.subject)}</strong>}>
-                              {(to) => (
-                                <A href={to()}>
-                                  <strong>{visible(told.subject)}</strong>
-                                </A>
-                              )}
-                            </Show>{" "}
-                            <span class="soft">{visible(told.text)}</span>
-                            <Show when={told.node}>
-                              <span class="faint"> on {visible(told.node)}</span>
-                            </Show>
-                          </span>
-                          <time datetime={event.time} title={dateTime(told.atMs)}>
-                            {span(nowMs() - told.atMs)} ago
-                          </time>
-                        </li>
-                      );
-                    }}
-                  </For>
-                </ul>
+              <Show when={changes().length} fallback={<p class="soft">Nothing yet.</p>}>
+                <EventLines lines={changes()} />
               </Show>
             </section>
           </Show>

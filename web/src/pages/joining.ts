@@ -9,6 +9,8 @@ export interface Way {
   line(url: string, token: string): string;
   /** Behind it. */
   more: string;
+  /** Another line, without the token, which it asks for: a shell keeps what is typed in its history. */
+  asking(url: string): string;
   /** What comes first there, where it has not been done yet. */
   first: readonly First[];
 }
@@ -20,8 +22,12 @@ export interface First {
 
 // The token is in no argument: those are shown to everybody on the machine in its list of processes. `echo` is no process.
 const join = (url: string, token: string) => `echo ${token} | omnitide join ${shellWord(url)} --token -`;
-const contained = (url: string, token: string) =>
-  `OMNITIDE_JOIN_TOKEN=${token} ` +
+/** Without the token, which is asked for and shown nowhere. */
+const asking = (url: string) => `omnitide join ${shellWord(url)} --token -`;
+const contained = (url: string, token: string) => `OMNITIDE_JOIN_TOKEN=${token} ${container(url)}`;
+const containedAsking = (url: string) =>
+  `read -rs OMNITIDE_JOIN_TOKEN && export OMNITIDE_JOIN_TOKEN && ${container(url)}; unset OMNITIDE_JOIN_TOKEN`;
+const container = (url: string) =>
   "docker run --detach --init --restart unless-stopped --name omnitide-node --volume omnitide-node:/var/lib/omnitide " +
   `--env OMNITIDE_JOIN_TOKEN omnitide-node ${shellWord(url)}`;
 
@@ -48,7 +54,8 @@ export const WAYS: readonly Way[] = [
     title: "Linux",
     words: "In a terminal of the machine, where Omnitide is installed:",
     line: join,
-    more: "The token is read from the pipe, and is in no list of processes there; without echo it is asked for.",
+    more: "The token is in no list of processes there.",
+    asking,
     first: PACKAGE,
   },
   {
@@ -57,6 +64,7 @@ export const WAYS: readonly Way[] = [
     words:
       "What runs on nodes runs on Linux. A Mac joins by the Linux that Docker Desktop, OrbStack, Colima or Podman keeps on it; in a terminal of the Mac:",
     line: contained,
+    asking: containedAsking,
     more: "Its cores and memory are those that were given to that Linux.",
     first: IMAGE,
   },
@@ -65,6 +73,7 @@ export const WAYS: readonly Way[] = [
     title: "Container",
     words: "On any machine with Docker, or Podman under that name. The node's identity is in the volume:",
     line: contained,
+    asking: containedAsking,
     more: "The token is in the environment, and in no list of processes there.",
     first: IMAGE,
   },
@@ -74,6 +83,7 @@ export const WAYS: readonly Way[] = [
     words:
       "Turn on Linux: Settings, About ChromeOS, Developers, Linux development environment. In its Terminal, where Omnitide is installed:",
     line: join,
+    asking,
     more: "That Linux sleeps with the lid: the node is then away, and its instances are replaced or awaited as each agent says.",
     first: PACKAGE,
   },

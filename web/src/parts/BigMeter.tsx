@@ -9,6 +9,8 @@ interface Props {
   whole: number;
   used: number | undefined;
   reserved: number;
+  /** Of the whole, what is on nodes that take nothing new. */
+  closed?: number;
   form(value: number): string;
 }
 
@@ -23,6 +25,7 @@ export function BigMeter(props: Props) {
             <b>{part(props.used ?? 0)}</b> used
           </Show>{" "}
           · {part(props.reserved)} reserved · {props.form(props.whole)}
+          <Show when={props.closed}>, of which {props.form(props.closed ?? 0)} closed to what is new</Show>
         </span>
       </div>
       <Meter label={props.label} whole={props.whole} used={props.used} reserved={props.reserved} />

@@ -1,6 +1,6 @@
 /**
- * A table of any length: only the rows in sight are drawn. Columns leave by rank where there is no room for them, and on
- * a narrow page each row is two lines; the name is never among what leaves.
+ * A table of any length: only the rows in sight are drawn. Columns come by rank as long as there is room for them, and on
+ * a narrow page each row is two lines; the name is always there.
  */
 import { createVirtualizer } from "@tanstack/solid-virtual";
 import ArrowDown from "lucide-solid/icons/arrow-down";
@@ -8,6 +8,7 @@ import ArrowUp from "lucide-solid/icons/arrow-up";
 import { createEffect, createMemo, createSignal, For, type JSX, onCleanup, onMount, Show } from "solid-js";
 import { isGoing, singleKeys } from "../actions/keys";
 import { density } from "./density";
+import { fitting } from "./fitting";
 
 export interface Column<T> {
   id: string;
@@ -16,7 +17,7 @@ export interface Column<T> {
   width: number;
   /** Share of what is left over. */
   grow?: number;
-  /** The highest leave first; 0 stays. */
+  /** The lowest come first; of 0 each is always there. */
   rank: number;
   right?: boolean;
   cell(row: T): JSX.Element;
@@ -54,8 +55,6 @@ interface Props<T> {
   keysOfPage?: boolean;
 }
 
-const GAP = 16;
-const PADDING = 32;
 const NARROW = 620;
 const ROW = 44;
 const COMPACT_ROW = 30;
@@ -228,15 +227,4 @@ function Emptiness(props: { children: JSX.Element }) {
       <div role="cell">{props.children}</div>
     </div>
   );
-}
-
-function fitting<T>(columns: readonly Column<T>[], width: number): Column<T>[] {
-  let kept = [...columns];
-  const needed = () => kept.reduce((sum, column) => sum + column.width + GAP, PADDING - GAP);
-  while (needed() > width) {
-    const rank = Math.max(...kept.map((column) => column.rank));
-    if (rank === 0) break;
-    kept = kept.filter((column) => column.rank !== rank);
-  }
-  return kept;
 }

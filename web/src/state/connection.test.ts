@@ -192,6 +192,58 @@ describe("a connection", () => {
     expect(refusals()).toBe(2);
   });
 
+  it("has forgotten of the one before whether it was heard, quiet or in doubt", () => {
+    const { connection, last, told, status } = world();
+    last().opens();
+    last().says(BEAT);
+    vi.advanceTimersByTime(QUIET_MS + 1_000);
+    expect(status()).toBe("quiet");
+    last().breaks();
+    connection.now();
+    last().opens();
+    // Nothing was said by this one yet: that it is silent makes nothing quiet, it is still connecting.
+    vi.advanceTimersByTime(QUIET_MS + 1_000);
+    expect(status()).toBe("broken");
+    last().says(BEAT);
+    expect(status()).toBe("live");
+    const heard = Date.now();
+    vi.advanceTimersByTime(QUIET_MS + 200);
+    expect(told.at(-1)).toEqual({ kind: "quiet", sinceMs: heard });
+  });
+
+  it("is given as long as any other, though the one before was in doubt", () => {
+    const { connection, last, status, sockets } = world();
+    last().opens();
+    last().says(BEAT);
+    vi.advanceTimersByTime(QUIET_MS + 10);
+    last().breaks();
+    connection.now();
+    last().opens();
+    // This page stood still: one look finds silence, and only a second one may believe it.
+    vi.setSystemTime(Date.now() + SILENCE_MS + 1_000);
+    vi.advanceTimersToNextTimer();
+    expect(last().closed).toBe(false);
+    last().says(BEAT);
+    expect(status()).toBe("live");
+    expect(sockets).toHaveLength(2);
+  });
+
+  it("is given no longer than any other, though the one before was quiet", () => {
+    const { connection, last, status } = world();
+    last().opens();
+    last().says(BEAT);
+    vi.advanceTimersByTime(QUIET_MS + 1_000);
+    expect(status()).toBe("quiet");
+    last().breaks();
+    connection.now();
+    const second = last();
+    second.opens();
+    vi.advanceTimersByTime(SILENCE_MS - 1);
+    expect(second.closed).toBe(false);
+    vi.advanceTimersByTime(1);
+    expect(second.closed).toBe(true);
+  });
+
   it("begins anew after a message that it cannot read", () => {
     const { last, status, sockets } = world();
     last().opens();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Agent, Instance, Node } from "../api/types";
-import { agentState, hasEnded, instanceState, nodeState, notEnded } from "./states";
+import { agentState, hasEnded, instanceState, instancesWords, nodeState, notEnded } from "./states";
 
 const node = (more: Partial<Node> = {}) =>
   ({ status: "live", scheduling: "open", departing: "", back_within_ms: 0, drivers: [], ...more }) as unknown as Node;
@@ -61,7 +61,7 @@ describe("what ends again and again", () => {
   it("is not said of an agent that only waits for a place: that has its reason, and less of an alarm", () => {
     const degraded = (counts: Partial<Agent["counts"]>) =>
       agentState(agent({ status: "degraded", replicas: 2, running: counts.running, counts } as Partial<Agent>));
-    expect(degraded({ running: 1, pending: 1 })).toEqual({ tone: "wait", text: "degraded", more: "1 pending" });
+    expect(degraded({ running: 1, pending: 1 })).toEqual({ tone: "wait", text: "waiting", more: "1 pending" });
     expect(degraded({ running: 0, starting: 1, pending: 1 }).tone).toBe("bad");
     expect(degraded({ running: 1, failed: 1 })).toEqual({ tone: "bad", text: "degraded", more: "1 failed" });
   });
@@ -80,5 +80,56 @@ describe("instances", () => {
     });
     expect(notEnded(new Map(all))).toBe(3);
     expect(all.filter(([, one]) => hasEnded(one))).toHaveLength(4);
+    const some = all.map(([, one]) => one);
+    expect(instancesWords(some)).toBe("3 instances, 4 that ended");
+    expect(instancesWords(some.slice(0, 1))).toBe("1 instance");
+    expect(instancesWords(some.slice(3, 4))).toBe("1 instance that ended");
+    expect(instancesWords([])).toBe("0 instances");
+  });
+});
+
+describe("a word of a state", () => {
+  const colours = (states: readonly { text: string; tone: string }[]) => {
+    const found = new Map<string, Set<string>>();
+    for (const { text, tone } of states) found.set(text, (found.get(text) ?? new Set()).add(tone));
+    return [...found].filter(([, tones]) => tones.size > 1).map(([text, tones]) => `${text}: ${[...tones]}`);
+  };
+
+  it("has one colour: a tally that says it twice would tell nothing apart", () => {
+    const statuses = ["running", "progressing", "failing", "degraded", "removing", "stopped", "unknown"];
+    const rollouts = [undefined, { version: 2 }, { version: 2, paused: true }, { version: 2, halted: "it crashes" }];
+    const counts = [{}, { pending: 2 }, { failed: 2 }, { starting: 2 }];
+    const agents = statuses.flatMap((status) =>
+      rollouts.flatMap((rollout) =>
+        counts.map((some) =>
+          agent({ status, replicas: 2, running: 0, counts: some, rollout } as unknown as Partial<Agent>),
+        ),
+      ),
+    );
+    expect(colours(agents.map(agentState))).toEqual([]);
+    const conditions = ["pending", "placed", "starting", "waiting", "running", "unhealthy", "stopping", "unknown"];
+    const instances = conditions.flatMap((condition) =>
+      ["", "node alpha sleeps"].flatMap((unknown_because) =>
+        [false, true].map((failing) => instance({ condition, unknown_because, failing } as Partial<Instance>)),
+      ),
+    );
+    expect(colours(instances.map(instanceState))).toEqual([]);
+  });
+
+  it("says of what is away with its node what it was then", () => {
+    expect(instanceState(instance({ unknown_because: "node alpha sleeps" }))).toEqual({
+      tone: "wait",
+      text: "away",
+      more: "was running, node alpha sleeps",
+    });
+  });
+
+  it("says of a halted rollout that it is", () => {
+    const halted = agent({ status: "progressing", rollout: { version: 2, halted: "it crashes" } } as Partial<Agent>);
+    expect(agentState(halted)).toEqual({
+      tone: "bad",
+      text: "halted",
+      more: "progressing, rollout halted: it crashes",
+    });
   });
 });

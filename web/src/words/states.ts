@@ -1,6 +1,6 @@
 /** What a state means, for its colour and its shape: colour alone never tells. */
 import type { Agent, Instance, Node } from "../api/types";
-import { plural, span } from "./format";
+import { count, plural, span } from "./format";
 
 export type Tone = "good" | "busy" | "wait" | "bad" | "unknown" | "off";
 
@@ -82,13 +82,16 @@ export function agentState(agent: Agent): State {
     const { failed, pending } = agent.counts;
     more = [failed ? `${failed} failed` : "", pending ? `${pending} pending` : ""].filter(Boolean).join(", ");
   }
-  const tone = rollout?.halted ? "bad" : onlyWaits(agent) ? "wait" : toneOf(agent.status);
+  const tone = toneOf(agent.status);
+  // Another colour has another word: in a tally one word is of one colour.
+  if (rollout?.halted && tone !== "bad") return { tone: "bad", text: "halted", more: `${agent.status}, ${more}` };
+  if (onlyWaits(agent)) return { tone: "wait", text: "waiting", more };
   return { tone, text: agent.status, more };
 }
 
 /** All that is wrong with it is that replicas wait for a place. */
 function onlyWaits(agent: Agent): boolean {
-  if (agent.status !== "degraded" || agent.failing || agent.counts.failed) return false;
+  if (agent.status !== "degraded" || agent.rollout?.halted || agent.failing || agent.counts.failed) return false;
   const missing = agent.replicas - agent.running;
   return missing > 0 && (agent.counts.pending ?? 0) >= missing;
 }
@@ -96,7 +99,7 @@ function onlyWaits(agent: Agent): boolean {
 const ENDED = new Set(["failed", "lost", "stopped", "succeeded"]);
 
 export function instanceState(instance: Instance): State {
-  const text = hasEnded(instance) ? instance.status : instance.condition;
+  let text: string = hasEnded(instance) ? instance.status : instance.condition;
   let tone = toneOf(text);
   let more = "";
   if (instance.condition === "unhealthy") {
@@ -105,7 +108,8 @@ export function instanceState(instance: Instance): State {
     more = instance.unknown_because || `was ${instance.last_status}`;
   } else if (instance.unknown_because) {
     tone = "wait";
-    more = instance.unknown_because;
+    more = `was ${text}, ${instance.unknown_because}`;
+    text = "away";
   } else if (ENDED.has(instance.status) && instance.exit) {
     more = instance.exit.text;
   }
@@ -127,4 +131,16 @@ export function notEnded(instances: ReadonlyMap<string, Instance>): number {
   let found = 0;
   for (const one of instances.values()) if (!hasEnded(one)) found += 1;
   return found;
+}
+
+/** `3 instances, 2 that ended`: what has ended is counted apart. */
+export function instancesWords(all: Iterable<Instance>): string {
+  let there = 0;
+  let ended = 0;
+  for (const one of all) {
+    if (hasEnded(one)) ended += 1;
+    else there += 1;
+  }
+  if (!ended) return plural(there, "instance");
+  return there ? `${plural(there, "instance")}, ${count(ended)} that ended` : `${plural(ended, "instance")} that ended`;
 }

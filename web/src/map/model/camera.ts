@@ -84,6 +84,12 @@ export function fitted(box: Box, all: Screen, most = 1.6, cover = UNCOVERED): Ca
   };
 }
 
+/** At a zoom, with the upper left of a box where `fitted` would have it. */
+export function cornered(box: Box, screen: Screen, zoom: number): Camera {
+  const { left, top } = screen.width > NARROW_PX ? INSETS : NARROW_INSETS;
+  return { x: box.x + (screen.width / 2 - left) / zoom, y: box.y + (screen.height / 2 - top) / zoom, zoom };
+}
+
 /** With a place of the map in the middle of what nothing lies over. */
 export function centred(at: Point, zoom: number, cover: Cover): Camera {
   return { x: at.x + cover.right / 2 / zoom, y: at.y + cover.bottom / 2 / zoom, zoom };

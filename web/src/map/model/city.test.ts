@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { advance, type City, emptyCity, nexusAt } from "./city";
+import { advance, advancing, type City, emptyCity, nexusAt, PART } from "./city";
 import { legend } from "./colours";
 import { agent, chance, instance, node, sight } from "./sample";
 import { summaryOf, tipOf } from "./telling";
@@ -20,6 +20,44 @@ describe("the city", () => {
     expect(city.units.get("i2")?.home).toBe("");
     expect(city.yard.size).toBe(1);
     expect(city.units.get("i1")?.spot).toBeDefined();
+  });
+
+  it("is the same city whether it is made at once or in parts", () => {
+    const nodes = Array.from({ length: 40 }, (_, at) => node(`n${at}`));
+    const instances = Array.from({ length: 3 * PART + 7 }, (_, at) =>
+      instance(`i${at}`, at % 5 ? `n${(at * 7) % 40}` : "", { created_ms: (at * 7919) % 1_000 }),
+    );
+    const atOnce = emptyCity("zone");
+    const changes = advance(atOnce, sight(nodes, instances));
+    const inParts = emptyCity("zone");
+    const parts = advancing(inParts, sight(nodes, instances));
+    let count = 0;
+    let part = parts.next();
+    for (; !part.done; part = parts.next()) count += 1;
+    expect(count).toBeGreaterThan(6);
+    expect(spots(inParts)).toEqual(spots(atOnce));
+    expect(part.value).toEqual(changes);
+    expect(legend("health", inParts, [])).toEqual(legend("health", atOnce, []));
+  });
+
+  it("takes in what changes while it is made", () => {
+    const instances = Array.from({ length: 2 * PART }, (_, at) => instance(`i${at}`, "n1"));
+    const seen = sight(NODES, instances);
+    const city = emptyCity("zone");
+    const parts = advancing(city, seen);
+    parts.next();
+    parts.next();
+    const table = seen.instances as Map<string, (typeof instances)[number]>;
+    table.delete("i0");
+    table.delete(`i${2 * PART - 1}`);
+    table.set("i1", instance("i1", "n2"));
+    table.set("late", instance("late", "n2"));
+    while (!parts.next().done);
+    const ids = new Set(["i0", `i${2 * PART - 1}`, "i1", "late"]);
+    advance(city, seen, { node: new Set(), instance: ids });
+    expect([...city.units.keys()].sort()).toEqual([...table.keys()].sort());
+    expect(city.units.get("i1")?.home).toBe("n2");
+    expect(city.units.get("late")?.home).toBe("n2");
   });
 
   it("has what ends again and again as failing, whether or not it runs at this moment", () => {

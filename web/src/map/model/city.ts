@@ -99,6 +99,9 @@ const WITHOUT_NODE = new Set(["pending", "placed"]);
 /** More at once is not news but another picture: it is shown without motion. */
 export const MOTIONS = 400;
 
+/** Instances that are looked at, or seated, at one go. */
+export const PART = 1_000;
+
 export function emptyCity(by: string): City {
   return {
     layout: layOut(new Map(), by),
@@ -115,6 +118,15 @@ export function emptyCity(by: string): City {
 
 /** Bring the city up to date, and tell what is another. */
 export function advance(city: City, sight: Sight, touched?: Touched): Changes {
+  const parts = advancing(city, sight, touched);
+  for (;;) {
+    const part = parts.next();
+    if (part.done) return part.value;
+  }
+}
+
+/** The same in parts, between which others may have their turn; what the sight is of may change meanwhile, as in a look later. */
+export function* advancing(city: City, sight: Sight, touched?: Touched): Generator<void, Changes> {
   const changes: Changes = {
     layout: false,
     kinds: false,
@@ -127,9 +139,10 @@ export function advance(city: City, sight: Sight, touched?: Touched): Changes {
   const crowded = new Set<string>();
   const settled = takeNodes(city, sight, changes, crowded, touched?.node);
   const stale = takeWorkloads(city, sight);
+  yield;
   // Who stands on a node that has come or gone may now stand elsewhere.
-  takeInstances(city, sight, stale, changes, crowded, settled ? touched?.instance : undefined);
-  if (crowded.size) seat(city, crowded, changes);
+  yield* takeInstances(city, sight, stale, changes, crowded, settled ? touched?.instance : undefined);
+  if (crowded.size) yield* seat(city, crowded, changes);
   feel(city, changes, crowded);
   if (!city.seen || changes.crowd || changes.motions.length > MOTIONS) changes.motions = [];
   city.seen ||= sight.nodes.size > 0;
@@ -257,14 +270,14 @@ function homeOf(city: City, instance: Instance): string | undefined {
   return WITHOUT_NODE.has(instance.status) ? "" : undefined;
 }
 
-function takeInstances(
+function* takeInstances(
   city: City,
   sight: Sight,
   stale: Set<string>,
   changes: Changes,
   crowded: Set<string>,
   touched: ReadonlySet<string> | undefined,
-): void {
+): Generator<void, void> {
   const come: string[] = [];
   const gone: string[] = [];
   const look = (id: string): void => {
@@ -313,7 +326,12 @@ function takeInstances(
     for (const id of touched) look(id);
     for (const workload of stale) for (const id of [...(city.unitsOf.get(workload) ?? [])]) look(id);
   } else {
-    for (const id of sight.instances.keys()) look(id);
+    let at = 0;
+    for (const id of sight.instances.keys()) {
+      look(id);
+      at += 1;
+      if (at % PART === 0) yield;
+    }
     for (const id of city.units.keys()) if (!sight.instances.has(id)) gone.push(id);
   }
   // Those that take the place of others come from there: before the others are forgotten.
@@ -389,7 +407,7 @@ export function slotsOf(city: City, home: string): Slots | undefined {
 /**
  * Give all of some places their spots. The order of creation is the order in which a page that is opened anew seats them.
  */
-function seat(city: City, crowded: ReadonlySet<string>, changes: Changes): void {
+function* seat(city: City, crowded: ReadonlySet<string>, changes: Changes): Generator<void, void> {
   const come: { id: string; slots: Slots; createdMs: number }[] = [];
   for (const id of changes.units) {
     const unit = city.units.get(id);
@@ -398,7 +416,15 @@ function seat(city: City, crowded: ReadonlySet<string>, changes: Changes): void 
   }
   come.sort((one, other) => one.createdMs - other.createdMs || (one.id < other.id ? -1 : 1));
   for (const { id, slots } of come) slots.take(id);
-  for (const home of crowded) spread(city, home, changes);
+  if (come.length > PART) yield;
+  let spreadOut = 0;
+  for (const home of crowded) {
+    spread(city, home, changes);
+    spreadOut += slotsOf(city, home)?.size ?? 0;
+    if (spreadOut < PART) continue;
+    spreadOut = 0;
+    yield;
+  }
 }
 
 /** Where each of one place stands, now that so many do. */

@@ -1,5 +1,6 @@
 /** The map's colours by the question that it is to answer. Names of colours only: the palette says what they look like. */
 import type { Node } from "../../api/types";
+import { plural } from "../../words/format";
 import type { Tone } from "../../words/states";
 import type { Building, City, Unit } from "./city";
 import { type Failing, NOT_ASKED, ruleOfNode, ruleOfUnit } from "./failing";
@@ -121,7 +122,8 @@ export function versionsOf(nodes: Iterable<Node>): string[] {
 
 export interface Entry {
   colour: Colour;
-  shape: Shape | "building" | "scale";
+  /** `note`: a sentence that says what the others are about. */
+  shape: Shape | "building" | "scale" | "note";
   text: string;
   count: number;
   hollow?: boolean;
@@ -180,20 +182,31 @@ function darkEntries(city: City): Entry[] {
 }
 
 /** Rules with a colour of their own, and the others together. */
-function ruleEntries({ rules, units, nodes }: Failing): Entry[] {
+function ruleEntries({ rules, units, nodes, waiting, refusing }: Failing): Entry[] {
   const shown = rules.length > KINDS ? rules.slice(0, KINDS - 1) : rules;
   const entries: Entry[] = [];
   const add = (at: number, text: string, some: readonly string[]) => {
     const sum = (counts: ReadonlyMap<string, number>) => some.reduce((all, rule) => all + (counts.get(rule) ?? 0), 0);
     const colour: Colour = `kind-${at}`;
     if (sum(units)) entries.push({ colour, shape: "process", text, count: sum(units) });
-    if (sum(nodes)) entries.push({ colour, shape: "building", text: `${text}: nodes`, count: sum(nodes) });
+    if (sum(nodes)) entries.push({ colour, shape: "building", text: ofNodes(text), count: sum(nodes) });
   };
   shown.forEach((rule, at) => {
     add(at, rule, [rule]);
   });
   if (shown.length < rules.length) add(KINDS - 1, "other rules", rules.slice(shown.length));
+  // One that waits may colour nearly all nodes, and nothing is wrong with those.
+  if (refusing.size) {
+    const text = `Nodes by what has them refuse ${plural(waiting.size, "workload")} that ${waiting.size === 1 ? "waits" : "wait"}`;
+    entries.push({ colour: "plain", shape: "note", text, count: waiting.size });
+  }
   return entries;
+}
+
+/** Of nodes that a rule keeps from what waits. */
+function ofNodes(rule: string): string {
+  if (rule === "closed") return "nodes that are closed to what is new";
+  return rule === "offline" ? "nodes that are not connected" : `nodes that refuse by ${rule}`;
 }
 
 function count<T, K>(all: Iterable<T>, key: (one: T) => K): Map<K, number> {

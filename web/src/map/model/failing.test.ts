@@ -56,7 +56,8 @@ describe("failing rules of the fabric", () => {
     expect(city.buildings.get("n1")?.dark).toBe(true);
     const failing = failingOf([answer("p1", "web", "offline", { n1: "offline", n2: "cpu" })], nodes, []);
     expect(legend("rule", city, [], failing)).toEqual([
-      { colour: "kind-0", shape: "building", text: "cpu: nodes", count: 1 },
+      { colour: "kind-0", shape: "building", text: "nodes that refuse by cpu", count: 1 },
+      { colour: "plain", shape: "note", text: "Nodes by what has them refuse 1 workload that waits", count: 1 },
       { colour: "blind", shape: "building", text: "dark nodes", count: 1 },
     ]);
   });
@@ -85,10 +86,11 @@ describe("failing rules of the fabric", () => {
       legend("rule", emptyCity("zone"), [], failing).map(({ text, shape, count }) => [text, shape, count]),
     ).toEqual([
       ["cpu", "process", 2],
-      ["cpu: nodes", "building", 1],
+      ["nodes that refuse by cpu", "building", 1],
       ["memory", "process", 1],
-      ["memory: nodes", "building", 1],
-      ["closed: nodes", "building", 1],
+      ["nodes that refuse by memory", "building", 1],
+      ["nodes that are closed to what is new", "building", 1],
+      ["Nodes by what has them refuse 2 workloads that wait", "note", 2],
     ]);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Node } from "../../api/types";
 import { LOT, meets } from "./geometry";
-import { chooseLabel, type Layout, layOut, lotsIn, NOWHERE } from "./layout";
+import { chooseLabel, gridOf, type Layout, layOut, lotsIn, NOWHERE } from "./layout";
 import { chance, node } from "./sample";
 
 function many(count: number, zones: number): Node[] {
@@ -60,6 +60,29 @@ describe("the layout", () => {
     const after = layOut(table(many(7, 1)), "zone", before);
     expect(after.districts[0]?.lots.length).toBeGreaterThan(before.districts[0]?.lots.length ?? 0);
     expect(places(after)).toEqual(places(layOut(table(many(7, 1)), "zone")));
+  });
+
+  it("has hardly any ground where nobody stands, in districts that are no strips", () => {
+    expect([1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 26].map(gridOf)).toEqual([
+      [2, 1],
+      [2, 1],
+      [3, 1],
+      [2, 2],
+      [3, 2],
+      [3, 2],
+      [4, 2],
+      [4, 2],
+      [3, 3],
+      [4, 3],
+      [7, 4],
+    ]);
+    for (let nodes = 2; nodes <= 1_000; nodes += 1) {
+      const [columns, rows] = gridOf(nodes);
+      expect(columns * rows).toBeGreaterThanOrEqual(nodes);
+      expect(columns * rows - nodes).toBeLessThan(columns);
+      if (nodes > 3) expect(columns / rows).toBeLessThanOrEqual(2.5);
+      expect(columns / rows).toBeGreaterThanOrEqual(0.75);
+    }
   });
 
   it("keeps those without the label together, after all others", () => {

@@ -179,11 +179,8 @@ function shelve(districts: District[], width: number): [number, number] {
   return [right, y + tallest];
 }
 
-/** Room for a whole number of rows and columns, so that some that join find a lot. */
 function ground(name: string, group: Node[], header: number): District {
-  let rows = 2;
-  while (rows * columnsOf(rows) < group.length) rows += 1;
-  const columns = columnsOf(rows);
+  const [columns, rows] = gridOf(group.length);
   const lots: (string | undefined)[] = new Array(rows * columns).fill(undefined);
   group.forEach((node, index) => {
     lots[index] = node.id;
@@ -193,8 +190,27 @@ function ground(name: string, group: Node[], header: number): District {
   return { name, box: { x: 0, y: 0, width, height }, header, columns, rows, lots };
 }
 
-function columnsOf(rows: number): number {
-  return Math.max(3, Math.round(rows * 1.4));
+/** A little wider than high. */
+const GROUND_ASPECT = 1.4;
+/** How much a lot that stands empty weighs, for each node, against a shape that is not that. */
+const SHAPE = 0.3;
+
+/**
+ * Columns and rows for so many nodes: hardly any lot more than there are nodes, as ground where nobody stands looks as if
+ * somebody were missing; and two columns at least, for the name.
+ */
+export function gridOf(nodes: number): [number, number] {
+  let best: [number, number] = [2, 1];
+  let least = Number.POSITIVE_INFINITY;
+  for (let columns = 2; columns <= Math.max(2, Math.ceil(2 * Math.sqrt(nodes))); columns += 1) {
+    const rows = Math.max(1, Math.ceil(nodes / columns));
+    const empty = (columns * rows - nodes) / Math.max(1, nodes);
+    const cost = empty + SHAPE * Math.abs(Math.log(columns / rows / GROUND_ASPECT));
+    if (cost >= least) continue;
+    least = cost;
+    best = [columns, rows];
+  }
+  return best;
 }
 
 export function lotAt(district: District, index: number): Point {

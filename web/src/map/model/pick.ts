@@ -1,7 +1,9 @@
 /** What is at a place of the map, and what a box holds. */
+import { type Camera, NEAR_FROM, type Screen, seen } from "./camera";
 import { type City, deckOf, gridOf, nexusAt, slotsOf } from "./city";
 import { type Box, buildingOf, DISTRICT, holds, LOT, meets, type Point } from "./geometry";
 import type { Selection } from "./groups";
+import { lotsIn } from "./layout";
 
 export type Found =
   | { kind: "instance"; id: string }
@@ -44,6 +46,30 @@ function unitAt(city: City, home: string, at: Point, least: number): string | un
   const id = slotsOf(city, home)?.at(row * grid.columns + column);
   const spot = id === undefined ? undefined : city.units.get(id)?.spot;
   return spot && spot.size >= least ? id : undefined;
+}
+
+/** Of one that is so large its chart is shown too, px; and at the nearest, of any. */
+const CHART_PX = 110;
+const CHART_ZOOM = 12;
+
+/** The instance nearest to the middle of what is seen that is looked at from so near; undefined if there is none. */
+export function lookedAt(city: City, camera: Camera, screen: Screen): string | undefined {
+  if (camera.zoom < NEAR_FROM) return undefined;
+  const view = seen(camera, screen);
+  let best: string | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const home of lotsIn(city.layout, view)) {
+    for (const id of slotsOf(city, home)?.ids() ?? []) {
+      const spot = city.units.get(id)?.spot;
+      if (!spot || !holds(view, spot)) continue;
+      if (spot.size * camera.zoom < CHART_PX && camera.zoom < CHART_ZOOM) continue;
+      const far = Math.hypot(spot.x - camera.x, spot.y - camera.y);
+      if (far >= least) continue;
+      least = far;
+      best = id;
+    }
+  }
+  return best;
 }
 
 /** In a box near by the instances are meant; from afar, the nodes. */

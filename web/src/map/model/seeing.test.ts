@@ -5,7 +5,7 @@ import { legend, nodeColour, shapeOf, unitColour, versionsOf } from "./colours";
 import { between, buildingOf, holds } from "./geometry";
 import { choose, NOTHING, readGroups, recalled, saved, still } from "./groups";
 import { wrapped } from "./naming";
-import { inBox, neighbour, nextDistrict, pick } from "./pick";
+import { inBox, lookedAt, neighbour, nextDistrict, pick } from "./pick";
 import { inWords, refusalsOf, shortened } from "./refusals";
 import { instance, node, sight } from "./sample";
 import { GRIDS, gridFor, MOST, Slots, spotOf } from "./slots";
@@ -258,5 +258,36 @@ describe("refusals", () => {
       typeof refusalsOf
     >[0]);
     expect([found.text, found.nodes.size]).toEqual(["it runs", 0]);
+  });
+});
+
+describe("the instance that is looked at", () => {
+  const over = (city: City, id: string, zoom: number) => {
+    const spot = city.units.get(id)?.spot;
+    if (!spot) throw new Error(id);
+    return lookedAt(city, { x: spot.x, y: spot.y, zoom }, SCREEN);
+  };
+
+  it("is the one in the middle as soon as it is large, and none from farther away", () => {
+    const city = town();
+    const size = city.units.get("i1")?.spot?.size ?? 0;
+    expect(over(city, "i1", 111 / size)).toBe("i1");
+    expect(over(city, "i2", 111 / size)).toBe("i2");
+    expect(over(city, "i1", 109 / size)).toBeUndefined();
+  });
+
+  it("is the nearest of those that are seen where nothing stands in the middle", () => {
+    const city = town();
+    const spot = city.units.get("i2")?.spot ?? { x: 0, y: 0 };
+    expect(lookedAt(city, { x: spot.x + 20, y: spot.y, zoom: 12 }, SCREEN)).toBe("i2");
+    expect(lookedAt(city, { x: spot.x + 5_000, y: spot.y, zoom: 12 }, SCREEN)).toBeUndefined();
+  });
+
+  it("is at the nearest also one of very many, each of them small", () => {
+    const city = emptyCity("zone");
+    const many = Array.from({ length: 200 }, (_, at) => instance(`i${at}`, "n0"));
+    advance(city, sight([node("n0")], many));
+    expect(over(city, "i77", 14)).toBe("i77");
+    expect(over(city, "i77", 11)).toBeUndefined();
   });
 });

@@ -1,8 +1,9 @@
 /** All that buildings and units are made of, drawn once into one texture, in white: the palette tints it. */
 import { ImageSource, Rectangle, Texture } from "pixi.js";
+import { turn } from "../../state/turn";
 import type { Tone } from "../../words/states";
 import type { Shape } from "../model/colours";
-import { FRONTS, LOT, ROOF } from "../model/geometry";
+import { FRONTS, ROOF } from "../model/geometry";
 
 /** Pixels of the texture for a unit of the map. */
 export const DETAIL = 3;
@@ -21,8 +22,6 @@ export const RING = 4;
 export const CORNER = 18;
 const PLATE_RADIUS = 14;
 const PLATE_SPILL = 2;
-/** Around an empty lot, for its line. */
-export const LOT_LINE = 2;
 const HEXAGON_PX = 192;
 /** The square of a hexagon's picture, of what the hexagon reaches. */
 export const HEXAGON_SPILL = 1.1;
@@ -65,7 +64,6 @@ export interface Atlas {
   halo: Texture;
   plate: Nine;
   plateLine: Nine;
-  lot: Texture;
   hexagon: Texture;
   hexagonLine: Texture;
   fronts: Texture[];
@@ -88,7 +86,8 @@ function byName<K extends string, T>(names: readonly K[], make: (name: K) => T):
 
 type Draw = (context: CanvasRenderingContext2D, width: number, height: number) => void;
 
-export function drawAtlas(): Atlas {
+/** A part of it at a time, so that nothing waits for all of it. */
+export async function drawAtlas(): Promise<Atlas> {
   const canvas = document.createElement("canvas");
   canvas.width = SIDE;
   canvas.height = SIDE;
@@ -149,7 +148,7 @@ export function drawAtlas(): Atlas {
     return { parts, spill: PLATE_SPILL / CORNER };
   };
 
-  const atlas: Atlas = {
+  const plain = {
     roof: inUnits(ROOF.width, ROOF.height, (at, width, height) => {
       const shade = at.createLinearGradient(0, 0, 0, height);
       shade.addColorStop(0, "#fff");
@@ -206,11 +205,6 @@ export function drawAtlas(): Atlas {
       rounded(at, 0, 0, width, height, [PLATE_RADIUS, PLATE_RADIUS, PLATE_RADIUS, PLATE_RADIUS]);
       at.stroke();
     }),
-    lot: inUnits(LOT.width - 24 + 2 * LOT_LINE, LOT.height - 50 + 2 * LOT_LINE, (at, width, height) => {
-      at.lineWidth = 1.2;
-      rounded(at, LOT_LINE, LOT_LINE, width - 2 * LOT_LINE, height - 2 * LOT_LINE, [6, 6, 6, 6]);
-      at.stroke();
-    }),
     hexagon: add(HEXAGON_PX, HEXAGON_PX, (at, side) => {
       polygon(at, side / 2, side / 2 / HEXAGON_SPILL, 6, -Math.PI / 2);
       at.fill();
@@ -221,17 +215,21 @@ export function drawAtlas(): Atlas {
       polygon(at, side / 2, reach, 6, -Math.PI / 2);
       at.stroke();
     }),
-    fronts: FRONTS.map((front) =>
-      inUnits(ROOF.width, front, (at, width, height) => {
-        const shade = at.createLinearGradient(0, 0, 0, height);
-        shade.addColorStop(0, "#fff");
-        shade.addColorStop(1, "#cfcfcf");
-        at.fillStyle = shade;
-        rounded(at, 0, 0, width, height, [0, 0, RADIUS - 1, RADIUS - 1]);
-        at.fill();
-      }),
-    ),
-    shadows: FRONTS.map((front) =>
+  };
+  await turn();
+  const fronts = FRONTS.map((front) =>
+    inUnits(ROOF.width, front, (at, width, height) => {
+      const shade = at.createLinearGradient(0, 0, 0, height);
+      shade.addColorStop(0, "#fff");
+      shade.addColorStop(1, "#cfcfcf");
+      at.fillStyle = shade;
+      rounded(at, 0, 0, width, height, [0, 0, RADIUS - 1, RADIUS - 1]);
+      at.fill();
+    }),
+  );
+  const shadows: Texture[] = [];
+  for (const front of FRONTS) {
+    shadows.push(
       inUnits(ROOF.width + SPILL, ROOF.height + front + SPILL, (at, width, height) => {
         at.shadowColor = "#fff";
         at.shadowBlur = 10 * DETAIL;
@@ -239,26 +237,26 @@ export function drawAtlas(): Atlas {
         rounded(at, SPILL / 2 - 4_000 / DETAIL, SPILL / 2, width - SPILL, height - SPILL, [8, 8, 8, 8]);
         at.fill();
       }),
+    );
+    await turn();
+  }
+  const outlines = FRONTS.map((front) =>
+    inUnits(ROOF.width + 2 * RING, ROOF.height + front + 2 * RING, (at, width, height) => {
+      at.lineWidth = 2;
+      rounded(at, 1, 1, width - 2, height - 2, [8, 8, 8, 8]);
+      at.stroke();
+    }),
+  );
+  const windows = FRONTS.map((front, size) =>
+    Array.from({ length: windowsOf(size) + 1 }, (_, lit) =>
+      inUnits(WINDOWS.columns * WINDOWS.pitch, front, (at) => drawWindows(at, front, lit)),
     ),
-    outlines: FRONTS.map((front) =>
-      inUnits(ROOF.width + 2 * RING, ROOF.height + front + 2 * RING, (at, width, height) => {
-        at.lineWidth = 2;
-        rounded(at, 1, 1, width - 2, height - 2, [8, 8, 8, 8]);
-        at.stroke();
-      }),
-    ),
-    windows: FRONTS.map((front, size) =>
-      Array.from({ length: windowsOf(size) + 1 }, (_, lit) =>
-        inUnits(WINDOWS.columns * WINDOWS.pitch, front, (at) => drawWindows(at, front, lit)),
-      ),
-    ),
-    units: byName(SHAPES, (shape) =>
-      byName(FILLINGS, (filling) => add(UNIT_PX, UNIT_PX, (at) => drawUnit(at, shape, filling))),
-    ),
-    source,
-    destroy: () => source.destroy(),
-  };
-  return atlas;
+  );
+  await turn();
+  const units = byName(SHAPES, (shape) =>
+    byName(FILLINGS, (filling) => add(UNIT_PX, UNIT_PX, (at) => drawUnit(at, shape, filling))),
+  );
+  return { ...plain, fronts, shadows, outlines, windows, units, source, destroy: () => source.destroy() };
 }
 
 /** Lit from the ground up, as a gauge. */

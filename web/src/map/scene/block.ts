@@ -19,8 +19,9 @@ const SMALL = 1 / DETAIL;
 /** Within a lot's part: the building, its lights, the mark of one that refuses or would take something, the units. */
 const BODY = 0;
 const LIGHTS = 4;
-const MARK = 8;
-const UNITS = 9;
+const WINDOWS_AT = 5;
+const MARK = 9;
+const UNITS = 10;
 /** What making its lights anew is of making a lot anew. */
 const LIGHTS_ARE = 0.3;
 
@@ -176,23 +177,29 @@ export class Block {
     const aside = (ROOF.width - 2 * WINDOWS.columns * WINDOWS.pitch) / 3;
     const y = roof.y + ROOF.height;
     const use = dark ? undefined : look.use(id);
+    const share = use ? usedOf(node, use) : 0;
+    const light = share > HOT ? palette.hot : mix(palette.memory, palette.cpu, shareOf(use?.cpuMilli, node.cpu_milli));
+    const front = atlas.fronts[size];
+    // From afar no window is seen, and the front as a whole is as bright as they are.
+    if (use && front) small(this.quads, from, front, roof.x, y, light, (palette.night ? 0.7 : 0.2) * share ** 0.7);
+    else this.quads.hide(from);
     for (let index = 0; index < 2; index += 1) {
       const share = index ? shareOf(use?.memoryBytes, node.memory_bytes) : shareOf(use?.cpuMilli, node.cpu_milli);
-      const light = index ? palette.memory : palette.cpu;
+      const of = index ? palette.memory : palette.cpu;
       const x = roof.x + aside + index * (aside + WINDOWS.columns * WINDOWS.pitch);
-      small(this.quads, from + 2 * index, unlit, x, y, palette.unlit, dark ? 0.4 : 1);
+      const at = from - LIGHTS + WINDOWS_AT + 2 * index;
+      small(this.quads, at, unlit, x, y, palette.unlit, dark ? 0.4 : 1);
       const lit = windows[share > 0 ? Math.max(1, Math.round(share * all)) : 0];
       if (use && lit && share > 0) {
-        small(this.quads, from + 2 * index + 1, lit, x, y, share > HOT ? palette.hot : light);
-      } else this.quads.hide(from + 2 * index + 1);
+        small(this.quads, at + 1, lit, x, y, share > HOT ? palette.hot : of);
+      } else this.quads.hide(at + 1);
     }
     if (!use) {
       this.ground.glow.hide(glowAt);
       return;
     }
-    const share = usedOf(node, use);
     const box = buildingOf(building.lot, size);
-    const reach = 1.5;
+    const reach = 2;
     this.ground.glow.set(
       glowAt,
       atlas.glow,
@@ -200,8 +207,8 @@ export class Block {
       box.y - (box.height * (reach - 1)) / 2 + FRONTS[0],
       box.width * reach,
       box.height * reach,
-      share > HOT ? palette.hot : mix(palette.memory, palette.cpu, shareOf(use.cpuMilli, node.cpu_milli)),
-      (palette.night ? 0.9 : 0.4) * share ** 1.4,
+      light,
+      (palette.night ? 0.7 : 0.4) * share,
     );
   }
 

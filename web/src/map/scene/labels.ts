@@ -3,6 +3,7 @@
  * level has one at the next: districts always, nodes from the middle on, instances near by; and from afar whatever is in
  * trouble, selected or pointed at.
  */
+import { turn } from "../../state/turn";
 import { bytes, cores, count, plural, span, visible } from "../../words/format";
 import { type Camera, free, type Level, levelOf, type Screen, seen, toolsOf, toScreen } from "../model/camera";
 import { type Building, nexusAt, slotsOf } from "../model/city";
@@ -15,6 +16,14 @@ import { hex, type Palette } from "./palette";
 
 const FAMILY = '"Inter Variable", system-ui, sans-serif';
 const LEAST_PX = 10.5;
+/** Weights and sizes of the names that are seen from afar. */
+const FIRST_FONTS = [
+  [600, 12],
+  [450, 11.5],
+  [620, 19],
+  [560, 11],
+] as const;
+const FIRST_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz-";
 /** From afar at most so many nodes are named, and on a small screen one for so many square pixels: names hide what is below. */
 const AFAR = 60;
 const AFAR_EACH_PX = 16_000;
@@ -47,6 +56,16 @@ export class Labels {
     const context = canvas.getContext("2d");
     if (!context) throw new Error("this browser gives no canvas to draw on");
     this.#context = context;
+  }
+
+  /** Measure what a first picture is named in, a font at a time: the first letter of each costs as much as all names later. */
+  async prepare(): Promise<void> {
+    for (const [weight, px] of FIRST_FONTS) {
+      this.#font = "";
+      this.#use(weight, px);
+      this.#width(FIRST_LETTERS);
+      await turn();
+    }
   }
 
   resize(screen: Screen, scale: number): void {

@@ -7,7 +7,6 @@ export interface Palette {
   ground: number;
   plate: number;
   plateLine: number;
-  lot: number;
   roof: number;
   front: number;
   edge: number;
@@ -31,62 +30,93 @@ export interface Palette {
 
 const TONES = ["good", "busy", "wait", "bad", "unknown", "off"] as const;
 
-export function readPalette(host: HTMLElement): Palette {
-  const probe = document.createElement("i");
-  probe.hidden = true;
-  host.append(probe);
+/** By which of the panel's style each number of the palette goes. */
+const NUMBERS = {
+  ground: "--map-ground",
+  plate: "--map-plate",
+  plateLine: "--map-plate-line",
+  roof: "--map-roof",
+  front: "--map-front",
+  edge: "--map-edge",
+  shadow: "--map-shadow",
+  unlit: "--map-unlit",
+  cpu: "--map-cpu",
+  memory: "--map-memory",
+  hot: "--map-hot",
+  blindRoof: "--map-blind-roof",
+  blindFront: "--map-blind-front",
+  accent: "--accent",
+} as const;
+const TEXTS = {
+  text: "--text",
+  soft: "--text-soft",
+  faint: "--text-faint",
+  onDark: "--map-on-dark",
+  halo: "--map-halo",
+} as const;
+const KIND_NAMES = Array.from({ length: KINDS }, (_, index) => `--map-kind-${index}`);
+const WANTED: readonly string[] = [
+  ...Object.values(NUMBERS),
+  ...Object.values(TEXTS),
+  ...TONES.flatMap((tone) => [`--${tone}`, `--map-${tone}`]),
+  ...KIND_NAMES,
+  ...["--map-plain", "--map-blind", "--map-low", "--map-mid", "--map-high"],
+];
+
+/** All at once: each that is asked for after another was set has the browser work out its style anew. */
+function readColours(host: HTMLElement): Map<string, { css: string; value: number }> {
+  const group = document.createElement("i");
+  group.hidden = true;
+  for (const name of WANTED) {
+    const probe = document.createElement("i");
+    probe.style.color = `var(${name})`;
+    group.append(probe);
+  }
+  host.append(group);
+  const texts = Array.from(group.children, (probe) => getComputedStyle(probe).color);
+  group.remove();
   const canvas = document.createElement("canvas");
-  canvas.width = 1;
+  canvas.width = WANTED.length;
   canvas.height = 1;
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  const css = (name: string): string => {
-    probe.style.color = `var(${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const number = (name: string): number => {
-    if (!context) return 0x808080;
-    context.clearRect(0, 0, 1, 1);
-    context.fillStyle = css(name);
-    context.fillRect(0, 0, 1, 1);
-    const [red = 0, green = 0, blue = 0] = context.getImageData(0, 0, 1, 1).data;
-    return (red << 16) | (green << 8) | blue;
-  };
+  texts.forEach((css, at) => {
+    if (!context) return;
+    context.fillStyle = css;
+    context.fillRect(at, 0, 1, 1);
+  });
+  const data = context?.getImageData(0, 0, WANTED.length, 1).data;
+  return new Map(
+    WANTED.map((name, at) => {
+      const [red = 0, green = 0, blue = 0] = data?.subarray(4 * at, 4 * at + 3) ?? [0x80, 0x80, 0x80];
+      return [name, { css: texts[at] ?? "", value: (red << 16) | (green << 8) | blue }];
+    }),
+  );
+}
+
+export function readPalette(host: HTMLElement): Palette {
+  const found = readColours(host);
+  const css = (name: string): string => found.get(name)?.css ?? "";
+  const number = (name: string): number => found.get(name)?.value ?? 0x808080;
   const colours: Record<string, number> = { plain: number("--map-plain"), blind: number("--map-blind") };
   for (const tone of TONES) colours[`tone-${tone}`] = number(`--map-${tone}`);
-  for (let index = 0; index < KINDS; index += 1) colours[`kind-${index}`] = number(`--map-kind-${index}`);
+  for (let index = 0; index < KINDS; index += 1) colours[`kind-${index}`] = number(KIND_NAMES[index] ?? "");
   const stops = [number("--map-low"), number("--map-mid"), number("--map-high")] as const;
   for (let at = 0; at < STEPS; at += 1) {
     const share = (2 * at) / (STEPS - 1);
     colours[`scale-${at}`] = share <= 1 ? mix(stops[0], stops[1], share) : mix(stops[1], stops[2], share - 1);
   }
-  const ground = number("--map-ground");
-  const palette: Palette = {
-    night: brightness(ground) < 0.5,
-    ground,
-    plate: number("--map-plate"),
-    plateLine: number("--map-plate-line"),
-    lot: number("--map-lot"),
-    roof: number("--map-roof"),
-    front: number("--map-front"),
-    edge: number("--map-edge"),
-    shadow: number("--map-shadow"),
-    unlit: number("--map-unlit"),
-    cpu: number("--map-cpu"),
-    memory: number("--map-memory"),
-    hot: number("--map-hot"),
-    blindRoof: number("--map-blind-roof"),
-    blindFront: number("--map-blind-front"),
-    accent: number("--accent"),
+  const numbers = each(NUMBERS, number);
+  return {
+    ...numbers,
+    ...each(TEXTS, css),
+    night: brightness(numbers.ground) < 0.5,
     colours,
-    text: css("--text"),
-    soft: css("--text-soft"),
-    faint: css("--text-faint"),
-    onDark: css("--map-on-dark"),
-    halo: css("--map-halo"),
     tones: Object.fromEntries(TONES.map((tone) => [tone, css(`--${tone}`)])),
   };
-  probe.remove();
-  return palette;
+}
+
+function each<K extends string, T>(names: Record<K, string>, read: (name: string) => T): Record<K, T> {
+  return Object.fromEntries(Object.entries<string>(names).map(([key, name]) => [key, read(name)])) as Record<K, T>;
 }
 
 export function colour(palette: Palette, name: Colour): number {

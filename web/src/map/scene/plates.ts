@@ -1,12 +1,13 @@
 /**
- * The ground of the map: the plates of districts, the lots where nobody stands, and Nexus. Out of the atlas as all else, of
- * one shader: PixiJS's own for shapes costs a renderer in software three times what all buildings do.
+ * The ground of the map: the plates of districts, and Nexus. A lot where nobody stands is plain ground: nobody is missing
+ * there. Out of the atlas as all else, of one shader: PixiJS's own for shapes costs a renderer in software three times what
+ * all buildings do.
  */
 import type { Texture } from "pixi.js";
 import { nexusAt } from "../model/city";
-import { type Box, LOT } from "../model/geometry";
-import { type Layout, lotAt } from "../model/layout";
-import { type Atlas, CORNER, HEXAGON_SPILL, LOT_LINE, type Nine } from "./atlas";
+import type { Box } from "../model/geometry";
+import type { Layout } from "../model/layout";
+import { type Atlas, CORNER, HEXAGON_SPILL, type Nine } from "./atlas";
 import { mix, type Palette } from "./palette";
 import type { Quads } from "./quads";
 
@@ -15,8 +16,7 @@ const PLATE = 18;
 const NEXUS = 6;
 
 export function drawPlates(quads: Quads, atlas: Atlas, palette: Palette, layout: Layout): void {
-  const free = layout.districts.reduce((sum, one) => sum + one.lots.filter((id) => id === undefined).length, 0);
-  const room = (layout.districts.length + 1) * PLATE + free + NEXUS;
+  const room = (layout.districts.length + 1) * PLATE + NEXUS;
   quads.clear(room);
   let at = 0;
   const put = (texture: Texture, box: Box, tint: number, alpha = 1) => {
@@ -35,16 +35,6 @@ export function drawPlates(quads: Quads, atlas: Atlas, palette: Palette, layout:
   };
   for (const district of layout.districts) {
     plate(district.box, 1);
-    district.lots.forEach((id, index) => {
-      if (id !== undefined) return;
-      const lot = lotAt(district, index);
-      const { x, y } = { x: lot.x + 12 - LOT_LINE, y: lot.y + 30 - LOT_LINE };
-      put(
-        atlas.lot,
-        { x, y, width: LOT.width - 24 + 2 * LOT_LINE, height: LOT.height - 50 + 2 * LOT_LINE },
-        palette.lot,
-      );
-    });
   }
   const { yard, yardScale: scale } = layout;
   plate(yard, scale);

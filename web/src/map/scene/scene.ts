@@ -4,6 +4,7 @@
  */
 import "pixi.js/unsafe-eval"; // which is the part of PixiJS that makes no code of texts, as the page's policy demands
 import { Container, type Shader, Ticker, WebGLRenderer } from "pixi.js";
+import { turn } from "../../state/turn";
 import { along, type Camera, type Screen, seen, toMap } from "../model/camera";
 import type { Changes } from "../model/city";
 import { type Box, LOT, meets, type Point } from "../model/geometry";
@@ -93,8 +94,9 @@ export class Scene {
 
   private constructor(
     readonly renderer: WebGLRenderer,
+    atlas: Atlas,
+    labels: Labels,
     readonly host: HTMLElement,
-    labels: HTMLCanvasElement,
     look: Look,
     palette: Palette,
   ) {
@@ -103,9 +105,9 @@ export class Scene {
     const { gl, canvas } = renderer;
     this.#pace = new Pace(gl);
     this.#fetched = emulated(gl) ? new Fetched(gl, document.createElement("canvas")) : undefined;
-    host.insertBefore(this.#fetched?.canvas ?? canvas, labels);
-    this.#atlas = drawAtlas();
-    this.#labels = new Labels(labels);
+    host.insertBefore(this.#fetched?.canvas ?? canvas, labels.canvas);
+    this.#atlas = atlas;
+    this.#labels = labels;
     this.#shader = quadShader(this.#atlas.source);
     this.#plates = new Quads(this.#shader, this.#world);
     this.#world.addChild(this.#below, this.#above);
@@ -117,9 +119,13 @@ export class Scene {
 
   /** Puts its canvas below that of the names. Throws if this browser draws no WebGL. */
   static async open(host: HTMLElement, labels: HTMLCanvasElement, look: Look, palette: Palette): Promise<Scene> {
+    const canvas = document.createElement("canvas");
+    // As PixiJS asks for it, which then finds it there: to make it is as much as all else that PixiJS begins with.
+    canvas.getContext("webgl2", { alpha: false, antialias: false, stencil: true });
+    await turn();
     const renderer = new WebGLRenderer();
     await renderer.init({
-      canvas: document.createElement("canvas"),
+      canvas,
       antialias: false,
       backgroundColor: palette.ground,
       resolution: Math.min(2, devicePixelRatio || 1),
@@ -132,7 +138,14 @@ export class Scene {
     // PixiJS looks after its stores in each of the browser's frames, for ever: here with those that draw something.
     Ticker.system.autoStart = false;
     Ticker.system.stop();
-    return new Scene(renderer, host, labels, look, palette);
+    await turn();
+    const atlas = await drawAtlas();
+    await turn();
+    renderer.texture.initSource(atlas.source);
+    await turn();
+    const names = new Labels(labels);
+    await names.prepare();
+    return new Scene(renderer, atlas, names, host, look, palette);
   }
 
   get camera(): Camera {

@@ -12,6 +12,7 @@ import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
 import { IN_THE_PAST, pastRevision } from "../../past/when";
 import { bytes, cores, count, dateTime, plural, span, visible } from "../../words/format";
+import { ranOf, surplusOf, surplusWords } from "../../words/running";
 import { agentState } from "../../words/states";
 import { createAsked } from "../asked";
 import { LogCard } from "../logs/LogView";
@@ -107,7 +108,11 @@ function Body(props: { agent: Agent }) {
           <section class="card" aria-label="Figures">
             <dl class="figures">
               <Figure title="Running">
-                {count(props.agent.running)} <small>of {count(props.agent.replicas)}</small>
+                {count(ranOf(props.agent))}{" "}
+                <small>
+                  of {count(props.agent.replicas)}
+                  <Show when={surplusOf(props.agent)}>{(surplus) => `, ${surplusWords(surplus())}`}</Show>
+                </small>
               </Figure>
               <Figure title="Version">
                 v{props.agent.version}

@@ -12,7 +12,7 @@ import { bytes, cores, count, dateTime, span, visible } from "../../words/format
 import { instanceState } from "../../words/states";
 import { createAsked } from "../asked";
 import { LogCard } from "../logs/LogView";
-import { endOf } from "./happened";
+import { endOf, versionMs } from "./happened";
 import { EventsAbout, Figure, Gone, Head, LastDeath } from "./parts";
 
 /** By its id; or by the name that events have, which is looked up once. */
@@ -82,7 +82,7 @@ function Body(props: { instance: Instance }) {
     { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) },
   );
   const marks = () => [
-    { atMs: props.instance.created_ms, text: `v${props.instance.version}` },
+    { atMs: versionMs(props.instance), text: `v${props.instance.version}` },
     ...((props.instance.attempt ?? 0) > 1 && props.instance.started_ms
       ? [{ atMs: props.instance.started_ms, text: `attempt ${props.instance.attempt}` }]
       : []),

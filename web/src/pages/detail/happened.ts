@@ -38,6 +38,11 @@ export function lastDeath(instances: readonly Instance[]): Death | undefined {
   return found;
 }
 
+/** Since when an instance is of the version that it has: it was made in that, or a rollback has kept it. */
+export function versionMs(instance: Instance): number {
+  return instance.kept_ms || instance.created_ms;
+}
+
 /** When each version of each agent first came to where these are: placed or moved there, not only deployed. */
 export function deployedHere(instances: readonly Instance[]): Mark[] {
   const first = new Map<string, Mark>();
@@ -45,8 +50,8 @@ export function deployedHere(instances: readonly Instance[]): Mark[] {
     if (one.kind !== "agent") continue;
     const key = `${one.namespace}/${one.workload} ${one.version}`;
     const known = first.get(key);
-    if (!known || one.created_ms < known.atMs)
-      first.set(key, { atMs: one.created_ms, text: `${one.workload} v${one.version}${STARTS}` });
+    if (!known || versionMs(one) < known.atMs)
+      first.set(key, { atMs: versionMs(one), text: `${one.workload} v${one.version}${STARTS}` });
   }
   return [...first.values()].sort((a, b) => a.atMs - b.atMs);
 }

@@ -90,4 +90,10 @@ describe("what has happened there", () => {
       { atMs: 20, text: "db v1 starts" },
     ]);
   });
+
+  it("is not before there was that version, where a rollback has kept the instance", () => {
+    const kept = { ...one({ kind: "agent", workload: "web", version: 3, created_ms: 10 }), kept_ms: 50 };
+    const anew = one({ kind: "agent", workload: "web", version: 3, created_ms: 60 });
+    expect(deployedHere([anew, kept]).map((mark) => mark.atMs)).toEqual([50]);
+  });
 });

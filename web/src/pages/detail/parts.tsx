@@ -2,22 +2,24 @@
 import { A, useNavigate } from "@solidjs/router";
 import { type Accessor, createMemo, createSignal, For, type JSX, Show } from "solid-js";
 import { ActionBar, hrefOf, type Target, useChosen } from "../../actions";
-import { request } from "../../api/client";
-import type { CloudEvent, EventPage, Instance, InstanceExit } from "../../api/types";
+import type { CloudEvent, Instance, InstanceExit } from "../../api/types";
 import { useGiven } from "../../parts/context";
-import { Mark, State } from "../../parts/State";
+import { State } from "../../parts/State";
 import { type Column, type Sort, Table } from "../../parts/Table";
 import { useColumns } from "../../parts/UseCells";
 import { createUse, usedNow } from "../../parts/use";
 import { Waiting } from "../../parts/Waiting";
 import { pastRevision } from "../../past/when";
-import { ofInterest, tell } from "../../words/events";
-import { count, dateTime, span, visible } from "../../words/format";
+import { ofInterest } from "../../words/events";
+import { count, span, visible } from "../../words/format";
 import { hasEnded, instanceState, type State as Shown } from "../../words/states";
 import { createAsked } from "../asked";
+import { arrived, EMPTY } from "../events/feed";
+import { folded, type Line, steady } from "../events/fold";
+import { EventLines } from "../events/Lines";
+import { latestEvents } from "../events/latest";
 import { olderEvents } from "../events/source";
 import { pieces } from "../logs/ansi";
-import { subjectHref } from "../subjects";
 
 interface HeadProps {
   above: readonly { text: string; href: string }[];
@@ -209,26 +211,31 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
   );
 }
 
-const EVENTS = 40;
+const LINES = 12;
 
 export function EventsAbout(props: { subject: string; when: Accessor<unknown> }) {
-  const { nowMs } = useGiven();
+  let feed = EMPTY;
+  let of = "";
   const events = createAsked(
     () => props.subject,
     () => [props.when(), pastRevision()],
     15_000,
-    async (subject, signal): Promise<Pick<EventPage, "items">> => {
+    async (subject, signal): Promise<readonly CloudEvent[]> => {
       const past = pastRevision();
-      if (!past) {
-        const path = `/v1/events?last=${EVENTS}&subject=${encodeURIComponent(subject)}`;
-        return request<EventPage>("GET", path, undefined, signal);
+      if (past) {
+        const { events } = await olderEvents({ kind: "", namespace: "", subject }, past + 1, signal);
+        return arrived(EMPTY, events, false).events;
       }
-      const { events } = await olderEvents({ kind: "", namespace: "", subject }, past + 1, signal);
-      return { items: events };
+      feed = await latestEvents(of === subject ? feed : EMPTY, subject, signal);
+      of = subject;
+      return feed.events;
     },
     true,
   );
-  const shown = (): CloudEvent[] => (events.value()?.items ?? []).filter(ofInterest).reverse().slice(0, 12);
+  const lines = createMemo(
+    (before: readonly Line[]) => steady(folded((events.value() ?? []).filter(ofInterest)).slice(0, LINES), before),
+    [],
+  );
   return (
     <section class="card block" aria-labelledby="events-title">
       <div class="block-head">
@@ -236,38 +243,10 @@ export function EventsAbout(props: { subject: string; when: Accessor<unknown> })
         <A href={`/events?subject=${encodeURIComponent(props.subject)}`}>All</A>
       </div>
       <Show
-        when={shown().length}
+        when={lines().length}
         fallback={<p class="soft">{events.failed() || (events.value() ? "None is kept." : "Asking Nexus…")}</p>}
       >
-        <ul class="list">
-          <For each={shown()}>
-            {(event) => {
-              const told = tell(event);
-              const href = event.subject === props.subject ? "" : subjectHref(event.subject);
-              return (
-                <li>
-                  <Mark tone={told.tone} />
-                  <span class="list-words">
-                    <Show when={event.subject !== props.subject}>
-                      <Show when={href} fallback={<strong>{visible(told.subject)}</strong>}>
-                        <A href={href}>
-                          <strong>{visible(told.subject)}</strong>
-                        </A>
-                      </Show>{" "}
-                    </Show>
-                    <span class="soft">{visible(told.text)}</span>
-                    <Show when={told.node}>
-                      <span class="faint"> on {visible(told.node)}</span>
-                    </Show>
-                  </span>
-                  <time datetime={event.time} title={dateTime(told.atMs)}>
-                    {span(nowMs() - told.atMs)} ago
-                  </time>
-                </li>
-              );
-            }}
-          </For>
-        </ul>
+        <EventLines lines={lines()} about={props.subject} />
       </Show>
     </section>
   );

@@ -1,5 +1,6 @@
 import { A, useSearchParams } from "@solidjs/router";
 import { createVirtualizer } from "@tanstack/solid-virtual";
+import ChevronRight from "lucide-solid/icons/chevron-right";
 import Pause from "lucide-solid/icons/pause";
 import Play from "lucide-solid/icons/play";
 import Rewind from "lucide-solid/icons/rewind";
@@ -17,6 +18,7 @@ import { ofInterest, tell } from "../../words/events";
 import { clock, count, dateTime, plural, visible } from "../../words/format";
 import { subjectHref } from "../subjects";
 import { arrived, before, EMPTY, type Feed, oldestRevision, released } from "./feed";
+import { alone, folded, type Row, rowsOf, tellLine } from "./fold";
 import { newestEvents, olderEvents, type Wanted, watchEvents } from "./source";
 
 const KINDS = ["agent", "instance", "node", "job", "token"] as const;
@@ -30,6 +32,8 @@ export function Events() {
   const [params, setParams] = useSearchParams<{ kind?: string; subject?: string; namespace?: string }>();
   const [typed, setTyped] = createTyped("q");
   const [all, setAll] = createTyped("all");
+  const [each, setEach] = createTyped("each");
+  const [opened, setOpened] = createSignal<ReadonlySet<string>>(new Set<string>());
   const [feed, setFeed] = createSignal<Feed>(EMPTY);
   const [paused, setPaused] = createSignal(false);
   const [live, setLive] = createSignal(false);
@@ -119,10 +123,13 @@ export function Events() {
       return words.every((word) => all.includes(word));
     });
   });
+  const listed = createMemo((): readonly Row[] => rowsOf(each() ? shown().map(alone) : folded(shown()), opened()));
+  const toggle = (key: string) =>
+    setOpened((now) => (now.has(key) ? new Set([...now].filter((one) => one !== key)) : new Set([...now, key])));
   let scroll: HTMLDivElement | undefined;
   const rows = createVirtualizer({
     get count() {
-      return shown().length;
+      return listed().length;
     },
     getScrollElement: () => scroll ?? null,
     estimateSize: () => (narrow() ? NARROW_ROW : ROW),
@@ -168,6 +175,14 @@ export function Events() {
               onChange={(event) => setAll(event.currentTarget.checked ? "1" : "")}
             />
             Bookkeeping
+          </label>
+          <label class="switch" title="Each of what happens again and again, on a line of its own">
+            <input
+              type="checkbox"
+              checked={!!each()}
+              onChange={(event) => setEach(event.currentTarget.checked ? "1" : "")}
+            />
+            Repeats
           </label>
           <Show when={params.subject}>
             <button
@@ -240,7 +255,11 @@ export function Events() {
             <div class="table-space" style={{ height: `${rows.getTotalSize()}px` }}>
               <For each={rows.getVirtualItems()}>
                 {(item) => (
-                  <Show when={shown()[item.index]}>{(event) => <EventRow event={event()} top={item.start} />}</Show>
+                  <Show when={listed()[item.index]}>
+                    {(row) => (
+                      <EventRow row={row()} top={item.start} opened={opened().has(row().line.key)} toggle={toggle} />
+                    )}
+                  </Show>
                 )}
               </For>
             </div>
@@ -274,13 +293,21 @@ export function Events() {
   );
 }
 
-function EventRow(props: { event: CloudEvent; top: number }) {
+function EventRow(props: { row: Row; top: number; opened: boolean; toggle(key: string): void }) {
   const { fabric } = useGiven();
-  const told = createMemo(() => tell(props.event));
-  const href = () => subjectHref(props.event.subject);
+  const told = createMemo(() => tellLine(props.row.line));
+  const event = () => props.row.line.event;
+  const href = () => {
+    const [first] = props.row.line.events;
+    return props.row.line.events.every((one) => one.subject === first?.subject) ? subjectHref(event().subject) : "";
+  };
   return (
-    <div class="event-row" classList={{ narrow: narrow() }} style={{ transform: `translateY(${props.top}px)` }}>
-      <time datetime={props.event.time} title={`${dateTime(told().atMs)} · revision ${props.event.revision}`}>
+    <div
+      class="event-row"
+      classList={{ narrow: narrow(), within: props.row.within }}
+      style={{ transform: `translateY(${props.top}px)` }}
+    >
+      <time datetime={event().time} title={`${dateTime(told().atMs)} · revision ${event().revision}`}>
         {clock(told().atMs)}
       </time>
       <Mark tone={told().tone} />
@@ -294,6 +321,17 @@ function EventRow(props: { event: CloudEvent; top: number }) {
         </Show>{" "}
         <span class="event-what">
           <span class="soft">{visible(told().text)}</span>
+          <Show when={told().times}>
+            <button
+              type="button"
+              class="event-times"
+              aria-expanded={props.opened}
+              onClick={() => props.toggle(props.row.line.key)}
+            >
+              <ChevronRight size={12} aria-hidden="true" />
+              {told().times}
+            </button>
+          </Show>
           <Show when={told().node}>
             <span class="faint"> on {visible(told().node)}</span>
           </Show>
@@ -303,9 +341,9 @@ function EventRow(props: { event: CloudEvent; top: number }) {
       <button
         type="button"
         class="icon-button"
-        aria-label={`The fabric as of revision ${props.event.revision}`}
+        aria-label={`The fabric as of revision ${event().revision}`}
         title="Show the fabric as of then"
-        onClick={() => fabric.past.show(props.event.revision)}
+        onClick={() => fabric.past.show(event().revision)}
       >
         <Rewind size={14} aria-hidden="true" />
       </button>

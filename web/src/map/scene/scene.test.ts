@@ -1,0 +1,144 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Look } from "./look";
+import type { Palette } from "./palette";
+
+// What draws is left out: this is about when it is drawn. Without an idea of WebGL there is nothing to draw with, either.
+const card = vi.hoisted(() => ({ rendered: 0, drawing: false, emulated: false, shown: 0 }));
+class Nothing {
+  static readonly system = { autoStart: false, stop: () => {}, update: () => {} };
+  readonly canvas = { remove: () => {} };
+  readonly gl = {};
+  readonly background = { color: 0 };
+  readonly texture = { initSource: () => {} };
+  readonly scale = { set: () => {} };
+  readonly position = { set: () => {} };
+  readonly away = new Set<string>();
+  readonly busy = false;
+  addChild() {}
+  async init() {}
+  async prepare() {}
+  resize() {}
+  destroy() {}
+  draw() {}
+  render() {
+    card.rendered += 1;
+  }
+}
+vi.mock("pixi.js/unsafe-eval", () => ({}));
+vi.mock("pixi.js", () => ({ Container: Nothing, Ticker: Nothing, WebGLRenderer: Nothing }));
+vi.mock("../../state/turn", () => ({ turn: async () => {} }));
+vi.mock("./atlas", () => ({ drawAtlas: () => new Nothing() }));
+vi.mock("./labels", () => ({ Labels: Nothing }));
+vi.mock("./movers", () => ({ Movers: Nothing }));
+vi.mock("./block", () => ({ Block: Nothing, drawHalos: () => {} }));
+vi.mock("./plates", () => ({ drawPlates: () => {} }));
+vi.mock("./fetched", () => ({
+  emulated: () => card.emulated,
+  Fetched: class extends Nothing {
+    begin() {}
+    show() {
+      card.shown += 1;
+    }
+  },
+}));
+vi.mock("./quads", () => ({
+  quadShader: () => new Nothing(),
+  Quads: class extends Nothing {
+    readonly mesh = { blendMode: "" };
+    commit() {}
+  },
+}));
+vi.mock("./pace", () => ({
+  Pace: class {
+    static readonly POLL_MS = 4;
+    get drawing() {
+      return card.drawing;
+    }
+    drew() {
+      card.drawing = true;
+    }
+  },
+}));
+
+let frames: ((nowMs: number) => void)[] = [];
+const next = () => {
+  const [frame] = frames.splice(0, 1);
+  frame?.(performance.now());
+};
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  Object.assign(card, { rendered: 0, drawing: false, emulated: false, shown: 0 });
+  frames = [];
+  vi.stubGlobal("requestAnimationFrame", (frame: (nowMs: number) => void) => frames.push(frame));
+  vi.stubGlobal("cancelAnimationFrame", () => {});
+  vi.stubGlobal("devicePixelRatio", 1);
+  vi.stubGlobal("document", { createElement: () => ({ getContext: () => null }), visibilityState: "visible" });
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+async function opened() {
+  const { Scene } = await import("./scene");
+  const host = { insertBefore: () => {}, dataset: {} } as unknown as HTMLElement;
+  const look = { city: { layout: {} } } as unknown as Look;
+  return Scene.open(host, {} as HTMLCanvasElement, look, { night: false } as unknown as Palette);
+}
+
+test("what becomes another while a frame is still being drawn is drawn after it, once", async () => {
+  const scene = await opened();
+  scene.ask();
+  scene.ask();
+  expect(frames).toHaveLength(1);
+  next();
+  expect(card.rendered).toBe(1);
+
+  scene.look({ x: 1, y: 2, zoom: 1 }, false);
+  scene.look({ x: 3, y: 4, zoom: 1 }, false);
+  vi.advanceTimersByTime(40);
+  expect(frames, "the card is still busy").toHaveLength(0);
+  card.drawing = false;
+  vi.advanceTimersByTime(4);
+  expect(frames).toHaveLength(1);
+  let shown = {};
+  scene.onCamera = (camera) => {
+    shown = camera;
+  };
+  next();
+  expect(card.rendered).toBe(2);
+  expect(shown).toEqual({ x: 3, y: 4, zoom: 1 });
+
+  card.drawing = false;
+  vi.advanceTimersByTime(1_000);
+  expect(frames, "nothing is another since").toHaveLength(0);
+});
+
+test("what has ended is drawn no more, though it was asked for", async () => {
+  const scene = await opened();
+  scene.ask();
+  next();
+  scene.ask();
+  scene.destroy();
+  card.drawing = false;
+  vi.advanceTimersByTime(1_000);
+  expect(frames).toHaveLength(0);
+});
+
+test("a picture that is fetched is shown once it is there, and then all is at rest", async () => {
+  card.emulated = true;
+  const scene = await opened();
+  scene.ask();
+  next();
+  scene.ask();
+  vi.advanceTimersByTime(40);
+  expect([card.rendered, card.shown, frames.length]).toEqual([1, 0, 0]);
+  card.drawing = false;
+  vi.advanceTimersByTime(4);
+  expect([card.shown, frames.length]).toEqual([1, 1]);
+  next();
+  card.drawing = false;
+  vi.advanceTimersByTime(1_000);
+  expect([card.rendered, card.shown, frames.length], "one frame for what was asked").toEqual([2, 2, 0]);
+});
