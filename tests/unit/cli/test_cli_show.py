@@ -16,7 +16,7 @@ from omnitide.cli.instances.output import Printer
 from omnitide.cli.instances.ps import _note, _state
 from omnitide.cli.show.forms import as_text
 from omnitide.cli.show.table import Cell, Column, table
-from omnitide.cli.show.words import agent_status, ago, share, state
+from omnitide.cli.show.words import agent_status, ago, replicas, share, state
 from omnitide.fabric.events import Event
 from omnitide.model.explanations import PlacementVerdict, Reason, Way
 from omnitide.model.happenings import CloudEvent, LogChunk
@@ -236,6 +236,13 @@ def test_a_replica_is_counted_once_in_the_note_of_its_agent(
 def test_an_agent_that_only_waits_for_a_place_is_less_of_an_alarm(counts: InstanceCounts, style: str) -> None:
     shown = agent("a", status="degraded", running=counts.running, counts=counts)
     assert agent_status(shown) == Cell("degraded", style)
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "text"), [(0, 0, "0/0"), (2, 3, "2/3"), (3, 3, "3/3"), (4, 3, "3/3 +1"), (2, 0, "0/0 +2")]
+)
+def test_what_runs_beside_those_that_are_asked_for_is_said_apart(running: int, wanted: int, text: str) -> None:
+    assert replicas(agent("a", running=running, replicas=wanted)) == text
 
 
 def chunk(text: str, stream: str = "stdout") -> LogChunk:

@@ -144,6 +144,7 @@ def report(
     the order of the changes. `unchanged`: also of those that were as asked for already. Raises Failure."""
     from omnitide.cli.agents.follow import Settled, follow, has_ended_well
     from omnitide.cli.agents.staying import stay
+    from omnitide.cli.show.words import replicas
     from omnitide.model.quantity import format_duration
 
     found: list[Settled] = []
@@ -159,7 +160,7 @@ def report(
                 session.say(f"  {agent.name} has ended well {took}")
                 continue
             state = "running" if agent.replicas else "with no replicas"
-            session.say(f"  {agent.name} {agent.running}/{agent.replicas} {state} {took} {urls}".rstrip())
+            session.say(f"  {agent.name} {replicas(agent)} {state} {took} {urls}".rstrip())
     finally:
         found.sort(key=lambda one: changes.index(one.changed))
         done.extend(one.agent for one in found if unchanged or one.changed.change != "unchanged")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from omnitide.cli.agents.rolling_back import may_roll_back, rolled_back
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session
+from omnitide.cli.show.words import replicas
 from omnitide.model.names import called
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def follow(
                 explanation = _explanation(client, about, deadline - looked)
                 if explanation is not None:
                     if about not in up:
-                        last_text = f"{about.name} {about.running}/{about.replicas} after {timeout_s:.0f} s: "
+                        last_text = f"{about.name} {replicas(about)} after {timeout_s:.0f} s: "
                         last_text += explanation.text
                     progress.reason(explanation)
                     _check_hope(explanation)
@@ -195,7 +196,7 @@ def _explanation(client: "Client", agent: "Agent", left_s: float) -> "AgentExpla
 
 def _late(awaited: list[_Awaited], timeout_s: float, last_text: str) -> Failure:
     agent = awaited[0].agent
-    text = last_text or f"{agent.name} {agent.running}/{agent.replicas} after {timeout_s:.0f} s: on its way"
+    text = last_text or f"{agent.name} {replicas(agent)} after {timeout_s:.0f} s: on its way"
     others = f"; {len(awaited) - 1} more are not up either" if len(awaited) > 1 else ""
     return Failure(
         text + others, f"omnitide explain {called(agent.namespace, agent.name)}; it goes on being tried", Exit.TIMEOUT
@@ -300,7 +301,7 @@ class _Progress:
         ]
         rollout = f"   {agent.rollout.asked}/{agent.rollout.replicas} asked" if agent.rollout else ""
         more = f"   and {len(awaited) - 1} more" if len(awaited) > 1 else ""
-        text = f"{agent.name} {agent.running}/{agent.replicas} running   {', '.join(parts)}{rollout}{more}"
+        text = f"{agent.name} {replicas(agent)} running   {', '.join(parts)}{rollout}{more}"
         if text != self._shown:
             self.clear()
             sys.stderr.write(f"\r{text}")

@@ -86,7 +86,9 @@ def share(used: int, whole: int, form: str) -> str:
 
 
 def replicas(agent: ob.AgentSummary) -> str:
-    return f"{agent.running}/{agent.replicas}"
+    """`3/3`; `3/3 +1` where one more runs than is asked for, until it is stopped."""
+    surplus = agent.running - agent.replicas
+    return f"{min(agent.running, agent.replicas)}/{agent.replicas}" + (f" +{surplus}" if surplus > 0 else "")
 
 
 def ending(exit_: ob.InstanceExit | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omnitide.cli.show.charts import sparkline
+from omnitide.cli.show.words import replicas
 from omnitide.cli.top.figures import bar, cores, percent, size
 from omnitide.cli.top.lines import Cell, cut, cut_name, told
 from omnitide.cli.top.listing import Column, Table
@@ -150,7 +151,7 @@ NODES: Final = Table[Node](
 
 def _replicas(agent: AgentSummary) -> Cell:
     short = agent.running < agent.replicas and agent.status != "stopped"
-    return Cell(f"{agent.running}/{agent.replicas}", "wait" if short else "")
+    return Cell(replicas(agent), "wait" if short else "")
 
 
 AGENTS: Final = Table[AgentSummary](
