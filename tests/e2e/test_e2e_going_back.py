@@ -33,7 +33,8 @@ def processes(instances: list[Instance]) -> dict[str, tuple[str, int]]:
 def test_a_rollback_of_what_is_halted_replaces_what_cannot_run_alone(fabric: Fabric, tmp_path: Path) -> None:
     fabric.cli("deploy", manifest(tmp_path, SLEEPS))
     before = processes(fabric.running("kept", 3))
-    fabric.cli("deploy", manifest(tmp_path, BROKEN), code=8)
+    told = fabric.cli("deploy", manifest(tmp_path, BROKEN), code=8).stderr
+    assert "it stays deployed, and goes back by: omnitide rollback kept" in told
     halted = processes(fabric.instances("kept", status="running"))
     assert len(halted) == 2
     assert halted.items() <= before.items()

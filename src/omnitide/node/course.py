@@ -63,7 +63,7 @@ class Course:
         instance = self.instances.get(assignment.instance)
         if instance is None:
             instance = self.instances[assignment.instance] = self.new(assignment)
-        instance.assignment = assignment
+        before, instance.assignment = instance.assignment, assignment
         if not instance.generation:
             instance.generation = assignment.generation
         if instance.removed_at_ms:
@@ -75,8 +75,13 @@ class Course:
         if instance.phase is Phase.WAITING and not instance.next_attempt_at_ms and instance.ending is not None:
             self.attempt_ended(instance, instance.ending, now)
             return
-        if instance.phase is Phase.WAITING and instance.ending is not None and instance.ending.cause in WAITS:
-            # What it waits for may be there now.
+        newer = before is not None and (before.secrets, before.configs) != (assignment.secrets, assignment.configs)
+        if (
+            instance.phase is Phase.WAITING
+            and instance.ending is not None
+            and (instance.ending.cause in WAITS or newer)
+        ):
+            # What it waits for may be there now, and a value that was wrong may be why it ended.
             instance.due = True
             self.out.append(CancelTimer(key=(RESTART, instance.id)))
         # It may have been found running before anything was known of it.

@@ -15,6 +15,7 @@ from tests.support.spec import Fabric, spec
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.folds.availability import runs_on
+from omnitide.fabric.snapshot import dump, load
 from omnitide.fabric.state import (
     ENDED,
     Agent,
@@ -223,6 +224,7 @@ class Trial:
         for _ in range(number):
             self.command = None
             self.chance.choice(acts)()
+            assert load(list(dump(self.fabric.state))) == self.fabric.state, "what is loaded is what was written"
 
     # What has to hold
 

@@ -20,7 +20,8 @@ from omnitide.fabric.records import (
     SlotItem,
 )
 from omnitide.fabric.snapshot import CHUNK_BYTES, SnapshotDamaged, digest, dump, load
-from omnitide.fabric.state import Agent, FabricState, Instance, Job, Node, Slot, empty_state
+from omnitide.fabric.state import Agent, FabricState, Health, Instance, Job, Node, Slot, empty_state
+from omnitide.model.probes import Probe, Probes
 from omnitide.model.spec import Port
 
 Records = list[dict[str, object]]
@@ -62,6 +63,22 @@ def refusal(made: list[bytes]) -> SnapshotDamaged:
 def test_what_is_loaded_is_what_was_dumped(state: FabricState) -> None:
     assert load(dump(state)) == state
     assert digest(load(dump(state))) == digest(state)
+
+
+def test_of_one_that_was_ready_at_once_and_ended_too() -> None:
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec(health=Probes(readiness=Probe(type="exec", command=("true",)))))
+    fabric.place(hello_1_1="alpha")
+    fabric.nodes["alpha"].desire(fabric.state)
+    fabric.nodes["alpha"].set_health("hello.1.1", Health.HEALTHY)
+    fabric.settle()
+    (ready,) = fabric.state.instances.values()
+    assert ready.ready_ms == ready.started_ms
+    fabric.exit("hello.1.1")
+    (ended,) = fabric.state.instances.values()
+    assert (ended.status.value, ended.ready_ms) == ("starting", 0)
+    assert load(dump(fabric.state)) == fabric.state
 
 
 def test_of_a_fabric_that_does_not_exist_yet_too() -> None:

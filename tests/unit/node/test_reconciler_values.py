@@ -68,6 +68,24 @@ def test_a_secret_that_there_is_not_is_waited_for_and_counted_as_no_failure() ->
     assert start.launch.labels[LABEL_VALUES] == "s.db=1"
 
 
+@pytest.mark.parametrize("on_change", ["keep", "restart"])
+def test_a_value_that_is_mended_is_tried_at_once_however_long_a_crash_loop_would_wait(on_change: str) -> None:
+    """A wrong password may have been why."""
+    node = Node()
+    assignment = running(node, uses(on_change), db=1)
+    done: list[Instruction] = []
+    for attempt in range(1, 4):
+        done = node.exits(1, attempt=attempt)
+        if attempt < 3:
+            (launch,) = [one.launch for one in starts(done) or starts(node.fires(RESTART))]
+            run = Run(key=launch.key, state=RunState.RUNNING, handle="7", started_at_ms=node.now, labels=launch.labels)
+            node.handle(Started(at_ms=node.now, driver="process", run=run))
+    assert starts(done) == [], "it waits"
+    assert starts(node.desire(replace(assignment, secrets={"db": 1}))) == [], "nothing has changed"
+    (start,) = starts(node.desire(replace(assignment, secrets={"db": 2})))
+    assert start.launch.labels[LABEL_VALUES] == "s.db=2"
+
+
 def test_nexus_away_is_waited_for_however_often_it_is() -> None:
     node = Node()
     node.desire(replace(node.assign("a", uses()), secrets={"db": 1}))

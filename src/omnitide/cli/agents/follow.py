@@ -247,7 +247,8 @@ def _check_hope(explanation: "AgentExplanation") -> None:
             raise _hopeless(explanation, trouble, text)
     if agent.rollout is not None and agent.rollout.halted:
         why = f"the rollout is halted: {agent.rollout.halted}"
-        raise Failure(f"{_cannot(agent)}: {why}", ways_on(agent.namespace, agent.name), Exit.ROLLOUT)
+        hint = ways_on(agent.namespace, agent.name, version=agent.version)
+        raise Failure(f"{_cannot(agent)}: {why}", hint, Exit.ROLLOUT)
 
 
 def _cannot(agent: "Agent") -> str:
@@ -259,17 +260,19 @@ def _cannot(agent: "Agent") -> str:
 def _hopeless(explanation: "AgentExplanation", trouble: "InstanceExplanation", why: str) -> Failure:
     agent = explanation.agent
     lines = "".join(f"\n       | {line}" for line in trouble.last_output[-SHOWN_LINES:])
-    hint, deadline_ms = ways_on(agent.namespace, agent.name, trouble.instance.name), agent.spec.update.progress_deadline
-    if deadline_ms and may_roll_back(agent):
+    hint = ways_on(agent.namespace, agent.name, trouble.instance.name, agent.version)
+    if agent.spec.update.progress_deadline and may_roll_back(agent):
         name = called(agent.namespace, agent.name)
         hint = f"omnitide explain {name}; it is rolled back once its update.progress_deadline is over"
     return Failure(f"{_cannot(agent)}: {why}{lines}", hint, Exit.ROLLOUT)
 
 
-def ways_on(namespace: str, agent: str, instance: str = "") -> str:
-    """`instance`: name of the one whose output tells why; empty: that of all does."""
-    wrote = called(namespace, instance or agent)
-    return f"omnitide explain {called(namespace, agent)}; omnitide logs {wrote}; it stays deployed"
+def ways_on(namespace: str, agent: str, instance: str = "", version: int = 1) -> str:
+    """`instance`: name of the one whose output tells why; empty: that of all does. `version`: of the agent, of which a
+    later one has something to go back to."""
+    name = called(namespace, agent)
+    back = f", and goes back by: omnitide rollback {name}" if version > 1 else ""
+    return f"omnitide explain {name}; omnitide logs {called(namespace, instance or agent)}; it stays deployed{back}"
 
 
 def _urls(client: "Client", agent: "Agent") -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def _gone(client: "Client", agent: "Agent", event: "CloudEvent", settle_s: float
     else:
         with_ = f", with {how}" if how else ""
         said = f"{agent.name} does not stay up: {name} ended within {settle_s:.3g} s{with_}{output}"
-    return Failure(said, ways_on(agent.namespace, agent.name, name), Exit.ROLLOUT)
+    return Failure(said, ways_on(agent.namespace, agent.name, name, agent.version), Exit.ROLLOUT)
 
 
 def _last_words(client: "Client", instance: str) -> str:

@@ -253,6 +253,7 @@ def instance_exited(state: FabricState, event: ev.InstanceExited, at: Moment) ->
         next_attempt_ms=event.next_attempt_ms,
         exit=ending,
         handle="",
+        ready_ms=0,
         asked_ends=ending.attempt - 1 + asked if stable and ending.attempt > 1 else old.asked_ends + asked,
         ends_before=0 if stable else old.ends_before,
     )
