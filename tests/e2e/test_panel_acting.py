@@ -354,6 +354,58 @@ def test_all_restart_within_a_budget_and_a_rollout_is_held_and_goes_on_where_it_
         shared.client.delete_agent(name)
 
 
+def test_what_is_lost_of_many_is_summed_up_and_the_buttons_stay_in_sight(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    names = [f"many-{number}" for number in range(1, 8)]
+    for name in names:
+        deploy(shared, name)
+    inside.show("agents?q=many")
+    page.set_viewport_size({"width": 1280, "height": 420})
+    page.get_by_role("button", name="Restart all").click()
+    dialog = page.get_by_role("dialog", name="Restart 7 agents")
+    losses = dialog.locator(".losses")
+    expect(dialog.locator(".foreseen")).to_contain_text("would be made anew, on ", timeout=WITHIN_MS)
+    expect(losses).to_contain_text("What 7 instances of 7 agents have in memory is gone.")
+    expect(losses.get_by_text("many-3: What 1 instance has in memory is gone.")).to_be_hidden()
+    losses.locator("summary").click()
+    expect(losses.get_by_text("many-3: What 1 instance has in memory is gone.")).to_be_visible()
+    middle = dialog.locator(".dialog-middle")
+    assert middle.evaluate("one => one.scrollHeight > one.clientHeight"), "there is more than fits"
+    middle.evaluate("one => { one.scrollTop = 0 }")
+    for shown in (dialog.get_by_role("heading"), *dialog.locator(".dialog-foot button").all()):
+        expect(shown).to_be_in_viewport(ratio=1)
+    shot(page, "restart-many")
+    found = {theme: inside.flaws("" if theme == "light" else "color-contrast") for theme in inside.themes()}
+    assert found == {"light": [], "dark": []}
+    dialog.get_by_role("button", name="Cancel").click()
+    for name in names:
+        shared.client.delete_agent(name)
+
+
+def test_a_halted_rollout_looks_like_one_and_going_back_comes_first(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    deploy(shared, "stuck", replicas=3)
+    one_by_one = {"max_unavailable": 1, "max_surge": 0, "on_failure": "halt"}
+    broken = {"command": ["/no/such/program"], "resources": {"cpu": 0.01, "memory": "8MiB"}, "update": one_by_one}
+    shared.client.deploy_agent("stuck", read(broken, AgentSpec), replicas=3)
+    inside.show("agents/default/stuck")
+    rollout = page.get_by_role("region", name="Rollout of v2: halted")
+    bar = rollout.get_by_role("img", name="0 of 3 replicas at v2")
+    expect(bar).to_be_visible(timeout=WITHIN_MS)
+    expect(rollout).to_contain_text("0 of 3 replicas at v2; 2 available, in whichever version.")
+    grown = "one => [...one.children].map(part => [part.className, Number(part.style.flexGrow)])"
+    assert bar.evaluate(grown) == [["tone-bad", 0], ["tone-bad", 0], ["rest", 3]]
+    buttons = rollout.get_by_role("button")
+    expect(buttons).to_have_text(["Roll back", "Pause"])
+    expect(buttons.first).to_be_enabled()
+    expect(buttons.last).to_be_disabled()
+    expect(buttons.last).to_have_attribute("title", "its rollout is halted: nothing goes on that could be held")
+    shot(page, "halted")
+    found = {theme: inside.flaws("" if theme == "light" else "color-contrast") for theme in inside.themes()}
+    assert found == {"light": [], "dark": []}
+    shared.client.delete_agent("stuck")
+
+
 def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, shared: Fabric) -> None:
     page = inside.page
     found: dict[str, object] = {}

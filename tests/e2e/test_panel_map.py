@@ -34,6 +34,14 @@ stop = { grace = "1s" }
 """
 
 
+HEAVY = """
+name = "heavy"
+command = ["sh", "-c", "held=$(head -c 33554432 /dev/zero | tr '\\\\0' a); sleep 3600"]
+resources = { cpu = 0.5, memory = "8MiB" }
+stop = { grace = "1s" }
+"""
+
+
 @pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
     with deployed(shared, unit=AGENT):
@@ -213,6 +221,55 @@ def test_a_pending_agent_lights_up_who_refuses_it(inside: Visit, busy: Fabric) -
     expect(page.locator("#map-summary")).not_to_contain_text("without a node")
     busy.client.delete_agent("nowhere")
     expect(page.locator("#map-summary")).to_contain_text("2 instances,")
+
+
+def test_what_has_ended_is_counted_apart_wherever_one_looks(inside: Visit, busy: Fabric) -> None:
+    """A job that failed: the map has it no more, and everywhere else it is behind those that there are."""
+    busy.running("unit", 2)
+    busy.cli("run", "--name", "once", "--", "sh", "-c", "exit 7", code=7)
+    drawn(inside)
+    page = inside.page
+    expect(page.locator("#map-summary")).to_contain_text("by zone, 2 instances, none dark, none failing")
+    expect(legend(page).get_by_role("listitem")).to_have_text([re.compile(r"^running\s*2$")])
+    (ended,) = (one for one in busy.client.instances(ended=True) if one.workload == "once")
+    left = next(one.instances for one in busy.client.nodes() if one.name == ended.node)
+    go_to(page, ended.node)
+    page.keyboard.press("Enter")
+    counted = card(page).locator(".map-tally li")
+    expect(counted).to_have_text([re.compile(rf"^\s*{left} running$")] if left else [])
+    page.keyboard.press("Escape")
+    inside.open("overview")
+    expect(page.get_by_role("link", name=re.compile(r"^Instances\s*2"))).to_be_visible()
+    shown = page.get_by_role("region", name="Instances")
+    expect(shown.locator(".figure")).to_have_text(re.compile(r"^\s*2\s*instances, and 1 that ended$"))
+    expect(shown.get_by_role("listitem")).to_have_text([re.compile(r"^2 running$"), re.compile(r"^1 ended$")])
+    inside.open("instances")
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"^Instances\s*2, and 1 that ended$"))
+    told = busy.cli("top", "--once").stdout
+    assert re.search(r"^2 instances +● 2 running +○ 1 ended$", told, re.MULTILINE), told
+    busy.client.delete_job("once")
+
+
+def test_what_uses_more_than_is_reserved_for_it_says_so(inside: Visit, busy: Fabric) -> None:
+    (busy.folder / "heavy.toml").write_text(HEAVY)
+    busy.cli("deploy", str(busy.folder / "heavy.toml"))
+    drawn(inside)
+    page = inside.page
+    find(page, "heavy-1.1")
+    expect(card(page).get_by_role("heading", name="Agent heavy", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    narrow = page.viewport_size
+    assert narrow
+    # Where there is room for what is used of memory.
+    page.set_viewport_size({**narrow, "width": 1760})
+    for path in ("agents?q=heavy", "instances?q=heavy"):
+        inside.open(path)
+        memory = page.get_by_role("img", name=re.compile(r"^Memory: [\d.]+ MiB used, 8 MiB reserved$"))
+        expect(memory).to_be_visible(timeout=WITHIN_MS)
+        tone = "one => getComputedStyle(one.querySelector('.meter-text')).color"
+        assert memory.evaluate(tone) != page.get_by_role("img", name=re.compile("^CPU: ")).evaluate(tone)
+    page.set_viewport_size(narrow)
+    busy.client.delete_agent("heavy")
 
 
 def test_an_instance_in_a_sandbox_has_a_shape_of_its_own(inside: Visit, busy: Fabric) -> None:

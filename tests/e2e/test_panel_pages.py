@@ -28,6 +28,15 @@ resources = { cpu = 0.01, memory = "8MiB" }
 restart = { backoff = "200ms", backoff_max = "200ms", attempts = 100000 }
 """
 
+WHOLLY_SEEN = """(button) => {
+  const { left, right, top, bottom } = button.getBoundingClientRect();
+  const row = button.closest(".event-row").getBoundingClientRect();
+  const y = (top + bottom) / 2;
+  const there = [left + 6, (left + right) / 2, right - 6].map((x) => document.elementFromPoint(x, y));
+  return top >= row.top && bottom <= row.bottom && there.every((one) => button.contains(one));
+}"""
+"""A button in a row of events: nothing clips or covers it."""
+
 
 @pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
@@ -105,6 +114,8 @@ def test_the_keyboard_alone_scales_rolls_back_and_drains(inside: Visit, busy: Fa
     toast(page, "web rolls back to the newest earlier version")
     expect(page.locator(".figures")).to_contain_text("v3", timeout=WITHIN_MS)
     until(lambda: busy.client.get_agent("web").rollout is None, "the rollout is through")
+    ways = page.locator(".versions").get_by_role("button")
+    expect(ways).to_have_text(["Roll back to v2"], timeout=WITHIN_MS)  # v1 has the spec of v3
 
     press("g")
     press("n")
@@ -324,6 +335,9 @@ def test_a_crash_loop_does_not_hide_what_else_happens(inside: Visit, busy: Fabri
     folded.get_by_role("link", name=re.compile("times in")).click()
     rows = page.locator(".event-row")
     expect(rows.filter(has_text="exited: exit code 1").nth(3)).to_be_visible()
+    # What is live changes places: it would be another line's button by the time that it is pressed.
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".event-foot")).to_contain_text("Paused")
     page.get_by_label("Repeats").uncheck()
     line = rows.filter(has_text="exited: exit code 1")
     expect(line).to_have_count(1)
@@ -333,6 +347,14 @@ def test_a_crash_loop_does_not_hide_what_else_happens(inside: Visit, busy: Fabri
     expect(page.locator(".event-row.within").nth(3)).to_contain_text("exited: exit code 1")
     more.click()
     expect(page.locator(".event-row.within")).to_have_count(0)
+    # On a phone too how often is all to be seen. First it is looked what is there: to press it scrolls it into view.
+    inside.show("events?subject=agent/default/loop", width=360)
+    expect(line).to_have_count(1)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".event-foot")).to_contain_text("Paused")
+    assert more.evaluate(WHOLLY_SEEN)
+    more.click()
+    expect(more).to_have_attribute("aria-expanded", "true")
 
     inside.show("agents/default/loop")
     events = page.get_by_role("region", name="Events").get_by_role("listitem")

@@ -22,7 +22,8 @@ class ForeseenReplica(Object, frozen=True, kw_only=True):
     """Name of the node that it is on."""
     after: str = ""
     why: str = ""
-    """It stays or waits: in the scheduler's words. Given for the first 20."""
+    """It stays or waits: in the scheduler's words, given for the first 20. It stops: only where the one that it was to
+    replace goes on."""
 
 
 class Outlook(Object, frozen=True, kw_only=True):
@@ -32,6 +33,8 @@ class Outlook(Object, frozen=True, kw_only=True):
     """300 at most, those that are worse off first."""
     counts: dict[str, int]
     """By fate, of all."""
+    kept: int = 0
+    """Replicas that a rollback would keep as they are: they run the spec that it goes back to."""
     held: int = 0
     """Replicas that would stay at an older version: the rollout does not get to them."""
     tasks: int = 0

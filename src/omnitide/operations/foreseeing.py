@@ -198,6 +198,7 @@ def _look(
     return Outlook(
         replicas=tuple(_shown(state, after, one) for one in seen.replicas),
         counts={str(fate): count for fate, count in seen.counts.items()},
+        kept=seen.kept,
         held=seen.held,
         tasks=sum(state.instances[one].kind == "job" for node in draining for one in state.nodes[node].instances),
         finished=seen.finished,

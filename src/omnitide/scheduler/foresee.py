@@ -13,6 +13,7 @@ import msgspec
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.decide import decide
+from omnitide.fabric.folds.availability import runs_on
 from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.rules.moving import is_leaving
 from omnitide.fabric.rules.rolling import next_due
@@ -44,6 +45,7 @@ MAX_EXPLAINED: Final = 20
 """Replicas for which the reason is given why they fit nowhere; of one agent it is mostly the same."""
 
 _SYSTEM: Final = "system:foresight"
+_REPLACED: Final = "the one that it was to replace goes on"
 _COMING: Final = frozenset({InstanceStatus.PLACED, InstanceStatus.STARTING})
 
 Fate = Literal["starts", "moves", "renews", "stops", "stays", "waits"]
@@ -62,12 +64,14 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the node that it is on."""
     after: str = ""
     why: str = ""
-    """It stays or waits."""
+    """It stays or waits; or it stops, and the one that it was to replace goes on."""
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     replicas: tuple[Foreseen, ...]
     counts: Mapping[Fate, int]
+    kept: int
+    """Replicas that a rollback would keep as they are, with its spec."""
     held: int
     """Replicas that would stay at an older version: the rollout would not get to them."""
     finished: bool
@@ -94,7 +98,7 @@ class Foresight:
         self._quiet = False
         self._counts: dict[Fate, int] = {}
         self._listed: list[Foreseen] = []
-        self._held = self._explained = self._told = 0
+        self._kept = self._held = self._explained = self._told = 0
 
     @property
     def state(self) -> FabricState:
@@ -140,6 +144,7 @@ class Foresight:
         return Outlook(
             replicas=tuple(sorted(self._listed, key=lambda one: order.index(one.fate))),
             counts=dict(self._counts),
+            kept=self._kept,
             held=self._held,
             finished=self._quiet,
             steps=self._steps,
@@ -262,6 +267,7 @@ class Foresight:
                     self._explained += 1
                     one = msgspec.structs.replace(one, why=self._why(one))
                 self._listed.append(one)
+        self._kept += _is_kept(self._before, self._state, after, number)
         self._held += _is_held(self._state, after, number)
 
     def _fate(self, before: Agent | None, after: Agent | None, number: int) -> Foreseen | None:
@@ -281,8 +287,12 @@ class Foresight:
             return Foreseen(fate="waits", agent=agent.id, slot=number, before=start)
         if is_leaving(self._state, now):
             return Foreseen(fate="stays", agent=agent.id, slot=number, before=now.node, after=now.node)
-        if now.status in ENDED or (was is not None and was.id == now.id) or _goes_on(self._before, now):
+        if now.status in ENDED or (was is not None and was.id == now.id):
             return None
+        if _was_on_node(self._before, now):
+            # It is its slot's own again: what was to take its place stops.
+            taken_back = Foreseen(fate="stops", agent=agent.id, slot=number, before=start, why=_REPLACED)
+            return taken_back if was is not None else None
         if was is None:
             return Foreseen(fate="starts", agent=agent.id, slot=number, after=now.node)
         fate: Fate = "renews" if start == now.node else "moves"
@@ -319,14 +329,21 @@ def _serving(state: FabricState, agent: Agent | None, number: int) -> Instance |
     return next((one for one in others if one.slot == number and one.status in ON_NODE), None)
 
 
-def _goes_on(before: FabricState, now: Instance) -> bool:
-    """Whether it ran before all the same: what was to take its place was taken back."""
+def _was_on_node(before: FabricState, now: Instance) -> bool:
+    """Also one that was being stopped: where its node says nothing of it, nobody knows what follows it."""
     was = before.instances.get(now.id)
-    return was is not None and was.status in ON_NODE and was.status is not InstanceStatus.STOPPING
+    return was is not None and was.status in ON_NODE
 
 
 def _slots_of(before: Agent | None, after: Agent | None) -> set[int]:
     return {*(before.slots if before is not None else ()), *(after.slots if after is not None else ())}
+
+
+def _is_kept(before: FabricState, state: FabricState, agent: Agent | None, number: int) -> bool:
+    """Whether a rollback that was looked at takes over what is in this slot."""
+    current = _current(state, agent, number)
+    was = before.instances.get(current.id) if current is not None else None
+    return current is not None and was is not None and runs_on(current) and current.kept_ms > was.kept_ms
 
 
 def _is_held(state: FabricState, agent: Agent | None, number: int) -> bool:

@@ -3,6 +3,8 @@
 import json
 
 from tests.integration.cli.fabric import MemoryFabric
+from tests.integration.cli.test_cli_rollouts import until
+from tests.support.memory_runtime import MemoryRuntime
 
 
 def deployed(fabric: MemoryFabric, cpu: float) -> str:
@@ -51,3 +53,29 @@ def test_a_restart_says_what_would_be_replaced(fabric: MemoryFabric) -> None:
     counts = json.loads(fabric.cli("restart", "hello", "--dry-run", "-o", "json").stdout)["counts"]
     assert sum(counts.values()) == 2
     assert fabric.call(lambda runtime: runtime.state.revision) == revision
+
+
+def _runs_version_3(runtime: MemoryRuntime) -> bool:
+    return any(one.version == 3 and one.status == "running" for one in runtime.state.instances.values())
+
+
+def test_a_rollback_says_what_is_kept_and_what_is_replaced_of_all_its_steps(fabric: MemoryFabric) -> None:
+    deployed(fabric, 0.1)
+    path, text = fabric.folder / "hello.toml", 'name = "hello"\nreplicas = 2\n[resources]\ncpu = 0.1\n'
+    path.write_text(f'command = ["y"]\n{text}')
+    fabric.cli("deploy", "hello.toml")
+    revision = fabric.call(lambda runtime: runtime.state.revision)
+    told = fabric.cli("rollback", "hello", "--dry-run").stdout.splitlines()
+    assert any(line.startswith("  command: ") for line in told)
+    assert [line.split()[0] for line in told if line.startswith("hello-")] == ["hello-1", "hello-2"]
+    assert not any("kept" in line for line in told)
+    assert told[-1] == "  nothing was changed"
+    assert json.loads(fabric.cli("rollback", "hello", "--dry-run", "-o", "json").stdout)["change"] == "rolled-back"
+    assert fabric.call(lambda runtime: runtime.state.revision) == revision
+
+    path.write_text(f'command = ["z"]\n{text}[health.readiness]\ntype = "exec"\ncommand = ["never"]\n')
+    fabric.cli("deploy", "hello.toml", "--no-wait")
+    until(fabric, _runs_version_3)
+    told = fabric.cli("rollback", "hello", "--dry-run").stdout.splitlines()
+    assert [line.split()[0] for line in told if line.startswith("hello-")] == ["hello-1"]
+    assert "  1 replica would be kept as it is" in told

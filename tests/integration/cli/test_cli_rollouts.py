@@ -14,7 +14,7 @@ from omnitide.cli.agents.prune import Removal, Selector, no_longer_named, remove
 from omnitide.cli.exits import Exit
 from omnitide.cli.globals import Globals
 from omnitide.cli.session import Session
-from omnitide.model.spec import AgentSpec
+from omnitide.model.spec import AgentSpec, Restart
 from omnitide.operations.perform import REVISION_WAIT_S
 from omnitide.sdk import Client, Target
 from omnitide.sdk.errors import PreconditionFailed
@@ -59,6 +59,16 @@ def test_what_runs_already_when_it_is_looked_at_is_not_waited_for(
         settled = list(follow.follow(Session(Globals(quiet=True)), client, changes, began, 60.0))
     assert [one.agent.name for one in settled] == ["one", "two", "three"]
     assert time.monotonic() - began < REVISION_WAIT_S - 0.5
+
+
+def test_what_is_always_started_again_is_up_when_it_runs_whoever_waits_for_its_end(fabric: MemoryFabric) -> None:
+    began = time.monotonic()
+    with client_of(fabric) as client:
+        endless = client.deploy_agent("endless", AgentSpec(command=("x",), restart=Restart(policy="always")))
+        waits = client.deploy_agent("waits", AgentSpec(command=("x",), needs={"endless": "completed"}))
+        following = follow.follow(Session(Globals(quiet=True)), client, [endless, waits], began, DEADLINE_S)
+        assert next(following).agent.name == "endless"
+        following.close()
 
 
 def test_apply_of_several_tells_each(fabric: MemoryFabric) -> None:

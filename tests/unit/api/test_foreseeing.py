@@ -12,7 +12,7 @@ from tests.support.memory_runtime import MemoryRuntime, until
 from omnitide.cli.show.outlook import sentences
 from omnitide.fabric import commands as cm
 from omnitide.model.foreseen import Outlook
-from omnitide.model.spec import AgentSpec
+from omnitide.model.spec import AgentSpec, Update
 from omnitide.operations import foreseeing
 from omnitide.operations.failures import Failed
 from omnitide.operations.operation import Context
@@ -105,6 +105,18 @@ async def test_of_very_many_new_replicas_some_are_looked_at_and_it_is_told_how_m
     found = await foresee(runtime, {"verb": "agent.deploy", "name": "new", "spec": spec, "replicas": 7})
     assert (found.counts, found.unseen) == ({"starts": 5}, 2)
     assert (await foresee(runtime, {**SCALE, "replicas": 6})).unseen == 0
+
+
+async def test_what_a_rollback_keeps_is_told(runtime: MemoryRuntime) -> None:
+    update = Update(max_unavailable=0, max_surge=1)
+    for word in ("x", "y"):
+        spec = AgentSpec(command=(word,), update=update)
+        runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=spec, replicas=3))
+        if word == "x":
+            runtime.settle()
+    found = await foresee(runtime, {"verb": "agent.rollback", "name": "web"})
+    assert (found.counts, found.kept) == ({}, 3)
+    assert sentences(found) == ["3 replicas would be kept as they are"]
 
 
 async def test_changes_that_take_too_long_are_refused_with_how_many_were_looked_at(

@@ -388,6 +388,17 @@ class TestEndsInARow:
         self.rest(fabric)
         assert ends(fabric, fabric.agent().slots[1].current) == 0
 
+    def test_so_does_a_new_version_in_the_place_of_what_ended_by_itself(self) -> None:
+        given_up = Restart(attempts=0, reschedules=1)
+        fabric = running(spec(restart=given_up), "alpha", "beta")
+        for _ in range(2):
+            current = self.crash(fabric)
+        assert (fabric.instance(current).status.value, ends(fabric, current)) == ("failed", 2)
+        fabric.deploy(spec("other", restart=given_up))
+        self.rest(fabric)
+        following = fabric.instance(fabric.agent().slots[1].current)
+        assert (following.version, following.status.value, following.ends_before) == (2, "running", 0)
+
     def test_one_that_is_stopped_by_a_drain_while_it_waits_keeps_each_of_its_ends(self) -> None:
         fabric = running(spec(restart=self.TWICE), "alpha", "beta")
         for _ in range(2):

@@ -6,15 +6,18 @@ from tests.support.spec import Fabric, Outcome, spec
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.evolve import apply
+from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.rules.failing import version_that_works
 from omnitide.fabric.rules.rolling import available
 from omnitide.fabric.snapshot import dump, load
 from omnitide.fabric.state import Health
 from omnitide.model.probes import Probe, Probes
+from omnitide.model.provisions import Volume
 from omnitide.model.spec import AgentSpec, Restart, Update
 from omnitide.nexus.routing import nodes_of
 from omnitide.operations.viewing.touched import touched_by
-from omnitide.scheduler.foresee import Foresight
+from omnitide.operations.views.instances import show_instance
+from omnitide.scheduler.foresee import Foresight, Outlook
 
 HELLO = {"namespace": "default", "name": "hello"}
 BACK = cm.RollBackAgent(**HELLO)
@@ -67,6 +70,7 @@ class TestStopAndStart:
         before = {one: fabric.instance(one) for one in ("hello.2.1", "hello.3.1", "hello.4.1")}
         stopped = observed(fabric)
         fabric.given(BACK)
+        kept_at = fabric.state.revision
         assert {one: fabric.instance(one).version for one in before} == dict.fromkeys(before, 3)
         fabric.settle()
         assert stopped == []
@@ -77,6 +81,7 @@ class TestStopAndStart:
             now = fabric.instance(one)
             assert (now.attempt, now.started_ms, now.since_ms) == (was.attempt, was.started_ms, was.since_ms)
             assert (now.created_ms, now.kept_ms) == (was.created_ms, agent.versions[3].created_ms)
+            assert was.revision < now.revision == kept_at, "whoever waits for news of it hears of it"
         assert fabric.instance("hello.1.5").kept_ms == 0
 
     def test_what_serves_in_the_version_that_is_gone_back_from_is_replaced_as_in_any_update(self) -> None:
@@ -220,6 +225,40 @@ class TestSurge:
         assert (len(agent.failed), agent.counts.failed, agent.rollout_cursor) == (0, 0, 0)
         assert agent.slots[1].last_exit is None, "that was no generation before the one that runs"
 
+    def test_its_slot_still_knows_which_generations_are_not_wanted_back(self) -> None:
+        fabric = running(replicas=2)
+        fabric.given(cm.ScaleAgent(replicas=1, **HELLO))
+        fabric.settle()
+        fabric.given(cm.ScaleAgent(replicas=2, **HELLO))
+        fabric.settle()
+        again = fabric.agent().slots[2]
+        assert again.first > 1
+        fabric.deploy(spec("serve", "2", health=PROBED, update=Update(max_unavailable=0, max_surge=2)))
+        assert set(fabric.agent().superseded) == {"hello.1.1", again.current}
+        fabric.given(BACK)
+        assert (fabric.agent().slots[2].current, fabric.agent().slots[2].first) == (again.current, again.first)
+
+    def test_with_its_volumes_its_home_is_again_where_it_is(self) -> None:
+        """A move without them had given its slot another, and has come to nothing."""
+        fabric = Fabric()
+        fabric.join("alpha", "beta")
+        volumes, restart = {"data": Volume(target="data")}, Restart(attempts=0)
+        fabric.deploy(spec("serve", "1", volumes=volumes, restart=restart))
+        fabric.settle()
+        fabric.given(cm.MigrateInstance(instance="hello.1.1", node="beta", leave_volumes=True))
+        fabric.place()
+        assert fabric.agent().homes[1] == "n-beta"
+        fabric.deploy(spec("serve", "2", volumes=volumes, restart=restart))
+        assert list(fabric.agent().superseded) == ["hello.1.1"]
+        fabric.given(cm.RollBackAgent(version=1, **HELLO))
+        assert (fabric.agent().slots[1].current, fabric.agent().homes[1]) == ("hello.1.1", "n-alpha")
+        fabric.settle()
+        fabric.exit("hello.1.1")
+        fabric.pass_ms(60_000)
+        fabric.settle()
+        following = fabric.instance(fabric.agent().slots[1].current)
+        assert (following.id != "hello.1.1", following.status.value, following.node) == (True, "running", "n-alpha")
+
     def test_one_that_ends_then_is_followed_by_a_new_generation(self) -> None:
         fabric = self.half_way(first=spec("serve", "1", restart=Restart(attempts=0)))
         fabric.given(BACK)
@@ -277,20 +316,71 @@ def test_the_nodes_and_who_looks_at_the_instances_hear_of_it(*, keeps: bool) -> 
     assert (touched.instances == set(fabric.state.instances)) is keeps
 
 
+def test_an_instance_is_shown_with_the_time_since_when_it_is_of_its_version() -> None:
+    fabric = halted(spec("broken"))
+    fabric.given(BACK)
+    since = fabric.agent().versions[3].created_ms
+    assert since > 0
+    assert {one: show_instance(fabric.state, fabric.instance(one)).kept_ms for one in ("hello.1.5", "hello.2.1")} == {
+        "hello.1.5": 0,
+        "hello.2.1": since,
+    }
+
+
 class TestForeseen:
     def looked(self, fabric: Fabric) -> dict[str, int]:
+        return dict(self.outlook(fabric).counts)
+
+    def outlook(self, fabric: Fabric, *commands: cm.Command) -> Outlook:
         foresight = Foresight(fabric.state, fabric.time_ms)
-        foresight.change(BACK, "token:admin")
+        for command in commands or (BACK,):
+            assert not isinstance(foresight.change(command, "token:admin"), Rejection)
         for _ in foresight.look():
             pass
         for _ in foresight.tell():
             pass
-        return dict(foresight.outlook().counts)
+        return foresight.outlook()
 
     def test_what_goes_on_is_not_said_to_be_lost(self) -> None:
         fabric = halted(spec("broken"))
         assert self.looked(fabric) == {"starts": 1}
+        assert self.outlook(fabric).kept == 3
 
-    def test_nor_is_what_was_superseded(self) -> None:
+    def test_of_what_was_superseded_only_what_was_to_take_its_place_is_said_to_stop(self) -> None:
         fabric = TestSurge().half_way()
+        node = fabric.instance("hello.1.2").node
+        outlook = self.outlook(fabric)
+        assert [(one.fate, one.slot, one.before, one.after) for one in outlook.replicas] == [("stops", 1, node, "")]
+        assert outlook.replicas[0].why == "the one that it was to replace goes on"
+        assert (outlook.counts, outlook.kept) == ({"stops": 1}, 2)
+
+    def test_so_it_is_where_the_new_one_crashes_again_and_again(self) -> None:
+        fabric = TestSurge().half_way()
+        fabric.exit("hello.1.2")
+        assert fabric.statuses()["hello.1.2"] == "starting"
+        assert self.looked(fabric) == {"stops": 1}
+
+    def test_where_the_new_one_is_on_no_node_nothing_stops(self) -> None:
+        fabric = running(replicas=2)
+        fabric.deploy(spec("serve", "2", update=SURGE))
+        outlook = self.outlook(fabric)
+        assert (outlook.counts, outlook.kept) == ({}, 2)
+
+    def test_what_was_being_stopped_on_a_node_that_says_nothing_is_not_said_to_start(self) -> None:
+        fabric = running(replicas=2)
+        fabric.deploy(spec("serve", "2"))
+        stopping = fabric.instance("hello.1.1")
+        assert stopping.status.value == "stopping"
+        fabric.silence(fabric.state.nodes[stopping.node].name)
         assert self.looked(fabric) == {}
+
+    def test_what_was_kept_before_or_is_stopped_all_the_same_is_not_counted_as_kept(self) -> None:
+        fabric = halted(spec("broken"))
+        fabric.given(BACK)
+        fabric.settle()
+        assert self.outlook(fabric, cm.ScaleAgent(replicas=5, **HELLO)).kept == 0
+        fabric = halted(spec("broken"))
+        for name in fabric.nodes:
+            fabric.silence(name)
+        stopped = self.outlook(fabric, BACK, cm.StopAgent(**HELLO))
+        assert stopped.kept == 0, "none of them says any more that it has ended"

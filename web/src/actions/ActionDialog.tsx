@@ -9,14 +9,19 @@ import { Differences } from "./Differences";
 import { type Begun, closed } from "./desk";
 import { focusOf } from "./focus";
 import { foreseeWhenFree, MOST, wantedChanges } from "./foresee";
+import { type Lost, lostBy } from "./losses";
 import { OutlookView } from "./OutlookView";
 import { lostByDraining } from "./outlook";
 import { perform, tryOut } from "./perform";
 import { amiss, type Input, MOST_REPLICAS, NEWEST_THAT_WORKS } from "./registry";
 import { nameOf } from "./target";
+import { waysBack } from "./waysBack";
 
 const SOON_MS = 200;
 const NAMED = 8;
+const NOTHING_LOST: Lost = { told: [], each: [] };
+/** What these do is to bring what runs to another node; all else replaces it, and may come to another by that. */
+const MOVING = new Set(["node.drain", "node.remove", "instance.migrate"]);
 
 interface Tried {
   plan?: AgentChanged["plan"];
@@ -55,7 +60,7 @@ export function ActionDialog(props: { begun: Begun }) {
   if (action.ask?.kind === "version" && firstAgent) {
     const path = `/v1/namespaces/${encodeURIComponent(firstAgent.namespace)}/agents/${encodeURIComponent(firstAgent.name)}/versions`;
     request<AgentVersionList>("GET", path, undefined, gone.signal).then(
-      (list) => setVersions(list.items.filter((one) => !one.current)),
+      (list) => setVersions(waysBack(list.items)),
       () => setVersions([]),
     );
   }
@@ -103,19 +108,14 @@ export function ActionDialog(props: { begun: Begun }) {
   const [waiting, setWaiting] = createSignal(false);
   const foreseen = !!wantedChanges(action, targets, input()).length;
   const tooMany = !foreseen && targets.length > 1 && !!wantedChanges(action, targets.slice(0, 1), input()).length;
-  const losses = createMemo(() => {
-    if (amiss(input())) return [];
+  const losses = createMemo((): Lost => {
+    if (amiss(input())) return NOTHING_LOST;
     // Of what stays where it is, nothing is lost: that is known when it has been looked ahead.
     if (action.id === "node.drain" && foreseen && !blind()) {
       const found = outlook();
-      return found ? lostByDraining(found) : [];
+      return found ? { told: lostByDraining(found), each: [] } : NOTHING_LOST;
     }
-    if (targets.length === 1 && first) return action.losses(first, input(), around());
-    // Of many, each by its name.
-    const named = targets.flatMap((one) =>
-      action.losses(one, input(), around()).map((loss) => `${nameOf(one)}: ${loss}`),
-    );
-    return named.length > NAMED ? [...named.slice(0, NAMED), `and ${named.length - NAMED} more`] : named;
+    return lostBy(action, targets, input(), around);
   });
   /** As long as there is nothing to show. */
   const ahead = () => {
@@ -171,130 +171,143 @@ export function ActionDialog(props: { begun: Begun }) {
     <dialog ref={dialog} class="dialog" aria-labelledby="dialog-title" onClose={closed}>
       <form onSubmit={(event) => void submit(event)}>
         <h2 id="dialog-title">{all.length === 1 && !first ? `${action.title}: it cannot be done` : title()}</h2>
-        <Show when={all.length > 1}>
-          <p class="soft">
-            {targets.slice(0, NAMED).map(nameOf).map(visible).join(", ")}
-            {targets.length > NAMED ? ` and ${targets.length - NAMED} more` : ""}
-            <Show when={leftOut}>
-              {" "}
-              · {leftOut} left out: {all.map((one) => action.hindrance(one)).find(Boolean)}
-            </Show>
-          </p>
-        </Show>
-        <Show when={!first}>
-          <p>{visible(all[0] ? `${nameOf(all[0])}: ${action.hindrance(all[0])}` : "nothing is chosen")}</p>
-        </Show>
-
-        <Show when={first && action.ask?.kind === "replicas"}>
-          <label class="asked">
-            {action.ask?.title}
-            <input
-              class="field"
-              type="number"
-              min="0"
-              max={MOST_REPLICAS}
-              required
-              autofocus
-              value={input().replicas}
-              onInput={(event) => setInput((now) => ({ ...now, replicas: event.currentTarget.valueAsNumber }))}
-            />
-          </label>
-        </Show>
-        <Show when={first && action.ask?.kind === "atOnce"}>
-          <label class="asked">
-            {action.ask?.title}
-            <input
-              class="field"
-              type="number"
-              min="1"
-              max={MOST_REPLICAS}
-              placeholder="as its update allows"
-              onInput={(event) => setInput((now) => ({ ...now, atOnce: event.currentTarget.valueAsNumber || 0 }))}
-            />
-          </label>
-        </Show>
-        <Show when={first && action.ask?.kind === "version"}>
-          <label class="asked">
-            {action.ask?.title}
-            <select
-              class="field"
-              autofocus
-              value={String(input().version)}
-              onChange={(event) => setInput((now) => ({ ...now, version: Number(event.currentTarget.value) }))}
-            >
-              <option value="0">{NEWEST_THAT_WORKS}</option>
-              <For each={versions()}>
-                {(one) => (
-                  <option value={String(one.number)} selected={one.number === input().version}>
-                    v{one.number} · {span(nowMs() - one.created_ms)} ago{one.reason ? ` · ${visible(one.reason)}` : ""}
-                  </option>
-                )}
-              </For>
-            </select>
-          </label>
-        </Show>
-        <Show when={first && action.ask?.kind === "node"}>
-          <label class="asked">
-            {action.ask?.title}
-            <select
-              class="field"
-              autofocus
-              onChange={(event) => setInput((now) => ({ ...now, node: event.currentTarget.value }))}
-            >
-              <option value="">any other that can take it</option>
-              <For each={nodes()}>{(one) => <option value={one.name}>{visible(one.name)}</option>}</For>
-            </select>
-          </label>
-        </Show>
-
-        <Show when={first}>
-          <Show when={tooMany}>
-            <p>What would come of it is told of {MOST} at a time.</p>
-          </Show>
-          <Show when={targets.length === 1 || !(foreseen || tooMany)}>
-            <p>{amiss(input()) || effect()}</p>
-          </Show>
-          <Show when={goesTo()}>
-            <p>
-              It would go to <strong>{visible(goesTo())}</strong>.
+        <div class="dialog-middle">
+          <Show when={all.length > 1}>
+            <p class="soft">
+              {targets.slice(0, NAMED).map(nameOf).map(visible).join(", ")}
+              {targets.length > NAMED ? ` and ${targets.length - NAMED} more` : ""}
+              <Show when={leftOut}>
+                {" "}
+                · {leftOut} left out: {all.map((one) => action.hindrance(one)).find(Boolean)}
+              </Show>
             </p>
           </Show>
-          <Show when={tried()?.plan?.differences?.length}>
-            <Differences of={tried()?.plan?.differences ?? []} />
+          <Show when={!first}>
+            <p>{visible(all[0] ? `${nameOf(all[0])}: ${action.hindrance(all[0])}` : "nothing is chosen")}</p>
           </Show>
-          <Show when={foreseen && !refused() && !amiss(input())}>
-            <section class="foreseen" aria-labelledby="foreseen-title" aria-busy={!outlook() && !blind()}>
-              <strong id="foreseen-title">What would come of it</strong>
-              <Show when={outlook()} fallback={<p class="soft">{ahead()}</p>}>
-                {(found) => <OutlookView of={found()} />}
+
+          <Show when={first && action.ask?.kind === "replicas"}>
+            <label class="asked">
+              {action.ask?.title}
+              <input
+                class="field"
+                type="number"
+                min="0"
+                max={MOST_REPLICAS}
+                required
+                autofocus
+                value={input().replicas}
+                onInput={(event) => setInput((now) => ({ ...now, replicas: event.currentTarget.valueAsNumber }))}
+              />
+            </label>
+          </Show>
+          <Show when={first && action.ask?.kind === "atOnce"}>
+            <label class="asked">
+              {action.ask?.title}
+              <input
+                class="field"
+                type="number"
+                min="1"
+                max={MOST_REPLICAS}
+                placeholder="as its update allows"
+                onInput={(event) => setInput((now) => ({ ...now, atOnce: event.currentTarget.valueAsNumber || 0 }))}
+              />
+            </label>
+          </Show>
+          <Show when={first && action.ask?.kind === "version"}>
+            <label class="asked">
+              {action.ask?.title}
+              <select
+                class="field"
+                autofocus
+                value={String(input().version)}
+                onChange={(event) => setInput((now) => ({ ...now, version: Number(event.currentTarget.value) }))}
+              >
+                <option value="0">{NEWEST_THAT_WORKS}</option>
+                <For each={versions()}>
+                  {(one) => (
+                    <option value={String(one.number)} selected={one.number === input().version}>
+                      v{one.number} · {span(nowMs() - one.created_ms)} ago
+                      {one.reason ? ` · ${visible(one.reason)}` : ""}
+                    </option>
+                  )}
+                </For>
+              </select>
+            </label>
+          </Show>
+          <Show when={first && action.ask?.kind === "node"}>
+            <label class="asked">
+              {action.ask?.title}
+              <select
+                class="field"
+                autofocus
+                onChange={(event) => setInput((now) => ({ ...now, node: event.currentTarget.value }))}
+              >
+                <option value="">any other that can take it</option>
+                <For each={nodes()}>{(one) => <option value={one.name}>{visible(one.name)}</option>}</For>
+              </select>
+            </label>
+          </Show>
+
+          <Show when={first}>
+            <Show when={tooMany}>
+              <p>What would come of it is told of {MOST} at a time.</p>
+            </Show>
+            <Show when={targets.length === 1 || !(foreseen || tooMany)}>
+              <p>{amiss(input()) || effect()}</p>
+            </Show>
+            <Show when={goesTo()}>
+              <p>
+                It would go to <strong>{visible(goesTo())}</strong>.
+              </p>
+            </Show>
+            <Show when={tried()?.plan?.differences?.length}>
+              <Differences of={tried()?.plan?.differences ?? []} />
+            </Show>
+            <Show when={foreseen && !refused() && !amiss(input())}>
+              <section class="foreseen" aria-labelledby="foreseen-title" aria-busy={!outlook() && !blind()}>
+                <strong id="foreseen-title">What would come of it</strong>
+                <Show when={outlook()} fallback={<p class="soft">{ahead()}</p>}>
+                  {(found) => <OutlookView of={found()} anew={!MOVING.has(action.id)} />}
+                </Show>
+              </section>
+            </Show>
+            <Show when={losses().told.length}>
+              <div class="losses">
+                <strong>What is lost</strong>
+                <ul>
+                  <For each={losses().told}>{(one) => <li>{visible(one)}</li>}</For>
+                </ul>
+                <Show when={losses().each.length}>
+                  <details>
+                    <summary>Of each</summary>
+                    <ul>
+                      <For each={losses().each}>{(one) => <li>{visible(one)}</li>}</For>
+                    </ul>
+                  </details>
+                </Show>
+              </div>
+            </Show>
+            <div role="status">
+              <Show when={refused()}>
+                {(told) => (
+                  <p class="notice">
+                    Nexus would refuse this: {visible(told().message)}
+                    <Show when={told().hint}>
+                      <span>{visible(told().hint)}</span>
+                    </Show>
+                  </p>
+                )}
               </Show>
-            </section>
-          </Show>
-          <Show when={losses().length}>
-            <div class="losses">
-              <strong>What is lost</strong>
-              <ul>
-                <For each={losses()}>{(one) => <li>{visible(one)}</li>}</For>
-              </ul>
+            </div>
+            <div class="on-the-command-line">
+              <span class="faint">
+                The same on the command line{targets.length > NAMED ? `, for the first ${NAMED}` : ""}
+              </span>
+              <Copied text={commands().join("\n")} />
             </div>
           </Show>
-          <div role="status">
-            <Show when={refused()}>
-              {(told) => (
-                <p class="notice">
-                  Nexus would refuse this: {visible(told().message)}
-                  <Show when={told().hint}>
-                    <span>{visible(told().hint)}</span>
-                  </Show>
-                </p>
-              )}
-            </Show>
-          </div>
-          <div class="on-the-command-line">
-            <span class="faint">The same on the command line</span>
-            <Copied text={commands().join("\n")} />
-          </div>
-        </Show>
+        </div>
         <div class="dialog-foot">
           <button type="button" class="button" autofocus={focus === "cancel"} onClick={() => dialog?.close()}>
             {first ? "Cancel" : "Close"}

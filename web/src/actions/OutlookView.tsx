@@ -7,13 +7,13 @@ import "./outlook.css";
 
 const MOST_ROWS = 30;
 
-/** What would come of it, replica by replica. */
-export function OutlookView(props: { of: Outlook }) {
-  const all = () => rows(props.of);
+/** What would come of it, replica by replica. `anew`: what is to be done replaces what runs. */
+export function OutlookView(props: { of: Outlook; anew: boolean }) {
+  const all = () => rows(props.of, props.anew);
   return (
     <div class="outlook">
       <ul class="outlook-sums">
-        <For each={sentences(props.of)} fallback={<li class="soft">No replica moves, starts or stops.</li>}>
+        <For each={sentences(props.of, props.anew)} fallback={<li class="soft">No replica moves, starts or stops.</li>}>
           {(one) => (
             <li class={`tone-${one.tone}`}>
               <Mark tone={one.tone} />

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Agent, Instance, Node } from "../api/types";
 import { ACTIONS, type Input } from "./registry";
-import type { Target } from "./target";
+import { nameOf, type Target } from "./target";
 
 const TARGETS: Record<Target["kind"], readonly Target[]> = {
   agent: [
@@ -26,5 +26,14 @@ describe("the commands that are shown to copy", () => {
     );
     const distinct = [...new Map(lines.map((one) => [one.command, one])).values()];
     await expect(`${JSON.stringify(distinct, null, 2)}\n`).toMatchFileSnapshot("./commands.json");
+  });
+
+  it("are words by which the action is found", () => {
+    for (const action of ACTIONS) {
+      for (const target of TARGETS[action.kind]) {
+        const [verb = ""] = action.command(target, INPUTS[0] as Input).split(` ${nameOf(target)}`);
+        expect([action.title.toLowerCase(), ...action.words], action.id).toContain(verb);
+      }
+    }
   });
 });

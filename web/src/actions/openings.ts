@@ -9,6 +9,8 @@ export interface Opening {
   id: string;
   title: string;
   key: string;
+  /** What else it is found by: the command that does it without the panel, then plain synonyms; lower case. */
+  words: readonly string[];
   kind: TargetKind;
   /** Why not now; empty if it can. */
   hindrance(target: Target): string;
@@ -34,6 +36,7 @@ export const OPENINGS: readonly Opening[] = [
     id: "agent.edit",
     title: "Edit",
     key: "e",
+    words: ["apply", "change"],
     kind: "agent",
     hindrance: (target) => {
       if (pastRevision()) return IN_THE_PAST;
@@ -45,6 +48,7 @@ export const OPENINGS: readonly Opening[] = [
     id: "agent.output",
     title: "Output",
     key: "l",
+    words: ["logs", "tail"],
     kind: "agent",
     hindrance: () => (pastRevision() ? IN_THE_PAST : ""),
     href: (target) =>
@@ -57,6 +61,7 @@ export const OPENINGS: readonly Opening[] = [
     id: "node.output",
     title: "Output",
     key: "l",
+    words: ["logs", "tail"],
     kind: "node",
     hindrance: () => (pastRevision() ? IN_THE_PAST : ""),
     href: (target) => logsHref([subjectOf(target)]),
@@ -66,6 +71,7 @@ export const OPENINGS: readonly Opening[] = [
     id: "instance.terminal",
     title: "Terminal",
     key: "t",
+    words: ["exec", "shell", "console"],
     kind: "instance",
     hindrance: reached,
     href: (target) => `${hrefOf(target)}/terminal`,
@@ -75,6 +81,7 @@ export const OPENINGS: readonly Opening[] = [
     id: "instance.files",
     title: "Files",
     key: "c",
+    words: ["cp", "copy"],
     kind: "instance",
     hindrance: reached,
     href: (target) => `${hrefOf(target)}/files`,
@@ -83,6 +90,7 @@ export const OPENINGS: readonly Opening[] = [
     id: "instance.output",
     title: "Output",
     key: "l",
+    words: ["logs", "tail"],
     kind: "instance",
     hindrance: (target) => {
       if (pastRevision()) return IN_THE_PAST;

@@ -18,6 +18,7 @@ const replica = (slot: number, more: Partial<ForeseenReplica>): ForeseenReplica 
 const outlook = (more: Partial<Outlook>): Outlook => ({
   replicas: [],
   counts: {},
+  kept: 0,
   held: 0,
   tasks: 0,
   finished: true,
@@ -35,6 +36,37 @@ describe("an outlook", () => {
       "1 replica would stay at the version before",
       "2 tasks of jobs run to their end there",
     ]);
+  });
+
+  it("says how many a rollback keeps, and why what was to take the place of one stops", () => {
+    const why = "the one that it was to replace goes on";
+    const back = outlook({
+      counts: { stops: 1 },
+      kept: 3,
+      replicas: [replica(1, { fate: "stops", after: "", why })],
+    });
+    expect(sentences(back).map((one) => one.text)).toEqual([
+      "1 replica would stop",
+      "3 replicas would be kept as they are",
+    ]);
+    expect(sentences(outlook({ kept: 1 })).map((one) => one.text)).toEqual(["1 replica would be kept as it is"]);
+    expect(rows(back).map((one) => [one.name, one.way, one.why])).toEqual([["web 1", "alpha → stopped", why]]);
+  });
+
+  it("does not say of what it was not looked ahead to that it would stay", () => {
+    expect(sentences(outlook({ counts: { renews: 3 }, held: 335, finished: false })).map((one) => one.text)).toEqual([
+      "3 replicas would be made anew, on the same node",
+      "335 more replicas were not looked ahead to",
+    ]);
+    expect(sentences(outlook({ held: 1, finished: false })).at(-1)?.text).toBe(
+      "1 more replica was not looked ahead to",
+    );
+  });
+
+  it("says of what is made anew elsewhere no word of moving", () => {
+    const anew = outlook({ counts: { moves: 759 }, replicas: [replica(1, {})] });
+    expect(sentences(anew, true).map((one) => one.text)).toEqual(["759 replicas would be made anew, on another node"]);
+    expect(rows(anew, true).map((one) => one.way)).toEqual(["alpha → anew on beta"]);
   });
 
   it("puts replicas together that go the same way", () => {

@@ -1,6 +1,6 @@
 /** An outlook in words. Pure. */
 import type { ForeseenReplica, Outlook } from "../api/types";
-import { plural } from "../words/format";
+import { count, plural } from "../words/format";
 import type { Tone } from "../words/states";
 
 type Fate = ForeseenReplica["fate"];
@@ -10,7 +10,7 @@ const WORDS: Record<Fate, (count: number) => string> = {
   stays: (count) => `${plural(count, "replica")} would fit on no other node and stay`,
   stops: (count) => `${plural(count, "replica")} would stop`,
   moves: (count) => `${plural(count, "replica")} would move`,
-  renews: (count) => `${plural(count, "replica")} would be replaced on the same node`,
+  renews: (count) => `${plural(count, "replica")} would be made anew, on the same node`,
   starts: (count) => `${plural(count, "replica")} would start`,
 };
 
@@ -25,13 +25,27 @@ export const TONES: Record<Fate, Tone> = {
 
 const ORDER = Object.keys(WORDS) as Fate[];
 
-/** A sentence for each fate that there is. */
-export function sentences(outlook: Outlook): { tone: Tone; text: string }[] {
+const ANEW: typeof WORDS = {
+  ...WORDS,
+  moves: (count) => `${plural(count, "replica")} would be made anew, on another node`,
+};
+
+/** A sentence for each fate that there is. `anew`: it is to replace what runs, and what comes to another node does so by that. */
+export function sentences(outlook: Outlook, anew = false): { tone: Tone; text: string }[] {
+  const words = anew ? ANEW : WORDS;
   const found = ORDER.filter((fate) => outlook.counts[fate]).map((fate) => ({
     tone: TONES[fate],
-    text: WORDS[fate](outlook.counts[fate] ?? 0),
+    text: words[fate](outlook.counts[fate] ?? 0),
   }));
-  if (outlook.held) {
+  if (outlook.kept) {
+    const asIs = outlook.kept === 1 ? "it is" : "they are";
+    found.push({ tone: "good", text: `${plural(outlook.kept, "replica")} would be kept as ${asIs}` });
+  }
+  if (outlook.held && !outlook.finished) {
+    // Its turn would come later: that it stays at its version is not known.
+    const were = outlook.held === 1 ? "replica was" : "replicas were";
+    found.push({ tone: "unknown", text: `${count(outlook.held)} more ${were} not looked ahead to` });
+  } else if (outlook.held) {
     found.push({ tone: "wait", text: `${plural(outlook.held, "replica")} would stay at the version before` });
   }
   if (outlook.tasks) {
@@ -71,8 +85,8 @@ export interface Row {
   why: string;
 }
 
-/** One row for replicas of an agent that go the same way. */
-export function rows(outlook: Outlook): Row[] {
+/** One row for replicas of an agent that go the same way. `anew`: as for `sentences`. */
+export function rows(outlook: Outlook, anew = false): Row[] {
   const groups = new Map<string, { one: ForeseenReplica; slots: number[] }>();
   for (const one of outlook.replicas) {
     const key = [one.fate, one.namespace, one.agent, one.before, one.after, one.why].join("\u0000");
@@ -84,15 +98,15 @@ export function rows(outlook: Outlook): Row[] {
     key,
     fate: one.fate,
     name: `${one.namespace === "default" ? "" : `${one.namespace}/`}${one.agent} ${ranges(slots)}`,
-    way: wayOf(one),
+    way: wayOf(one, anew),
     why: one.why ?? "",
   }));
 }
 
-function wayOf(one: ForeseenReplica): string {
+function wayOf(one: ForeseenReplica, anew: boolean): string {
   switch (one.fate) {
     case "moves":
-      return `${one.before} → ${one.after}`;
+      return `${one.before} → ${anew ? "anew on " : ""}${one.after}`;
     case "starts":
       return `→ ${one.after}`;
     case "stops":

@@ -53,6 +53,8 @@ export interface Action {
   title: string;
   /** Of the keyboard, where something of its kind is chosen; of one letter, as typed. */
   key: string;
+  /** What else it is found by: as the command line has it, if that is not the title, and plain synonyms; lower case. */
+  words: readonly string[];
   kind: TargetKind;
   /** In red, and with the word of what it is. */
   grave?: boolean;
@@ -98,7 +100,12 @@ type Parts<T> = {
   effect(object: T, input: Input, around: Around): string;
   losses?(object: T, input: Input, around: Around): string[];
 };
-type Said = Pick<Action, "id" | "title" | "key" | "done"> & { grave?: boolean; ask?: Ask; many?: boolean };
+type Said = Pick<Action, "id" | "title" | "key" | "done"> & {
+  words?: readonly string[];
+  grave?: boolean;
+  ask?: Ask;
+  many?: boolean;
+};
 
 interface ObjectOf {
   agent: Agent;
@@ -113,6 +120,7 @@ function made<K extends TargetKind>(kind: K, said: Said, parts: Parts<ObjectOf[K
   };
   return {
     ...said,
+    words: said.words ?? [],
     kind,
     many: said.many ?? true,
     hindrance: (target) =>
@@ -126,7 +134,7 @@ function made<K extends TargetKind>(kind: K, said: Said, parts: Parts<ObjectOf[K
   };
 }
 
-const LIVE = new Set(["placed", "starting", "running", "stopping", "unknown"]);
+export const LIVE: ReadonlySet<string> = new Set(["placed", "starting", "running", "stopping", "unknown"]);
 
 function ofAgent(agent: Agent, around: Around): Instance[] {
   return [...around.instances].filter((one) => one.workload_id === agent.id && LIVE.has(one.status));
@@ -147,6 +155,7 @@ export const ACTIONS: readonly Action[] = [
       id: "agent.scale",
       title: "Scale",
       key: "s",
+      words: ["replicas"],
       ask: { kind: "replicas", title: "Replicas" },
       done: (input) => `is to have ${plural(input.replicas, "replica")}`,
     },
@@ -177,6 +186,7 @@ export const ACTIONS: readonly Action[] = [
       id: "agent.restart",
       title: "Restart",
       key: "r",
+      words: ["reboot"],
       ask: { kind: "atOnce", title: "Replicas away at once, at most, of each agent" },
       done: () => "restarts, a few replicas at a time",
     },
@@ -203,6 +213,7 @@ export const ACTIONS: readonly Action[] = [
       id: "agent.rollback",
       title: "Roll back",
       key: "b",
+      words: ["rollback", "undo", "revert"],
       ask: { kind: "version", title: "To version" },
       many: false,
       done: (input) => `rolls back to ${input.version ? `v${input.version}` : NEWEST_THAT_WORKS}`,
@@ -221,10 +232,22 @@ export const ACTIONS: readonly Action[] = [
   ),
   made(
     "agent",
-    { id: "agent.pause", title: "Pause rollout", key: "p", done: () => "holds its rollout" },
+    {
+      id: "agent.pause",
+      title: "Pause rollout",
+      key: "p",
+      words: ["rollout pause", "hold"],
+      done: () => "holds its rollout",
+    },
     {
       hindrance: (agent) =>
-        !agent.rollout ? "nothing is being rolled out" : agent.rollout.paused ? "its rollout is paused" : "",
+        !agent.rollout
+          ? "nothing is being rolled out"
+          : agent.rollout.paused
+            ? "its rollout is paused"
+            : agent.rollout.halted
+              ? "its rollout is halted: nothing goes on that could be held"
+              : "",
       request: (agent) => ({ method: "POST", path: agentPath(agent, "rollout/pause"), body: {} }),
       command: (name) => `rollout pause ${name}`,
       effect: () => "No further replica gets the new version until it is resumed. What runs of either stays.",
@@ -232,7 +255,13 @@ export const ACTIONS: readonly Action[] = [
   ),
   made(
     "agent",
-    { id: "agent.resume", title: "Resume rollout", key: "u", done: () => "goes on with its rollout" },
+    {
+      id: "agent.resume",
+      title: "Resume rollout",
+      key: "u",
+      words: ["rollout resume", "continue"],
+      done: () => "goes on with its rollout",
+    },
     {
       hindrance: (agent) =>
         !agent.rollout ? "nothing is being rolled out" : agent.rollout.paused ? "" : "it is not paused",
@@ -268,7 +297,14 @@ export const ACTIONS: readonly Action[] = [
   ),
   made(
     "agent",
-    { id: "agent.remove", title: "Remove", key: "D", grave: true, done: () => "is to be removed" },
+    {
+      id: "agent.remove",
+      title: "Remove",
+      key: "D",
+      words: ["rm", "delete"],
+      grave: true,
+      done: () => "is to be removed",
+    },
     {
       hindrance: going,
       request: (agent) => ({ method: "DELETE", path: agentPath(agent) }),
@@ -282,7 +318,13 @@ export const ACTIONS: readonly Action[] = [
   ),
   made(
     "instance",
-    { id: "instance.restart", title: "Restart", key: "r", done: () => "is replaced by its next generation" },
+    {
+      id: "instance.restart",
+      title: "Restart",
+      key: "r",
+      words: ["reboot"],
+      done: () => "is replaced by its next generation",
+    },
     {
       hindrance: (one) => (one.kind === "job" ? "a task of a job is not restarted" : ended(one)),
       request: (one) => ({ method: "POST", path: instancePath(one, "restart"), body: {} }),
@@ -297,6 +339,7 @@ export const ACTIONS: readonly Action[] = [
       id: "instance.migrate",
       title: "Migrate",
       key: "m",
+      words: ["move"],
       ask: { kind: "node", title: "To node" },
       done: (input) => (input.node ? `moves to ${input.node}` : "moves to another node"),
     },
@@ -312,7 +355,7 @@ export const ACTIONS: readonly Action[] = [
   ),
   made(
     "node",
-    { id: "node.cordon", title: "Cordon", key: "c", done: () => "is closed to new instances" },
+    { id: "node.cordon", title: "Cordon", key: "c", words: ["nodes cordon"], done: () => "is closed to new instances" },
     {
       hindrance: (node) => (node.scheduling === "open" ? "" : `it is ${node.scheduling}`),
       request: (node) => ({ method: "POST", path: nodePath(node, "cordon"), body: {} }),
@@ -322,7 +365,7 @@ export const ACTIONS: readonly Action[] = [
   ),
   made(
     "node",
-    { id: "node.uncordon", title: "Uncordon", key: "u", done: () => "is open again" },
+    { id: "node.uncordon", title: "Uncordon", key: "u", words: ["nodes uncordon"], done: () => "is open again" },
     {
       hindrance: (node) => (node.scheduling === "open" ? "it is open" : ""),
       request: (node) => ({ method: "POST", path: nodePath(node, "uncordon"), body: {} }),
@@ -332,7 +375,14 @@ export const ACTIONS: readonly Action[] = [
   ),
   made(
     "node",
-    { id: "node.drain", title: "Drain", key: "d", grave: true, done: () => "is being drained" },
+    {
+      id: "node.drain",
+      title: "Drain",
+      key: "d",
+      words: ["nodes drain", "evacuate"],
+      grave: true,
+      done: () => "is being drained",
+    },
     {
       hindrance: (node) =>
         node.scheduling === "draining" || node.scheduling === "drained" ? `it is ${node.scheduling}` : "",
@@ -365,7 +415,15 @@ export const ACTIONS: readonly Action[] = [
   ),
   made(
     "node",
-    { id: "node.remove", title: "Remove", key: "D", grave: true, many: false, done: () => "is out of the fabric" },
+    {
+      id: "node.remove",
+      title: "Remove",
+      key: "D",
+      words: ["nodes rm", "rm", "delete"],
+      grave: true,
+      many: false,
+      done: () => "is out of the fabric",
+    },
     {
       request: (node) => ({ method: "DELETE", path: nodePath(node) }),
       command: (name) => `nodes rm ${name}`,

@@ -42,7 +42,7 @@ export function PlanView(props: { plan: Plan; command: string; noun?: string }) 
               </p>
             }
           >
-            {(found) => <OutlookView of={found()} />}
+            {(found) => <OutlookView of={found()} anew />}
           </Show>
         </section>
       </Show>

@@ -249,9 +249,10 @@ function OneInstance(props: Props & { instance: Instance }) {
       <Show when={agent()}>
         {(found) => (
           <>
-            <h3>
-              <State state={agentState(found())} /> Agent {visible(found().name)}
-            </h3>
+            <h3>Agent {visible(found().name)}</h3>
+            <p>
+              <State state={agentState(found())} />
+            </p>
             <Show when={found().rollout}>
               {(rollout) => (
                 <section class="map-rollout" aria-label="Rollout">

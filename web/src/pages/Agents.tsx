@@ -4,6 +4,7 @@ import { actionById, agentHref, begin, type Target } from "../actions";
 import { useDoings } from "../actions/desk";
 import type { Agent } from "../api/types";
 import { useGiven } from "../parts/context";
+import { labelWords } from "../parts/filter";
 import { ListPage } from "../parts/ListPage";
 import { createListing } from "../parts/listing";
 import { Star } from "../parts/Star";
@@ -135,6 +136,7 @@ export function Agents() {
     fields: {
       namespace: (agent) => agent.namespace,
       driver: (agent) => agent.driver,
+      label: (agent) => labelWords(agent.labels),
       status: (agent) => agent.status,
     },
     all: () => fabric.all("agent"),

@@ -12,7 +12,7 @@ import type { Column } from "../parts/Table";
 import { useColumns } from "../parts/UseCells";
 import { createUse, usedNow } from "../parts/use";
 import { bytes, cores, count, span, visible } from "../words/format";
-import { instanceState, notEnded, rankOf } from "../words/states";
+import { andEnded, instanceState, notEnded, rankOf } from "../words/states";
 
 export function Instances() {
   const { fabric, nowMs } = useGiven();
@@ -162,17 +162,19 @@ export function Instances() {
       [instance.name, instance.namespace, instance.status, instance.health, instance.node, instance.kind].join(" "),
     first: { column: "name", down: false },
   });
-  const ended = createSeldom(
+  const there = createSeldom(
     () => undefined,
     () => void fabric.all("instance"),
-    () => fabric.all("instance").size - notEnded(fabric.all("instance")),
+    () => {
+      const found = notEnded(fabric.all("instance"));
+      return `${count(found)}${andEnded(fabric.all("instance").size - found)}`;
+    },
   );
-  const more = () => (ended() ? `, of which ${count(ended())} ended` : "");
   return (
     <ListPage
       title="Instances"
       noun="instance"
-      more={more}
+      all={there}
       listing={listing}
       row={(id) => fabric.get("instance", id)}
       target={(object) => ({ kind: "instance", object })}

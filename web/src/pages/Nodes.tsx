@@ -4,6 +4,7 @@ import { For, Show } from "solid-js";
 import { nodeHref } from "../actions";
 import type { Node } from "../api/types";
 import { useGiven } from "../parts/context";
+import { labelWords } from "../parts/filter";
 import { ListPage } from "../parts/ListPage";
 import { createListing } from "../parts/listing";
 import { Meter } from "../parts/Meter";
@@ -167,7 +168,7 @@ export function Nodes() {
           .filter((one) => !one.absent)
           .map((one) => one.name)
           .join(" "),
-      label: (node) => labels(node).join(" "),
+      label: (node) => labelWords(node.labels),
       status: (node) => node.status,
     },
     all: () => fabric.all("node"),

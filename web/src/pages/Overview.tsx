@@ -13,9 +13,10 @@ import { useTitle } from "../parts/title";
 import { pastRevision } from "../past/when";
 import { ofInterest } from "../words/events";
 import { bytes, cores, count, plural, span, visible } from "../words/format";
-import { agentState, hasEnded, instanceState, nodeState, rankOf, type State, type Tone } from "../words/states";
+import { agentState, andEnded, hasEnded, instanceState, nodeState, type State, type Tone } from "../words/states";
+import { tallyOf } from "../words/tally";
 import { arrived, EMPTY } from "./events/feed";
-import { folded, type Line, steady } from "./events/fold";
+import { folded, type Line, shortened, steady } from "./events/fold";
 import { EventLines } from "./events/Lines";
 import { latestEvents } from "./events/latest";
 import { olderEvents } from "./events/source";
@@ -32,7 +33,7 @@ export function Overview() {
   const [status, setStatus] = createSignal<FabricStatus>();
   const [changes, setChanges] = createSignal<readonly Line[]>([]);
   const setEvents = (newestFirst: readonly CloudEvent[]) =>
-    setChanges((before) => steady(folded(newestFirst.filter(ofInterest)).slice(0, LINES), before));
+    setChanges((before) => steady(shortened(folded(newestFirst.filter(ofInterest))).slice(0, LINES), before));
   const [failed, setFailed] = createSignal("");
   useTitle(() => "Overview");
 
@@ -270,28 +271,17 @@ interface TallyProps<T> {
   over?(one: T): boolean;
 }
 
-/** How many there are in each state, the worst first. */
+/** How many there are in each state, the worst first; what has ended is in none of them. */
 function Tally<T>(props: TallyProps<T>) {
   const counts = createSeldom(
     () => undefined,
     () => void props.all(),
-    () => {
-      const found = new Map<string, { tone: Tone; text: string; count: number }>();
-      let off = 0;
-      for (const one of props.all().values()) {
-        if (props.over?.(one)) off += 1;
-        const { tone, text } = props.state(one);
-        const counted = found.get(text + tone);
-        if (counted) counted.count += 1;
-        else found.set(text + tone, { tone, text, count: 1 });
-      }
-      const states = [...found.values()].sort(
-        (a, b) => rankOf(a.tone) - rankOf(b.tone) || a.text.localeCompare(b.text, "en"),
-      );
-      return { off, states };
-    },
+    () => tallyOf(props.all().values(), props.state, props.over),
   );
-  const there = () => props.all().size - counts().off;
+  const chips = () => {
+    const { ended, states } = counts();
+    return ended ? [...states, { tone: "off" as const, text: "ended", count: ended }] : states;
+  };
   return (
     <section class="card block third" aria-label={props.title}>
       <div class="block-head">
@@ -300,10 +290,10 @@ function Tally<T>(props: TallyProps<T>) {
         </h2>
       </div>
       <p class="figure">
-        <b>{count(there())}</b>
+        <b>{count(counts().there)}</b>
         <span class="soft">
-          {there() === 1 ? props.noun : `${props.noun}s`}
-          <Show when={counts().off}>, and {count(counts().off)} that ended</Show>
+          {counts().there === 1 ? props.noun : `${props.noun}s`}
+          {andEnded(counts().ended)}
         </span>
       </p>
       <div class="split" aria-hidden="true">
@@ -312,7 +302,7 @@ function Tally<T>(props: TallyProps<T>) {
         </For>
       </div>
       <ul class="legend">
-        <For each={counts().states} fallback={<li>none yet</li>}>
+        <For each={chips()} fallback={<li>none yet</li>}>
           {(one) => (
             <li class={`tone-${one.tone}`}>
               <span class="mark" aria-hidden="true" />

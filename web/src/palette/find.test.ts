@@ -13,6 +13,8 @@ const agent = (name: string): Target =>
   }) as Target;
 const node = (name: string): Target =>
   ({ kind: "node", object: { id: name, name, status: "live", scheduling: "open" } }) as Target;
+const instance = (name: string): Target =>
+  ({ kind: "instance", object: { id: name, name, namespace: "default", status: "running", node: "alpha" } }) as Target;
 const ALL = haystackOf([agent("web"), agent("checkout-api"), node("rack-0001"), node("weather")]);
 const titles = (text: string, chosen: Target[] = []) => find(text, chosen, ALL).map((one) => one.title);
 
@@ -67,6 +69,45 @@ describe("the palette", () => {
     expect(asked("we")).toEqual(["Drain weather"]);
     expect(asked("web")).toEqual([]);
     expect(whyToNone(drain.verb, haystackOf([agent("web")]))).toBe("there is no node");
+  });
+
+  it("knows what the command line and others call it", () => {
+    expect(titles("rollback web")).toContain("Roll back web");
+    expect(titles("undo web")).toContain("Roll back web");
+    expect(titles("rm web")).toContain("Remove web");
+    expect(titles("nodes cordon rack")).toEqual(["Cordon rack-0001"]);
+    expect(titles("logs web")).toContain("Output web");
+    expect(titles("rollback")[0]).toBe("Roll back…");
+    expect(titles("logs")[0]).toBe("Output…");
+    expect(titles("delete")).toEqual(["Remove…", "Remove…"]);
+    expect(titles("undo", [agent("web")])[0]).toBe("Roll back web");
+    expect(titles("rollback web", [agent("web")])[0]).toBe("Roll back web");
+    const all = haystackOf([agent("cart"), instance("cart-1.1")]);
+    for (const text of ["shell cart", "console cart", "exec cart", "terminal cart"])
+      expect(find(text, [], all).map((one) => one.title)).toContain("Terminal cart-1.1");
+    expect(find("cp cart", [], all).map((one) => one.title)).toEqual(["Files cart-1.1"]);
+    expect(find("logs cart", [], all).map((one) => one.title)).toEqual(["Output cart", "Output cart-1.1"]);
+  });
+
+  it("takes letters of an action in their order before a name, behind all that is better", () => {
+    expect(titles("scl web")).toEqual(["Scale web"]);
+    expect(titles("drn rack")).toEqual(["Drain rack-0001"]);
+    expect(titles("rol bak web")).toEqual(["Roll back web"]);
+    expect(titles("rack 1")[0]).toBe("rack-0001");
+    expect(titles("s web")).toContain("Scale web");
+    expect(find("roll ba", [], haystackOf([agent("batch")])).map((one) => one.title)).toEqual(["Roll back…"]);
+    expect(titles("x web")).not.toContain("Scale web");
+  });
+
+  it("has those that are equally meant in the order that people count in", () => {
+    const all = haystackOf(["desk-10", "south-3", "desk-9", "desk-2"].map(node));
+    const expected = ["desk-2", "desk-9", "desk-10"];
+    expect(find("desk", [], all).map((one) => one.title)).toEqual(expected);
+    expect(find("drain desk", [], all).map((one) => one.title)).toEqual(expected.map((name) => `Drain ${name}`));
+    const many = haystackOf(Array.from({ length: 5000 }, (_, at) => node(`a-desk-${5000 - at}`)));
+    expect(find("desk", [], many).map((one) => one.title)).toEqual(
+      Array.from({ length: MOST }, (_, at) => `a-desk-${at + 1}`),
+    );
   });
 
   it("finds the one of very many that it can be done to, whatever the others are called", () => {

@@ -8,8 +8,8 @@ import { hindranceOf, type Opening, openingsFor } from "../actions/openings";
 import { type Action, actionsFor, hindrance } from "../actions/registry";
 import { hrefOf, nameOf, type Target } from "../actions/target";
 import { pastRevision } from "../past/when";
-import { best, type Haystack } from "./match";
-import { A_KIND, targetsOf, type Verb, verbsBefore, verbsNamed, whyNot } from "./verbs";
+import { best, bestOf, type Haystack } from "./match";
+import { A_KIND, type Before, targetsOf, type Verb, verbsBefore, verbsLike, verbsNamed, whyNot } from "./verbs";
 
 export type Item =
   | { kind: "page"; title: string; key: string; href: string }
@@ -47,12 +47,10 @@ export function find(
     doing,
   }));
   if (!needle) return [...onChosen, ...here.filter((one) => one.kind === "doing" && one.key), ...places];
+  const done = verbsWithName(verbsBefore(needle), all, chosen);
+  const objects = best(all.names, needle, MOST).flatMap((index) => objectItem(all.targets[index]));
   return [
-    ...best(
-      onChosen.map((one) => one.title),
-      needle,
-      MOST,
-    ).flatMap((index) => onChosen[index] ?? []),
+    ...bestOf(onChosen.map(namesOf), needle, MOST).flatMap((index) => onChosen[index] ?? []),
     ...best(
       here.map((one) => one.title),
       needle,
@@ -64,9 +62,17 @@ export function find(
       MOST,
     ).flatMap((index) => places[index] ?? []),
     ...verbsAlone(needle),
-    ...verbsWithName(needle, all, chosen),
-    ...best(all.names, needle, MOST).flatMap((index) => objectItem(all.targets[index])),
+    ...done,
+    ...objects,
+    // `rack 1` has letters of `roll back` too, and means the rack.
+    ...(done.length ? [] : verbsWithName(verbsLike(needle), all, chosen)),
   ];
+}
+
+/** `Roll back web`, `rollback web`, `undo web`. */
+function namesOf(item: Item): string[] {
+  const of = item.kind === "action" ? item.action : item.kind === "opening" ? item.opening : undefined;
+  return [item.title, ...(of?.words ?? []).map((word) => `${word}${item.title.slice(of?.title.length)}`)];
 }
 
 function actionItem(action: Action, targets: readonly Target[]): Item {
@@ -100,8 +106,7 @@ function verbsAlone(needle: string): Item[] {
 }
 
 /** `sc web` is to scale web. */
-function verbsWithName(needle: string, all: Haystack, chosen: readonly Target[]): Item[] {
-  const meant = verbsBefore(needle);
+function verbsWithName(meant: readonly Before[], all: Haystack, chosen: readonly Target[]): Item[] {
   // What is chosen has its actions above.
   const above = new Set(chosen.map((one) => one.object.id));
   const named = new Map<string, Target[]>();

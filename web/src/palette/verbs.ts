@@ -5,7 +5,7 @@
 import { hindranceOf, OPENINGS, type Opening } from "../actions/openings";
 import { ACTIONS, type Action, hindrance } from "../actions/registry";
 import type { Target, TargetKind } from "../actions/target";
-import { best, type Haystack } from "./match";
+import { best, bestOf, type Haystack } from "./match";
 
 export type Verb = { kind: "action"; of: Action } | { kind: "opening"; of: Opening };
 
@@ -19,22 +19,64 @@ const VERBS: readonly Verb[] = [
 
 export const A_KIND: Record<TargetKind, string> = { agent: "an agent", instance: "an instance", node: "a node" };
 
+/** Its title, and what else it is found by. */
+const NAMES: readonly (readonly string[])[] = VERBS.map(({ of }) => [of.title.toLowerCase(), ...of.words]);
+
 export function verbsNamed(needle: string, most: number): Verb[] {
-  const titles = VERBS.map((one) => one.of.title);
-  return best(titles, needle, most).flatMap((index) => VERBS[index] ?? []);
+  return bestOf(NAMES, needle, most).flatMap((index) => VERBS[index] ?? []);
 }
 
-/** `drain n-3`, `roll back web`: a beginning of a verb, and a name behind it; as many verbs as it may be. */
-export function verbsBefore(needle: string): { verb: Verb; rest: string }[] {
+export interface Before {
+  verb: Verb;
+  /** The name behind it. */
+  rest: string;
+}
+
+/** `drain n-3`, `rollback web`: a name of a verb or its beginning, and a name behind it; as many verbs as it may be. */
+export function verbsBefore(needle: string): Before[] {
   const typed = needle.toLowerCase();
-  return VERBS.flatMap((verb) => {
-    const title = verb.of.title.toLowerCase();
-    if (typed.startsWith(`${title} `)) return [{ verb, rest: needle.slice(title.length).trim() }];
-    const space = needle.indexOf(" ");
-    const begun = space > 0 && title.startsWith(typed.slice(0, space));
-    // `roll ba` is still the verb, and no agent named ba.
-    return begun && !title.startsWith(typed) ? [{ verb, rest: needle.slice(space + 1).trim() }] : [];
+  const unfinished = isUnfinished(typed);
+  return VERBS.flatMap((verb, index) => {
+    const names = NAMES[index] ?? [];
+    const whole = splits(typed).find(([head]) => names.includes(head));
+    const begun = unfinished ? undefined : splits(typed).find(([head]) => names.some((name) => name.startsWith(head)));
+    const [, rest] = whole ?? begun ?? [];
+    return rest ? [{ verb, rest }] : [];
   });
+}
+
+/** `scl web`: the letters of a verb in their order, from its first one on; those that leave out the fewest first. */
+export function verbsLike(needle: string): Before[] {
+  if (isUnfinished(needle.toLowerCase())) return [];
+  const found = VERBS.flatMap((verb, index) => {
+    for (const [head, rest] of splits(needle.toLowerCase())) {
+      const like = (NAMES[index] ?? []).filter((name) => head.length > 1 && isWithin(head, name));
+      if (like.length) return [{ verb, rest, left: Math.min(...like.map((name) => name.length)) - head.length }];
+    }
+    return [];
+  });
+  return found.sort((one, other) => one.left - other.left);
+}
+
+/** `roll ba` is still a verb, and no agent named ba. */
+function isUnfinished(typed: string): boolean {
+  return NAMES.flat().some((name) => name.startsWith(typed));
+}
+
+function isWithin(letters: string, name: string): boolean {
+  if (letters[0] !== name[0]) return false;
+  let at = 0;
+  for (const letter of name) if (letter === letters[at]) at += 1;
+  return at === letters.length;
+}
+
+/** A text at each of its spaces, the longest beginning first. */
+function splits(text: string): [string, string][] {
+  const parts = text.split(/\s+/);
+  return parts
+    .slice(1)
+    .map((_, at): [string, string] => [parts.slice(0, at + 1).join(" "), parts.slice(at + 1).join(" ")])
+    .reverse();
 }
 
 /** Why not, to this one now; empty if it can be done. */

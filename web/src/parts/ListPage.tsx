@@ -4,7 +4,7 @@ import Download from "lucide-solid/icons/download";
 import Search from "lucide-solid/icons/search";
 import { createSignal, For, type JSX, Show } from "solid-js";
 import { ActionBar, hrefOf, type Target, useChosen } from "../actions";
-import { count, dateTime, plural } from "../words/format";
+import { count, dateTime, plural, visible } from "../words/format";
 import { useGiven } from "./context";
 import { save, toCsv, toJson } from "./exported";
 import type { Listing } from "./listing";
@@ -25,8 +25,8 @@ interface Props<T extends object> {
   under(row: T): JSX.Element;
   /** At the end of the head. */
   tools?: JSX.Element;
-  /** Behind how many there are, where all are shown. */
-  more?(): string;
+  /** How many there are, where all are shown; without it, as many as there are rows. */
+  all?(): string;
   /** Where there is none at all. */
   none: JSX.Element;
 }
@@ -40,7 +40,7 @@ export function ListPage<T extends object>(props: Props<T>) {
   const few = () => {
     const shown = props.listing.ids().length;
     const total = props.listing.total();
-    return shown === total ? count(total) : `${count(shown)} of ${count(total)}`;
+    return shown === total ? (props.all?.() ?? count(total)) : `${count(shown)} of ${count(total)}`;
   };
   const chosen = (): Target[] => {
     const row = cursor() ? props.row(cursor()) : undefined;
@@ -69,10 +69,7 @@ export function ListPage<T extends object>(props: Props<T>) {
         <h1>
           {props.title}
           <Show when={fabric.filled()}>
-            <span class="faint">
-              {few()}
-              {props.listing.ids().length === props.listing.total() ? props.more?.() : ""}
-            </span>
+            <span class="faint">{few()}</span>
           </Show>
         </h1>
         <div class="page-tools">
@@ -166,6 +163,7 @@ export function ListPage<T extends object>(props: Props<T>) {
                     {plural(props.listing.total(), props.noun)} {props.listing.total() === 1 ? "is" : "are"} hidden by
                     the filter.
                   </span>
+                  <Show when={props.listing.unknown()}>{(said) => <span>{visible(said())}</span>}</Show>
                 </Show>
               </Show>
             </div>

@@ -6,6 +6,8 @@ interface Props {
   whole: number;
   used: number | undefined;
   reserved?: number;
+  /** More is used than there is to be: its figures are in the tone of a warning too. */
+  over?: boolean;
   /** Beside it, and the least room that is kept for it, px. */
   text?: string;
   room?: number;
@@ -28,6 +30,7 @@ export function Meter(props: Props) {
   return (
     <span
       class="meter"
+      classList={{ over: props.over ?? false }}
       role="img"
       aria-label={`${props.label}: ${told()}`}
       title={told()}

@@ -1,10 +1,11 @@
 /** A row's use against what it asked for: a figure with a bar, and the last two minutes as a line. */
 import { pastRevision, USE_OF_NOW } from "../past/when";
-import { bytes, cores, count, percent } from "../words/format";
+import { bytes, cores } from "../words/format";
 import { Meter } from "./Meter";
 import { Spark } from "./Spark";
 import type { Column } from "./Table";
 import type { Use } from "./use";
+import { isOver, useWords } from "./useWords";
 
 interface Asking {
   cpu_milli?: number;
@@ -68,15 +69,14 @@ function Used(props: UsedProps) {
   };
   const told = () => {
     if (props.used === undefined) return pastRevision() ? USE_OF_NOW : "use not known";
-    const of = props.whole ? `${percent(props.used, props.whole)} of what was asked for` : "nothing was asked for";
-    const instances = props.of?.instances ?? 1;
-    return instances > 1 ? `${of}, ${count(instances)} instances together` : of;
+    return useWords(props.used, props.whole, props.form, props.of?.instances ?? 1);
   };
   return (
     <Meter
       label={props.label}
       whole={props.whole}
       used={props.used}
+      over={isOver(props.used, props.whole)}
       told={told()}
       text={text()}
       room={props.room ?? 76}

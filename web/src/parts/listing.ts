@@ -2,7 +2,7 @@
 import { type Accessor, createMemo } from "solid-js";
 import type { State, Tone } from "../words/states";
 import { Arranger, type Shown } from "./arranging";
-import { matches, parseFilter } from "./filter";
+import { matches, parseFilter, unknownFields } from "./filter";
 import { kept } from "./kept";
 import { createSeldom } from "./seldom";
 import type { Column, Sort } from "./Table";
@@ -27,6 +27,8 @@ export interface Listing<T> {
   toggleColumn(id: string): void;
   /** What the filter takes as `name:value`. */
   fields: readonly string[];
+  /** Of a filter that names other fields, in words; else empty. */
+  unknown(): string;
   favourite(row: T): boolean;
   toggleFavourite(row: T): void;
 }
@@ -107,6 +109,7 @@ export function createListing<T>(source: Source<T>): Listing<T> {
     hidden: hidden.all,
     toggleColumn: hidden.toggle,
     fields,
+    unknown: () => unknownFields(parseFilter(query(), fields), fields),
     favourite: (row) => favourites.all().has(source.mark(row)),
     toggleFavourite: (row) => favourites.toggle(source.mark(row)),
   };

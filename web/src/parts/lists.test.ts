@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { toCsv } from "./exported";
-import { matches, parseFilter } from "./filter";
+import { labelWords, matches, parseFilter, unknownFields } from "./filter";
 import { usesOf } from "./use";
 
 const FIELDS = { node: (row: { node: string }) => row.node, driver: () => "docker process" };
@@ -24,6 +24,39 @@ describe("a filter", () => {
 
   it("takes a colon in a name for what it is", () => {
     expect(parseFilter("image:latest", ["node"])).toEqual({ words: ["image:latest"], conditions: [] });
+  });
+});
+
+describe("a filter that finds nothing", () => {
+  const said = (text: string, fields = ["driver", "label", "status"]) =>
+    unknownFields(parseFilter(text, fields), fields);
+
+  it("says which field there is not, which there are, and how a label is written", () => {
+    expect(said("zone:lab")).toBe(
+      "There is no field zone here. Fields are driver, label and status; a label is written zone=lab.",
+    );
+    expect(said("alpha -namespace:shop status:live")).toBe(
+      "There is no field namespace here. Fields are driver, label and status; a label is written namespace=shop.",
+    );
+    expect(said("foo:bar zone:", ["node"])).toBe("There are no fields foo and zone here. The only field is node.");
+    expect(said("topology.kubernetes.io/zone:lab")).toContain("written topology.kubernetes.io/zone=lab.");
+  });
+
+  it("says nothing of fields that there are, of words, labels and addresses", () => {
+    for (const text of ["", "alpha", "status:live", "zone=lab", "zone=lab:2", "fe80::1", "10.0.0.1:80", ":x"])
+      expect(said(text), text).toBe("");
+  });
+});
+
+describe("a label", () => {
+  const has = (text: string) =>
+    matches(parseFilter(text, ["label"]), { zone: "Lab", tier: "" }, () => "", { label: labelWords });
+
+  it("is found by its key, by its value, and by both", () => {
+    for (const text of ["label:lab", "label:la", "label:zone", "label:zone=lab", "label:tier", "-label:attic"])
+      expect(has(text), text).toBe(true);
+    for (const text of ["label:attic", "label:zone=attic", "-label:lab", "-label:zone"])
+      expect(has(text), text).toBe(false);
   });
 });
 

@@ -81,7 +81,7 @@ describe("instances", () => {
     expect(notEnded(new Map(all))).toBe(3);
     expect(all.filter(([, one]) => hasEnded(one))).toHaveLength(4);
     const some = all.map(([, one]) => one);
-    expect(instancesWords(some)).toBe("3 instances, 4 that ended");
+    expect(instancesWords(some)).toBe("3 instances, and 4 that ended");
     expect(instancesWords(some.slice(0, 1))).toBe("1 instance");
     expect(instancesWords(some.slice(3, 4))).toBe("1 instance that ended");
     expect(instancesWords([])).toBe("0 instances");

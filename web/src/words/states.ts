@@ -133,7 +133,12 @@ export function notEnded(instances: ReadonlyMap<string, Instance>): number {
   return found;
 }
 
-/** `3 instances, 2 that ended`: what has ended is counted apart. */
+/** Behind how many there are: `, and 2 that ended`; empty where none has. */
+export function andEnded(ended: number): string {
+  return ended ? `, and ${count(ended)} that ended` : "";
+}
+
+/** `3 instances, and 2 that ended`: what has ended is counted apart. */
 export function instancesWords(all: Iterable<Instance>): string {
   let there = 0;
   let ended = 0;
@@ -142,5 +147,5 @@ export function instancesWords(all: Iterable<Instance>): string {
     else there += 1;
   }
   if (!ended) return plural(there, "instance");
-  return there ? `${plural(there, "instance")}, ${count(ended)} that ended` : `${plural(ended, "instance")} that ended`;
+  return there ? `${plural(there, "instance")}${andEnded(ended)}` : `${plural(ended, "instance")} that ended`;
 }

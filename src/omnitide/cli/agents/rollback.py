@@ -46,6 +46,9 @@ def rollback(
             if session.plain:
                 session.emit(changed)
             else:
-                session.say("  nothing was changed")
+                from omnitide.cli.show.outlook import foretell
+
+                wanted = {"verb": "agent.rollback", "name": agent, "namespace": namespace, "version": to}
+                foretell(session, client, [wanted])
             return
         finish(session, client, changed, began, limit_s, wait=wait)

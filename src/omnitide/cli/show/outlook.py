@@ -56,8 +56,11 @@ def foretell(session: "Session", client: "Client", changes: "Sequence[dict[str, 
 
 def sentences(outlook: "Outlook") -> list[str]:
     found = [f"{plural(outlook.counts[fate], 'replica')} {word}" for fate, word in _TOTALS if outlook.counts.get(fate)]
+    if outlook.kept:
+        as_is = "it is" if outlook.kept == 1 else "they are"
+        found.append(f"{plural(outlook.kept, 'replica')} would be kept as {as_is}")
     if outlook.held:
-        found.append(f"{plural(outlook.held, 'replica')} would stay at the version before")
+        found.append(held(outlook))
     if outlook.tasks:
         verb = "runs to its" if outlook.tasks == 1 else "run to their"
         found.append(f"{plural(outlook.tasks, 'task')} of jobs {verb} end there")
@@ -68,6 +71,13 @@ def sentences(outlook: "Outlook") -> list[str]:
     if not outlook.finished:
         found.append("it goes on for longer than was looked ahead")
     return found or ["nothing would move or stop"]
+
+
+def held(outlook: "Outlook") -> str:
+    """Of replicas that what was foreseen leaves at the version before, or does not reach."""
+    if outlook.finished:
+        return f"{plural(outlook.held, 'replica')} would stay at the version before"
+    return f"{outlook.held} more {'replica was' if outlook.held == 1 else 'replicas were'} not looked ahead to"
 
 
 def _row(one: "ForeseenReplica") -> list[Cell]:

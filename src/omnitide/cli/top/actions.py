@@ -57,6 +57,8 @@ class Action:
     many: bool = True
     """Whether it can be done to several at once."""
     ask: Ask = ""
+    words: tuple[str, ...] = ()
+    """What else it is found by: as the command line has it, if that is not the title, and synonyms; in lower case."""
 
     def named(self, what: str) -> str:
         """What is done to something, as one says it: `Scale agent web`, `Pause rollout of agent web`."""
@@ -103,6 +105,7 @@ def _made(
     grave: bool = False,
     many: bool = True,
     ask: Ask = "",
+    words: tuple[str, ...] = (),
 ) -> Action:
     def own(target: Target) -> T:
         assert isinstance(target, of), f"{identifier} is not for {type(target).__name__}"
@@ -123,6 +126,7 @@ def _made(
         grave=grave,
         many=many,
         ask=ask,
+        words=words,
     )
 
 
@@ -200,6 +204,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "agent.scale",
         "Scale",
         "s",
+        words=("replicas",),
         ask="replicas",
         hindrance=_going,
         perform=lambda client, one, said: client.scale_agent(one.name, said.replicas, namespace=one.namespace),
@@ -213,6 +218,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "agent.restart",
         "Restart",
         "r",
+        words=("reboot",),
         hindrance=_busy,
         perform=lambda client, one, _: client.restart_agent(one.name, namespace=one.namespace),
         command=lambda name, _: f"restart {name}",
@@ -228,6 +234,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "agent.rollback",
         "Roll back",
         "b",
+        words=("rollback", "undo", "revert"),
         ask="version",
         many=False,
         hindrance=lambda one: _going(one) or ("it has one version only" if one.version < 2 else ""),
@@ -244,6 +251,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "agent.pause",
         "Pause rollout",
         "p",
+        words=("rollout pause", "hold"),
         hindrance=lambda one: _rollout(one, paused=False),
         perform=lambda client, one, _: client.pause_rollout(one.name, namespace=one.namespace),
         command=lambda name, _: f"rollout pause {name}",
@@ -257,6 +265,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "agent.resume",
         "Resume rollout",
         "u",
+        words=("rollout resume", "continue"),
         hindrance=lambda one: _rollout(one, paused=True),
         perform=lambda client, one, _: client.resume_rollout(one.name, namespace=one.namespace),
         command=lambda name, _: f"rollout resume {name}",
@@ -297,6 +306,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "agent.remove",
         "Remove",
         "D",
+        words=("rm", "delete"),
         grave=True,
         hindrance=_going,
         perform=lambda client, one, _: client.delete_agent(one.name, namespace=one.namespace),
@@ -313,6 +323,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "instance.restart",
         "Restart",
         "r",
+        words=("reboot",),
         hindrance=lambda one: "a task of a job is not restarted" if one.kind == "job" else _ended(one),
         perform=lambda client, one, _: client.restart_instance(one.id),
         command=lambda name, _: f"restart {name}",
@@ -325,6 +336,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "instance.migrate",
         "Migrate",
         "m",
+        words=("move",),
         ask="node",
         hindrance=lambda one: (
             "a task of a job does not move"
@@ -347,6 +359,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "node.cordon",
         "Cordon",
         "c",
+        words=("nodes cordon",),
         hindrance=lambda one: "" if one.scheduling == "open" else f"it is {one.scheduling}",
         perform=lambda client, one, _: client.cordon_node(one.id),
         command=lambda name, _: f"nodes cordon {name}",
@@ -358,6 +371,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "node.uncordon",
         "Uncordon",
         "u",
+        words=("nodes uncordon",),
         hindrance=lambda one: "it is open" if one.scheduling == "open" else "",
         perform=lambda client, one, _: client.uncordon_node(one.id),
         command=lambda name, _: f"nodes uncordon {name}",
@@ -371,6 +385,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "node.drain",
         "Drain",
         "d",
+        words=("nodes drain", "evacuate"),
         grave=True,
         hindrance=lambda one: f"it is {one.scheduling}" if one.scheduling in ("draining", "drained") else "",
         perform=lambda client, one, _: client.drain_node(one.id),
@@ -384,6 +399,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "node.remove",
         "Remove",
         "D",
+        words=("nodes rm", "rm", "delete"),
         grave=True,
         many=False,
         perform=lambda client, one, _: client.remove_node(one.id),

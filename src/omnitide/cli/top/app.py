@@ -35,7 +35,8 @@ from omnitide.cli.top.row_kinds import AgentRows, AnyRows, EventRows, InstanceRo
 from omnitide.cli.top.rows import REST, Rows
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.screens import Detail
-from omnitide.cli.top.words import visible
+from omnitide.cli.top.verbs import Verb
+from omnitide.cli.top.words import ENDED, visible
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.inventory import Node
 from omnitide.model.objects import AgentSummary, Instance, JobSummary
@@ -233,6 +234,7 @@ class Top(App[None]):
                 filter_text=rows.filter_text,
                 marked=len(rows.marked),
                 name=_name_of(one),
+                ended=self._scene.instance_states()[ENDED.tone, ENDED.text] if self.page == "instance" else 0,
             )
         self._said.show(said(listed, self._scene.namespace))
 
@@ -383,9 +385,9 @@ class Top(App[None]):
             self.rows(self.page).marked.clear()
             self.rows(self.page).redraw()
 
-    def choose_target(self, action: ac.Action) -> None:
-        """Ask what an action is for, which was chosen by its name alone."""
-        self.push_screen(CommandPalette([targets_of(action)], placeholder=action.named(f"which {action.kind}?")))
+    def choose_target(self, verb: Verb) -> None:
+        """Ask what it is for, which was chosen by its name alone."""
+        self.push_screen(CommandPalette([targets_of(verb)], placeholder=verb.named(f"which {verb.kind}?")))
 
     # -- instances ---------------------------------------------------------------------------------------------------
 
@@ -404,7 +406,10 @@ class Top(App[None]):
     def action_output(self) -> None:
         """Of what is chosen, in one stream."""
         jobs = self.page == "job" and not isinstance(self.screen, Detail)
-        found = output_of(self._jobs() if jobs else self.chosen(), self.client)
+        self.show_output(self._jobs() if jobs else self.chosen())
+
+    def show_output(self, targets: Sequence[ac.Target | JobSummary]) -> None:
+        found = output_of(targets, self.client)
         if isinstance(found, str):
             self.tell(found, "warning")
         else:
@@ -414,7 +419,10 @@ class Top(App[None]):
         return [one for one in self.rows("job").targets if isinstance(one, JobSummary)]
 
     def action_terminal(self) -> None:
-        one = next(iter(self.chosen()), None)
+        self.reach(next(iter(self.chosen()), None))
+
+    def reach(self, one: ac.Target | None) -> None:
+        """Ask what is to be run in it, and give it the terminal."""
         hindrance = unreachable(one) if isinstance(one, Instance) else "no instance is chosen"
         if not isinstance(one, Instance) or hindrance:
             self.tell(hindrance, "warning")

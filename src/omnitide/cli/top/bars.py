@@ -7,7 +7,7 @@ from omnitide.cli.top.event_table import clock
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.lines import Cell, Line, cut, line, mark, width_of
 from omnitide.cli.top.scene import Scene
-from omnitide.cli.top.words import span, visible
+from omnitide.cli.top.words import instances_words, span, there, visible
 
 PAGES: Final = ("overview", "node", "agent", "instance", "event", "job")
 TITLES: Final = {
@@ -55,7 +55,7 @@ def _tabs(scene: Scene, page: str, *, short: bool) -> list[tuple[str, Line]]:
     counts = {
         "node": len(scene.view.nodes),
         "agent": len(scene.agents()),
-        "instance": len(scene.instances()),
+        "instance": there(scene.instance_states()),
         "job": len(scene.jobs()),
     }
     found: list[tuple[str, Line]] = []
@@ -82,14 +82,20 @@ class Listed(NamedTuple):
     marked: int
     name: str
     """Of the row of the cursor: in its column a long one is cut."""
+    ended: int = 0
+    """Of the whole: instances that have ended."""
 
 
 def said(listed: Listed | None, namespace: str) -> Line:
     if listed is None:
         of = f"   namespace {visible(namespace)}, and all nodes" if namespace else ""
         return line(Cell(" ? keys   Ctrl-K palette   1-6 pages", "soft"), Cell(of, "wait"))
-    of = f" of {listed.whole}" if listed.shown != listed.whole else ""
-    cells: list[Cell] = [Cell(f" ? keys   {plural(listed.shown, listed.noun)}{of}  by {listed.order.lower()}", "soft")]
+    few = plural(listed.shown, listed.noun)
+    if listed.shown != listed.whole:
+        few += f" of {listed.whole}"
+    elif listed.ended:
+        few = instances_words(listed.whole - listed.ended, listed.ended)
+    cells: list[Cell] = [Cell(f" ? keys   {few}  by {listed.order.lower()}", "soft")]
     notes: Sequence[str] = (
         f"filter: {visible(listed.filter_text)}" if listed.filter_text else "",
         f"{listed.marked} marked" if listed.marked else "",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from omnitide.cli.show.outlook import held
 from omnitide.cli.top.actions import Action, Input, Target
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.lines import Cell, Line, line, mark
@@ -64,10 +65,13 @@ def outlook_lines(outlook: Outlook) -> list[Line]:
     for fate, (tone, word) in _WORDS.items():
         if outlook.counts.get(fate):
             found.append(line(mark(tone), f" {word(outlook.counts[fate])}"))
+    if outlook.kept:
+        as_is = "it is" if outlook.kept == 1 else "they are"
+        found.append(line(mark("good"), f" {plural(outlook.kept, 'replica')} would be kept as {as_is}"))
     reasons = dict.fromkeys(one.why for one in outlook.replicas if one.why)
     found += [line(Cell(f"  {visible(why)}", "soft")) for why in list(reasons)[:REASONS]]
     if outlook.held:
-        found.append(line(mark("wait"), f" {plural(outlook.held, 'replica')} would stay at the version before"))
+        found.append(line(mark("wait" if outlook.finished else "unknown"), f" {held(outlook)}"))
     if outlook.tasks:
         verb = "runs to its" if outlook.tasks == 1 else "run to their"
         found.append(line(mark("off"), f" {plural(outlook.tasks, 'task')} of jobs {verb} end there"))

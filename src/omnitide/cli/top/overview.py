@@ -13,7 +13,7 @@ from omnitide.cli.top.event_table import EVENTS, at_ms, event_tone, event_words
 from omnitide.cli.top.figures import bar, cores, percent, plural, size
 from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, width_of, wrap
 from omnitide.cli.top.scene import Capacity, Scene, capacity
-from omnitide.cli.top.words import RANK, State, Tone, agent_state, instance_state, node_state, span, visible
+from omnitide.cli.top.words import RANK, State, Tone, agent_state, node_state, span, there, visible
 
 CONCERNS: Final = 20
 TALLY: Final = 17
@@ -41,19 +41,17 @@ def verdict(scene: Scene) -> tuple[Tone, str, str]:
         return "wait", "No node is live", "nothing can run until one joins: omnitide token create"
     if scene.namespace and not (scene.agents() or scene.jobs() or scene.instances()):
         return "good", "All is well", f"and namespace {scene.namespace} has nothing yet"
-    running = sum(count for (_, text), count in _instances(scene).items() if text == "running")
+    running = sum(count for (_, text), count in scene.instance_states().items() if text == "running")
     return "good", "All is well", f"{plural(running, 'instance')} on {plural(status.nodes.live, 'live node')}"
 
 
-def _instances(scene: Scene) -> Counter[tuple[Tone, str]]:
-    instances = scene.view.instances
-    return scene.tally("instance", lambda: (instance_state(instances[key]) for key in scene.instances()))
-
-
 def tally(noun: str, counts: Counter[tuple[Tone, str]], width: int) -> list[Line]:
-    """`12 nodes   ✖ 1 lost   ● 11 live`: the worst first; what finds no room there stands in a further line."""
+    """`12 nodes   ✖ 1 lost   ● 11 live`: the worst first; what finds no room there stands in a further line.
+
+    What has ended is not of those that there are, and stands behind them.
+    """
     lines: list[Line] = []
-    cells = [Cell(fit(plural(sum(counts.values()), noun), TALLY), "strong")]
+    cells = [Cell(fit(plural(there(counts), noun), TALLY), "strong")]
     gap = ""
     for (tone, text), count in sorted(counts.items(), key=lambda item: (RANK[item[0][0]], item[0][1])):
         more = (mark(tone), Cell(f" {count} {text}", "" if tone in ("good", "off") else tone))
@@ -164,7 +162,7 @@ def overview_lines(scene: Scene, width: int, height: int) -> list[Line]:
         EMPTY,
         *tally("node", scene.tally("node", lambda: map(node_state, view.nodes.values())), width),
         *tally("agent", scene.tally("agent", lambda: (agent_state(view.agents[key]) for key in scene.agents())), width),
-        *tally("instance", _instances(scene), width),
+        *tally("instance", scene.instance_states(), width),
     ]
     lines += _jobs(scene)
     found = capacity(scene)

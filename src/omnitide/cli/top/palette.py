@@ -14,12 +14,16 @@ from omnitide.cli.top.bars import PAGES, TITLES
 from omnitide.cli.top.listing import natural
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.tables import full_name
+from omnitide.cli.top.verbs import VERBS, Verb, verbs_before, verbs_like
 from omnitide.cli.top.words import visible
 
 T = TypeVar("T")
 
 MOST: Final = 60
 """Found objects of a kind, the best; a longer text finds fewer."""
+
+MOST_DONE: Final = 20
+"""The same of those that a verb with a name behind it can be done to."""
 
 
 class Commanded(Protocol):
@@ -31,7 +35,9 @@ class Commanded(Protocol):
     def open_object(self, kind: str, identifier: str) -> None: ...
     async def action_act(self, identifier: str) -> None: ...
     def act(self, action: ac.Action, targets: Sequence[ac.Target]) -> None: ...
-    def choose_target(self, action: ac.Action) -> None: ...
+    def show_output(self, targets: Sequence[ac.Target]) -> None: ...
+    def reach(self, one: ac.Target) -> None: ...
+    def choose_target(self, verb: Verb) -> None: ...
     def chosen(self) -> list[ac.Target]: ...
     def action_colours(self) -> None: ...
     def action_keys(self) -> None: ...
@@ -65,23 +71,32 @@ class Of(Provider):
         return self.app  # pyright: ignore[reportReturnType]
 
 
-def targets_of(action: ac.Action) -> type[Provider]:
-    """What the action can be done to now, by name."""
+def _named(verb: Verb, scene: Scene) -> list[tuple[str, ac.Target]]:
+    """What it can be done to now."""
+    view = scene.view
+    found: dict[ac.Kind, Callable[[], Sequence[ac.Target]]] = {
+        "node": lambda: list(view.nodes.values()),
+        "agent": lambda: [view.agents[key] for key in scene.agents()],
+        "instance": lambda: [view.instances[key] for key in scene.instances()],
+    }
+    return [(ac.name_of(one), one) for one in found[verb.kind]() if not verb.hindrance(one)]
+
+
+def _doing(app: Commanded, verb: Verb, target: ac.Target) -> Callable[[], object]:
+    if isinstance(verb, ac.Action):
+        return partial(app.act, verb, [target])
+    return partial(app.reach, target) if verb.title == "Terminal" else partial(app.show_output, [target])
+
+
+def targets_of(verb: Verb) -> type[Provider]:
+    """What it can be done to now, by name."""
 
     class Targets(Of):
-        def _named(self) -> Iterator[tuple[str, ac.Target]]:
-            scene = self.commanded.scene
-            view = scene.view
-            found: dict[ac.Kind, Sequence[ac.Target]] = {
-                "node": list(view.nodes.values()),
-                "agent": [view.agents[key] for key in scene.agents()],
-                "instance": [view.instances[key] for key in scene.instances()],
-            }
-            able = [(ac.name_of(one), one) for one in found[action.kind] if not action.hindrance(one)]
-            yield from sorted(able, key=lambda named: natural(named[0]))
+        def _named(self) -> list[tuple[str, ac.Target]]:
+            return sorted(_named(verb, self.commanded.scene), key=lambda named: natural(named[0]))
 
         def _do(self, target: ac.Target) -> Callable[[], object]:
-            return partial(self.commanded.act, action, [target])
+            return _doing(self.commanded, verb, target)
 
         async def discover(self) -> Hits:
             for name, target in islice(self._named(), MOST):
@@ -98,35 +113,49 @@ def targets_of(action: ac.Action) -> type[Provider]:
 class Everything(Of):
     """All that can be gone to or done."""
 
-    def _own(self) -> Iterator[tuple[str, Callable[[], object]]]:
+    def _own(self) -> Iterator[tuple[str, tuple[str, ...], Callable[[], object]]]:
+        """Its title, what else it is found by, and what it does."""
         app = self.commanded
         for page in PAGES:
-            yield f"Go to {TITLES[page].lower()}", partial(app.show_page, page)
+            yield f"Go to {TITLES[page].lower()}", (), partial(app.show_page, page)
         targets = app.chosen()
         if targets:
             name = visible(ac.name_of(targets[0])) if len(targets) == 1 else f"{len(targets)} chosen"
             for action in ac.ACTIONS:
                 if action.kind == ac.kind_of_target(targets[0]) and not ac.hindered(action, targets):
-                    yield action.named(name), partial(app.action_act, action.id)
-        for action in ac.ACTIONS:
-            yield (
-                action.named(f"a{'' if action.kind == 'node' else 'n'} {action.kind}…"),
-                partial(app.choose_target, action),
-            )
-        yield "Keys", app.action_keys
-        yield "Colours: terminal, dark, light", app.action_colours
-        yield "Quit", app.action_quit
+                    words = tuple(f"{word} {name}" for word in action.words)
+                    yield action.named(name), words, partial(app.action_act, action.id)
+        for verb in VERBS:
+            title = verb.named(f"a{'' if verb.kind == 'node' else 'n'} {verb.kind}…")
+            yield title, verb.words, partial(app.choose_target, verb)
+        yield "Keys", (), app.action_keys
+        yield "Colours: terminal, dark, light", (), app.action_colours
+        yield "Quit", (), app.action_quit
+
+    def _done(self, meant: Iterable[tuple[Verb, str]], weight: float) -> Iterator[Hit]:
+        """A verb and a name: what it can be done to that is called that."""
+        app = self.commanded
+        chosen = {ac.subject_of(one) for one in app.chosen()}
+        for verb, wanted in meant:
+            for score, name, target in best(wanted, _named(verb, app.scene))[:MOST_DONE]:
+                # What is chosen has its actions already.
+                if not (isinstance(verb, ac.Action) and ac.subject_of(target) in chosen):
+                    title = verb.named(visible(name))
+                    yield Hit(score * weight, Text(title), _doing(app, verb, target), text=title)
 
     async def discover(self) -> Hits:
-        for title, command in self._own():
+        for title, _, command in self._own():
             yield DiscoveryHit(Text(title), command, text=title)
 
     async def search(self, query: str) -> Hits:
         wanted = query.lower().strip()
-        for title, command in self._own():
-            score = rank(wanted, title)
+        for title, words, command in self._own():
+            score = max(rank(wanted, one) for one in (title, *words))
             if score:
                 yield Hit(score, Text(title), command, text=title)
+        done = list(self._done(verbs_before(wanted), 0.95))
+        for hit in done or self._done(verbs_like(wanted), 0.3):
+            yield hit
         app, scene = self.commanded, self.commanded.scene
         view = scene.view
         named = (

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from omnitide.cli.top.words import State, Tone
+from omnitide.cli.top.words import ENDED, State, Tone, has_ended, instance_state
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.inventory import Concern, FabricStatus, Node
 from omnitide.model.metrics import MetricAnswer
@@ -95,6 +95,12 @@ class Scene:
     def instances(self) -> Collection[str]:
         found = self.view.instances
         return found if not self.namespace else [key for key, one in found.items() if one.namespace == self.namespace]
+
+    def instance_states(self) -> Counter[tuple[Tone, str]]:
+        """How many instances are in each state; those that have ended are together in that of `words.ENDED`."""
+        found = self.view.instances
+        each = (found[key] for key in self.instances())
+        return self.tally("instance", lambda: (ENDED if has_ended(one) else instance_state(one) for one in each))
 
     @property
     def concerns(self) -> Sequence[Concern]:

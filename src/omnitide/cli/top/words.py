@@ -1,6 +1,7 @@
 """What a state means, in the panel's words (web/src/words): a word and a sign, whose colour only repeats them."""
 
 import re
+from collections import Counter
 from typing import Final, Literal, NamedTuple
 
 from omnitide.cli.show.visible import visible
@@ -39,6 +40,11 @@ RANK: Final[dict[Tone, int]] = {"bad": 0, "unknown": 1, "wait": 2, "busy": 3, "g
 """The worst first, as they are sorted."""
 SIGNS: Final[dict[Tone, str]] = {"good": "●", "busy": "◐", "wait": "◌", "bad": "✖", "unknown": "?", "off": "○"}
 _ENDED: Final = ("failed", "lost", "stopped", "succeeded")
+
+
+def instances_words(there: int, ended: int) -> str:
+    """`12 instances, and 1 that ended`: what has ended is counted apart."""
+    return plural(there, "instance") + (f", and {ended} that ended" if ended else "")
 
 
 class State(NamedTuple):
@@ -94,7 +100,7 @@ def agent_state(agent: AgentSummary) -> State:
 
 
 def instance_state(one: Instance) -> State:
-    text = one.status if one.status in _ENDED else one.condition
+    text = one.status if has_ended(one) else one.condition
     tone, more = tone_of(text), ""
     if one.condition == "unhealthy":
         more = one.health_message
@@ -102,13 +108,27 @@ def instance_state(one: Instance) -> State:
         more = one.unknown_because or f"was {one.last_status}"
     elif one.unknown_because:
         tone, text, more = "wait", "away", f"was {text}, {one.unknown_because}"
-    elif one.status in _ENDED and one.exit is not None:
+    elif has_ended(one) and one.exit is not None:
         more = one.exit.text
     # Whether or not it runs at this moment: a list that says so every other second would say nothing.
     if one.failing and one.status != "unknown":
         said = (one.condition, f"ended {plural(one.ends, 'time')} in a row", more)
         return State("bad", "failing", ", ".join(part for part in said if part))
     return State(tone, text, more)
+
+
+def has_ended(one: Instance) -> bool:
+    """It is kept for its output and its exit, and comes to nothing any more."""
+    return one.status in _ENDED
+
+
+ENDED: Final = State("off", "ended")
+"""In a tally, of all that has ended, however that was."""
+
+
+def there(counts: Counter[tuple[Tone, str]]) -> int:
+    """Of a tally: how many have not ended."""
+    return counts.total() - counts[ENDED.tone, ENDED.text]
 
 
 def job_state(job: JobSummary) -> State:

@@ -7,7 +7,7 @@ its slot's current one again, and what was to take its place is a stray: the rul
 
 from msgspec.structs import replace
 
-from omnitide.fabric.folds.availability import mark_rolling, runs_on
+from omnitide.fabric.folds.availability import runs_on
 from omnitide.fabric.folds.membership import leave_slot_live, put_slot, set_stray
 from omnitide.fabric.folds.moment import Moment
 from omnitide.fabric.state import Agent, FabricState, Instance, Slot
@@ -37,7 +37,7 @@ def _take_back(state: FabricState, superseded: Instance) -> FabricState:
     agent = state.agents[superseded.workload]
     slot = agent.slots.get(superseded.slot)
     current = state.instances.get(slot.current) if slot is not None else None
-    if slot is None or current is None or (current.version == agent.version and runs_on(current)):
+    if slot is None or current is None or current.version == agent.version:
         return state
     agent = _without_overlap(agent, superseded)
     state = replace(
@@ -45,7 +45,8 @@ def _take_back(state: FabricState, superseded: Instance) -> FabricState:
         instances=state.instances.set(superseded.id, replace(superseded, superseded=False)),
         agents=state.agents.set(agent.id, agent),
     )
-    state = set_stray(mark_rolling(state, agent), superseded, False)
+    # It is rolling as it was: its newest version has only just come.
+    state = set_stray(state, superseded, False)
     # What the slot said of generations before was said of the other one. How those before this one ended is not known
     # any more.
     following = Slot(generation=slot.generation, first=slot.first, current=superseded.id)

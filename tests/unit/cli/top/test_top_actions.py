@@ -115,12 +115,16 @@ def test_nexus_is_asked_what_would_come_of_it_in_its_own_words() -> None:
     assert "✖ 1 replica would fit nowhere and wait" in told
     assert "● 2 replicas would start" in told
     assert "no room" in told
+    stays = Outlook(replicas=(), counts={}, finished=True, revision=1, held=2)
+    assert printed(outlook_lines(stays), color=False).strip() == "◌ 2 replicas would stay at the version before"
     held = printed(
         outlook_lines(Outlook(replicas=(), counts={}, finished=False, revision=1, held=2, tasks=1)), color=False
     )
-    assert "2 replicas would stay at the version before" in held
+    assert "2 more replicas were not looked ahead to" in held
     assert "1 task of jobs runs to its end there" in held
     assert "it goes on for longer than was looked ahead" in held
+    back = Outlook(replicas=(), counts={}, kept=3, finished=True, revision=1)
+    assert printed(outlook_lines(back), color=False).strip() == "● 3 replicas would be kept as they are"
 
 
 def test_curves_keep_peaks_and_show_what_is_not_known_as_nothing() -> None:

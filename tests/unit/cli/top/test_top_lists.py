@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from tests.unit.cli.top.scenes import HOSTILE, agent, event, instance, node, scene
 
+from omnitide.cli.top.bars import Listed, said, tabs
 from omnitide.cli.top.details import detail_lines
 from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.lines import cut, cut_name, fit, printed, wrap
@@ -219,6 +220,23 @@ def test_nothing_from_the_fabric_reaches_the_terminal_but_as_text() -> None:
     text = printed(lines, color=False)
     assert "[red]" in text, "markup is shown as it is"
     assert not [letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs") and letter != "\n"]
+
+
+def test_what_has_ended_is_counted_apart() -> None:
+    """As in the panel: the states of the overview add up to the instances that there are, and tabs have as many."""
+    shown = scene(
+        *(instance(f"web-{number}.1") for number in range(1, 11)),
+        *(instance(f"wide-{number}.1", status="pending") for number in (1, 2)),
+        instance("run-1.1", kind="job", status="failed"),
+    )
+    text = printed(overview_lines(shown, 100, 40), color=False)
+    assert "12 instances     ◌ 2 pending   ● 10 running   ○ 1 ended\n" in text
+    assert "3 Agents 0 " in (row := "".join(cell.text for _, cells in tabs(shown, "event", 120) for cell in cells))
+    assert "4 Instances 12 " in row
+    rows = Listed("instance", 13, 13, "Name", "", 0, "run-1.1", ended=1)
+    assert printed([said(rows, "")], color=False).startswith(" ? keys   12 instances, and 1 that ended  by name")
+    some = Listed("instance", 2, 13, "Name", "web", 0, "web-1.1", ended=1)
+    assert "2 instances of 13  by name" in printed([said(some, "")], color=False), "of rows"
 
 
 @given(st.text())

@@ -168,10 +168,11 @@ def test_the_title_of_a_chart_says_less_where_there_is_less_room() -> None:
 def test_a_state_that_finds_no_room_is_told_in_a_line_of_its_own() -> None:
     many = [instance(f"a-{number}.1", status="running") for number in range(58)]
     others = [
-        instance(f"b-{state}-1.1", status=state) for state in ("lost", "pending", "stopping", "starting", "placed")
+        instance(f"b-{state}-1.1", status=state)
+        for state in ("lost", "unknown", "pending", "stopping", "starting", "placed")
     ]
     text = "\n".join(overview(scene(*many, *others)))
-    for told in ("1 lost", "1 pending", "1 stopping", "1 starting", "1 placed", "58 running"):
+    for told in ("1 unknown", "1 pending", "1 stopping", "1 starting", "1 placed", "58 running", "1 ended"):
         assert told in text
 
 

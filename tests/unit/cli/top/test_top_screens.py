@@ -15,9 +15,10 @@ from omnitide.api.app import make_app
 from omnitide.api.server import ApiServer
 from omnitide.cli.top.actions import ACTIONS
 from omnitide.cli.top.app import InstanceRows, Top
-from omnitide.cli.top.dialogs import Confirm
+from omnitide.cli.top.dialogs import Confirm, Reach
 from omnitide.cli.top.following import SUM_END_MS
 from omnitide.cli.top.lines import width_of
+from omnitide.cli.top.output_screen import Output
 from omnitide.cli.top.rows import Rows
 from omnitide.cli.top.screens import Detail
 from omnitide.fabric import commands as cm
@@ -220,6 +221,47 @@ async def test_the_palette_finds_an_action_by_its_name_and_asks_for_what(seen: S
     await seen.press("enter")
     await seen.until("Uncordon which node?")
     await seen.until("beta", without="  alpha")
+
+
+async def test_the_palette_takes_the_command_lines_words_and_a_name(seen: Seen) -> None:
+    await seen.deploy("hello", 2)
+    await seen.until("2 running")
+    for name in ("desk-10", "desk-9"):
+        wild = node(name, scheduling="open")
+        seen.top.scene.view.nodes[wild.id] = wild
+    for typed, found in (
+        ("rm hello", "Remove hello"),
+        ("delete hello", "Remove hello"),
+        ("scl hello", "Scale hello"),
+        ("logs hello", "Output of hello-1.1"),
+        ("shell hello", "Terminal in hello-1.1"),
+    ):
+        await seen.press("ctrl+k", *typed)
+        await seen.until(found)
+        await seen.press("escape")
+        await seen.until(lambda: len(seen.top.screen_stack) == 1)
+    await seen.press("ctrl+k", *"drain desk")
+    text = await seen.until("Drain desk-10")
+    assert text.index("Drain desk-9") < text.index("Drain desk-10")
+    await seen.press("escape")
+    await seen.until(lambda: len(seen.top.screen_stack) == 1)
+    await seen.press("ctrl+k", *"shell hello-1.1")
+    await seen.until("Terminal in hello-1.1", without="Terminal in hello-2.1")
+    await seen.press("enter")
+    await seen.until(lambda: isinstance(seen.top.screen, Reach))
+
+
+async def test_the_palette_asks_whose_output_is_wanted(seen: Seen) -> None:
+    await seen.deploy("hello", 1)
+    await seen.until("1 running")
+    await seen.press("ctrl+k", *"logs")
+    await seen.until("Output of an agent…")
+    await seen.press("enter")
+    await seen.until("Output of which agent?")
+    await seen.press(*"hel")
+    await seen.until("hello", without="alpha")
+    await seen.press("enter")
+    await seen.until(lambda: isinstance(seen.top.screen, Output))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])

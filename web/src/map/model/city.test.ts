@@ -79,13 +79,13 @@ describe("the city", () => {
 
   it("tells what has failed for good or was lost from what fails now, and has no building ail from it", () => {
     const city = emptyCity("zone");
-    const task = { kind: "job", status: "failed" } as const;
+    const spent = { status: "failed" } as const;
     advance(
       city,
       sight(NODES, [
         instance("i1", "n1", { failing: true, ends: 4 }),
-        instance("t1", "n2", task),
-        instance("t2", "n2", task),
+        instance("r1", "n2", spent),
+        instance("r2", "n2", spent),
         instance("i2", "n2", { status: "lost" }),
       ]),
     );
@@ -95,7 +95,7 @@ describe("the city", () => {
       ["lost", 1, true],
     ]);
     expect(summaryOf(city)).toBe(
-      "2 nodes in 1 district by zone, 1 instance, 3 that ended (2 failed, 1 lost), none dark, 1 instance failing",
+      "2 nodes in 1 district by zone, 1 instance, and 3 that ended (2 failed, 1 lost), none dark, 1 instance failing",
     );
     expect(["n1", "n2"].map((id) => city.buildings.get(id)?.ailing)).toEqual([1, 0]);
     advance(city, sight(NODES, [instance("i1", "n1", { failing: true, ends: 4 })]));
@@ -118,6 +118,27 @@ describe("the city", () => {
       sight(NODES, [instance("i1", "n1", { status: "stopped" }), instance("i2", "n1", { status: "failed" })]),
     );
     expect([...city.units.keys()]).toEqual(["i2"]);
+  });
+
+  it("leaves out what has ended of a job, however that was: nothing is to be there in its place", () => {
+    const city = emptyCity("zone");
+    const task = { kind: "job", workload: "once", workload_id: "once" } as const;
+    const running = instance("t1", "n1", task);
+    advance(city, sight(NODES, [running, instance("i1", "n1")]));
+    expect(city.buildings.get("n1")?.slots.size).toBe(2);
+    for (const status of ["failed", "lost"] as const) {
+      advance(city, sight(NODES, [instance("t1", "n1", { ...task, status }), instance("i1", "n1")]));
+      expect([...city.units.keys()]).toEqual(["i1"]);
+      expect(legend("health", city, []).map(({ text, count }) => [text, count])).toEqual([["running", 1]]);
+      expect(summaryOf(city)).toBe("2 nodes in 1 district by zone, 1 instance, none dark, none failing");
+      advance(city, sight(NODES, [running, instance("i1", "n1")]));
+    }
+  });
+
+  it("counts apart on a node what has ended there", () => {
+    const city = emptyCity("zone");
+    advance(city, sight(NODES, [instance("i1", "n1"), instance("i2", "n1", { status: "failed" })]));
+    expect(tipOf(city, { kind: "node", id: "n1" }, undefined)?.more).toBe("live · 1 instance, and 1 that ended");
   });
 
   it("tells what is another, and nothing else", () => {

@@ -9,7 +9,7 @@ import { type Shape, shapeOf } from "./colours";
 import { type Box, DECK, type Point, roofOf, sizeOf } from "./geometry";
 import { type Layout, type Lot, layOut } from "./layout";
 import { gridFor, MOST, Slots, type Spot, spotOf } from "./slots";
-import { isOver, type Standing, standingOf } from "./standing";
+import { isGone, isOver, type Standing, standingOf } from "./standing";
 
 export interface Sight {
   nodes: ReadonlyMap<string, Node>;
@@ -93,8 +93,6 @@ export interface Tally {
   old: number;
 }
 
-/** What has ended as it should stands nowhere. */
-const GONE = new Set(["stopped", "succeeded"]);
 const WITHOUT_NODE = new Set(["pending", "placed"]);
 /** More at once is not news but another picture: it is shown without motion. */
 export const MOTIONS = 400;
@@ -264,7 +262,7 @@ function feel(city: City, changes: Changes, crowded: Set<string>): void {
 
 /** Where an instance stands: a node's id, or empty for beside Nexus. Undefined: nowhere. */
 function homeOf(city: City, instance: Instance): string | undefined {
-  if (GONE.has(instance.status)) return undefined;
+  if (isGone(instance)) return undefined;
   if (instance.node_id && city.buildings.has(instance.node_id)) return instance.node_id;
   // Others ended, or are lost, with a node that has gone from the fabric.
   return WITHOUT_NODE.has(instance.status) ? "" : undefined;

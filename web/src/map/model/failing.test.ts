@@ -70,6 +70,13 @@ describe("failing rules of the fabric", () => {
     expect(asked.length).toBe(ASKED_MOST);
   });
 
+  it("counts of what has failed for good what is on the map: an agent's replica, and no task of a job", () => {
+    const failed = { status: "failed", exit: { cause: "", out_of_memory: true } } as Parameters<typeof instance>[2];
+    const task = { ...failed, kind: "job" } as const;
+    const found = failingOf([], [node("n1")], [instance("i1", "n1", failed), instance("t1", "n1", task)]);
+    expect([...found.units]).toEqual([["out of memory", 1]]);
+  });
+
   it("names a node by the rule that refuses the most, and ranks rules by what they hold up", () => {
     const nodes = [node("n1"), node("n2"), node("n3", { scheduling: "cordoned" })];
     const failing = failingOf(

@@ -5,6 +5,7 @@
 import type { Instance, InstanceExplanation, Node } from "../../api/types";
 import { nodeState } from "../../words/states";
 import { inWords } from "./refusals";
+import { isGone } from "./standing";
 
 export interface Failing {
   /** By workload of which instances wait. */
@@ -91,7 +92,8 @@ export function failingOf(
     // A dark node is drawn dark: it has no rule's colour, and the legend counts it as dark.
     if (nodeState(node).tone !== "bad") count(ofNodes, ruleOfNode(node, known));
   }
-  for (const one of instances) count(ofUnits, ruleOfUnit(one, known));
+  // What is not on the map has no colour there, and the legend does not count it.
+  for (const one of instances) if (!isGone(one)) count(ofUnits, ruleOfUnit(one, known));
   const sum = (rule: string) => (ofUnits.get(rule) ?? 0) * 1_000_000 + (ofNodes.get(rule) ?? 0);
   const rules = [...new Set([...ofUnits.keys(), ...ofNodes.keys()])].sort(
     (one, other) => sum(other) - sum(one) || (one < other ? -1 : 1),

@@ -19,6 +19,17 @@ export const STANDINGS: readonly (readonly [Standing, string])[] = [
   ["off", "ended"],
 ];
 
+/** What has ended as it should. */
+const GONE = new Set(["stopped", "succeeded"]);
+
+/**
+ * Whether it is nowhere any more. A replica of an agent that has failed or is lost is still there: one is to be in its slot,
+ * and is not. A job's is not waited for.
+ */
+export function isGone(instance: Instance): boolean {
+  return GONE.has(instance.status) || (instance.kind === "job" && hasEnded(instance));
+}
+
 export function standingOf(instance: Instance, tone: Tone): Standing {
   if (tone !== "bad" || !hasEnded(instance)) return tone;
   return instance.status === "lost" ? "lost" : "failed";

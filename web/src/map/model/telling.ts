@@ -1,6 +1,6 @@
 /** The map in words, for who hears it and for what the pointer is at. */
 import { count, plural } from "../../words/format";
-import { hasEnded, instanceState } from "../../words/states";
+import { andEnded, hasEnded, instanceState, instancesWords } from "../../words/states";
 import type { Building, City } from "./city";
 import { NOWHERE } from "./layout";
 import type { Found } from "./pick";
@@ -18,8 +18,7 @@ export function summaryOf(city: City): string {
     .map((standing) => `${count(standings.get(standing) ?? 0)} ${standing}`);
   return [
     `${plural(city.buildings.size, "node")} in ${plural(city.layout.districts.length, "district")} by ${city.layout.by}`,
-    plural(city.units.size - ended, "instance"),
-    ended ? `${count(ended)} that ended${over.length ? ` (${over.join(", ")})` : ""}` : "",
+    `${plural(city.units.size - ended, "instance")}${andEnded(ended)}${over.length ? ` (${over.join(", ")})` : ""}`,
     dark ? `${count(dark)} dark` : "none dark",
     failing ? `${plural(failing, "instance")} failing` : "none failing",
     city.yard.size ? `${plural(city.yard.size, "instance")} without a node` : "",
@@ -31,8 +30,11 @@ export function summaryOf(city: City): string {
 export function tellNode(city: City, building: Building): string {
   const district = city.layout.districts[building.lot.district]?.name || "no district";
   const more = building.state.more ? `, ${building.state.more}` : "";
-  const holds = plural(building.slots.size, "instance");
-  return `${building.node.name}, ${district}: ${building.state.text}${more}, ${holds}.`;
+  return `${building.node.name}, ${district}: ${building.state.text}${more}, ${holds(city, building)}.`;
+}
+
+function holds(city: City, { slots }: Building): string {
+  return instancesWords([...slots.ids()].flatMap((id) => city.units.get(id)?.instance ?? []));
 }
 
 export function tipOf(
@@ -57,6 +59,6 @@ export function tipOf(
   if (!building) return undefined;
   const reasons = refusals?.nodes.get(building.node.id);
   const state = [building.state.text, building.state.more].filter(Boolean).join(", ");
-  const more = reasons?.length ? reasons.join("; ") : `${state} · ${plural(building.slots.size, "instance")}`;
+  const more = reasons?.length ? reasons.join("; ") : `${state} · ${holds(city, building)}`;
   return { title: building.node.name, more };
 }

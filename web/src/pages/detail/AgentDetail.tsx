@@ -1,10 +1,19 @@
 import { A } from "@solidjs/router";
-import { createMemo, For, Show } from "solid-js";
+import { createMemo, For, Index, Show } from "solid-js";
 import { actionById, begin, instanceHref, type Target } from "../../actions";
 import { Differences } from "../../actions/Differences";
 import { RolloutButtons } from "../../actions/RolloutButtons";
+import { progressOf } from "../../actions/rollout";
+import { waysBack } from "../../actions/waysBack";
 import { request } from "../../api/client";
-import type { Agent, AgentExplanation, AgentVersionList, InstanceExplanation, RolloutStatus } from "../../api/types";
+import type {
+  Agent,
+  AgentExplanation,
+  AgentVersionList,
+  Instance,
+  InstanceExplanation,
+  RolloutStatus,
+} from "../../api/types";
 import { Charts, type Drawn } from "../../charts/Charts";
 import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
@@ -89,6 +98,7 @@ function Body(props: { agent: Agent }) {
     },
   ];
   const fixedCharts = createMemo(charts, undefined, { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) });
+  const ways = createMemo(() => new Set(waysBack(versions.value()?.items ?? []).map((one) => one.number)));
   const marks = () => (versions.value()?.items ?? []).map((one) => ({ atMs: one.created_ms, text: `v${one.number}` }));
   const target = (): Target => ({ kind: "agent", object: props.agent });
 
@@ -138,7 +148,14 @@ function Body(props: { agent: Agent }) {
 
           <div class="detail-column main-part">
             <Show when={props.agent.rollout && rollout.value()}>
-              {(now) => <RolloutCard agent={props.agent} status={now()} halted={props.agent.rollout?.halted ?? ""} />}
+              {(now) => (
+                <RolloutCard
+                  agent={props.agent}
+                  instances={instances()}
+                  status={now()}
+                  halted={props.agent.rollout?.halted ?? ""}
+                />
+              )}
             </Show>
             <Show when={explained.value()} fallback={<Saying failed={explained.failed()} />}>
               {(said) => (
@@ -203,15 +220,17 @@ function Body(props: { agent: Agent }) {
                             <Show
                               when={one.current}
                               fallback={
-                                <button
-                                  type="button"
-                                  class="button"
-                                  disabled={pastRevision() > 0}
-                                  title={pastRevision() ? IN_THE_PAST : `Roll back to v${one.number}`}
-                                  onClick={() => begin(actionById("agent.rollback"), [target()], one.number)}
-                                >
-                                  Roll back to v{one.number}
-                                </button>
+                                <Show when={ways().has(one.number)}>
+                                  <button
+                                    type="button"
+                                    class="button"
+                                    disabled={pastRevision() > 0}
+                                    title={pastRevision() ? IN_THE_PAST : `Roll back to v${one.number}`}
+                                    onClick={() => begin(actionById("agent.rollback"), [target()], one.number)}
+                                  >
+                                    Roll back to v{one.number}
+                                  </button>
+                                </Show>
                               }
                             >
                               <span class="chip">current</span>
@@ -246,10 +265,11 @@ function Saying(props: { failed: string }) {
   );
 }
 
-function RolloutCard(props: { agent: Agent; status: RolloutStatus; halted: string }) {
+function RolloutCard(props: { agent: Agent; instances: readonly Instance[]; status: RolloutStatus; halted: string }) {
   const { nowMs } = useGiven();
   const tone = () => (props.status.verdict === "halted" ? "bad" : props.status.verdict === "paused" ? "wait" : "busy");
-  const rest = () => Math.max(0, props.status.replicas - props.status.updated);
+  const far = () =>
+    `${count(props.status.updated)} of ${plural(props.status.replicas, "replica")} at v${props.status.version}`;
   return (
     <section class={`card block tone-${tone()}`} aria-labelledby="rollout-title">
       <div class="block-head">
@@ -258,14 +278,15 @@ function RolloutCard(props: { agent: Agent; status: RolloutStatus; halted: strin
         </h2>
         <span class="faint">{span(nowMs() - props.status.started_ms)}</span>
       </div>
-      <div class="progress" role="img" aria-label={`${props.status.available} of ${props.status.replicas} available`}>
-        <span class="tone-good" style={{ "flex-grow": props.status.available }} />
-        <span class="tone-busy" style={{ "flex-grow": Math.max(0, props.status.updated - props.status.available) }} />
-        <span class="rest" style={{ "flex-grow": rest() }} />
+      <div class="progress" role="img" aria-label={far()}>
+        <Index each={progressOf(props.status, props.instances)}>
+          {(part) => (
+            <span class={part().tone ? `tone-${part().tone}` : "rest"} style={{ "flex-grow": part().count }} />
+          )}
+        </Index>
       </div>
       <p class="soft">
-        {plural(props.status.updated, "replica")} of {count(props.status.replicas)} at v{props.status.version},{" "}
-        {count(props.status.available)} available.
+        {far()}; {count(props.status.available)} available, in whichever version.
         <Show when={props.halted}> {visible(props.halted)}</Show>
       </p>
       <RolloutButtons agent={props.agent} />

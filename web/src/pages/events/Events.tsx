@@ -18,7 +18,7 @@ import { ofInterest, tell } from "../../words/events";
 import { clock, count, dateTime, plural, visible } from "../../words/format";
 import { subjectHref } from "../subjects";
 import { arrived, before, EMPTY, type Feed, oldestRevision, released } from "./feed";
-import { alone, folded, type Row, rowsOf, tellLine } from "./fold";
+import { alone, folded, isOpen, type Line, type Row, rowsOf, tellLine, toggled } from "./fold";
 import { newestEvents, olderEvents, type Wanted, watchEvents } from "./source";
 
 const KINDS = ["agent", "instance", "node", "job", "token"] as const;
@@ -124,8 +124,7 @@ export function Events() {
     });
   });
   const listed = createMemo((): readonly Row[] => rowsOf(each() ? shown().map(alone) : folded(shown()), opened()));
-  const toggle = (key: string) =>
-    setOpened((now) => (now.has(key) ? new Set([...now].filter((one) => one !== key)) : new Set([...now, key])));
+  const toggle = (line: Line) => setOpened((now) => toggled(now, line));
   let scroll: HTMLDivElement | undefined;
   const rows = createVirtualizer({
     get count() {
@@ -257,7 +256,7 @@ export function Events() {
                 {(item) => (
                   <Show when={listed()[item.index]}>
                     {(row) => (
-                      <EventRow row={row()} top={item.start} opened={opened().has(row().line.key)} toggle={toggle} />
+                      <EventRow row={row()} top={item.start} opened={isOpen(row().line, opened())} toggle={toggle} />
                     )}
                   </Show>
                 )}
@@ -293,7 +292,7 @@ export function Events() {
   );
 }
 
-function EventRow(props: { row: Row; top: number; opened: boolean; toggle(key: string): void }) {
+function EventRow(props: { row: Row; top: number; opened: boolean; toggle(line: Line): void }) {
   const { fabric } = useGiven();
   const told = createMemo(() => tellLine(props.row.line));
   const event = () => props.row.line.event;
@@ -311,29 +310,33 @@ function EventRow(props: { row: Row; top: number; opened: boolean; toggle(key: s
         {clock(told().atMs)}
       </time>
       <Mark tone={told().tone} />
-      <span class="ellipsis event-words">
-        <Show when={href()} fallback={<strong>{visible(told().subject)}</strong>}>
-          {(to) => (
-            <A href={to()}>
-              <strong>{visible(told().subject)}</strong>
-            </A>
-          )}
-        </Show>{" "}
+      <span class="event-words">
+        <span class="ellipsis">
+          <Show when={href()} fallback={<strong>{visible(told().subject)}</strong>}>
+            {(to) => (
+              <A href={to()}>
+                <strong>{visible(told().subject)}</strong>
+              </A>
+            )}
+          </Show>
+        </span>{" "}
         <span class="event-what">
-          <span class="soft">{visible(told().text)}</span>
+          <span class="ellipsis">
+            <span class="soft">{visible(told().text)}</span>
+            <Show when={told().node}>
+              <span class="faint"> on {visible(told().node)}</span>
+            </Show>
+          </span>{" "}
           <Show when={told().times}>
             <button
               type="button"
               class="event-times"
               aria-expanded={props.opened}
-              onClick={() => props.toggle(props.row.line.key)}
+              onClick={() => props.toggle(props.row.line)}
             >
               <ChevronRight size={12} aria-hidden="true" />
               {told().times}
             </button>
-          </Show>
-          <Show when={told().node}>
-            <span class="faint"> on {visible(told().node)}</span>
           </Show>
         </span>
       </span>

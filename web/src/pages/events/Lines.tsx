@@ -5,7 +5,7 @@ import { useGiven } from "../../parts/context";
 import { Mark } from "../../parts/State";
 import { dateTime, span, visible } from "../../words/format";
 import { subjectHref } from "../subjects";
-import { type Line, tellLine, wholeHref } from "./fold";
+import { type Line, restOf, tellLine, wholeHref } from "./fold";
 
 interface Props {
   lines: readonly Line[];
@@ -22,6 +22,8 @@ export function EventLines(props: Props) {
           const told = tellLine(line);
           const [first] = line.events;
           const alone = line.events.every((one) => one.subject === first?.subject);
+          const isAgent = (id: string) => fabric.get("agent", id) !== undefined;
+          const rest = restOf(line, isAgent);
           const href = alone ? subjectHref(line.event.subject) : "";
           return (
             <li>
@@ -37,10 +39,16 @@ export function EventLines(props: Props) {
                 <span class="soft">{visible(told.text)}</span>
                 <Show when={told.times}>
                   <span class="soft">, </span>
-                  <A href={wholeHref(line, (id) => fabric.get("agent", id) !== undefined)}>{told.times}</A>
+                  <A href={wholeHref(line, isAgent)}>{told.times}</A>
                 </Show>
                 <Show when={told.node}>
                   <span class="faint"> on {visible(told.node)}</span>
+                </Show>
+                <Show when={line.rest}>
+                  <span class="soft">, </span>
+                  <A href={rest.href}>
+                    and {line.rest} more of {visible(rest.name)}
+                  </A>
                 </Show>
               </span>
               <time datetime={line.event.time} title={dateTime(told.atMs)}>

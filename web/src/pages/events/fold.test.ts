@@ -1,10 +1,24 @@
 import { describe, expect, it } from "vitest";
 import type { CloudEvent } from "../../api/types";
-import { APART_MS, folded, type Line, rowsOf, steady, tellLine, wholeHref } from "./fold";
+import {
+  APART_MS,
+  folded,
+  isOpen,
+  type Line,
+  restOf,
+  rowsOf,
+  shortened,
+  steady,
+  tellLine,
+  toggled,
+  wholeHref,
+} from "./fold";
 
 let made = 0;
 const event = (subject: string, kind: string, atS: number, data: object = {}) => {
   made += 1;
+  const [what, name, slot, generation] = /^(\w+)\/(?:.*\/)?(.+?)(?:-(\d+)\.(\d+))?$/.exec(subject)?.slice(1) ?? [];
+  const ids = what === "instance" ? { instance: `of-${name}.${slot}.${generation}` } : { [what ?? ""]: `of-${name}` };
   const time = new Date(1_800_000_000_000 + atS * 1000).toISOString();
   return {
     id: `log/${made}.0`,
@@ -12,7 +26,7 @@ const event = (subject: string, kind: string, atS: number, data: object = {}) =>
     type: `omnitide.${kind}.v1`,
     subject,
     time,
-    data,
+    data: { ...ids, ...data },
   } as unknown as CloudEvent;
 };
 /** So often, a time each 20 s, from `fromS` on: oldest first. */
@@ -79,17 +93,70 @@ describe("what happens again and again", () => {
     ]);
   });
 
-  it("says of several replicas whose they are, and of several ends the last", () => {
-    let code = 0;
-    const all = [1, 2].flatMap((slot) => loop(`shop-front-${slot}.1`, 2, slot, () => (code += 1)));
-    expect(told(all.filter((one) => one.type.includes("exited")))).toEqual([
-      "instances of shop-front | exited, the last time: exit code 4 | 4 times in 21 s",
+  it("says of several replicas whose they are, and of what they said the last", () => {
+    const failed = (slot: number, atS: number, message: string) =>
+      event(`instance/default/shop-front-${slot}.1`, "instance.exited", atS, { exit: { reason: "pull", message } });
+    const all = [failed(1, 0, "no answer"), failed(2, 1, "no answer"), failed(1, 20, "no answer in 3 s")];
+    expect(told([...all, failed(2, 21, "no such image")])).toEqual([
+      "instances of shop-front | exited, the last time: no such image | 4 times in 21 s",
     ]);
     const placed = [1, 2, 3].map((slot) =>
       event(`instance/shop/web-${slot}.1`, "instance.placed", 0, { node_name: `n${slot}` }),
     );
     expect(told(placed)).toEqual(["instances of shop/web | placed | 3 of them"]);
     expect(tellLine(folded(placed)[0] as never).node).toBe("");
+  });
+
+  it("hides no other cause: out of memory once among exits is a line of its own", () => {
+    const exit = (at: number) => (at === 4 ? { signal: 9, out_of_memory: true } : { code: 1 });
+    const all = Array.from({ length: 9 }, (_, at) =>
+      event("instance/default/web-1.1", "instance.exited", 20 * at, { exit: exit(at) }),
+    );
+    expect(told(all)).toEqual([
+      "instance web-1.1 | exited: exit code 1 | 8 times in 2 min 40 s",
+      "instance web-1.1 | exited: signal 9, out of memory",
+    ]);
+    const reasons = ["no answer", "pull", "no answer", "pull", "no answer"];
+    const other = reasons.map((reason, at) =>
+      event("instance/default/web-1.1", "instance.ended", at, { status: "failed", exit: { reason } }),
+    );
+    expect(told(other)[0]).toBe("instance web-1.1 | failed: no answer | 3 times in 4 s");
+    const stopped = ["restart", "drain", "restart", "drain", "restart"].map((reason, at) =>
+      event("instance/default/web-1.1", "instance.stop-requested", at, { reason }),
+    );
+    expect(told(stopped)[0]).toBe("instance web-1.1 | being stopped: restart | 3 times in 4 s");
+  });
+
+  it("is apart for an agent and a job of one name, and what is done to the one does not divide the other's", () => {
+    const of = (id: string, atS: number) =>
+      event("instance/default/web-1.1", "instance.exited", atS, { exit: { code: 1 }, instance: `${id}.1.1` });
+    const both = [of("a1", 0), of("j1", 1), of("a1", 2), of("j1", 3)];
+    expect(told(both)).toHaveLength(4);
+    const cancelled = event("job/default/web", "job.cancelled", 4, { job: "j1" });
+    expect(told([...both, cancelled, of("a1", 5), of("j1", 6)])[1]).toBe(
+      "instance web-1.1 | exited: exit code 1 | 3 times in 5 s",
+    );
+  });
+
+  it.each([
+    ["node.unreachable", "node/alpha", 1],
+    ["node.lost", "node/alpha", 3],
+    ["node.cordoned", "node/alpha", 3],
+    ["agent.rollout-late", "agent/default/web", 1],
+    ["agent.rollout-stumbled", "agent/default/web", 1],
+    ["agent.scaled", "agent/default/web", 3],
+  ])("that comes by itself is folded, and what somebody did or lost is not: %s", (kind, subject, lines) => {
+    expect(told([0, 20, 40].map((atS) => event(subject, kind, atS, { slot: 1 })))).toHaveLength(lines);
+  });
+
+  it("tells a rollout that halts from one that goes on", () => {
+    const late = [1, 0, 1, 0, 1, 0].map((slot, at) =>
+      event("agent/default/web", "agent.rollout-late", 20 * at, { slot }),
+    );
+    expect(told(late).map((one) => one.split(" | ").at(-1))).toEqual([
+      "3 times in 1 min 20 s",
+      "3 times in 1 min 20 s",
+    ]);
   });
 
   it("is told apart from what was long before, and of two there is no need", () => {
@@ -111,11 +178,37 @@ describe("what happens again and again", () => {
 describe("the rows of a list of events", () => {
   it("have what is folded below its line, where somebody asks for it", () => {
     const lines = folded([...loop("web-1.1", 3)].reverse());
-    const [first] = lines;
+    const first = lines[0] as Line;
     expect(rowsOf(lines, new Set())).toHaveLength(2);
-    const rows = rowsOf(lines, new Set([first?.key ?? ""]));
+    const opened = toggled(new Set(), first);
+    expect(rowsOf(lines, toggled(opened, first))).toHaveLength(2);
+    const rows = rowsOf(lines, opened);
     expect(rows.map((row) => row.within)).toEqual([false, true, true, true, false]);
     expect(rows.slice(1, 4).map((row) => row.line.event)).toEqual(first?.events);
+  });
+
+  it("stay open as they were opened, whatever comes after them or is found before them", () => {
+    const exits = (times: number, fromS: number) =>
+      loop("web-1.1", times, fromS).filter((one) => one.type.includes("exited"));
+    const [older, first] = [exits(3, 0), exits(4, 60)];
+    const lines = (events: readonly CloudEvent[]) => folded([...events].reverse());
+    const opened = toggled(new Set(), lines(first)[0] as Line);
+
+    const divided = lines([
+      ...first,
+      event("agent/default/web", "agent.updated", 150, { version: 2 }),
+      ...exits(3, 160),
+    ]);
+    expect(divided.map((line) => [line.events.length, isOpen(line, opened)])).toEqual([
+      [3, false],
+      [1, false],
+      [4, true],
+    ]);
+    const longer = lines([...older, ...first, ...exits(1, 140)]);
+    expect(longer.map((line) => [line.events.length, isOpen(line, opened)])).toEqual([[8, true]]);
+    expect(rowsOf(longer, opened)).toHaveLength(9);
+    expect(toggled(opened, longer[0] as Line).size).toBe(0);
+    expect(rowsOf(lines(first.slice(0, 1)), opened)).toHaveLength(1);
   });
 
   it("lead to all of it: of one instance to its own, of several to their agent's or job's", () => {
@@ -127,6 +220,8 @@ describe("the rows of a list of events", () => {
     const several = folded(placed)[0] as Line;
     expect(wholeHref(several, (id) => id === "w1")).toBe("/events?each=1&subject=agent%2Fshop%2Fweb");
     expect(wholeHref(several, () => false)).toBe("/events?each=1&subject=job%2Fshop%2Fweb");
+    expect(restOf(several, () => true)).toEqual({ href: "/events?subject=agent%2Fshop%2Fweb", name: "shop/web" });
+    expect(restOf(one, () => false)).toEqual({ href: "/events?subject=job%2Fdefault%2Fweb", name: "web" });
   });
 
   it("are the objects that they were, as long as nothing came to them", () => {
@@ -138,5 +233,66 @@ describe("the rows of a list of events", () => {
         .sort((a, b) => b.revision - a.revision),
     );
     expect(steady(same, before).every((line, at) => line === before[at])).toBe(true);
+  });
+
+  it("are new objects where another event came, though they are as many and as old", () => {
+    const [first, second, third, fourth] = loop("web-1.1", 4).filter((one) => one.type.includes("exited"));
+    const before = folded([third, second, first] as CloudEvent[]);
+    const [now] = steady(folded([fourth, second, first] as CloudEvent[]), before);
+    expect(now?.key).toBe(before[0]?.key);
+    expect(now?.event).toBe(fourth);
+  });
+});
+
+describe("a short list", () => {
+  const rollout = (fromS: number) =>
+    ["created", "placed", "starting", "running", "health-changed", "stop-requested", "ended"].flatMap((kind, at) =>
+      [1, 2, 3].map((slot) =>
+        event(`instance/default/web-${slot}.2`, `instance.${kind}`, fromS + at, {
+          status: "stopped",
+          health: "healthy",
+        }),
+      ),
+    );
+  const short = (events: readonly CloudEvent[]) =>
+    shortened(folded([...events].reverse())).map((line) => {
+      const { kind, subject } = tellLine(line);
+      return [kind, subject, line.rest && `and ${line.rest} more`].filter(Boolean).join(" | ");
+    });
+  const newest = [
+    "instance.ended | instances of web",
+    "instance.stop-requested | instances of web",
+    "instance.health-changed | instances of web | and 4 more",
+  ];
+
+  it("has of one agent's instances three lines between two things that somebody did to it", () => {
+    const other = event("node/beta", "node.joined", 2);
+    const updated = (atS: number) => event("agent/default/web", "agent.updated", atS, { version: 2 });
+    const all = [updated(0), ...rollout(1), updated(20), ...rollout(21), other];
+    expect(short(all)).toEqual([
+      "node.joined | node beta",
+      ...newest,
+      "agent.updated | agent web",
+      ...newest,
+      "agent.updated | agent web",
+    ]);
+  });
+
+  it("leaves out nothing bad, and nothing of another agent", () => {
+    const killed = event("instance/default/web-1.1", "instance.exited", 0, {
+      exit: { signal: 9, out_of_memory: true },
+    });
+    const api = event("instance/default/api-1.1", "instance.running", 1);
+    expect(short([killed, api, ...rollout(2)])).toEqual([
+      ...newest,
+      "instance.running | instance api-1.1",
+      "instance.exited | instance web-1.1",
+    ]);
+  });
+
+  it("is drawn anew where more was left out of it", () => {
+    const before = shortened(folded(rollout(0).reverse()));
+    const now = before.map((line) => ({ ...line, rest: line.rest && line.rest + 1 }));
+    expect(steady(now, before).map((line) => line.rest)).toEqual([undefined, undefined, 5]);
   });
 });

@@ -1,7 +1,8 @@
 /**
  * What happens again and again, in one line: an instance that crashes in a loop would else fill every list, and hide what
- * happened between. Only what comes by itself is folded; what somebody did to an agent or a node stands alone, and divides
- * what was before from what came after. Pure.
+ * happened between. What somebody did to an agent, a job or a node stands alone, and divides what was before from what came
+ * after. What comes by itself is folded, and so is what that does to instances, one by one: a rollout stops each of them.
+ * Of ends and of stops only those with the same cause are folded together. Pure.
  */
 import type { CloudEvent } from "../../api/types";
 import { type Told, tell } from "../../words/events";
@@ -13,8 +14,10 @@ export interface Line {
   event: CloudEvent;
   /** Newest first; of what is no repeat, the one. */
   events: readonly CloudEvent[];
-  /** Stays the same while more of it comes. */
+  /** Stays the same while more of it comes: the id of its oldest. */
   key: string;
+  /** Of a short list: so many more lines of the same agent's or job's instances are left out. */
+  rest?: number | undefined;
 }
 
 /** Fewer are no repeats. */
@@ -22,12 +25,15 @@ export const LEAST = 3;
 /** What is farther apart is told apart: a restart waits for far less, unless its spec says otherwise. */
 export const APART_MS = 15 * 60_000;
 
-const BY_ITSELF =
+/** Of one agent's instances in a short list, between two things that somebody did to it. */
+const SHOWN = 3;
+
+const FOLDS =
   /^(instance\.|node\.(connected|unreachable|departing|driver-silent|driver-answers|port-refused|reported|facts-changed)$|agent\.(rollout-advanced|rollout-stumbled|rollout-late|slots-retired)$)/;
 const INSTANCE = /^instance\/(.+)-\d+\.\d+$/;
 
 interface Kept {
-  /** Whose it is: of an instance its agent or job. */
+  /** The id of whose it is, of an instance its agent or job: both may have one name. Of all else its subject. */
   whose: string;
   /** Which happening; empty for what stands alone. */
   what: string;
@@ -40,11 +46,29 @@ function look(event: CloudEvent): Kept {
   const known = looked.get(event);
   if (known) return known;
   const told = tell(event);
-  const { kind, text, tone } = told;
-  const whose = INSTANCE.exec(event.subject)?.[1] ?? event.subject.replace(/^(agent|job)\//, "");
-  const found = { whose, what: BY_ITSELF.test(kind) ? `${kind} ${head(text)} ${tone}` : "", told };
+  const { kind } = told;
+  const found = {
+    whose: workload(event) || event.subject,
+    what: FOLDS.test(kind) ? `${kind} ${same(event, told)}` : "",
+    told,
+  };
   looked.set(event, found);
   return found;
+}
+
+/** Its id; empty of what is about none. */
+function workload(event: CloudEvent): string {
+  const { instance, agent, job } = (event.data ?? {}) as Record<string, unknown>;
+  return instance ? String(instance).replace(/\.\d+\.\d+$/, "") : String(agent ?? job ?? "");
+}
+
+/** What two of a kind have to have in common, to be told as one. */
+function same(event: CloudEvent, { kind, text }: Told): string {
+  if (kind === "instance.stop-requested") return text;
+  if (kind !== "instance.exited" && kind !== "instance.ended") return head(text);
+  const { exit } = (event.data ?? {}) as { exit?: { code?: number; signal?: number; reason?: string } };
+  // Of one that came to no exit, the message may have times and sizes in it.
+  return exit?.signal || typeof exit?.code === "number" ? text : `${head(text)} ${exit?.reason ?? ""}`;
 }
 
 /** What is the same of all of a kind: `exited`, of `exited: exit code 1`. */
@@ -79,20 +103,34 @@ export function folded(events: readonly CloudEvent[]): Line[] {
     const [first] = group;
     if (!first || group.length < LEAST) continue;
     for (const event of group) lineOf.set(event, undefined);
-    const { whose, what } = look(first);
-    lineOf.set(first, { event: first, events: group, key: `${whose} ${what}` });
+    lineOf.set(first, { event: first, events: group, key: group.at(-1)?.id ?? first.id });
   }
-  const lines: Line[] = [];
-  const keys = new Map<string, number>();
-  for (const event of events) {
-    const line = lineOf.has(event) ? lineOf.get(event) : alone(event);
-    if (!line) continue;
-    // The newest of a kind keeps its key; what was before it, divided from it, is counted on.
-    const before = keys.get(line.key) ?? 0;
-    keys.set(line.key, before + 1);
-    lines.push(before ? { ...line, key: `${line.key} ${before}` } : line);
+  return events.flatMap((event) => (lineOf.has(event) ? (lineOf.get(event) ?? []) : alone(event)));
+}
+
+/**
+ * For a short list: few lines of one agent's instances, with how many more there are, or one rollout would fill it. What
+ * is bad is never left out.
+ */
+export function shortened(lines: readonly Line[]): Line[] {
+  const shown: Line[] = [];
+  const runs = new Map<string, { seen: number; last: number }>();
+  for (const line of lines) {
+    const { whose, what, told } = look(line.event);
+    if (!INSTANCE.test(line.event.subject)) {
+      if (!what) runs.delete(whose);
+      shown.push(line);
+      continue;
+    }
+    const run = runs.get(whose) ?? { seen: 0, last: 0 };
+    runs.set(whose, run);
+    if (run.seen < SHOWN) run.last = shown.length;
+    const last = shown[run.last];
+    if (run.seen < SHOWN || told.tone === "bad") shown.push(line);
+    else if (last) shown[run.last] = { ...last, rest: (last.rest ?? 0) + 1 };
+    run.seen += 1;
   }
-  return lines;
+  return shown;
 }
 
 export interface Row {
@@ -101,11 +139,27 @@ export interface Row {
   within: boolean;
 }
 
-/** `opened`: keys of the lines whose events are all to be seen, below them. */
+/** Of a line that somebody opened all events are kept in `opened`: it stays open though it grows at either end. */
+export function isOpen(line: Line, opened: ReadonlySet<string>): boolean {
+  return line.events.length > 1 && line.events.some((event) => opened.has(event.id));
+}
+
+/** The ids in `opened` after somebody opened the line, or closed it. */
+export function toggled(opened: ReadonlySet<string>, line: Line): Set<string> {
+  const next = new Set(opened);
+  const open = isOpen(line, opened);
+  for (const { id } of line.events) {
+    if (open) next.delete(id);
+    else next.add(id);
+  }
+  return next;
+}
+
+/** `opened`: ids of events of the lines whose events are all to be seen, below them. */
 export function rowsOf(lines: readonly Line[], opened: ReadonlySet<string>): Row[] {
   return lines.flatMap((line): Row[] => {
     const own = { line, within: false };
-    if (line.events.length === 1 || !opened.has(line.key)) return [own];
+    if (!isOpen(line, opened)) return [own];
     return [own, ...line.events.map((event) => ({ line: alone(event), within: true }))];
   });
 }
@@ -151,13 +205,21 @@ export function tellLine(line: Line): ToldLine {
 
 /** Where each of them is a line of its own. `isAgent`: of the id of a workload, which is else a job's. */
 export function wholeHref(line: Line, isAgent: (id: string) => boolean): string {
-  const { subject, data } = line.event;
-  let about = subject;
-  if (line.events.some((one) => one.subject !== subject)) {
-    const id = String((data as Record<string, unknown> | null)?.instance ?? "").replace(/\.\d+\.\d+$/, "");
-    about = `${isAgent(id) ? "agent" : "job"}/${look(line.event).whose}`;
-  }
+  const { subject } = line.event;
+  const about = line.events.some((one) => one.subject !== subject) ? ownerOf(line, isAgent) : subject;
   return `/events?each=1&subject=${encodeURIComponent(about)}`;
+}
+
+/** Where the lines are that a short list leaves out, and whose they are: `web`, `shop/web`. */
+export function restOf(line: Line, isAgent: (id: string) => boolean): { href: string; name: string } {
+  const owner = ownerOf(line, isAgent);
+  const name = owner.replace(/^\w+\/(default\/)?/, "");
+  return { href: `/events?subject=${encodeURIComponent(owner)}`, name };
+}
+
+/** The subject of the agent or job of an instance's line. */
+function ownerOf({ event }: Line, isAgent: (id: string) => boolean): string {
+  return `${isAgent(workload(event)) ? "agent" : "job"}/${INSTANCE.exec(event.subject)?.[1] ?? ""}`;
 }
 
 /** With the lines that are still the same as the objects that they were: they need not be drawn anew. */
@@ -165,6 +227,7 @@ export function steady(lines: readonly Line[], before: readonly Line[]): Line[] 
   const were = new Map(before.map((line) => [line.key, line]));
   return lines.map((line) => {
     const was = were.get(line.key);
-    return was?.event.id === line.event.id && was.events.length === line.events.length ? was : line;
+    if (was?.event.id !== line.event.id || was.rest !== line.rest) return line;
+    return was.events.length === line.events.length ? was : line;
   });
 }

@@ -73,3 +73,11 @@ test("another refusal is told, and of one instance there is nothing seldom to as
   answer = () => ({ code: "forbidden", detail: "no" });
   await expect(latestEvents(first, "instance/default/web-1.1", signal)).rejects.toThrow("no");
 });
+
+test("a refusal of what is new is told, though the newest would be given", async () => {
+  answer = () => page([event(9, "instance.exited")], 9);
+  const first = await latestEvents(EMPTY, "", signal);
+  answer = (query) =>
+    query.has("after") ? { code: "forbidden", detail: "no" } : page([event(70, "instance.exited")], 70);
+  await expect(latestEvents(first, "", signal)).rejects.toThrow("no");
+});
