@@ -212,6 +212,9 @@ def scores(target: Target, port: int, targets: Targets, where: str, *, flaws: bo
                 f"Lighthouse {report['lighthouseVersion']}, {name}, {form}",
                 f"{', '.join(f'{one} {score}' for one, score in found.items())}; {times}",
             )
+            # By it Lighthouse says how fast the machine is beside the page; below 1,000 it warns of a slow one, and it
+            # slows a phone's processor down from there all the same.
+            show("  its benchmark index of this machine", f"{report['environment']['benchmarkIndex']:,.0f}")
             for one, score in found.items():
                 targets.least(f"Lighthouse, {name}, {form}, {one}", score, TARGET_SCORE)
             if flaws:

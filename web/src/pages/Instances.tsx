@@ -163,7 +163,7 @@ export function Instances() {
     first: { column: "name", down: false },
   });
   const there = createSeldom(
-    () => undefined,
+    () => void fabric.filled(),
     () => void fabric.all("instance"),
     () => {
       const found = notEnded(fabric.all("instance"));

@@ -140,7 +140,7 @@ export function Overview() {
     }
     return { cpu, memory, cpuClosed, memoryClosed, cpuReserved, memoryReserved, cpuUsed, memoryUsed, known };
   };
-  const capacity = createSeldom(() => undefined, changing, addUp);
+  const capacity = createSeldom(() => void fabric.filled(), changing, addUp);
 
   return (
     <>

@@ -44,7 +44,7 @@ export function Shell(props: { children?: JSX.Element }) {
   const demo = createDemo();
   keepInAddress(fabric.past);
   const instances = createSeldom(
-    () => undefined,
+    () => void fabric.filled(),
     () => void fabric.all("instance"),
     () => notEnded(fabric.all("instance")),
   );

@@ -7,7 +7,7 @@ import { type Accessor, createEffect, createSignal, onCleanup, untrack } from "s
 const SHARE = 0.1;
 const SOON_MS = 60;
 
-/** `asked`: read what the reader chose. `changing`: read what the fabric changes. */
+/** `asked`: read what the reader chose, and whether anything is known yet. `changing`: read what the fabric changes. */
 export function createSeldom<T>(asked: () => void, changing: () => void, compute: () => T): Accessor<T> {
   const [value, setValue] = createSignal<T>(untrack(compute));
   let tookMs = 0;
