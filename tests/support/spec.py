@@ -291,17 +291,26 @@ class Fabric:
         if self.state.draining:
             self.move()
         for name in sorted(self.nodes if names is None else names):
-            node = self.nodes[name]
-            if not node.session:
-                continue
-            for _ in range(2):
-                node.desire(self.state)
-                if node.unsent:
-                    assert self.send(name).accepted
-                node.step()
-                if node.unsent:
-                    assert self.send(name).accepted
+            if self.nodes[name].session:
+                self.act(name)
         return self.state.revision != before or self.wait_for_rollouts()
+
+    def act(self, name: str) -> None:
+        """A node does what is wanted of it, brings it to its end, and reports both."""
+        node = self.nodes[name]
+        for _ in range(2):
+            node.desire(self.state)
+            if node.unsent:
+                assert self.send(name).accepted
+            node.step()
+            if node.unsent:
+                assert self.send(name).accepted
+
+    def place_and_act(self) -> None:
+        """A round in which no time passes that a rollout would wait for."""
+        self.place()
+        for name in sorted(self.nodes):
+            self.act(name)
 
     def wait_for_rollouts(self) -> bool:
         """Time passes until a replica has been ready for long enough, if one is about to be. Returns whether something

@@ -2,7 +2,7 @@
 
 import asyncio
 import platform
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from msgspec import Meta
 
@@ -63,34 +63,36 @@ async def _status(runtime: Runtime, _: Context, __: GetFabricRequest) -> Answer[
         jobs_active=sum(1 for job in state.jobs.values() if job.status is JobStatus.ACTIVE),
         jobs_failed=sum(1 for job in state.jobs.values() if job.status is JobStatus.FAILED),
         instances=counts,
-        cpu_milli=capacity[0],
-        memory_bytes=capacity[1],
-        reserved_cpu_milli=capacity[2],
-        reserved_memory_bytes=capacity[3],
         concerns=await concerns(runtime, state, now_ms),
         demo=runtime.limits().demo,
-        closed_cpu_milli=capacity[4],
-        closed_memory_bytes=capacity[5],
+        **capacity._asdict(),
     )
     return Answer(status, state.revision)
 
 
-def _nodes(runtime: Runtime, state: FabricState) -> tuple[inv.NodeCounts, tuple[int, int, int, int, int, int]]:
+class _Capacity(NamedTuple):
+    """Of live nodes, or of one."""
+
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    reserved_cpu_milli: int = 0
+    reserved_memory_bytes: int = 0
+    closed_cpu_milli: int = 0
+    closed_memory_bytes: int = 0
+
+
+def _nodes(runtime: Runtime, state: FabricState) -> tuple[inv.NodeCounts, _Capacity]:
     counts = {"joined": 0, "live": 0, "stalled": 0, "unreachable": 0, "lost": 0}
-    closed = cpu = memory = reserved_cpu = reserved_memory = closed_cpu = closed_memory = 0
+    closed = 0
+    each = [_Capacity()]
     for node in state.nodes.values():
         counts[node_status(node, runtime.node_live(node.id))] += 1
         takes_new = node.scheduling is Scheduling.OPEN
         closed += not takes_new
         if node.status is NodeStatus.LIVE:
-            cpu += node.facts.cpu_milli
-            memory += node.facts.memory_bytes
-            reserved_cpu += node.used_cpu_milli
-            reserved_memory += node.used_memory_bytes
-            closed_cpu += 0 if takes_new else node.facts.cpu_milli
-            closed_memory += 0 if takes_new else node.facts.memory_bytes
-    capacity = (cpu, memory, reserved_cpu, reserved_memory, closed_cpu, closed_memory)
-    return inv.NodeCounts(**counts, closed=closed), capacity
+            has = (node.facts.cpu_milli, node.facts.memory_bytes)
+            each.append(_Capacity(*has, node.used_cpu_milli, node.used_memory_bytes, *((0, 0) if takes_new else has)))
+    return inv.NodeCounts(**counts, closed=closed), _Capacity(*map(sum, zip(*each, strict=True)))
 
 
 async def _instances(state: FabricState) -> InstanceCounts:

@@ -36,28 +36,14 @@ def advance(fabric: Fabric) -> None:
     fabric.given(cm.AdvanceRollouts(agents=tuple(sorted(fabric.state.rolling))), by="system:rollouts")
 
 
-def placed_and_run(fabric: Fabric) -> None:
-    """A round in which no time passes that a rollout would wait for."""
-    fabric.place()
-    for name in sorted(fabric.nodes):
-        node = fabric.nodes[name]
-        for _ in range(2):
-            node.desire(fabric.state)
-            if node.unsent:
-                fabric.send(name)
-            node.step()
-            if node.unsent:
-                fabric.send(name)
-
-
 class TestReadiness:
     def test_a_rollout_waits_until_the_new_one_is_ready_for_long_enough(self) -> None:
         fabric = running(2, health=PROBED, update=Update(min_healthy=5000))
         for instance in ("hello.1.1", "hello.2.1"):
             tell(fabric, instance, Health.HEALTHY)
         fabric.deploy(spec("serve", "2", health=PROBED, update=Update(min_healthy=5000)))
-        placed_and_run(fabric)
-        placed_and_run(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         assert fabric.statuses() == {"hello.1.2": "running", "hello.2.1": "running"}
         fabric.pass_ms(60_000)
         advance(fabric)
@@ -84,8 +70,8 @@ class TestReadiness:
     def test_without_a_probe_it_counts_once_it_has_run_for_so_long(self) -> None:
         fabric = running(2)
         fabric.deploy(spec("serve", "2"))
-        placed_and_run(fabric)
-        placed_and_run(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         assert fabric.statuses() == {"hello.1.2": "running", "hello.2.1": "running"}
         fabric.pass_ms(1000)
         advance(fabric)
@@ -95,7 +81,7 @@ class TestReadiness:
         fabric = running(2)
         fabric.deploy(spec("serve", "2", restart=Restart(backoff=100)))
         for _ in range(6):
-            placed_and_run(fabric)
+            fabric.place_and_act()
             fabric.pass_ms(500)
             if fabric.state.instances.get("hello.1.2") and fabric.statuses()["hello.1.2"] == "running":
                 fabric.exit("hello.1.2")
@@ -105,8 +91,8 @@ class TestReadiness:
     def test_a_rollout_is_over_when_the_last_is_available(self) -> None:
         fabric = running(1)
         fabric.deploy(spec("serve", "2"))
-        placed_and_run(fabric)
-        placed_and_run(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         assert fabric.agent().rollout_cursor
         fabric.pass_ms(1000)
         advance(fabric)
@@ -157,7 +143,7 @@ class TestSurge:
     def test_what_was_superseded_ends_with_its_slot(self, then: cm.Command) -> None:
         fabric = running(2)
         fabric.deploy(spec("serve", "2", update=Update(max_unavailable=0, max_surge=2)))
-        placed_and_run(fabric)
+        fabric.place_and_act()
         assert len(fabric.agent().superseded) == 2
         fabric.given(then)
         assert "running" not in fabric.statuses().values()
@@ -185,7 +171,7 @@ class TestSurge:
     def test_a_node_that_is_lost_takes_nothing_more_with_it(self) -> None:
         fabric = running(2)
         fabric.deploy(spec("serve", "2", update=SURGE))
-        placed_and_run(fabric)
+        fabric.place_and_act()
         fabric.lose("alpha")
         fabric.settle()
         fabric.connect("alpha")
@@ -262,7 +248,7 @@ class TestRollback:
         update = Update(on_failure="rollback")
         fabric.deploy(spec("broken", update=update))
         for _ in range(8):
-            placed_and_run(fabric)
+            fabric.place_and_act()
             for instance in list(fabric.state.instances.values()):
                 if instance.version == 2 and instance.status.value in ("placed", "starting", "running"):
                     fabric.cannot_start(instance.id)
@@ -279,7 +265,7 @@ class TestMigrate:
         fabric = running(1, nodes=("alpha", "beta", "gamma"))
         result = fabric.given(cm.MigrateInstance(instance="hello.1.1", node="gamma"))[0].result
         assert result["following"] == "hello.1.2"
-        placed_and_run(fabric)
+        fabric.place_and_act()
         assert fabric.statuses() == {"hello.1.1": "running", "hello.1.2": "running"}
         assert fabric.instance("hello.1.2").node == "n-gamma"
         fabric.settle()
@@ -305,7 +291,7 @@ class TestMigrate:
     def test_the_old_one_stays_while_the_new_one_is_not_there(self) -> None:
         fabric = running(1)
         fabric.given(cm.MigrateInstance(instance="hello.1.1", node="beta"))
-        placed_and_run(fabric)
+        fabric.place_and_act()
         fabric.lose("beta")
         fabric.settle()
         assert fabric.running() == 1

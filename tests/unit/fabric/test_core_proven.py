@@ -32,19 +32,6 @@ def tell(fabric: Fabric, instance: str, health: Health) -> None:
     fabric.send(node.name)
 
 
-def run_what_is_placed(fabric: Fabric) -> None:
-    """A round in which no time passes that a rollout would wait for."""
-    fabric.place()
-    for name, node in sorted(fabric.nodes.items()):
-        for _ in range(2):
-            node.desire(fabric.state)
-            if node.unsent:
-                fabric.send(name)
-            node.step()
-            if node.unsent:
-                fabric.send(name)
-
-
 def proven(fabric: Fabric) -> list[int]:
     return sorted(number for number, version in fabric.agent().versions.items() if version.proven)
 
@@ -62,24 +49,24 @@ class TestAnotherVersionComesMeanwhile:
         """Version 2 has to run for an hour, and has for a second when version 3 comes, which cannot start."""
         fabric = running(spec("1"), 1)
         fabric.deploy(spec("2", update=SLOW))
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
         assert statuses(fabric) == {1: ["running"], 2: ["running"]}
         for node in fabric.nodes.values():
             node.lacks = ("3",)
         fabric.deploy(spec("3", update=SLOW))
         for _ in range(6):
-            run_what_is_placed(fabric)
+            fabric.place_and_act()
         assert statuses(fabric)[1] == ["running"], "it was stopped for what has shown nothing"
 
     def test_nor_is_another_replica_stopped_because_of_it(self) -> None:
         one_by_one = Update(max_unavailable=1, min_healthy=HOUR_MS)
         fabric = running(spec("1"), 2)
         fabric.deploy(spec("2", update=one_by_one))
-        run_what_is_placed(fabric)
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         assert statuses(fabric) == {1: ["running"], 2: ["running"]}
         fabric.deploy(spec("3", update=one_by_one))
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
         assert statuses(fabric)[1] == ["running"]
         assert available(fabric.state, fabric.agent(), fabric.time_ms) == 1
 
@@ -87,12 +74,12 @@ class TestAnotherVersionComesMeanwhile:
         """Version 3 fits nowhere; version 2 has run for its hour meanwhile."""
         fabric = running(spec("1"), 1)
         fabric.deploy(spec("2", update=SLOW))
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
         since = fabric.instance("hello.1.2").started_ms
         fabric.deploy(spec("3", update=SLOW))
         assert statuses(fabric) == {1: ["running"], 2: ["stopping"]}, "it has shown nothing yet, and makes room"
-        run_what_is_placed(fabric)
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         assert statuses(fabric) == {1: ["running"], 3: ["running"]}
         due = next_due(fabric.state, fabric.agent())
         assert due is not None
@@ -107,12 +94,12 @@ class TestAnotherVersionComesMeanwhile:
         fabric = running(spec("1", update=update), 3)
         fabric.deploy(spec("2", update=update))
         fabric.given(cm.PauseRollout(**HELLO))
-        run_what_is_placed(fabric)
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         assert statuses(fabric) == {1: ["running"], 2: ["running", "running"]}
         fabric.exit("hello.3.1")
-        run_what_is_placed(fabric)
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         assert (fabric.instance("hello.3.1").attempt, statuses(fabric)[1]) == (2, ["running"])
         fabric.given(cm.ResumeRollout(**HELLO))
         assert statuses(fabric)[1] == ["running"], "two are away already"
@@ -146,8 +133,8 @@ class TestWhatServesNobody:
         for instance in ("hello.1.1", "hello.2.1", "hello.3.1"):
             tell(fabric, instance, Health.HEALTHY)
         fabric.deploy(spec("2", health=PROBED))
-        run_what_is_placed(fabric)
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         tell(fabric, "hello.3.1", Health.UNHEALTHY)
         assert fabric.statuses() == {"hello.1.2": "running", "hello.2.1": "running", "hello.3.1": "running"}
 
@@ -159,8 +146,8 @@ class TestWhatServesNobody:
             tell(fabric, instance, Health.HEALTHY)
         fabric.deploy(spec("2", update=Update(max_unavailable=0, max_surge=1, min_healthy=0)))
         fabric.given(cm.PauseRollout(**HELLO))
-        run_what_is_placed(fabric)
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
+        fabric.place_and_act()
         assert fabric.statuses() == {"hello.1.2": "running", "hello.2.1": "running", "hello.3.1": "running"}
         fabric.given(cm.ResumeRollout(**HELLO))
         return fabric

@@ -50,19 +50,6 @@ def crash(fabric: Fabric, version: int, slot: int = 0) -> None:
             fabric.exit(instance, code=127)
 
 
-def run_what_is_placed(fabric: Fabric) -> None:
-    """A round in which no time passes that a rollout would wait for."""
-    fabric.place()
-    for name, node in sorted(fabric.nodes.items()):
-        for _ in range(2):
-            node.desire(fabric.state)
-            if node.unsent:
-                fabric.send(name)
-            node.step()
-            if node.unsent:
-                fabric.send(name)
-
-
 class TestSource:
     def test_the_version_that_works_is_found_where_it_has_been_superseded(self) -> None:
         """Version 2 crashes again and again beside version 1, version 3 cannot start at all."""
@@ -88,7 +75,7 @@ class TestSource:
         while not self.tried_again(fabric):
             crash(fabric, 2, slot=2)
             fabric.pass_ms(31_000)
-            run_what_is_placed(fabric)
+            fabric.place_and_act()
         assert fabric.instance("hello.3.1").status.value == "running"
         fabric.deploy(spec("3", update=Update(max_unavailable=0, max_surge=0, on_failure="rollback")))
         assert fabric.instance(fabric.agent().slots[2].current).version == 2
@@ -121,7 +108,7 @@ class TestSource:
         fabric.deploy(spec("2", update=ONE_BY_ONE))
         while fabric.agent().rollout_cursor < 3:
             fabric.round()
-        run_what_is_placed(fabric)
+        fabric.place_and_act()
         fabric.deploy(spec("3", update=Update(max_unavailable=0, max_surge=1, on_failure="rollback")))
         assert {one.version for one in fabric.state.instances.values() if one.status.value == "running"} == {1, 2}
         assert known_to_work(fabric.state, fabric.agent()) == 2

@@ -234,7 +234,7 @@ def test_a_move_may_be_through_and_its_slot_asked_in_the_same_entry() -> None:
     fabric.given(cm.MigrateInstance(instance="hello.2.1"))
     fabric.place()
     for name in ("alpha", "beta"):
-        act(fabric, name)
+        fabric.act(name)
     fabric.given(cm.ScaleAgent(replicas=3, **HELLO))
     fabric.deploy(spec("serve", "2", update=Update(max_unavailable=2, min_healthy=5000)))
     assert fabric.statuses() == {
@@ -244,10 +244,10 @@ def test_a_move_may_be_through_and_its_slot_asked_in_the_same_entry() -> None:
         "hello.3.2": "pending",
     }
     fabric.place()
-    act(fabric, "alpha")
+    fabric.act("alpha")
     fabric.pass_ms(5000)
     fabric.place()
-    act(fabric, "alpha")
+    fabric.act("alpha")
     asked = [
         {event.instance: event.reason for event in entry.events if isinstance(event, ev.InstanceStopRequested)}
         for entry in fabric.log
@@ -255,15 +255,3 @@ def test_a_move_may_be_through_and_its_slot_asked_in_the_same_entry() -> None:
     assert {"hello.2.1": "superseded", "hello.2.2": "update"} in asked
     fabric.settle()
     assert {one.version for one in fabric.state.instances.values()} == {2}
-
-
-def act(fabric: Fabric, name: str) -> None:
-    """A node does what is wanted of it and tells, one step of it."""
-    node = fabric.nodes[name]
-    for _ in range(2):
-        node.desire(fabric.state)
-        if node.unsent:
-            fabric.send(name)
-        node.step()
-        if node.unsent:
-            fabric.send(name)

@@ -37,22 +37,8 @@ def crash(fabric: Fabric, version: int = 2, *, ran_ms: int = 0) -> bool:
             fabric.exit(runs[0].id)
             return True
         fabric.pass_ms(40_000)
-        go_on(fabric)
+        fabric.place_and_act()
     return False
-
-
-def go_on(fabric: Fabric) -> None:
-    """What waits is placed and started, and no time passes that a rollout would wait for."""
-    fabric.place()
-    for name in sorted(fabric.nodes):
-        node = fabric.nodes[name]
-        for _ in range(2):
-            node.desire(fabric.state)
-            if node.unsent:
-                fabric.send(name)
-            node.step()
-            if node.unsent:
-                fabric.send(name)
 
 
 def crash_until_halted(fabric: Fabric) -> None:

@@ -15,6 +15,7 @@ import { lostByDraining } from "./outlook";
 import { perform, tryOut } from "./perform";
 import { amiss, type Input, MOST_REPLICAS, NEWEST_THAT_WORKS } from "./registry";
 import { nameOf } from "./target";
+import { WouldRefuse } from "./WouldRefuse";
 import { waysBack } from "./waysBack";
 
 const SOON_MS = 200;
@@ -288,18 +289,7 @@ export function ActionDialog(props: { begun: Begun }) {
                 </Show>
               </div>
             </Show>
-            <div role="status">
-              <Show when={refused()}>
-                {(told) => (
-                  <p class="notice">
-                    Nexus would refuse this: {visible(told().message)}
-                    <Show when={told().hint}>
-                      <span>{visible(told().hint)}</span>
-                    </Show>
-                  </p>
-                )}
-              </Show>
-            </div>
+            <WouldRefuse refused={refused()} />
             <div class="on-the-command-line">
               <span class="faint">
                 The same on the command line{targets.length > NAMED ? `, for the first ${NAMED}` : ""}

@@ -184,14 +184,14 @@ export class Block {
     if (use && front) small(this.quads, from, front, roof.x, y, light, (palette.night ? 0.7 : 0.2) * share ** 0.7);
     else this.quads.hide(from);
     for (let index = 0; index < 2; index += 1) {
-      const share = index ? shareOf(use?.memoryBytes, node.memory_bytes) : shareOf(use?.cpuMilli, node.cpu_milli);
+      const used = index ? shareOf(use?.memoryBytes, node.memory_bytes) : shareOf(use?.cpuMilli, node.cpu_milli);
       const of = index ? palette.memory : palette.cpu;
       const x = roof.x + aside + index * (aside + WINDOWS.columns * WINDOWS.pitch);
       const at = from - LIGHTS + WINDOWS_AT + 2 * index;
       small(this.quads, at, unlit, x, y, palette.unlit, dark ? 0.4 : 1);
-      const lit = windows[share > 0 ? Math.max(1, Math.round(share * all)) : 0];
-      if (use && lit && share > 0) {
-        small(this.quads, at + 1, lit, x, y, share > HOT ? palette.hot : of);
+      const lit = windows[used > 0 ? Math.max(1, Math.round(used * all)) : 0];
+      if (use && lit && used > 0) {
+        small(this.quads, at + 1, lit, x, y, used > HOT ? palette.hot : of);
       } else this.quads.hide(at + 1);
     }
     if (!use) {

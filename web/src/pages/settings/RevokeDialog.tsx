@@ -1,6 +1,7 @@
 import { createSignal, For, onCleanup, onMount, Show } from "solid-js";
 import { Copied } from "../../actions/Copied";
 import { tell } from "../../actions/toasts";
+import { WouldRefuse } from "../../actions/WouldRefuse";
 import { Refused, request } from "../../api/client";
 import type { Token } from "../../api/types";
 import { visible } from "../../words/format";
@@ -62,18 +63,7 @@ export function RevokeDialog(props: Props) {
             <For each={lossesOf(props.token, props.own, props.sessions)}>{(one) => <li>{one}</li>}</For>
           </ul>
         </div>
-        <div role="status">
-          <Show when={refused()}>
-            {(told) => (
-              <p class="notice">
-                Nexus would refuse this: {visible(told().message)}
-                <Show when={told().hint}>
-                  <span>{visible(told().hint)}</span>
-                </Show>
-              </p>
-            )}
-          </Show>
-        </div>
+        <WouldRefuse refused={refused()} />
         <div class="on-the-command-line">
           <span class="faint">The same on the command line</span>
           <Copied text={revokeLine(props.token.id)} />
