@@ -1,16 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { type Camera, centred, fitted, free, showing, toScreen } from "./camera";
+import { type Camera, centred, fitted, free, MIDDLE_FROM, showing, toScreen } from "./camera";
 import { advance, emptyCity } from "./city";
-import { buildingOf, roofOf } from "./geometry";
-import { HALO, inTwo, liesOver, nodeName, UNIT_NAME_HALF, UNIT_NAME_PX, unitName, within } from "./naming";
+import { buildingOf, ROOF, roofOf } from "./geometry";
+import { groundAbove, HALO, liesOver, nodeName, UNIT_NAME_HALF, UNIT_NAME_PX, unitName } from "./naming";
 import { node, sight } from "./sample";
 
 const SCREEN = { width: 1000, height: 700 };
-const wide = (text: string) => text.length * 6;
 
 describe("the name of a unit", () => {
   it("stands below the ring around it, at every zoom at which it has one", () => {
-    const spot = { x: 0, y: 0, size: 9 };
+    const spot = { x: 0, y: 0, size: 9, width: 9 };
     for (let zoom = UNIT_NAME_PX / spot.size; zoom < 14; zoom += 0.25) {
       const place = unitName(spot, { x: 0, y: 0, zoom }, SCREEN, SCREEN, 60);
       // Of the ring's picture one part in seventy is empty at its edge; of the name's ground two pixels are.
@@ -20,7 +19,7 @@ describe("the name of a unit", () => {
   });
 
   it("goes along with what is seen of it, and is not told of what is not", () => {
-    const spot = { x: 0, y: 0, size: 60 };
+    const spot = { x: 0, y: 0, size: 60, width: 60 };
     const camera = (y: number): Camera => ({ x: 0, y, zoom: 14 });
     const place = unitName(spot, camera(-20), SCREEN, SCREEN, 60);
     expect(place?.y).toBe(SCREEN.height - 60);
@@ -31,14 +30,21 @@ describe("the name of a unit", () => {
 
   it("stands where its unit is, whatever lies over the map, and never below that", () => {
     const place = free(SCREEN, { right: 356, bottom: 0 });
-    const at = (x: number) => unitName({ x, y: 0, size: 20 }, { x: 0, y: 0, zoom: 4 }, SCREEN, place, 60);
+    const at = (x: number) => unitName({ x, y: 0, size: 20, width: 20 }, { x: 0, y: 0, zoom: 4 }, SCREEN, place, 60);
     expect(at(-30)?.x).toBe(SCREEN.width / 2 - 120);
     expect((at(32)?.x ?? 0) + (at(32)?.room ?? 0) / 2).toBeLessThanOrEqual(place.width);
     expect(at(60)).toBeUndefined();
   });
 
+  it("has the room between its square and those beside it too", () => {
+    const at = (width: number) =>
+      unitName({ x: 0, y: 0, size: 20, width }, { x: 0, y: 0, zoom: 4 }, SCREEN, SCREEN, 60);
+    expect(at(24)?.room).toBe((at(20)?.room ?? 0) + 16);
+    expect(at(24)?.x).toBe(at(20)?.x);
+  });
+
   it("is told on all that is seen at the nearest zoom, wherever the camera is on it", () => {
-    const spot = { x: 0, y: 0, size: 45 };
+    const spot = { x: 0, y: 0, size: 45, width: 45 };
     for (const y of [-22, -10, 0, 10, 18]) {
       const place = unitName(spot, { x: 5, y, zoom: 14 }, SCREEN, SCREEN, 60);
       expect(place, `from ${y}`).toBeDefined();
@@ -57,17 +63,28 @@ describe("the name of a node", () => {
   });
 });
 
-describe("what there is no room for", () => {
-  it("is shortened in the middle, so that what tells it from the others stays", () => {
-    expect(within("edge-harbour-001", 60, wide, 8)).toMatch(/^\w.*….*001$/);
-    expect(within("short", 60, wide, 2)).toBe("short");
-    expect(within("edge-harbour-001", 12, wide, 8)).toBe("");
+describe("the ground above a roof", () => {
+  const city = emptyCity("zone");
+  advance(city, sight(Array.from({ length: 12 }, (_, index) => node(`n${index}`, { cpu_milli: 64_000 }))));
+  const [district] = city.layout.districts;
+  const of = (index: number) => city.buildings.get(district?.lots[index] ?? "");
+
+  it("has room for a second line of a name from where nodes are named, however tall the building", () => {
+    if (!district) throw new Error("no district");
+    const below = of(district.columns);
+    if (!below) throw new Error("no building");
+    const strip = (ROOF.strip * MIDDLE_FROM) / 2;
+    expect(groundAbove(below, district, MIDDLE_FROM, 0) + strip).toBeGreaterThanOrEqual(1.5 * 10.5);
+    // Of it a caption of the row before takes what it needs.
+    expect(groundAbove(below, district, 1, 12)).toBe(groundAbove(below, district, 1, 0) - 12);
+    expect(groundAbove(below, district, MIDDLE_FROM, 12)).toBeGreaterThanOrEqual(0);
   });
 
-  it("is parted where it has a joint", () => {
-    expect(inTwo("office-northern-side", 80, wide)).toEqual(["office-", "northern-side"]);
-    expect(inTwo("onewordalone", 40, wide)).toBeUndefined();
-    expect(inTwo("averyveryverylongword-b", 40, wide)).toBeUndefined();
+  it("ends at the name of the district", () => {
+    const first = of(0);
+    if (!district || !first) throw new Error("no building");
+    const ground = groundAbove(first, district, 1, 0);
+    expect(first.roof.y - ground).toBeGreaterThan(district.box.y + district.header / 2);
   });
 });
 

@@ -1,8 +1,8 @@
-/** Where names stand, and what of them there is room for. Pixels of the screen, but for what says otherwise. */
+/** Where names stand. Pixels of the screen, but for what says otherwise. */
 import { type Camera, type Screen, toMap, toScreen } from "./camera";
 import type { City } from "./city";
-import { type Box, buildingOf, meets, type Point } from "./geometry";
-import { lotsIn } from "./layout";
+import { type Box, buildingOf, CAPTION, meets, type Point } from "./geometry";
+import { type District, type Lot, lotsIn } from "./layout";
 import type { Spot } from "./slots";
 
 /** The ring around a selected unit, of its square: between the unit and its name. */
@@ -11,6 +11,12 @@ export const HALO = 0.89;
 export const UNIT_NAME_PX = 54;
 /** Half of the height of a unit's name, with its ground. */
 export const UNIT_NAME_HALF = 7;
+/** Of its ground, on each side. */
+export const UNIT_NAME_ASIDE = 3;
+/** Where in a district's header the middle of its name is. */
+export const DISTRICT_NAME_AT = 0.42;
+/** Half of the height of a district's name, at the least. */
+const DISTRICT_HALF = 7;
 
 /**
  * The middle of a unit's name: at the foot of its square, or, where that is beyond the edge, at the edge while any of it is
@@ -26,10 +32,11 @@ export function unitName(
   const half = spot.size / 2;
   const from = toScreen(camera, screen, { x: spot.x - half, y: spot.y - half });
   const side = spot.size * camera.zoom;
-  const left = Math.max(from.x, 0);
-  const right = Math.min(from.x + side, place.width);
+  const beside = ((spot.width - spot.size) / 2) * camera.zoom;
+  const left = Math.max(from.x - beside, 0);
+  const right = Math.min(from.x + side + beside, place.width);
   const foot = Math.min(from.y + side + 1, place.height - below);
-  const room = right - left - 3;
+  const room = right - left - 2 * UNIT_NAME_ASIDE;
   if (side < UNIT_NAME_PX || room < UNIT_NAME_PX / 2) return undefined;
   if (foot < UNIT_NAME_HALF || foot < from.y + UNIT_NAME_HALF) return undefined;
   return { x: (left + right) / 2, y: foot, room };
@@ -51,6 +58,19 @@ export function nodeName(
   return { x, y, right, moved: x > at.x || y > at.y + strip };
 }
 
+/** The ground between a roof and what is above it, px: the building of the row before, with its caption, or the name of the district. */
+export function groundAbove(
+  { roof, lot }: { roof: Box; lot: Lot },
+  district: District,
+  zoom: number,
+  captionPx: number,
+): number {
+  if (lot.index < district.columns)
+    return (roof.y - district.box.y - district.header * DISTRICT_NAME_AT) * zoom - DISTRICT_HALF;
+  const ground = (roof.y - lot.y + CAPTION) * zoom;
+  return captionPx ? ground - Math.min(CAPTION * zoom, captionPx) : ground;
+}
+
 /** Whether a box on the screen lies over a building that is not the one it is of. */
 export function liesOver(place: Box, own: string, city: City, camera: Camera, screen: Screen): boolean {
   const from = toMap(camera, screen, place);
@@ -59,49 +79,4 @@ export function liesOver(place: Box, own: string, city: City, camera: Camera, sc
     const building = id === own ? undefined : city.buildings.get(id);
     return building !== undefined && meets(box, buildingOf(building.lot, building.size));
   });
-}
-
-/** As much of a text as there is room for: its beginning, or with `tail` its end too. Empty below three letters. */
-export function within(text: string, room: number, width: (text: string) => number, tail = 0): string {
-  const whole = width(text);
-  if (whole <= room) return text;
-  let most = Math.min(text.length - 1, Math.floor((text.length * room) / whole));
-  for (; most >= 3; most -= 1) {
-    const end = Math.min(tail, most - 1);
-    const short = `${text.slice(0, most - end)}…${end ? text.slice(-end) : ""}`;
-    if (width(short) <= room) return short;
-  }
-  return "";
-}
-
-/** In two lines, parted where a name has a joint, if both then fit. */
-export function inTwo(text: string, room: number, width: (text: string) => number): [string, string] | undefined {
-  let best: [string, string] | undefined;
-  let least = room;
-  for (const joint of text.matchAll(/[-_./: ]+/g)) {
-    const at = joint.index + joint[0].length;
-    const lines: [string, string] = [text.slice(0, at).trimEnd(), text.slice(at)];
-    if (!lines[1]) continue;
-    const widest = Math.max(width(lines[0]), width(lines[1]));
-    if (widest <= least) [best, least] = [lines, widest];
-  }
-  return best;
-}
-
-/** A text in so many lines at the most, parted between words; undefined where it has no room. */
-export function wrapped(
-  text: string,
-  room: number,
-  most: number,
-  width: (text: string) => number,
-): string[] | undefined {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
-    if (width(longer) <= room) lines.splice(-1, 1, longer);
-    else if (width(word) <= room) lines.push(word);
-    else return undefined;
-    if (lines.length > most) return undefined;
-  }
-  return lines;
 }

@@ -19,6 +19,8 @@ export interface Grid {
 export interface Spot extends Point {
   /** Of the square that a unit has. */
   size: number;
+  /** Of its place, of which the square is the middle. */
+  width: number;
 }
 
 /** The grid for units of which the last has slot `slots - 1`. */
@@ -36,6 +38,7 @@ export function spotOf(deck: Box, grid: Grid, slot: number): Spot | undefined {
     x: deck.x + (slot % grid.columns) * width + width / 2,
     y: deck.y + Math.floor(slot / grid.columns) * height + height / 2,
     size: Math.min(width, height),
+    width,
   };
 }
 

@@ -1,0 +1,154 @@
+"""Who is who on the map, at every zoom: on sixty machines with names longer than a building is wide."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from omnitide.demo.machines import machines
+from support import still_fabric as stills
+from support.panel_browser import WITHIN_MS
+from support.still_fabric import NOW_MS, Still, still_fabric
+
+NUMBER: Final = 60
+
+WHOLE, NEAR, FIRST_NAMED = 0.7, 2.6, 3.0
+"""Zooms: farther than this all is seen; NEAR_FROM of camera.ts, and a little nearer."""
+
+WRITTEN: Final = """() => {
+    const lines = window.written = [];
+    const { fillText, clearRect } = CanvasRenderingContext2D.prototype;
+    const names = (context) => context.canvas.classList.contains('map-labels-canvas');
+    CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+        if (names(this)) lines.length = 0;
+        return clearRect.apply(this, box);
+    };
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        if (names(this)) lines.push([text, x, y, parseFloat(/([\\d.]+)px/.exec(this.font)[1])]);
+        return fillText.call(this, text, x, y);
+    };
+}"""
+"""Each line of a name that is on the map now, with where it is and how large."""
+
+
+@pytest.fixture(scope="module")
+def still() -> Iterator[Still]:
+    def with_long_names(number: int, seed: int) -> tuple[object, ...]:
+        """As people have them: where it stands, what it is, which of them."""
+        return tuple(one._replace(name=f"{one.zone}-{one.name}") for one in machines(number, seed))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stills, "machines", with_long_names)
+        with still_fabric(NUMBER, 18, 180) as made:
+            yield made
+
+
+@pytest.fixture
+def page(browser: Browser, still: Still) -> Iterator[Page]:
+    context = browser.new_context(
+        ignore_https_errors=True,
+        service_workers="block",
+        viewport={"width": 1440, "height": 900},
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(WITHIN_MS)
+    context.clock.set_fixed_time(NOW_MS)
+    made = context.new_page()
+    made.add_init_script(f"({WRITTEN})()")
+    made.goto(still.login_link())
+    expect(made.locator(".link-state")).to_contain_text("Live", timeout=2 * WITHIN_MS)
+    made.goto(f"{still.url}/map")
+    expect(made.locator("#map-summary")).to_contain_text(f"{NUMBER} nodes", timeout=2 * WITHIN_MS)
+    made.wait_for_function("() => window.written.some(one => one[0] === 'hall-a')")
+    made.wait_for_function(f"() => document.querySelector('[data-zoom]').dataset.zoom < {WHOLE}")
+    yield made
+    context.close()
+
+
+def the_map(page: Page) -> Locator:
+    return page.locator("[data-zoom]")
+
+
+def zoom(page: Page) -> float:
+    return float(the_map(page).get_attribute("data-zoom") or 0)
+
+
+def told(page: Page) -> str:
+    """All that is written, line after line; the lines of one name follow one another."""
+    for _, _, _, px in page.evaluate("window.written"):
+        assert px >= 10.5, "large enough to be read"
+    return "".join(text for text, *_ in page.evaluate("window.written"))
+
+
+def until_told(page: Page, names: set[str], why: str) -> None:
+    there = """names => {
+        const all = window.written.map(one => one[0]).join('');
+        return names.every(name => all.includes(name));
+    }"""
+    try:
+        page.wait_for_function(there, arg=sorted(names))
+    finally:
+        lacking = {name for name in names if name not in told(page)}
+        assert not lacking, why
+
+
+def test_every_machine_is_named_whole_as_soon_as_machines_are(page: Page, still: Still) -> None:
+    names = set(still.runtime.machines)
+    assert max(len(name) for name in names) > 18
+    # The whole is seen, and its buildings are narrower than their names.
+    until_told(page, names, "each of the nodes is named whole")
+    zones = {machine.zone for machine in still.runtime.machines.values()}
+    for zone in zones:
+        assert re.search(rf"{zone}\d+ node", told(page)), "and each district"
+    positions = [(x, y) for _, x, y, _ in page.evaluate("window.written")]
+    assert len(positions) == len(set(positions)), "none over another"
+
+
+def test_from_afar_each_district_is_named_and_who_is_in_trouble(page: Page, still: Still) -> None:
+    before = zoom(page)
+    while zoom(page) >= 0.35:
+        page.get_by_role("button", name="Farther").click()
+        expect(the_map(page)).not_to_have_attribute("data-zoom", f"{before:.3f}")
+        before = zoom(page)
+    dark = still.runtime.state.nodes[next(one.id for one in still.runtime.nodes.values() if not one.session)].name
+    until_told(
+        page, {machine.zone for machine in still.runtime.machines.values()} | {dark}, "districts, and the dark one"
+    )
+
+
+def test_every_instance_is_named_whole_as_soon_as_instances_are(page: Page, still: Still) -> None:
+    state = still.runtime.state
+    homes = [{one.name for one in state.instances.values() if one.node == node} for node in state.nodes]
+    # In two rows, which is the most that are named from there on: of more, each has less room.
+    here = max((names for names in homes if len(names) <= 8), key=len)
+    assert len(here) > 4
+    node = state.nodes[next(one.node for one in state.instances.values() if one.name in here)].name
+    page.get_by_label("Find a node or instance").fill(node)
+    page.get_by_label("Find a node or instance").press("Enter")
+    page.keyboard.press("Escape")
+    the_map(page).focus()
+    while zoom(page) < NEAR:
+        before = zoom(page)
+        page.keyboard.press("+")
+        expect(the_map(page)).not_to_have_attribute("data-zoom", f"{before:.3f}")
+    over = the_map(page).bounding_box()
+    assert over
+    page.mouse.move(over["x"] + over["width"] / 2, over["y"] + over["height"] / 2)
+    while zoom(page) > FIRST_NAMED:
+        before = zoom(page)
+        page.mouse.wheel(0, 30)
+        expect(the_map(page)).not_to_have_attribute("data-zoom", f"{before:.3f}")
+    assert zoom(page) > NEAR, "instances have just got their names"
+    until_told(page, here | {node}, "the node and each instance on it")
+
+
+@pytest.mark.parametrize("width", [360])
+def test_on_a_phone_each_machine_that_is_seen_is_named_whole(page: Page, still: Still, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 780})
+    page.get_by_role("button", name="All of it").click()
+    expect(the_map(page)).not_to_have_attribute("data-zoom", re.compile(r"^0\.[6-9]"))
+    written = [text for text, *_ in page.evaluate("window.written")]
+    assert written
+    assert not [text for text in written if "…" in text and "unreachable" not in text]

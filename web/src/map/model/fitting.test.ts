@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import { fitName, parted, type Room, sharedOf, within } from "./fitting";
+import { chance } from "./sample";
+
+const wide = (text: string) => text.length * 6;
+const room = (width: number, more: Partial<Room> = {}): Room => ({
+  width,
+  lines: 2,
+  px: 13,
+  least: 10.5,
+  broken: true,
+  ...more,
+});
+const lines = (name: string, of: Room) =>
+  fitName(name, of, wide, NAMES.includes(name) ? sharedOf(NAMES) : undefined).lines;
+const NAMES = ["vm-prod-eu-build-001.example.com", "vm-prod-eu-build-002.example.com", "vm-prod-eu-db-001.example.com"];
+
+describe("a name", () => {
+  it("is as large as it has room for, and smaller before it is in two", () => {
+    expect(fitName("nuc-001", room(60), wide)).toEqual({ lines: ["nuc-001"], px: 13, told: "whole" });
+    expect(fitName("nuc-0001", room(55), wide)).toEqual({ lines: ["nuc-0001"], px: 12, told: "whole" });
+    expect(fitName("nuc-00001", room(55), wide)).toEqual({ lines: ["nuc-00001"], px: 10.5, told: "whole" });
+    expect(fitName("nuc-000001", room(55), wide)).toEqual({ lines: ["nuc-", "000001"], px: 10.5, told: "whole" });
+  });
+
+  it("is whole in two, parted at a joint or, if it has none, anywhere", () => {
+    expect(lines("office-north-nuc-001", room(84))).toEqual(["office-north-", "nuc-001"]);
+    expect(lines("onewordalone", room(40))).toEqual(["onewor", "dalone"]);
+    expect(fitName("onewordalone", room(40, { broken: false }), wide).told).toBe("cut");
+    expect(lines("two words", room(40))).toEqual(["two", "words"]);
+    expect(lines("transcoder-10.1", room(84))).toEqual(["transcoder-", "10.1"]);
+    expect(lines("host.example.com", room(84))).toEqual(["host.example.", "com"]);
+  });
+
+  it("loses what it shares with its neighbours first: the end, then the beginning too", () => {
+    const [name = ""] = NAMES;
+    expect(lines(name, room(102))).toEqual(["vm-prod-eu-build-", "001.example.com"]);
+    expect(lines(name, room(72))).toEqual(["vm-prod-eu-", "build-001…"]);
+    expect(lines(name, room(66, { lines: 1 }))).toEqual(["…build-001…"]);
+    expect(lines(name, room(36))).toEqual(["…build", "-001…"]);
+    expect(fitName(name, room(36), wide, sharedOf(NAMES)).told).toBe("apart");
+  });
+
+  it("is shortened in the middle where nothing else is left, so that what tells it from the others stays", () => {
+    expect(fitName("edge-harbour-001", room(60, { lines: 1 }), wide).lines[0]).toMatch(/^\w.*….*001$/);
+    expect(fitName("checkout-12.3", room(60, { lines: 1 }), wide, undefined, 5).lines).toEqual(["chec…-12.3"]);
+    expect(fitName("checkout-12.3", room(60, { lines: 1 }), wide, undefined, 5).told).toBe("cut");
+    expect(fitName("edge", room(6, { lines: 1 }), wide).lines).toEqual(["edg"]);
+  });
+
+  it("is another than each of its neighbours', at any width at which one letter of what tells them apart has room", () => {
+    const draw = chance(7);
+    const word = () => Array.from({ length: 1 + Math.floor(draw() * 6) }, () => "abc"[Math.floor(draw() * 3)]).join("");
+    for (let round = 0; round < 200; round += 1) {
+      const [head, tail] = [draw() < 0.5 ? `${word()}-${word()}-` : "", draw() < 0.5 ? `.${word()}` : ""];
+      const names = [...new Set(Array.from({ length: 5 }, () => `${head}${word()}-${word()}${tail}`))];
+      const shared = sharedOf(names);
+      for (const width of [40, 60, 80, 120]) {
+        const told = names.map((name) => fitName(name, room(width, { lines: 3 }), wide, shared));
+        const texts = told.map((one) => one.lines.join(""));
+        expect(new Set(texts).size, `${names} in ${width}: ${texts}`).toBe(names.length);
+        for (const [at, one] of told.entries()) {
+          if (one.told === "whole") expect(texts[at]).toBe(names[at]);
+          for (const line of one.lines) expect((wide(line) * one.px) / 10.5).toBeLessThanOrEqual(width);
+        }
+      }
+    }
+  });
+});
+
+describe("what names share", () => {
+  it("is whole words at both ends, and never all of a name", () => {
+    expect(sharedOf(NAMES)).toEqual({ head: "vm-prod-eu-".length, tail: ".example.com".length });
+    expect(sharedOf(["web-1", "web-10"])).toEqual({ head: 4, tail: 0 });
+    expect(sharedOf(["web-", "web-1"])).toEqual({ head: 0, tail: 0 });
+    expect(sharedOf(["a.example.com", "b.example.com"])).toEqual({ head: 0, tail: 12 });
+    expect(sharedOf(["alone-1"])).toEqual({ head: 0, tail: 0 });
+    expect(sharedOf([])).toEqual({ head: 0, tail: 0 });
+  });
+});
+
+describe("a text", () => {
+  it("is told as far as there is room, or not at all", () => {
+    expect(within("short", 60, wide, 2)).toBe("short");
+    expect(within("edge-harbour-001", 12, wide, 8)).toBe("");
+  });
+
+  it("is parted at its joints alone where that is asked", () => {
+    expect(parted("office-northern-side", 80, 2, wide)).toEqual(["office-", "northern-side"]);
+    expect(parted("onewordalone", 40, 2, wide)).toBeUndefined();
+    expect(parted("averyveryverylongword-b", 40, 2, wide)).toBeUndefined();
+  });
+});

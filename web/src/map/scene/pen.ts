@@ -1,0 +1,129 @@
+/** Writes on the canvas above the picture, in whole pixels, and knows how wide a text is and what place is taken. */
+import { turn } from "../../state/turn";
+import type { Screen } from "../model/camera";
+import { within } from "../model/fitting";
+import { type Box, meets } from "../model/geometry";
+
+const FAMILY = '"Inter Variable", system-ui, sans-serif';
+/** The least height of letters that is read, px. */
+export const LEAST_PX = 10.5;
+/** From one line of such letters to the next. */
+export const LINE_PX = 11.5;
+/** Weights and sizes of the names that are seen from afar. */
+const FIRST_FONTS = [
+  [600, 12],
+  [450, 11.5],
+  [620, 19],
+  [560, 11],
+] as const;
+const FIRST_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz-";
+/** Letters of Latin scripts, with digits and marks: what is beyond may be joined or put one over another. */
+const PLAIN = 0x250;
+
+export class Pen {
+  readonly context: CanvasRenderingContext2D;
+  readonly #widths = new Map<string, number>();
+  /** By font, the width of each plain letter; 0: not measured yet. */
+  readonly #letters = new Map<string, Float32Array>();
+  #font = "";
+  #scale = 1;
+  #taken: Box[] = [];
+
+  constructor(readonly canvas: HTMLCanvasElement) {
+    const context = canvas.getContext("2d");
+    if (!context) throw new Error("this browser gives no canvas to draw on");
+    this.context = context;
+  }
+
+  /** Measure what a first picture is named in, a font at a time: the first letter of each costs as much as all names later. */
+  async prepare(): Promise<void> {
+    for (const [weight, px] of FIRST_FONTS) {
+      this.#font = "";
+      this.use(weight, px);
+      this.width(FIRST_LETTERS);
+      await turn();
+    }
+  }
+
+  resize(screen: Screen, scale: number): void {
+    this.#scale = scale;
+    this.canvas.width = Math.round(screen.width * scale);
+    this.canvas.height = Math.round(screen.height * scale);
+  }
+
+  /** An empty canvas, of which nothing is taken. */
+  clear(screen: Screen): void {
+    this.context.setTransform(this.#scale, 0, 0, this.#scale, 0, 0);
+    this.context.clearRect(0, 0, screen.width, screen.height);
+    this.context.textBaseline = "middle";
+    this.#font = "";
+    this.#taken = [];
+  }
+
+  use(weight: number, px: number): void {
+    const font = `${weight} ${px}px ${FAMILY}`;
+    if (font === this.#font) return;
+    this.#font = font;
+    this.context.font = font;
+  }
+
+  text(text: string, x: number, y: number, colour: string, align: CanvasTextAlign = "left"): void {
+    this.context.fillStyle = colour;
+    this.context.textAlign = align;
+    this.context.fillText(text, Math.round(x), Math.round(y) + 0.5);
+  }
+
+  /** Below a text that lies over whatever is there. */
+  ground(box: Box, colour: string): void {
+    this.context.fillStyle = colour;
+    this.context.beginPath();
+    this.context.roundRect(box.x, box.y, box.width, box.height, 5);
+    this.context.fill();
+  }
+
+  /** Of plain letters the sum of theirs, which is nearly it and costs a tenth; of other scripts as it is measured. */
+  readonly width = (text: string): number => {
+    let letters = this.#letters.get(this.#font);
+    if (!letters) {
+      letters = new Float32Array(PLAIN);
+      this.#letters.set(this.#font, letters);
+    }
+    let sum = 0;
+    for (let at = 0; at < text.length; at += 1) {
+      const code = text.charCodeAt(at);
+      if (code >= PLAIN) return this.#measured(text);
+      const known = letters[code];
+      const width = known || this.context.measureText(text.charAt(at)).width;
+      if (!known) letters[code] = width;
+      sum += width;
+    }
+    return sum;
+  };
+
+  #measured(text: string): number {
+    const key = `${this.#font}|${text}`;
+    let width = this.#widths.get(key);
+    if (width === undefined) {
+      if (this.#widths.size > 20_000) this.#widths.clear();
+      width = this.context.measureText(text).width;
+      this.#widths.set(key, width);
+    }
+    return width;
+  }
+
+  within(text: string, room: number, tail = 0): string {
+    return within(text, room, this.width, tail);
+  }
+
+  /** Takes a place, unless some of it is taken. */
+  take(box: Box): boolean {
+    if (this.#taken.some((one) => meets(one, box))) return false;
+    this.#taken.push(box);
+    return true;
+  }
+
+  /** Takes it in any case. */
+  keep(box: Box): void {
+    this.#taken.push(box);
+  }
+}
