@@ -14,11 +14,12 @@ import { createFailing } from "./asking";
 import { Card } from "./Card";
 import { Controls } from "./controls";
 import { Glance } from "./Glance";
+import { createGrowing } from "./growing";
 import { Head } from "./Head";
 import { Legend } from "./Legend";
 import { Minimap } from "./Minimap";
 import { type Camera, type Cover, type Screen, toScreen, UNCOVERED } from "./model/camera";
-import { advance, advancing, type Changes, type City, emptyCity, PART, type Sight } from "./model/city";
+import type { Changes } from "./model/city";
 import { type Entry, legend, type Question } from "./model/colours";
 import { isEmpty, NOTHING } from "./model/groups";
 import { structureOf } from "./model/layout";
@@ -95,11 +96,23 @@ export default function MapPage() {
   const by = () => label() || usual();
   const labelNames = createMemo(() => structure().labels, undefined, { equals: alike });
   const versions = createMemo(() => structure().versions, undefined, { equals: alike });
-  let city: City = emptyCity(usual());
+  const fail = (error: unknown) => setFailed(error instanceof Error ? error.message : "the picture could not be made");
+  let placed = false;
+  const city = createGrowing({
+    fabric,
+    scene,
+    by,
+    anew: () => {
+      placed = false;
+    },
+    seesWhole: () => placed && steering.showsWhole(),
+    show: (made, changes, sawWhole) => show(made, changes, sawWhole),
+    fail,
+  });
   const selecting = createSelecting({
     fabric,
     fabricId: caller().fabric_id,
-    city: () => city,
+    city,
     say: setSaid,
     changing: () => setRefusals(undefined),
   });
@@ -111,10 +124,10 @@ export default function MapPage() {
     if (!narrow.matches) return { right: CARD_PX, bottom: 0 };
     return { right: 0, bottom: Math.max(SHEET_LEAST_PX, Math.round(height * SHEET_SHARE)) };
   };
-  const steering = createSteering({ scene, city: () => city, screen, cover, selection });
+  const steering = createSteering({ scene, city, screen, cover, selection });
   const { reactions, cursor, setCursor, hover, hoverAt, ...reacting } = createReacting({
     scene,
-    city: () => city,
+    city,
     selecting,
     steering,
     say: setSaid,
@@ -124,7 +137,7 @@ export default function MapPage() {
     return found?.kind === "node" ? found.id : "";
   };
   const look = (): Look => ({
-    city,
+    city: city(),
     known: fabric.filled(),
     question: question(),
     versions: versions(),
@@ -140,7 +153,6 @@ export default function MapPage() {
   });
 
   // -- the picture --
-  let placed = false;
   onMount(() => {
     const [at, named] = [host, labels];
     if (!at || !named) return;
@@ -169,7 +181,7 @@ export default function MapPage() {
         if (!placed) made.look(steering.first(), false);
         watch.observe(at);
       } catch (error) {
-        setFailed(error instanceof Error ? error.message : "the picture could not be made");
+        fail(error);
       }
     })();
     const controls = new Controls(at, reactions);
@@ -192,75 +204,20 @@ export default function MapPage() {
   createEffect(on(theme, redress, { defer: true }));
 
   // -- the city --
-  const follower = fabric.follow();
-  onCleanup(() => follower.end());
-  let last: Partial<Pick<Sight, "nodes" | "instances">> = {};
-  // Of a large fabric it is made in parts; what comes meanwhile is taken in afterwards.
-  let founding = false;
-  const [founded, setFounded] = createSignal(0);
-  let left = false;
-  onCleanup(() => {
-    left = true;
-  });
-  const found = async (made: Scene, sight: Sight) => {
-    founding = true;
-    try {
-      const whole = emptyCity(sight.by);
-      const parts = advancing(whole, sight);
-      let part = parts.next();
-      while (!part.done) {
-        await turn();
-        if (left) return;
-        part = parts.next();
-      }
-      founding = false;
-      Object.assign(city, whole);
-      show(made, part.value);
-      setFounded((now) => now + 1);
-    } catch (error) {
-      setFailed(error instanceof Error ? error.message : "the picture could not be made");
-    }
-  };
-  const show = (made: Scene, changes: Changes, whole = false) => {
+  const show = (made: Scene, changes: Changes, sawWhole: boolean) => {
     made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
     if (!placed && screen().width > 1) {
       placed = true;
       made.look(steering.first(), false);
-    } else if (whole && !steering.showsWhole()) {
+    } else if (sawWhole && !steering.showsWhole()) {
       // Who sees all of it sees those too who join where nothing stood.
       steering.go(steering.whole());
     }
     if (changes.kinds) setReshaped((now) => now + 1);
     if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
     keepStill();
-    if (cursor() && !city.buildings.has(cursor())) setCursor("");
+    if (cursor() && !city().buildings.has(cursor())) setCursor("");
   };
-  createEffect(() => {
-    founded();
-    const made = scene();
-    const sight = {
-      nodes: fabric.all("node"),
-      instances: fabric.all("instance"),
-      agents: fabric.all("agent"),
-      jobs: fabric.all("job"),
-      by: by(),
-    };
-    if (!made || !fabric.filled() || founding) return;
-    if (city.layout.by !== sight.by) {
-      city = emptyCity(sight.by);
-      placed = false;
-      last = {};
-    }
-    const touched = follower.take();
-    // Another snapshot, or another time that is looked at: its tables are others.
-    const same = touched && last.nodes === sight.nodes && last.instances === sight.instances;
-    last = sight;
-    if (!city.seen && sight.instances.size > PART) void found(made, sight);
-    else {
-      const whole = placed && steering.showsWhole();
-      show(made, advance(city, sight, same ? touched : undefined), whole);
-    }
-  });
   createEffect(on(screen, (_, before) => before && steering.refit(before), { defer: true }));
   createEffect(
     on(fabric.loadTick, () => scene()?.ponder(look(), { lights: true, all: question() === "load" }), {
@@ -273,7 +230,7 @@ export default function MapPage() {
   createEffect(
     on(nowMs, () => {
       // Since when a node is dark is the only thing that changes by itself.
-      if ([...city.buildings.values()].some((building) => building.dark)) scene()?.ponder(look(), {});
+      if ([...city().buildings.values()].some((building) => building.dark)) scene()?.ponder(look(), {});
     }),
   );
   createEffect(() => {
@@ -293,14 +250,14 @@ export default function MapPage() {
   // -- around it --
   const entries = createMemo((): Entry[] => {
     calm();
-    return legend(question(), city, versions(), failing());
+    return legend(question(), city(), versions(), failing());
   });
   const summary = createMemo(() => {
     calm();
-    return summaryOf(city);
+    return summaryOf(city());
   });
   const cursorAt = createMemo(() => {
-    const building = city.buildings.get(cursor());
+    const building = city().buildings.get(cursor());
     tick();
     if (!building) return undefined;
     const { roof } = building;
@@ -309,7 +266,7 @@ export default function MapPage() {
   });
   const tip = createMemo(() => {
     tick();
-    return tipOf(city, hover(), refusals());
+    return tipOf(city(), hover(), refusals());
   });
   return (
     <div class="map-page">
@@ -330,7 +287,7 @@ export default function MapPage() {
           aria-label="Map of the fabric"
           aria-describedby="map-summary map-keys"
           tabindex="0"
-          data-cursor={city.buildings.get(cursor())?.node.name}
+          data-cursor={city().buildings.get(cursor())?.node.name}
           data-cursor-at={cursorAt()}
           data-zoom={camera().zoom.toFixed(3)}
           data-still={moves() ? undefined : ""}
@@ -389,7 +346,7 @@ export default function MapPage() {
         <Show when={!isEmpty(selection())}>
           <Card
             selection={selection()}
-            city={city}
+            city={city()}
             tick={calm()}
             close={() => select(NOTHING)}
             select={(chosen) => reacting.choose(chosen)}
@@ -397,7 +354,7 @@ export default function MapPage() {
           />
         </Show>
         <Show when={isEmpty(selection())}>
-          <Glance city={city} camera={camera()} screen={screen()} tick={calm()} />
+          <Glance city={city()} camera={camera()} screen={screen()} tick={calm()} />
         </Show>
         <Show when={reacting.orders()}>
           {(now) => <Orders at={now().at} groups={now().groups} close={reacting.endOrders} />}

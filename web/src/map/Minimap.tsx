@@ -2,10 +2,11 @@
 import { createEffect, type JSX, onMount, untrack } from "solid-js";
 import type { Camera, Screen } from "./model/camera";
 import { seen } from "./model/camera";
-import { type Building, type City, nexusAt } from "./model/city";
+import type { Building, City } from "./model/city";
 import { nodeColour, type Question } from "./model/colours";
 import type { Failing } from "./model/failing";
 import { buildingOf, type Point } from "./model/geometry";
+import { nexusAt } from "./model/seating";
 import type { Look } from "./scene/look";
 import { colour, hex, type Palette } from "./scene/palette";
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { advance, advancing, type City, emptyCity, nexusAt, PART } from "./city";
+import { advance, advancing, type City, emptyCity } from "./city";
 import { legend } from "./colours";
 import { agent, chance, instance, node, sight } from "./sample";
+import { nexusAt, PART } from "./seating";
 import { summaryOf, tipOf } from "./telling";
 
 const NODES = [node("n1"), node("n2")];

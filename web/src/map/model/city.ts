@@ -6,9 +6,10 @@
 import type { Agent, Instance, Job, Node } from "../../api/types";
 import { instanceState, nodeState, type State, type Tone } from "../../words/states";
 import { type Shape, shapeOf } from "./colours";
-import { type Box, DECK, type Point, roofOf, sizeOf } from "./geometry";
+import { type Box, type Point, roofOf, sizeOf } from "./geometry";
 import { type Layout, type Lot, layOut } from "./layout";
-import { gridFor, MOST, Slots, type Spot, spotOf } from "./slots";
+import { nexusAt, PART, seat, slotsOf } from "./seating";
+import { Slots, type Spot } from "./slots";
 import { isGone, isOver, type Standing, standingOf } from "./standing";
 
 export interface Sight {
@@ -96,9 +97,6 @@ export interface Tally {
 const WITHOUT_NODE = new Set(["pending", "placed"]);
 /** More at once is not news but another picture: it is shown without motion. */
 export const MOTIONS = 400;
-
-/** Instances that are looked at, or seated, at one go. */
-export const PART = 1_000;
 
 export function emptyCity(by: string): City {
   return {
@@ -396,77 +394,4 @@ function origin(city: City, id: string, unit: Unit): Motion {
 
 function mateKey(unit: Unit): string {
   return `${unit.instance.workload_id}/${unit.instance.slot}`;
-}
-
-export function slotsOf(city: City, home: string): Slots | undefined {
-  return home ? city.buildings.get(home)?.slots : city.yard;
-}
-
-/**
- * Give all of some places their spots. The order of creation is the order in which a page that is opened anew seats them.
- */
-function* seat(city: City, crowded: ReadonlySet<string>, changes: Changes): Generator<void, void> {
-  const come: { id: string; slots: Slots; createdMs: number }[] = [];
-  for (const id of changes.units) {
-    const unit = city.units.get(id);
-    const slots = unit && crowded.has(unit.home) ? slotsOf(city, unit.home) : undefined;
-    if (slots && slots.get(id) === undefined) come.push({ id, slots, createdMs: unit?.instance.created_ms ?? 0 });
-  }
-  come.sort((one, other) => one.createdMs - other.createdMs || (one.id < other.id ? -1 : 1));
-  for (const { id, slots } of come) slots.take(id);
-  if (come.length > PART) yield;
-  let spreadOut = 0;
-  for (const home of crowded) {
-    spread(city, home, changes);
-    spreadOut += slotsOf(city, home)?.size ?? 0;
-    if (spreadOut < PART) continue;
-    spreadOut = 0;
-    yield;
-  }
-}
-
-/** Where each of one place stands, now that so many do. */
-function spread(city: City, home: string, changes: Changes): void {
-  const slots = slotsOf(city, home);
-  if (!slots) return;
-  const deck = deckOf(city, home);
-  const grid = home ? gridFor(slots.reach) : yardGrid(slots.reach);
-  for (const id of slots.ids()) {
-    const unit = city.units.get(id);
-    if (!unit) continue;
-    const spot = spotOf(deck, grid, slots.get(id) ?? MOST);
-    if (unit.spot && spot && unit.spot.x === spot.x && unit.spot.y === spot.y && unit.spot.size === spot.size) continue;
-    unit.spot = spot;
-    changes.units.add(id);
-  }
-}
-
-function yardGrid(reach: number): { columns: number; rows: number } {
-  const rows = reach <= 24 ? 2 : reach <= 96 ? 4 : 8;
-  return { rows, columns: rows * 6 };
-}
-
-/** The ground that the units of a place stand on. */
-export function deckOf(city: City, home: string): Box {
-  if (home) {
-    const roof = city.buildings.get(home)?.roof ?? { x: 0, y: 0, width: 0, height: 0 };
-    return { x: roof.x + DECK.x, y: roof.y + DECK.y, width: DECK.width, height: DECK.height };
-  }
-  const { yard, yardScale: scale } = city.layout;
-  return {
-    x: yard.x + 150 * scale,
-    y: yard.y + 34 * scale,
-    width: yard.width - 166 * scale,
-    height: yard.height - 46 * scale,
-  };
-}
-
-export function gridOf(city: City, home: string): { columns: number; rows: number } {
-  const reach = slotsOf(city, home)?.reach ?? 0;
-  return home ? gridFor(reach) : yardGrid(reach);
-}
-
-/** Where Nexus stands. */
-export function nexusAt(layout: Layout): Point {
-  return { x: layout.yard.x + 72 * layout.yardScale, y: layout.yard.y + layout.yard.height / 2 };
 }

@@ -1,9 +1,10 @@
 /** What is at a place of the map, and what a box holds. */
 import { type Camera, NEAR_FROM, type Screen, seen } from "./camera";
-import { type City, deckOf, gridOf, nexusAt, slotsOf } from "./city";
+import type { City } from "./city";
 import { type Box, buildingOf, DISTRICT, holds, LOT, meets, type Point } from "./geometry";
 import type { Selection } from "./groups";
 import { lotsIn } from "./layout";
+import { deckOf, gridOf, nexusAt, slotsOf } from "./seating";
 
 export type Found =
   | { kind: "instance"; id: string }

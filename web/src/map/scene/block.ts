@@ -3,10 +3,11 @@
  * room for the units on its roof. A change makes one lot anew, which is some thirty pictures, and not the block or the map.
  */
 import type { Container, Shader, Texture } from "pixi.js";
-import { type Building, gridOf, slotsOf, type Unit } from "../model/city";
+import type { Building, Unit } from "../model/city";
 import { nodeColour, shareOf, unitColour, usedOf } from "../model/colours";
 import { buildingOf, FRONTS, ROOF } from "../model/geometry";
 import { HALO } from "../model/naming";
+import { gridOf, slotsOf } from "../model/seating";
 import { isOver } from "../model/standing";
 import { type Atlas, DETAIL, fillingOf, RING, SPILL, UNIT_FILL, WINDOWS, windowsOf } from "./atlas";
 import type { Look } from "./look";

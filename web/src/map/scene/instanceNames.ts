@@ -1,10 +1,10 @@
 /** The name of each instance, at the foot of its place. */
 import { visible } from "../../words/format";
 import { free } from "../model/camera";
-import { slotsOf } from "../model/city";
 import { fitName } from "../model/fitting";
 import { lotsIn } from "../model/layout";
 import { UNIT_NAME_ASIDE, UNIT_NAME_HALF, unitName } from "../model/naming";
+import { slotsOf } from "../model/seating";
 import type { Shown } from "./labels";
 import { LEAST_PX, LINE_PX } from "./pen";
 

@@ -5,11 +5,12 @@
  */
 import { count, plural, visible } from "../../words/format";
 import { type Camera, levelOf, type Screen, seen, toolsOf, toScreen } from "../model/camera";
-import { type Building, nexusAt } from "../model/city";
+import type { Building } from "../model/city";
 import { fitName, parted } from "../model/fitting";
 import { type Box, buildingOf, DISTRICT, meets } from "../model/geometry";
 import { type District, NOWHERE } from "../model/layout";
 import { liesOver, DISTRICT_NAME_AT as NAME_AT } from "../model/naming";
+import { nexusAt } from "../model/seating";
 import { nameInstances } from "./instanceNames";
 import type { Look } from "./look";
 import { nameNodes } from "./nodeNames";

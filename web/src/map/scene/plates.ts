@@ -4,9 +4,9 @@
  * all buildings do.
  */
 import type { Texture } from "pixi.js";
-import { nexusAt } from "../model/city";
 import type { Box } from "../model/geometry";
 import type { Layout } from "../model/layout";
+import { nexusAt } from "../model/seating";
 import { type Atlas, CORNER, HEXAGON_SPILL, type Nine } from "./atlas";
 import { mix, type Palette } from "./palette";
 import type { Quads } from "./quads";

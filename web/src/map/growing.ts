@@ -1,0 +1,81 @@
+/** The city is founded from what is known of the fabric, in parts where that is much, and kept up with it. */
+import { createEffect, createSignal, onCleanup } from "solid-js";
+import type { Fabric } from "../state/fabric";
+import { turn } from "../state/turn";
+import { advance, advancing, type Changes, type City, emptyCity, type Sight } from "./model/city";
+import { PART } from "./model/seating";
+import type { Scene } from "./scene/scene";
+
+interface Given {
+  fabric: Fabric;
+  scene: () => Scene | undefined;
+  /** The label that makes districts. */
+  by: () => string;
+  /** Another label is another city. */
+  anew(): void;
+  /** Whether all of the city is in sight, before it is another. */
+  seesWhole(): boolean;
+  show(made: Scene, changes: Changes, sawWhole: boolean): void;
+  fail(error: unknown): void;
+}
+
+/** Where the city is to be found: it is another when its districts are. */
+export function createGrowing({ fabric, scene, by, anew, seesWhole, show, fail }: Given): () => City {
+  let city = emptyCity(by());
+  const follower = fabric.follow();
+  onCleanup(() => follower.end());
+  let last: Partial<Pick<Sight, "nodes" | "instances">> = {};
+  // What comes while it is founded is taken in afterwards.
+  let founding = false;
+  const [founded, setFounded] = createSignal(0);
+  let left = false;
+  onCleanup(() => {
+    left = true;
+  });
+  const found = async (made: Scene, sight: Sight) => {
+    founding = true;
+    try {
+      const whole = emptyCity(sight.by);
+      const parts = advancing(whole, sight);
+      let part = parts.next();
+      while (!part.done) {
+        await turn();
+        if (left) return;
+        part = parts.next();
+      }
+      founding = false;
+      Object.assign(city, whole);
+      show(made, part.value, false);
+      setFounded((now) => now + 1);
+    } catch (error) {
+      fail(error);
+    }
+  };
+  createEffect(() => {
+    founded();
+    const made = scene();
+    const sight = {
+      nodes: fabric.all("node"),
+      instances: fabric.all("instance"),
+      agents: fabric.all("agent"),
+      jobs: fabric.all("job"),
+      by: by(),
+    };
+    if (!made || !fabric.filled() || founding) return;
+    if (city.layout.by !== sight.by) {
+      city = emptyCity(sight.by);
+      last = {};
+      anew();
+    }
+    const touched = follower.take();
+    // Another snapshot, or another time that is looked at: its tables are others.
+    const same = touched && last.nodes === sight.nodes && last.instances === sight.instances;
+    last = sight;
+    if (!city.seen && sight.instances.size > PART) void found(made, sight);
+    else {
+      const whole = seesWhole();
+      show(made, advance(city, sight, same ? touched : undefined), whole);
+    }
+  });
+  return () => city;
+}
