@@ -1,12 +1,13 @@
 /** From so near that one instance is nearly all that is seen: what it uses, live, without a click. */
 import { A } from "@solidjs/router";
-import { createEffect, createMemo, createSignal, lazy, on, onCleanup, Show, Suspense } from "solid-js";
+import { createMemo, lazy, Show, Suspense } from "solid-js";
 import { instanceHref } from "../actions";
 import type { Drawn } from "../charts/Charts";
 import { coresUsed } from "../charts/series";
 import { useGiven } from "../parts/context";
 import { retried } from "../parts/retried";
 import { State } from "../parts/State";
+import { createSettled } from "../parts/settled";
 import { bytes, visible } from "../words/format";
 import { instanceState } from "../words/states";
 import { besideUnit } from "./model/beside";
@@ -40,16 +41,7 @@ export function Glance(props: Props) {
     props.tick;
     return lookedAt(props.city, props.camera, props.screen) ?? "";
   });
-  const [shown, setShown] = createSignal("");
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  createEffect(
-    on(near, (id) => {
-      clearTimeout(timer);
-      if (id) timer = setTimeout(() => setShown(id), SETTLED_MS);
-      else setShown("");
-    }),
-  );
-  onCleanup(() => clearTimeout(timer));
+  const shown = createSettled(near, SETTLED_MS);
   return (
     <Show when={shown()} keyed>
       {(id) => <Looked {...props} id={id} />}

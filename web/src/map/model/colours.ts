@@ -49,6 +49,19 @@ export function shareOf(part: number | undefined, whole: number | undefined): nu
   return whole && whole > 0 ? Math.min(1, Math.max(0, (part ?? 0) / whole)) : 0;
 }
 
+/** From here on a machine is as good as full. */
+export const HOT = 0.92;
+
+/** How bright the front of a node is by what it uses, from 0 to 1: seen from afar, where none of its windows is. */
+export function frontLight(used: number, night: boolean): number {
+  return (night ? 0.7 : 0.2) * used ** 0.7;
+}
+
+/** How many of so many windows are lit: one at least where anything is used. */
+export function windowsLit(used: number, all: number): number {
+  return used > 0 ? Math.max(1, Math.round(used * all)) : 0;
+}
+
 /** How much of a node is set aside: of cpu or memory, whichever is more. */
 export function reservedOf(node: Node): number {
   return Math.max(

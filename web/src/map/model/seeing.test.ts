@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { along, fitted, levelOf, pan, seen, showing, toMap, toolsOf, toScreen, zoomAt } from "./camera";
 import { advance, type City, emptyCity } from "./city";
-import { legend, nodeColour, shapeOf, unitColour, versionsOf } from "./colours";
+import { frontLight, HOT, legend, nodeColour, shapeOf, unitColour, usedOf, versionsOf, windowsLit } from "./colours";
 import { wrapped } from "./fitting";
 import { between, buildingOf, holds } from "./geometry";
 import { choose, NOTHING, readGroups, recalled, saved, still } from "./groups";
@@ -212,6 +212,30 @@ describe("colours", () => {
     expect(
       versionsOf([node("a", { software: "2" }), node("b", { software: "1" }), node("c", { software: "1" })]),
     ).toEqual(["1", "2"]);
+  });
+});
+
+describe("light", () => {
+  it("is none of what uses nothing, and more of whoever uses more, by night above all", () => {
+    for (const night of [false, true]) {
+      expect(frontLight(0, night)).toBe(0);
+      const shares = [0.01, 0.1, 0.5, 0.9, 1].map((used) => frontLight(used, night));
+      expect(shares).toEqual([...shares].sort((one, other) => one - other));
+      // A little is seen from afar already, and full is not blinding.
+      expect(shares[1]).toBeGreaterThan(0.1 * (shares.at(-1) ?? 0));
+      expect(shares.at(-1)).toBeLessThanOrEqual(0.7);
+    }
+    expect(frontLight(0.5, true)).toBeGreaterThan(2 * frontLight(0.5, false));
+  });
+
+  it("is one window at least where anything is used, and all of them where all is", () => {
+    expect([0, 0.001, 0.5, HOT, 1].map((used) => windowsLit(used, 20))).toEqual([0, 1, 10, 18, 20]);
+  });
+
+  it("is by whichever of processor and memory is used more", () => {
+    const of = node("n1");
+    expect(usedOf(of, { cpuMilli: 7_600, memoryBytes: 0 })).toBeGreaterThan(HOT);
+    expect(usedOf(of, { cpuMilli: 0, memoryBytes: 1 << 29 })).toBeCloseTo(0.5);
   });
 });
 

@@ -4,7 +4,7 @@
  */
 import type { Container, Shader, Texture } from "pixi.js";
 import type { Building, Unit } from "../model/city";
-import { nodeColour, shareOf, unitColour, usedOf } from "../model/colours";
+import { frontLight, HOT, nodeColour, shareOf, unitColour, usedOf, windowsLit } from "../model/colours";
 import { buildingOf, FRONTS, ROOF } from "../model/geometry";
 import { HALO } from "../model/naming";
 import { gridOf, slotsOf } from "../model/seating";
@@ -14,8 +14,6 @@ import type { Look } from "./look";
 import { colour, mix, type Palette } from "./palette";
 import { Quads } from "./quads";
 
-/** From here on a machine is as good as full. */
-const HOT = 0.92;
 const SMALL = 1 / DETAIL;
 /** Within a lot's part: the building, its lights, the mark of one that refuses or would take something, the units. */
 const BODY = 0;
@@ -182,7 +180,7 @@ export class Block {
     const light = share > HOT ? palette.hot : mix(palette.memory, palette.cpu, shareOf(use?.cpuMilli, node.cpu_milli));
     const front = atlas.fronts[size];
     // From afar no window is seen, and the front as a whole is as bright as they are.
-    if (use && front) small(this.quads, from, front, roof.x, y, light, (palette.night ? 0.7 : 0.2) * share ** 0.7);
+    if (use && front) small(this.quads, from, front, roof.x, y, light, frontLight(share, palette.night));
     else this.quads.hide(from);
     for (let index = 0; index < 2; index += 1) {
       const used = index ? shareOf(use?.memoryBytes, node.memory_bytes) : shareOf(use?.cpuMilli, node.cpu_milli);
@@ -190,7 +188,7 @@ export class Block {
       const x = roof.x + aside + index * (aside + WINDOWS.columns * WINDOWS.pitch);
       const at = from - LIGHTS + WINDOWS_AT + 2 * index;
       small(this.quads, at, unlit, x, y, palette.unlit, dark ? 0.4 : 1);
-      const lit = windows[used > 0 ? Math.max(1, Math.round(used * all)) : 0];
+      const lit = windows[windowsLit(used, all)];
       if (use && lit && used > 0) {
         small(this.quads, at + 1, lit, x, y, used > HOT ? palette.hot : of);
       } else this.quads.hide(at + 1);
