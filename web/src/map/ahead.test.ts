@@ -21,6 +21,9 @@ function askedFor(pathname: string, proof: string | null, map: string | undefine
     URLSearchParams,
     AbortSignal,
     WebSocket: class {},
+    MutationObserver: class {
+      observe() {}
+    },
     fetch: () => Promise.reject(new Error("away")),
   });
   return links;

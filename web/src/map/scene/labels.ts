@@ -6,9 +6,9 @@
 import { count, plural, visible } from "../../words/format";
 import { type Camera, levelOf, type Screen, seen, toolsOf, toScreen } from "../model/camera";
 import type { Building } from "../model/city";
-import { fitName, parted } from "../model/fitting";
+import { type Fitted, fitName, parted } from "../model/fitting";
 import { type Box, buildingOf, DISTRICT, meets } from "../model/geometry";
-import { type District, NOWHERE } from "../model/layout";
+import { type District, type Layout, NOWHERE } from "../model/layout";
 import { liesOver, DISTRICT_NAME_AT as NAME_AT } from "../model/naming";
 import { nexusAt } from "../model/seating";
 import { nameInstances } from "./instanceNames";
@@ -26,6 +26,8 @@ export interface Shown {
   screen: Screen;
   /** What of the map is seen. */
   view: Box;
+  /** By node: what there is room for of its name, which is another with another zoom or layout alone. */
+  fits: Map<string, Fitted>;
 }
 
 /** From afar at most so many nodes are named, and on a small screen one for so many square pixels: names hide what is below. */
@@ -39,6 +41,8 @@ const MOST_LINES = 3;
 
 export class Labels {
   readonly #pen: Pen;
+  #fits = new Map<string, Fitted>();
+  #fitted: { zoom: number; layout?: Layout } = { zoom: 0 };
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.#pen = new Pen(canvas);
@@ -53,14 +57,19 @@ export class Labels {
   }
 
   draw(look: Look, palette: Palette, camera: Camera, screen: Screen, box: Box | undefined): void {
-    const shown: Shown = { pen: this.#pen, look, palette, camera, screen, view: seen(camera, screen) };
+    const { layout } = look.city;
+    if (this.#fitted.zoom !== camera.zoom || this.#fitted.layout !== layout) this.#fits = new Map();
+    this.#fitted = { zoom: camera.zoom, layout };
+    const shown = { pen: this.#pen, look, palette, camera, screen, view: seen(camera, screen), fits: this.#fits };
     this.#pen.clear(screen);
     const level = levelOf(camera.zoom);
     nameNexus(shown);
     nameDistricts(shown);
+    this.#pen.flush();
     if (level === "far") nameAfar(shown);
     else nameNodes(shown, level);
     if (level === "near") nameInstances(shown);
+    this.#pen.flush();
     outline(shown);
     if (box) marquee(shown, box);
   }

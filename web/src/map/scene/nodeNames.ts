@@ -1,9 +1,10 @@
 /** The name of each node on its roof, and a caption below it. */
+import type { Node } from "../../api/types";
 import { bytes, cores, count, span, visible } from "../../words/format";
 import { type Level, toolsOf, toScreen } from "../model/camera";
 import type { Building } from "../model/city";
-import { fitName, type Shared, sharedOf, wrapped } from "../model/fitting";
-import { buildingOf, CAPTION, FRONTS, LOT, ROOF } from "../model/geometry";
+import { type Fitted, fitName, type Shared, sharedOf, wrapped } from "../model/fitting";
+import { buildingOf, CAPTION, FRONTS, LOT, type Point, ROOF } from "../model/geometry";
 import { type District, type Lot, lotsIn } from "../model/layout";
 import { groundAbove, nodeName } from "../model/naming";
 import { shortened } from "../model/refusals";
@@ -24,6 +25,13 @@ const SECOND_EDGE = 48;
 /** Between a name and what stands beside it, px. */
 const BESIDE = 3;
 
+/** Where a name goes along, and how far to the right it may. */
+type Along = Point & { right: number };
+
+function nameOf(node: Node): string {
+  return visible(node.name ?? node.id);
+}
+
 export function nameNodes(shown: Shown, level: Level): void {
   const { look, camera, screen, view } = shown;
   const px = Math.min(level === "near" ? 16 : 13, Math.max(LEAST_PX, Math.round(9.5 * camera.zoom * 2) / 2));
@@ -31,60 +39,76 @@ export function nameNodes(shown: Shown, level: Level): void {
   const tools = toolsOf(screen);
   const across = tools.width > tools.height;
   const top = across ? tools.height + EDGE : SECOND_EDGE;
+  const along: [Building, Along][] = [];
   for (const id of lotsIn(look.city.layout, view)) {
     const building = look.city.buildings.get(id);
     if (!building) continue;
-    const name = visible(building.node.name ?? id);
     const box = buildingOf(building.lot, building.size);
     // Beside the tools as far as they reach, and at the edge of the map below them.
     const beside = !across && toScreen(camera, screen, box).y + strip < tools.height;
     const place = nodeName(box, camera, screen, { left: beside ? tools.width : EDGE, top }, strip);
-    if (place.moved) pinned(name, px, building, place, shown);
-    else onRoof(name, px, building, shown);
+    if (place.moved) along.push([building, place]);
+    else onRoof(px, building, shown);
     writeCaption(id, building, shown);
   }
+  // Those that go along lie over whatever is there.
+  shown.pen.flush();
+  for (const [building, place] of along) pinned(px, building, place, shown);
 }
 
 /** In the strip of its roof; what has no room there begins above, on the ground between it and the row before. */
-function onRoof(name: string, px: number, building: Building, shown: Shown): void {
-  const { pen, look, palette, camera, screen } = shown;
-  const { roof, lot, slots } = building;
+function onRoof(px: number, building: Building, shown: Shown): void {
+  const { pen, palette, camera, screen } = shown;
+  const { roof, lot, slots, node } = building;
   const at = toScreen(camera, screen, roof);
   const inset = Math.min(12, 5 * camera.zoom);
   const within = ROOF.width * camera.zoom - 2 * inset;
   const middle = at.y + (ROOF.strip * camera.zoom) / 2;
-  const colour = building.dark ? palette.onDark : palette.text;
-  pen.use(580, LEAST_PX);
-  let fitted = fitName(name, { width: within, lines: 1, px, least: LEAST_PX }, pen.width);
+  const district = shown.look.city.layout.districts[lot.district];
+  if (!district) return;
+  let fitted = shown.fits.get(node.id);
+  if (!fitted) {
+    fitted = fittedTo(nameOf(node), px, within, LOT.width * camera.zoom - inset - BESIDE, district, shown);
+    shown.fits.set(node.id, fitted);
+  }
+  const { lines } = fitted;
+  const more = (lines.length - 1) * LINE_PX;
   let first = middle;
-  const district = look.city.layout.districts[lot.district];
-  if (fitted.told !== "whole" && district) {
-    const room = {
-      width: LOT.width * camera.zoom - inset - BESIDE,
-      lines: MOST_LINES,
-      px,
-      least: LEAST_PX,
-      broken: true,
-    };
-    fitted = fitName(name, room, pen.width, sharedIn(district, look));
-    const more = (fitted.lines.length - 1) * LINE_PX;
+  if (more) {
     const above = groundAbove(building, district, camera.zoom, captioned(lot, district, shown) ? CAPTION_PX : 0);
     first = middle - Math.max(0, Math.min(more, above + middle - at.y - LINE_PX / 2));
-    if (first + more > middle) {
-      const width = Math.max(...fitted.lines.map(pen.width)) + 6;
-      pen.ground({ x: at.x + inset - 3, y: first - 7, width, height: more + 14 }, palette.halo);
-    }
   }
   pen.use(580, fitted.px);
-  fitted.lines.forEach((line, index) => {
+  if (first + more > middle) {
+    const width = Math.max(...lines.map(pen.width)) + 6;
+    pen.ground({ x: at.x + inset - 3, y: first - 7, width, height: more + 14 }, palette.halo);
+  }
+  const colour = building.dark ? palette.onDark : palette.text;
+  lines.forEach((line, index) => {
     pen.text(line, at.x + inset, first + index * LINE_PX, colour);
   });
-  const last = pen.width(fitted.lines.at(-1) ?? "");
-  const total = slots.size ? count(slots.size) : "";
-  if (!total || first + (fitted.lines.length - 1) * LINE_PX > middle) return;
+  if (!slots.size || first + more > middle) return;
+  const last = pen.width(lines.at(-1) ?? "");
+  const total = count(slots.size);
   pen.use(500, Math.min(13, Math.max(LEAST_PX, px - 1)));
   if (last + 8 + pen.width(total) > within) return;
   pen.text(total, at.x + inset + within, middle, palette.soft, "right");
+}
+
+/** On the roof in one line, or as much as there is room for on it and on the ground beside it. */
+function fittedTo(
+  name: string,
+  px: number,
+  roof: number,
+  ground: number,
+  district: District,
+  { pen, look }: Shown,
+): Fitted {
+  pen.use(580, LEAST_PX);
+  const one = fitName(name, { width: roof, lines: 1, px, least: LEAST_PX }, pen.width);
+  if (one.told === "whole") return one;
+  const room = { width: ground, lines: MOST_LINES, px, least: LEAST_PX, broken: true };
+  return fitName(name, room, pen.width, sharedIn(district, look));
 }
 
 const shares = new WeakMap<District, Shared>();
@@ -94,41 +118,33 @@ function sharedIn(district: District, look: Look): Shared {
   let shared = shares.get(district);
   if (!shared) {
     const nodes = district.lots.map((id) => (id === undefined ? undefined : look.city.buildings.get(id)?.node));
-    shared = sharedOf(nodes.filter((node) => node !== undefined).map((node) => visible(node.name ?? node.id)));
+    shared = sharedOf(nodes.filter((node) => node !== undefined).map(nameOf));
     shares.set(district, shared);
   }
   return shared;
 }
 
 /** Whether there is a caption below the building that stands above a lot. */
-function captioned({ index }: Lot, district: District, { look, palette, camera }: Shown): boolean {
+function captioned({ index }: Lot, district: District, { look, camera }: Shown): boolean {
   const building = look.city.buildings.get(district.lots[index - district.columns] ?? "");
-  if (!building) return false;
-  const [caption, colour] = captionOf(look, building, palette);
-  return isTold(caption, colour, palette, camera.zoom);
+  return building !== undefined && isCaptioned(building, look, camera.zoom);
 }
 
-/** Of what is well, from near alone. */
-function isTold(caption: string, colour: string, palette: Palette, zoom: number): boolean {
-  return caption !== "" && (zoom >= CAPTIONS_FROM || colour !== palette.faint);
+/** What is well has its caption from near alone. */
+function isCaptioned({ node, state, dark }: Building, look: Look, zoom: number): boolean {
+  return zoom >= CAPTIONS_FROM || dark || state.tone !== "good" || (look.refusals?.nodes.has(node.id) ?? false);
 }
 
 /**
  * A name that goes along with what is seen of its node: on a ground of its own, as it lies over whatever is there. Of a
  * node of which so little is seen that others would be told as the same, none is.
  */
-function pinned(
-  name: string,
-  px: number,
-  { lot }: Building,
-  place: { x: number; y: number; right: number },
-  { pen, look, palette }: Shown,
-): void {
+function pinned(px: number, { lot, node }: Building, place: Along, { pen, look, palette }: Shown): void {
   const district = look.city.layout.districts[lot.district];
   if (place.y < 0 || !district) return;
   pen.use(580, LEAST_PX);
   const room = { width: place.right - place.x - 10, lines: MOST_LINES, px, least: LEAST_PX };
-  const { lines, px: size, told } = fitName(name, room, pen.width, sharedIn(district, look));
+  const { lines, px: size, told } = fitName(nameOf(node), room, pen.width, sharedIn(district, look));
   if (told === "cut") return;
   pen.use(580, size);
   const width = Math.max(...lines.map(pen.width)) + 10;
@@ -142,8 +158,8 @@ function pinned(
 }
 
 function writeCaption(id: string, building: Building, { pen, look, palette, camera, screen }: Shown): void {
+  if (!isCaptioned(building, look, camera.zoom)) return;
   const [caption, colour] = captionOf(look, building, palette);
-  if (!isTold(caption, colour, palette, camera.zoom)) return;
   pen.use(480, LEAST_PX);
   const { roof, lot } = building;
   const at = toScreen(camera, screen, roof);

@@ -1,4 +1,7 @@
-/** Writes on the canvas above the picture, in whole pixels, and knows how wide a text is and what place is taken. */
+/**
+ * Writes on the canvas above the picture, in whole pixels, and knows how wide a text is and what place is taken. Texts are
+ * written together, those of one font at a time, as to change it is what costs; so they are above all grounds until then.
+ */
 import { turn } from "../../state/turn";
 import type { Screen } from "../model/camera";
 import { within } from "../model/fitting";
@@ -20,12 +23,24 @@ const FIRST_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz-";
 /** Letters of Latin scripts, with digits and marks: what is beyond may be joined or put one over another. */
 const PLAIN = 0x250;
 
+interface Written {
+  text: string;
+  x: number;
+  y: number;
+  colour: string;
+  align: CanvasTextAlign;
+}
+
 export class Pen {
   readonly context: CanvasRenderingContext2D;
   readonly #widths = new Map<string, number>();
   /** By font, the width of each plain letter; 0: not measured yet. */
   readonly #letters = new Map<string, Float32Array>();
+  /** By font: what is to be written. */
+  readonly #texts = new Map<string, Written[]>();
+  /** The one that texts are measured and to be written in, and the one that the canvas has. */
   #font = "";
+  #set = "";
   #scale = 1;
   #taken: Box[] = [];
 
@@ -38,7 +53,7 @@ export class Pen {
   /** Measure what a first picture is named in, a font at a time: the first letter of each costs as much as all names later. */
   async prepare(): Promise<void> {
     for (const [weight, px] of FIRST_FONTS) {
-      this.#font = "";
+      this.#set = "";
       this.use(weight, px);
       this.width(FIRST_LETTERS);
       await turn();
@@ -56,21 +71,40 @@ export class Pen {
     this.context.setTransform(this.#scale, 0, 0, this.#scale, 0, 0);
     this.context.clearRect(0, 0, screen.width, screen.height);
     this.context.textBaseline = "middle";
-    this.#font = "";
+    this.#font = this.#set = "";
+    this.#texts.clear();
     this.#taken = [];
   }
 
   use(weight: number, px: number): void {
-    const font = `${weight} ${px}px ${FAMILY}`;
-    if (font === this.#font) return;
-    this.#font = font;
+    this.#font = `${weight} ${px}px ${FAMILY}`;
+  }
+
+  /** What is `use`d is asked of the canvas where a text is measured or written. */
+  #dip(font: string): void {
+    if (font === this.#set) return;
+    this.#set = font;
     this.context.font = font;
   }
 
   text(text: string, x: number, y: number, colour: string, align: CanvasTextAlign = "left"): void {
-    this.context.fillStyle = colour;
-    this.context.textAlign = align;
-    this.context.fillText(text, Math.round(x), Math.round(y) + 0.5);
+    const one = { text, x: Math.round(x), y: Math.round(y) + 0.5, colour, align };
+    const others = this.#texts.get(this.#font);
+    if (others) others.push(one);
+    else this.#texts.set(this.#font, [one]);
+  }
+
+  /** Write all texts there are. */
+  flush(): void {
+    for (const [font, texts] of this.#texts) {
+      this.#dip(font);
+      for (const { text, x, y, colour, align } of texts) {
+        this.context.fillStyle = colour;
+        this.context.textAlign = align;
+        this.context.fillText(text, x, y);
+      }
+    }
+    this.#texts.clear();
   }
 
   /** Below a text that lies over whatever is there. */
@@ -92,19 +126,24 @@ export class Pen {
     for (let at = 0; at < text.length; at += 1) {
       const code = text.charCodeAt(at);
       if (code >= PLAIN) return this.#measured(text);
-      const known = letters[code];
-      const width = known || this.context.measureText(text.charAt(at)).width;
-      if (!known) letters[code] = width;
-      sum += width;
+      sum += letters[code] || this.#letter(letters, code);
     }
     return sum;
   };
+
+  #letter(letters: Float32Array, code: number): number {
+    this.#dip(this.#font);
+    const { width } = this.context.measureText(String.fromCharCode(code));
+    letters[code] = width;
+    return width;
+  }
 
   #measured(text: string): number {
     const key = `${this.#font}|${text}`;
     let width = this.#widths.get(key);
     if (width === undefined) {
       if (this.#widths.size > 20_000) this.#widths.clear();
+      this.#dip(this.#font);
       width = this.context.measureText(text).width;
       this.#widths.set(key, width);
     }
