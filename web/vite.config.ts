@@ -7,6 +7,8 @@ import { defineConfig, type Plugin, type Rolldown } from "vite";
 import solid from "vite-plugin-solid";
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
+/** Of the map, which is the home page. */
+const COMPILED_AHEAD = new Set(["MapPage", "scene", "shared"]);
 const PACKED = new Set([".js", ".css", ".html", ".svg", ".md", ".webmanifest"]);
 const LEAST_PACKED = 1024;
 /** Of public/, and the page itself. */
@@ -43,6 +45,30 @@ function icons(): Plugin {
     resolveId(source, importer) {
       const own = /\/lucide-solid\/dist\/source\/icons\//.test(importer ?? "") && source === "../Icon";
       return own ? join(ROOT, "src/icons/Icon.ts") : undefined;
+    },
+  };
+}
+
+function svgOf(name: string): string {
+  const made = readFileSync(join(ROOT, `node_modules/lucide-solid/dist/source/icons/${name}.jsx`), "utf8");
+  // Its module draws as soon as it is imported, which needs a browser.
+  const data = /var __iconData = (\{.*?\n\});/s.exec(made)?.[1];
+  if (!data) throw new Error(`there is no icon ${name}`);
+  const { node } = new Function(`return ${data}`)() as { node: [tag: string, attributes: Record<string, string>][] };
+  const shapes = node.map(([tag, { key: _, ...attributes }]) => {
+    const told = Object.entries(attributes).map(([attribute, value]) => ` ${attribute}="${value}"`);
+    return `<${tag}${told.join("")}/>`;
+  });
+  return `<svg width="16" height="16" viewBox="0 0 24 24">${shapes.join("")}</svg>`;
+}
+
+/** The icons in the frame that index.html has, as src/icons/Icon.ts makes them at 16 pixels. */
+function iconsOfFrame(): Plugin {
+  return {
+    name: "icons-of-frame",
+    transformIndexHtml: {
+      order: "pre",
+      handler: (html) => html.replace(/<i data-icon="([a-z-]+)"><\/i>/g, (_, name: string) => svgOf(name)),
     },
   };
 }
@@ -136,6 +162,27 @@ function firstLook(): Plugin {
   };
 }
 
+/**
+ * What a first look runs is compiled whole while it comes, beside the page's thread: else each of its functions would be
+ * compiled on that thread when it is called first, and nearly all are. A hint that V8 obeys and others pass over.
+ */
+function compiledAhead(): Plugin {
+  return {
+    name: "compiled-ahead",
+    apply: "build",
+    enforce: "post",
+    generateBundle: {
+      order: "post",
+      handler(_, bundle) {
+        for (const one of Object.values(bundle)) {
+          if (one.type !== "chunk" || !(one.isEntry || COMPILED_AHEAD.has(one.name))) continue;
+          one.code = `//# allFunctionsCalledOnLoad\n${one.code}`;
+        }
+      },
+    },
+  };
+}
+
 /** The service worker, which is told what a first look needs; its version is a digest of all that was built. */
 function worker(): Plugin {
   return {
@@ -162,7 +209,7 @@ function worker(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [solid(), icons(), notices(), firstLook(), worker(), packed()],
+  plugins: [solid(), icons(), iconsOfFrame(), notices(), firstLook(), compiledAhead(), worker(), packed()],
   build: {
     target: "es2023",
     license: { fileName: "licenses.md" },

@@ -126,8 +126,26 @@ def test_a_page_asks_once_who_is_logged_in_and_for_the_view_and_does_so_before_i
     inside.until_live()
     expect(page.get_by_role("row", name=re.compile("alpha"))).to_be_visible()
     assert sorted(urlsplit(url).path for url in asked) == ["/v1/session", "/v1/view"]
-    early = "[omnitideEarly.socket, omnitideEarly.caller, omnitideEarly.messages.length]"
-    assert page.evaluate(early) == [None, None, 0], "what was begun early is what is used"
+    early = "[omnitideEarly.socket, Object.keys(omnitideEarly.answers), omnitideEarly.messages.length]"
+    assert page.evaluate(early) == [None, [], 0], "what was begun early is what is used"
+
+
+def test_what_the_overview_shows_first_is_asked_for_once_and_before_its_script_is_there(inside: Visit) -> None:
+    page = inside.page
+    page.goto("about:blank")  # The page before asks for something now and then.
+    held: list[Route] = []
+    page.route("**/assets/index-*.js", lambda route: held.append(route))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/v1/" in request.url else None)
+    page.goto(f"{inside.url}/overview", wait_until="commit")
+    inside.until(lambda: len(asked) == 4 and held, "all is asked for")
+    shown = sorted(urlsplit(url).path for url in asked)
+    assert shown == ["/v1/events", "/v1/events", "/v1/fabric", "/v1/session"]
+    held[0].continue_()
+    expect(page.locator(".overview .big-meter").first).to_be_visible()
+    expect(page.locator(".overview .verdict")).not_to_contain_text("Asking")
+    assert page.evaluate("Object.keys(omnitideEarly.answers)") == []
+    page.unroute("**/assets/index-*.js")
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -140,13 +158,44 @@ def test_the_frame_is_there_before_the_script_for_who_has_logged_in(
     made.page.goto(f"{made.url}/nodes", wait_until="commit")
     made.until(lambda: held, "the panel's script is asked for")
     expect(made.page.locator(".boot")).to_be_visible(visible=known)
+    before = {name: made.page.locator(f".boot {name}").all_inner_texts() for name in ("h1", ".nav-label")}
+    places = """root => [...document.querySelectorAll(`${root} .nav a`)].map((one) => {
+        const { x, y, width, height } = one.getBoundingClientRect();
+        return [one.pathname, one.ariaCurrent, x, y, width, height];
+    })"""
+    named = made.page.evaluate(places, ".boot")
     held[0].continue_()
     if known:
+        assert before["h1"] == ["Nodes"]
         made.until_live()
+        assert made.page.locator("#app .nav-label").all_inner_texts() == before[".nav-label"]
+        assert made.page.evaluate(places, "#app") == named
     else:
         expect(made.page.get_by_label("API token")).to_be_visible()
     expect(made.page.locator(".boot")).to_be_hidden()
     made.page.unroute("**/assets/index-*.js")
+
+
+def test_a_concern_stays_the_line_that_it_is_while_its_words_change(inside: Visit) -> None:
+    """Somebody may be reading it, or about to press what is in it."""
+    page = inside.page
+    texts = iter(range(1, 1_000))
+
+    def answer(route: Route) -> None:
+        found = route.fetch()
+        concern = {"subject": "agent made-up", "text": f"told {next(texts)} times", "hint": "", "since_ms": 0}
+        route.fulfill(response=found, json={**found.json(), "concerns": [concern]})
+
+    page.route("**/v1/fabric", answer)
+    inside.show("overview")
+    line = page.locator(".list li", has_text="made-up")
+    expect(line).to_contain_text("told")
+    before = line.inner_text()
+    line.evaluate("one => { one.dataset.marked = 'yes' }")
+    # Asked again by itself.
+    expect(line).not_to_have_text(before, timeout=WITHIN_MS)
+    expect(line).to_have_attribute("data-marked", "yes")
+    page.unroute("**/v1/fabric")
 
 
 def test_axe_finds_nothing_in_either_theme_and_nothing_runs_over_the_side(inside: Visit, stranger: Visit) -> None:

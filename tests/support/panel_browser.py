@@ -83,6 +83,8 @@ class Visit:
         self.page.emulate_media(reduced_motion="reduce")
         self.open(name)
         expect(self.page.get_by_role("heading", level=1)).to_be_visible(timeout=WITHIN_MS)
+        # Its name is there before its script is.
+        expect(self.page.locator(".page-head[aria-busy]")).to_have_count(0, timeout=WITHIN_MS)
         # Narrow pages have no room for it.
         expect(self.page.locator(".link-state")).to_contain_text("revision", timeout=WITHIN_MS, use_inner_text=False)
 

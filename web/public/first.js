@@ -16,11 +16,23 @@
   const proof = kept("omnitide.proof");
   if (!proof || new URLSearchParams(location.search).has("login")) return;
   document.documentElement.dataset.session = "";
+  const here = location.pathname === "/" ? "/map" : location.pathname;
+  // Which page it is to be is told in the frame that index.html has, as soon as that is read and before it is painted.
+  new MutationObserver((_, observer) => {
+    const title = document.querySelector(".boot h1");
+    if (!title) return;
+    observer.disconnect();
+    for (const link of document.querySelectorAll(".boot .nav a")) {
+      if (link.getAttribute("href") !== here) continue;
+      link.setAttribute("aria-current", "page");
+      title.textContent = link.textContent;
+    }
+  }).observe(document, { childList: true, subtree: true });
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/view`, [
     "omnitide.v1",
     `proof.${proof}`,
   ]);
-  const early = { proof, socket, opened: false, messages: [], closed: null, caller: null };
+  const early = { proof, socket, opened: false, messages: [], closed: null, answers: {} };
   socket.onopen = () => {
     early.opened = true;
   };
@@ -30,18 +42,26 @@
   socket.onclose = (event) => {
     early.closed = event;
   };
-  early.caller = fetch("/v1/session", {
-    headers: { Accept: "application/json", "Omnitide-Proof": proof },
-    credentials: "same-origin",
-    cache: "no-store",
-    redirect: "error",
-    signal: AbortSignal.timeout(15_000),
-  });
-  early.caller.catch(() => {}); // Whoever takes it hears of it.
+  // Each as the panel asks it, to the letter: of the overview, see pages/events/latest.ts.
+  const asked = ["/v1/session", "/v1/fabric"];
+  if (here === "/overview" && !location.search) {
+    const seldom = ["agent", "node", "job", "namespace", "secret", "config", "token"];
+    asked.push("/v1/events?last=300", `/v1/events?last=60&${seldom.map((kind) => `kinds=${kind}`).join("&")}`);
+  }
+  for (const path of asked) {
+    early.answers[path] = fetch(path, {
+      headers: { Accept: "application/json", "Omnitide-Proof": proof },
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      signal: AbortSignal.timeout(15_000),
+    });
+    early.answers[path].catch(() => {}); // Whoever takes it hears of it.
+  }
   window.omnitideEarly = early;
 
   // The map is the home page: it comes with what the first look needs and not a round trip later, and behind it.
-  if (!["/", "/map"].includes(location.pathname)) return;
+  if (here !== "/map") return;
   for (const href of document.currentScript?.dataset.map?.match(/\S+/g) ?? []) {
     document.head.append(
       Object.assign(document.createElement("link"), {

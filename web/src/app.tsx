@@ -20,6 +20,7 @@ import { Login } from "./pages/Login";
 import { Nodes } from "./pages/Nodes";
 import { NotFound } from "./pages/NotFound";
 import { Overview } from "./pages/Overview";
+import { Arriving } from "./parts/Arriving";
 import { GivenContext } from "./parts/context";
 import { Failed } from "./parts/Failed";
 import { retried } from "./parts/retried";
@@ -177,8 +178,8 @@ function Pages(props: { caller: Caller; onOut(why: string): void }) {
   const root = (page: { children?: JSX.Element }) => (
     <>
       <Shell>
-        <Show when={framed()}>
-          <Suspense>{page.children}</Suspense>
+        <Show when={framed()} fallback={<Arriving />}>
+          <Suspense fallback={<Arriving />}>{page.children}</Suspense>
         </Show>
       </Shell>
       <Show when={acting()}>

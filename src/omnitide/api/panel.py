@@ -16,6 +16,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from omnitide.api.packing import takes
+
 STATIC: Final = Path(__file__).with_name("static")
 INDEX: Final = "index.html"
 NOT_BUILT: Final = "not-built.txt"
@@ -174,9 +176,4 @@ def _answer(request: Request, file: _File) -> Response:
 
 
 def _encoding(accepted: str, file: _File) -> str:
-    wanted: set[str] = set()
-    for part in accepted.lower().split(","):
-        name, _, weight = part.partition(";")
-        if weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
-            wanted.add(name.strip())
-    return next((name for name, _ in ENCODINGS if name in wanted and name in file.forms), "")
+    return next((name for name, _ in ENCODINGS if name in file.forms and takes(accepted, name)), "")

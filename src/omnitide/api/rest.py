@@ -15,6 +15,7 @@ from omnitide.api.call_counts import NO_OPERATION, CallCounts
 from omnitide.api.call_traces import CallTraces, end, error_of
 from omnitide.api.callers import Callers, check_own_page
 from omnitide.api.connections import SCOPE_KEY, Connection
+from omnitide.api.packing import packed
 from omnitide.api.reading import Question, read_request
 from omnitide.api.seldom import Seldom, shortened
 from omnitide.model.problem import problem
@@ -223,7 +224,7 @@ def _endpoint(operations: Mapping[str, AnyOperation], desk: Desk) -> Handler:
             if failure.problem.hop == Hop.TOKEN or logs_in:
                 raise desk.authenticator.failed_token(peer_of(request)) or failure from failure
             raise
-        return answer_response(operation, answer, desk.correlation(request), request.url.path)
+        return packed(request, answer_response(operation, answer, desk.correlation(request), request.url.path))
 
     async def endpoint(request: Request) -> Response:
         return await desk.answer(request, handle)

@@ -79,6 +79,13 @@ def test_a_first_look_asks_for_few_files(built: Path) -> None:
     assert all((built / name.removeprefix("/")).exists() for name in ahead)
 
 
+def test_what_a_first_look_runs_is_compiled_beside_the_pages_thread(built: Path) -> None:
+    """By a hint to V8, which has to stand before all else."""
+    for name in ("index", "MapPage", "shared", "scene"):
+        scripts = list((built / "assets").glob(f"{name}-*.js"))
+        assert [path.read_text().partition("\n")[0] for path in scripts] == ["//# allFunctionsCalledOnLoad"]
+
+
 def test_nothing_in_a_page_stands_inline_but_its_style(built: Path) -> None:
     """Which the page's policy names by digest: see the test of api/panel.py."""
     index = (built / "index.html").read_text()

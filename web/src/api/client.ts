@@ -1,12 +1,13 @@
 /** Requests to Nexus: the session's proof goes with each, and what it refuses is an error with a sentence for people. */
 import { IN_THE_PAST, pastRevision } from "../past/when";
-import { takeCaller } from "./early";
+import { takeAnswer } from "./early";
 import { browserName, keepProof, proof } from "./session";
 import type { Caller, FabricStatus, Problem, SessionOpened } from "./types";
 
 const SESSION = "/v1/session";
 const PROOF_HEADER = "Omnitide-Proof";
 const WITHIN_MS = 15_000;
+const TOGETHER_MS = 500;
 
 export class Refused extends Error {
   readonly code: string;
@@ -44,7 +45,7 @@ async function ask<T>(
   const late = AbortSignal.timeout(WITHIN_MS);
   let response: Response;
   try {
-    const early = method === "GET" && path === SESSION ? takeCaller(proof()) : null;
+    const early = method === "GET" ? takeAnswer(path, proof()) : null;
     response = await (early ??
       fetch(path, {
         method,
@@ -97,8 +98,21 @@ export async function closeSession(): Promise<void> {
   }
 }
 
-export function getStatus(signal?: AbortSignal): Promise<FabricStatus> {
-  return ask("GET", "/v1/fabric", undefined, signal);
+let status: { proof: string; askedMs: number; answer: Promise<FabricStatus> } | undefined;
+
+/** Who asks with others, as the frame and its page do, is told with them. Throws Refused. */
+export async function getStatus(signal?: AbortSignal): Promise<FabricStatus> {
+  const askedMs = performance.now();
+  if (status?.proof !== proof() || askedMs - status.askedMs > TOGETHER_MS) {
+    const asked = { proof: proof(), askedMs, answer: ask<FabricStatus>("GET", "/v1/fabric") };
+    status = asked;
+    asked.answer.catch(() => {
+      if (status === asked) status = undefined;
+    });
+  }
+  const found = await status.answer;
+  signal?.throwIfAborted();
+  return found;
 }
 
 /** Any operation of the API. Throws Refused. */

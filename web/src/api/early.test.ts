@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { takeCaller, takeSocket } from "./early";
+import { takeAnswer, takeSocket } from "./early";
 
 class Socket {
   closed = false;
@@ -19,7 +19,7 @@ function begun(what: { opened?: boolean; messages?: string[]; closed?: boolean }
     opened: what.opened ?? false,
     messages: (what.messages ?? []).map((data) => ({ data }) as MessageEvent),
     closed: what.closed ? ({ code: 4401 } as CloseEvent) : null,
-    caller: Promise.resolve({ ok: true } as Response),
+    answers: { "/v1/session": Promise.resolve({ ok: true } as Response) },
   };
   return socket;
 }
@@ -89,17 +89,18 @@ test("another session begins anew", () => {
   const socket = begun({ opened: true });
   expect(takeSocket("another's")).toBeNull();
   expect(socket.closed).toBe(true);
-  expect(takeCaller("another's")).toBeNull();
-  expect(takeCaller("mine")).toBeNull();
+  expect(takeAnswer("/v1/session", "another's")).toBeNull();
+  expect(takeAnswer("/v1/session", "mine")).toBeNull();
 });
 
-test("who is logged in is asked once", async () => {
+test("each answer is taken once", async () => {
   begun();
-  expect(await takeCaller("mine")).toEqual({ ok: true });
-  expect(takeCaller("mine")).toBeNull();
+  expect(takeAnswer("/v1/fabric", "mine")).toBeNull();
+  expect(await takeAnswer("/v1/session", "mine")).toEqual({ ok: true });
+  expect(takeAnswer("/v1/session", "mine")).toBeNull();
 });
 
 test("where nothing was asked before, there is nothing to take", () => {
   expect(takeSocket("mine")).toBeNull();
-  expect(takeCaller("mine")).toBeNull();
+  expect(takeAnswer("/v1/session", "mine")).toBeNull();
 });

@@ -1,6 +1,6 @@
 /**
- * What public/first.js asked of Nexus while this script was on its way: the view, and who is logged in. Each is taken once,
- * and only by the session that it was asked with.
+ * What public/first.js asked of Nexus while this script was on its way: the view, who is logged in, and what the page shows.
+ * Each is taken once, and only by the session that it was asked with.
  */
 import { turn } from "../state/turn";
 
@@ -11,7 +11,8 @@ interface Early {
   /** What came before the socket was taken, in order. */
   messages: MessageEvent[];
   closed: CloseEvent | null;
-  caller: Promise<Response> | null;
+  /** By path and query. */
+  answers: Record<string, Promise<Response>>;
 }
 
 declare global {
@@ -59,10 +60,11 @@ async function replay(socket: WebSocket, early: Early): Promise<void> {
   if (early.closed) onclose?.call(socket, early.closed);
 }
 
-export function takeCaller(proof: string): Promise<Response> | null {
+/** The answer to what was asked for at that path, with its query. */
+export function takeAnswer(path: string, proof: string): Promise<Response> | null {
   const early = globalThis.omnitideEarly;
-  const caller = early?.caller;
-  if (!early || !caller) return null;
-  early.caller = null;
-  return early.proof === proof ? caller : null;
+  const answer = early?.answers[path];
+  if (!early || !answer) return null;
+  delete early.answers[path];
+  return early.proof === proof ? answer : null;
 }

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { runInNewContext } from "node:vm";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 const SCRIPT = readFileSync(new URL("../../public/first.js", import.meta.url), "utf8");
 
 /** What the script does before the first paint, on a page at `search` of a browser that keeps `kept`. */
-function run(search: string, kept: Record<string, string> | "forbidden") {
+function run(search: string, kept: Record<string, string> | "forbidden", pathname = "/nodes") {
   const sockets: { address: string; protocols: string[]; closed: boolean; onmessage?: (event: object) => void }[] = [];
   const asked: string[] = [];
   const dataset: Record<string, string> = {};
@@ -13,7 +13,10 @@ function run(search: string, kept: Record<string, string> | "forbidden") {
   runInNewContext(SCRIPT, {
     window,
     document: { documentElement: { dataset } },
-    location: { search, protocol: "https:", host: "nexus.example:7400" },
+    MutationObserver: class {
+      observe() {}
+    },
+    location: { search, pathname, protocol: "https:", host: "nexus.example:7400" },
     localStorage: {
       getItem: (name: string) => {
         if (kept === "forbidden") throw new Error("denied");
@@ -49,9 +52,27 @@ test("with a session, the view and who is logged in are asked for before the pan
   expect(sockets.map(({ address, protocols }) => [address, ...protocols])).toEqual([
     ["wss://nexus.example:7400/v1/view", "omnitide.v1", "proof.p1"],
   ]);
-  expect(asked).toEqual(["/v1/session p1"]);
+  expect(asked).toEqual(["/v1/session p1", "/v1/fabric p1"]);
   expect(dataset.session).toBe("");
   expect(early?.proof).toBe("p1");
+});
+
+test("what the overview shows is asked for as the overview asks it", async () => {
+  const request = vi.fn((_method: string, _path: string) => Promise.resolve({ items: [], revision: 1 }));
+  vi.resetModules();
+  vi.doMock("./client", () => ({ request, Refused: class extends Error {} }));
+  const { latestEvents } = await import("../pages/events/latest");
+  const { EMPTY } = await import("../pages/events/feed");
+  await latestEvents(EMPTY, "", new AbortController().signal);
+  vi.doUnmock("./client");
+  vi.resetModules();
+  const paths = request.mock.calls.map(([, path]) => path);
+  expect(paths).toHaveLength(2);
+  expect(run("", SESSION, "/overview").asked).toEqual(
+    ["/v1/session", "/v1/fabric", ...paths].map((path) => `${path} p1`),
+  );
+  // Of the past it asks otherwise.
+  expect(run("?at=3", SESSION, "/overview").asked).toEqual(["/v1/session p1", "/v1/fabric p1"]);
 });
 
 test("by a link that logs in nothing is asked for as the session before: it is about to be another's", () => {

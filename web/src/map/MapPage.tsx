@@ -325,13 +325,13 @@ export default function MapPage() {
             }
           >
             <Legend entries={entries()} />
+            <Show when={trouble()}>
+              <span class="faint">Nexus was not asked: {visible(trouble())}</span>
+            </Show>
+            <A class="map-list" href="/nodes">
+              As a list
+            </A>
           </Show>
-          <Show when={trouble()}>
-            <span class="faint">Nexus was not asked: {visible(trouble())}</span>
-          </Show>
-          <A class="map-list" href="/nodes">
-            As a list
-          </A>
         </div>
         <Minimap
           look={untrack(look)}

@@ -1,26 +1,27 @@
 import { A } from "@solidjs/router";
+import ArrowUp from "lucide-solid/icons/arrow-up";
 import CircleCheck from "lucide-solid/icons/circle-check";
 import TriangleAlert from "lucide-solid/icons/triangle-alert";
 import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
-import { Copied } from "../actions/Copied";
 import { getStatus, Refused } from "../api/client";
 import type { CloudEvent, FabricStatus } from "../api/types";
 import { BigMeter } from "../parts/BigMeter";
 import { useGiven } from "../parts/context";
-import { Mark } from "../parts/State";
 import { createSeldom } from "../parts/seldom";
 import { useTitle } from "../parts/title";
 import { pastRevision } from "../past/when";
+import { createTurns } from "../state/turn";
 import { ofInterest } from "../words/events";
-import { bytes, cores, count, plural, span, visible } from "../words/format";
+import { bytes, cores, count, plural, span } from "../words/format";
 import { agentState, andEnded, hasEnded, instanceState, nodeState, type State, type Tone } from "../words/states";
 import { tallyOf } from "../words/tally";
-import { arrived, EMPTY } from "./events/feed";
+import { Concerns } from "./Concerns";
+import { arrived, EMPTY, since } from "./events/feed";
 import { folded, type Line, shortened, steady } from "./events/fold";
 import { EventLines } from "./events/Lines";
 import { latestEvents } from "./events/latest";
+import { createHeld, createReading } from "./events/reading";
 import { olderEvents } from "./events/source";
-import { concernHref } from "./subjects";
 
 /** Shown, of what happened last. */
 const LINES = 14;
@@ -31,9 +32,14 @@ const IDLE_MS = 10_000;
 export function Overview() {
   const { fabric, nowMs } = useGiven();
   const [status, setStatus] = createSignal<FabricStatus>();
-  const [changes, setChanges] = createSignal<readonly Line[]>([]);
-  const setEvents = (newestFirst: readonly CloudEvent[]) =>
-    setChanges((before) => steady(shortened(folded(newestFirst.filter(ofInterest))).slice(0, LINES), before));
+  const [events, setEvents] = createSignal<readonly CloudEvent[]>([]);
+  const ofChanges = createReading();
+  const { shown: seen, take: takeChanges } = createHeld(events, ofChanges.reading);
+  const changes = createMemo(
+    (before: readonly Line[]) => steady(shortened(folded(seen().filter(ofInterest))).slice(0, LINES), before),
+    [],
+  );
+  const newer = createMemo(() => since(events(), seen()).filter(ofInterest).length);
   const [failed, setFailed] = createSignal("");
   useTitle(() => "Overview");
 
@@ -84,6 +90,7 @@ export function Overview() {
 
   const concerns = () => (pastRevision() ? [] : (status()?.concerns ?? []));
   const known = () => fabric.filled() && (status() !== undefined || failed() !== "" || pastRevision() > 0);
+  const there = createTurns(known, 3);
   const verdict = createMemo((): { tone: Tone; text: string; more: string } => {
     const found = status();
     if (pastRevision() && !fabric.filled()) {
@@ -159,47 +166,10 @@ export function Overview() {
             </div>
           </section>
 
-          {/* All at once: what comes later would push away what somebody has begun to read. */}
-          <Show when={known()}>
+          {/* From above downwards: what comes later would push away what somebody has begun to read. */}
+          <Show when={there() >= 1}>
             <Show when={concerns().length}>
-              <section class="card block wide" aria-labelledby="concerns">
-                <h2 id="concerns">What needs you</h2>
-                <ul class="list">
-                  <For each={concerns()}>
-                    {(concern) => (
-                      <li>
-                        <Mark tone="wait" />
-                        <span class="list-words">
-                          <Show
-                            when={concernHref(concern.subject)}
-                            fallback={<strong>{visible(concern.subject)}</strong>}
-                          >
-                            {(to) => (
-                              <A href={to()}>
-                                <strong>{visible(concern.subject)}</strong>
-                              </A>
-                            )}
-                          </Show>{" "}
-                          <span>{visible(concern.text)}</span>
-                          <Show when={concern.hint}>
-                            <Show
-                              when={concern.hint.startsWith("omnitide ")}
-                              fallback={<span class="concern-hint soft">{visible(concern.hint)}</span>}
-                            >
-                              <span class="concern-hint">
-                                <Copied text={concern.hint} label={`Copy ${concern.hint}`} />
-                              </span>
-                            </Show>
-                          </Show>
-                        </span>
-                        <Show when={concern.since_ms}>
-                          <span class="age">{span(nowMs() - concern.since_ms)}</span>
-                        </Show>
-                      </li>
-                    )}
-                  </For>
-                </ul>
-              </section>
+              <Concerns concerns={concerns()} />
             </Show>
 
             <Tally title="Nodes" href="/nodes" noun="node" all={() => fabric.all("node")} state={nodeState} />
@@ -212,7 +182,8 @@ export function Overview() {
               state={instanceState}
               over={hasEnded}
             />
-
+          </Show>
+          <Show when={there() >= 2}>
             <section class="card block" aria-labelledby="capacity">
               <h2 id="capacity">Capacity of the live nodes</h2>
               <BigMeter
@@ -247,9 +218,23 @@ export function Overview() {
                 )}
               </Show>
             </section>
-
-            <section class="card block last" aria-labelledby="changes">
-              <h2 id="changes">What changed</h2>
+          </Show>
+          <Show when={there() >= 3}>
+            <section class="card block last" aria-labelledby="changes" {...ofChanges.within}>
+              <div class="block-head waits">
+                <h2 id="changes">What changed</h2>
+                <Show when={newer()}>
+                  <button
+                    type="button"
+                    class="event-new"
+                    title="Newer events, which wait while you read"
+                    onClick={takeChanges}
+                  >
+                    <ArrowUp size={13} aria-hidden="true" />
+                    Show {count(newer())} new
+                  </button>
+                </Show>
+              </div>
               <Show when={changes().length} fallback={<p class="soft">Nothing yet.</p>}>
                 <EventLines lines={changes()} />
               </Show>

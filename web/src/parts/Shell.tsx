@@ -15,6 +15,7 @@ import {
   createMemo,
   createSignal,
   ErrorBoundary,
+  For,
   type JSX,
   lazy,
   on,
@@ -31,11 +32,23 @@ import { useGiven } from "./context";
 import { createDemo, DemoMark } from "./DemoMark";
 import { Failed } from "./Failed";
 import { Hints } from "./Hints";
+import { PLACES, type Place } from "./places";
 import { retried } from "./retried";
 import { createSeldom } from "./seldom";
 
 const Absent = lazy(() => retried(() => import("../past/Absent")).then((made) => ({ default: made.Absent })));
 const PastBar = lazy(() => retried(() => import("../past/PastBar")).then((made) => ({ default: made.PastBar })));
+
+const ICONS: Record<Place, typeof MapIcon> = {
+  "/map": MapIcon,
+  "/overview": Gauge,
+  "/nodes": Server,
+  "/agents": Boxes,
+  "/instances": Box,
+  "/events": Activity,
+  "/join": MonitorUp,
+  "/settings": Settings,
+};
 
 export function Shell(props: { children?: JSX.Element }) {
   const { fabric, caller } = useGiven();
@@ -48,6 +61,11 @@ export function Shell(props: { children?: JSX.Element }) {
     () => void fabric.all("instance"),
     () => notEnded(fabric.all("instance")),
   );
+  const counts: Partial<Record<Place, () => number>> = {
+    "/nodes": () => fabric.all("node").size,
+    "/agents": () => fabric.all("agent").size,
+    "/instances": instances,
+  };
   return (
     <div class="shell" classList={{ stale: stale() && fabric.filled(), past: past() }}>
       {/* biome-ignore lint/a11y/useValidAnchor: it goes to a place on this page, which the router would not focus */}
@@ -78,43 +96,22 @@ export function Shell(props: { children?: JSX.Element }) {
           <Hints />
         </div>
         <nav class="nav" aria-label="Pages">
-          <A href="/map">
-            <MapIcon size={16} aria-hidden="true" />
-            <span class="nav-label">Map</span>
-          </A>
-          <A href="/overview">
-            <Gauge size={16} aria-hidden="true" />
-            <span class="nav-label">Overview</span>
-          </A>
-          <A href="/nodes">
-            <Server size={16} aria-hidden="true" />
-            <span class="nav-label">Nodes</span>
-            <Count of={fabric.all("node").size} />
-          </A>
-          <A href="/agents">
-            <Boxes size={16} aria-hidden="true" />
-            <span class="nav-label">Agents</span>
-            <Count of={fabric.all("agent").size} />
-          </A>
-          <A href="/instances">
-            <Box size={16} aria-hidden="true" />
-            <span class="nav-label">Instances</span>
-            <Count of={instances()} />
-          </A>
-          <A href="/events">
-            <Activity size={16} aria-hidden="true" />
-            <span class="nav-label">Events</span>
-          </A>
-          <A href="/join">
-            <MonitorUp size={16} aria-hidden="true" />
-            <span class="nav-label">
-              Join<span class="nav-long"> a machine</span>
-            </span>
-          </A>
-          <A href="/settings">
-            <Settings size={16} aria-hidden="true" />
-            <span class="nav-label">Settings</span>
-          </A>
+          <For each={PLACES}>
+            {(place) => {
+              const Icon = ICONS[place.href];
+              const counted = counts[place.href];
+              return (
+                <A href={place.href}>
+                  <Icon size={16} aria-hidden="true" />
+                  <span class="nav-label">
+                    {place.title}
+                    {place.more && <span class="nav-long">{place.more}</span>}
+                  </span>
+                  {counted && <Count of={counted()} />}
+                </A>
+              );
+            }}
+          </For>
         </nav>
         <div class="side-foot">
           <button

@@ -1,0 +1,21 @@
+/** The pages that are always one press away, in the order in which they stand at the side. index.html names them too. */
+interface Named {
+  href: string;
+  title: string;
+  /** Where there is room for it. */
+  more?: string;
+}
+
+const NAMED = [
+  { href: "/map", title: "Map" },
+  { href: "/overview", title: "Overview" },
+  { href: "/nodes", title: "Nodes" },
+  { href: "/agents", title: "Agents" },
+  { href: "/instances", title: "Instances" },
+  { href: "/events", title: "Events" },
+  { href: "/join", title: "Join", more: " a machine" },
+  { href: "/settings", title: "Settings" },
+] as const satisfies readonly Named[];
+
+export type Place = (typeof NAMED)[number]["href"];
+export const PLACES: readonly (Named & { href: Place })[] = NAMED;
