@@ -316,6 +316,11 @@ def test_output_goes_on_over_the_attempts_of_an_instance(inside: Visit, busy: Fa
     busy.client.delete_agent("falls")
 
 
+def aside(page: Page) -> None:
+    """The pointer is where no list is."""
+    page.mouse.move(2, 2)
+
+
 def test_a_crash_loop_does_not_hide_what_else_happens(inside: Visit, busy: Fabric) -> None:
     page = inside.page
     path = busy.folder / "loop.toml"
@@ -337,7 +342,7 @@ def test_a_crash_loop_does_not_hide_what_else_happens(inside: Visit, busy: Fabri
     expect(rows.filter(has_text="exited: exit code 1").nth(3)).to_be_visible()
     # What is live changes places: it would be another line's button by the time that it is pressed.
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator(".event-foot")).to_contain_text("Paused")
+    expect(page.locator(".event-top")).to_contain_text("Paused")
     page.get_by_label("Repeats").uncheck()
     line = rows.filter(has_text="exited: exit code 1")
     expect(line).to_have_count(1)
@@ -351,10 +356,17 @@ def test_a_crash_loop_does_not_hide_what_else_happens(inside: Visit, busy: Fabri
     inside.show("events?subject=agent/default/loop", width=360)
     expect(line).to_have_count(1)
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator(".event-foot")).to_contain_text("Paused")
+    expect(page.locator(".event-top")).to_contain_text("Paused")
     assert more.evaluate(WHOLLY_SEEN)
     more.click()
     expect(more).to_have_attribute("aria-expanded", "true")
+    # What somebody has opened stays where it is, wherever the pointer goes.
+    aside(page)
+    page.get_by_role("button", name=re.compile("Show .* new ones?|Go on")).click()
+    expect(page.locator(".event-top")).to_contain_text("Held while you read")
+    more.click()
+    aside(page)
+    expect(page.locator(".event-top")).to_have_text("Live")
 
     inside.show("agents/default/loop")
     events = page.get_by_role("region", name="Events").get_by_role("listitem")
@@ -368,7 +380,7 @@ def test_events_come_live_wait_while_paused_and_go_back(inside: Visit, busy: Fab
     # Of one kind: when a version is known to work is told in its own time.
     inside.show("events?kind=agent.scaled")
     rows = page.locator(".event-row")
-    expect(page.locator(".event-foot")).to_contain_text("Live", timeout=WITHIN_MS)
+    expect(page.locator(".event-top")).to_contain_text("Live", timeout=WITHIN_MS)
     busy.client.scale_agent("web", 2)
     expect(rows.first).to_contain_text("scaled to 2")
     page.get_by_role("button", name="Pause").click()
@@ -382,6 +394,96 @@ def test_events_come_live_wait_while_paused_and_go_back(inside: Visit, busy: Fab
     expect(rows).to_have_count(1)
     page.get_by_role("link", name="agent web").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("web")
+
+
+def test_what_comes_while_somebody_reads_the_events_waits_and_moves_nothing(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    aside(page)
+    busy.client.scale_agent("web", 2)
+    inside.show("events?kind=agent.scaled")
+    rows, top, events = page.locator(".event-row"), page.locator(".event-top"), page.get_by_role("log", name="Events")
+    expect(top).to_have_text("Live")
+    expect(rows.first).to_contain_text("scaled to 2")
+
+    # The pointer over it.
+    rows.first.hover()
+    expect(top).to_contain_text("Held while you read")
+    place = events.bounding_box()
+    busy.client.scale_agent("web", 3)
+    new = top.get_by_role("button", name="Show 1 new")
+    expect(new).to_be_visible()
+    expect(rows.first).to_contain_text("scaled to 2")
+    assert events.bounding_box() == place, "what says so moves nothing either"
+    new.hover()
+    expect(new).to_be_visible()
+    new.click()
+    expect(rows.first).to_contain_text("scaled to 3")
+    busy.client.scale_agent("web", 2)
+    expect(new).to_be_visible()
+    aside(page)
+    expect(rows.first).to_contain_text("scaled to 2")
+    expect(top).to_have_text("Live")
+
+    # The keyboard in it.
+    page.get_by_role("button", name="Pause").focus()
+    page.keyboard.press("Tab")
+    expect(events).to_be_focused()
+    expect(top).to_contain_text("Held while you read")
+    busy.client.scale_agent("web", 3)
+    expect(new).to_be_visible()
+    expect(rows.first).to_contain_text("scaled to 2")
+    page.keyboard.press("Shift+Tab")
+    expect(new).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(rows.first).to_contain_text("scaled to 3")
+    expect(events).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(top).to_have_text("Live")
+
+    # And what changed, on the overview.
+    inside.show("overview")
+    changed = page.get_by_role("region", name="What changed")
+    scaled = changed.get_by_role("listitem").filter(has_text="scaled to").first
+    expect(scaled).to_contain_text("scaled to 3")
+    scaled.hover()
+    busy.client.scale_agent("web", 2)
+    expect(changed.get_by_role("button", name=re.compile(r"Show \d+ new"))).to_be_visible()
+    expect(scaled).to_contain_text("scaled to 3")
+    aside(page)
+    expect(scaled).to_contain_text("scaled to 2")
+    expect(changed.get_by_role("button", name=re.compile(r"Show \d+ new"))).to_have_count(0)
+    busy.client.scale_agent("web", 3)
+    busy.running("web", 3)
+
+
+CUT = """row => [row, ...row.querySelectorAll("*")].some(
+    one => one.scrollWidth > one.clientWidth && getComputedStyle(one).overflowX !== "visible")"""
+"""Whether the end of anything in it is not seen."""
+
+
+def test_on_a_phone_a_long_event_is_read_to_its_end(inside: Visit, busy: Fabric) -> None:
+    page = inside.page
+    aside(page)
+    long = {f"label-{number}": "-".join(["wide"] * 12) for number in range(3)}
+    busy.client.label_node("beta", long)
+    inside.show("events?kind=node.labelled", width=360)
+    row = page.locator(".event-row").filter(has_text="label-2").first
+    expect(row).to_contain_text("label-2=" + long["label-2"])
+    assert not row.evaluate(CUT)
+    inside.until(lambda: row.evaluate("row => row.getBoundingClientRect().height") > 100, "it has the lines it takes")
+    inside.until(
+        lambda: page.evaluate(
+            """() => {
+            const boxes = [...document.querySelectorAll(".event-row")].map(row => row.getBoundingClientRect());
+            boxes.sort((a, b) => a.top - b.top);
+            return boxes.every((box, at) => !at || box.top >= boxes[at - 1].bottom - 0.5);
+        }"""
+        ),
+        "no line lies on another",
+    )
+    assert not inside.runs_out_of_the_window()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    busy.client.label_node("beta", {}, remove=tuple(long))
 
 
 @pytest.mark.parametrize(

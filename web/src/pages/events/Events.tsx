@@ -1,5 +1,6 @@
 import { A, useSearchParams } from "@solidjs/router";
 import { createVirtualizer } from "@tanstack/solid-virtual";
+import ArrowUp from "lucide-solid/icons/arrow-up";
 import ChevronRight from "lucide-solid/icons/chevron-right";
 import Pause from "lucide-solid/icons/pause";
 import Play from "lucide-solid/icons/play";
@@ -19,6 +20,7 @@ import { clock, count, dateTime, plural, visible } from "../../words/format";
 import { subjectHref } from "../subjects";
 import { arrived, before, EMPTY, type Feed, oldestRevision, released } from "./feed";
 import { alone, folded, isOpen, type Line, type Row, rowsOf, tellLine, toggled } from "./fold";
+import { createReading } from "./reading";
 import { newestEvents, olderEvents, type Wanted, watchEvents } from "./source";
 
 const KINDS = ["agent", "instance", "node", "job", "token"] as const;
@@ -36,6 +38,8 @@ export function Events() {
   const [opened, setOpened] = createSignal<ReadonlySet<string>>(new Set<string>());
   const [feed, setFeed] = createSignal<Feed>(EMPTY);
   const [paused, setPaused] = createSignal(false);
+  const [away, setAway] = createSignal(false);
+  const { reading, within } = createReading();
   const [live, setLive] = createSignal(false);
   const [filled, setFilled] = createSignal(false);
   const [failed, setFailed] = createSignal("");
@@ -74,7 +78,7 @@ export function Events() {
       watchEvents(
         asked,
         {
-          events: (batch) => setFeed((now) => arrived(now, batch, paused())),
+          events: (batch) => setFeed((now) => arrived(now, batch, paused() || held())),
           live: setLive,
           gap: () => void start(asked),
           resume: () => ({ revision: feed().revision, log: feed().log }),
@@ -113,17 +117,28 @@ export function Events() {
   };
 
   const text = () => typed().toLowerCase();
-  const shown = createMemo((): readonly CloudEvent[] => {
+  const matching = (found: readonly CloudEvent[]): readonly CloudEvent[] => {
     const words = text().split(/\s+/).filter(Boolean);
-    const events = all() ? feed().events : feed().events.filter(ofInterest);
+    const events = all() ? found : found.filter(ofInterest);
     if (!words.length) return events;
     return events.filter((event) => {
       const told = tell(event);
       const all = `${told.kind} ${told.subject} ${told.text} ${told.node} ${event.principal}`.toLowerCase();
       return words.every((word) => all.includes(word));
     });
-  });
+  };
+  const shown = createMemo(() => matching(feed().events));
   const listed = createMemo((): readonly Row[] => rowsOf(each() ? shown().map(alone) : folded(shown()), opened()));
+  /** Somebody reads: nothing is to move that the pointer is about to press. What comes waits above. */
+  const held = createMemo(() => !!listed().length && (reading() || away() || listed().some((row) => row.within)));
+  const waiting = createMemo(() => matching(feed().held).length);
+  createEffect(on([held, paused], ([isHeld, isPaused]) => isHeld || isPaused || setFeed(released)));
+  const takeIn = () => {
+    setFeed(released);
+    scroll?.scrollTo({ top: 0 });
+    // Its button goes with what waited.
+    scroll?.focus({ preventScroll: true });
+  };
   const toggle = (line: Line) => setOpened((now) => toggled(now, line));
   let scroll: HTMLDivElement | undefined;
   const rows = createVirtualizer({
@@ -131,6 +146,7 @@ export function Events() {
       return listed().length;
     },
     getScrollElement: () => scroll ?? null,
+    // Of those whose words have one line; others are as high as theirs.
     estimateSize: () => (narrow() ? NARROW_ROW : ROW),
     overscan: 10,
   });
@@ -229,12 +245,42 @@ export function Events() {
             <Show when={paused()} fallback={<Pause size={14} aria-hidden="true" />}>
               <Play size={14} aria-hidden="true" />
             </Show>
-            {paused() ? (feed().held.length ? `Show ${plural(feed().held.length, "new one")}` : "Go on") : "Pause"}
+            {paused() ? (waiting() ? `Show ${plural(waiting(), "new one")}` : "Go on") : "Pause"}
           </button>
         </div>
       </header>
-      <section class="card table-card" aria-label="Events">
-        <div class="table-scroll" role="log" aria-live="off" aria-label="Events" tabindex="0" ref={scroll}>
+      {/* All of it: who goes from the list to what shows the new ones still reads. */}
+      <section class="card table-card" aria-label="Events" {...within}>
+        {/* There always, or the list would move when something waits. */}
+        <div class="event-top">
+          <span class={`state tone-${live() && !held() ? "good" : "wait"}`} role="status">
+            <span class="mark" aria-hidden="true" />
+            {paused()
+              ? `Paused, ${plural(waiting(), "event")} came since`
+              : pastRevision()
+                ? "Until the revision that is shown"
+                : live()
+                  ? held()
+                    ? "Held while you read"
+                    : "Live"
+                  : "Not live; it is tried again"}
+          </span>
+          <Show when={waiting() && !paused()}>
+            <button type="button" class="event-new" title="Newer events, which wait while you read" onClick={takeIn}>
+              <ArrowUp size={13} aria-hidden="true" />
+              Show {count(waiting())} new
+            </button>
+          </Show>
+        </div>
+        <div
+          class="table-scroll"
+          role="log"
+          aria-live="off"
+          aria-label="Events"
+          tabindex="0"
+          ref={scroll}
+          onScroll={(event) => setAway(event.currentTarget.scrollTop > 0)}
+        >
           <Show
             when={shown().length}
             fallback={
@@ -256,7 +302,14 @@ export function Events() {
                 {(item) => (
                   <Show when={listed()[item.index]}>
                     {(row) => (
-                      <EventRow row={row()} top={item.start} opened={isOpen(row().line, opened())} toggle={toggle} />
+                      <EventRow
+                        row={row()}
+                        index={item.index}
+                        top={item.start}
+                        opened={isOpen(row().line, opened())}
+                        toggle={toggle}
+                        measure={rows.measureElement}
+                      />
                     )}
                   </Show>
                 )}
@@ -265,16 +318,6 @@ export function Events() {
           </Show>
         </div>
         <div class="event-foot">
-          <span class={`state tone-${live() ? "good" : "wait"}`} role="status">
-            <span class="mark" aria-hidden="true" />
-            {paused()
-              ? `Paused, ${plural(feed().held.length, "event")} came since`
-              : pastRevision()
-                ? "Until the revision that is shown"
-                : live()
-                  ? "Live"
-                  : "Not live; it is tried again"}
-          </span>
           <Show when={failed() && filled()}>
             <span class="soft">{visible(failed())}</span>
           </Show>
@@ -292,7 +335,17 @@ export function Events() {
   );
 }
 
-function EventRow(props: { row: Row; top: number; opened: boolean; toggle(line: Line): void }) {
+interface RowProps {
+  row: Row;
+  index: number;
+  top: number;
+  opened: boolean;
+  toggle(line: Line): void;
+  /** Once it is drawn, and whenever its height changes. */
+  measure(element: HTMLElement): void;
+}
+
+function EventRow(props: RowProps) {
   const { fabric } = useGiven();
   const told = createMemo(() => tellLine(props.row.line));
   const event = () => props.row.line.event;
@@ -300,8 +353,16 @@ function EventRow(props: { row: Row; top: number; opened: boolean; toggle(line: 
     const [first] = props.row.line.events;
     return props.row.line.events.every((one) => one.subject === first?.subject) ? subjectHref(event().subject) : "";
   };
+  // And anew where all heights have been forgotten: its own may be as it was, of which nobody would tell.
+  const measured = (element: HTMLElement) =>
+    createEffect(() => {
+      narrow();
+      queueMicrotask(() => element.isConnected && props.measure(element));
+    });
   return (
     <div
+      ref={measured}
+      data-index={props.index}
       class="event-row"
       classList={{ narrow: narrow(), within: props.row.within }}
       style={{ transform: `translateY(${props.top}px)` }}
@@ -311,7 +372,7 @@ function EventRow(props: { row: Row; top: number; opened: boolean; toggle(line: 
       </time>
       <Mark tone={told().tone} />
       <span class="event-words">
-        <span class="ellipsis">
+        <span class="event-subject">
           <Show when={href()} fallback={<strong>{visible(told().subject)}</strong>}>
             {(to) => (
               <A href={to()}>
@@ -321,7 +382,7 @@ function EventRow(props: { row: Row; top: number; opened: boolean; toggle(line: 
           </Show>
         </span>{" "}
         <span class="event-what">
-          <span class="ellipsis">
+          <span>
             <span class="soft">{visible(told().text)}</span>
             <Show when={told().node}>
               <span class="faint"> on {visible(told().node)}</span>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { CloudEvent } from "../../api/types";
-import { arrived, before, EMPTY, MOST_EVENTS, oldestRevision, released } from "./feed";
+import { arrived, before, EMPTY, MOST_EVENTS, oldestRevision, released, since } from "./feed";
 
 const event = (revision: number, index = 0, type = "omnitide.agent.created.v1") =>
   ({
@@ -46,5 +46,11 @@ describe("a feed of events", () => {
     );
     expect(feed.events).toHaveLength(MOST_EVENTS);
     expect(feed.events[0]?.revision).toBe(100 + MOST_EVENTS + 9);
+  });
+
+  it("counts what came since, however much has fallen out at the other end", () => {
+    const shown = [event(4), event(3), event(2)];
+    expect(ids(since([event(6), event(5, 1), event(5), event(4)], shown))).toEqual(["log/6.0", "log/5.1", "log/5.0"]);
+    expect(since(shown, shown)).toEqual([]);
   });
 });

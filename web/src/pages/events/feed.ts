@@ -69,3 +69,9 @@ export function before(feed: Feed, older: readonly CloudEvent[], complete: boole
 export function oldestRevision(feed: Feed): number {
   return feed.events.at(-1)?.revision ?? feed.revision + 1;
 }
+
+/** Of the `latest` those that are not among the `shown`, which were the latest before. Both newest first. */
+export function since(latest: readonly CloudEvent[], shown: readonly CloudEvent[]): CloudEvent[] {
+  const known = new Set(shown.map((event) => event.id));
+  return latest.filter((event) => !known.has(event.id));
+}
