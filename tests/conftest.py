@@ -1,14 +1,18 @@
 """What holds for every test: which ones run here, which may not run side by side, and an environment of their own."""
 
+import gc
 import os
 import re
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
 
 AnyReport = TypeVar("AnyReport", pytest.TestReport, pytest.CollectReport)
 
@@ -66,6 +70,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: not _is_serial(item.path))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and tests are some hundred thousand objects, and stay: the collector of garbage is to look through what
+    tests make, and not again and again through those."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Any test to any worker, but those of SERIAL to one. (`--dist loadgroup` of pytest-xdist 3.8 groups nothing under
@@ -78,6 +94,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             if file.startswith(IN_A_BROWSER):
                 return file
             return "serial" if _is_serial(config.rootpath / file) else nodeid
+
+        def mark_test_complete(self, node: "WorkerController", item_index: int, duration: float = 0) -> None:
+            """And what is done is forgotten: with each test that ends, what a worker has is counted through."""
+            super().mark_test_complete(node, item_index, duration)
+            scopes = self.assigned_work[node]
+            scope = self._split_scope(self.registered_collections[node][item_index])
+            if all(scopes[scope].values()):
+                del scopes[scope]
 
     return Scheduling(config, log)
 

@@ -19,10 +19,14 @@ class Ring:
 
 @pytest.fixture(autouse=True)
 def no_automatic_collections() -> Iterator[None]:
+    """What was frozen before stays so: else each test here would look through all that the suite has loaded."""
+    frozen = gc.get_freeze_count()
     gc.collect()
     gc.disable()
     yield
     gc.unfreeze()
+    if frozen:
+        gc.freeze()
     gc.enable()
 
 
