@@ -8,7 +8,7 @@ from omnitide.model.objects import Millis, Object, Revision
 
 
 class CloudEvent(Object, frozen=True, kw_only=True, omit_defaults=True):
-    """A fact, as CloudEvents 1.0 in JSON. `revision`, `correlation` and `principal` are extension attributes."""
+    """A fact, as CloudEvents 1.0 in JSON. `revision`, `correlation`, `principal` and `by` are extension attributes."""
 
     specversion: str
     id: str
@@ -27,6 +27,9 @@ class CloudEvent(Object, frozen=True, kw_only=True, omit_defaults=True):
     revision: int
     correlation: str = ""
     principal: str = ""
+    by: str = ""
+    """Who asked for it, in words with the id of their token: `administrator in Firefox on Linux (session ...)`. Not
+    said again of instances to which another fact brings it; empty where the fabric did it itself or a node told it."""
 
 
 class EventPage(Object, frozen=True, kw_only=True):

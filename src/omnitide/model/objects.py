@@ -272,6 +272,8 @@ class AgentVersion(Object, frozen=True, kw_only=True):
     reason: str
     """deployed, updated, restarted or rolled-back."""
     principal: str
+    by: str = ""
+    """Who asked for it, in words with the id of their token; empty: the fabric did it by itself."""
     created_ms: Millis
     source: int = 0
     """Of one that was rolled back: the version whose spec it has again."""
@@ -313,7 +315,8 @@ class Plan(Object, frozen=True, kw_only=True):
     """At once; a rollout's later steps are not counted."""
     instances_stopped: int = 0
     note: str = ""
-    """What was asked and is not done, and why: replicas that `scale` owns."""
+    """What is asked and not done, or done and better known before, a line each: replicas that `scale` owns, how many
+    run while a new version rolls out, memory that is set aside and no limit."""
 
 
 class AgentChanged(Object, frozen=True, kw_only=True):

@@ -126,11 +126,14 @@ def _note_watched(runtime: Runtime, found: Found) -> None:
     if found.window.step_s > 2 or found.window.end_s < metrics.now_s() - 5:
         return
     state = runtime.committed()
-    names = {dict(one.labels).get("node", "") for one in found.found}
-    nodes = [state.node_names[name] for name in sorted(names) if name in state.node_names]
-    if len(nodes) <= MAX_WATCHED:
-        for node in nodes:
-            metrics.watch_node(node)
+    names: set[str] = set()
+    # Not of the answer: what adds series up, as charts do, keeps no label of theirs.
+    for one in found.looked_at:
+        names |= {value for label, value in one.labels if label == "node" and value in state.node_names}
+        if len(names) > MAX_WATCHED:
+            return
+    for name in sorted(names):
+        metrics.watch_node(state.node_names[name])
 
 
 async def _use(runtime: Runtime, _: Context, asked: ReadUseRequest) -> Answer[mm.UseRows]:

@@ -6,6 +6,7 @@ run and is well, what is to stop stops, and nothing else changes meanwhile.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Final, Literal
 
 import msgspec
@@ -49,6 +50,7 @@ _REPLACED: Final = "the one that it was to replace goes on"
 _COMING: Final = frozenset({InstanceStatus.PLACED, InstanceStatus.STARTING})
 
 Fate = Literal["starts", "moves", "renews", "stops", "stays", "waits"]
+_WORST_FIRST: Final[tuple[Fate, ...]] = ("waits", "stays", "stops", "moves", "renews", "starts")
 
 
 class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +99,7 @@ class Foresight:
         self._steps = 0
         self._quiet = False
         self._counts: dict[Fate, int] = {}
-        self._listed: list[Foreseen] = []
+        self._listed: dict[Fate, list[Foreseen]] = {fate: [] for fate in _WORST_FIRST}
         self._kept = self._held = self._explained = self._told = 0
 
     @property
@@ -139,10 +141,9 @@ class Foresight:
 
     def outlook(self) -> Outlook:
         """What `tell` has found so far."""
-        order = ("waits", "stays", "stops", "moves", "renews", "starts")
         agents = ((self._before.agents.get(one), self._state.agents.get(one)) for one in self._concerned)
         return Outlook(
-            replicas=tuple(sorted(self._listed, key=lambda one: order.index(one.fate))),
+            replicas=tuple(islice(chain.from_iterable(self._listed.values()), MAX_LISTED)),
             counts=dict(self._counts),
             kept=self._kept,
             held=self._held,
@@ -262,11 +263,13 @@ class Foresight:
         one = self._fate(before, after, number)
         if one is not None:
             self._counts[one.fate] = self._counts.get(one.fate, 0) + 1
-            if len(self._listed) < MAX_LISTED:
+            # Of each fate: those that are worse off are listed first, and may well be found last.
+            listed = self._listed[one.fate]
+            if len(listed) < MAX_LISTED:
                 if one.fate in ("stays", "waits") and self._explained < MAX_EXPLAINED:
                     self._explained += 1
                     one = msgspec.structs.replace(one, why=self._why(one))
-                self._listed.append(one)
+                listed.append(one)
         self._kept += _is_kept(self._before, self._state, after, number)
         self._held += _is_held(self._state, after, number)
 

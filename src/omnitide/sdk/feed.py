@@ -192,6 +192,7 @@ class CloudEventOrBookmark(msgspec.Struct, frozen=True):
     data: dict[str, object] = msgspec.field(default_factory=dict)
     correlation: str = ""
     principal: str = ""
+    by: str = ""
 
     def event(self) -> CloudEvent:
         return CloudEvent(**{name: getattr(self, name) for name in CloudEvent.__struct_fields__})

@@ -5244,7 +5244,9 @@ class Plan(_message.Message):
     """At once; a rollout's later steps are not counted."""
     instances_stopped: _builtins.int
     note: _builtins.str
-    """What was asked and is not done, and why: replicas that `scale` owns."""
+    """What is asked and not done, or done and better known before, a line each: replicas that `scale` owns, how many run
+    while a new version rolls out, memory that is set aside and no limit.
+    """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]: ...
     def __init__(
@@ -5332,6 +5334,7 @@ class AgentVersion(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
     CREATED_MS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
@@ -5341,6 +5344,8 @@ class AgentVersion(_message.Message):
     reason: _builtins.str
     """deployed, updated, restarted or rolled-back."""
     principal: _builtins.str
+    by: _builtins.str
+    """Who asked for it, in words with the id of their token; empty: the fabric did it by itself."""
     created_ms: _builtins.int
     source: _builtins.int
     """Of one that was rolled back: the version whose spec it has again."""
@@ -5360,6 +5365,7 @@ class AgentVersion(_message.Message):
         spec: Global___AgentSpec | None = ...,
         reason: _builtins.str = ...,
         principal: _builtins.str = ...,
+        by: _builtins.str = ...,
         created_ms: _builtins.int = ...,
         source: _builtins.int = ...,
         cause: _builtins.str = ...,
@@ -5367,7 +5373,7 @@ class AgentVersion(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "created_ms", b"created_ms", "current", b"current", "differences", b"differences", "number", b"number", "principal", b"principal", "reason", b"reason", "source", b"source", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "cause", b"cause", "created_ms", b"created_ms", "current", b"current", "differences", b"differences", "number", b"number", "principal", b"principal", "reason", b"reason", "source", b"source", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -6460,7 +6466,7 @@ Global___EventPage: _TypeAlias = EventPage  # noqa: Y015
 
 @_typing.final
 class CloudEvent(_message.Message):
-    """A fact, as CloudEvents 1.0 in JSON. `revision`, `correlation` and `principal` are extension attributes."""
+    """A fact, as CloudEvents 1.0 in JSON. `revision`, `correlation`, `principal` and `by` are extension attributes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -6475,6 +6481,7 @@ class CloudEvent(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CORRELATION_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
     specversion: _builtins.str
     id: _builtins.str
     """`<log id>/<revision>.<index>`: the same fact always has the same id."""
@@ -6492,6 +6499,10 @@ class CloudEvent(_message.Message):
     revision: _builtins.int
     correlation: _builtins.str
     principal: _builtins.str
+    by: _builtins.str
+    """Who asked for it, in words with the id of their token: `administrator in Firefox on Linux (session ...)`. Not
+    said again of instances to which another fact brings it; empty where the fabric did it itself or a node told it.
+    """
     @_builtins.property
     def data(self) -> _struct_pb2.Struct: ...
     def __init__(
@@ -6508,10 +6519,11 @@ class CloudEvent(_message.Message):
         revision: _builtins.int = ...,
         correlation: _builtins.str = ...,
         principal: _builtins.str = ...,
+        by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "data", b"data", "datacontenttype", b"datacontenttype", "id", b"id", "principal", b"principal", "revision", b"revision", "source", b"source", "specversion", b"specversion", "subject", b"subject", "time", b"time", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "correlation", b"correlation", "data", b"data", "datacontenttype", b"datacontenttype", "id", b"id", "principal", b"principal", "revision", b"revision", "source", b"source", "specversion", b"specversion", "subject", b"subject", "time", b"time", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

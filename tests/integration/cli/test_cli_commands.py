@@ -52,6 +52,19 @@ def test_an_update_shows_each_field_that_changes(fabric: MemoryFabric) -> None:
     assert "version 1 -> 2" in ran.stdout
 
 
+def test_who_did_it_is_said_with_what_ends_it(fabric: MemoryFabric) -> None:
+    """In events and in an agent's history, with the id that `token list` has and `token revoke` takes."""
+    fabric.cli("deploy", manifest(fabric))
+    (token,) = json.loads(fabric.cli("token", "list", "--purpose", "api", "-o", "json").stdout)["items"]
+    version = fabric.cli("history", "hello").stdout.splitlines()[1]
+    assert re.search(rf"deployed +token {token['id']}$", version), version
+    (told,) = fabric.cli("events", "--kind", "agent.created").stdout.splitlines()
+    assert re.search(rf"agent hello created, 1 replica +by token {token['id']}$", told), told
+    fabric.cli("scale", "hello", "3")
+    (told,) = fabric.cli("events", "--kind", "agent.scaled").stdout.splitlines()
+    assert re.search(rf"agent hello scaled to 3 +by token {token['id']}$", told), told
+
+
 def test_a_dry_run_changes_nothing(fabric: MemoryFabric) -> None:
     revision = fabric.runtime.state.revision
     fabric.cli("deploy", manifest(fabric), "--dry-run")
@@ -222,7 +235,7 @@ def test_explain_gives_the_verdict_and_its_numbers(fabric: MemoryFabric) -> None
 def test_events_are_told_in_words_and_in_json_one_a_line(fabric: MemoryFabric) -> None:
     fabric.cli("deploy", manifest(fabric))
     ran = fabric.cli("events", "--tail", "50")
-    assert "agent hello created, 1 replica\n" in ran.stdout
+    assert re.search(r"agent hello created, 1 replica +by token \w+\n", ran.stdout)
     assert re.search(r"  r\d+ .+  instance hello-1\.1 running  pid-1 +on node alpha\n", ran.stdout)
     lines = fabric.cli("events", "--tail", "3", "-o", "json").stdout.splitlines()
     assert [json.loads(line)["specversion"] for line in lines] == ["1.0"] * 3

@@ -1,5 +1,7 @@
 """The question for samples as the API asks it: times in milliseconds, and which nodes somebody now looks at."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.support.memory_runtime import MemoryRuntime
@@ -105,10 +107,12 @@ async def test_a_time_of_nothing_or_less_is_before_now_and_what_is_to_come_is_no
         (1, {"step_ms": 3_000}, False),
         (1, {"end_ms": -5_000}, True),
         (1, {"end_ms": -7_000}, False),
+        (2, {"by": ("-",)}, True),
+        (MAX_WATCHED + 1, {"by": ("-",)}, False),
     ],
 )
 async def test_who_asks_for_the_newest_seconds_of_a_few_nodes_looks_at_them(
-    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch, nodes: int, asked: dict[str, int], watched: bool
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch, nodes: int, asked: dict[str, Any], watched: bool
 ) -> None:
     found: list[str] = []
     monkeypatch.setattr(runtime.metrics(), "watch_node", found.append)

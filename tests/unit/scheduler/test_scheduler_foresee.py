@@ -8,7 +8,7 @@ from tests.support.spec import OPERATOR, Fabric, spec
 from omnitide.fabric import commands as cm
 from omnitide.fabric.rejection import Rejection
 from omnitide.model.spec import Resources, Update
-from omnitide.scheduler.foresee import MAX_STEPS, Foresight, Outlook
+from omnitide.scheduler.foresee import MAX_LISTED, MAX_STEPS, Foresight, Outlook
 
 ONE_CPU = Resources(cpu=1000)
 DRAIN = cm.DrainNode(node="alpha")
@@ -82,6 +82,21 @@ def test_a_new_agent_is_placed_and_what_has_no_room_waits_with_the_reason() -> N
     deploy = cm.DeployAgent(agent="big", namespace="default", name="big", spec=spec(resources=ONE_CPU), replicas=2)
     outlook = foreseen(fabric, deploy)
     assert fates(outlook) == [("waits", 2, "", ""), ("starts", 1, "", "n-alpha")]
+    assert "cpu" in outlook.replicas[0].why
+
+
+def test_why_replicas_wait_is_told_however_many_start_before_them() -> None:
+    """Only so many are listed, and those that are worse off are found last, behind all that start."""
+    fabric = Fabric()
+    fabric.join("alpha", node_facts=facts(cpu=(MAX_LISTED + 20) * 10))
+    small = spec(resources=Resources(cpu=10, memory=1))
+    outlook = foreseen(
+        fabric,
+        cm.DeployAgent(agent="a", namespace="default", name="a", spec=small, replicas=MAX_LISTED + 50),
+    )
+    assert outlook.counts == {"starts": MAX_LISTED + 20, "waits": 30}
+    assert len(outlook.replicas) == MAX_LISTED
+    assert [one.fate for one in outlook.replicas[:31]] == ["waits"] * 30 + ["starts"]
     assert "cpu" in outlook.replicas[0].why
 
 

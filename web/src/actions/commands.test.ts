@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Agent, Instance, Node } from "../api/types";
-import { ACTIONS, type Input } from "./registry";
+import type { Input } from "./action";
+import { ACTIONS } from "./registry";
 import { nameOf, type Target } from "./target";
 
 const TARGETS: Record<Target["kind"], readonly Target[]> = {

@@ -1,7 +1,7 @@
 /** What is chosen, which action is about to be done, and what came of those that were. One of each for the whole page. */
 import { type Accessor, createEffect, createSignal, onCleanup } from "solid-js";
 import { IN_THE_PAST, pastRevision } from "../past/when";
-import type { Action } from "./registry";
+import type { Action } from "./action";
 import type { Target } from "./target";
 import { tell } from "./toasts";
 

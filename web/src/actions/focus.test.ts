@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { Agent, Instance, Node } from "../api/types";
+import type { Input } from "./action";
 import { focusOf } from "./focus";
-import { ACTIONS, actionById, type Input } from "./registry";
+import { ACTIONS, actionById } from "./registry";
 import type { Target } from "./target";
 
 const INPUT: Input = { replicas: 2, version: 0, node: "", atOnce: 0 };

@@ -1,5 +1,5 @@
 /** Where the focus is when an action's dialog opens, so that Enter at once does no harm. Pure. */
-import type { Action, Around, Input } from "./registry";
+import type { Action, Around, Input } from "./action";
 import type { Target } from "./target";
 
 /**

@@ -1,7 +1,7 @@
 /** What would come of an action, as Nexus sees it beforehand: asked for all that it is to be done to, together. */
 import { Refused, request } from "../api/client";
 import type { Outlook } from "../api/types";
-import type { Action, Input } from "./registry";
+import type { Action, Input } from "./action";
 import type { Target } from "./target";
 
 /** A question takes no more. */

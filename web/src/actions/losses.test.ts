@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Agent, Instance } from "../api/types";
+import type { Input } from "./action";
 import { lostBy } from "./losses";
-import { ACTIONS, actionById, type Input } from "./registry";
+import { ACTIONS, actionById } from "./registry";
 import type { Target } from "./target";
 
 const INPUT: Input = { replicas: 1, version: 0, node: "", atOnce: 0 };

@@ -1,7 +1,7 @@
 /** What is lost by an action, of all that it is done to. Pure. */
 import type { Instance } from "../api/types";
 import { plural } from "../words/format";
-import { type Action, type Around, type Input, LIVE } from "./registry";
+import { type Action, type Around, type Input, LIVE } from "./action";
 import { nameOf, type Target } from "./target";
 
 /** Of more than these, what is lost is summed up. */

@@ -1,7 +1,7 @@
 /** Do an action to all that were chosen, and tell what came of it. */
 import { Refused, request } from "../api/client";
 import { plural } from "../words/format";
-import type { Action, Input } from "./registry";
+import type { Action, Input } from "./action";
 import { nameOf, type Target } from "./target";
 import { tell } from "./toasts";
 

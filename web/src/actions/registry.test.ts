@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Agent, Instance, Node } from "../api/types";
-import { ACTIONS, actionById, actionsFor, hindrance, type Input } from "./registry";
+import type { Input } from "./action";
+import { ACTIONS, actionById, actionsFor, hindrance } from "./registry";
 import { hrefOf, shellWord, type Target } from "./target";
 
 const agent = (more: Partial<Agent> = {}): Target => ({

@@ -1,7 +1,8 @@
 /** A rollout as it is shown: how far it is, and what can be done about it. Pure. */
 import type { Agent, Instance, RolloutStatus } from "../api/types";
 import type { Tone } from "../words/states";
-import { type Action, actionById } from "./registry";
+import type { Action } from "./action";
+import { actionById } from "./registry";
 
 type Far = Pick<RolloutStatus, "version" | "verdict" | "replicas" | "updated">;
 

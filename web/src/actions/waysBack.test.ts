@@ -8,6 +8,7 @@ const version = (number: number, spec: object, current = false): AgentVersion =>
   spec: spec as AgentVersion["spec"],
   reason: "updated",
   principal: "token:admin",
+  by: "",
   created_ms: number,
   source: 0,
   cause: "",

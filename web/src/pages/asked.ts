@@ -1,5 +1,5 @@
 /** Something that only Nexus can say, asked anew when it may be another: what was said last stays until then. */
-import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
+import { type Accessor, createEffect, createMemo, createSignal, on, onCleanup } from "solid-js";
 import { Refused } from "../api/client";
 import { ONLY_NOW, pastRevision } from "../past/when";
 
@@ -25,6 +25,9 @@ export function createAsked<T>(
   ask: (key: string, signal: AbortSignal) => Promise<T>,
   inPast = false,
 ): Asked<T> {
+  // Memos: what they are worked out from changes with each state of the same object.
+  const about = createMemo(key);
+  const then = createMemo(() => !inPast && pastRevision() > 0);
   const [value, setValue] = createSignal<T>();
   const [failed, setFailed] = createSignal("");
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -36,8 +39,8 @@ export function createAsked<T>(
     timer = setTimeout(() => void go(), waitMs);
   };
   const go = async () => {
-    const about = key();
-    if (about === undefined) return;
+    const asked = about();
+    if (asked === undefined) return;
     if (pastRevision() && !inPast) {
       setFailed(ONLY_NOW);
       return;
@@ -48,7 +51,7 @@ export function createAsked<T>(
     running = mine;
     beganMs = performance.now();
     try {
-      const found = await ask(about, mine.signal);
+      const found = await ask(asked, mine.signal);
       if (mine.signal.aborted) return;
       setValue(() => found);
       setFailed("");
@@ -62,7 +65,7 @@ export function createAsked<T>(
     later(everyMs);
   };
   createEffect(
-    on([key, () => (inPast ? 0 : pastRevision() > 0)], () => {
+    on([about, then], () => {
       running?.abort();
       running = undefined;
       setValue();

@@ -2,10 +2,12 @@
  * What the palette finds: pages, what can be done to what is chosen, objects by name, what can be done by its name alone
  * (`scale`, which then asks to what), and `scale web`: an action and what it is to be done to. Pure.
  */
+
+import type { Action } from "../actions/action";
 import type { Doing } from "../actions/desk";
 import { PLACES } from "../actions/keys";
 import { hindranceOf, type Opening, openingsFor } from "../actions/openings";
-import { type Action, actionsFor, hindrance } from "../actions/registry";
+import { actionsFor, hindrance } from "../actions/registry";
 import { hrefOf, nameOf, type Target } from "../actions/target";
 import { pastRevision } from "../past/when";
 import { best, bestOf, type Haystack } from "./match";

@@ -2,8 +2,10 @@
  * What can be done, by its name alone: `drain`, and then to what. The verbs are those of the registries of actions and of
  * pages that open for something. Pure.
  */
+
+import type { Action } from "../actions/action";
 import { hindranceOf, OPENINGS, type Opening } from "../actions/openings";
-import { ACTIONS, type Action, hindrance } from "../actions/registry";
+import { ACTIONS, hindrance } from "../actions/registry";
 import type { Target, TargetKind } from "../actions/target";
 import { best, bestOf, type Haystack } from "./match";
 

@@ -136,5 +136,12 @@ export function tell(event: CloudEvent): Told {
   const data = (event.data ?? {}) as Data;
   const [text, tone] = KNOWN[kind]?.(data) ?? [kind.slice(kind.indexOf(".") + 1).replaceAll("-", " "), "off" as Tone];
   const subject = event.subject.replace(/^(\w+)\//, "$1 ").replace(" default/", " ");
-  return { kind, subject, text, tone, node: words(data, "node_name"), atMs: Date.parse(event.time) };
+  return {
+    kind,
+    subject,
+    text: event.by ? `${text}, by ${event.by}` : text,
+    tone,
+    node: words(data, "node_name"),
+    atMs: Date.parse(event.time),
+  };
 }

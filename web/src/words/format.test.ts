@@ -63,6 +63,14 @@ describe("events", () => {
     expect(told).toMatchObject({ subject: "instance a-1.1", text: "exited: exit code 3", tone: "bad", node: "n" });
   });
 
+  it("say who asked for it, where somebody did", () => {
+    const scaled = event("omnitide.agent.scaled.v1", "agent/default/a", { replicas: 3 });
+    expect(tell({ ...scaled, by: "administrator in Firefox (session s1)" })).toMatchObject({
+      text: "scaled to 3, by administrator in Firefox (session s1)",
+    });
+    expect(tell(scaled)).toMatchObject({ text: "scaled to 3" });
+  });
+
   it("of a kind that is not known are told by it", () => {
     expect(tell(event("omnitide.node.fell-asleep.v2", "node/alpha", {}))).toMatchObject({ text: "fell asleep" });
   });

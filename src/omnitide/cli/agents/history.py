@@ -18,6 +18,8 @@ _COLUMNS: Final = (
     Column("BY", rank=3),
     Column("CHANGED", free=True),
 )
+_NEXUS: Final = "Nexus"
+"""By itself."""
 _SHOWN: Final = 3
 """Differences that a line names."""
 
@@ -38,7 +40,7 @@ def history(context: typer.Context, name: AgentName) -> None:
         session.emit(found)
         return
     rows: list[list[Cell | str]] = [
-        [f"{'*' if one.current else ''}{one.number}", ago(one.created_ms), one.reason, one.principal, _changed(one)]
+        [f"{'*' if one.current else ''}{one.number}", ago(one.created_ms), one.reason, one.by or _NEXUS, _changed(one)]
         for one in found.items
     ]
     for line in table(_COLUMNS, rows, color=session.color, width=None):

@@ -125,12 +125,12 @@ def _print(session: Session, found: "Sequence[CloudEvent]") -> None:
 
 
 def _line(session: Session, event: "CloudEvent") -> str:
-    from omnitide.cli.happenings.wording import text_of, where_of
+    from omnitide.cli.happenings.wording import by_of, text_of, where_of
     from omnitide.cli.show.table import paint
 
     when = paint(_clock(event.time), "dim", session.color)
-    where = where_of(event)
-    return f"  r{event.revision:<6} {when}  {text_of(event):<58} {where}".rstrip()
+    more = " ".join(filter(None, (where_of(event), by_of(event))))
+    return f"  r{event.revision:<6} {when}  {text_of(event):<58} {more}".rstrip()
 
 
 def _clock(time: str) -> str:

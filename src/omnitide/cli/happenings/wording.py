@@ -29,6 +29,11 @@ def subject_of(event: "CloudEvent") -> str:
     return f"{kind} {name.removeprefix('default/')}"
 
 
+def by_of(event: "CloudEvent") -> str:
+    """`by administrator (token ...)`; empty where nobody asked for it, or an event before it says who did."""
+    return f"by {event.by}" if event.by else ""
+
+
 def kind_of(event: "CloudEvent") -> str:
     """`instance.exited`."""
     return event.type.removeprefix("omnitide.").rpartition(".")[0]
@@ -196,7 +201,9 @@ _WORDS: Final[dict[str, str | Callable[[Data], str]]] = {
         else "what was not available in time is by now: the rollout goes on"
     ),
     "agent.rollout-resumed": "rollout resumed",
-    "agent.scaled": lambda data: f"scaled to {data.get('replicas')} by {data.get('owner')}",
+    "agent.scaled": lambda data: (
+        f"scaled to {data.get('replicas')}" + (", as its manifest says" if data.get("owner") == "manifest" else "")
+    ),
     "agent.stopped": "stopped",
     "agent.started": "started",
     "agent.deleted": "being removed",

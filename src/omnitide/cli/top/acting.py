@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from omnitide.cli.top.actions import Action, Input, Target, name_of
+from omnitide.cli.top.action import Action, Input
+from omnitide.cli.top.targets import Target, name_of
 from omnitide.sdk.errors import FabricError
 
 if TYPE_CHECKING:

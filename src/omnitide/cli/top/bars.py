@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from rich.cells import cell_len
+
 from omnitide.cli.top.event_table import clock
 from omnitide.cli.top.figures import plural
-from omnitide.cli.top.lines import Cell, Line, cut, line, mark, width_of
+from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, line, mark, width_of
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.words import instances_words, span, there, visible
 
@@ -27,21 +29,27 @@ def head(scene: Scene, width: int, title: Line | None) -> tuple[Line, bool]:
     """
     connection, status = scene.connection, scene.status
     left: Line = title or line(Cell(" omnitide", "strong"), f" {visible(status.fabric_id) if status else ''}")
-    if scene.demo:
-        left = (*left, Cell("  DEMO", "wait"), Cell(": simulated machines", "soft"))
+    demo = line(Cell("  DEMO", "wait"), Cell(": simulated machines", "soft")) if scene.demo else EMPTY
     if connection.live:
         right = line(mark("good"), " live ", Cell(f"r{scene.view.revision}  {clock(scene.now_ms)} ", "soft"))
+        # How true it is is whole; then that it is a demo, then what it is of.
+        if width_of((*left, *demo, *right)) >= width:
+            demo = demo[:1]
+        if width_of((*left, *demo, *right)) >= width:
+            name = "".join(cell.text for cell in left)
+            left = line(Cell(cut_name(name, width - width_of((*demo, *right)) - 1), "strong"))
+        left = (*left, *demo)
         room = max(0, width - width_of(left) - width_of(right))
         return (*left, Cell(" " * room), *right), False
     if not connection.trouble:
-        return (*left, Cell("  asking Nexus", "soft")), False
+        return (*left, *demo, Cell("  asking Nexus", "soft")), False
     since = ""
     if connection.heard_ms:
         since = f" for {span(scene.now_ms - connection.heard_ms)}, since {clock(connection.heard_ms)}"
     again = "" if connection.final else "; trying again"
-    demo = " DEMO" if scene.demo else ""
+    of = " DEMO" if scene.demo else ""
     return line(
-        mark("bad"), Cell(cut(f" STALE{since}{again}: {visible(connection.trouble)}{demo}", width - 1), "bad")
+        mark("bad"), Cell(cut(f" STALE{since}{again}: {visible(connection.trouble)}{of}", width - 1), "bad")
     ), True
 
 
@@ -86,7 +94,8 @@ class Listed(NamedTuple):
     """Of the whole: instances that have ended."""
 
 
-def said(listed: Listed | None, namespace: str) -> Line:
+def said(listed: Listed | None, namespace: str, width: int = 0) -> Line:
+    """`width`: what finds no room there gives way, the name of the row last of all; 0: there is room."""
     if listed is None:
         of = f"   namespace {visible(namespace)}, and all nodes" if namespace else ""
         return line(Cell(" ? keys   Ctrl-K palette   1-6 pages", "soft"), Cell(of, "wait"))
@@ -95,11 +104,18 @@ def said(listed: Listed | None, namespace: str) -> Line:
         few += f" of {listed.whole}"
     elif listed.ended:
         few = instances_words(listed.whole - listed.ended, listed.ended)
-    cells: list[Cell] = [Cell(f" ? keys   {few}  by {listed.order.lower()}", "soft")]
     notes: Sequence[str] = (
         f"filter: {visible(listed.filter_text)}" if listed.filter_text else "",
         f"{listed.marked} marked" if listed.marked else "",
         f"namespace {visible(namespace)}" if namespace else "",
     )
-    cells += [Cell(f"  {note}", "wait") for note in notes if note]
-    return (*cells, Cell(f"  {visible(listed.name)}", "strong"))
+    name = visible(listed.name)
+    noted = [Cell(f"  {note}", "wait") for note in notes if note]
+    ordered = f"{few}  by {listed.order.lower()}"
+    # `? keys` stands in the line below too.
+    for first in (f" ? keys   {ordered}", f" {ordered}", f" {few}"):
+        found = (Cell(first, "soft"), *noted, Cell(f"  {name}", "strong"))
+        if not width or width_of(found) <= width:
+            return found
+    rest = width - cell_len(name) - 2
+    return line(Cell(cut(" " + "  ".join(note for note in notes if note), rest), "wait"), Cell(f"  {name}", "strong"))

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from rich.cells import cell_len
+
 from omnitide.cli.happenings.wording import subject_of
-from omnitide.cli.top.actions import Target, name_of
 from omnitide.cli.top.event_table import at_ms, clock, event_tone, event_words, of_interest, place_of
 from omnitide.cli.top.figures import cores, plot, plural, size
-from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, wrap
+from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, wrapped
 from omnitide.cli.top.listing import natural
 from omnitide.cli.top.scene import TELLING, Scene
 from omnitide.cli.top.tables import full_name
-from omnitide.cli.top.words import RANK, agent_state, instance_state, node_state, span, visible
+from omnitide.cli.top.targets import Target, name_of
+from omnitide.cli.top.words import RANK, agent_state, instance_state, node_since_ms, node_state, span, visible
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.inventory import Node
 from omnitide.model.metrics import MetricAnswer
@@ -20,10 +22,17 @@ from omnitide.model.objects import AgentSummary, Instance, InstanceExit
 SPAN_MS: Final = 890_000
 """A little less than what is kept by the second: what begins before that is by the minute."""
 SHOWN: Final = 8
-"""Instances and events of an object; the pages have all."""
+"""Instances of an object; their page has all."""
+EVENTS: Final = 30
+OWN: Final = 8
+"""So many of the newest events are of the object itself, and not of what belongs to it."""
+FACT: Final = 13
+"""Columns of the name of a fact."""
+NAME: Final = 28
+"""Columns that the name of an instance may have however narrow the screen is."""
 HEIGHT: Final = 4
-LATE_MS: Final = 25_000
-"""A batch may be on its way for so long: what a chart ends with is older than now only beyond it."""
+LATE_MS: Final = 6_000
+"""A node that is looked at sends each second, and is asked of every three: what is older than this is not of now."""
 
 
 class Chart(NamedTuple):
@@ -87,10 +96,14 @@ def has_values(answer: MetricAnswer) -> bool:
 
 
 def chart_lines(
-    title: str, answer: MetricAnswer, width: int, height: int, top: float, form: Callable[[float], str]
+    title: str, answer: MetricAnswer, width: int, height: int, top: float, form: Callable[[float], str], now_ms: int
 ) -> list[Line]:
-    """Its title with what it is now and was at most, and the curve below it."""
-    values: Sequence[float | None] = answer.items[0].values if answer.items else ()
+    """Its title with what it is now, or was when it was last known, and was at most; below it the curve, up to then.
+
+    `now_ms`: by Nexus's clock. Its right edge is now, however old the answer is, and wherever it was asked to end.
+    """
+    answered: Sequence[float | None] = answer.items[0].values if answer.items else ()
+    values = _until_now(answered, now_ms - answer.start_ms, answer.step_ms)
     known = [value for value in values if value is not None]
     minutes = len(values) * answer.step_ms // 60_000
     if not known:
@@ -99,10 +112,11 @@ def chart_lines(
     most = max(known)
     ceiling = top if top > 0 else most * 1.1
     of = f" of {form(top)}" if top > 0 else ""
-    newest = max(index for index, value in enumerate(values) if value is not None)
-    old_ms = (len(values) - 1 - newest) * answer.step_ms
+    newest = max(index for index, value in enumerate(answered) if value is not None)
+    # From the end of its step, which is still to come where that is of now.
+    old_ms = now_ms - answer.start_ms - (newest + 1) * answer.step_ms
     late = f" {span(old_ms)} ago" if old_ms > LATE_MS else ""
-    now = f"{'' if late else ' now'} {form(values[newest] or 0.0)}"
+    now = f"{'' if late else ' now'} {form(known[-1])}"
     # The longest that is whole.
     peak = f", at most {form(most)}"
     heads = (f"{of}{late}{peak} in {minutes} min", f"{late}{peak}", f"{of}{late}", late)
@@ -115,8 +129,14 @@ def chart_lines(
     ]
 
 
+def _until_now(values: Sequence[float | None], span_ms: int, step_ms: int) -> Sequence[float | None]:
+    """As many steps, the last of them now. `span_ms`: from the first of them until now."""
+    missing = max(0, span_ms // step_ms - len(values))
+    return (*values, *(None,) * missing)[missing:]
+
+
 def _fact(name: str, *cells: Cell | str) -> Line:
-    return line(Cell(f"{name:<13}", "soft"), *cells)
+    return line(Cell(f"{name:<{FACT}}", "soft"), *cells)
 
 
 def _ending(one: InstanceExit, scene: Scene) -> str:
@@ -134,11 +154,12 @@ def facts(target: Target, scene: Scene) -> list[Line]:
 def _node_facts(node: Node, scene: Scene) -> list[Line]:
     telling = node.status in TELLING
     use = scene.view.use.get(node.id) if telling else None
+    since = node_since_ms(node)
     drivers = ", ".join(
         f"{one.name}{'' if one.healthy else f' (unwell: {one.detail})'}" for one in node.drivers if not one.absent
     )
     found = [
-        _fact("state", told(node_state(node)), f" for {span(scene.now_ms - node.since_ms)}"),
+        _fact("state", told(node_state(node)), f" for {span(scene.now_ms - since)}" if since else ""),
         _fact(
             "uses",
             f"cpu {cores(use[0])} of {cores(node.cpu_milli)}, memory {size(use[1])} of {size(node.memory_bytes)}",
@@ -236,37 +257,39 @@ def detail_lines(
     events: Sequence[CloudEvent] = (),
 ) -> list[Line]:
     """`before`: what stands between what it is and its charts. `events`: of it, from before those of the scene."""
-    lines = [row for one in facts(target, scene) for row in _wrapped(one, width)]
+    lines = [row for one in facts(target, scene) for row in wrapped(one, width, FACT)]
     lines += before
     for chart in charts_of(target):
         answer = charts.get(chart.key)
         if answer is not None:
-            lines += [EMPTY, *chart_lines(chart.title, answer, width, HEIGHT, chart.top, chart.form)]
+            now_ms = scene.now_ms
+            lines += [EMPTY, *chart_lines(chart.title, answer, width, HEIGHT, chart.top, chart.form, now_ms)]
     if not isinstance(target, Instance):
         mine = scene.on_node(target.id) if isinstance(target, Node) else scene.of_agent(target.id)
         mine.sort(key=lambda one: (RANK[instance_state(one).tone], natural(full_name(one))))
         lines += [EMPTY, line(Cell(f"INSTANCES, {len(mine)}", "soft"))]
-        for one in mine[:SHOWN]:
-            name = fit(cut_name(visible(full_name(one)), 28), 28)
+        names = [visible(full_name(one)) for one in mine[:SHOWN]]
+        room = min(max(map(cell_len, names), default=0), max(NAME, width // 2))
+        for one, name in zip(mine, names, strict=False):
             where = visible(one.node) if isinstance(target, AgentSummary) else ""
-            lines.append(line(f"  {name}  ", told(instance_state(one)), Cell(f"  {where}", "soft")))
+            state = line(
+                f"  {fit(cut_name(name, room), room)}  ", told(instance_state(one)), Cell(f"  {where}", "soft")
+            )
+            lines += wrapped(state, width, room + 6)
         if len(mine) > SHOWN:
             lines.append(line(Cell(f"  and {len(mine) - SHOWN} more: i", "soft")))
     known = {event.id: event for event in (*events, *scene.events) if of_interest(event) and _concerned(event, target)}
     lines += [EMPTY, line(Cell("WHAT HAPPENED", "soft"))]
-    for event in sorted(known.values(), key=place_of, reverse=True)[:SHOWN]:
+    newest = sorted(known.values(), key=place_of, reverse=True)
+    # Of a node that is lost its instances tell so much that what it told itself would be out of sight.
+    own = [event for event in newest if event.subject == subject(target)][:OWN]
+    others = [event for event in newest if event not in own][: EVENTS - len(own)]
+    for event in sorted((*own, *others), key=place_of, reverse=True):
         name = f"{visible(subject_of(event))} " if event.subject != subject(target) else ""
-        text = cut(f" {name}{event_words(event)}", max(20, width - 11))
-        lines.append(line(Cell(f"  {clock(at_ms(event.time))} ", "soft"), mark(event_tone(event)), text))
+        when = Cell(f"  {clock(at_ms(event.time))} ", "soft")
+        whole = line(when, mark(event_tone(event)), f" {name}{event_words(event)}")
+        lines += wrapped(whole, width, len(when.text) + 2)
     return lines if known else [*lines, line(Cell("  nothing that is still known here", "soft"))]
-
-
-def _wrapped(one: Line, width: int) -> list[Line]:
-    """Long facts go on below, under where they began."""
-    if len(one) != 2 or len(one[0].text) + len(one[1].text) <= width:
-        return [one]
-    first, *more = wrap(one[1].text, max(20, width - 13))
-    return [line(one[0], Cell(first, one[1].style)), *(line(" " * 13, Cell(text, one[1].style)) for text in more)]
 
 
 def title_of(target: Target) -> str:

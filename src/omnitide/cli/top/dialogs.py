@@ -12,13 +12,14 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button
 
-from omnitide.cli.top import actions as ac
-from omnitide.cli.top.drawing import Field, Text
+from omnitide.cli.top.action import Action, Input, hindered, read_input
+from omnitide.cli.top.drawing import Bar, Field, Text
 from omnitide.cli.top.figures import plural
-from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, line, mark, wrap
+from omnitide.cli.top.lines import EMPTY, Cell, Line, line, mark, wrap, wrapped
 from omnitide.cli.top.outlook import outlook_lines, wanted_changes
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.tables import full_name
+from omnitide.cli.top.targets import Target, name_of, shell_name
 from omnitide.cli.top.words import visible
 from omnitide.model.objects import Instance
 from omnitide.sdk.errors import FabricError
@@ -27,8 +28,17 @@ if TYPE_CHECKING:
     from omnitide.sdk.async_client import AsyncClient
 
 NAMED: Final = 4
+AROUND: Final = 8
+"""Lines of a dialog that are not of its text: its border, what is scrolled to, a field, buttons."""
 TYPING_S: Final = 0.3
 """Nexus is asked what would come of it once nothing was typed for so long."""
+
+SCROLLS: Final = {
+    "pagedown": "page_down",
+    "pageup": "page_up",
+    "down": "down",
+    "up": "up",
+}
 
 DIALOG_CSS = """
     align: center middle;
@@ -36,11 +46,16 @@ DIALOG_CSS = """
         width: 90%; max-width: 100; height: auto; max-height: 100%;
         border: round $foreground; padding: 0 1; background: $background;
     }
-    & Text { height: auto; max-height: 16; }
+    & Text { height: auto; }
     & Horizontal { height: auto; align-horizontal: right; }
     & Button { margin-left: 2; min-width: 12; }
     & Field { margin: 1 0; height: 1; text-style: underline; }
 """
+
+
+def text_width(columns: int) -> int:
+    """Of what is said in a dialog, on a screen of so many columns."""
+    return max(30, min(100, columns * 9 // 10) - 6)
 
 
 class Dialog(ModalScreen[str]):
@@ -50,6 +65,8 @@ class Dialog(ModalScreen[str]):
         Binding("escape,n", "no", "No"),
         Binding("y", "yes", "Yes"),
         Binding("left,right", "other", show=False),
+        # Also while the field has the keys, which has no use for these.
+        *(Binding(key, f"scroll('{how}')", show=False) for key, how in SCROLLS.items()),
     ]
     DEFAULT_CSS = "Dialog {" + DIALOG_CSS + "}"
 
@@ -68,6 +85,7 @@ class Dialog(ModalScreen[str]):
         with Vertical() as box:
             box.border_title = None
             yield Text(id="told")
+            yield Bar(id="more")
             if self._typed is not None:
                 yield Field(self._typed, hint=self._hint, id="typed")
             with Horizontal():
@@ -78,6 +96,7 @@ class Dialog(ModalScreen[str]):
 
     def on_mount(self) -> None:
         self.query_one("#typed" if self._typed is not None else "#no").focus()
+        self.watch(self.query_one("#told"), "scroll_y", self._more, init=False)
         self.told()
 
     @property
@@ -86,9 +105,31 @@ class Dialog(ModalScreen[str]):
 
     def told(self) -> None:
         """Say what is asked anew; nothing where the dialog is being taken away, which an answer may find it at."""
-        width = max(30, min(100, self.size.width * 9 // 10) - 6)
+        width = text_width(self.size.width)
         for told in self.query("#told").results(Text):
-            told.show(self.lines(width))
+            lines = [row for one in self.lines(width) for row in wrapped(one, width)]
+            told.styles.max_height = max(3, self.size.height - AROUND)
+            told.show(lines)
+            self.query_one("#more", Bar).display = len(lines) > self.size.height - AROUND
+            self.call_after_refresh(self._more)
+
+    def _more(self) -> None:
+        """Say what there is above and below of what is seen."""
+        for told in self.query("#told").results(Text):
+            above = told.scroll_offset.y
+            below = max(0, len(told.lines) - above - told.size.height)
+            parts = (f"{below} more below: PgDn" if below else "", f"{above} above: PgUp" if above else "")
+            self.query_one("#more", Bar).show(line(Cell("   ".join(filter(None, parts)), "wait")))
+
+    def action_scroll(self, how: str) -> None:
+        told = self.query_one("#told", Text)
+        moves = {
+            "page_down": told.scroll_page_down,
+            "page_up": told.scroll_page_up,
+            "down": told.scroll_down,
+            "up": told.scroll_up,
+        }
+        moves[how](animate=False)
 
     def lines(self, width: int) -> list[Line]:
         return [line(Cell(text, "strong")) for text in wrap(self.question, width)]
@@ -138,14 +179,14 @@ class Confirm(Dialog):
 
     def __init__(
         self,
-        action: ac.Action,
-        targets: Sequence[ac.Target],
+        action: Action,
+        targets: Sequence[Target],
         scene: Scene,
         client: "AsyncClient",
         flags: str,
     ) -> None:
         """`flags`: of the command line, for the command that is shown."""
-        names = [visible(ac.name_of(one)) for one in targets[:NAMED]]
+        names = [visible(name_of(one)) for one in targets[:NAMED]]
         more = f" and {len(targets) - NAMED} more" if len(targets) > NAMED else ""
         of = plural(len(targets), action.kind) if len(targets) > 1 else action.kind
         typed = None
@@ -155,7 +196,7 @@ class Confirm(Dialog):
             typed = ""
         hints = {
             "replicas": "how many replicas",
-            "version": "to which version; empty: the newest earlier one that works and differs",
+            "version": "version; empty: the newest earlier one that works",
             "node": "to which node; empty: any that can take it",
         }
         super().__init__(
@@ -171,14 +212,14 @@ class Confirm(Dialog):
         self._client = client
         self._flags = flags
         self._outlook: list[Line] = []
-        self._asked: ac.Input | str | None = None
+        self._asked: Input | str | None = None
 
     def on_mount(self) -> None:
         super().on_mount()
         self.foresee()
 
-    def said(self) -> ac.Input | str:
-        return ac.read_input(self.action, self.text)
+    def said(self) -> Input | str:
+        return read_input(self.action, self.text)
 
     def wrong(self) -> str:
         said = self.said()
@@ -189,7 +230,7 @@ class Confirm(Dialog):
         said = self.said()
         if isinstance(said, str):
             return [*found, line(mark("wait"), f" {said}")]
-        hindrance = ac.hindered(self.action, self.targets)
+        hindrance = hindered(self.action, self.targets)
         if hindrance:
             found.append(line(mark("wait"), f" {hindrance}"))
         effects = dict.fromkeys(visible(self.action.effect(one, said, self._scene)) for one in self.targets)
@@ -208,8 +249,10 @@ class Confirm(Dialog):
             found += [EMPTY, line(Cell("WHAT NEXUS FORESEES", "soft")), *(line("  ", *one) for one in self._outlook)]
         found += [EMPTY, line(Cell("THE SAME AS A COMMAND", "soft"))]
         for one in self.targets[:NAMED]:
-            command = self.action.command(ac.shell_name(one), said)
+            command = self.action.command(shell_name(one), said)
             found += [line(text) for text in wrap(visible(" ".join(("omnitide", command)) + self._flags), width, "  ")]
+        if len(self.targets) > NAMED:
+            found.append(line(Cell(f"  and the same for {len(self.targets) - NAMED} more", "soft")))
         return found
 
     def on_input_changed(self) -> None:
@@ -223,7 +266,7 @@ class Confirm(Dialog):
             self._outlook = []
             self.run_worker(self._foresee(said), exclusive=True, group="foresee")
 
-    async def _foresee(self, said: ac.Input | str) -> None:
+    async def _foresee(self, said: Input | str) -> None:
         if isinstance(said, str):
             return
         changes = wanted_changes(self.action, self.targets, said)
@@ -259,7 +302,7 @@ class Reach(Dialog):
             line("The program runs as the instance does, with its files and limits."),
             line("Nothing is lost by it but what the program itself does."),
             line(Cell("THE SAME AS A COMMAND", "soft")),
-            line(cut(visible(f"  omnitide exec -it {name}{self._flags} -- {self.text}"), width)),
+            *map(line, wrap(visible(f"omnitide exec -it {name}{self._flags} -- {self.text}"), width, "  ")),
         ]
 
 
@@ -267,7 +310,7 @@ class Keys(ModalScreen[None]):
     """All keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter", "dismiss", "Close")]
-    DEFAULT_CSS = "Keys {" + DIALOG_CSS + " & Text { height: auto; max-height: 22; } }"
+    DEFAULT_CSS = "Keys {" + DIALOG_CSS + "}"
 
     def __init__(self, lines: Sequence[Line]) -> None:
         super().__init__()
@@ -281,3 +324,6 @@ class Keys(ModalScreen[None]):
         keys = self.query_one("#keys", Text)
         keys.show(self._lines)
         keys.focus()
+
+    def on_resize(self) -> None:
+        self.query_one("#keys", Text).styles.max_height = max(3, self.size.height - 2)

@@ -4,7 +4,7 @@ import datetime as dt
 from functools import lru_cache
 from typing import Final
 
-from omnitide.cli.happenings.wording import BOOKKEEPING, kind_of, subject_of, text_of
+from omnitide.cli.happenings.wording import BOOKKEEPING, by_of, kind_of, subject_of, text_of
 from omnitide.cli.top.lines import Cell, cut, cut_name, told
 from omnitide.cli.top.listing import Column, Table
 from omnitide.cli.top.scene import Scene
@@ -50,7 +50,8 @@ def place_of(event: CloudEvent) -> tuple[int, int]:
 
 def event_words(event: CloudEvent) -> str:
     """Without its subject, which stands in a column of its own."""
-    return visible(text_of(event).removeprefix(subject_of(event)).strip())
+    text, by = text_of(event).removeprefix(subject_of(event)).strip(), by_of(event)
+    return visible(f"{text}, {by}" if by else text)
 
 
 def of_interest(event: CloudEvent) -> bool:
@@ -124,7 +125,7 @@ EVENTS: Final = Table[CloudEvent](
     objects=_events,
     ids=_events,
     name=lambda one: one.id,
-    text=lambda one: f"{one.subject} {kind_of(one)} {text_of(one)} {one.data.get('node_name') or ''}",
+    text=lambda one: f"{one.subject} {kind_of(one)} {text_of(one)} {one.data.get('node_name') or ''} {one.by}",
     fields={
         "kind": kind_of,
         "node": lambda one: str(one.data.get("node_name") or ""),

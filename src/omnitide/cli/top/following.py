@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from omnitide.cli.top.details import FABRIC_CHARTS, SPAN_MS, Chart
-from omnitide.cli.top.scene import Connection, Scene
+from omnitide.cli.top.scene import EVENTS, Connection, Scene
 from omnitide.model.metrics import MetricAnswer
 from omnitide.sdk.errors import FabricError, Trimmed, Unauthorized, UnknownRevision
 from omnitide.sdk.view import Changes
@@ -13,7 +13,6 @@ from omnitide.sdk.view import Changes
 if TYPE_CHECKING:
     from omnitide.sdk.async_client import AsyncClient, AsyncViewWatch
 
-FIRST_EVENTS: Final = 300
 SILENCE_S: Final = 12.0
 """Beats come every 2 s: five may be late."""
 AGAIN_S: Final = 2.0
@@ -22,6 +21,8 @@ IDLE_S: Final = 10.0
 """Between two questions for the status while the fabric changes, and while it does not: concerns come with time too."""
 CHARTS_S: Final = 5.0
 STEP_MS: Final = 10_000
+LOOK_MS: Final = 2_000
+"""Of charts of one node: who asks in so small steps looks at it, and it sends each second as long as that goes on."""
 BATCH_MS: Final = 11_000
 """A node of which nobody asks sends so seldom: a sum is only of what all have sent."""
 SUM_END_MS: Final = -(BATCH_MS + STEP_MS)
@@ -109,7 +110,7 @@ class Following:
     async def _follow_events(self) -> None:
         while not self._refusal:
             try:
-                page = await self.client.list_events(last=FIRST_EVENTS)
+                page = await self.client.list_events(last=EVENTS)
                 self.scene.events.clear()
                 self.scene.events.extend(page.items)
                 self._changed(frozenset({"event"}))
@@ -162,10 +163,11 @@ class Following:
         return await self.ask(FABRIC_CHARTS, end_ms=SUM_END_MS)
 
     async def ask(self, charts: Sequence[Chart], *, end_ms: int = 0) -> dict[str, MetricAnswer]:
-        """By key. Raises FabricError."""
+        """By key; `end_ms` 0: of one node, up to now. Raises FabricError."""
+        step_ms = STEP_MS if end_ms else LOOK_MS
         return {
             chart.key: await self.client.query_metrics(
-                chart.selector, start_ms=-SPAN_MS, end_ms=end_ms, step_ms=STEP_MS, by=("-",)
+                chart.selector, start_ms=-SPAN_MS, end_ms=end_ms, step_ms=step_ms, by=("-",)
             )
             for chart in charts
         }

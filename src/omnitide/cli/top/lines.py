@@ -1,7 +1,7 @@
 """Lines of styled text, as wide as a terminal counts them. What is drawn and what is printed are both made of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, get_args
 
 from rich.cells import cell_len, set_cell_size
@@ -92,6 +92,36 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
         else:
             now = f"{now} {word}" if now else word
     return [*found, indent + now] if now or not found else found
+
+
+_HEAD: Final = re.compile(f" *(?:[{''.join(SIGNS.values())}] )?")
+
+
+def wrapped(cells: Line, width: int, hang: int = -1) -> list[Line]:
+    """A line in as many of at most `width` as it needs. They go on `hang` columns from the left; -1: where its words
+    begin, behind blanks and a sign."""
+    if width_of(cells) <= width:
+        return [cells]
+    text = "".join(cell.text for cell in cells)
+    head = _HEAD.match(text)
+    first = head[0] if head and hang < 0 else text[: max(0, hang)]
+    rows = wrap(text[len(first) :], width - cell_len(first))
+    letters: list[tuple[str, Style]] = [(letter, cell.style) for cell in cells for letter in cell.text]
+    styles = iter(letters)
+    found = [_styled(first + rows[0], styles)]
+    return [*found, *((Cell(" " * cell_len(first)), *_styled(row, styles)) for row in rows[1:])]
+
+
+def _styled(text: str, styles: Iterator[tuple[str, Style]]) -> Line:
+    """With the styles that its letters had; blanks at which it was parted are left out."""
+    found: list[Cell] = []
+    for letter in text:
+        style: Style = next(had for one, had in styles if one == letter)
+        if found and found[-1].style == style:
+            found[-1] = Cell(found[-1].text + letter, style)
+        else:
+            found.append(Cell(letter, style))
+    return tuple(found)
 
 
 _CODES: Final[dict[Style, str]] = {

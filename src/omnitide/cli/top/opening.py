@@ -1,8 +1,7 @@
 """What is opened by a row: the object itself, or the one that an event or a job leads to. Pure."""
 
-from omnitide.cli.top.actions import Target
-from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.targets import Target
 from omnitide.model.happenings import CloudEvent
 
 
@@ -10,9 +9,7 @@ def opened(kind: str, identifier: str, scene: Scene) -> Target | str:
     """By the kind of the rows and the id of one; or why there is nothing to open."""
     view = scene.view
     if kind == "event":
-        event = EVENTS.objects(scene).get(identifier)
-        found = _subject_of(event, scene) if event is not None else None
-        return found or "it is about nothing that is there now"
+        return "it is not known here any more"
     if kind == "job":
         job = view.jobs.get(identifier)
         ran = view.instances.get(job.instance) if job is not None else None
@@ -21,7 +18,8 @@ def opened(kind: str, identifier: str, scene: Scene) -> Target | str:
     return tables[kind].get(identifier) or "it is not there any more"
 
 
-def _subject_of(event: CloudEvent, scene: Scene) -> Target | None:
+def subject_of_event(event: CloudEvent, scene: Scene) -> Target | None:
+    """What it is about; None: that is not there any more, or has no page."""
     view = scene.view
     kind, _, name = event.subject.partition("/")
     if kind == "node":

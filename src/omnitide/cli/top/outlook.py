@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from omnitide.cli.show.outlook import held
-from omnitide.cli.top.actions import Action, Input, Target
+from omnitide.cli.top.action import Action, Input
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.lines import Cell, Line, line, mark
+from omnitide.cli.top.targets import Target
 from omnitide.cli.top.words import Tone, visible
 from omnitide.model.foreseen import Fate, Outlook
 from omnitide.model.inventory import Node
@@ -14,7 +15,8 @@ from omnitide.model.objects import AgentSummary
 
 MOST: Final = 500
 """A question takes no more changes."""
-REASONS: Final = 3
+REASONS: Final = 20
+"""Different ones; who wants the rest asks for fewer replicas."""
 _FORESEEN: Final = frozenset(
     {
         "agent.scale",
@@ -70,11 +72,17 @@ def outlook_lines(outlook: Outlook) -> list[Line]:
         found.append(line(mark("good"), f" {plural(outlook.kept, 'replica')} would be kept as {as_is}"))
     reasons = dict.fromkeys(one.why for one in outlook.replicas if one.why)
     found += [line(Cell(f"  {visible(why)}", "soft")) for why in list(reasons)[:REASONS]]
+    if len(reasons) > REASONS:
+        found.append(line(Cell(f"  and {plural(len(reasons) - REASONS, 'further reason')}", "soft")))
     if outlook.held:
         found.append(line(mark("wait" if outlook.finished else "unknown"), f" {held(outlook)}"))
     if outlook.tasks:
         verb = "runs to its" if outlook.tasks == 1 else "run to their"
         found.append(line(mark("off"), f" {plural(outlook.tasks, 'task')} of jobs {verb} end there"))
+    if outlook.unseen:
+        found.append(
+            line(mark("unknown"), f" {plural(outlook.unseen, 'further replica')} were not looked at: too many")
+        )
     if not outlook.finished:
         found.append(line(Cell("  and it goes on for longer than was looked ahead", "soft")))
     return found or [line(mark("good"), " nothing would move or stop")]

@@ -120,7 +120,9 @@ def capacity_lines(found: Capacity, width: int) -> list[Line]:
 def concern_lines(scene: Scene, width: int) -> list[Line]:
     found: list[Line] = []
     for concern in scene.concerns:
-        since = f"  {span(scene.now_ms - concern.since_ms)}" if concern.since_ms else ""
+        age = span(scene.now_ms - concern.since_ms) if concern.since_ms else ""
+        # Some say it themselves.
+        since = f"  {age}" if age and age not in concern.text.replace(" ", "") else ""
         first, *more = wrap(visible(concern.text), max(20, width - 4 - len(since)))
         subject = cut_name(visible(concern.subject), max(12, width // 2))
         if width_of(line(subject, first, since)) + 4 <= width:
@@ -191,8 +193,9 @@ def _charts(scene: Scene, found: Capacity, width: int) -> list[Line]:
     if cpu is None or memory is None or not (has_values(cpu) or has_values(memory)):
         return []
     each = max(30, (width - 3) // 2)
-    left = chart_lines("CPU, cores", cpu, each, 3, found.cpu_milli / 1000, lambda value: cores(value * 1000))
-    right = chart_lines("Memory", memory, each, 3, float(found.memory_bytes), size)
+    now_ms = scene.now_ms
+    left = chart_lines("CPU, cores", cpu, each, 3, found.cpu_milli / 1000, lambda value: cores(value * 1000), now_ms)
+    right = chart_lines("Memory", memory, each, 3, float(found.memory_bytes), size, now_ms)
     if width < 2 * each + 3:
         return [EMPTY, *left, EMPTY, *right]
     rows = zip_longest(left, right, fillvalue=EMPTY)

@@ -9,11 +9,13 @@ from typing import Final, Protocol, TypeVar
 from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from omnitide.cli.top import actions as ac
+from omnitide.cli.top.action import Action, hindered
+from omnitide.cli.top.actions import ACTIONS
 from omnitide.cli.top.bars import PAGES, TITLES
 from omnitide.cli.top.listing import natural
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.tables import full_name
+from omnitide.cli.top.targets import Kind, Target, kind_of_target, name_of, subject_of
 from omnitide.cli.top.verbs import VERBS, Verb, verbs_before, verbs_like
 from omnitide.cli.top.words import visible
 
@@ -34,11 +36,11 @@ class Commanded(Protocol):
     def show_page(self, page: str) -> None: ...
     def open_object(self, kind: str, identifier: str) -> None: ...
     async def action_act(self, identifier: str) -> None: ...
-    def act(self, action: ac.Action, targets: Sequence[ac.Target]) -> None: ...
-    def show_output(self, targets: Sequence[ac.Target]) -> None: ...
-    def reach(self, one: ac.Target) -> None: ...
+    def act(self, action: Action, targets: Sequence[Target]) -> None: ...
+    def show_output(self, targets: Sequence[Target]) -> None: ...
+    def reach(self, one: Target) -> None: ...
     def choose_target(self, verb: Verb) -> None: ...
-    def chosen(self) -> list[ac.Target]: ...
+    def chosen(self) -> list[Target]: ...
     def action_colours(self) -> None: ...
     def action_keys(self) -> None: ...
     async def action_quit(self) -> None: ...
@@ -71,19 +73,19 @@ class Of(Provider):
         return self.app  # pyright: ignore[reportReturnType]
 
 
-def _named(verb: Verb, scene: Scene) -> list[tuple[str, ac.Target]]:
+def _named(verb: Verb, scene: Scene) -> list[tuple[str, Target]]:
     """What it can be done to now."""
     view = scene.view
-    found: dict[ac.Kind, Callable[[], Sequence[ac.Target]]] = {
+    found: dict[Kind, Callable[[], Sequence[Target]]] = {
         "node": lambda: list(view.nodes.values()),
         "agent": lambda: [view.agents[key] for key in scene.agents()],
         "instance": lambda: [view.instances[key] for key in scene.instances()],
     }
-    return [(ac.name_of(one), one) for one in found[verb.kind]() if not verb.hindrance(one)]
+    return [(name_of(one), one) for one in found[verb.kind]() if not verb.hindrance(one)]
 
 
-def _doing(app: Commanded, verb: Verb, target: ac.Target) -> Callable[[], object]:
-    if isinstance(verb, ac.Action):
+def _doing(app: Commanded, verb: Verb, target: Target) -> Callable[[], object]:
+    if isinstance(verb, Action):
         return partial(app.act, verb, [target])
     return partial(app.reach, target) if verb.title == "Terminal" else partial(app.show_output, [target])
 
@@ -92,10 +94,10 @@ def targets_of(verb: Verb) -> type[Provider]:
     """What it can be done to now, by name."""
 
     class Targets(Of):
-        def _named(self) -> list[tuple[str, ac.Target]]:
+        def _named(self) -> list[tuple[str, Target]]:
             return sorted(_named(verb, self.commanded.scene), key=lambda named: natural(named[0]))
 
-        def _do(self, target: ac.Target) -> Callable[[], object]:
+        def _do(self, target: Target) -> Callable[[], object]:
             return _doing(self.commanded, verb, target)
 
         async def discover(self) -> Hits:
@@ -120,9 +122,9 @@ class Everything(Of):
             yield f"Go to {TITLES[page].lower()}", (), partial(app.show_page, page)
         targets = app.chosen()
         if targets:
-            name = visible(ac.name_of(targets[0])) if len(targets) == 1 else f"{len(targets)} chosen"
-            for action in ac.ACTIONS:
-                if action.kind == ac.kind_of_target(targets[0]) and not ac.hindered(action, targets):
+            name = visible(name_of(targets[0])) if len(targets) == 1 else f"{len(targets)} chosen"
+            for action in ACTIONS:
+                if action.kind == kind_of_target(targets[0]) and not hindered(action, targets):
                     words = tuple(f"{word} {name}" for word in action.words)
                     yield action.named(name), words, partial(app.action_act, action.id)
         for verb in VERBS:
@@ -135,11 +137,11 @@ class Everything(Of):
     def _done(self, meant: Iterable[tuple[Verb, str]], weight: float) -> Iterator[Hit]:
         """A verb and a name: what it can be done to that is called that."""
         app = self.commanded
-        chosen = {ac.subject_of(one) for one in app.chosen()}
+        chosen = {subject_of(one) for one in app.chosen()}
         for verb, wanted in meant:
             for score, name, target in best(wanted, _named(verb, app.scene))[:MOST_DONE]:
                 # What is chosen has its actions already.
-                if not (isinstance(verb, ac.Action) and ac.subject_of(target) in chosen):
+                if not (isinstance(verb, Action) and subject_of(target) in chosen):
                     title = verb.named(visible(name))
                     yield Hit(score * weight, Text(title), _doing(app, verb, target), text=title)
 

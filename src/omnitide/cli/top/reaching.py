@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from omnitide.cli.top import actions as ac
 from omnitide.cli.top.details import title_of
 from omnitide.cli.top.job_table import job_name
 from omnitide.cli.top.output_screen import Output
+from omnitide.cli.top.targets import MOST_SUBJECTS, Target, subject_of
 from omnitide.cli.top.words import visible
 from omnitide.model.objects import Instance, JobSummary
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _REACHED: Final = ("running", "stopping")
 
 
-def output_of(targets: Sequence[ac.Target | JobSummary], client: "AsyncClient") -> Output | str:
+def output_of(targets: Sequence[Target | JobSummary], client: "AsyncClient") -> Output | str:
     """The screen of what these write, in one stream; or why there is none."""
     placed = [one for one in targets if not isinstance(one, Instance) or one.node]
     if not placed:
         return "it is on no node yet" if targets else "nothing is chosen"
-    if len(placed) > ac.MOST_SUBJECTS:
-        return f"{len(placed)} are chosen; {ac.MOST_SUBJECTS} can be shown together"
+    if len(placed) > MOST_SUBJECTS:
+        return f"{len(placed)} are chosen; {MOST_SUBJECTS} can be shown together"
     of = [_subject(one) for one in placed]
     first = placed[0]
     title = f"job {job_name(first)}" if isinstance(first, JobSummary) else title_of(first)
@@ -37,8 +37,8 @@ def output_of(targets: Sequence[ac.Target | JobSummary], client: "AsyncClient") 
     return Output(of, f"{visible(title)}{more}", client, many=many)
 
 
-def _subject(one: ac.Target | JobSummary) -> str:
-    return f"job:{one.namespace}/{one.name}" if isinstance(one, JobSummary) else ac.subject_of(one)
+def _subject(one: Target | JobSummary) -> str:
+    return f"job:{one.namespace}/{one.name}" if isinstance(one, JobSummary) else subject_of(one)
 
 
 def unreachable(one: Instance) -> str:

@@ -38,7 +38,11 @@ class InstanceRows(Rows[Instance]):
 
 
 class EventRows(Rows[CloudEvent]):
-    pass
+    def nothing(self) -> str:
+        """In a busy fabric the events that are here are of a few minutes."""
+        if not self.filter_text:
+            return super().nothing()
+        return f"none of the newest {len(self.scene.events)} is so: Escape shows all; older ones: omnitide events"
 
 
 class JobRows(Rows[JobSummary]):

@@ -167,14 +167,15 @@ class Rows(Drawing, Generic[T], can_focus=True):
             return self.strip_of((Cell("  "), *head_cells(self._plan(), self.sort, turned=self.turned)))
         row = self.scroll_offset.y + y - 1
         if row >= len(self.ids):
-            return self.strip_of((Cell(f"  {self._nothing()}", "soft"),) if row == 0 else ())
+            return self.strip_of((Cell(f"  {self.nothing()}", "soft"),) if row == 0 else ())
         cells = self.cells_of(row)
         if len(self._drawn) > 4 * max(24, self.size.height):
             self._drawn.clear()
         self._drawn[row] = cells
         return self.strip_of(cells, CURSOR if row == self._row else None)
 
-    def _nothing(self) -> str:
+    def nothing(self) -> str:
+        """Said where rows would be."""
         if self.filter_text:
             return f"no {self.table.noun} is so: Escape shows all"
         none = self.scene.view.filled and not self.table.objects(self.scene)

@@ -8,17 +8,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from omnitide.cli.top import actions as ac
-from omnitide.cli.top.details import charts_of, detail_lines, subject, title_of
+from omnitide.cli.top.actions import ACTIONS
+from omnitide.cli.top.details import OWN, charts_of, detail_lines, subject, title_of
 from omnitide.cli.top.drawing import Bar, Text
 from omnitide.cli.top.following import SUM_END_MS, Following
 from omnitide.cli.top.footing import Footing
 from omnitide.cli.top.keys import shown_key
 from omnitide.cli.top.lines import Cell, Line, line, mark
-from omnitide.cli.top.reasons import reason_lines, version_lines
+from omnitide.cli.top.reasons import node_why, reason_lines, version_lines
 from omnitide.cli.top.scene import Scene
+from omnitide.cli.top.targets import Kind, Target, kind_of_target
 from omnitide.cli.top.words import visible
 from omnitide.model.happenings import CloudEvent
+from omnitide.model.inventory import Node
 from omnitide.model.metrics import MetricAnswer
 from omnitide.model.objects import AgentSummary, AgentVersion, Instance
 from omnitide.sdk.errors import FabricError
@@ -29,10 +31,10 @@ PAST: Final = 50
 _OUTPUT: Final = ("l", "app.output", "Output")
 
 
-def action_bindings(kind: ac.Kind) -> list[BindingType]:
+def action_bindings(kind: Kind) -> list[BindingType]:
     return [
         Binding(one.key, f"app.act('{one.id}')", one.title, key_display=shown_key(one.key), priority=True)
-        for one in ac.ACTIONS
+        for one in ACTIONS
         if one.kind == kind
     ]
 
@@ -44,7 +46,7 @@ class Detail(Screen[None]):
         Binding("escape", "back", "Back", priority=True),
     ]
 
-    def __init__(self, target: ac.Target, scene: Scene, following: Following) -> None:
+    def __init__(self, target: Target, scene: Scene, following: Following) -> None:
         super().__init__()
         self.target = target
         self.gone = False
@@ -59,10 +61,10 @@ class Detail(Screen[None]):
         self._versions: Sequence[AgentVersion] = ()
         self._past: Sequence[CloudEvent] | None = None
         """What happened to it until it was opened; what comes later the scene has. None: not known yet."""
-        kind = ac.kind_of_target(target)
+        kind = kind_of_target(target)
         own = ("e", "app.terminal", "Terminal") if kind == "instance" else ("i", "app.instances_of", "Instances")
         opened = (_OUTPUT, own)
-        done = [(one.key, f"app.act('{one.id}')", one.title) for one in ac.ACTIONS if one.kind == kind]
+        done = [(one.key, f"app.act('{one.id}')", one.title) for one in ACTIONS if one.kind == kind]
         for key, action, title in (*opened, *done):
             self._bindings.bind(key, action, title, key_display=shown_key(key), priority=True)
 
@@ -104,19 +106,25 @@ class Detail(Screen[None]):
     async def _ask_past(self) -> None:
         """Raises FabricError."""
         if self._past is None:
-            found = await self._following.client.list_events(subject=subject(self.target), last=PAST)
-            self._past = found.items
+            client, of, kind = self._following.client, subject(self.target), kind_of_target(self.target)
+            found = await client.list_events(subject=of, last=PAST)
+            # Of a node or an agent its instances tell so much that what it told itself is not among them.
+            own = await client.list_events(subject=of, kinds=(kind,), last=OWN) if kind != "instance" else found
+            self._past = (*own.items, *found.items)
 
     def redraw(self) -> None:
         view, target = self._scene.view, self.target
         tables = {"node": view.nodes, "agent": view.agents, "instance": view.instances}
-        found = tables[ac.kind_of_target(target)].get(target.id)
+        found = tables[kind_of_target(target)].get(target.id)
         self.gone = found is None
         if found is not None:
             self.target = found
         width = self.size.width - 2
-        before = [*reason_lines(self._why, width), *version_lines(self._versions, self._scene, width)]
         past = self._past or ()
+        why = self._why
+        if isinstance(self.target, Node):
+            why = node_why(self.target, (*past, *self._scene.events))
+        before = [*reason_lines(why, width), *version_lines(self._versions, self._scene, width)]
         lines = detail_lines(self.target, self._scene, self._charts, width, before=before, events=past)
         if self._failed:
             lines.append(line(mark("unknown"), f" no charts and reasons: {visible(self._failed)}"))

@@ -9,7 +9,7 @@ from omnitide.cli.top.figures import bar, cores, percent, size
 from omnitide.cli.top.lines import Cell, cut, cut_name, told
 from omnitide.cli.top.listing import Column, Table
 from omnitide.cli.top.scene import TELLING, Scene
-from omnitide.cli.top.words import RANK, Tone, agent_state, instance_state, node_state, span, visible
+from omnitide.cli.top.words import RANK, Tone, agent_state, instance_state, node_since_ms, node_state, span, visible
 from omnitide.model.inventory import Node
 from omnitide.model.objects import AgentSummary, Instance
 
@@ -87,8 +87,8 @@ NODES: Final = Table[Node](
             "for",
             "FOR",
             6,
-            lambda one, scene: _since(one.since_ms, scene),
-            lambda one, _: -one.since_ms,
+            lambda one, scene: _since(node_since_ms(one), scene),
+            lambda one, _: -node_since_ms(one),
             right=True,
             rank=4,
         ),

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from omnitide.cli.top import actions as ac
+from omnitide.cli.top.action import Action
+from omnitide.cli.top.actions import ACTIONS
 from omnitide.cli.top.reaching import unreachable
+from omnitide.cli.top.targets import Kind, Target
 from omnitide.model.objects import Instance
 
 
@@ -17,24 +19,24 @@ class Opening:
     id: str
     title: str
     preposition: str
-    kind: ac.Kind
+    kind: Kind
     words: tuple[str, ...]
     """What else it is found by: the command that does it without `top`, then plain synonyms; lower case."""
-    hindrance: Callable[[ac.Target], str] = lambda _: ""
+    hindrance: Callable[[Target], str] = lambda _: ""
 
     def named(self, what: str) -> str:
         """`Output of web`, `Terminal in web-1.1`."""
         return f"{self.title} {self.preposition} {what}"
 
 
-Verb = ac.Action | Opening
+Verb = Action | Opening
 
 
-def _unplaced(target: ac.Target) -> str:
+def _unplaced(target: Target) -> str:
     return "it is on no node yet" if isinstance(target, Instance) and not target.node else ""
 
 
-def _out_of_reach(target: ac.Target) -> str:
+def _out_of_reach(target: Target) -> str:
     return unreachable(target) if isinstance(target, Instance) else "no instance is chosen"
 
 
@@ -45,7 +47,7 @@ OPENINGS: Final = (
     Opening("instance.output", "Output", "of", "instance", _LOGS, _unplaced),
     Opening("instance.terminal", "Terminal", "in", "instance", ("exec", "shell", "console"), _out_of_reach),
 )
-VERBS: Final[tuple[Verb, ...]] = (*ac.ACTIONS, *OPENINGS)
+VERBS: Final[tuple[Verb, ...]] = (*ACTIONS, *OPENINGS)
 
 
 def names_of(verb: Verb) -> tuple[str, ...]:

@@ -82,6 +82,13 @@ def node_state(node: Node) -> State:
     return State(tone, text, ", ".join(one for one in more if one))
 
 
+def node_since_ms(node: Node) -> int:
+    """Since when it is as `node_state` says; 0: nobody knows, as of a drain: only since when it is live."""
+    if node.status == "stalled":
+        return node.stalled_since_ms
+    return node.since_ms if node_state(node).text == node.status else 0
+
+
 def agent_state(agent: AgentSummary) -> State:
     rollout, tone = agent.rollout, tone_of(agent.status)
     if rollout is not None and rollout.halted:

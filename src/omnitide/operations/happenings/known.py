@@ -8,6 +8,7 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.events import Entry
 from omnitide.fabric.state import FabricState
 from omnitide.operations.runtime import Runtime, Trimmed
+from omnitide.operations.views.callers import caller_words
 
 _REMEMBERED: Final = 50_000
 """Names that are remembered of what may be gone; the least recently used are forgotten first."""
@@ -143,6 +144,11 @@ class KnownNames:
             if found is not None and found.node:
                 return found.node
         return ""
+
+    def caller(self, principal: str) -> str:
+        """In words; empty for the fabric's own parts and for nodes."""
+        known = principal.partition(":")[2] in self._state.tokens
+        return caller_words(self._state if known else self._before, principal)
 
     def node(self, identifier: str) -> str:
         for state in (self._state, self._before):

@@ -76,6 +76,9 @@ class Translator:
             self._names.learn(entry)
         time = dt.datetime.fromtimestamp(entry.time_ms / 1000, dt.UTC).isoformat(timespec="milliseconds")
         time = time.replace("+00:00", "Z")
+        by = self._names.caller(entry.principal)
+        # What an act does to instances does not say it again, which may be thousands; unless it is all that it does.
+        acts = bool(by) and not all(map(_of_instances, entry.events))
         index = 0
         for event in entry.events:
             if until is not None and index >= until:
@@ -89,6 +92,7 @@ class Translator:
             if until is not None:
                 end = min(width, until - before)
             kind = kind_of(event)
+            told = acts and not _of_instances(event)
             reporter = _reporter(event, entry.principal)
             for number, part in enumerate(self._parts(event, begin, end, reporter), before + begin + 1):
                 yield Happening(
@@ -104,6 +108,7 @@ class Translator:
                         revision=revision,
                         correlation=entry.correlation,
                         principal=entry.principal,
+                        by=by if told or (number == 1 and not acts) else "",
                     ),
                     kind,
                     part.namespace,
@@ -211,6 +216,10 @@ def _reporter(event: Event, principal: str) -> str:
         event, ev.InstanceStarting | ev.InstanceRunning | ev.InstanceExited | ev.InstanceHealthChanged
     ) or (isinstance(event, ev.InstanceEnded) and event.exit is not None)
     return principal.removeprefix(_NODE) if told and principal.startswith(_NODE) else ""
+
+
+def _of_instances(event: Event) -> bool:
+    return kind_of(event).startswith("instance.")
 
 
 def _width(event: Event) -> int:

@@ -9,6 +9,7 @@ from omnitide.fabric.rules.rolling import available, unavailable
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
 from omnitide.model import objects as ob
 from omnitide.model.quantity import format_duration
+from omnitide.operations.views.callers import caller_words
 from omnitide.operations.views.failing import is_failing
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import Hidden, silent_since
@@ -184,13 +185,16 @@ def _verdict(state: FabricState, agent: Agent, now_ms: int) -> tuple[ob.RolloutV
     return "halted", f"{late.name} is not available after {after}{how_it_is(agent, late)}; it goes on being tried"
 
 
-def show_version(version: Version, current: int, changes: tuple[ob.Difference, ...] = ()) -> ob.AgentVersion:
+def show_version(
+    state: FabricState, version: Version, current: int, changes: tuple[ob.Difference, ...] = ()
+) -> ob.AgentVersion:
     return ob.AgentVersion(
         number=version.number,
         current=version.number == current,
         spec=version.spec,
         reason=version.reason,
         principal=version.principal,
+        by=caller_words(state, version.principal),
         created_ms=version.created_ms,
         source=version.source,
         cause=version.cause,

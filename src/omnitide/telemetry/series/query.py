@@ -78,6 +78,8 @@ class Answer:
     """Of the samples that were looked at; of those of two tiers, the coarser."""
     by_minute_until_s: int = 0
     """Each step before has the value of its whole minute unless it is known by the second. 0: none is by the minute."""
+    looked_at: tuple[SeriesInfo, ...] = ()
+    """Of what `found` is made, with labels that it does not keep; of two tiers some are there twice."""
 
 
 class Tiers:
@@ -174,7 +176,8 @@ class Tiers:
             made = await asyncio.to_thread(_answer, question, window, parts, resolution_s, now_s)
         else:
             made = _answer(question, window, parts, resolution_s, now_s)
-        return replace(made, by_minute_until_s=by_minute_until_s)
+        looked_at = tuple(one for part in parts for one in part.series)
+        return replace(made, by_minute_until_s=by_minute_until_s, looked_at=looked_at)
 
 
 def _check(question: Question) -> None:

@@ -15,7 +15,8 @@ HOSTILE = "\x1b[31m[red]\x07evil\u202e[/]\n"
 
 def node(name: str, **fields: Any) -> Node:
     given = {"status": "live", "scheduling": "open", "cpu_milli": 4000, "memory_bytes": 8 << 30, **fields}
-    return Node(id=f"n-{name}", name=name, since_ms=NOW_MS - 5000, joined_ms=NOW_MS, revision=1, **given)
+    given.setdefault("since_ms", NOW_MS - 5000)
+    return Node(id=f"n-{name}", name=name, joined_ms=NOW_MS, revision=1, **given)
 
 
 def agent(name: str, **fields: Any) -> AgentSummary:

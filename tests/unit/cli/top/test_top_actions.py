@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.top.scenes import agent, instance, node, scene
 
-from omnitide.cli.top.actions import ACTIONS, BY_ID, Input, hindered, read_input, shell_name
+from omnitide.cli.top.action import Input, hindered, read_input
+from omnitide.cli.top.actions import ACTIONS, BY_ID
 from omnitide.cli.top.figures import bar, cores, plot, resampled
 from omnitide.cli.top.keys import key_lines, shown_key
 from omnitide.cli.top.lines import printed
 from omnitide.cli.top.outlook import outlook_lines, wanted_changes
+from omnitide.cli.top.targets import shell_name
 from omnitide.cli.top.words import RANK, tone_of
 from omnitide.model.foreseen import ForeseenReplica, Outlook
 
@@ -18,7 +20,7 @@ PANEL = Path(__file__).parents[4] / "web" / "src"
 
 
 def test_the_panel_has_the_same_actions_under_the_same_keys() -> None:
-    text = (PANEL / "actions" / "registry.ts").read_text()
+    text = "".join((PANEL / "actions" / name).read_text() for name in ("agents.ts", "instances.ts", "nodes.ts"))
     panel = dict(re.findall(r'id: "((?:agent|instance|node)\.\w+)",\s*title: "[^"]+",\s*key: "(\w)"', text))
     assert {one.id: one.key for one in ACTIONS} == panel
 
@@ -123,6 +125,8 @@ def test_nexus_is_asked_what_would_come_of_it_in_its_own_words() -> None:
     assert "2 more replicas were not looked ahead to" in held
     assert "1 task of jobs runs to its end there" in held
     assert "it goes on for longer than was looked ahead" in held
+    many = Outlook(replicas=(), counts={"starts": 10_000}, finished=True, revision=1, unseen=79_999)
+    assert "? 79999 further replicas were not looked at: too many" in printed(outlook_lines(many), color=False)
     back = Outlook(replicas=(), counts={}, kept=3, finished=True, revision=1)
     assert printed(outlook_lines(back), color=False).strip() == "● 3 replicas would be kept as they are"
 

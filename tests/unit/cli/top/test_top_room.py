@@ -157,7 +157,9 @@ def test_the_title_of_a_chart_says_less_where_there_is_less_room() -> None:
         items=(used,), revision=1,
     )  # fmt: skip
     told = {
-        width: printed(chart_lines("Memory", answer, width, 3, 24.0 * (1 << 30), size)[:1], color=False).strip()
+        width: printed(
+            chart_lines("Memory", answer, width, 3, 24.0 * (1 << 30), size, 900_000)[:1], color=False
+        ).strip()
         for width in (60, 38, 30)
     }
     assert told[60] == "Memory now 5.5 GiB of 24 GiB, at most 5.5 GiB in 15 min"

@@ -2,23 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.support.memory_runtime import MemoryRuntime
 from tests.unit.cli.top.scenes import HOSTILE, instance, node
-from textual.pilot import Pilot
+from tests.unit.cli.top.seeing import Seen
 
-from omnitide.api.app import make_app
-from omnitide.api.server import ApiServer
 from omnitide.cli.top.actions import ACTIONS
-from omnitide.cli.top.app import InstanceRows, Top
 from omnitide.cli.top.dialogs import Confirm, Reach
+from omnitide.cli.top.drawing import Text
 from omnitide.cli.top.following import SUM_END_MS
-from omnitide.cli.top.lines import width_of
+from omnitide.cli.top.lines import printed, width_of
 from omnitide.cli.top.output_screen import Output
+from omnitide.cli.top.row_kinds import InstanceRows
 from omnitide.cli.top.rows import Rows
 from omnitide.cli.top.screens import Detail
 from omnitide.fabric import commands as cm
@@ -27,62 +26,8 @@ from omnitide.model.problem import problem
 from omnitide.model.spec import AgentSpec, JobSpec, Resources
 from omnitide.sdk.async_client import AsyncClient
 from omnitide.sdk.errors import Unavailable
-from omnitide.sdk.target import Target
 from omnitide.security.tokens import parse_api_token
-
-DEADLINE_S = 20.0
-
-
-class Seen:
-    """`top` and the fabric that it shows."""
-
-    def __init__(self, runtime: MemoryRuntime, server: ApiServer, client: AsyncClient, top: Top, pilot: Pilot) -> None:
-        self.runtime = runtime
-        self.server = server
-        self.client = client
-        self.top = top
-        self.pilot = pilot
-
-    @property
-    def text(self) -> str:
-        strips = self.top.screen._compositor.render_strips()
-        return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
-
-    async def until(self, condition: Callable[[], object] | str, without: str = "") -> str:
-        """Until a text stands on the screen, or a condition is so."""
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                await self.pilot.pause()
-                text = self.text
-                met = condition in text if isinstance(condition, str) else condition()
-                if met and not (without and without in text):
-                    return text
-                await asyncio.sleep(0.02)
-
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-
-    async def deploy(self, name: str, replicas: int) -> None:
-        await self.client.deploy_agent(name, AgentSpec(command=("serve",)), replicas=replicas)
-        self.runtime.settle()
-
-
-@pytest.fixture
-async def seen(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Seen]:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    runtime = MemoryRuntime()
-    runtime.add_node("alpha")
-    runtime.add_node("beta")
-    token = runtime.api_token()
-    server = await ApiServer.start(make_app(runtime), "127.0.0.1", 0, None)
-    async with AsyncClient(Target(server.url, token)) as client:
-        top = Top(client)
-        async with top.run_test(size=(80, 24), notifications=True) as pilot:
-            made = Seen(runtime, server, client, top, pilot)
-            await made.until("live r")
-            yield made
-    await server.close()
+from omnitide.telemetry.series.definition import SeriesInfo
 
 
 async def test_what_needs_a_person_comes_first(seen: Seen) -> None:
@@ -412,6 +357,19 @@ async def test_what_happened_long_ago_to_an_object_is_asked_for(seen: Seen) -> N
     assert "nothing that is still known" not in text
 
 
+async def test_what_an_agent_did_itself_is_asked_for_beside_all_that_its_instances_did(seen: Seen) -> None:
+    await seen.deploy("hello", 80)
+    revision = (await seen.client.get_fabric()).revision
+    await seen.until(lambda: seen.top.scene.events and seen.top.scene.events[-1].revision == revision)
+    seen.top.scene.events.clear()
+    await seen.press("3")
+    await seen.until("hello")
+    await seen.press("enter")
+    await seen.until(lambda: isinstance(seen.top.screen, Detail))
+    shown = seen.top.screen.query_one("#object", Text)
+    await seen.until(lambda: "created, 80 replicas" in printed(shown.lines, color=False))
+
+
 async def test_the_figures_of_an_agent_end_before_what_is_still_to_come(
     seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +389,32 @@ async def test_the_figures_of_an_agent_end_before_what_is_still_to_come(
     await seen.press("enter")
     await seen.until(lambda: len(ends) >= 2)
     assert set(ends) == {SUM_END_MS}
+
+
+@pytest.mark.parametrize("page", ["2", "4"])
+async def test_a_node_that_is_looked_at_sends_each_second(
+    seen: Seen, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the charts of one thing, of which `now` is said, were behind by a batch."""
+    watched: list[str] = []
+    monkeypatch.setattr(seen.runtime.metrics(), "watch_node", watched.append)
+    await seen.deploy("hello", 1)
+    await seen.until("1 running")
+    (one,) = (await seen.client.list_instances()).items
+    recent, start = seen.runtime.metrics().recent, seen.runtime.metrics().now_s()
+    used = SeriesInfo("omnitide_node_memory_used_bytes", (("node", one.node),), "gauge", "By", "Used.")
+    own = (("instance_id", one.id), ("node", one.node))
+    kept = SeriesInfo("omnitide_instance_memory_working_set_bytes", own, "gauge", "By", "Used.")
+    for info in (used, kept):
+        entry = recent.entry(one.node_id, info, 1)
+        assert entry is not None
+        entry.ring.write(np.array([entry.row]), start - 9, np.full((1, 10), 1024.0), np.array([False]), None)
+    assert not watched, "the overview looks at none"
+    await seen.press(page, "slash", *one.node, "enter", "enter")
+    await seen.until(lambda: isinstance(seen.top.screen, Detail))
+    await seen.until(lambda: watched)
+    assert set(watched) == {one.node_id}
+    assert "Memory now 1 KiB" in await seen.until("Memory")
 
 
 async def test_why_an_instance_waits_is_on_its_page(seen: Seen) -> None:

@@ -8,20 +8,21 @@ import pytest
 
 from omnitide.cli.globals import Globals
 from omnitide.cli.root import make_root
-from omnitide.cli.top.actions import ACTIONS, Input
+from omnitide.cli.top.action import Input
+from omnitide.cli.top.actions import ACTIONS
 from omnitide.cli.top.verbs import OPENINGS, Verb, verbs_before, verbs_like
 
 PANEL = Path(__file__).parents[4] / "web" / "src" / "actions"
 SAID = r'id: "((?:agent|instance|node)\.\w+)",\s*title: "[^"]+",\s*key: "\w",(?:\s*words: (\[[^\]]*\]),)?'
 
 
-def words_of_panel(file: str) -> dict[str, tuple[str, ...]]:
-    text = (PANEL / file).read_text()
+def words_of_panel(*files: str) -> dict[str, tuple[str, ...]]:
+    text = "".join((PANEL / file).read_text() for file in files)
     return {name: tuple(json.loads(re.sub(r",\s*\]", "]", words or "[]"))) for name, words in re.findall(SAID, text)}
 
 
 def test_the_panel_knows_the_same_words() -> None:
-    assert {one.id: one.words for one in ACTIONS} == words_of_panel("registry.ts")
+    assert {one.id: one.words for one in ACTIONS} == words_of_panel("agents.ts", "instances.ts", "nodes.ts")
     panel = words_of_panel("openings.ts")
     assert {one.id: one.words for one in OPENINGS} == {one.id: panel[one.id] for one in OPENINGS}
     assert len(panel) > len(OPENINGS) > 3

@@ -217,6 +217,7 @@ function Body(props: { agent: Agent }) {
                             >
                               {span(nowMs() - one.created_ms)} ago
                             </time>
+                            <Show when={one.by}>{(by) => <span class="faint">by {visible(by())}</span>}</Show>
                             <Show
                               when={one.current}
                               fallback={
