@@ -48,6 +48,22 @@ def test_a_rollback_of_what_is_halted_replaces_what_cannot_run_alone(fabric: Fab
     assert fabric.client.get_agent("kept").status == "running"
 
 
+def test_the_file_of_before_keeps_what_still_runs_it(fabric: Fabric, tmp_path: Path) -> None:
+    fabric.cli("deploy", manifest(tmp_path, SLEEPS))
+    fabric.running("kept", 3)
+    fabric.cli("deploy", manifest(tmp_path, BROKEN), code=8)
+    halted = processes(fabric.instances("kept", status="running"))
+    assert len(halted) == 2
+    told = fabric.cli("deploy", manifest(tmp_path, SLEEPS)).stdout
+    assert "    2 of 3 replicas run this spec already, and are kept as they are\n" in told
+    after = fabric.running("kept", 3)
+    assert halted.items() <= processes(after).items(), "the same instances and processes"
+    assert all(alive(int(handle)) for handle, _ in halted.values())
+    assert {one.version for one in after} == {3}
+    status = json.loads(fabric.cli("rollout", "status", "kept", "-o", "json").stdout)
+    assert (status["verdict"], status["reason"], status["updated"]) == ("done", "updated", 3)
+
+
 def test_what_the_fabric_rolls_back_by_itself_beside_a_surge_loses_nothing(fabric: Fabric, tmp_path: Path) -> None:
     fabric.cli("deploy", manifest(tmp_path, SLEEPS))
     before = processes(fabric.running("kept", 3))

@@ -164,6 +164,22 @@ def test_what_was_typed_comes_back_and_what_others_did_meanwhile_is_not_overwrit
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_the_plan_says_what_runs_meanwhile_and_that_what_is_set_aside_is_no_limit(
+    inside: Visit, shared: Fabric
+) -> None:
+    page = inside.page
+    deploy(shared, "shoal", replicas=3)
+    inside.show("agents/default/shoal/edit")
+    expect(code(page)).to_contain_text("3600")
+    write(page, written(page).replace("3600", "3601"))
+    notes = section(page, "What would change").locator("li > p.soft")
+    expect(notes).to_have_count(2, timeout=WITHIN_MS)
+    expect(notes.nth(0)).to_have_text(
+        "one replica at a time stops before its successor starts: at least 2 of 3 run meanwhile"
+    )
+    expect(notes.nth(1)).to_contain_text("8 MiB of memory is set aside for each replica and holds none to it")
+
+
 def test_between_plan_and_apply_nothing_is_overwritten_either(inside: Visit, shared: Fabric) -> None:
     page = inside.page
     deploy(shared, "reef")

@@ -205,7 +205,7 @@ class _Life:
             self.ids += 1
             command = cm.RunJob(job=f"j{self.ids}", namespace="default", name=f"job{self.ids}", spec=self._job_spec())
         elif choice == 21:
-            command = cm.RollBackAgent(namespace="default", name=name, version=rng.choice((0, 0, 1)))
+            command = self._back(name)
         elif choice == 22:
             pauses = rng.random() < 0.5
             command = (cm.PauseRollout if pauses else cm.ResumeRollout)(namespace="default", name=name)
@@ -219,6 +219,18 @@ class _Life:
         self.say(f"wish {command}")
         answer = await self.world.submit(command)
         self.say(f"  -> {getattr(answer, 'result', answer)}")
+
+    def _back(self, name: str) -> cm.Command:
+        """To an earlier version, by its number or by its file."""
+        rng = self.rng
+        version = rng.choice((0, 0, 1))
+        state = self.world.state() if self.world.nexus else None
+        agent = find_agent(state, "default", name) if state is not None else None
+        if agent is None or rng.random() < 0.5:
+            return cm.RollBackAgent(namespace="default", name=name, version=version)
+        earlier = agent.versions[rng.choice(sorted(agent.versions)[-3:])].spec
+        self.ids += 1
+        return cm.DeployAgent(agent=f"a{self.ids}", namespace="default", name=name, spec=earlier)
 
     async def broken_update(self, name: str) -> None:
         """What runs well is given a version that can start nowhere, or on some nodes alone, and for a while nobody but

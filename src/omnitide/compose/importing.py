@@ -12,6 +12,7 @@ from omnitide.compose.mounts import mounts
 from omnitide.compose.ports import fixed_numbers
 from omnitide.compose.reach import join_networks, networks_of, reach
 from omnitide.compose.report import Imported, Report
+from omnitide.compose.reserving import note_unreserved
 from omnitide.compose.running import running
 from omnitide.compose.tree import Map, Place, dotted, paths_of
 from omnitide.compose.view import View
@@ -44,13 +45,15 @@ def import_compose(
     context = Context(project, report, carried, _agents(carried), {}, {}, fixed_numbers(carried.values()))
     context.networks = join_networks(carried, project.name)
     agents: list[AgentManifest] = []
+    made: dict[str, Made] = {}
     for service in carried:
         try:
-            agents.append(_agent(context, service))
+            agents.append(_agent(context, service, made.setdefault(service, {})))
         except ManifestError as error:
             faults += error.faults
     if faults:
         raise ManifestError(faults)
+    note_unreserved(context, made)
     _rest(context, set(services))
     remarks = sorted(report.remarks, key=lambda one: (one.file, one.line, one.key))
     everything = project.document.map("services")
@@ -97,10 +100,11 @@ def _agents(services: dict[str, Map]) -> dict[str, str]:
     return made
 
 
-def _agent(context: Context, service: str) -> AgentManifest:
+def _agent(context: Context, service: str, made: Made) -> AgentManifest:
+    """`made`: empty, and filled with what it says."""
     services = context.project.document.map("services")
     view = View(context.report, services.map(service), ("services", service))
-    made: Made = {"name": context.agents[service], "driver": "docker"}
+    made |= {"name": context.agents[service], "driver": "docker"}
     own: Made = {}
     container(view, context, made, own)
     environment(view, context, made)

@@ -23,9 +23,12 @@ def serving_violations(
 
 
 def as_taken_over(before: FabricState, after: FabricState, entry: ev.Entry, instance: Instance) -> Instance:
-    """The instance as it was; in the version of the rollback that has taken it over, if one that keeps replicas did."""
+    """The instance as it was; in the version of the rollback, or of the deployment of the same spec, that has taken it
+    over, if one that keeps replicas did."""
     for event in entry.events:
-        if not isinstance(event, ev.AgentRolledBack) or not event.keeps or event.agent != instance.workload:
+        if not isinstance(event, ev.AgentRolledBack | ev.AgentUpdated):
+            continue
+        if not event.keeps or event.agent != instance.workload:
             continue
         now = after.instances[instance.id]
         spec = before.agents[event.agent].versions[instance.version].spec

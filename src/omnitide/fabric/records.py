@@ -285,6 +285,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
 
     @staticmethod
     def of(instance: Instance, *, attached: bool, watched: bool = False) -> "InstanceItem":
+        since_start = instance.health is Health.HEALTHY and instance.ready_ms == instance.started_ms
         return InstanceItem(
             slot=instance.slot,
             generation=instance.generation,
@@ -312,7 +313,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
             correlation=instance.correlation,
             avoid_also=instance.avoid_also,
             health_message=instance.health_message,
-            ready_ms=instance.ready_ms if instance.ready_ms != instance.started_ms else 0,
+            ready_ms=0 if since_start else instance.ready_ms,
             superseded=instance.superseded,
             pinned=instance.pinned,
             asked_ends=instance.asked_ends,

@@ -21,7 +21,7 @@ def nodes_of(before: FabricState, event: ev.Event) -> tuple[str, ...]:
         instance = before.instances.get(event.instance)
         # Unknown before the batch: placed within it, and that event names the node.
         return (instance.node,) if instance is not None and instance.node else ()
-    if isinstance(event, ev.AgentRolledBack):
+    if isinstance(event, ev.AgentRolledBack | ev.AgentUpdated):
         return _nodes_of_agent(before, event.agent) if event.keeps else ()
     if isinstance(event, ev.AgentRemoved):
         agent = before.agents.get(event.agent)

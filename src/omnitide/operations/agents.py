@@ -150,7 +150,8 @@ def _answer(runtime: Runtime, made: Made, change_name: str, plan: ob.Plan | None
 
 async def _deploy(runtime: Runtime, context: Context, asked: DeployAgentRequest) -> Answer[ob.AgentChanged]:
     check_spec(runtime, asked.spec)
-    before = find_agent(runtime.committed(), asked.namespace, asked.name)
+    known, now_ms = runtime.committed(), runtime.now_ms()
+    before = find_agent(known, asked.namespace, asked.name)
     command = cm.DeployAgent(
         agent=runtime.new_id("agent"),
         namespace=asked.namespace,
@@ -165,7 +166,7 @@ async def _deploy(runtime: Runtime, context: Context, asked: DeployAgentRequest)
     agent = made.state.agents.get(str(made.result.get("agent", "")))
     plan = None
     if agent is not None and not made.replayed:
-        plan = plan_of(before, agent, change_name, asked.replicas)
+        plan = plan_of(known, max(now_ms, known.time_ms), before, agent, change_name, asked.replicas)
     return _answer(runtime, made, change_name, plan)
 
 
@@ -178,7 +179,8 @@ async def _scale(runtime: Runtime, context: Context, asked: ScaleAgentRequest) -
 
 
 async def _roll_back(runtime: Runtime, context: Context, asked: RollBackAgentRequest) -> Answer[ob.AgentChanged]:
-    before = find_agent(runtime.committed(), asked.namespace, asked.name)
+    known, now_ms = runtime.committed(), runtime.now_ms()
+    before = find_agent(known, asked.namespace, asked.name)
     command = cm.RollBackAgent(
         namespace=asked.namespace, name=asked.name, version=asked.version, if_match=context.if_match
     )
@@ -186,7 +188,7 @@ async def _roll_back(runtime: Runtime, context: Context, asked: RollBackAgentReq
     agent = made.state.agents.get(str(made.result.get("agent", "")))
     plan = None
     if agent is not None and not made.replayed:
-        plan = plan_of(before, agent, "rolled-back", None)
+        plan = plan_of(known, max(now_ms, known.time_ms), before, agent, "rolled-back", None)
     return _answer(runtime, made, "rolled-back", plan)
 
 
@@ -214,7 +216,7 @@ async def _versions(runtime: Runtime, _: Context, asked: ListAgentVersionsReques
     for number in sorted(agent.versions):
         version = agent.versions[number]
         changes = tuple(differences(before.spec, version.spec)) if before is not None else ()
-        items.insert(0, show_version(version, agent.version, changes))
+        items.insert(0, show_version(state, version, agent.version, changes))
         before = version
     return Answer(ob.AgentVersionList(items=tuple(items), revision=state.revision), state.revision, etag=agent.revision)
 

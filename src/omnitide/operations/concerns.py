@@ -11,6 +11,7 @@ from omnitide.fabric.state import ASKED_FOR, Agent, FabricState, Instance, Insta
 from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
 from omnitide.operations.missing import MISSING, missing_values
+from omnitide.operations.pending_kinds import pending_kind
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.failing import is_failing
 from omnitide.operations.views.instances import show_exit
@@ -200,19 +201,44 @@ def _concern(owner: Agent | Job, text: str, since_ms: int) -> inv.Concern:
 
 async def _of_waiting(runtime: Runtime, state: FabricState, now_ms: int) -> AsyncIterator[inv.Concern]:
     """What has waited long for a node, the longest first, and for what. A back-off is not a wait for a node."""
-    waiting: dict[str, tuple[int, int, str]] = {}
-    for identifier in state.pending:
+    waiting: dict[str, _Waiting] = {}
+    for count, identifier in enumerate(state.pending, start=1):
+        if count % _AT_ONCE == 0:
+            await asyncio.sleep(0)
         instance = state.instances[identifier]
         if now_ms - instance.since_ms > LONG_PENDING_MS and instance.not_before_ms <= now_ms:
-            number, since, first = waiting.get(instance.workload, (0, instance.since_ms, identifier))
-            if instance.since_ms < since:
-                since, first = instance.since_ms, identifier
-            waiting[instance.workload] = (number + 1, since, first)
-    ordered = sorted((since, workload, number, first) for workload, (number, since, first) in waiting.items())
-    for position, (since, workload, number, first) in enumerate(ordered[:MAX_CONCERNS]):
-        text = f"{number} pending for {format_duration(max(0, now_ms - since))}"
-        why = await _why_pending(runtime, first) if position < EXPLAINED else ""
-        yield _concern(state.agents.get(workload) or state.jobs[workload], f"{text}: {why}" if why else text, since)
+            waiting.setdefault(instance.workload, _Waiting()).add(state, instance, now_ms)
+    ordered = sorted(waiting.items(), key=lambda item: (item[1].since_ms, item[0]))
+    for position, (workload, found) in enumerate(ordered[:MAX_CONCERNS]):
+        text = f"{found.number} pending for {format_duration(max(0, now_ms - found.since_ms))}"
+        why = await _why_pending(runtime, found.first.id) if position < EXPLAINED else ""
+        if why:
+            such = f", such as {found.first.name}" if found.differ else ""
+            text = f"{text}{such}: {why}"
+        yield _concern(state.agents.get(workload) or state.jobs[workload], text, found.since_ms)
+
+
+class _Waiting:
+    """What of one agent or job waits for a node."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.first: Instance
+        self.differ = False
+        """Not all wait for the same."""
+        self._kind: tuple[str, ...] = ()
+
+    @property
+    def since_ms(self) -> int:
+        return self.first.since_ms
+
+    def add(self, state: FabricState, instance: Instance, now_ms: int) -> None:
+        kind = pending_kind(state, instance, now_ms)
+        if not self.number or (instance.since_ms, instance.id) < (self.first.since_ms, self.first.id):
+            self.first = instance
+        self.differ |= bool(self.number) and kind != self._kind
+        self._kind = kind
+        self.number += 1
 
 
 async def _why_pending(runtime: Runtime, instance: str) -> str:

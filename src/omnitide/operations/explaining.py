@@ -18,6 +18,7 @@ from omnitide.model.provisions import VALUES_CHANGED
 from omnitide.model.quantity import format_duration
 from omnitide.operations.closing import closing
 from omnitide.operations.missing import MISSING, missing_values
+from omnitide.operations.pending_kinds import pending_kind
 from omnitide.operations.runtime import LogsUnavailable, NodeAway, Runtime, RuntimeAway
 from omnitide.operations.views.instances import show_exit, show_instance
 from omnitide.operations.views.silence import silent_driver
@@ -97,6 +98,10 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
         parts.append(f"the rollout of version {agent.version} is halted: {shown.rollout.halted}")
     for kind, trouble in zip(examples, troubles, strict=True):
         parts.append(f"{numbers[kind]} {trouble.instance.status}, such as {trouble.instance.name}: {trouble.text}")
+    untold = sum(number for kind, number in numbers.items() if kind not in examples)
+    if untold:
+        others = "1 more, for a reason" if untold == 1 else f"{untold} more, for reasons"
+        parts.append(f"{others} of another kind: omnitide ps {called(agent.namespace, agent.name)}")
     before = _ended_before(state, agent, {trouble.instance.id for trouble in troubles}, now_ms)
     if before:
         parts.append(before)
@@ -134,7 +139,8 @@ def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, 
         cause = shown.exit.cause or shown.exit.text
     elif shown.previous_exit is not None:
         cause = shown.previous_exit.cause or shown.previous_exit.text
-    return shown.status, shown.stop_reason, cause
+    waits = pending_kind(state, instance, now_ms) if instance.status is InstanceStatus.PENDING else ()
+    return shown.status, shown.stop_reason, cause, *waits
 
 
 def _unread(runtime: Runtime, instance: Instance) -> str:

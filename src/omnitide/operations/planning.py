@@ -7,12 +7,13 @@ from typing import cast
 import msgspec
 from msgspec import inspect as mi
 
-from omnitide.fabric.state import Agent
+from omnitide.fabric.state import Agent, FabricState
 from omnitide.model import objects as ob
 from omnitide.model.faults import Path, bare, field_of, quantity_kind
 from omnitide.model.normalise import info_of
 from omnitide.model.quantity import format_bytes, format_cpu, format_duration
 from omnitide.model.spec import AgentSpec
+from omnitide.operations.plan_notes import notes
 
 _FORMATS = {"cpu": format_cpu, "bytes": format_bytes, "duration": format_duration}
 _MAX_DIFFERENCES = 200
@@ -22,20 +23,13 @@ _MAX_SHOWN = 200
 _ENDING = ("stopping", "stopped", "lost")
 
 
-def plan_of(before: Agent | None, after: Agent, change: str, asked_replicas: int | None) -> ob.Plan:
-    """`before` and `after` are the agent on either side of the decision."""
+def plan_of(
+    state: FabricState, now_ms: int, before: Agent | None, after: Agent, change: str, asked_replicas: int | None
+) -> ob.Plan:
+    """`before` and `after` are the agent on either side of the decision; `state`, at log time `now_ms`: before it."""
     counts_before = before.counts if before is not None else None
-    created = _made(before, after)
     stopping = sum(getattr(after.counts, status) for status in _ENDING)
     stopping_before = sum(getattr(counts_before, status) for status in _ENDING) if counts_before is not None else 0
-    notes: list[str] = []
-    if asked_replicas is not None and asked_replicas != after.replicas:
-        notes.append(
-            f"replicas stay at {after.replicas}: `scale` set them last; --take-over-replicas (take_over_replicas) "
-            f"makes them {asked_replicas} and lets the manifest own them again"
-        )
-    if before is None or before.spec != after.spec:
-        notes += _cautions(after.spec)
     return ob.Plan(
         change=cast("ob.PlanChange", change),
         version_before=before.version if before is not None else 0,
@@ -43,20 +37,10 @@ def plan_of(before: Agent | None, after: Agent, change: str, asked_replicas: int
         replicas_before=before.replicas if before is not None else 0,
         replicas_after=after.replicas,
         differences=tuple(differences(before.spec if before is not None else None, after.spec)),
-        instances_created=created,
+        instances_created=_made(before, after),
         instances_stopped=max(0, stopping - stopping_before),
-        note="; ".join(notes),
+        note="\n".join(notes(state, now_ms, before, after, asked_replicas)),
     )
-
-
-def _cautions(spec: AgentSpec) -> Iterator[str]:
-    """What is done as asked, and better known before."""
-    open_ones = sorted(name for name, use in spec.secrets.items() if use.environment is not None)
-    if spec.driver == "docker" and open_ones:
-        yield (
-            f"the container engine keeps variables in the clear on the node's disk, of the secret "
-            f"{', '.join(open_ones)} too: a file (`file` in place of `environment`) stays in memory"
-        )
 
 
 def _made(before: Agent | None, after: Agent) -> int:

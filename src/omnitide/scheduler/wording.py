@@ -64,7 +64,11 @@ def change_to_wait_for(table: NodeTable, rule: Rule, row: int, now_ms: int) -> C
         case "closed":
             return _node_change(rule, f"{node.name} is uncordoned")
         case "driver-unhealthy":
-            return _node_change(rule, f"the driver {rule.subject} works again on {node.name}")
+            fact = node.facts.driver(rule.subject)
+            if fact is not None and fact.absent:
+                return _node_change(rule, f"{node.name} has what the driver {rule.subject} needs")
+            # Whether it ever did is not known.
+            return _node_change(rule, f"the driver {rule.subject} works on {node.name}")
         case _:
             return _node_change(rule, f"host port {rule.subject} is freed on {node.name}")
 

@@ -101,6 +101,54 @@ def test_the_time_that_is_waited_for_is_not_overrun(fabric: MemoryFabric) -> Non
     assert time.monotonic() - began < 5.0
 
 
+# -- ways back ---------------------------------------------------------------------------------------------------------
+
+
+def dies(fabric: MemoryFabric, path: str, version: int) -> str:
+    """Deploy what ends for good as soon as it runs; what is then told."""
+    fabric.settling = False
+    with fabric.process("deploy", path, "--timeout", "20s") as deploying:
+
+        def start_and_die(runtime: MemoryRuntime) -> bool:
+            runtime.settle(in_no_time=True)
+            new = [one.id for one in runtime.state.instances.values() if one.version == version and one.node]
+            for identifier in new:
+                runtime.exit(identifier, code=3)
+            return bool(new)
+
+        until(fabric, start_and_die)
+        _, err = deploying.communicate(timeout=30)
+    assert deploying.returncode == Exit.ROLLOUT, err
+    return err
+
+
+def of_version(fabric: MemoryFabric, value: str) -> str:
+    once = f'[restart]\nattempts = 0\nreschedules = 0\n[environment]\nVALUE = "{value}"\n'
+    return write(fabric, "hello", extra=once) + "/hello.toml"
+
+
+def test_a_version_that_cannot_run_is_told_the_way_back_to_one_that_did(fabric: MemoryFabric) -> None:
+    fabric.cli("deploy", of_version(fabric, "one"))
+    err = dies(fabric, of_version(fabric, "two"), 2)
+    assert "it stays deployed, and goes back by: omnitide rollback hello\n" in err
+    told = fabric.cli("rollout", "status", "hello", code=Exit.ROLLOUT).stdout
+    assert "  to go back: omnitide rollback hello\n" in told
+    fabric.settling = True
+    fabric.cli("rollback", "hello")
+
+
+def test_no_way_back_is_named_where_no_version_ever_ran_well(fabric: MemoryFabric) -> None:
+    dies(fabric, of_version(fabric, "one"), 1)
+    err = dies(fabric, of_version(fabric, "two"), 2)
+    never = "no earlier version of agent default/hello is known to work: never were all of its replicas available in 1"
+    assert "goes back by" not in err
+    assert f"it stays deployed; {never}; to go back to one all the same: omnitide rollback hello --to 1" in err
+    told = fabric.cli("rollout", "status", "hello", code=Exit.ROLLOUT).stdout
+    assert f"  {never}; to go back to one all the same: omnitide rollback hello --to 1\n" in told
+    assert "  to go back: " not in told
+    assert never in fabric.cli("rollback", "hello", code=Exit.CONFLICT).stderr, "in the same words"
+
+
 # -- staying up --------------------------------------------------------------------------------------------------------
 
 

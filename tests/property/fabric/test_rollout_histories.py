@@ -123,6 +123,13 @@ class Trial:
                     self.fabric.send(name)
         self.deploy()
 
+    def deploy_again(self) -> None:
+        """The spec of an earlier version."""
+        versions = self.fabric.agent().versions
+        earlier = versions[self.chance.choice(sorted(versions)[-4:])].spec
+        replicas = self.chance.choice((None, None, 2, 4))
+        self.do(cm.DeployAgent(agent="hello", spec=earlier, replicas=replicas, take_over_replicas=True, **HELLO))
+
     def scale(self) -> None:
         self.do(cm.ScaleAgent(replicas=self.chance.choice((0, 1, 2, 3, 5)), **HELLO))
 
@@ -206,6 +213,7 @@ class Trial:
             *[self.migrate] * 3,
             *[self.look] * 2,
             *[self.hurry] * 2,
+            *[self.deploy_again] * 2,
             self.scale,
             self.pause,
             self.resume,
@@ -250,6 +258,8 @@ class Trial:
         told = {event.instance for event in events if isinstance(event, TOLD)}
         told |= {self.command.instance} if isinstance(self.command, cm.RestartInstance) else set()
         had -= {before.instances[one].slot for one in told if one in before.instances}
+        if isinstance(self.command, cm.DeployAgent):
+            had = {slot for slot in had if agent.wants(slot)}  # it may ask for fewer replicas too
         if any(one.slot in had and agent.wants(one.slot) for one in stopped):
             # What has failed for good is not on its way: nothing that leaves a node waits for it.
             failed = sum(slot.current in agent.failed for slot in agent.slots.values())
@@ -271,11 +281,20 @@ class Trial:
                 assert any(is_there(judged, other, now_ms) for other in others), f"{one.name} was stopped too early"
 
     def check_kept(self, events: tuple[ev.Event, ...], before: FabricState, agent: Agent) -> None:
-        """What runs the spec that is gone back to goes on as it is, in the new version."""
-        back = next((event for event in events if isinstance(event, ev.AgentRolledBack)), None)
+        """What runs the spec that is gone back to, or deployed again, goes on as it is, in the new version. Of what is
+        deployed again: unless a restart of it was asked for since."""
+        again = (event for event in events if isinstance(event, ev.AgentRolledBack | ev.AgentUpdated) and event.keeps)
+        back = next(again, None)
         if back is None:
             return
         was = before.agents["hello"]
+        spec_again, since = agent.versions[back.version].spec, 0
+        if isinstance(back, ev.AgentUpdated):
+            since = max(
+                number
+                for number, version in [*was.versions.items(), (0, None)]
+                if version is None or (version.spec == spec_again and version.reason == "restarted")
+            )
         said = {event.instance for event in events if isinstance(event, TOLD)}
         for one in sorted(before.instances.values(), key=lambda one: one.id):
             slot = was.slots.get(one.slot)
@@ -283,12 +302,13 @@ class Trial:
             if not of_a_slot or not runs_on(one) or one.id in said:
                 continue
             now = self.fabric.state.instances.get(one.id)
-            if was.versions[one.version].spec != agent.versions[back.version].spec:
+            if was.versions[one.version].spec != spec_again or one.version < since:
                 assert now is None or now.version == one.version, f"{one.name} is none of those that are kept"
                 continue
             assert now is not None, one.name
             assert (now.version, now.attempt, now.node) == (back.version, one.attempt, one.node)
-            assert runs_on(now) or now.stop_reason == "superseded", f"{one.name} is {now.status}: {now.stop_reason}"
+            may = {"superseded"} if agent.wants(one.slot) else {"superseded", "scaled-down"}
+            assert runs_on(now) or now.stop_reason in may, f"{one.name} is {now.status}: {now.stop_reason}"
             self.kept += 1
 
     def check_volumes(self, state: FabricState, agent: Agent) -> None:

@@ -11,7 +11,7 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric.state import DriverFact, Health, Phase
 from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
 from omnitide.model.probes import Probe, Probes
-from omnitide.model.provisions import SecretUse
+from omnitide.model.provisions import SecretUse, Volume
 from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart
 from omnitide.operations import explaining
 from omnitide.operations.concerns import concerns
@@ -449,6 +449,54 @@ async def test_an_agents_kinds_of_trouble_are_bounded(runtime: MemoryRuntime) ->
         runtime.exit(f"web.{slot}.1", code=slot)
     shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
     assert len(shown.troubles) == explaining.MAX_TROUBLES
+
+
+def waits_on_two_nodes(runtime: MemoryRuntime, replicas: int = 2) -> None:
+    """A replica a node, each with a volume that stays there; none may start again where it is."""
+    kept = AgentSpec(command=("x",), resources=Resources(cpu=3000), volumes={"data": Volume(target="data")})
+    names = ["alpha", *(f"node-{number}" for number in range(1, replicas))]
+    for name in names[1:]:
+        runtime.add_node(name)
+    deploy(runtime, kept, replicas=replicas)
+    for name in names:
+        runtime.apply(cm.CordonNode(node=f"n-{name}"))
+    for slot in range(1, replicas + 1):
+        runtime.apply(cm.RestartInstance(instance=f"web.{slot}.1"))
+    runtime.settle()
+
+
+async def test_replicas_that_wait_for_different_things_are_told_of_apart(runtime: MemoryRuntime) -> None:
+    waits_on_two_nodes(runtime)
+    runtime.tick(15_000)
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert [one.instance.name for one in shown.troubles] == ["web-1.2", "web-2.2"]
+    for one, node in zip(shown.troubles, ("alpha", "node-1"), strict=True):
+        assert f"Fits when {node} is uncordoned;" in one.text
+        assert f"1 pending, such as {one.instance.name}: {one.text}" in shown.text
+
+
+async def test_replicas_that_wait_for_the_same_are_told_of_once(runtime: MemoryRuntime) -> None:
+    deploy(runtime, AgentSpec(command=("x",), resources=Resources(cpu=3000)), replicas=4)
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert [one.instance.name for one in shown.troubles] == ["web-2.1"]
+    assert "3 pending, such as web-2.1: pending for" in shown.text
+
+
+async def test_kinds_of_trouble_that_are_not_told_of_are_counted(runtime: MemoryRuntime) -> None:
+    waits_on_two_nodes(runtime, explaining.MAX_TROUBLES + 2)
+    shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert len(shown.troubles) == explaining.MAX_TROUBLES
+    assert shown.text.endswith("; 2 more, for reasons of another kind: omnitide ps web")
+
+
+async def test_a_concern_of_what_waits_for_different_things_names_of_which_its_reason_is(
+    runtime: MemoryRuntime,
+) -> None:
+    waits_on_two_nodes(runtime)
+    runtime.tick(15_000)
+    (found,) = await concerns(runtime, runtime.state, runtime.clock_ms)
+    assert found.text.startswith("2 pending for 15 s, such as web-1.2: ")
+    assert "alpha" in found.text
 
 
 def test_the_schedulers_explanation_and_ours_have_the_same_fields() -> None:

@@ -10,6 +10,9 @@ from omnitide.model.container import Container, Ulimit
 from omnitide.model.manifest import ManifestError
 from omnitide.model.spec import AgentManifest
 
+ASKED = "resources: {reservations: {cpus: 0.5, memory: 64M}}"
+"""Of `deploy`: so much that nothing has to be said of it."""
+
 
 @pytest.fixture
 def taken(tmp_path: Path) -> "Taken":
@@ -298,7 +301,7 @@ def test_a_label_of_the_service_takes_no_label_of_its_containers(taken: Taken) -
 def test_who_waits_for_what_is_left_out_is_told(taken: Taken) -> None:
     imported = taken.project(
         "services:\n"
-        "  web: {image: nginx, depends_on: [model]}\n"
+        f"  web: {{image: nginx, depends_on: [model], deploy: {{{ASKED}}}}}\n"
         "  model: {provider: {type: model}}\n"
     )  # fmt: skip
     told = [(one.key, one.message) for one in imported.notes]
@@ -307,7 +310,8 @@ def test_who_waits_for_what_is_left_out_is_told(taken: Taken) -> None:
 
 def test_a_start_interval_needs_nothing(taken: Taken) -> None:
     imported = taken.project(
-        "services: {web: {image: nginx, healthcheck: {test: [CMD, x], start_interval: 1s}}}\n",
+        "services: {web: {image: nginx, healthcheck: {test: [CMD, x], start_interval: 1s}, "
+        f"deploy: {{{ASKED}}}}}}}\n",
     )
     (note,) = imported.notes
     assert note.key == "services.web.healthcheck.start_interval"
@@ -315,7 +319,13 @@ def test_a_start_interval_needs_nothing(taken: Taken) -> None:
     assert imported.losses == ()
 
 
-@pytest.mark.parametrize("text", ["restart: on-failure:4", "deploy: {restart_policy: {max_attempts: 4}}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"restart: on-failure:4, deploy: {{{ASKED}}}",
+        f"deploy: {{restart_policy: {{max_attempts: 4}}, {ASKED}}}",
+    ],
+)
 def test_it_is_given_up_after_so_many_restarts(taken: Taken, text: str) -> None:
     imported = taken.project(f"services: {{web: {{image: x, {text}}}}}")
     assert imported.losses == ()
@@ -332,7 +342,7 @@ def test_without_a_number_it_is_never_given_up(taken: Taken, text: str) -> None:
 
 def test_a_window_says_what_in_a_row_is(taken: Taken) -> None:
     imported = taken.project(
-        "services: {web: {image: x, deploy: {restart_policy: {max_attempts: 4, window: 10s}}}}",
+        f"services: {{web: {{image: x, deploy: {{restart_policy: {{max_attempts: 4, window: 10s}}, {ASKED}}}}}}}",
     )
     assert (imported.losses, imported.notes) == ((), ())
     restart = imported.agents[0].restart
@@ -423,3 +433,54 @@ def test_a_word_that_is_too_long_is_refused_as_our_bound(taken: Taken) -> None:
 def test_one_number_said_twice_and_differently_is_refused_as_compose_does(taken: Taken, text: str) -> None:
     with pytest.raises(ManifestError, match="is another number than"):
         taken.service(text)
+
+
+# What is set aside where the file says nothing.
+
+
+def reserved(imported: Imported) -> list[tuple[str, int, str]]:
+    """The notes of it."""
+    below = ".deploy.resources.reservations"
+    return [(one.key, one.line, one.message) for one in imported.notes if below in one.key]
+
+
+def test_services_that_reserve_nothing_are_told_of_once_with_what_they_get(taken: Taken) -> None:
+    imported = taken.project("services:\n" + "".join(f"  s{number}: {{image: x}}\n" for number in range(5)))
+    assert reserved(imported) == [
+        (
+            "services.s0.deploy.resources.reservations",
+            2,
+            "nothing is said by s0, s1, s2 and 2 more: 0.1 cpu and 32 MiB of memory are set aside for each",
+        )
+    ]
+    assert imported.losses == ()
+    assert {(agent.resources.cpu, agent.resources.memory) for agent in imported.agents} == {(100, 32 << 20)}
+
+
+def test_one_that_reserves_nothing_is_told_of_by_itself(taken: Taken) -> None:
+    ((_, _, message),) = reserved(taken.project("services: {web: {image: x, mem_limit: 64M}}"))
+    assert message == "nothing is said: 0.1 cpu and 32 MiB of memory are set aside; a limit sets nothing aside"
+
+
+def test_of_what_is_reserved_in_part_the_other_is_told(taken: Taken) -> None:
+    imported = taken.project(
+        "services:\n"
+        "  one: {image: x, deploy: {resources: {reservations: {memory: 64M}}}}\n"
+        "  two: {image: x, mem_reservation: 64M}\n"
+        "  all: {image: x, deploy: {resources: {reservations: {cpus: 0.5, memory: 64M}}}}\n"
+        "  cpu: {image: x, deploy: {resources: {reservations: {cpus: 0.5}}}}\n"
+    )  # fmt: skip
+    assert reserved(imported) == [
+        (
+            "services.one.deploy.resources.reservations.cpus",
+            2,
+            "nothing is said by one and two: 0.1 cpu is set aside for each",
+        ),
+        ("services.cpu.deploy.resources.reservations.memory", 5, "nothing is said: 32 MiB of memory is set aside"),
+    ]
+
+
+def test_a_limit_below_what_is_set_aside_by_default_is_what_is_set_aside(taken: Taken) -> None:
+    imported = taken.project("services: {web: {image: x, cpus: 0.05, mem_limit: 16M}}")
+    assert reserved(imported) == []
+    assert (imported.agents[0].resources.cpu, imported.agents[0].resources.memory) == (50, 16 << 20)

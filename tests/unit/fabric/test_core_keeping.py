@@ -1,4 +1,4 @@
-"""A rollback keeps what still runs the spec that it goes back to: only what was updated is replaced."""
+"""A rollback, and a deployment of an earlier spec, keep what still runs it: only what was updated is replaced."""
 
 import pytest
 from tests.support.spec import Fabric, Outcome, spec
@@ -288,6 +288,98 @@ class TestSurge:
         assert fabric.statuses()["hello.2.1"] == "stopping"
 
 
+class TestDeployedAgain:
+    """The file of before, after one that cannot run."""
+
+    def test_only_what_was_updated_is_replaced(self) -> None:
+        fabric = halted(spec("broken"))
+        stopped = observed(fabric)
+        outcome = fabric.deploy(spec("serve", "1"))
+        assert outcome.result == {"agent": "hello", "version": 3, "replicas": 4, "change": "updated"}
+        fabric.settle()
+        assert stopped == []
+        agent = fabric.agent()
+        assert versions(fabric) == dict.fromkeys(["hello.1.5", "hello.2.1", "hello.3.1", "hello.4.1"], 3)
+        assert (agent.versions[3].reason, agent.versions[3].source, agent.versions[3].proven) == ("updated", 0, True)
+        assert agent.rollout_cursor == 0
+        assert fabric.instance("hello.2.1").kept_ms == agent.versions[3].created_ms
+
+    def test_it_is_the_same_afterwards_and_changes_nothing_again(self) -> None:
+        fabric = halted(spec("broken"))
+        fabric.deploy(spec("serve", "1"))
+        fabric.settle()
+        assert fabric.deploy(spec("serve", "1")).result["change"] == "unchanged"
+
+    def test_a_spec_that_no_version_had_keeps_nothing_and_its_event_says_nothing_of_it(self) -> None:
+        fabric = halted(spec("broken"))
+        (event,) = [one for one in fabric.deploy(spec("serve", "3")).events if isinstance(one, ev.AgentUpdated)]
+        assert not event.keeps
+        assert event == ev.AgentUpdated(agent="hello", version=3, spec=spec("serve", "3"))
+        fabric.settle()
+        assert sorted(versions(fabric)) == ["hello.1.5", "hello.2.2", "hello.3.2", "hello.4.2"]
+
+    def test_a_restart_under_way_is_not_lost_by_it(self) -> None:
+        """What it has not come to yet is replaced, as somebody has asked for."""
+        fabric = running()
+        fabric.given(cm.RestartAgent(**HELLO))
+        while fabric.agent().rollout_cursor < 3:
+            fabric.round()
+        anew = {one for one, version in versions(fabric).items() if version == 2}
+        assert 0 < len(anew) < 4
+        fabric.deploy(spec("serve", "2"))
+        going = set(fabric.statuses()) - {one for one, status in fabric.statuses().items() if status == "running"}
+        fabric.deploy(spec("serve", "1"))
+        assert {one.id for one in fabric.state.instances.values() if one.version == 4 and one.node} == anew - going
+        fabric.settle()
+        assert anew - going <= set(versions(fabric))
+        assert set(versions(fabric).values()) == {4}
+        assert not {f"hello.{number}.1" for number in range(1, 5)} & set(versions(fabric)), "each was started anew"
+
+    def test_a_surge_is_undone(self) -> None:
+        fabric = TestSurge().half_way(first=spec("serve", "1"))
+        outcome = fabric.deploy(spec("serve", "1"))
+        assert asked_to_stop(outcome) == ["hello.1.2"]
+        assert not fabric.agent().superseded
+        fabric.settle()
+        assert versions(fabric) == {"hello.1.1": 3, "hello.2.1": 3}
+
+    def test_fewer_replicas_with_it_stop_those_above(self) -> None:
+        fabric = halted(spec("broken", update=SURGE))
+        assert list(fabric.agent().superseded) == ["hello.1.1"]
+        outcome = fabric.deploy(spec("serve", "1"), replicas=2)
+        assert asked_to_stop(outcome) == ["hello.3.1", "hello.4.1"]
+        fabric.settle()
+        assert versions(fabric) == {"hello.1.1": 3, "hello.2.1": 3}
+
+    def test_more_replicas_with_it_are_started_beside_what_is_kept(self) -> None:
+        fabric = halted(spec("broken"))
+        stopped = observed(fabric)
+        fabric.deploy(spec("serve", "1"), replicas=6)
+        fabric.settle()
+        assert stopped == []
+        assert set(versions(fabric).values()) == {3}
+        assert len(versions(fabric)) == 6
+
+    def test_what_was_stopped_on_request_is_started_anew(self) -> None:
+        fabric = halted(spec("broken"))
+        fabric.given(cm.StopAgent(**HELLO))
+        (event,) = [one for one in fabric.deploy(spec("serve", "1")).events if isinstance(one, ev.AgentUpdated)]
+        assert not event.keeps
+        fabric.settle()
+        assert set(versions(fabric).values()) == {3}
+        assert not {"hello.2.1", "hello.3.1"} & set(versions(fabric))
+
+    def test_what_failed_is_tried_anew_by_its_file(self) -> None:
+        fabric = halted(spec("broken"))
+        fabric.given(BACK)
+        fabric.settle()
+        for node in fabric.nodes.values():
+            node.lacks = ()
+        fabric.deploy(spec("broken"))
+        fabric.settle()
+        assert set(versions(fabric).values()) == {4}
+
+
 def tell(fabric: Fabric, instance: str, health: Health) -> None:
     node = fabric.nodes[fabric.state.nodes[fabric.instance(instance).node].name]
     node.set_health(instance, health)
@@ -303,11 +395,24 @@ def test_an_event_of_before_replaces_all_as_it_did() -> None:
     assert {one.version for one in state.instances.values()} == {1, 2}
 
 
+def test_a_deployment_of_before_replaces_all_as_it_did() -> None:
+    fabric = halted(spec("broken"))
+    event = ev.AgentUpdated(agent="hello", version=3, spec=spec("serve", "1"))
+    entry = ev.Entry(time_ms=fabric.time_ms, principal="token:admin", events=(event,))
+    state = apply(fabric.state, entry)
+    assert state.agents["hello"].version == 3
+    assert {one.version for one in state.instances.values()} == {1, 2}
+    assert b"keeps" not in ev.encode_entry(entry)
+
+
 @pytest.mark.parametrize("keeps", [True, False])
-def test_the_nodes_and_who_looks_at_the_instances_hear_of_it(*, keeps: bool) -> None:
+@pytest.mark.parametrize("deployed", [True, False])
+def test_the_nodes_and_who_looks_at_the_instances_hear_of_it(*, keeps: bool, deployed: bool) -> None:
     """What is taken over is told, though no event names it."""
     fabric = halted(spec("broken"))
-    event = ev.AgentRolledBack(agent="hello", version=3, source=1, keeps=keeps)
+    event: ev.Event = ev.AgentRolledBack(agent="hello", version=3, source=1, keeps=keeps)
+    if deployed:
+        event = ev.AgentUpdated(agent="hello", version=3, spec=spec("serve", "1"), keeps=keeps)
     nodes = {one.node for one in fabric.state.instances.values() if one.status.value == "running"}
     assert set(nodes_of(fabric.state, event)) == (nodes if keeps else set())
     entry = ev.Entry(time_ms=fabric.time_ms, principal="token:admin", events=(event,))
@@ -345,6 +450,12 @@ class TestForeseen:
         fabric = halted(spec("broken"))
         assert self.looked(fabric) == {"starts": 1}
         assert self.outlook(fabric).kept == 3
+
+    def test_so_it_is_with_the_file_of_before(self) -> None:
+        fabric = halted(spec("broken"))
+        again = cm.DeployAgent(agent="again", spec=spec("serve", "1"), **HELLO)
+        outlook = self.outlook(fabric, again)
+        assert (outlook.counts, outlook.kept) == ({"starts": 1}, 3)
 
     def test_of_what_was_superseded_only_what_was_to_take_its_place_is_said_to_stop(self) -> None:
         fabric = TestSurge().half_way()

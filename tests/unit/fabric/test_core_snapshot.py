@@ -60,6 +60,27 @@ def refusal(made: list[bytes]) -> SnapshotDamaged:
     return raised.value
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_since_when_it_was_ready_is_kept_of_what_has_ended(code: int) -> None:
+    """It was ready as soon as it ran; its health is not known any more."""
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.run()
+    fabric.place()
+    node = fabric.nodes["alpha"]
+    node.desire(fabric.state)
+    node.runs["work.1.1"].health = Health.HEALTHY
+    node.step()
+    fabric.send("alpha")
+    ran = fabric.instance("work.1.1")
+    assert 0 < ran.ready_ms == ran.started_ms
+    assert load(list(dump(fabric.state))) == fabric.state
+    fabric.exit("work.1.1", code=code)
+    assert fabric.instance("work.1.1").ready_ms == ran.ready_ms
+    loaded = load(list(dump(fabric.state)))
+    assert (loaded, digest(loaded)) == (fabric.state, digest(fabric.state))
+
+
 def test_what_is_loaded_is_what_was_dumped(state: FabricState) -> None:
     assert load(dump(state)) == state
     assert digest(load(dump(state))) == digest(state)

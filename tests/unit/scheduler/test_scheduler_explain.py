@@ -109,8 +109,20 @@ def test_a_missing_driver_is_never_and_a_broken_one_may_come_back() -> None:
     world.node("beta", world.facts(drivers=[DriverFact(name="docker", healthy=False, detail="socket refused")]))
     told = why(world, spec(driver="docker"))
     assert told.verdict == "fits-when"
-    assert [way.text for way in told.when] == ["the driver docker works again on beta"]
+    # Whether it ever did is not known.
+    assert [way.text for way in told.when] == ["the driver docker works on beta"]
     assert "the driver docker does not work on 1 of 2 nodes (beta: socket refused)" in {r.text for r in told.reasons}
+
+
+def test_a_driver_that_has_nothing_to_run_on_is_not_waited_for_as_if_it_had_worked() -> None:
+    world = World()
+    none = DriverFact(name="docker", healthy=False, absent=True, detail="no engine: /var/run/docker.sock is not there")
+    world.node("alpha", world.facts(drivers=[none]))
+    told = why(world, spec(driver="docker"))
+    assert told.verdict == "fits-when"
+    assert [way.text for way in told.when] == ["alpha has what the driver docker needs"]
+    assert "alpha: no engine: /var/run/docker.sock is not there" in told.text
+    assert told.text.endswith("Fits when alpha has what the driver docker needs.")
 
 
 def test_a_constraint_that_nobody_meets_says_what_there_is_instead() -> None:

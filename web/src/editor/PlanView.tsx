@@ -90,7 +90,7 @@ function AgentLine(props: { one: Planned }) {
       <Show when={props.one.changed.change !== "created" && plan()?.differences?.length}>
         <Differences of={plan()?.differences ?? []} />
       </Show>
-      <Show when={plan()?.note}>{(note) => <p class="soft">{visible(note())}</p>}</Show>
+      <For each={(plan()?.note ?? "").split("\n").filter(Boolean)}>{(note) => <p class="soft">{visible(note)}</p>}</For>
     </li>
   );
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from omnitide.cli.agents.rolling_back import may_roll_back, rolled_back
+from omnitide.cli.agents.rolling_back import may_roll_back, rolled_back, way_back
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session
 from omnitide.cli.show.words import replicas
@@ -107,7 +107,7 @@ def follow(
                         last_text = f"{about.name} {replicas(about)} after {timeout_s:.0f} s: "
                         last_text += explanation.text
                     progress.reason(explanation)
-                    _check_hope(explanation)
+                    _check_hope(client, explanation)
             for one in awaited:
                 _in_time(client, one, looked, last_text)
             if looked > deadline:
@@ -225,7 +225,7 @@ def _in_time(client: "Client", one: _Awaited, now: float, last_text: str) -> Non
     )
 
 
-def _check_hope(explanation: "AgentExplanation") -> None:
+def _check_hope(client: "Client", explanation: "AgentExplanation") -> None:
     agent = explanation.agent
     for trouble in explanation.troubles:
         instance = trouble.instance
@@ -233,21 +233,21 @@ def _check_hope(explanation: "AgentExplanation") -> None:
             continue
         placement = trouble.placement
         if placement is not None and placement.verdict == "never":
-            raise _hopeless(explanation, trouble, placement.text)
+            raise _hopeless(client, explanation, trouble, placement.text)
         failed = [reason.text for reason in placement.reasons if reason.rule == "need-failed"] if placement else []
         if failed:
-            raise _hopeless(explanation, trouble, f"{instance.name} {'; '.join(failed)}")
+            raise _hopeless(client, explanation, trouble, f"{instance.name} {'; '.join(failed)}")
         last = instance.exit or instance.previous_exit
         if last is None or instance.status == "running" or may_roll_back(agent):
             continue
         if instance.status == "failed":
-            raise _hopeless(explanation, trouble, f"{instance.name} {last.text}")
+            raise _hopeless(client, explanation, trouble, f"{instance.name} {last.text}")
         if instance.ends >= HOPELESS_ATTEMPTS:
             text = f"{instance.name} ended {instance.ends} times in a row, with {last.text}"
-            raise _hopeless(explanation, trouble, text)
+            raise _hopeless(client, explanation, trouble, text)
     if agent.rollout is not None and agent.rollout.halted:
         why = f"the rollout is halted: {agent.rollout.halted}"
-        hint = ways_on(agent.namespace, agent.name, version=agent.version)
+        hint = ways_on(agent.namespace, agent.name, back=way_back(client, agent))
         raise Failure(f"{_cannot(agent)}: {why}", hint, Exit.ROLLOUT)
 
 
@@ -257,22 +257,21 @@ def _cannot(agent: "Agent") -> str:
     return f"{agent.name} cannot come up{version} ({agent.running} of {agent.replicas} replicas run)"
 
 
-def _hopeless(explanation: "AgentExplanation", trouble: "InstanceExplanation", why: str) -> Failure:
+def _hopeless(client: "Client", explanation: "AgentExplanation", trouble: "InstanceExplanation", why: str) -> Failure:
     agent = explanation.agent
     lines = "".join(f"\n       | {line}" for line in trouble.last_output[-SHOWN_LINES:])
-    hint = ways_on(agent.namespace, agent.name, trouble.instance.name, agent.version)
     if agent.spec.update.progress_deadline and may_roll_back(agent):
         name = called(agent.namespace, agent.name)
         hint = f"omnitide explain {name}; it is rolled back once its update.progress_deadline is over"
+    else:
+        hint = ways_on(agent.namespace, agent.name, trouble.instance.name, back=way_back(client, agent))
     return Failure(f"{_cannot(agent)}: {why}{lines}", hint, Exit.ROLLOUT)
 
 
-def ways_on(namespace: str, agent: str, instance: str = "", version: int = 1) -> str:
-    """`instance`: name of the one whose output tells why; empty: that of all does. `version`: of the agent, of which a
-    later one has something to go back to."""
-    name = called(namespace, agent)
-    back = f", and goes back by: omnitide rollback {name}" if version > 1 else ""
-    return f"omnitide explain {name}; omnitide logs {called(namespace, instance or agent)}; it stays deployed{back}"
+def ways_on(namespace: str, agent: str, instance: str = "", *, back: str = "") -> str:
+    """`instance`: name of the one whose output tells why; empty: that of all does. `back`: as `way_back` says it."""
+    output = called(namespace, instance or agent)
+    return f"omnitide explain {called(namespace, agent)}; omnitide logs {output}; it stays deployed{back}"
 
 
 def _urls(client: "Client", agent: "Agent") -> tuple[str, ...]:

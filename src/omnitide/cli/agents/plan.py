@@ -34,9 +34,7 @@ def plan_lines(namespace: str, name: str, changed: "AgentChanged", color: bool) 
             lines.append(f"    {one.path}: {paint(before, 'red', color)} -> {paint(after, 'green', color)}")
         if len(plan.differences) > MAX_DIFFERENCES:
             lines.append(f"    and {len(plan.differences) - MAX_DIFFERENCES} fields more")
-    if plan.note:
-        lines.append(f"    {plan.note}")
-    return lines
+    return [*lines, *(f"    {note}" for note in plan.note.splitlines())]
 
 
 def removal_line(agent: "AgentSummary", color: bool) -> str:

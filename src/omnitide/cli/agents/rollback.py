@@ -42,6 +42,8 @@ def rollback(
         if changed.plan is not None and not session.plain:
             for one in changed.plan.differences:
                 session.say(f"  {one.path}: {one.before or '(none)'} -> {one.after or '(none)'}")
+            for note in changed.plan.note.splitlines():
+                session.say(f"  {note}")
         if dry_run:
             if session.plain:
                 session.emit(changed)

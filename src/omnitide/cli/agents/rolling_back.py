@@ -1,4 +1,4 @@
-"""What a command says whose version was rolled back: once the way back is over, how that ended."""
+"""What a command says of ways back: whether there is one, and once one was gone, how that ended."""
 
 import re
 import time
@@ -21,6 +21,29 @@ def may_roll_back(agent: "Agent") -> bool:
     there was no version to go back to."""
     rollout = agent.rollout
     return agent.spec.update.on_failure == "rollback" and rollout is not None and not rollout.halted
+
+
+def way_back(client: "Client", agent: "Agent") -> str:
+    """How an agent goes back to an earlier version, or why it cannot, to stand after `it stays deployed`; nothing of a
+    first version."""
+    if agent.version <= 1:
+        return ""
+    command, refusal = way_back_of(client, agent.namespace, agent.name)
+    return f", and goes back by: {command}" if command else f"; {refusal}" if refusal else ""
+
+
+def way_back_of(client: "Client", namespace: str, name: str) -> tuple[str, str]:
+    """The command that goes back, or why there is none; neither where Nexus does not say. It is asked as a dry run, so
+    that what is told is what would be."""
+    from omnitide.sdk.errors import Conflict, FabricError
+
+    try:
+        client.roll_back_agent(name, namespace=namespace, dry_run=True)
+    except Conflict as refused:
+        return "", f"{refused.detail}; {refused.hint}" if refused.hint else refused.detail
+    except FabricError:
+        return "", ""  # another error is told already
+    return f"omnitide rollback {called(namespace, name)}", ""
 
 
 def rolled_back(client: "Client", wanted: "Agent", deadline: float) -> Failure | None:

@@ -7,6 +7,7 @@ import typer
 
 from omnitide.cli.agents.change import AgentName, tell
 from omnitide.cli.agents.deploy import Timeout, seconds_of
+from omnitide.cli.agents.rolling_back import way_back_of
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session, session_of
 from omnitide.model.names import called
@@ -43,11 +44,11 @@ def status(
         found = client.get_rollout(agent, namespace=namespace)
         if watch:
             found = _watch(session, client, found, time.monotonic() + limit_s)
-    if session.plain:
-        session.emit(found)
-    else:
-        for line in lines(found):
-            session.say(line)
+        if session.plain:
+            session.emit(found)
+        else:
+            for line in [*lines(found), *_ways_back(client, found)]:
+                session.say(line)
     if found.verdict != "done":
         raise typer.Exit(_CODES[found.verdict])
 
@@ -75,9 +76,14 @@ def lines(found: "RolloutStatus") -> list[str]:
         shown.append(f"  {found.cause}")
     if found.verdict == "paused":
         shown.append(f"  to go on: omnitide rollout resume {called(found.namespace, found.agent)}")
-    if found.verdict == "halted" and found.version > 1:
-        shown.append(f"  to go back: omnitide rollback {called(found.namespace, found.agent)}")
     return shown
+
+
+def _ways_back(client: "Client", found: "RolloutStatus") -> list[str]:
+    if found.verdict != "halted" or found.version <= 1:
+        return []
+    command, refusal = way_back_of(client, found.namespace, found.agent)
+    return [f"  to go back: {command}"] if command else [f"  {refusal}"] if refusal else []
 
 
 def progress(found: "RolloutStatus") -> str:

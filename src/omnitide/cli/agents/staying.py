@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from omnitide.cli.agents.follow import SHOWN_LINES, Settled, seen_anew, ways_on
+from omnitide.cli.agents.rolling_back import way_back
 from omnitide.cli.exits import Exit, Failure
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def _gone(client: "Client", agent: "Agent", event: "CloudEvent", settle_s: float
     else:
         with_ = f", with {how}" if how else ""
         said = f"{agent.name} does not stay up: {name} ended within {settle_s:.3g} s{with_}{output}"
-    return Failure(said, ways_on(agent.namespace, agent.name, name, agent.version), Exit.ROLLOUT)
+    hint = ways_on(agent.namespace, agent.name, name, back=way_back(client, agent))
+    return Failure(said, hint, Exit.ROLLOUT)
 
 
 def _last_words(client: "Client", instance: str) -> str:

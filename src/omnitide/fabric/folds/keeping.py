@@ -1,9 +1,12 @@
-"""What a rollback keeps: replicas that run the spec that is gone back to are taken as they are, in the new version.
+"""What a rollback keeps, and a deployment of a spec that an earlier version had: replicas that run it are taken as they
+are, in the new version.
 
 They are the same instances, with their attempts, counts and health; only the number of their version changes. Where the
 replica that is kept has been superseded by one of another spec, or by one that is not on a node yet or any more, it is
 its slot's current one again, and what was to take its place is a stray: the rule that goes back has it stopped.
 """
+
+from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
@@ -12,14 +15,34 @@ from omnitide.fabric.folds.membership import leave_slot_live, put_slot, set_stra
 from omnitide.fabric.folds.moment import Moment
 from omnitide.fabric.state import Agent, FabricState, Instance, Slot
 from omnitide.model.provisions import stays
+from omnitide.model.spec import AgentSpec
 
 
-def keep_replicas(state: FabricState, identifier: str, at: Moment) -> FabricState:
-    """Take over what is on a node, is not to stop, and has the spec of the agent's newest version."""
-    agent = state.agents[identifier]
-    same = {number for number, version in agent.versions.items() if version.spec == agent.spec}
+def with_spec(agent: Agent, spec: AgentSpec) -> set[int]:
+    """The versions whose replicas a rollback to that spec keeps."""
+    return {number for number, version in agent.versions.items() if version.spec == spec}
+
+
+def deployed_again(agent: Agent, spec: AgentSpec) -> set[int]:
+    """The versions whose replicas a deployment of that spec keeps. What runs since before a restart of it that somebody
+    has asked for is none of them: whoever deploys a file does not take that back."""
+    same = with_spec(agent, spec)
+    since = max((number for number in same if agent.versions[number].reason == "restarted"), default=0)
+    return {number for number in same if number >= since}
+
+
+def kept_replicas(state: FabricState, agent: Agent, versions: AbstractSet[int]) -> list[Instance]:
+    """What of its slots is of one of these versions, is on a node, and is not to stop."""
+    if not versions:
+        return []
     known = (state.instances.get(one) for one in (*(slot.current for slot in agent.slots.values()), *agent.superseded))
-    kept = [one for one in known if one is not None and one.version in same and runs_on(one)]
+    return [one for one in known if one is not None and one.version in versions and runs_on(one)]
+
+
+def keep_replicas(state: FabricState, identifier: str, versions: AbstractSet[int], at: Moment) -> FabricState:
+    """Take over into the agent's newest version what is of one of these, as `kept_replicas` finds it."""
+    agent = state.agents[identifier]
+    kept = kept_replicas(state, agent, versions)
     if not kept:
         return state
     instances = state.instances.mutate()

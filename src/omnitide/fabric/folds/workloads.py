@@ -9,7 +9,7 @@ from omnitide.fabric import events as ev
 from omnitide.fabric.folds.access import count_workloads
 from omnitide.fabric.folds.availability import is_available, is_ready, mark_rolling
 from omnitide.fabric.folds.companies import join, keep_in_step, leave
-from omnitide.fabric.folds.keeping import keep_replicas
+from omnitide.fabric.folds.keeping import deployed_again, keep_replicas, with_spec
 from omnitide.fabric.folds.membership import drop_instance
 from omnitide.fabric.folds.moment import Fold, Moment
 from omnitide.fabric.state import Agent, Counts, FabricState, Job, JobStatus, Slot, Version, scoped
@@ -83,7 +83,8 @@ def agent_updated(state: FabricState, event: ev.AgentUpdated, at: Moment) -> Fab
     version = Version(
         number=event.version, spec=event.spec, created_ms=at.time_ms, principal=at.principal, reason="updated"
     )
-    return _add_version(state, agent, version, at)
+    state = _add_version(state, agent, version, at)
+    return keep_replicas(state, event.agent, deployed_again(agent, event.spec), at) if event.keeps else state
 
 
 def agent_restarted(state: FabricState, event: ev.AgentRestarted, at: Moment) -> FabricState:
@@ -111,7 +112,7 @@ def agent_rolled_back(state: FabricState, event: ev.AgentRolledBack, at: Moment)
         cause=event.cause,
     )
     state = _add_version(state, agent, version, at)
-    return keep_replicas(state, event.agent, at) if event.keeps else state
+    return keep_replicas(state, event.agent, with_spec(agent, version.spec), at) if event.keeps else state
 
 
 def version_proven(state: FabricState, event: ev.VersionProven, at: Moment) -> FabricState:

@@ -18,6 +18,9 @@ class AgentUpdated(BaseEvent, frozen=True, kw_only=True, tag="agent.updated.v1")
     agent: str
     version: int
     spec: AgentSpec
+    keeps: bool = False
+    """What runs the same spec already, of an earlier version, is taken over as it is. False: no version had it, or it
+    is of a release that replaced all."""
 
 
 class AgentRestarted(BaseEvent, frozen=True, kw_only=True, tag="agent.restarted.v1"):

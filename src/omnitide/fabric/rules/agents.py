@@ -3,11 +3,12 @@
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
+from omnitide.fabric.folds.keeping import deployed_again
 from omnitide.fabric.rejection import Refuse
 from omnitide.fabric.rules.access import require_name, require_namespace
 from omnitide.fabric.rules.bounds import require_others, require_spec
 from omnitide.fabric.rules.feasible import require_feasible
-from omnitide.fabric.rules.going_back import go_back
+from omnitide.fabric.rules.going_back import go_back, stop_what_was_to_follow
 from omnitide.fabric.rules.proving import prove_by_replicas
 from omnitide.fabric.rules.settle import request_stop, retry_slot, settle_agent, settle_slots
 from omnitide.fabric.state import ENDED, Agent, InstanceStatus, find_agent, find_job, scoped
@@ -119,7 +120,10 @@ def _update_agent(draft: Draft, command: cm.DeployAgent, agent: Agent) -> None:
         require_feasible(draft, command.spec, subject)
         version += 1
         prove_by_replicas(draft, agent.id)
-        draft.emit(ev.AgentUpdated(agent=agent.id, version=version, spec=command.spec))
+        keeps = agent.active and bool(deployed_again(agent, command.spec))
+        draft.emit(ev.AgentUpdated(agent=agent.id, version=version, spec=command.spec, keeps=keeps))
+        if keeps:
+            stop_what_was_to_follow(draft, agent.id)
         change = "updated"
     replicas = agent.replicas
     if command.replicas is not None and (agent.replicas_owner == "manifest" or command.take_over_replicas):

@@ -62,7 +62,7 @@ def _add(touched: Touched, before: FabricState, event: Event) -> None:
             touched.agents.add(event.agent)
             for slot in event.slots:
                 _add_current(touched, before, event.agent, slot)
-        case ev.AgentRolledBack():
+        case ev.AgentRolledBack() | ev.AgentUpdated():
             touched.agents.add(event.agent)
             if event.keeps:
                 _add_all_of_agent(touched, before, event.agent)
