@@ -26,7 +26,7 @@ WRITTEN: Final = """() => {
         return clearRect.apply(this, box);
     };
     CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
-        if (names(this)) lines.push([text, x, y, parseFloat(/([\\d.]+)px/.exec(this.font)[1])]);
+        if (names(this)) lines.push([text, x, y, parseFloat(/([\\d.]+)px/.exec(this.font)[1]), this.fillStyle]);
         return fillText.call(this, text, x, y);
     };
 }"""
@@ -77,7 +77,7 @@ def zoom(page: Page) -> float:
 
 def told(page: Page) -> str:
     """All that is written, line after line; the lines of one name follow one another."""
-    for _, _, _, px in page.evaluate("window.written"):
+    for _, _, _, px, _ in page.evaluate("window.written"):
         assert px >= 10.5, "large enough to be read"
     return "".join(text for text, *_ in page.evaluate("window.written"))
 
@@ -101,8 +101,28 @@ def test_every_machine_is_named_whole_as_soon_as_machines_are(page: Page, still:
     until_told(page, names, "each of the nodes is named whole")
     zones = {machine.zone for machine in still.runtime.machines.values()}
     assert zones <= {text for text, *_ in page.evaluate("window.written")}, "and each district"
-    positions = [(x, y) for _, x, y, _ in page.evaluate("window.written")]
+    positions = [(x, y) for _, x, y, *_ in page.evaluate("window.written")]
     assert len(positions) == len(set(positions)), "none over another"
+
+
+def test_a_dark_machine_is_named_as_readably_by_day_as_by_night(page: Page, still: Still) -> None:
+    """Its roof is dark in both, and the ground that its name begins on is not."""
+    name = still.runtime.state.nodes[next(one.id for one in still.runtime.nodes.values() if not one.session)].name
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        until_told(page, {name}, "it is named")
+        written = page.evaluate("window.written")
+        colours = {colour for text, *_, colour in written if text.startswith("office-north-")}
+        assert colours == colours_of_lines(written, name)
+
+
+def colours_of_lines(written: list[list[str]], name: str) -> set[str]:
+    """The colours of the lines of one name."""
+    for at in range(len(written)):
+        for end in range(at + 2, at + 4):
+            if "".join(text for text, *_ in written[at:end]) == name:
+                return {colour for *_, colour in written[at:end]}
+    raise AssertionError(f"{name} is not told in lines")
 
 
 def test_from_afar_each_district_is_named_and_who_is_in_trouble(page: Page, still: Still) -> None:

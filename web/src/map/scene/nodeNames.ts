@@ -79,15 +79,17 @@ function onRoof(px: number, building: Building, shown: Shown): void {
     first = middle - Math.max(0, Math.min(more, above + middle - at.y - LINE_PX / 2));
   }
   pen.use(580, fitted.px);
-  if (first + more > middle) {
+  // What is beyond a dark roof would not be seen in the colour that is read on it.
+  const grounded = first + more > middle || (building.dark && more > 0);
+  if (grounded) {
     const width = Math.max(...lines.map(pen.width)) + 6;
     pen.ground({ x: at.x + inset - 3, y: first - 7, width, height: more + 14 }, palette.halo);
   }
-  const colour = building.dark ? palette.onDark : palette.text;
+  const colour = building.dark && !grounded ? palette.onDark : palette.text;
   lines.forEach((line, index) => {
     pen.text(line, at.x + inset, first + index * LINE_PX, colour);
   });
-  if (!slots.size || first + more > middle) return;
+  if (!slots.size || grounded) return;
   const last = pen.width(lines.at(-1) ?? "");
   const total = count(slots.size);
   pen.use(500, Math.min(13, Math.max(LEAST_PX, px - 1)));
@@ -164,9 +166,10 @@ function writeCaption(id: string, building: Building, { pen, look, palette, came
   const { roof, lot } = building;
   const at = toScreen(camera, screen, roof);
   const below = at.y + (lot.y + LOT.height - CAPTION - roof.y) * camera.zoom + Math.min(11, 9 * camera.zoom);
-  const beside = LOT.width * camera.zoom - 6;
+  const beside = LOT.width * camera.zoom - 2;
   const reasons = look.refusals?.nodes.get(id);
-  const lines = reasons?.length ? reasonsIn(pen, reasons, beside, camera.zoom) : [pen.within(caption, beside)];
+  const short = building.dark && pen.width(caption) > beside ? building.state.text : caption;
+  const lines = reasons?.length ? reasonsIn(pen, reasons, beside, camera.zoom) : [pen.within(short, beside)];
   lines.forEach((line, index) => {
     pen.text(line, at.x + Math.min(12, 5 * camera.zoom) / 2, below + index * CAPTION_PX, colour);
   });
