@@ -124,8 +124,7 @@ async def test_an_event_is_opened_whole_and_from_there_what_it_is_about(seen: Se
     text = await seen.until("Enter opens instance hello-1.1")
     assert why.strip() in words(text.replace("│", " "))
     await seen.press("enter")
-    await seen.until(lambda: isinstance(seen.top.screen, Detail))
-    assert "instance hello-1.1" in seen.text
+    await seen.until(lambda: isinstance(seen.top.screen, Detail) and "instance hello-1.1" in seen.text)
 
 
 async def test_a_hostile_caller_is_text(seen: Seen) -> None:
