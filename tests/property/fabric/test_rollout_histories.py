@@ -15,6 +15,7 @@ from tests.support.spec import Fabric, spec
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.folds.availability import runs_on
+from omnitide.fabric.rules.moving import hopeless
 from omnitide.fabric.snapshot import dump, load
 from omnitide.fabric.state import (
     ENDED,
@@ -261,8 +262,11 @@ class Trial:
         if isinstance(self.command, cm.DeployAgent):
             had = {slot for slot in had if agent.wants(slot)}  # it may ask for fewer replicas too
         if any(one.slot in had and agent.wants(one.slot) for one in stopped):
-            # What has failed for good is not on its way: nothing that leaves a node waits for it.
+            # What has failed for good is not on its way: nothing that leaves a node waits for it; nor does a drain for
+            # what a halted rollout holds up (decision 0030).
             failed = sum(slot.current in agent.failed for slot in agent.slots.values())
+            if any(one.slot in had and state.instances[one.id].stop_reason == "drain" for one in stopped):
+                failed = max(failed, hopeless(before, was), hopeless(state, agent))
             least = min(len(had), agent.replicas - agent.spec.update.max_unavailable - failed)
             assert len(has) >= least, (had, has, events)
         self.check_worth(stopped, was, agent, now_ms)
