@@ -172,9 +172,12 @@ export class Quads {
     this.#wrote(from, end);
   }
 
-  /** Send what was written. Only before a frame that shows it: one range is sent, the last that was told. */
+  /**
+   * Send what was written. Only before a frame that shows it: one range is sent, the last that was told. What is not shown
+   * at all is not sent with any frame, and is kept until it is.
+   */
   commit(): void {
-    if (this.#end <= this.#first) return;
+    if (this.#end <= this.#first || !this.mesh.visible) return;
     this.#buffer.update((this.#end - this.#first) * BYTES, this.#first * BYTES);
     this.#first = this.#room;
     this.#end = 0;
