@@ -18,19 +18,36 @@ WHOLE, NEAR, FIRST_NAMED = 0.7, 2.6, 3.0
 """Zooms: farther than this all is seen; NEAR_FROM of camera.ts, and a little nearer."""
 
 WRITTEN: Final = """() => {
-    const lines = window.written = [];
-    const { fillText, clearRect } = CanvasRenderingContext2D.prototype;
+    const lines = window.written = [], order = window.order = [];
+    const { fillText, clearRect, roundRect, fill } = CanvasRenderingContext2D.prototype;
     const names = (context) => context.canvas.classList.contains('map-labels-canvas');
+    let last;
     CanvasRenderingContext2D.prototype.clearRect = function (...box) {
-        if (names(this)) lines.length = 0;
+        if (names(this)) lines.length = order.length = 0;
         return clearRect.apply(this, box);
     };
+    CanvasRenderingContext2D.prototype.roundRect = function (x, y, width, height, radius) {
+        last = [x, y, x + width, y + height];
+        return roundRect.call(this, x, y, width, height, radius);
+    };
+    CanvasRenderingContext2D.prototype.fill = function (...how) {
+        if (names(this) && last) order.push(['', ...last]);
+        last = undefined;
+        return fill.apply(this, how);
+    };
     CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
-        if (names(this)) lines.push([text, x, y, parseFloat(/([\\d.]+)px/.exec(this.font)[1]), this.fillStyle]);
+        if (names(this)) {
+            const px = parseFloat(/([\\d.]+)px/.exec(this.font)[1]);
+            const { width } = this.measureText(text);
+            const left = x - { left: 0, center: width / 2, right: width }[this.textAlign];
+            lines.push([text, x, y, px, this.fillStyle]);
+            order.push([text, left, y - 0.38 * px, left + width, y + 0.38 * px]);
+        }
         return fillText.call(this, text, x, y);
     };
 }"""
-"""Each line of a name that is on the map now, with where it is and how large."""
+"""Each line of a name that is on the map now, with where it is, how large and in which colour; and in order, with the
+grounds (without a text) that were put below some of them, the boxes of their ink."""
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +118,31 @@ def test_every_machine_is_named_whole_as_soon_as_machines_are(page: Page, still:
     until_told(page, names, "each of the nodes is named whole")
     zones = {machine.zone for machine in still.runtime.machines.values()}
     assert zones <= {text for text, *_ in page.evaluate("window.written")}, "and each district"
-    positions = [(x, y) for _, x, y, *_ in page.evaluate("window.written")]
-    assert len(positions) == len(set(positions)), "none over another"
+    assert not covered(page)
+    # Nearer they have more room, and then as much as before.
+    before = written(page)
+    page.get_by_role("button", name="Nearer").click()
+    page.wait_for_function(f"() => document.querySelector('[data-zoom]').dataset.zoom > {WHOLE}")
+    page.wait_for_function("before => JSON.stringify(window.written) !== before", arg=before)
+    assert not covered(page)
+    page.get_by_role("button", name="All of it").click()
+    page.wait_for_function("before => JSON.stringify(window.written) === before", arg=before)
+
+
+def written(page: Page) -> str:
+    return page.evaluate("() => JSON.stringify(window.written)")
+
+
+def covered(page: Page) -> list[tuple[str, str]]:
+    """Texts on which another lies, or the ground of another that was written after them."""
+    order = [(text, box) for text, *box in page.evaluate("window.order")]
+    found: list[tuple[str, str]] = []
+    for at, (text, (left, top, right, bottom)) in enumerate(order):
+        for other, (x0, y0, x1, y1) in order[at + 1 :]:
+            across, down = min(right, x1) - max(left, x0), min(bottom, y1) - max(top, y0)
+            if text and across > 2 and down > 2:
+                found.append((text, other))
+    return found
 
 
 def test_a_dark_machine_is_named_as_readably_by_day_as_by_night(page: Page, still: Still) -> None:
@@ -111,9 +151,9 @@ def test_a_dark_machine_is_named_as_readably_by_day_as_by_night(page: Page, stil
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         until_told(page, {name}, "it is named")
-        written = page.evaluate("window.written")
-        colours = {colour for text, *_, colour in written if text.startswith("office-north-")}
-        assert colours == colours_of_lines(written, name)
+        lines = page.evaluate("window.written")
+        colours = {colour for text, *_, colour in lines if text.startswith("office-north-")}
+        assert colours == colours_of_lines(lines, name)
 
 
 def colours_of_lines(written: list[list[str]], name: str) -> set[str]:
@@ -161,6 +201,7 @@ def test_every_instance_is_named_whole_as_soon_as_instances_are(page: Page, stil
         expect(the_map(page)).not_to_have_attribute("data-zoom", f"{before:.3f}")
     assert zoom(page) > NEAR, "instances have just got their names"
     until_told(page, here | {node}, "the node and each instance on it")
+    assert not covered(page)
 
 
 @pytest.mark.parametrize("width", [360])
@@ -168,6 +209,7 @@ def test_on_a_phone_each_machine_that_is_seen_is_named_whole(page: Page, still: 
     page.set_viewport_size({"width": width, "height": 780})
     page.get_by_role("button", name="All of it").click()
     expect(the_map(page)).not_to_have_attribute("data-zoom", re.compile(r"^0\.[6-9]"))
-    written = [text for text, *_ in page.evaluate("window.written")]
-    assert written
-    assert not [text for text in written if "…" in text and "unreachable" not in text]
+    texts = [text for text, *_ in page.evaluate("window.written")]
+    assert texts
+    assert not [text for text in texts if "…" in text and "unreachable" not in text]
+    assert not covered(page)

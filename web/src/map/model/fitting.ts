@@ -23,38 +23,91 @@ export interface Shared {
   tail: number;
 }
 
+/** Those that a name is to be told from, itself among them, and what they share. */
+export interface Kin extends Shared {
+  names: readonly string[];
+}
+
 export interface Fitted {
   lines: readonly string[];
   px: number;
-  /** Whole; or without what all of its neighbours' have as well; or cut, so that others may be told as the same. */
-  told: "whole" | "apart" | "cut";
+  /** Whole; without what all of its kin have; cut so that it is still told from each; or so that others may be told as it. */
+  told: "whole" | "apart" | "short" | "cut";
 }
 
-export const NOTHING_SHARED: Shared = { head: 0, tail: 0 };
+const NOTHING_SHARED: Shared = { head: 0, tail: 0 };
+const ALONE: Kin = { ...NOTHING_SHARED, names: [] };
 /** After these a name may be parted; where it has room between words it is not within a number or a domain. */
 const JOINT = /[-_./: ]/;
 const WORDS = /[-_/: ]/;
 /** In the middle of what is told of a name that is cut: what is left out. */
 const LEFT_OUT = "…";
+const LEAST_LETTERS = 3;
+/** So many lengths are tried from the longest on that has room. */
+const TRIES = 4;
 
-/** The most of a name that there is room for, as large as it has room. `tail`: letters at its end that are kept the longest. */
+/**
+ * The most of a name that there is room for, as large as it has room. `tail`: letters at its end that are kept the longest,
+ * unless others end in them too.
+ */
 export function fitName(
   name: string,
   room: Room,
   width: Width,
-  shared: Shared = NOTHING_SHARED,
+  kin: Kin = ALONE,
   tail = Math.floor(name.length / 2),
 ): Fitted {
-  const letters = (text: string) => (room.broken ? filled([...text], room.width, room.lines, width) : undefined);
   const words = (text: string) => parted(text, room.width, room.lines, width);
-  for (const way of [words, letters]) {
-    for (const [at, text] of tellings(name, shared).entries()) {
+  const letters = (text: string) => words(text) ?? filled([...text], room.width, room.lines, width);
+  for (const way of room.broken ? [words, letters] : [words]) {
+    for (const [at, text] of tellings(name, kin).entries()) {
       const lines = way(text);
       if (lines) return { lines, px: sized(lines, room, width), told: at ? "apart" : "whole" };
     }
   }
-  const short = within(name, room.width, width, tail) || [...name].slice(0, 3).join("");
-  return { lines: [short], px: room.least, told: "cut" };
+  return cut([...name], room.broken ? letters : words, room, kin, tail);
+}
+
+/** Shortened to what has room: in the middle, where that tells it from its kin, or else to the part that does. */
+function cut(
+  letters: readonly string[],
+  way: (text: string) => string[] | undefined,
+  { least }: Room,
+  { names }: Kin,
+  tail: number,
+): Fitted {
+  const others = names.filter((one) => one !== letters.join(""));
+  let first: string[] | undefined;
+  let left = TRIES;
+  for (let most = letters.length - 1; most >= LEAST_LETTERS; most -= 1) {
+    if (!first && !way(shortened(letters, most, Math.min(tail, most - 1))[2])) continue;
+    // From here on there is room for so many letters, about: what is left is which ones.
+    const kept = Math.min(tail, most - 1);
+    const ends = Array.from({ length: most }, (_, end) => end);
+    ends.sort((one, other) => Math.abs(one - kept) - Math.abs(other - kept));
+    for (const end of ends) {
+      const [head, foot, text] = shortened(letters, most, end);
+      const lines = way(text);
+      if (!lines) continue;
+      first ??= lines;
+      if (!others.some((one) => one.startsWith(head) && one.endsWith(foot))) return { lines, px: least, told: "short" };
+    }
+    for (let from = 0; from + most <= letters.length; from += 1) {
+      const part = letters.slice(from, from + most).join("");
+      const lines = others.some((one) => one.includes(part)) ? undefined : way(LEFT_OUT + part + LEFT_OUT);
+      if (lines) return { lines, px: least, told: "short" };
+    }
+    left -= 1;
+    if (!left) break;
+  }
+  return { lines: first ?? [letters.slice(0, LEAST_LETTERS).join("")], px: least, told: "cut" };
+}
+
+/** Its beginning, its end of so many letters, and both with what is left out between them. */
+function shortened(letters: readonly string[], most: number, end: number): [string, string, string] {
+  const head = letters.slice(0, most - end).join("");
+  const foot = end ? letters.slice(-end).join("") : "";
+  return [head, foot, head + LEFT_OUT + foot];
 }
 
 /** The name, and what tells it from its neighbours: without the end that all have, and without the beginning too. */
@@ -107,6 +160,11 @@ function filled(pieces: readonly string[], room: number, most: number, width: Wi
   return [...lines, line];
 }
 
+/** Names that are to be told from one another. */
+export function kinOf(names: readonly string[]): Kin {
+  return { ...sharedOf(names), names };
+}
+
 /** What all of some names begin and end with, up to a joint, so that what is left of each is whole words. */
 export function sharedOf(names: readonly string[]): Shared {
   const [first = "", ...others] = names;
@@ -139,14 +197,12 @@ function alike(one: string, other: string, letter: (text: string, at: number) =>
   return at;
 }
 
-/** As much of a text as there is room for: its beginning, or with `tail` its end too. Empty below three letters. */
-export function within(text: string, room: number, width: Width, tail = 0): string {
-  const whole = width(text);
-  if (whole <= room) return text;
-  let most = Math.min(text.length - 1, Math.floor((text.length * room) / whole));
-  for (; most >= 3; most -= 1) {
-    const end = Math.min(tail, most - 1);
-    const short = `${text.slice(0, most - end)}${LEFT_OUT}${end ? text.slice(-end) : ""}`;
+/** As much of the beginning of a text as there is room for. Empty below three letters. */
+export function within(text: string, room: number, width: Width): string {
+  if (width(text) <= room) return text;
+  const letters = [...text];
+  for (let most = letters.length - 1; most >= LEAST_LETTERS; most -= 1) {
+    const short = `${letters.slice(0, most).join("")}${LEFT_OUT}`;
     if (width(short) <= room) return short;
   }
   return "";

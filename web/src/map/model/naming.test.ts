@@ -33,6 +33,7 @@ describe("the name of a unit", () => {
     const at = (x: number) => unitName({ x, y: 0, size: 20, width: 20 }, { x: 0, y: 0, zoom: 4 }, SCREEN, place, 60);
     expect(at(-30)?.x).toBe(SCREEN.width / 2 - 120);
     expect((at(32)?.x ?? 0) + (at(32)?.room ?? 0) / 2).toBeLessThanOrEqual(place.width);
+    expect([at(-30)?.clipped, at(32)?.clipped]).toEqual([false, true]);
     expect(at(60)).toBeUndefined();
   });
 
@@ -80,11 +81,10 @@ describe("the ground above a roof", () => {
     expect(groundAbove(below, district, MIDDLE_FROM, 12)).toBeGreaterThanOrEqual(0);
   });
 
-  it("ends at the name of the district", () => {
+  it("goes to the edge of the district from its first row", () => {
     const first = of(0);
     if (!district || !first) throw new Error("no building");
-    const ground = groundAbove(first, district, 1, 0);
-    expect(first.roof.y - ground).toBeGreaterThan(district.box.y + district.header / 2);
+    expect(first.roof.y - groundAbove(first, district, 1, 0)).toBe(district.box.y);
   });
 });
 

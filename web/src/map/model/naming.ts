@@ -15,12 +15,10 @@ export const UNIT_NAME_HALF = 7;
 export const UNIT_NAME_ASIDE = 3;
 /** Where in a district's header the middle of its name is. */
 export const DISTRICT_NAME_AT = 0.42;
-/** Half of the height of a district's name, at the least. */
-const DISTRICT_HALF = 7;
 
 /**
  * The middle of a unit's name: at the foot of its square, or, where that is beyond the edge, at the edge while any of it is
- * seen. `place`: what of the screen nothing lies over.
+ * seen. `place`: what of the screen nothing lies over. `clipped`: of its square some is beyond that.
  */
 export function unitName(
   spot: Spot,
@@ -28,7 +26,7 @@ export function unitName(
   screen: Screen,
   place: Screen,
   below: number,
-): (Point & { room: number }) | undefined {
+): (Point & { room: number; clipped: boolean }) | undefined {
   const half = spot.size / 2;
   const from = toScreen(camera, screen, { x: spot.x - half, y: spot.y - half });
   const side = spot.size * camera.zoom;
@@ -39,7 +37,7 @@ export function unitName(
   const room = right - left - 2 * UNIT_NAME_ASIDE;
   if (side < UNIT_NAME_PX || room < UNIT_NAME_PX / 2) return undefined;
   if (foot < UNIT_NAME_HALF || foot < from.y + UNIT_NAME_HALF) return undefined;
-  return { x: (left + right) / 2, y: foot, room };
+  return { x: (left + right) / 2, y: foot, room, clipped: right - left < side };
 }
 
 /** Where a node's name begins: on its roof, or, where that is beyond the edge, at the edge as long as the roof is seen. */
@@ -55,18 +53,17 @@ export function nodeName(
   const foot = at.y + roof.height * camera.zoom;
   const y = Math.min(Math.max(at.y + strip, edges.top), foot - strip);
   const x = Math.max(at.x, edges.left);
-  return { x, y, right, moved: x > at.x || y > at.y + strip };
+  return { x, y, right, foot, moved: x > at.x || y > at.y + strip };
 }
 
-/** The ground between a roof and what is above it, px: the building of the row before, with its caption, or the name of the district. */
+/** The ground between a roof and what is above it, px: the building of the row before, with its caption, or all to the upper edge. */
 export function groundAbove(
   { roof, lot }: { roof: Box; lot: Lot },
   district: District,
   zoom: number,
   captionPx: number,
 ): number {
-  if (lot.index < district.columns)
-    return (roof.y - district.box.y - district.header * DISTRICT_NAME_AT) * zoom - DISTRICT_HALF;
+  if (lot.index < district.columns) return (roof.y - district.box.y) * zoom;
   const ground = (roof.y - lot.y + CAPTION) * zoom;
   return captionPx ? ground - Math.min(CAPTION * zoom, captionPx) : ground;
 }

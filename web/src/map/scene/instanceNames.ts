@@ -1,7 +1,7 @@
 /** The name of each instance, at the foot of its place. */
 import { visible } from "../../words/format";
 import { free } from "../model/camera";
-import { fitName } from "../model/fitting";
+import { fitName, type Kin } from "../model/fitting";
 import { lotsIn } from "../model/layout";
 import { UNIT_NAME_ASIDE, UNIT_NAME_HALF, unitName } from "../model/naming";
 import { slotsOf } from "../model/seating";
@@ -14,21 +14,28 @@ const LEGEND_PX = 60;
 /** A name of so many lines hides half of the smallest unit that is named. */
 const MOST_LINES = 3;
 
-export function nameInstances({ pen, look, palette, camera, screen, view }: Shown): void {
+export function nameInstances(shown: Shown): void {
+  const { pen, look, view } = shown;
   pen.use(500, LEAST_PX);
-  const place = free(screen, look.cover);
   // A card at the lower edge lies over the legend too.
   const below = look.cover.bottom ? EDGE : LEGEND_PX;
-  const homes = [...lotsIn(look.city.layout, view), ""];
-  const ids = homes.flatMap((home) => [...(slotsOf(look.city, home)?.ids() ?? [])]);
+  for (const home of [...lotsIn(look.city.layout, view), ""]) nameThoseOf(home, below, shown);
+}
+
+function nameThoseOf(home: string, below: number, { pen, look, palette, camera, screen }: Shown): void {
+  const place = free(screen, look.cover);
+  const ids = [...(slotsOf(look.city, home)?.ids() ?? [])];
+  let kin: Kin | undefined;
   for (const id of ids) {
     const unit = look.city.units.get(id);
     const at = unit?.spot && unitName(unit.spot, camera, screen, place, below);
     if (!unit || !at) continue;
     const name = visible(unit.instance.name);
-    const room = { width: at.room, lines: MOST_LINES, px: LEAST_PX, least: LEAST_PX, broken: true };
+    const room = { width: at.room, lines: MOST_LINES, px: LEAST_PX, least: LEAST_PX, broken: !at.clipped };
     // Which of its agent's it is, is the last of its name.
-    const { lines } = fitName(name, room, pen.width, undefined, name.length - name.lastIndexOf("-"));
+    kin ??= { head: 0, tail: 0, names: ids.map((one) => visible(look.city.units.get(one)?.instance.name ?? "")) };
+    const { lines, told } = fitName(name, room, pen.width, kin, name.length - name.lastIndexOf("-"));
+    if (at.clipped && told !== "whole") continue;
     const width = Math.max(...lines.map(pen.width));
     const more = (lines.length - 1) * LINE_PX;
     const height = 2 * UNIT_NAME_HALF + more;

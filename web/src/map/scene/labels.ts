@@ -1,13 +1,13 @@
 /**
  * Names, on a canvas above the picture, in whole pixels and always large enough to read. What has room for no name at one
- * level has one at the next: districts always, nodes from the middle on, instances near by; and from afar whatever is in
+ * level has one at the next: districts from afar, nodes from the middle on, instances near by; and from afar whatever is in
  * trouble, selected or pointed at.
  */
 import { count, plural, visible } from "../../words/format";
-import { type Camera, levelOf, type Screen, seen, toolsOf, toScreen } from "../model/camera";
+import { type Camera, type Level, levelOf, type Screen, seen, toolsOf, toScreen } from "../model/camera";
 import type { Building } from "../model/city";
-import { type Fitted, fitName, parted } from "../model/fitting";
-import { type Box, buildingOf, DISTRICT, meets } from "../model/geometry";
+import { type Fitted, fitName, type Kin, kinOf } from "../model/fitting";
+import { type Box, buildingOf, DISTRICT, meets, type Point } from "../model/geometry";
 import { type District, type Layout, NOWHERE } from "../model/layout";
 import { liesOver, DISTRICT_NAME_AT as NAME_AT } from "../model/naming";
 import { nexusAt } from "../model/seating";
@@ -28,6 +28,8 @@ export interface Shown {
   view: Box;
   /** By node: what there is room for of its name, which is another with another zoom or layout alone. */
   fits: Map<string, Fitted>;
+  /** By district that is named: where its name ends. */
+  feet: Map<District, number>;
 }
 
 /** From afar at most so many nodes are named, and on a small screen one for so many square pixels: names hide what is below. */
@@ -60,15 +62,18 @@ export class Labels {
     const { layout } = look.city;
     if (this.#fitted.zoom !== camera.zoom || this.#fitted.layout !== layout) this.#fits = new Map();
     this.#fitted = { zoom: camera.zoom, layout };
-    const shown = { pen: this.#pen, look, palette, camera, screen, view: seen(camera, screen), fits: this.#fits };
+    const of = { pen: this.#pen, look, palette, camera, screen, view: seen(camera, screen) };
+    const shown: Shown = { ...of, fits: this.#fits, feet: new Map() };
     this.#pen.clear(screen);
     const level = levelOf(camera.zoom);
     nameNexus(shown);
-    nameDistricts(shown);
-    this.#pen.flush();
+    // They take their places first, and are written last: what goes along with its district lies over whatever is there.
+    const districts = placeDistricts(shown, level);
     if (level === "far") nameAfar(shown);
     else nameNodes(shown, level);
     if (level === "near") nameInstances(shown);
+    this.#pen.flush();
+    for (const write of districts) write();
     this.#pen.flush();
     outline(shown);
     if (box) marquee(shown, box);
@@ -120,75 +125,88 @@ function nameNexus({ pen, look, palette, camera, screen }: Shown): void {
   pen.keep({ x: top.x, y: top.y - 9, width: width + 8 + pen.width(short), height: 18 });
 }
 
-function nameDistricts(shown: Shown): void {
-  const order = shown.look.city.layout.districts.map((district, index) => ({ district, index }));
+function placeDistricts(shown: Shown, level: Level): (() => void)[] {
+  const { districts } = shown.look.city.layout;
+  const order = districts.map((district, index) => ({ district, index }));
   order.sort((one, other) => other.district.rows - one.district.rows || one.index - other.index);
-  for (const { district } of order) if (meets(shown.view, district.box)) nameDistrict(district, shown);
+  const kin = kinOf(districts.map((district) => nameOf(district, shown.look)));
+  return order
+    .filter(({ district }) => meets(shown.view, district.box))
+    .map(({ district }) => placeDistrict(district, kin, level, shown))
+    .filter((write) => write !== undefined);
 }
 
-function nameDistrict(district: District, { pen, look, palette, camera, screen }: Shown): void {
+function nameOf(district: District, look: Look): string {
+  return district.name === NOWHERE ? `no ${look.city.layout.by}` : visible(district.name);
+}
+
+/** On its own ground: whole, or as much as tells it from the others. What writes it, once it has its place. */
+function placeDistrict(district: District, kin: Kin, level: Level, shown: Shown): (() => void) | undefined {
+  const { pen, palette, camera, screen } = shown;
   const tools = toolsOf(screen);
   const corner = toScreen(camera, screen, district.box);
   const width = district.box.width * camera.zoom;
+  const height = district.box.height * camera.zoom;
   const header = district.header * camera.zoom;
   const wished = Math.round(Math.min(19, Math.max(11.5, header * 0.42)));
   const right = corner.x + width - 6;
   // It goes along as long as any of its district is seen.
-  const y = Math.min(
+  const middle = Math.min(
     Math.max(corner.y + Math.max(header * NAME_AT, wished * 0.75), EDGE + wished / 2),
-    corner.y + district.box.height * camera.zoom - wished,
+    corner.y + height - wished,
   );
-  const edge = y < tools.height ? tools.width : EDGE;
+  const edge = middle < tools.height ? tools.width : EDGE;
   const left = Math.max(corner.x + Math.min(DISTRICT.padding * camera.zoom, 16), edge);
-  const name = district.name === NOWHERE ? `no ${look.city.layout.by}` : visible(district.name);
   const sticky = corner.y + header * NAME_AT < EDGE + wished / 2;
-  // From afar the buildings begin at once below.
+  // From afar the buildings begin at once below, and no name of theirs is there.
   const low = header < COUNTS_FROM;
-
-  const place = (lines: readonly string[], px: number): Box => {
-    const pitch = lines.length > 1 ? LINE_PX : px + 2;
-    const high = lines.length * pitch;
-    return { x: left - 2, y: y - high / 2, width: Math.max(...lines.map(pen.width)) + 4, height: high };
-  };
-  pen.use(620, wished);
-  let px = wished;
-  let lines = [name];
-  let own = place(lines, px);
-  if (own.width - 4 > right - left || !pen.take(own)) {
-    px = LEAST_PX;
+  const ground = level === "far" || sticky ? height : header;
+  pen.use(620, LEAST_PX);
+  const { lines, px, told } = fitName(
+    nameOf(district, shown.look),
+    {
+      width: right - left,
+      lines: Math.max(1, Math.min(MOST_LINES, Math.floor(ground / LINE_PX))),
+      px: wished,
+      least: LEAST_PX,
+      broken: true,
+    },
+    pen.width,
+    kin,
+  );
+  // So little ground that others would be told as the same: from nearer there is more.
+  if (told === "cut") return undefined;
+  pen.use(620, px);
+  const many = lines.length > 1;
+  const high = many ? lines.length * LINE_PX : px + 2;
+  const y = many && !sticky ? Math.max(middle, corner.y + high / 2) : middle;
+  const own = { x: left - 2, y: y - high / 2, width: Math.max(...lines.map(pen.width)) + 4, height: high };
+  if (!pen.take(own)) return undefined;
+  shown.feet.set(district, own.y + own.height);
+  return () => {
+    if (sticky || many || low) {
+      pen.ground({ x: own.x - 2, y: own.y - 2, width: own.width + 4, height: own.height + 4 }, palette.halo);
+    }
     pen.use(620, px);
-    const room = { width: right - left, lines: MOST_LINES, px, least: px, broken: true };
-    // Whole within its own ground; then over whatever of its neighbour's has no name; then as much of it as there is room for.
-    const ways = [
-      parted(name, room.width, MOST_LINES, pen.width),
-      [name],
-      [...fitName(name, room, pen.width).lines],
-    ].filter((way) => way !== undefined);
-    const free = ways.find((way) => {
-      own = place(way, px);
-      return own.x + own.width <= Math.max(right + 4, screen.width) && pen.take(own);
+    lines.forEach((line, at) => {
+      pen.text(line, left, y + (at - (lines.length - 1) / 2) * LINE_PX, palette.text);
     });
-    if (!free) return;
-    lines = free;
-  }
-  const beyond = own.x + own.width > right + 4;
-  if (sticky || lines.length > 1 || low || beyond) {
-    pen.ground({ x: own.x - 2, y: own.y - 2, width: own.width + 4, height: own.height + 4 }, palette.halo);
-  }
-  lines.forEach((line, at) => {
-    pen.text(line, left, y + (at - (lines.length - 1) / 2) * LINE_PX, palette.text);
-  });
-  if (lines.length > 1 || beyond) return;
+    if (!many && !sticky) countNodes(district, { x: left + own.width + 5, y }, right, low, shown);
+  };
+}
+
+/** Beside the name of a district, as far as there is room: how many nodes it has, and how many of them are dark. */
+function countNodes(district: District, at: Point, right: number, low: boolean, { pen, look, palette }: Shown): void {
   const ids = district.lots.filter((id): id is string => id !== undefined);
   pen.use(450, 11.5);
   const dark = ids.filter((id) => look.city.buildings.get(id)?.dark).length;
   const more = low ? [] : [[plural(ids.length, "node"), palette.faint]];
   if (dark) more.push([`${count(dark)} dark`, palette.tones.bad ?? palette.text]);
-  let x = left + own.width + 5;
+  let { x } = at;
   for (const [part = "", colour = palette.text] of more) {
-    if (sticky || x + pen.width(part) > right) break;
-    if (low) pen.ground({ x: x - 3, y: y - 9, width: pen.width(part) + 6, height: 18 }, palette.halo);
-    pen.text(part, x, y + 0.5, colour);
+    if (x + pen.width(part) > right) break;
+    if (low) pen.ground({ x: x - 3, y: at.y - 9, width: pen.width(part) + 6, height: 18 }, palette.halo);
+    pen.text(part, x, at.y + 0.5, colour);
     x += pen.width(part) + 9;
   }
 }

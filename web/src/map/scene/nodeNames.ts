@@ -3,11 +3,12 @@ import type { Node } from "../../api/types";
 import { bytes, cores, count, span, visible } from "../../words/format";
 import { type Level, toolsOf, toScreen } from "../model/camera";
 import type { Building } from "../model/city";
-import { type Fitted, fitName, type Shared, sharedOf, wrapped } from "../model/fitting";
+import { type Fitted, fitName, type Kin, kinOf, wrapped } from "../model/fitting";
 import { buildingOf, CAPTION, FRONTS, LOT, type Point, ROOF } from "../model/geometry";
 import { type District, type Lot, lotsIn } from "../model/layout";
 import { groundAbove, nodeName } from "../model/naming";
 import { shortened } from "../model/refusals";
+import { RING } from "./atlas";
 import type { Shown } from "./labels";
 import type { Look } from "./look";
 import type { Palette } from "./palette";
@@ -25,8 +26,8 @@ const SECOND_EDGE = 48;
 /** Between a name and what stands beside it, px. */
 const BESIDE = 3;
 
-/** Where a name goes along, and how far to the right it may. */
-type Along = Point & { right: number };
+/** Where a name goes along, how far to the right it may, and where its building ends. */
+type Along = Point & { right: number; foot: number };
 
 function nameOf(node: Node): string {
   return visible(node.name ?? node.id);
@@ -75,7 +76,9 @@ function onRoof(px: number, building: Building, shown: Shown): void {
   const more = (lines.length - 1) * LINE_PX;
   let first = middle;
   if (more) {
-    const above = groundAbove(building, district, camera.zoom, captioned(lot, district, shown) ? CAPTION_PX : 0);
+    const ground = groundAbove(building, district, camera.zoom, captioned(lot, district, shown) ? CAPTION_PX : 0);
+    // The name of the district is in its header, or goes along at the edge, over whatever is there.
+    const above = Math.min(ground, at.y - (shown.feet.get(district) ?? Number.NEGATIVE_INFINITY));
     first = middle - Math.max(0, Math.min(more, above + middle - at.y - LINE_PX / 2));
   }
   pen.use(580, fitted.px);
@@ -110,20 +113,20 @@ function fittedTo(
   const one = fitName(name, { width: roof, lines: 1, px, least: LEAST_PX }, pen.width);
   if (one.told === "whole") return one;
   const room = { width: ground, lines: MOST_LINES, px, least: LEAST_PX, broken: true };
-  return fitName(name, room, pen.width, sharedIn(district, look));
+  return fitName(name, room, pen.width, kinIn(district, look));
 }
 
-const shares = new WeakMap<District, Shared>();
+const kins = new WeakMap<District, Kin>();
 
-/** What the names of all nodes of a district have in common. */
-function sharedIn(district: District, look: Look): Shared {
-  let shared = shares.get(district);
-  if (!shared) {
+/** The nodes of a district, which are told from one another. */
+function kinIn(district: District, look: Look): Kin {
+  let kin = kins.get(district);
+  if (!kin) {
     const nodes = district.lots.map((id) => (id === undefined ? undefined : look.city.buildings.get(id)?.node));
-    shared = sharedOf(nodes.filter((node) => node !== undefined).map(nameOf));
-    shares.set(district, shared);
+    kin = kinOf(nodes.filter((node) => node !== undefined).map(nameOf));
+    kins.set(district, kin);
   }
-  return shared;
+  return kin;
 }
 
 /** Whether there is a caption below the building that stands above a lot. */
@@ -146,16 +149,18 @@ function pinned(px: number, { lot, node }: Building, place: Along, { pen, look, 
   if (place.y < 0 || !district) return;
   pen.use(580, LEAST_PX);
   const room = { width: place.right - place.x - 10, lines: MOST_LINES, px, least: LEAST_PX };
-  const { lines, px: size, told } = fitName(nameOf(node), room, pen.width, sharedIn(district, look));
-  if (told === "cut") return;
+  const { lines, px: size, told } = fitName(nameOf(node), room, pen.width, kinIn(district, look));
+  if (told !== "whole" && told !== "apart") return;
   pen.use(580, size);
   const width = Math.max(...lines.map(pen.width)) + 10;
-  const height = size + 8 + (lines.length - 1) * LINE_PX;
-  const box = { x: place.x - 5, y: place.y - size / 2 - 4, width, height };
+  const more = (lines.length - 1) * LINE_PX;
+  // Not over the caption below, unless it would leave the map above.
+  const y = Math.max(size / 2 + 4, Math.min(place.y, place.foot - size / 2 - 4 - more));
+  const box = { x: place.x - 5, y: y - size / 2 - 4, width, height: size + 8 + more };
   if (!pen.take(box)) return;
   pen.ground(box, palette.halo);
   lines.forEach((line, index) => {
-    pen.text(line, place.x, place.y + index * LINE_PX, palette.text);
+    pen.text(line, place.x, y + index * LINE_PX, palette.text);
   });
 }
 
@@ -168,16 +173,22 @@ function writeCaption(id: string, building: Building, { pen, look, palette, came
   const below = at.y + (lot.y + LOT.height - CAPTION - roof.y) * camera.zoom + Math.min(11, 9 * camera.zoom);
   const beside = LOT.width * camera.zoom - 2;
   const reasons = look.refusals?.nodes.get(id);
+  // Whoever refuses or would take something has a mark around it.
+  const marked = reasons ? RING * camera.zoom : 0;
   const short = building.dark && pen.width(caption) > beside ? building.state.text : caption;
   const lines = reasons?.length ? reasonsIn(pen, reasons, beside, camera.zoom) : [pen.within(short, beside)];
+  const x = at.x + Math.min(12, 5 * camera.zoom) / 2;
   lines.forEach((line, index) => {
-    pen.text(line, at.x + Math.min(12, 5 * camera.zoom) / 2, below + index * CAPTION_PX, colour);
+    const y = below + marked + index * CAPTION_PX;
+    // Below the name of a district that goes along it would be written through.
+    if (pen.isFree({ x, y: y - CAPTION_PX / 2, width: pen.width(line), height: CAPTION_PX }))
+      pen.text(line, x, y, colour);
   });
 }
 
 /** Why a node refuses: in as many lines as there is ground for below it, or as much of it as can be said whole. */
 function reasonsIn(pen: Pen, reasons: readonly string[], room: number, zoom: number): string[] {
-  const ground = Math.floor((CAPTION_GROUND * zoom - 1.5 * CAPTION_PX) / CAPTION_PX);
+  const ground = Math.floor(((CAPTION_GROUND - 2 * RING) * zoom - 1.5 * CAPTION_PX) / CAPTION_PX);
   const most = Math.min(MOST_LINES, 1 + Math.max(0, ground));
   const texts = shortened(reasons).map(visible);
   for (const text of texts) {

@@ -71,6 +71,8 @@ export class Pen {
     this.context.setTransform(this.#scale, 0, 0, this.#scale, 0, 0);
     this.context.clearRect(0, 0, screen.width, screen.height);
     this.context.textBaseline = "middle";
+    // Letter by letter, as `width` counts; and nothing that stands for others, such as × for an x between digits.
+    this.context.textRendering = "optimizeSpeed";
     this.#font = this.#set = "";
     this.#texts.clear();
     this.#taken = [];
@@ -150,13 +152,17 @@ export class Pen {
     return width;
   }
 
-  within(text: string, room: number, tail = 0): string {
-    return within(text, room, this.width, tail);
+  within(text: string, room: number): string {
+    return within(text, room, this.width);
+  }
+
+  isFree(box: Box): boolean {
+    return !this.#taken.some((one) => meets(one, box));
   }
 
   /** Takes a place, unless some of it is taken. */
   take(box: Box): boolean {
-    if (this.#taken.some((one) => meets(one, box))) return false;
+    if (!this.isFree(box)) return false;
     this.#taken.push(box);
     return true;
   }
