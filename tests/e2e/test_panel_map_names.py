@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import pytest
@@ -119,6 +120,14 @@ def test_every_machine_is_named_whole_as_soon_as_machines_are(page: Page, still:
     zones = {machine.zone for machine in still.runtime.machines.values()}
     assert zones <= {text for text, *_ in page.evaluate("window.written")}, "and each district"
     assert not covered(page)
+    # What is beyond a roof begins on the ground above it, where there is that: few names hide what stands on theirs.
+    order = page.evaluate("window.order")
+    grounds = [box for text, *box in order if not text]
+    texts = [one for one in order if one[0]]
+    two = [one for one, other in pairwise(texts) if one[0] + other[0] in names]
+    begin = [(left, top) for _, left, top, *_ in two]
+    hide = [one for one in begin if any(x0 <= one[0] < x1 and y0 <= one[1] < y1 for x0, y0, x1, y1 in grounds)]
+    assert len(begin) > max(4, 4 * len(hide))
     # Nearer they have more room, and then as much as before.
     before = written(page)
     page.get_by_role("button", name="Nearer").click()
