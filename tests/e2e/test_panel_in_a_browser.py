@@ -176,6 +176,80 @@ def test_the_frame_is_there_before_the_script_for_who_has_logged_in(
     made.page.unroute("**/assets/index-*.js")
 
 
+LIMITS = """window.limits = [];
+AbortSignal.timeout = () => { const limit = new AbortController(); limits.push(limit); return limit.signal; };"""
+"""Times run out when `limits` are aborted, and not by the clock."""
+
+
+def test_a_script_that_comes_later_than_what_was_asked_for_early_is_allowed_still_shows_the_panel(
+    browser: Browser, busy: Fabric
+) -> None:
+    with visit(browser, busy) as made:
+        made.log_in()
+        page = made.page
+        held: list[Route] = []
+        page.route("**/assets/index-*.js", lambda route: held.append(route))
+        page.add_init_script(LIMITS)
+        with page.expect_response("**/v1/session"):
+            page.goto(f"{made.url}/nodes", wait_until="commit")
+        made.until(lambda: held, "the panel's script is asked for")
+        page.evaluate("limits.forEach((one) => one.abort(new DOMException('signal timed out', 'TimeoutError')))")
+        held[0].continue_()
+        made.until_live()
+        expect(page.get_by_role("row", name=re.compile("alpha"))).to_be_visible()
+        assert made.console == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_script_that_does_not_come_is_told_in_the_frame_and_the_page_can_be_loaded_again(
+    browser: Browser, busy: Fabric, known: bool
+) -> None:
+    with visit(browser, busy) as made:
+        if known:
+            made.log_in()
+        page = made.page
+        page.route("**/assets/index-*.js", lambda route: route.abort())
+        made.open("nodes")
+        expect(page.get_by_role("alert")).to_contain_text("script did not come")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Nodes" if known else "Omnitide")
+        for width in (360, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert {scheme: made.flaws() for scheme in made.themes()} == {"light": [], "dark": []}
+            assert not made.runs_out_of_the_window()
+        page.get_by_role("link", name="Agents").click()
+        expect(page).to_have_url(f"{made.url}/agents")
+        page.unroute("**/assets/index-*.js")
+        page.get_by_role("button", name="Load again").click()
+        if known:
+            made.until_live()
+            expect(page.get_by_role("heading", level=1)).to_contain_text("Agents")
+        else:
+            expect(page.get_by_label("API token")).to_be_visible()
+
+
+JOINED = """() => [...document.querySelectorAll("body *")].filter((one) => {
+  const { fontFamily, fontVariantLigatures } = getComputedStyle(one);
+  return fontFamily.startsWith('"Inter') && fontVariantLigatures !== "no-contextual";
+}).map((one) => one.outerHTML.slice(0, 120))"""
+"""What is shown in a font that makes 7×6 of 7x6."""
+
+
+@pytest.mark.parametrize("name", ["overview", "events", "settings"])
+def test_an_id_is_shown_by_the_letters_that_are_to_be_typed(inside: Visit, name: str) -> None:
+    inside.show(name)
+    assert inside.page.evaluate(JOINED) == []
+    width = """(features) => {
+      const shown = document.createElement("span");
+      shown.textContent = "t8w7t5x6g9pda4dh";
+      shown.style.fontFeatureSettings = features;
+      document.querySelector("h1").append(shown);
+      const { width } = shown.getBoundingClientRect();
+      shown.remove();
+      return width;
+    }"""
+    assert inside.page.evaluate(width, "normal") == inside.page.evaluate(width, '"calt" 0')
+
+
 def test_a_concern_stays_the_line_that_it_is_while_its_words_change(inside: Visit) -> None:
     """Somebody may be reading it, or about to press what is in it."""
     page = inside.page

@@ -37,6 +37,20 @@ WHOLLY_SEEN = """(button) => {
 }"""
 """A button in a row of events: nothing clips or covers it."""
 
+BELOW_THE_WORDS = """(button) => {
+  const { top, bottom } = button.getBoundingClientRect();
+  const words = document.createTreeWalker(button.closest(".event-words"), NodeFilter.SHOW_TEXT);
+  const lines = [];
+  while (words.nextNode()) {
+    const range = document.createRange();
+    range.selectNodeContents(words.currentNode);
+    if (!button.contains(words.currentNode)) lines.push(...range.getClientRects());
+  }
+  const above = lines.filter((line) => line.width && line.bottom < (top + bottom) / 2 + 1);
+  return [above.length > 0, Math.max(...above.map((line) => line.bottom)) - top];
+}"""
+"""Whether there are words above it, and how far the lowest letters of these reach into it."""
+
 
 @pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
@@ -316,6 +330,57 @@ def test_output_goes_on_over_the_attempts_of_an_instance(inside: Visit, busy: Fa
     busy.client.delete_agent("falls")
 
 
+def test_the_last_death_shows_what_was_said_then_its_end_in_sight_and_the_cause_once(
+    inside: Visit, busy: Fabric
+) -> None:
+    """And not what the attempt writes that lives by now."""
+    path, been = busy.folder / "died.toml", busy.folder / "been"
+    said = f"if [ -e {been} ]; then echo lives now; exec sleep 3600; fi; touch {been}; seq -f 'line %g' 60; exit 3"
+    path.write_text(
+        f'name = "died"\ncommand = ["sh", "-c", "{said}"]\nresources = {{ cpu = 0.01, memory = "8MiB" }}\n'
+        'restart = { attempts = 100, backoff = "100ms" }\nstop = { grace = "1s" }\n'
+    )
+    busy.cli("deploy", str(path), "--no-wait")
+    instance = until(
+        lambda: next((one for one in busy.running("died", 1) if one.attempt == 2), None), "it runs once more"
+    )
+    for page in (f"instances/{instance.id}", "agents/default/died", f"nodes/{instance.node}"):
+        inside.show(page)
+        card = inside.page.get_by_role("region", name="Last death")
+        output = card.get_by_role("region", name="Last output")
+        expect(output).to_contain_text("line 60")
+        expect(output).not_to_contain_text("lives now")
+        expect(output).not_to_contain_text("line 10\n")
+        expect(card.locator(".death p")).to_have_text(re.compile(r"^\S.*exit code 3$"))
+        inside.until(
+            lambda output=output: output.evaluate(
+                "box => box.scrollTop > 0 && box.scrollTop + box.clientHeight >= box.scrollHeight - 2"
+            ),
+            f"the newest line is in sight: {page}",
+        )
+    busy.client.delete_agent("died")
+
+
+def test_a_replica_that_failed_for_good_is_said_to_have_failed(inside: Visit, busy: Fabric) -> None:
+    """On the overview, on its agent's page and by `status`, in the same word."""
+    path = busy.folder / "fails.toml"
+    path.write_text(
+        'name = "fails"\ncommand = ["sh", "-c", "exit 4"]\nresources = { cpu = 0.01, memory = "8MiB" }\n'
+        'restart = { policy = "never" }\n'
+    )
+    busy.cli("deploy", str(path), "--no-wait")
+    until(lambda: busy.client.get_agent("fails").counts.failed == 1, "it has failed")
+    inside.show("overview")
+    tally = inside.page.get_by_role("region", name="Instances")
+    expect(tally.get_by_role("listitem").filter(has_text="failed")).to_have_text(re.compile(r"^\s*1 failed$"))
+    expect(tally.locator(".figure")).to_contain_text("1 failed")
+    inside.show("agents/default/fails")
+    table = inside.page.get_by_role("region", name="Instances")
+    expect(table.locator(".block-head")).to_have_text("Instances0, 1 failed")
+    assert re.search(r"^instances .*\b1 failed\b", busy.cli("status").stdout, re.MULTILINE)
+    busy.client.delete_agent("fails")
+
+
 def aside(page: Page) -> None:
     """The pointer is where no list is."""
     page.mouse.move(2, 2)
@@ -358,6 +423,9 @@ def test_a_crash_loop_does_not_hide_what_else_happens(inside: Visit, busy: Fabri
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".event-top")).to_contain_text("Paused")
     assert more.evaluate(WHOLLY_SEEN)
+    there, into = more.evaluate(BELOW_THE_WORDS)
+    assert there
+    assert into <= 0
     more.click()
     expect(more).to_have_attribute("aria-expanded", "true")
     # What somebody has opened stays where it is, wherever the pointer goes.
@@ -381,6 +449,11 @@ def test_events_come_live_wait_while_paused_and_go_back(inside: Visit, busy: Fab
     inside.show("events?kind=agent.scaled")
     rows = page.locator(".event-row")
     expect(page.locator(".event-top")).to_contain_text("Live", timeout=WITHIN_MS)
+    middles = """(tools) => [...tools.children].map((one) => {
+      const { top, bottom } = one.getBoundingClientRect();
+      return Math.round((top + bottom) / 2);
+    })"""
+    assert len(set(page.locator(".page-tools").evaluate(middles))) == 1, "the tools stand in one row"
     busy.client.scale_agent("web", 2)
     expect(rows.first).to_contain_text("scaled to 2")
     page.get_by_role("button", name="Pause").click()

@@ -12,6 +12,45 @@
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   if (kept("omnitide.density") === "compact") document.documentElement.dataset.density = "compact";
 
+  // Without the panel's own script the frame of index.html would wait for ever: it says so to everybody, and its links work.
+  const failed = () => {
+    const frame = document.querySelector(".boot");
+    document.documentElement.dataset.session = "";
+    frame.removeAttribute("aria-hidden");
+    frame.inert = false;
+    for (const [part, role] of [
+      [".state", "status"],
+      [".side", "complementary"],
+      [".page", "main"],
+    ])
+      frame.querySelector(part).setAttribute("role", role);
+    frame.querySelector("h1").textContent ||= "Omnitide";
+    frame.querySelector(".state").className = "state tone-bad";
+    frame.querySelector(".state-now").lastChild.data = "Not loaded";
+    const told = Object.assign(document.createElement("p"), {
+      textContent:
+        "The panel's script did not come, so nothing can be shown. What runs goes on. Load the page again; if it still does not come, see whether the line to Nexus is good.",
+    });
+    told.setAttribute("role", "alert");
+    const again = Object.assign(document.createElement("button"), {
+      type: "button",
+      className: "button",
+      textContent: "Load again",
+      onclick: () => location.reload(),
+    });
+    frame.querySelector(".page-body").replaceChildren(told, again);
+  };
+  document.addEventListener(
+    "error",
+    ({ target }) => {
+      if (target.localName !== "script" || target.type !== "module") return;
+      // It can fail before the frame has been read.
+      if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", failed);
+      else failed();
+    },
+    true,
+  );
+
   const MOST = 2000; // messages kept for a script that does not come
   const proof = kept("omnitide.proof");
   if (!proof || new URLSearchParams(location.search).has("login")) return;

@@ -10,7 +10,7 @@ import typer
 
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.globals import Globals
-from omnitide.cli.show.visible import visible_lines
+from omnitide.cli.show.visible import painted_lines, visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +110,11 @@ class Session:
         """For people; nothing if they asked for quiet or a program reads."""
         if not self.quiet:
             print(visible_lines(text), flush=True)
+
+    def say_painted(self, text: str) -> None:
+        """The same of a text that `paint` was at; what others wrote is made `visible` before it comes into that."""
+        if not self.quiet:
+            print(painted_lines(text), flush=True)
 
     def note(self, text: str) -> None:
         """Beside the output."""

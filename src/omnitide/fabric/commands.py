@@ -371,6 +371,9 @@ class Forget(_Command, frozen=True, kw_only=True):
 
     finished_before_ms: int
     keep_jobs: int
+    keep_tokens: int = 0
+    """Of those that ended before, the newest so many of each purpose that can have asked for something: they say who
+    did what."""
 
 
 Command = (

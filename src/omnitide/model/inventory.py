@@ -234,6 +234,9 @@ class FabricStatus(Object, frozen=True, kw_only=True):
     closed_cpu_milli: int = 0
     """Of `cpu_milli`, what live nodes have that take nothing new: cordoned, draining or drained."""
     closed_memory_bytes: int = 0
+    failing: InstanceCounts = InstanceCounts()
+    """Of `instances`, by what they do at this moment: replicas that end again and again (see `Instance.failing`), of
+    those that are looked at."""
 
 
 class VersionInfo(Object, frozen=True, kw_only=True):

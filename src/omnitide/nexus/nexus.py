@@ -74,6 +74,8 @@ SILENT_OUTPUT_S: Final = 1.5
 JANITOR_S: Final = 600.0
 KEEP_FINISHED_MS: Final = 24 * 3600 * 1000
 KEEP_FINISHED_JOBS: Final = 1000
+KEEP_ENDED_TOKENS: Final = 1000
+"""Of each purpose: about 250 bytes each in a snapshot."""
 
 
 class WrongFabric(Exception):
@@ -199,10 +201,15 @@ class Nexus:
         )
 
     async def _clean_up(self) -> None:
-        """Finished jobs and dead tokens leave the state after a day, or when there are too many."""
+        """Finished jobs leave the state after a day, or when there are too many; dead tokens after a day, those that
+        say who did what when there are too many."""
         while True:
             await asyncio.sleep(JANITOR_S)
-            command = Forget(finished_before_ms=self.clock.now_ms() - KEEP_FINISHED_MS, keep_jobs=KEEP_FINISHED_JOBS)
+            command = Forget(
+                finished_before_ms=self.clock.now_ms() - KEEP_FINISHED_MS,
+                keep_jobs=KEEP_FINISHED_JOBS,
+                keep_tokens=KEEP_ENDED_TOKENS,
+            )
             try:
                 await self.engine.submit(command, Header(principal="system:janitor"))
             except NotServing as refusal:

@@ -16,18 +16,14 @@ from omnitide.model import objects as ob
 from omnitide.model.names import called
 from omnitide.model.provisions import VALUES_CHANGED
 from omnitide.model.quantity import format_duration
-from omnitide.operations.closing import closing
+from omnitide.operations.last_output import last_output
 from omnitide.operations.missing import MISSING, missing_values
 from omnitide.operations.pending_kinds import pending_kind
-from omnitide.operations.runtime import LogsUnavailable, NodeAway, Runtime, RuntimeAway
+from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.instances import show_exit, show_instance
 from omnitide.operations.views.silence import silent_driver
-from omnitide.operations.views.workloads import show_agent
+from omnitide.operations.views.workloads import paused_too, show_agent
 
-LAST_LINES: Final = 50
-OUTPUT_WAIT_S: Final = 2.0
-"""How long a node has to give the last lines of what died."""
-MAX_OUTPUT_BYTES: Final = 64 << 10
 MAX_TROUBLES: Final = 10
 _LOOKED_AT: Final = 1000
 """Replicas of an agent that are looked through for how one of them ended before."""
@@ -46,8 +42,8 @@ async def explain_instance(
         placement = await _placement(runtime, instance, nodes)
     output: tuple[str, ...] = ()
     missing = ""
-    if with_output and _died(instance):
-        output, missing = await _last_output(runtime, instance.id)
+    if with_output and instance.exit is not None and _died(instance):
+        output, missing = await last_output(runtime, instance, instance.exit)
     return ex.InstanceExplanation(
         instance=shown,
         text=(
@@ -89,13 +85,15 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
         parts = [f"stopped by request; to start it again: omnitide start {called(agent.namespace, agent.name)}"]
     elif not agent.replicas and not agent.deleting:
         parts = [f"no replicas are wanted; to have one: omnitide scale {called(agent.namespace, agent.name)} 1"]
-    if shown.rollout is not None and shown.rollout.paused:
+    if shown.rollout is not None and shown.rollout.halted:
+        parts.append(f"the rollout of version {agent.version} is halted: {shown.rollout.halted}")
+        if agent.paused:
+            parts.append(paused_too(agent))
+    elif shown.rollout is not None and shown.rollout.paused:
         parts.append(
             f"the rollout of version {agent.version} is paused; to go on: "
             f"omnitide rollout resume {called(agent.namespace, agent.name)}"
         )
-    elif shown.rollout is not None and shown.rollout.halted:
-        parts.append(f"the rollout of version {agent.version} is halted: {shown.rollout.halted}")
     for kind, trouble in zip(examples, troubles, strict=True):
         parts.append(f"{numbers[kind]} {trouble.instance.status}, such as {trouble.instance.name}: {trouble.text}")
     untold = sum(number for kind, number in numbers.items() if kind not in examples)
@@ -249,27 +247,6 @@ async def _placement(runtime: Runtime, instance: Instance, nodes: int) -> ex.Pla
     except KeyError:
         return None  # placed or gone in the meantime
     return msgspec.convert(msgspec.to_builtins(found), type=ex.PlacementVerdict)
-
-
-async def _last_output(runtime: Runtime, instance: str) -> tuple[tuple[str, ...], str]:
-    """The last lines of an instance, or why there are none."""
-    data = bytearray()
-    try:
-        source = runtime.logs(instance, follow=False, tail_lines=LAST_LINES, since_ms=0)
-        async with asyncio.timeout(OUTPUT_WAIT_S), closing(source) as pieces:
-            async for piece in pieces:
-                data += piece.data
-                if len(data) > MAX_OUTPUT_BYTES:
-                    del data[: len(data) - MAX_OUTPUT_BYTES]
-    except TimeoutError:
-        if not data:
-            return (), f"the node did not answer within {OUTPUT_WAIT_S:g} s"
-    except (NodeAway, RuntimeAway) as away:
-        return (), str(away)
-    except LogsUnavailable as none:
-        return (), none.reason
-    lines = data.decode("utf-8", "replace").splitlines()
-    return tuple(lines[-LAST_LINES:]), "" if lines else "it wrote nothing"
 
 
 def _as_it_was(shown: ob.Instance) -> str:

@@ -17,8 +17,9 @@ from omnitide.operations.concerns import concerns
 from omnitide.operations.inputs import Request
 from omnitide.operations.operation import NOBODY, OPEN, Answer, Context, Operation
 from omnitide.operations.runtime import Runtime
+from omnitide.operations.views.failing import EXAMINED_SLOTS, failing_of
 from omnitide.operations.views.inventory import node_status
-from omnitide.operations.views.silence import Hidden
+from omnitide.operations.views.silence import Hidden, silent_since
 
 _AT_ONCE: Final = 2000
 
@@ -63,6 +64,7 @@ async def _status(runtime: Runtime, _: Context, __: GetFabricRequest) -> Answer[
         jobs_active=sum(1 for job in state.jobs.values() if job.status is JobStatus.ACTIVE),
         jobs_failed=sum(1 for job in state.jobs.values() if job.status is JobStatus.FAILED),
         instances=counts,
+        failing=await _failing(state, now_ms),
         concerns=await concerns(runtime, state, now_ms),
         demo=runtime.limits().demo,
         **capacity._asdict(),
@@ -118,6 +120,21 @@ async def _instances(state: FabricState) -> InstanceCounts:
     for status, number in hidden.items():
         counts[status] -= number
     return InstanceCounts(**counts, unknown=sum(hidden.values()))
+
+
+async def _failing(state: FabricState, now_ms: int) -> InstanceCounts:
+    """Of those that something is known of, by what they do at this moment."""
+    counts = dict.fromkeys((status.value for status in InstanceStatus), 0)
+    seen = 0
+    for agent in state.agents.values():
+        seen += 1 + min(len(agent.slots), EXAMINED_SLOTS)
+        if seen >= _AT_ONCE:
+            seen = 0
+            await asyncio.sleep(0)
+        for instance in failing_of(state, agent, now_ms):
+            if not silent_since(state, instance):
+                counts[instance.status.value] += 1
+    return InstanceCounts(**counts)
 
 
 async def _version(runtime: Runtime, _: Context, __: GetVersionRequest) -> Answer[inv.VersionInfo]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
+from omnitide.fabric.folds.availability import is_available
 from omnitide.fabric.folds.keeping import deployed_again, kept_replicas, with_spec
 from omnitide.fabric.node import NodeStatus
-from omnitide.fabric.rules.rolling import available, keeps_volumes
+from omnitide.fabric.rules.rolling import keeps_volumes
 from omnitide.fabric.state import Agent, FabricState
 from omnitide.model.quantity import format_bytes
 from omnitide.model.spec import AgentSpec, Limits, Resources
@@ -47,7 +48,7 @@ def _kept(state: FabricState, before: Agent, after: Agent) -> Iterator[str]:
 def _by_turns(state: FabricState, now_ms: int, before: Agent, after: Agent) -> Iterator[str]:
     """How many run while replicas are replaced. It is what `rules.rolling` keeps to: what is not available already is
     not counted, and nobody promises that nothing else ends meanwhile."""
-    running = min(available(state, before, now_ms), after.replicas)
+    running = _available(state, now_ms, before, after)
     if running <= 0:
         return
     away = min(after.may_be_away, after.replicas)
@@ -69,6 +70,13 @@ def _by_turns(state: FabricState, now_ms: int, before: Agent, after: Agent) -> I
     else:
         meanwhile = "meanwhile none runs" if after.replicas == 1 else "meanwhile none may run"
     yield f"{how}: {meanwhile}"
+
+
+def _available(state: FabricState, now_ms: int, before: Agent, after: Agent) -> int:
+    """Slots of which an instance is available, of those that stay: what a scale-down takes away stands in for none."""
+    known = (*(slot.current for slot in before.slots.values()), *before.superseded)
+    found = (state.instances.get(identifier) for identifier in known)
+    return len({one.slot for one in found if one and after.wants(one.slot) and is_available(before, one, now_ms)})
 
 
 def _before_successors(replicas: int, away: int) -> str:

@@ -7,6 +7,7 @@ from msgspec import Meta, field
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import PERMISSIONS, Permission
+from omnitide.fabric.rules.access import is_long_dead
 from omnitide.fabric.state import FabricState, Token, TokenPurpose
 from omnitide.model import inventory as inv
 from omnitide.model.names import LabelKey, LabelValue
@@ -23,6 +24,8 @@ MAX_JOIN_TTL_MS: Final = 30 * 24 * 3_600_000
 """Whoever finds a join token can add a machine: one that is not used soon should not lie about."""
 MAX_API_TTL_MS: Final = 3650 * 24 * 3_600_000
 MAX_LOGIN_TTL_MS: Final = 24 * 3_600_000
+LISTED_MS: Final = 24 * 3_600_000
+"""After its end a token is listed for so long."""
 _TTL_MS: Final = {
     TokenPurpose.JOIN: 3_600_000,
     TokenPurpose.LOGIN: 600_000,
@@ -73,7 +76,9 @@ class RevokeTokenRequest(Request, frozen=True, kw_only=True):
 
 async def _list(runtime: Runtime, _: Context, asked: ListTokensRequest) -> Answer[inv.TokenList]:
     def walk(state: FabricState, after: Key | None) -> Iterator[Token | None]:
-        tokens = sorted(state.tokens.values(), key=_key)
+        # Those that ended before are kept to say who did what, and would hide the others here.
+        since_ms = runtime.now_ms() - LISTED_MS
+        tokens = sorted((one for one in state.tokens.values() if not is_long_dead(one, since_ms)), key=_key)
         return (token for token in tokens if _matches(token, asked.purpose) and (after is None or _key(token) > after))
 
     page = await page_of(

@@ -3459,6 +3459,7 @@ class FabricStatus(_message.Message):
     DEMO_FIELD_NUMBER: _builtins.int
     CLOSED_CPU_MILLI_FIELD_NUMBER: _builtins.int
     CLOSED_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    FAILING_FIELD_NUMBER: _builtins.int
     fabric_id: _builtins.str
     log_id: _builtins.str
     revision: _builtins.int
@@ -3497,6 +3498,10 @@ class FabricStatus(_message.Message):
     def concerns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Concern]:
         """The 20 most pressing."""
 
+    @_builtins.property
+    def failing(self) -> Global___InstanceCounts:
+        """Of `instances`, by what they do at this moment: replicas that end again and again, of those that are looked at."""
+
     def __init__(
         self,
         *,
@@ -3522,10 +3527,11 @@ class FabricStatus(_message.Message):
         demo: _builtins.bool = ...,
         closed_cpu_milli: _builtins.int = ...,
         closed_memory_bytes: _builtins.int = ...,
+        failing: Global___InstanceCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "nodes", b"nodes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failing", b"failing", "instances", b"instances", "nodes", b"nodes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "closed_cpu_milli", b"closed_cpu_milli", "closed_memory_bytes", b"closed_memory_bytes", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "demo", b"demo", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "closed_cpu_milli", b"closed_cpu_milli", "closed_memory_bytes", b"closed_memory_bytes", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "demo", b"demo", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "failing", b"failing", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

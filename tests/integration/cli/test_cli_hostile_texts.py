@@ -9,6 +9,10 @@ from tests.integration.cli.fabric import MemoryFabric
 from tests.support.memory_runtime import MemoryRuntime
 from tests.support.terminal import Terminal
 
+from omnitide.fabric import commands as cm
+from omnitide.fabric.state import TokenPurpose
+from omnitide.model.spec import AgentSpec
+
 TITLE = "\x1b]0;mine\x07"
 CLIPBOARD = "\x1b]52;c;ZXZpbA==\x07"
 HOSTILE = f"{TITLE}{CLIPBOARD}\x1b[2J\x1b[1A\x9b1A\rall is well \u202egnp.exe\u202c"
@@ -57,3 +61,39 @@ def test_a_terminal_is_given_nothing_to_obey(hostile: MemoryFabric) -> None:
 
 def test_whoever_reads_by_a_pipe_has_what_was_written(hostile: MemoryFabric) -> None:
     assert hostile.cli("logs", "web", "--no-prefix").stdout.encode().count(TITLE.encode()) == 1
+
+
+OURS = "\x1b[31mforged\x1b[0m"
+"""In the very colours that the commands use."""
+
+
+@pytest.fixture
+def noted(fabric: MemoryFabric) -> MemoryFabric:
+    """A token whose note is painted, and an agent that was deployed by it."""
+
+    def issue(runtime: MemoryRuntime) -> None:
+        runtime.apply(cm.IssueToken(id="painter", purpose=TokenPurpose.API, digest="d", note=OURS))
+        spec = AgentSpec(command=("x",), environment={"GREETING": OURS})
+        agent = cm.DeployAgent(agent="web", namespace="default", name="web", spec=spec)
+        runtime.apply(agent, principal="token:painter")
+
+    fabric.call(issue)
+    return fabric
+
+
+def test_nobody_paints_with_the_colours_of_the_commands(noted: MemoryFabric) -> None:
+    path = noted.folder / "web.toml"
+    path.write_text('name = "web"\ncommand = ["x"]\n[environment]\nGREETING = "\\u001b[32mother\\u001b[0m"\n')
+    for words, shown in (
+        (["events", "--kind", "token"], "issued to api: \\u001b[31mforged\\u001b[0m"),
+        (["events", "--kind", "agent"], "by \\u001b[31mforged\\u001b[0m (token painter)"),
+        (["history", "web"], "\\u001b[31mforged\\u001b[0m (token painter)"),
+        (["token", "list"], "\\u001b[31mforged\\u001b[0m"),
+        (["deploy", str(path), "--dry-run"], "\\u001b[31mforged\\u001b[0m"),
+    ):
+        piped = noted.cli(*words).stdout
+        assert "\x1b" not in piped, words
+        assert shown in piped, words
+        raw = on_a_terminal(noted, *words).decode()
+        assert "\x1b[31mforged" not in raw, words
+        assert shown in COLOURS.sub(b"", raw.encode()).decode(), words

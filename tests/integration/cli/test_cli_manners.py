@@ -64,6 +64,30 @@ def test_status_names_agents_that_failed_or_loop(fabric: MemoryFabric) -> None:
     assert "\n    omnitide explain dead\n" in told
     assert "agent default/loops: 1 of 1 end again and again, such as loops-1.2 (6 times so far)" in told
     assert ", the last with exit code 4\n" in told
+    assert "instances  1 failing, 1 failed\n" in told
+
+
+def test_status_counts_what_fails_apart_from_what_runs_as_ps_does(fabric: MemoryFabric) -> None:
+    deploy(fabric, "well")
+    deploy(fabric, "loops")
+
+    def loop(runtime: MemoryRuntime) -> None:
+        for _ in range(4):
+            runtime.settle()
+            for one in list(runtime.state.instances.values()):
+                if one.name.startswith("loops") and one.status.value == "running":
+                    runtime.exit(one.id, code=4)
+            runtime.tick(100_000)
+        runtime.settle()
+
+    fabric.settling = False
+    fabric.call(loop)
+    assert {one.status for one in fabric.call(lambda runtime: list(runtime.state.instances.values()))} >= {"running"}
+    assert fabric.cli("ps", "--status", "failing", "-o", "json").stdout.count('"name"') == 1
+    assert "instances  1 running, 1 failing\n" in fabric.cli("status").stdout
+    fabric.call(lambda runtime: runtime.silence("alpha"))
+    fabric.call(lambda runtime: runtime.silence("beta"))
+    assert "instances  2 unknown\n" in fabric.cli("status").stdout, "what it does there nobody knows"
 
 
 def test_status_counts_old_jobs_among_jobs_and_not_among_instances(fabric: MemoryFabric) -> None:

@@ -9,6 +9,7 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric.state import TokenPurpose
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.spec import AgentSpec
+from omnitide.nexus.nexus import KEEP_ENDED_TOKENS, KEEP_FINISHED_MS
 from omnitide.operations.operation import Context
 from omnitide.operations.perform import perform
 from omnitide.operations.registry import REGISTRY
@@ -100,3 +101,25 @@ async def test_a_version_says_who_asked_for_it(runtime: MemoryRuntime) -> None:
     found = await asked(runtime, "agents.versions", namespace="default", name="web")
     assert [one.by for one in found.items] == ["token p1", "administrator in Firefox on Linux (session s1)"]
     assert found.items[0].principal == "token:p1"
+
+
+async def test_who_did_it_is_known_long_after_the_session_and_is_no_longer_listed(runtime: MemoryRuntime) -> None:
+    deploy(runtime, "token:s1", "serve")
+
+    async def told() -> tuple[str, ...]:
+        versions = (await asked(runtime, "agents.versions", namespace="default", name="web")).items
+        created = [one.by for one in await events(runtime) if one.type == "omnitide.agent.created.v1"]
+        return *created, *(one.by for one in versions)
+
+    async def listed() -> set[str]:
+        return {one.id for one in (await asked(runtime, "tokens.list", purpose="session")).items}
+
+    before = await told()
+    assert before == ("administrator in Firefox on Linux (session s1)",) * 2
+    runtime.clock_ms += 24 * HOUR
+    assert await listed() == {"s1", "s2"}
+    runtime.clock_ms += 2 * HOUR
+    ended_ms = runtime.clock_ms - KEEP_FINISHED_MS
+    runtime.apply(cm.Forget(finished_before_ms=ended_ms, keep_jobs=100, keep_tokens=KEEP_ENDED_TOKENS))
+    assert await told() == before
+    assert await listed() == set()

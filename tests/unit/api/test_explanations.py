@@ -13,7 +13,7 @@ from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
 from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import SecretUse, Volume
 from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart
-from omnitide.operations import explaining
+from omnitide.operations import explaining, last_output
 from omnitide.operations.concerns import concerns
 from omnitide.operations.explaining import explain_agent, explain_instance
 from omnitide.operations.failures import from_exception
@@ -301,7 +301,7 @@ async def test_what_a_node_cannot_enforce_is_said(runtime: MemoryRuntime) -> Non
 async def test_a_node_that_does_not_answer_in_time_is_not_waited_for(
     runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(explaining, "OUTPUT_WAIT_S", 0.02)
+    monkeypatch.setattr(last_output, "OUTPUT_WAIT_S", 0.02)
     deploy(runtime)
     runtime.exit(WEB, code=1)
 
@@ -342,8 +342,47 @@ async def test_the_last_output_is_bounded(runtime: MemoryRuntime) -> None:
         output.write(f"{number} " + "x" * 10_000 + "\n")
     runtime.exit(WEB, code=1)
     lines = (await explained(runtime)).last_output
-    assert sum(map(len, lines)) <= explaining.MAX_OUTPUT_BYTES
+    assert sum(map(len, lines)) <= last_output.MAX_OUTPUT_BYTES
     assert lines[-1].startswith("39 ")
+
+
+async def test_the_last_words_are_of_the_attempt_that_died(runtime: MemoryRuntime) -> None:
+    """And not of the one before, nor of the one that runs by now, however much it has written."""
+    deploy(runtime)
+    output = runtime.writes(WEB)
+    output.write("the first one\n", attempt=1)
+    for number in range(80):
+        output.write(f"dies {number}\n", attempt=2)
+    _ended(runtime, attempt=2)
+    died = tuple(f"dies {number}" for number in range(30, 80))
+    assert (await explained(runtime)).last_output == died
+    for number in range(10):
+        output.write(f"lives {number}\n", attempt=3)
+    assert (await explained(runtime)).last_output == died
+    for number in range(2 * last_output.LOOKED_BACK):
+        output.write(f"goes on {number}\n", attempt=3)
+    assert (await explained(runtime)).last_output == died
+
+
+async def test_that_there_are_no_last_words_or_none_are_kept_is_said(runtime: MemoryRuntime) -> None:
+    deploy(runtime)
+    output = runtime.writes(WEB)
+    _ended(runtime, attempt=2)
+    output.write("the first one\n", attempt=1)
+    assert (await explained(runtime)).last_output_missing == "it wrote nothing"
+    output.pieces.clear()
+    output.write("lives\n", attempt=3)
+    found = await explained(runtime)
+    assert (found.last_output, found.last_output_missing) == ((), "it wrote nothing, or that is not kept any more")
+
+
+def _ended(runtime: MemoryRuntime, *, attempt: int) -> None:
+    """It has died in this attempt, and runs in the next."""
+    runtime.exit(WEB, code=1)
+    instance = runtime.state.instances[WEB]
+    assert instance.exit is not None
+    dead = replace(instance, exit=replace(instance.exit, attempt=attempt), attempt=attempt + 1)
+    runtime.state = replace(runtime.state, instances=runtime.state.instances.set(WEB, dead))
 
 
 async def test_a_stopped_agent_is_explained_as_such(runtime: MemoryRuntime) -> None:

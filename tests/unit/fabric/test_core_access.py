@@ -261,6 +261,23 @@ class TestForget:
         self.forget(fabric, fabric.time_ms, 100)
         assert sorted(fabric.state.tokens) == ["admin", "join"]
 
+    def test_of_the_dead_that_can_have_done_something_the_newest_stay(self) -> None:
+        fabric = Fabric()
+        soon = fabric.time_ms + 100
+        for number in (3, 1, 2):
+            fabric.given(
+                cm.IssueToken(id=f"api-{number}", purpose=TokenPurpose.API, digest="d", expires_ms=soon),
+                cm.OpenSession(by="admin", id=f"open-{number}", digest="d", expires_ms=soon),
+                cm.IssueToken(id=f"login-{number}", purpose=TokenPurpose.LOGIN, digest="d", expires_ms=soon),
+                by="token:admin",
+            )
+        fabric.given(cm.IssueToken(id="bad", purpose=TokenPurpose.API, digest="d"), cm.RevokeToken(id="bad"))
+        fabric.pass_ms(1_000)
+        command = cm.Forget(finished_before_ms=fabric.time_ms, keep_jobs=0, keep_tokens=2)
+        fabric.given(command, by="system:janitor")
+        assert sorted(fabric.state.tokens) == ["admin", "api-2", "bad", "join", "open-1", "open-2"]
+        assert fabric.when(command, by="system:janitor").events == ()
+
     def test_nothing_to_forget_writes_nothing(self) -> None:
         fabric = Fabric()
         assert fabric.when(cm.Forget(finished_before_ms=0, keep_jobs=0), by="system:janitor").events == ()

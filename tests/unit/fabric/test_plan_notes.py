@@ -223,6 +223,26 @@ def test_what_is_scaled_with_the_update_is_counted_as_it_then_is() -> None:
     assert Updating(5, Update(), then=3).note.endswith("at least 2 of 3 run meanwhile")
 
 
+def test_what_runs_in_a_slot_that_the_scale_down_takes_away_is_promised_to_nobody() -> None:
+    """After a rollout that was halted: one of the replicas that stay does not run, one that goes does."""
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec("one"), replicas=5)
+    fabric.settle()
+    fabric.nodes["alpha"].lacks = ("two",)
+    fabric.deploy(spec("two"))
+    fabric.settle()
+    assert fabric.running() == 4
+    before, known = fabric.agent(), fabric.state
+    least = [4]
+    fabric.observe = lambda _: least.append(fabric.running())
+    fabric.deploy(spec("three", update=Update(max_unavailable=0, max_surge=1)), replicas=4)
+    told = plan_of(known, fabric.time_ms, before, fabric.agent(), "updated", None).note
+    fabric.settle()
+    assert min(least) == 3
+    assert told.endswith("available beside it: at least 3 of 4 run meanwhile")
+
+
 def test_nothing_is_taken_away_where_nothing_runs_or_no_version_comes() -> None:
     assert note(spec("one"), spec("two")) == ""
     fabric = Fabric()
@@ -254,3 +274,64 @@ def test_replicas_that_run_the_spec_already_are_told_to_be_kept(*, back: bool) -
     assert told.splitlines()[0] == "2 of 3 replicas run this spec already, and are kept as they are"
     kept = [one.id for one in fabric.state.instances.values() if one.version == 3 and one.node]
     assert sorted(kept) == ["hello.2.1", "hello.3.1"]
+
+
+def halted(replicas: int, update: Update) -> Fabric:
+    """Version 2 halted: some replicas still run version 1."""
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec("one", update=update), replicas=replicas)
+    fabric.settle()
+    fabric.nodes["alpha"].lacks = ("two",)
+    fabric.deploy(spec("two", update=update))
+    fabric.settle()
+    return fabric
+
+
+def told_of(fabric: Fabric, change: cm.Command) -> str:
+    before, known = fabric.agent(), fabric.state
+    fabric.given(change)
+    return plan_of(known, fabric.time_ms, before, fabric.agent(), "updated", None).note
+
+
+def test_what_runs_the_spec_in_a_slot_that_is_taken_away_is_not_kept() -> None:
+    again = cm.DeployAgent(agent="again", namespace="default", name="hello", spec=spec("one"), replicas=2)
+    told = told_of(halted(3, Update()), again).splitlines()
+    assert told[0] == "1 of 2 replicas runs this spec already, and is kept as it is"
+
+
+def test_a_restart_keeps_nothing() -> None:
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec("one"), replicas=3)
+    fabric.settle()
+    told = told_of(fabric, cm.RestartAgent(namespace="default", name="hello"))
+    assert told == "one replica at a time stops before its successor starts: at least 2 of 3 run meanwhile"
+
+
+def test_what_of_an_earlier_rollout_runs_beside_takes_room_from_the_next() -> None:
+    update = Update(max_unavailable=1, max_surge=1)
+    fabric = halted(1, update)
+    assert fabric.agent().superseded
+    change = cm.DeployAgent(agent="x", namespace="default", name="hello", spec=spec("three", update=update))
+    assert "it is not gone meanwhile" not in told_of(fabric, change)
+
+
+def test_limits_are_asked_of_nodes_that_are_there_and_have_the_driver() -> None:
+    fabric = Fabric()
+    for name, driver in (
+        ("able", DriverFact("process", enforces=("memory",))),
+        ("gone", DriverFact("process")),
+        ("without", DriverFact("process", absent=True)),
+    ):
+        fabric.join(name, node_facts=facts(drivers=(driver,)))
+    limited = spec(limits=Limits(memory=128 * MIB))
+
+    def told(state: FabricState) -> str:
+        return plan_of(state, fabric.time_ms, None, fabric.agent(), "created", None).note
+
+    known = fabric.state
+    fabric.deploy(limited)
+    assert told(known).startswith("limits.memory is enforced on 1 of 2 nodes with the driver process")
+    fabric.lose("gone")
+    assert told(fabric.state) == ""

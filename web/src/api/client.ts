@@ -8,6 +8,8 @@ const SESSION = "/v1/session";
 const PROOF_HEADER = "Omnitide-Proof";
 const WITHIN_MS = 15_000;
 const TOGETHER_MS = 500;
+/** The code of an answer that is no JSON. */
+const UNREADABLE = "unreadable";
 
 export class Refused extends Error {
   readonly code: string;
@@ -43,26 +45,48 @@ async function ask<T>(
   const headers: Record<string, string> = { Accept: "application/json", ...condition, [PROOF_HEADER]: proof() };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const late = AbortSignal.timeout(WITHIN_MS);
-  let response: Response;
+  const early = method === "GET" ? takeAnswer(path, proof()) : null;
+  if (early) {
+    try {
+      return await read<T>(await early);
+    } catch (error) {
+      signal?.throwIfAborted();
+      // One that was lost, as where this script came later than its time allows, is asked for again.
+      if (error instanceof Refused && error.code !== UNREADABLE) throw error;
+    }
+  }
+  let begun = false;
   try {
-    const early = method === "GET" ? takeAnswer(path, proof()) : null;
-    response = await (early ??
-      fetch(path, {
-        method,
-        headers,
-        body: body === undefined ? null : JSON.stringify(body),
-        signal: signal ? AbortSignal.any([signal, late]) : late,
-        credentials: "same-origin",
-        cache: "no-store",
-        redirect: "error",
-      }));
+    const response = await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, late]) : late,
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+    });
+    begun = true;
+    return await read<T>(response);
   } catch (error) {
-    if (signal?.aborted) throw error;
-    const detail = late.aborted ? `Nexus did not answer within ${WITHIN_MS / 1000} s` : "Nexus cannot be reached";
+    if (signal?.aborted || error instanceof Refused) throw error;
+    const detail = late.aborted
+      ? `Nexus did not answer within ${WITHIN_MS / 1000} s`
+      : begun
+        ? "The answer of Nexus broke off"
+        : "Nexus cannot be reached";
     throw new Refused("unreachable", detail, "it is tried again");
   }
-  if (response.ok) return (await response.json()) as T;
-  throw await refusal(response);
+}
+
+async function read<T>(response: Response): Promise<T> {
+  if (!response.ok) throw await refusal(response);
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new Refused(UNREADABLE, `Nexus answered with status ${response.status} and nothing that can be read`);
+  }
 }
 
 export async function refusal(response: Response): Promise<Refused> {
@@ -71,7 +95,7 @@ export async function refusal(response: Response): Promise<Refused> {
     const { code, detail, hint = "", first_revision = 0, retry_after_s = 0 } = problem;
     return new Refused(code, detail, hint, first_revision, retry_after_s);
   } catch {
-    return new Refused("unreadable", `Nexus answered with status ${response.status} and without a reason`);
+    return new Refused(UNREADABLE, `Nexus answered with status ${response.status} and without a reason`);
   }
 }
 

@@ -12,7 +12,7 @@ function run(search: string, kept: Record<string, string> | "forbidden", pathnam
   const window: { omnitideEarly?: { proof: string; messages: unknown[] } } = {};
   runInNewContext(SCRIPT, {
     window,
-    document: { documentElement: { dataset } },
+    document: { documentElement: { dataset }, addEventListener() {} },
     MutationObserver: class {
       observe() {}
     },

@@ -11,6 +11,7 @@ function askedFor(pathname: string, proof: string | null, map: string | undefine
   runInNewContext(SCRIPT, {
     window: {},
     document: {
+      addEventListener() {},
       documentElement: { dataset: {} },
       currentScript: { dataset: { map } },
       createElement: (tag: string) => ({ tag }),

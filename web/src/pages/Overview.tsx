@@ -13,8 +13,8 @@ import { pastRevision } from "../past/when";
 import { createTurns } from "../state/turn";
 import { ofInterest } from "../words/events";
 import { bytes, cores, count, plural, span } from "../words/format";
-import { agentState, andEnded, hasEnded, instanceState, nodeState, type State, type Tone } from "../words/states";
-import { tallyOf } from "../words/tally";
+import { agentState, endedAs, instanceState, nodeState, type State, type Tone } from "../words/states";
+import { overWords, tallyOf } from "../words/tally";
 import { Concerns } from "./Concerns";
 import { arrived, EMPTY, since } from "./events/feed";
 import { folded, type Line, shortened, steady } from "./events/fold";
@@ -180,7 +180,7 @@ export function Overview() {
               noun="instance"
               all={() => fabric.all("instance")}
               state={instanceState}
-              over={hasEnded}
+              over={endedAs}
             />
           </Show>
           <Show when={there() >= 2}>
@@ -252,8 +252,8 @@ interface TallyProps<T> {
   noun: string;
   all(): ReadonlyMap<string, T>;
   state(one: T): State;
-  /** It has ended, and is counted apart. */
-  over?(one: T): boolean;
+  /** As what one that has ended is counted apart. */
+  over?(one: T): State | undefined;
 }
 
 /** How many there are in each state, the worst first; what has ended is in none of them. */
@@ -263,10 +263,7 @@ function Tally<T>(props: TallyProps<T>) {
     () => void props.all(),
     () => tallyOf(props.all().values(), props.state, props.over),
   );
-  const chips = () => {
-    const { ended, states } = counts();
-    return ended ? [...states, { tone: "off" as const, text: "ended", count: ended }] : states;
-  };
+  const chips = () => [...counts().states, ...counts().over];
   return (
     <section class="card block third" aria-label={props.title}>
       <div class="block-head">
@@ -278,7 +275,7 @@ function Tally<T>(props: TallyProps<T>) {
         <b>{count(counts().there)}</b>
         <span class="soft">
           {counts().there === 1 ? props.noun : `${props.noun}s`}
-          {andEnded(counts().ended)}
+          {overWords(counts().over)}
         </span>
       </p>
       <div class="split" aria-hidden="true">

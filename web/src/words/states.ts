@@ -126,6 +126,16 @@ export function hasEnded(instance: Instance): boolean {
   return ENDED.has(instance.status);
 }
 
+/**
+ * As what one that has ended is counted apart. A replica of an agent that failed for good or is lost is missing, and said
+ * to be that; what a job's came to is told of the job.
+ */
+export function endedAs(instance: Instance): State | undefined {
+  if (!hasEnded(instance)) return undefined;
+  const missing = instance.kind === "agent" && toneOf(instance.status) === "bad";
+  return missing ? { tone: "bad", text: instance.status, more: "" } : { tone: "off", text: "ended", more: "" };
+}
+
 /** Those that run or are to run: what has ended is in lists as long as it is kept, and counted apart. */
 export function notEnded(instances: ReadonlyMap<string, Instance>): number {
   let found = 0;

@@ -125,9 +125,9 @@ def _show(
 
     for (namespace, manifest), plan in zip(todo, plans, strict=True):
         for line in plan_lines(namespace, manifest.name, plan, session.color):
-            session.say(f"  {line}")
+            session.say_painted(f"  {line}")
     for removal in removals:
-        session.say(f"  {removal_line(removal.agent, session.color)}")
+        session.say_painted(f"  {removal_line(removal.agent, session.color)}")
     made = sum(plan.change == "created" for plan in plans)
     same = sum(plan.change == "unchanged" for plan in plans)
     gone = f", {len(removals)} to remove" if removals else ""

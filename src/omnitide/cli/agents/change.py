@@ -26,14 +26,30 @@ def scale(
     wait: Wait = True,
     timeout: Timeout = "5m",
 ) -> None:
-    """Set how many replicas of an agent run."""
+    """Set how many replicas of an agent run.
+
+    Waits until all run; while a rollout is halted or paused, until those run that were added, in the version that
+    works.
+    """
     number = _number(replicas)
     session = session_of(context)
     namespace, agent = session.name(name)
     limit_s = seconds_of(timeout)
     with session.client() as client:
+        had = client.get_agent(agent, namespace=namespace).replicas if wait else 0
         began = time.monotonic()
         changed = client.scale_agent(agent, number, namespace=namespace)
+        if wait and changed.agent is not None and changed.agent.status != "stopped":
+            from omnitide.cli.agents.scaling import lines, until_scaled
+
+            # A rollout that goes no further is none of its business.
+            found = until_scaled(client, changed.agent, had, began, limit_s)
+            if found is not None:
+                for line in lines(found, time.monotonic() - began):
+                    session.say(f"  {line}")
+                if session.plain:
+                    session.emit(found.agent)
+                return
         finish(session, client, changed, began, limit_s, wait=wait)
 
 

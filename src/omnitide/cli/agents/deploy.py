@@ -104,9 +104,9 @@ def _show_plan(session: Session, namespace: str, name: str, planned: "AgentChang
     from omnitide.cli.agents.plan import plan_lines
 
     first, *rest = plan_lines(namespace, name, planned, session.color)
-    session.say(f"  plan  {first}")
+    session.say_painted(f"  plan  {first}")
     for line in rest:
-        session.say(f"  {line}")
+        session.say_painted(f"  {line}")
 
 
 @contextlib.contextmanager

@@ -138,8 +138,9 @@ def _runs_now(agent: "Agent") -> bool:
 
 
 def _not_paused(agent: "Agent") -> None:
-    """Raises Failure where nothing can come of waiting, as somebody has to let the rollout go on first."""
-    if agent.rollout is not None and agent.rollout.paused:
+    """Raises Failure where nothing can come of waiting, as somebody has to let the rollout go on first. Of one that is
+    halted as well, that is told instead (see `_check_hope`)."""
+    if agent.rollout is not None and agent.rollout.paused and not agent.rollout.halted:
         way = f"omnitide rollout resume {called(agent.namespace, agent.name)}"
         raise Failure(f"{_cannot(agent)}: its rollout is paused", f"to go on: {way}", Exit.ROLLOUT)
 

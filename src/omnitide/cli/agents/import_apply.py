@@ -45,7 +45,7 @@ def deploy_project(
         for (agent, namespace), at in zip(todo, seen, strict=True):
             changed = put(client, namespace, agent, agent.replicas, take_over=False, seen=at, dry_run=False)
             for line in plan_lines(namespace, agent.name, changed, session.color):
-                session.say(f"  {line}")
+                session.say_painted(f"  {line}")
             _tell_kept(session, changed, renewed)
             made.append(changed)
         # One that somebody has stopped, and that is as the files say, stays so.

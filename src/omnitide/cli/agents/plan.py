@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from omnitide.cli.show.table import paint
+from omnitide.cli.show.visible import visible
 
 if TYPE_CHECKING:
     from omnitide.model.objects import AgentChanged, AgentSummary
@@ -23,7 +24,7 @@ def plan_lines(namespace: str, name: str, changed: "AgentChanged", color: bool) 
         return [f"{head}   {changed.change}"]
     replicas = _replicas(plan.replicas_before, plan.replicas_after, new=changed.change == "created")
     each = f"{format_cpu(agent.cpu_milli) or '0'} cpu  {format_bytes(agent.memory_bytes)} each"
-    lines = [f"{head}   {agent.driver}   {replicas}   {each}"]
+    lines = [f"{head}   {visible(agent.driver)}   {replicas}   {each}"]
     if changed.change == "unchanged":
         lines = [f"{head}   unchanged, version {plan.version_after}   {replicas}"]
     elif changed.change != "created":
@@ -31,10 +32,10 @@ def plan_lines(namespace: str, name: str, changed: "AgentChanged", color: bool) 
             lines[0] += f"   version {plan.version_before} -> {plan.version_after}"
         for one in plan.differences[:MAX_DIFFERENCES]:
             before, after = one.before or "(none)", one.after or "(none)"
-            lines.append(f"    {one.path}: {paint(before, 'red', color)} -> {paint(after, 'green', color)}")
+            lines.append(f"    {visible(one.path)}: {paint(before, 'red', color)} -> {paint(after, 'green', color)}")
         if len(plan.differences) > MAX_DIFFERENCES:
             lines.append(f"    and {len(plan.differences) - MAX_DIFFERENCES} fields more")
-    return [*lines, *(f"    {note}" for note in plan.note.splitlines())]
+    return [*lines, *(f"    {visible(note)}" for note in plan.note.splitlines())]
 
 
 def removal_line(agent: "AgentSummary", color: bool) -> str:

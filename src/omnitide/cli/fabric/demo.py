@@ -143,6 +143,7 @@ def _words(progress: "Progress", wish: "Wish", most: int = 0) -> str:
 def _tell(session: Session, stage: "Stage", served: "Served", wish: "Wish", seconds: float) -> None:
     from omnitide.cli.fabric.up import panel_link
     from omnitide.cli.show.table import paint
+    from omnitide.cli.show.visible import visible
     from omnitide.demo.stage import summary
 
     layout, ready = _layout(stage.data)
@@ -153,7 +154,7 @@ def _tell(session: Session, stage: "Stage", served: "Served", wish: "Wish", seco
         return
 
     def line(title: str, text: str) -> None:
-        session.say(f"  {paint(f'{title:<9}', 'bold', session.color)} {text}")
+        session.say_painted(f"  {paint(f'{title:<9}', 'bold', session.color)} {visible(text)}")
 
     line("Demo", f'fabric "{served.fabric_id}"   {wish.nodes} simulated nodes, {wish.agents} agents in {seconds:.1f} s')
     if link:

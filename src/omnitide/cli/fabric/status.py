@@ -6,12 +6,13 @@ import typer
 
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
-from omnitide.cli.show.visible import visible, visible_lines
+from omnitide.cli.show.visible import painted_lines, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from omnitide.model.inventory import Concern, FabricStatus
+    from omnitide.model.objects import InstanceCounts
     from omnitide.sdk.client import Client
 
 
@@ -74,7 +75,7 @@ def _node(session: Session, *, watch: bool) -> bool:
     for title, text in node_lines(node):
         print(f"{paint(f'{title:<10}', 'bold', session.color)} {visible(text)}")
     for line in _concern_lines(session, concerns):
-        print(visible_lines(line))
+        print(painted_lines(line))
     return True
 
 
@@ -84,7 +85,7 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
     from omnitide.cli.show.table import paint
     from omnitide.cli.show.words import ago
 
-    nodes, instances = found.nodes, found.instances
+    nodes = found.nodes
     away = [
         f"{getattr(nodes, kind)} {kind}"
         for kind in ("joined", "stalled", "unreachable", "lost")
@@ -92,11 +93,7 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
     ]
     closed = f"   {nodes.closed} of them cordoned, draining or drained" if nodes.closed else ""
     failed_jobs = f", {found.jobs_failed} failed" if found.jobs_failed else ""
-    states = [
-        f"{getattr(instances, kind)} {_WORDS.get(kind, kind)}"
-        for kind in ("running", "starting", "placed", "pending", "stopping", "failed", "lost", "unknown")
-        if getattr(instances, kind)
-    ]
+    states = _states(found.instances, found.failing)
     rows = [
         *([("demo", "its machines are simulated, and what runs there is made up")] if found.demo else []),
         ("fabric", f'"{found.fabric_id}"   Nexus {found.version}, up for {ago(found.started_ms, found.time_ms)}'),
@@ -108,8 +105,16 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
         ("revision", str(found.revision)),
         *(("here" if number == 0 else "", text) for number, text in enumerate(process_lines(record_of(session)))),
     ]
-    lines = [f"{paint(f'{title:<10}', 'bold', session.color)} {text}" for title, text in rows]
+    lines = [f"{paint(f'{title:<10}', 'bold', session.color)} {visible(text)}" for title, text in rows]
     return lines + _concern_lines(session, found.concerns)
+
+
+def _states(instances: "InstanceCounts", failing: "InstanceCounts") -> list[str]:
+    """How many there are in each, those that end again and again apart from what they do at this moment, as in `ps`."""
+    kinds = ("running", "starting", "placed", "pending", "stopping", "failed", "lost", "unknown")
+    counts = {kind: getattr(instances, kind) - getattr(failing, kind) for kind in kinds}
+    told = {"running": counts.pop("running"), "failing": sum(getattr(failing, kind) for kind in kinds), **counts}
+    return [f"{number} {_WORDS.get(kind, kind)}" for kind, number in told.items() if number]
 
 
 def _room(found: "FabricStatus") -> str:
@@ -131,7 +136,7 @@ def _concern_lines(session: Session, concerns: "Sequence[Concern]") -> list[str]
 
     lines = ["", f"{plural(len(concerns), 'concern')}:"] if concerns else []
     for concern in concerns:
-        lines.append(f"  {paint(concern.subject, 'yellow', session.color)}: {concern.text}")
+        lines.append(f"  {paint(concern.subject, 'yellow', session.color)}: {visible(concern.text)}")
         if concern.hint:
-            lines.append(f"    {concern.hint}")
+            lines.append(f"    {visible(concern.hint)}")
     return lines

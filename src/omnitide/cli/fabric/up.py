@@ -260,6 +260,7 @@ def _join(layout: "Layout", url: str, token: str, name: str) -> str:
 
 def _tell(session: Session, layout: "Layout", nexus: "Running | None", node: _NodeUp | None, *, seconds: float) -> None:
     from omnitide.cli.show.table import paint
+    from omnitide.cli.show.visible import visible
 
     fresh = (node is not None and node.fresh) or (nexus is not None and nexus.fresh)
     # What concerns both is one change.
@@ -287,7 +288,7 @@ def _tell(session: Session, layout: "Layout", nexus: "Running | None", node: _No
         ready = f"{parts} {how}; Nexus not reached yet at {node.alone}, which goes on being tried"
 
     def line(title: str, text: str) -> None:
-        session.say(f"  {paint(f'{title:<9}', 'bold', session.color)} {text}")
+        session.say_painted(f"  {paint(f'{title:<9}', 'bold', session.color)} {visible(text)}")
 
     fabric = f'fabric "{nexus.ready.fabric_id}"   ' if nexus is not None else ""
     line("Omnitide", f"{fabric}{ready}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnitide.cli.session import Session, session_of
-from omnitide.cli.show.visible import visible_lines
+from omnitide.cli.show.visible import painted_lines, visible
 
 if TYPE_CHECKING:
     from omnitide.model.happenings import CloudEvent
@@ -120,7 +120,7 @@ def _print(session: Session, found: "Sequence[CloudEvent]") -> None:
             sys.stdout.write("---\n" + as_text(event, "yaml"))
     else:
         for event in found:
-            print(visible_lines(_line(session, event)))
+            print(painted_lines(_line(session, event)))
     sys.stdout.flush()
 
 
@@ -129,8 +129,9 @@ def _line(session: Session, event: "CloudEvent") -> str:
     from omnitide.cli.show.table import paint
 
     when = paint(_clock(event.time), "dim", session.color)
-    more = " ".join(filter(None, (where_of(event), by_of(event))))
-    return f"  r{event.revision:<6} {when}  {text_of(event):<58} {more}".rstrip()
+    told = visible(text_of(event))
+    more = visible(" ".join(filter(None, (where_of(event), by_of(event)))))
+    return f"  r{event.revision:<6} {when}  {told:<58} {more}".rstrip()
 
 
 def _clock(time: str) -> str:

@@ -8,6 +8,7 @@ import typer
 from omnitide.cli.access.names import everything
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.visible import for_reader, visible_lines
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.explanations import AgentExplanation, InstanceExplanation, PlacementVerdict
@@ -69,6 +70,9 @@ def _tell_agent(session: Session, found: "AgentExplanation") -> None:
     print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run")
     if agent.rollout is not None and agent.rollout.halted:
         _say(f"  the rollout of version {agent.version} is halted: {agent.rollout.halted}")
+    if agent.rollout is not None and agent.rollout.paused:
+        which = "it is paused too" if agent.rollout.halted else f"the rollout of version {agent.version} is paused"
+        _say(f"  {which}; to go on: omnitide rollout resume {called(agent.namespace, agent.name)}")
     said: set[str] = set()
     for trouble in found.troubles:
         _say(f"  {trouble.instance.name}  {trouble.text}")

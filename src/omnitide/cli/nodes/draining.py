@@ -1,7 +1,8 @@
 """Waiting until a node is empty, and saying what that waits for."""
 
 import time
-from typing import TYPE_CHECKING, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 QUIET_S: Final = 1.0
 """What takes no longer needs no words."""
 LOOK_S: Final = 0.2
+CHANGES_S: Final = 3.0
+"""Between two tellings: what ends again and again changes many times a second."""
 AGAIN_S: Final = 10.0
-"""The same is told again after it."""
+"""That the same is still waited for is told again after it."""
 SHOWN: Final = 10
+"""Lines."""
 _GONE: Final = ("succeeded", "failed", "stopped", "lost")
 
 
@@ -46,62 +50,83 @@ def wait_until_empty(session: Session, client: "Client", name: str, limit_s: flo
 _WAYS: Final = "add a node (omnitide token create), end the agent (omnitide stop), or omnitide nodes rm {node} --force"
 
 
+class _Line(NamedTuple):
+    """Of instances of one workload that are alike."""
+
+    key: tuple[str, ...]
+    """What is the same while nothing has changed that is worth another line."""
+    text: str
+    stays: bool
+    """They have nowhere to go."""
+
+
 class _Teller:
-    """Says what is waited for when that changes, and now and then."""
+    """Says what is waited for: all of it first, then what changes of it, and now and then that it goes on."""
 
     def __init__(self, session: Session, client: "Client") -> None:
         self._session = session
         self._client = client
-        self._told: tuple[tuple[str, str], ...] = ()
+        self._told: set[tuple[str, ...]] = set()
+        self._next = 0.0
+        """What changes is not told before."""
         self._due = 0.0
         self._advised = False
 
     def tell(self, node: str, waited: float) -> None:
-        if self._session.quiet:
+        if self._session.quiet or waited < self._next:
             return
+        self._next = waited + CHANGES_S
         found = self._on(node)
-        seen = tuple((one.name, one.status) for one in found)
+        lines = self._explained(found)
+        seen = {line.key for line in lines}
         if not found or (seen == self._told and waited < self._due):
             return
+        changed = [line for line in lines if line.key not in self._told]
         self._told, self._due = seen, waited + AGAIN_S
         self._session.note(f"  waiting for {plural(len(found), 'instance')} on {node}, {waited:.0f} s so far")
-        stuck = False
-        for line, stays in self._explained(found):
-            stuck = stuck or stays
-            self._session.note(f"    {line}")
-        if stuck and not self._advised:
+        for line in changed:
+            self._session.note(f"    {line.text}")
+        if not self._advised and any(line.stays for line in lines):
             self._advised = True
             self._session.note(f"    what runs on has nowhere else to go: {_WAYS.format(node=node)};")
             self._session.note("    Ctrl-C or --no-wait: it goes on being drained, and moves when there is room")
 
     def told(self, node: str) -> bool:
         """What is on the node now is what was told last."""
-        return bool(self._told) and tuple((one.name, one.status) for one in self._on(node)) == self._told
+        return bool(self._told) and {line.key for line in self._explained(self._on(node))} <= self._told
 
     def lines(self, node: str) -> list[str]:
-        return [line for line, _ in self._explained(self._on(node))]
+        return [line.text for line in self._explained(self._on(node))]
 
     def _on(self, node: str) -> "list[Instance]":
         return [one for one in self._client.instances(node=node) if one.status not in _GONE]
 
-    def _explained(self, found: "list[Instance]") -> list[tuple[str, bool]]:
-        """A line each, and whether it has nowhere to go."""
-        reasons: dict[tuple[str, str], str] = {}
-        told: list[tuple[str, bool]] = []
-        for one in found[:SHOWN]:
-            if one.kind == "job":
-                told.append((f"{one.name} is a job's task and runs to its end, {one.status} for {_for(one)}", False))
-            elif one.status == "stopping":
-                told.append((f"{one.name} is ending, for {_for(one)}", False))
-            else:
-                agent = (one.namespace, one.workload)
-                if agent not in reasons:
-                    reasons[agent] = self._reason(*agent, one.node)
-                reason = reasons[agent]
-                told.append((f"{one.name} {one.status} for {_for(one)}{f': {reason}' if reason else ''}", bool(reason)))
-        if len(found) > SHOWN:
-            told.append((f"and {len(found) - SHOWN} more", False))
-        return told
+    def _explained(self, found: "list[Instance]") -> list[_Line]:
+        """A line for each workload, and for each way that its instances are in."""
+        alike: dict[tuple[str, ...], list[Instance]] = {}
+        for one in found:
+            # What ends again and again is that, whatever it does at this moment.
+            how = "failing" if one.failing else one.status
+            alike.setdefault((one.kind, one.namespace, one.workload, how), []).append(one)
+        lines = [self._line(key, those) for key, those in islice(alike.items(), SHOWN)]
+        if len(alike) > SHOWN:
+            more = sum(len(those) for those in islice(alike.values(), SHOWN, None))
+            lines.append(_Line(("more", str(more)), f"and {plural(more, 'further instance')}", False))
+        return lines
+
+    def _line(self, key: tuple[str, ...], those: "list[Instance]") -> _Line:
+        one, how = those[0], key[-1]
+        others = f", and {len(those) - 1} more of {one.workload}" if len(those) > 1 else ""
+        if one.kind == "job":
+            text, reason = f"{one.name} is a job's task and runs to its end, {one.status} for {_for(one)}{others}", ""
+        elif how == "stopping":
+            text, reason = f"{one.name} is ending, for {_for(one)}{others}", ""
+        else:
+            reason = self._reason(one.namespace, one.workload, one.node)
+            state = "ends again and again" if how == "failing" else f"{one.status} for {_for(one)}"
+            text = f"{one.name} {state}{others}{f': {reason}' if reason else ''}"
+        said = "" if how == "failing" else reason
+        return _Line((*key, said, *(other.name for other in those)), text, bool(reason))
 
     def _reason(self, namespace: str, agent: str, node: str) -> str:
         """Why no further replica of an agent may be stopped: it fits nowhere else, or those that were wait for a

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from omnitide.cli.show.table import Column, table
+from omnitide.cli.show.visible import visible
 
 if TYPE_CHECKING:
     from omnitide.model.metrics import MetricAnswer
@@ -85,7 +86,7 @@ def chart_lines(found: "MetricAnswer", *, color: bool, width: int | None, span_m
         )
     steps = len(first.values)
     lines = table(_COLUMNS, rows, color=color, width=width)
-    of_all = "  " + " ".join(f"{key}={value}" for key, value in shared.items()) if shared else ""
+    of_all = "  " + visible(" ".join(f"{key}={value}" for key, value in shared.items())) if shared else ""
     span = format_duration(span_ms or steps * found.step_ms)
     return [f"{head}  {span} in steps of {format_duration(found.step_ms)}{of_all}", *lines]
 

@@ -9,7 +9,7 @@ import typer
 
 from omnitide.cli.session import Session
 from omnitide.cli.show.table import terminal_width
-from omnitide.cli.show.visible import visible_lines
+from omnitide.cli.show.visible import painted_lines
 
 if TYPE_CHECKING:
     from omnitide.sdk.client import Client
@@ -44,7 +44,7 @@ def show(
 
 
 def _write(lines: list[str]) -> None:
-    sys.stdout.write("".join(f"{visible_lines(line)}\n" for line in lines))
+    sys.stdout.write("".join(f"{painted_lines(line)}\n" for line in lines))
     sys.stdout.flush()
 
 
@@ -125,7 +125,7 @@ class _Screen:
     def draw(self, lines: list[str]) -> None:
         from rich.text import Text
 
-        self._live.update(Text.from_ansi("\n".join(map(visible_lines, lines)), no_wrap=True), refresh=True)
+        self._live.update(Text.from_ansi("\n".join(map(painted_lines, lines)), no_wrap=True), refresh=True)
 
     def close(self) -> None:
         self._live.stop()

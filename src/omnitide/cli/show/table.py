@@ -40,6 +40,8 @@ Row = Sequence[Cell | str]
 
 
 def paint(text: str, style: str, color: bool) -> str:
+    """A text as `visible` shows it, in a style where `color` is wanted."""
+    text = visible(text)
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if color and style and text else text
 
 

@@ -10,6 +10,7 @@ _OUR_COLOURS: Final = r"\x1b\[(?:[0-2]|3[1-6])m"
 """Those that `paint` sets and takes back."""
 _COLOURS: Final = r"\x1b\[[0-9;:]*m"
 _BUT_OURS: Final = re.compile(rf"({_OUR_COLOURS}|[\t\n])|[{_HIDDEN_MARKS}]")
+_BUT_LINES: Final = re.compile(rf"([\t\n])|[{_HIDDEN_MARKS}]")
 _BUT_COLOURS: Final = re.compile(rf"({_COLOURS}|[\t\n])|[{_HIDDEN_MARKS}]")
 _ENDS: Final = re.compile(r"\r+\n")
 _RESET: Final = "\x1b[0m"
@@ -22,7 +23,13 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """The same of lines of ours, which may be painted."""
+    """The same of what may have several lines."""
+    return _BUT_LINES.sub(lambda found: found[1] or _spelled(found), text)
+
+
+def painted_lines(text: str) -> str:
+    """The same of lines that `paint` may have been at. What others wrote has been made visible before it came into
+    them: here its colours could not be told from ours."""
     return _BUT_OURS.sub(lambda found: found[1] or _spelled(found), text)
 
 

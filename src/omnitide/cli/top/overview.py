@@ -51,7 +51,9 @@ def tally(noun: str, counts: Counter[tuple[Tone, str]], width: int) -> list[Line
     What has ended is not of those that there are, and stands behind them.
     """
     lines: list[Line] = []
-    cells = [Cell(fit(plural(there(counts), noun), TALLY), "strong")]
+    # A node that is lost has not ended.
+    whole = there(counts) if noun == "instance" else counts.total()
+    cells = [Cell(fit(plural(whole, noun), TALLY), "strong")]
     gap = ""
     for (tone, text), count in sorted(counts.items(), key=lambda item: (RANK[item[0][0]], item[0][1])):
         more = (mark(tone), Cell(f" {count} {text}", "" if tone in ("good", "off") else tone))

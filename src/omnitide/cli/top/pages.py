@@ -24,7 +24,7 @@ from omnitide.cli.top.rows import REST
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.screens import Detail
 from omnitide.cli.top.targets import Target, name_of
-from omnitide.cli.top.words import ENDED
+from omnitide.cli.top.words import ended
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.objects import JobSummary
 from omnitide.sdk.async_client import AsyncClient
@@ -165,7 +165,7 @@ class Pages(App[None]):
                 filter_text=rows.filter_text,
                 marked=len(rows.marked),
                 name=_name_of(one),
-                ended=self._scene.instance_states()[ENDED.tone, ENDED.text] if self.page == "instance" else 0,
+                ended=ended(self._scene.instance_states()) if self.page == "instance" else 0,
             )
         self._said.show(said(listed, self._scene.namespace, self.size.width))
 

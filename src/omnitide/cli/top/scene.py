@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from omnitide.cli.top.words import ENDED, State, Tone, has_ended, instance_state
+from omnitide.cli.top.words import State, Tone, ended_as, instance_state
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.inventory import Concern, FabricStatus, Node
 from omnitide.model.metrics import MetricAnswer
@@ -97,10 +97,10 @@ class Scene:
         return found if not self.namespace else [key for key, one in found.items() if one.namespace == self.namespace]
 
     def instance_states(self) -> Counter[tuple[Tone, str]]:
-        """How many instances are in each state; those that have ended are together in that of `words.ENDED`."""
+        """How many instances are in each state; those that have ended are in that of `words.ended_as`."""
         found = self.view.instances
         each = (found[key] for key in self.instances())
-        return self.tally("instance", lambda: (ENDED if has_ended(one) else instance_state(one) for one in each))
+        return self.tally("instance", lambda: (ended_as(one) or instance_state(one) for one in each))
 
     @property
     def concerns(self) -> Sequence[Concern]:

@@ -129,13 +129,27 @@ def has_ended(one: Instance) -> bool:
     return one.status in _ENDED
 
 
-ENDED: Final = State("off", "ended")
-"""In a tally, of all that has ended, however that was."""
+_ENDS: Final = (State("bad", "failed"), State("bad", "lost"), State("off", "ended"))
+"""In a tally of instances, what has ended."""
+
+
+def ended_as(one: Instance) -> State | None:
+    """As what one that has ended is counted apart; None for one that has not. A replica of an agent that failed for
+    good or is lost is missing, and said to be that; what a job's came to is told of the job."""
+    if not has_ended(one):
+        return None
+    missing = one.kind == "agent" and tone_of(one.status) == "bad"
+    return State("bad", one.status) if missing else State("off", "ended")
+
+
+def ended(counts: Counter[tuple[Tone, str]]) -> int:
+    """Of a tally of instances: how many have ended."""
+    return sum(counts[end.tone, end.text] for end in _ENDS)
 
 
 def there(counts: Counter[tuple[Tone, str]]) -> int:
-    """Of a tally: how many have not ended."""
-    return counts.total() - counts[ENDED.tone, ENDED.text]
+    """Of a tally of instances: how many have not ended."""
+    return counts.total() - ended(counts)
 
 
 def job_state(job: JobSummary) -> State:

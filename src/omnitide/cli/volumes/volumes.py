@@ -74,6 +74,7 @@ def _all(client: "Client", namespace: str, node: str) -> "VolumeList":
 
 def _lines(session: Session, found: "VolumeList", width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
+    from omnitide.cli.show.visible import visible
     from omnitide.cli.show.words import ago
     from omnitide.model.quantity import format_bytes
 
@@ -90,7 +91,8 @@ def _lines(session: Session, found: "VolumeList", width: int | None) -> list[str
     lines = table(_COLUMNS, rows, color=session.color, width=width) if rows else ["no volumes"]
     for one in found.silent:
         since = f" for {ago(one.since_ms)}" if one.since_ms else ""
-        lines.append(f"node {one.node} could not be asked, its volumes are not known: {one.reason}{since}")
+        why = f"{visible(one.reason)}{since}"
+        lines.append(f"node {visible(one.node)} could not be asked, its volumes are not known: {why}")
     return lines
 
 

@@ -14,6 +14,8 @@ MAX_NAMESPACES = 10_000
 MAX_TOKENS = 10_000
 MAX_NOTE = 500
 MAX_LABELS = 64
+_CALLERS = (TokenPurpose.API, TokenPurpose.SESSION, TokenPurpose.JOIN)
+"""Whose tokens ask for what events and versions then say was done by them."""
 
 
 def require_name(name: str, what: str) -> None:
@@ -160,7 +162,8 @@ def _is_last_way_in(draft: Draft, token: Token) -> bool:
 
 
 def forget(draft: Draft, command: cm.Forget) -> None:
-    """Finished jobs beyond the newest `keep_jobs` or older than the limit, and tokens long dead."""
+    """Finished jobs beyond the newest `keep_jobs` or older than the limit, and tokens long dead but for the newest
+    `keep_tokens` of those that events and versions may name."""
     state = draft.state
     finished = sorted((job.finished_ms, job.id) for job in state.jobs.values() if job.finished_ms and not job.strays)
     excess = len(finished) - command.keep_jobs
@@ -171,11 +174,17 @@ def forget(draft: Draft, command: cm.Forget) -> None:
     ]
     for start in range(0, min(len(gone), 5000), 500):
         draft.emit(jobs_removed(draft, tuple(gone[start : start + 500])))
-    dead = sorted(
-        token.id
-        for token in state.tokens.values()
-        if (token.expires_ms and token.expires_ms < command.finished_before_ms)
-        or (token.revoked and token.created_ms < command.finished_before_ms)
-    )
-    if dead:
-        draft.emit(ev.TokensForgotten(ids=tuple(dead[:5000])))
+    dead = [token for token in state.tokens.values() if is_long_dead(token, command.finished_before_ms)]
+    kept: set[str] = set()
+    for purpose in _CALLERS if command.keep_tokens else ():
+        newest = sorted(((one.revision, one.id) for one in dead if one.purpose is purpose), reverse=True)
+        kept.update(identifier for _, identifier in newest[: command.keep_tokens])
+    forgotten = sorted(token.id for token in dead if token.id not in kept)
+    if forgotten:
+        draft.emit(ev.TokensForgotten(ids=tuple(forgotten[:5000])))
+
+
+def is_long_dead(token: Token, before_ms: int) -> bool:
+    """Whether it expired before a log time, or is revoked and was made before it."""
+    expired = 0 < token.expires_ms < before_ms
+    return expired or (token.revoked and token.created_ms < before_ms)

@@ -1,15 +1,19 @@
 """Which replicas end again and again, and the word that lists use for what an instance does."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from omnitide.fabric.rules.failing import ends_in_a_row
-from omnitide.fabric.state import Agent, Instance, InstanceStatus, Phase
+from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Phase
 from omnitide.model import objects as ob
 from omnitide.operations.missing import MISSING
 
 LOOP: Final = 2
 """Ends in a row, on a node or of generations before, from which a replica that ended not long ago is taken to loop."""
+
+EXAMINED_SLOTS: Final = 256
+"""Slots of an agent that are looked at for what is wrong with it; the counters cover the others."""
 
 _TRIES: Final = frozenset(
     {InstanceStatus.PENDING, InstanceStatus.PLACED, InstanceStatus.STARTING, InstanceStatus.RUNNING}
@@ -25,6 +29,16 @@ def is_failing(agent: Agent, instance: Instance, now_ms: int) -> bool:
     if instance.exit is not None and instance.exit.cause == MISSING:
         return False  # it waits for a value that there is none of, and starts when that is set
     return ends_in_a_row(instance, agent.spec.restart.reset_after, now_ms) >= LOOP
+
+
+def failing_of(state: FabricState, agent: Agent, now_ms: int) -> Iterator[Instance]:
+    """The replicas of an agent that end again and again, of those looked at."""
+    if not agent.active or agent.deleting:
+        return
+    for slot in islice(agent.slots.values(), EXAMINED_SLOTS):
+        instance = state.instances.get(slot.current)
+        if instance is not None and is_failing(agent, instance, now_ms):
+            yield instance
 
 
 def failing_until_ms(agent: Agent, instance: Instance) -> int:

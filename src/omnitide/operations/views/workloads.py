@@ -8,17 +8,15 @@ from omnitide.fabric.rules.lateness import late_at_first
 from omnitide.fabric.rules.rolling import available, unavailable
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
 from omnitide.model import objects as ob
+from omnitide.model.names import called
 from omnitide.model.quantity import format_duration
 from omnitide.operations.views.callers import caller_words
-from omnitide.operations.views.failing import is_failing
+from omnitide.operations.views.failing import EXAMINED_SLOTS, failing_of
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import Hidden, silent_since
 
 LONG_PENDING_MS: Final = 10_000
 """What waits for a node longer than this is in trouble rather than on its way."""
-
-_EXAMINED_SLOTS: Final = 256
-"""Slots of an agent that are looked at for its status; the counters cover the others."""
 
 
 def show_counts(agent: Agent, hidden: dict[str, int]) -> ob.InstanceCounts:
@@ -52,19 +50,13 @@ def agent_status(
 
 def failing_replicas(state: FabricState, agent: Agent, now_ms: int) -> int:
     """How many end again and again, of those looked at: also where all run at this moment."""
-    if not agent.active or agent.deleting:
-        return 0
-    found = 0
-    for slot in islice(agent.slots.values(), _EXAMINED_SLOTS):
-        instance = state.instances.get(slot.current)
-        found += instance is not None and is_failing(agent, instance, now_ms)
-    return found
+    return sum(1 for _ in failing_of(state, agent, now_ms))
 
 
 def _in_trouble(state: FabricState, agent: Agent, now_ms: int) -> bool:
     if agent.counts.running >= agent.replicas:
         return False
-    for slot in islice(agent.slots.values(), _EXAMINED_SLOTS):
+    for slot in islice(agent.slots.values(), EXAMINED_SLOTS):
         instance = state.instances.get(slot.current)
         if instance is None or instance.status is InstanceStatus.RUNNING:
             continue
@@ -123,6 +115,12 @@ def _halted(state: FabricState, agent: Agent) -> str:
     )
 
 
+def paused_too(agent: Agent) -> str:
+    """What is said of a rollout that is halted and paused as well."""
+    name = called(agent.namespace, agent.name)
+    return f"it is paused too: once that is mended, to go on: omnitide rollout resume {name}"
+
+
 def show_agent_summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> ob.AgentSummary:
     return ob.AgentSummary(**_summary(state, agent, hidden, now_ms))  # type: ignore[arg-type]
 
@@ -164,11 +162,11 @@ def _verdict(state: FabricState, agent: Agent, now_ms: int) -> tuple[ob.RolloutV
     version = agent.versions[agent.version]
     if not agent.active or agent.deleting:
         return "stopped", ""
+    halted = _halted(state, agent)
+    if halted:  # also of one that is paused: to let it go on does not mend it
+        return "halted", halted + (f"; {paused_too(agent)}" if agent.paused else "")
     if agent.paused:
         return "paused", ""
-    halted = _halted(state, agent)
-    if halted:
-        return "halted", halted
     if agent.rollout_cursor:
         return "progressing", version.cause
     if version.reason == "rolled-back":

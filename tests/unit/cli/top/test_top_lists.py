@@ -1,5 +1,6 @@
 """Rows of `top`: which are shown, in which order, and that nothing in them is more than text."""
 
+import re
 import unicodedata
 
 import pytest
@@ -220,6 +221,21 @@ def test_nothing_from_the_fabric_reaches_the_terminal_but_as_text() -> None:
     text = printed(lines, color=False)
     assert "[red]" in text, "markup is shown as it is"
     assert not [letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs") and letter != "\n"]
+
+
+def test_a_replica_that_failed_for_good_or_is_lost_is_counted_apart_as_that() -> None:
+    """As in the panel and by `status`: that it ended would play it down."""
+    shown = scene(
+        instance("web-1.1"),
+        instance("web-2.1", status="failed"),
+        instance("web-3.1", status="lost"),
+        instance("run-1.1", kind="job", status="failed"),
+        instance("run-2.1", kind="job", status="lost"),
+    )
+    text = printed(overview_lines(shown, 100, 40), color=False)
+    assert re.search(r"^ *1 instance +✖ 1 failed +✖ 1 lost +● 1 running +○ 2 ended$", text, re.MULTILINE), text
+    row = "".join(cell.text for _, cells in tabs(shown, "event", 120) for cell in cells)
+    assert "4 Instances 1 " in row
 
 
 def test_what_has_ended_is_counted_apart() -> None:

@@ -174,7 +174,7 @@ def test_a_state_that_finds_no_room_is_told_in_a_line_of_its_own() -> None:
         for state in ("lost", "unknown", "pending", "stopping", "starting", "placed")
     ]
     text = "\n".join(overview(scene(*many, *others)))
-    for told in ("1 unknown", "1 pending", "1 stopping", "1 starting", "1 placed", "58 running", "1 ended"):
+    for told in ("1 unknown", "1 pending", "1 stopping", "1 starting", "1 placed", "58 running", "1 lost"):
         assert told in text
 
 

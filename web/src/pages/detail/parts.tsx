@@ -1,6 +1,6 @@
 /** What the pages of one thing have in common. */
 import { A, useNavigate } from "@solidjs/router";
-import { type Accessor, createMemo, createSignal, For, type JSX, Show } from "solid-js";
+import { type Accessor, createEffect, createMemo, createSignal, For, type JSX, Show } from "solid-js";
 import { ActionBar, hrefOf, type Target, useChosen } from "../../actions";
 import type { CloudEvent, Instance, InstanceExit } from "../../api/types";
 import { useGiven } from "../../parts/context";
@@ -12,7 +12,8 @@ import { Waiting } from "../../parts/Waiting";
 import { pastRevision } from "../../past/when";
 import { ofInterest } from "../../words/events";
 import { count, span, visible } from "../../words/format";
-import { hasEnded, instanceState, type State as Shown } from "../../words/states";
+import { endedAs, instanceState, type State as Shown } from "../../words/states";
+import { tallyOf } from "../../words/tally";
 import { createAsked } from "../asked";
 import { arrived, EMPTY } from "../events/feed";
 import { folded, type Line, steady } from "../events/fold";
@@ -157,7 +158,7 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
       cell: (one) => <span class="soft">{span(nowMs() - one.since_ms)}</span>,
     },
   ];
-  const there = () => props.instances.filter((one) => !hasEnded(one)).length;
+  const counts = createMemo(() => tallyOf(props.instances, instanceState, endedAs));
   const names = new Intl.Collator("en", { numeric: true });
   const ids = createMemo(() => {
     const by = columns.find((one) => one.id === sort().column)?.by;
@@ -179,8 +180,7 @@ export function InstanceTable(props: { label: string; instances: readonly Instan
       <div class="block-head">
         <h2>{props.label}</h2>
         <span class="faint">
-          {count(there())}
-          <Show when={props.instances.length > there()}>, {count(props.instances.length - there())} ended</Show>
+          {[count(counts().there), ...counts().over.map((one) => `${count(one.count)} ${one.text}`)].join(", ")}
         </span>
       </div>
       <div
@@ -278,9 +278,6 @@ export function LastDeath(props: {
           <span class={props.exit.code === 0 ? "soft" : "tone-bad state-text"}>
             {visible(props.exit.text ?? "") || "ended"}
           </span>
-          <Show when={props.exit.message}>
-            <span class="soft"> · {visible(props.exit.message ?? "")}</span>
-          </Show>
         </p>
         <Output lines={props.output} missing={props.missing} />
       </div>
@@ -288,13 +285,21 @@ export function LastDeath(props: {
   );
 }
 
+/** The newest in sight, as a terminal stands: what it said last tells most. */
 export function Output(props: { lines: readonly string[]; missing: string }) {
+  const [box, setBox] = createSignal<HTMLElement>();
+  // The same lines, asked for once more, leave a reader where they are.
+  const said = createMemo(() => props.lines.join("\n"));
+  createEffect(() => {
+    const shown = box();
+    if (shown && said()) shown.scrollTop = shown.scrollHeight;
+  });
   return (
     <Show
       when={props.lines.length}
       fallback={<Show when={props.missing}>{(why) => <p class="soft">{visible(why())}</p>}</Show>}
     >
-      <pre class="output" tabindex="0" role="region" aria-label="Last output">
+      <pre ref={setBox} class="output" tabindex="0" role="region" aria-label="Last output">
         <For each={props.lines}>
           {(line) => (
             <>

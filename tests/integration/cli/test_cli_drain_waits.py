@@ -1,0 +1,51 @@
+"""What `drain` says while it waits, as a program reads it through a pipe."""
+
+import re
+import time
+
+from tests.integration.cli.fabric import MemoryFabric
+from tests.support.memory_runtime import MemoryRuntime
+
+from omnitide.cli.exits import Exit
+
+DEADLINE_S = 30.0
+
+
+def deploy(fabric: MemoryFabric, name: str, *words: str, extra: str = "") -> None:
+    path = fabric.folder / f"{name}.toml"
+    path.write_text(f'name = "{name}"\ncommand = ["x"]\n{extra}')
+    fabric.cli("deploy", str(path), *words)
+
+
+def crash_or_start(runtime: MemoryRuntime) -> None:
+    runs = [
+        one.id
+        for one in runtime.state.instances.values()
+        if one.name.startswith("loops") and one.status.value == "running"
+    ]
+    for identifier in runs:
+        runtime.exit(identifier, code=4)
+    if not runs:
+        runtime.tick(1_000)
+        runtime.settle(in_no_time=True)
+
+
+def test_only_what_changes_is_told_again_and_replicas_share_a_line(fabric: MemoryFabric) -> None:
+    fabric.cli("nodes", "cordon", "beta")
+    deploy(fabric, "pinned", "--replicas", "3")
+    deploy(fabric, "loops", extra="[restart]\nattempts = 1000\n")
+    fabric.settling = False
+    with fabric.process("drain", "alpha", "--timeout", "9s") as draining:
+        deadline = time.monotonic() + DEADLINE_S
+        while draining.poll() is None:
+            assert time.monotonic() < deadline, "its time is over"
+            fabric.call(crash_or_start)
+            time.sleep(0.4)
+        _, err = draining.communicate(timeout=30)
+    assert draining.returncode == Exit.TIMEOUT, err
+    assert re.search(r"pinned-1\.1 running for .*, and 2 more of pinned: stays as it fits nowhere else", err), err
+    assert err.count("pinned-1.1") == 1, err
+    assert not re.search(r"pinned-[23]\.1", err)
+    assert re.search(r"    loops-1\.\d+ ends again and again", err), err
+    assert err.count("waiting for") <= 4, err
+    assert err.count("    loops-1.") <= 2, err
