@@ -129,11 +129,21 @@ function placeDistricts(shown: Shown, level: Level): (() => void)[] {
   const { districts } = shown.look.city.layout;
   const order = districts.map((district, index) => ({ district, index }));
   order.sort((one, other) => other.district.rows - one.district.rows || one.index - other.index);
-  const kin = kinOf(districts.map((district) => nameOf(district, shown.look)));
+  const kin = kinOfDistricts(shown.look);
   return order
     .filter(({ district }) => meets(shown.view, district.box))
     .map(({ district }) => placeDistrict(district, kin, level, shown))
     .filter((write) => write !== undefined);
+}
+
+const kins = new WeakMap<Layout, Kin>();
+
+/** The districts, which are told from one another: seldom others, and drawn with each frame that moves. */
+function kinOfDistricts(look: Look): Kin {
+  const { layout } = look.city;
+  const kin = kins.get(layout) ?? kinOf(layout.districts.map((district) => nameOf(district, look)));
+  kins.set(layout, kin);
+  return kin;
 }
 
 function nameOf(district: District, look: Look): string {

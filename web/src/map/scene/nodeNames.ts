@@ -110,9 +110,8 @@ function fittedTo(
   { pen, look }: Shown,
 ): Fitted {
   pen.use(580, LEAST_PX);
-  const one = fitName(name, { width: roof, lines: 1, px, least: LEAST_PX }, pen.width);
-  if (one.told === "whole") return one;
-  const room = { width: ground, lines: MOST_LINES, px, least: LEAST_PX, broken: true };
+  const fits = pen.width(name) <= roof;
+  const room = { width: fits ? roof : ground, lines: MOST_LINES, px, least: LEAST_PX, broken: true };
   return fitName(name, room, pen.width, kinIn(district, look));
 }
 
