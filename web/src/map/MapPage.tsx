@@ -14,7 +14,7 @@ import { createFailing } from "./asking";
 import { Card } from "./Card";
 import { Controls } from "./controls";
 import { Glance } from "./Glance";
-import { createGrowing } from "./growing";
+import { type Before, createGrowing } from "./growing";
 import { Head } from "./Head";
 import { Legend } from "./Legend";
 import { Minimap } from "./Minimap";
@@ -106,7 +106,7 @@ export default function MapPage() {
       placed = false;
     },
     seesWhole: () => placed && steering.showsWhole(),
-    show: (made, changes, sawWhole) => show(made, changes, sawWhole),
+    show: (made, changes, before) => show(made, changes, before),
     fail,
   });
   const selecting = createSelecting({
@@ -204,15 +204,15 @@ export default function MapPage() {
   createEffect(on(theme, redress, { defer: true }));
 
   // -- the city --
-  const show = (made: Scene, changes: Changes, sawWhole: boolean) => {
+  const show = (made: Scene, changes: Changes, before: Before) => {
     made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
     if (!placed && screen().width > 1) {
       placed = true;
       made.look(steering.first(), false);
-    } else if (sawWhole && !steering.showsWhole()) {
+    } else if (before.whole) {
       // Who sees all of it sees those too who join where nothing stood.
-      steering.go(steering.whole());
-    }
+      if (!steering.showsWhole()) steering.go(steering.whole());
+    } else if (changes.layout) steering.stay(before.layout);
     if (changes.kinds) setReshaped((now) => now + 1);
     if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
     keepStill();

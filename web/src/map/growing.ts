@@ -3,6 +3,7 @@ import { createEffect, createSignal, onCleanup } from "solid-js";
 import type { Fabric } from "../state/fabric";
 import { turn } from "../state/turn";
 import { advance, advancing, type Changes, type City, emptyCity, type Sight } from "./model/city";
+import type { Layout } from "./model/layout";
 import { PART } from "./model/seating";
 import type { Scene } from "./scene/scene";
 
@@ -15,8 +16,14 @@ interface Given {
   anew(): void;
   /** Whether all of the city is in sight, before it is another. */
   seesWhole(): boolean;
-  show(made: Scene, changes: Changes, sawWhole: boolean): void;
+  show(made: Scene, changes: Changes, before: Before): void;
   fail(error: unknown): void;
+}
+
+/** What was seen of the city before it changed. */
+export interface Before {
+  whole: boolean;
+  layout: Layout;
 }
 
 /** Where the city is to be found: it is another when its districts are. */
@@ -44,8 +51,9 @@ export function createGrowing({ fabric, scene, by, anew, seesWhole, show, fail }
         part = parts.next();
       }
       founding = false;
+      const { layout } = city;
       Object.assign(city, whole);
-      show(made, part.value, false);
+      show(made, part.value, { whole: false, layout });
       setFounded((now) => now + 1);
     } catch (error) {
       fail(error);
@@ -73,8 +81,8 @@ export function createGrowing({ fabric, scene, by, anew, seesWhole, show, fail }
     last = sight;
     if (!city.seen && sight.instances.size > PART) void found(made, sight);
     else {
-      const whole = seesWhole();
-      show(made, advance(city, sight, same ? touched : undefined), whole);
+      const before = { whole: seesWhole(), layout: city.layout };
+      show(made, advance(city, sight, same ? touched : undefined), before);
     }
   });
   return () => city;

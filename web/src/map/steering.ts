@@ -9,6 +9,7 @@ import {
   free,
   pan,
   type Screen,
+  seen,
   showing,
   toScreen,
   zoomAt,
@@ -16,6 +17,7 @@ import {
 import type { City } from "./model/city";
 import { type Box, buildingOf, centre, holds, type Point } from "./model/geometry";
 import type { Selection } from "./model/groups";
+import { type Layout, shifted } from "./model/layout";
 import { boxOf } from "./model/pick";
 import { firstOf, wholeOf } from "./model/whole";
 import type { Scene } from "./scene/scene";
@@ -42,6 +44,8 @@ export interface Steering {
   /** After the screen has become another one: all of it, if it was all before; else as much as `reveal` does. */
   refit(before: Screen): void;
   go(to: Camera): void;
+  /** After nodes have other lots: with the one in the middle where it was seen. */
+  stay(before: Layout): void;
   /** With the place in the middle. */
   centre(at: Point): void;
   /** All of a box, as near as instances have names. */
@@ -90,6 +94,14 @@ export function createSteering(around: Around): Steering {
       else reveal();
     },
     go,
+    stay: (before) => {
+      const made = scene();
+      if (!made) return;
+      const by = shifted(before, around.city().layout, seen(made.camera, screen()));
+      if (!by.x && !by.y) return;
+      const flies = made.camera !== made.shownCamera;
+      made.look({ ...made.camera, x: made.camera.x + by.x, y: made.camera.y + by.y }, flies);
+    },
     centre: (at) => scene()?.look({ ...at, zoom: scene()?.camera.zoom ?? 1 }, false),
     fit: (box) => go(fitted(box, screen(), NEAR_ZOOM, cover())),
     pan: (dx, dy) => {

@@ -192,7 +192,7 @@ function takeNodes(
   }
   if (!moved) return settled;
   changes.layout = true;
-  city.layout = layOut(sight.nodes, sight.by, city.layout);
+  city.layout = layOut(sight.nodes, sight.by);
   crowded.add("");
   for (const [id, building] of city.buildings) {
     const lot = city.layout.lotOf.get(id);

@@ -68,6 +68,7 @@ describe("failing rules of the fabric", () => {
     const asked = toAsk([instance("i1", "n1"), ...waiting, most]);
     expect(asked[0]).toBe("a19");
     expect(asked.length).toBe(ASKED_MOST);
+    expect(toAsk([most, ...waiting.reverse(), instance("i1", "n1")])).toEqual(asked);
   });
 
   it("counts of what has failed for good what is on the map: an agent's replica, and no task of a job", () => {

@@ -54,14 +54,16 @@ export function ruleOfNode(node: Node, failing: Failing): string {
   return node.scheduling === "open" ? "" : "closed";
 }
 
-/** The instances to ask about: one that waits of each workload, most waiting first. */
+/** The instances to ask about: of each workload the first that waits, most waiting first, in whatever order they come. */
 export function toAsk(instances: Iterable<Instance>): string[] {
   const found = new Map<string, { id: string; many: number }>();
   for (const one of instances) {
     if (one.status !== "pending") continue;
     const had = found.get(one.workload_id);
-    if (had) had.many += 1;
-    else found.set(one.workload_id, { id: one.id, many: 1 });
+    if (had) {
+      had.many += 1;
+      if (one.id < had.id) had.id = one.id;
+    } else found.set(one.workload_id, { id: one.id, many: 1 });
   }
   return [...found.values()]
     .sort((one, other) => other.many - one.many || (one.id < other.id ? -1 : 1))

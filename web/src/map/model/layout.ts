@@ -1,11 +1,10 @@
 /**
- * Which district a node belongs to and which lot it has. A fresh layout follows from the nodes alone, in whatever order
- * they come. With the layout before it, whoever has a lot keeps it: one that joins takes a free one, one that leaves
- * leaves its own empty. Only a district that has outgrown its ground is laid out anew, and then the map is.
+ * Which district a node belongs to and which lot it has. That follows from the nodes alone, in whatever order they came
+ * and whoever was there before: one that joins comes last in its district, and where one leaves those after it move up.
  */
 import type { Node } from "../../api/types";
 import { versionsOf } from "./colours";
-import { type Box, DISTRICT, LOT, meets, type Point } from "./geometry";
+import { type Box, centre, DISTRICT, LOT, meets, type Point } from "./geometry";
 
 /** Nodes without the label. */
 export const NOWHERE = "";
@@ -78,7 +77,7 @@ export function structureOf(nodes: Iterable<Node>): Structure {
   return { usual, labels: [...labels].sort(), versions: versionsOf(all) };
 }
 
-export function layOut(nodes: ReadonlyMap<string, Node>, by: string, before?: Layout): Layout {
+export function layOut(nodes: ReadonlyMap<string, Node>, by: string): Layout {
   const groups = new Map<string, Node[]>();
   for (const node of nodes.values()) {
     const name = node.labels?.[by] ?? NOWHERE;
@@ -86,41 +85,8 @@ export function layOut(nodes: ReadonlyMap<string, Node>, by: string, before?: La
     if (group) group.push(node);
     else groups.set(name, [node]);
   }
-  for (const group of groups.values()) group.sort(byJoining);
-  const kept = before?.by === by ? keep(before, groups) : undefined;
-  return kept ?? fresh(groups, by);
-}
-
-function byJoining(one: Node, other: Node): number {
-  return one.joined_ms - other.joined_ms || (one.id < other.id ? -1 : 1);
-}
-
-function keep(before: Layout, groups: Map<string, Node[]>): Layout | undefined {
-  const known = new Set(before.districts.map((district) => district.name));
-  for (const name of groups.keys()) if (!known.has(name)) return undefined;
-  const districts: District[] = [];
-  for (const district of before.districts) {
-    const group = groups.get(district.name);
-    if (!group) return undefined;
-    const here = new Set(group.map((node) => node.id));
-    const lots = district.lots.map((id) => (id !== undefined && here.has(id) ? id : undefined));
-    const placed = new Set(lots);
-    let free = 0;
-    for (const node of group) {
-      if (placed.has(node.id)) continue;
-      while (free < lots.length && lots[free] !== undefined) free += 1;
-      if (free === lots.length) return undefined;
-      lots[free] = node.id;
-    }
-    districts.push({ ...district, lots });
-  }
-  return { ...before, districts, lotOf: lotsOf(districts) };
-}
-
-function fresh(groups: Map<string, Node[]>, by: string): Layout {
-  const nodes = [...groups.values()].reduce((sum, group) => sum + group.length, 0);
-  const header = (HEADERS.find(([most]) => nodes <= most) ?? HEADERS[2])[1];
-  const districts = [...groups].map(([name, group]) => ground(name, group, header));
+  const header = (HEADERS.find(([most]) => nodes.size <= most) ?? HEADERS[2])[1];
+  const districts = [...groups].map(([name, group]) => ground(name, group.sort(byJoining), header));
   // The largest first, so that rows of districts are of one height; those without a name at the end.
   districts.sort(
     (one, other) =>
@@ -137,6 +103,10 @@ function fresh(groups: Map<string, Node[]>, by: string): Layout {
   right = Math.max(right, yard.width);
   const all = { x: 0, y: yard.y, width: right, height: bottom - yard.y };
   return { by, districts, yard, yardScale, lotOf: lotsOf(districts), box: all };
+}
+
+function byJoining(one: Node, other: Node): number {
+  return one.joined_ms - other.joined_ms || (one.id < other.id ? -1 : 1);
 }
 
 /** In rows, of the width of all that comes nearest to a window's shape. Width and height of all. */
@@ -239,6 +209,22 @@ export function lotsIn(layout: Layout, box: Box): string[] {
     }
   }
   return found;
+}
+
+/** How far the node went that was nearest to the middle of what is seen, of those that are still there. */
+export function shifted(before: Layout, now: Layout, view: Box): Point {
+  const middle = centre(view);
+  let by = { x: 0, y: 0 };
+  let least = Number.POSITIVE_INFINITY;
+  for (const id of lotsIn(before, view)) {
+    const [was, is] = [before.lotOf.get(id), now.lotOf.get(id)];
+    if (!was || !is) continue;
+    const far = Math.hypot(was.x + LOT.width / 2 - middle.x, was.y + LOT.height / 2 - middle.y);
+    if (far >= least) continue;
+    least = far;
+    by = { x: is.x - was.x, y: is.y - was.y };
+  }
+  return by;
 }
 
 function lotsOf(districts: District[]): Map<string, Lot> {

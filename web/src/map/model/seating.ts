@@ -2,7 +2,7 @@
 import type { Changes, City } from "./city";
 import { type Box, DECK, type Point } from "./geometry";
 import type { Layout } from "./layout";
-import { type Grid, gridFor, MOST, type Slots, spotOf } from "./slots";
+import { type Grid, gridFor, type Seated, type Slots, type Spot, spotOf } from "./slots";
 
 /** Instances that are looked at, or seated, at one go. */
 export const PART = 1_000;
@@ -11,19 +11,18 @@ export function slotsOf(city: City, home: string): Slots | undefined {
   return home ? city.buildings.get(home)?.slots : city.yard;
 }
 
-/**
- * Give all of some places their spots. The order of creation is the order in which a page that is opened anew seats them.
- */
+/** Give all of some places their spots. */
 export function* seat(city: City, crowded: ReadonlySet<string>, changes: Changes): Generator<void, void> {
-  const come: { id: string; slots: Slots; createdMs: number }[] = [];
+  const come = new Map<string, Seated[]>();
   for (const id of changes.units) {
     const unit = city.units.get(id);
-    const slots = unit && crowded.has(unit.home) ? slotsOf(city, unit.home) : undefined;
-    if (slots && slots.get(id) === undefined) come.push({ id, slots, createdMs: unit?.instance.created_ms ?? 0 });
+    if (!unit || !crowded.has(unit.home)) continue;
+    const others = come.get(unit.home);
+    if (others) others.push(unit.instance);
+    else come.set(unit.home, [unit.instance]);
   }
-  come.sort((one, other) => one.createdMs - other.createdMs || (one.id < other.id ? -1 : 1));
-  for (const { id, slots } of come) slots.take(id);
-  if (come.length > PART) yield;
+  for (const [home, some] of come) slotsOf(city, home)?.take(some);
+  if (changes.units.size > PART) yield;
   let spreadOut = 0;
   for (const home of crowded) {
     spread(city, home, changes);
@@ -36,22 +35,28 @@ export function* seat(city: City, crowded: ReadonlySet<string>, changes: Changes
 
 /** Where each of one place stands, now that so many do. */
 function spread(city: City, home: string, changes: Changes): void {
-  const slots = slotsOf(city, home);
-  if (!slots) return;
   const deck = deckOf(city, home);
-  const grid = home ? gridFor(slots.reach) : yardGrid(slots.reach);
-  for (const id of slots.ids()) {
+  const grid = gridOf(city, home);
+  let slot = 0;
+  for (const id of slotsOf(city, home)?.ids() ?? []) {
     const unit = city.units.get(id);
-    if (!unit) continue;
-    const spot = spotOf(deck, grid, slots.get(id) ?? MOST);
-    if (unit.spot && spot && unit.spot.x === spot.x && unit.spot.y === spot.y && unit.spot.size === spot.size) continue;
+    const spot = spotOf(deck, grid, slot);
+    slot += 1;
+    if (!unit || alike(unit.spot, spot)) continue;
     unit.spot = spot;
     changes.units.add(id);
   }
 }
 
-function yardGrid(reach: number): Grid {
-  const rows = reach <= 24 ? 2 : reach <= 96 ? 4 : 8;
+function alike(one: Spot | undefined, other: Spot | undefined): boolean {
+  return (
+    one === other ||
+    (one?.x === other?.x && one?.y === other?.y && one?.size === other?.size && one?.width === other?.width)
+  );
+}
+
+function yardGrid(slots: number): Grid {
+  const rows = slots <= 24 ? 2 : slots <= 96 ? 4 : 8;
   return { rows, columns: rows * 6 };
 }
 
@@ -71,8 +76,8 @@ export function deckOf(city: City, home: string): Box {
 }
 
 export function gridOf(city: City, home: string): Grid {
-  const reach = slotsOf(city, home)?.reach ?? 0;
-  return home ? gridFor(reach) : yardGrid(reach);
+  const slots = slotsOf(city, home)?.size ?? 0;
+  return home ? gridFor(slots) : yardGrid(slots);
 }
 
 /** Where Nexus stands. */

@@ -72,14 +72,25 @@ describe("the camera", () => {
 });
 
 describe("places on a roof", () => {
-  it("are given lowest first, and kept", () => {
+  it("follow from who is there: by workload and slot, jobs after agents, one that takes another's place beside it", () => {
+    const job = { kind: "job", workload: "batch" } as const;
+    const all = [
+      instance("i1", "n1", { slot: 2 }),
+      instance("i2", "n1", { slot: 1 }),
+      instance("i3", "n1", { slot: 1, generation: 2 }),
+      instance("i4", "n1", job),
+      instance("i5", "n1", { workload: "api", slot: 10 }),
+      instance("i6", "n1", { workload: "api", slot: 9 }),
+      instance("i7", "n1", { namespace: "a", workload: "zoo" }),
+    ];
     const slots = new Slots();
-    expect(["a", "b", "c"].map((id) => slots.take(id))).toEqual([0, 1, 2]);
-    slots.leave("b");
-    expect(slots.reach).toBe(3);
-    expect([slots.take("c"), slots.take("d"), slots.at(1)]).toEqual([2, 1, "d"]);
-    slots.leave("c");
-    expect(slots.reach).toBe(2);
+    for (const one of [...all].reverse()) slots.take([one]);
+    expect([...slots.ids()]).toEqual(["i7", "i6", "i5", "i2", "i3", "i1", "i4"]);
+    slots.leave("i2");
+    expect([slots.size, slots.at(3), slots.has("i2")]).toEqual([6, "i3", false]);
+    slots.leave("i3");
+    slots.take(all.slice(1, 3));
+    expect([...slots.ids()]).toEqual(["i7", "i6", "i5", "i2", "i3", "i1", "i4"]);
   });
 
   it("lie within it, each its own, however many", () => {

@@ -1,4 +1,5 @@
-/** Where units stand within a place, such as a roof: as large as all of them can be, and whoever stands stays. */
+/** Where units stand within a place, such as a roof: as large as all of them can be. */
+import type { Instance } from "../../api/types";
 import type { Box, Point } from "./geometry";
 
 /** Columns and rows of a roof, by how many it is to hold. */
@@ -42,47 +43,66 @@ export function spotOf(deck: Box, grid: Grid, slot: number): Spot | undefined {
   };
 }
 
-/** Who stands where in one place. Slots are given in the order of asking, the lowest free one first. */
-export class Slots {
-  readonly #of = new Map<string, number>();
-  readonly #taken: (string | undefined)[] = [];
+/** What of an instance says where it stands: all of it is for ever. */
+export type Seated = Pick<Instance, "id" | "kind" | "namespace" | "workload" | "slot" | "created_ms">;
 
-  take(id: string): number {
-    const had = this.#of.get(id);
-    if (had !== undefined) return had;
-    let slot = this.#taken.indexOf(undefined);
-    if (slot < 0) slot = this.#taken.length;
-    this.#taken[slot] = id;
-    this.#of.set(id, slot);
-    return slot;
+/**
+ * As a list of them is read: by workload and slot, so that who takes the place of another stands beside it and has its
+ * seat when that is gone. What comes and goes all day, of jobs, comes after what stays.
+ */
+export function inOrder(one: Seated, other: Seated): number {
+  return (
+    compared(one.kind, other.kind) ||
+    compared(one.namespace, other.namespace) ||
+    compared(one.workload, other.workload) ||
+    one.slot - other.slot ||
+    one.created_ms - other.created_ms ||
+    compared(one.id, other.id)
+  );
+}
+
+function compared(one: string, other: string): number {
+  if (one === other) return 0;
+  return one < other ? -1 : 1;
+}
+
+/** Who stands where in one place: one after the other, without a gap. It follows from who is there, not from who came when. */
+export class Slots {
+  #row: Seated[] = [];
+  readonly #here = new Set<string>();
+  /** Some of the row are not here any more: they are taken out of it all at once. */
+  #left = false;
+
+  take(come: readonly Seated[]): void {
+    const added = come.filter(({ id }) => !this.#here.has(id));
+    if (!added.length) return;
+    this.#row = [...this.#seated(), ...added].sort(inOrder);
+    for (const { id } of added) this.#here.add(id);
   }
 
   leave(id: string): void {
-    const slot = this.#of.get(id);
-    if (slot === undefined) return;
-    this.#of.delete(id);
-    this.#taken[slot] = undefined;
-    while (this.#taken.length && this.#taken[this.#taken.length - 1] === undefined) this.#taken.pop();
+    if (this.#here.delete(id)) this.#left = true;
   }
 
-  get(id: string): number | undefined {
-    return this.#of.get(id);
+  has(id: string): boolean {
+    return this.#here.has(id);
   }
 
   at(slot: number): string | undefined {
-    return this.#taken[slot];
+    return this.#seated()[slot]?.id;
   }
 
-  ids(): IterableIterator<string> {
-    return this.#of.keys();
+  *ids(): IterableIterator<string> {
+    for (const { id } of this.#seated()) yield id;
   }
 
   get size(): number {
-    return this.#of.size;
+    return this.#here.size;
   }
 
-  /** One more than the highest slot that is taken. */
-  get reach(): number {
-    return this.#taken.length;
+  #seated(): readonly Seated[] {
+    if (this.#left) this.#row = this.#row.filter(({ id }) => this.#here.has(id));
+    this.#left = false;
+    return this.#row;
   }
 }

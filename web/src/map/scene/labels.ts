@@ -252,9 +252,9 @@ function nameAfar({ pen, look, palette, camera, screen, view }: Shown): void {
     if (named >= most) break;
     of(id, palette.text, many);
   }
-  for (const [id, building] of look.city.buildings) {
+  for (const id of look.city.layout.lotOf.keys()) {
     if (named >= most) break;
-    if (building.dark) name(id, building, palette.tones.bad ?? palette.text);
+    if (look.city.buildings.get(id)?.dark) of(id, palette.tones.bad ?? palette.text);
   }
 }
 
