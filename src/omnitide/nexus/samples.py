@@ -209,7 +209,7 @@ class Samples:
         for info, entry in known.entries.items():
             if info.label("instance_id"):
                 continue
-            value = float(entry.ring.newest(np.array([entry.row], np.intp), USE_WITHIN_S // entry.ring.step_s or 1)[0])
+            value = entry.ring.newest(entry.row, USE_WITHIN_S // entry.ring.step_s or 1)
             if value == value:
                 labels = ",".join(f'{key}="{text}"' for key, text in info.labels if key != "node")
                 found[f"{info.name}{{{labels}}}" if labels else info.name] = value

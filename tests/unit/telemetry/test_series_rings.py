@@ -30,6 +30,20 @@ def test_what_was_written_is_read_and_the_rest_is_unknown() -> None:
     assert read(ring, row, 98, 8) == [None, None, 1, 2, None, 4, None, None]
 
 
+def test_the_newest_is_the_last_known_within_so_many_steps_of_the_end() -> None:
+    ring = Ring(1, 10)
+    empty, behind, row = (ring.allocate() for _ in range(3))
+    write(ring, behind, 98, [7])
+    write(ring, row, 100, [1, 2, 4, nan])
+    assert ring.newest(row, 1) != ring.newest(row, 1), "nothing is known of the last step"
+    assert ring.newest(row, 2) == 4
+    assert ring.newest(behind, 5) != ring.newest(behind, 5)
+    assert ring.newest(behind, 6) == ring.newest(behind, 1000) == 7
+    assert ring.newest(empty, 1000) != ring.newest(empty, 1000)
+    write(ring, row, 109, [9])
+    assert ring.newest(behind, 1000) != ring.newest(behind, 1000), "what has left the ring is not known any more"
+
+
 def test_a_pause_leaves_a_gap_and_not_what_was_there_a_round_before() -> None:
     ring = Ring(1, 10)
     row = ring.allocate()

@@ -236,5 +236,4 @@ class Recent:
         before its node's newest."""
         for node, entries in self._by_name.get(name, {}).items():
             for entry in entries.values():
-                values = entry.ring.newest(np.array([entry.row], np.intp), max(1, within_s // entry.ring.step_s))
-                yield node, entry, float(values[0])
+                yield node, entry, entry.ring.newest(entry.row, max(1, within_s // entry.ring.step_s))

@@ -4,6 +4,7 @@ A row is reused when its series has ended and its last sample has left the ring.
 of a second has 3,600 bytes for a quarter of an hour, plus 16 for what its next rate is made from.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -94,6 +95,8 @@ class Ring:
         skip = max(0, self._end - self.columns - first)
         if skip >= count:
             return
+        if gaps is not None and not gaps.any():
+            gaps = None
         self._advance(first + count)
         columns: Slots = np.arange(first + skip, first + count, dtype=np.int64) % self.columns
         if counters.any():
@@ -121,25 +124,25 @@ class Ring:
         """Rates a second of counters' totals, each over the time since the sample before."""
         count = totals.shape[1]
         slots = np.broadcast_to(np.arange(first, first + count, dtype=np.int64), totals.shape)
-        before = np.concatenate((self._last[rows][:, None], totals[:, :-1]), axis=1)
-        since = np.concatenate((self._last_slot[rows][:, None], slots[:, :-1]), axis=1)
-        if gaps is not None:
-            # Where there is no sample, the one before is still the last: carried along, one column after the other.
-            for column in range(count - 1):
-                missing = gaps[:, column]
-                before[missing, column + 1] = before[missing, column]
-                since[missing, column + 1] = since[missing, column]
+        # What is known from the sample before on, and by column which of it is the last.
+        known = np.concatenate((self._last[rows][:, None], totals), axis=1)
+        since = np.concatenate((self._last_slot[rows][:, None], slots), axis=1)
+        if gaps is None:
+            before, since, last, newest_slot = known[:, :-1], since[:, :-1], known[:, -1], since[:, -1]
+        else:
+            each = np.arange(len(rows))[:, None]
+            at: Slots = np.arange(1, count + 1, dtype=np.int64)
+            at = np.maximum.accumulate(np.where(gaps, 0, at), axis=1)
+            last, newest_slot = known[each, at[:, -1:]][:, 0], since[each, at[:, -1:]][:, 0]
+            at[:, 1:] = at[:, :-1]
+            at[:, 0] = 0
+            before, since = known[each, at], since[each, at]
         passed = slots - since
         risen = np.where(totals < before, totals, totals - before)
         usable: npt.NDArray[np.bool_] = (passed > 0) & (passed <= BRIDGED_STEPS) & ~np.isnan(before)
-        rates = np.where(usable, risen / np.maximum(passed * self.step_s, 1), np.nan)
-        last, newest_slot = totals[:, -1], slots[:, -1]
         if gaps is not None:
-            there = ~gaps
-            rates[gaps] = np.nan
-            newest = count - 1 - there[:, ::-1].argmax(axis=1)
-            last = np.take_along_axis(totals, newest[:, None], axis=1)[:, 0]
-            newest_slot = np.where(there.any(axis=1), first + newest, NEVER)
+            usable &= ~gaps
+        rates = np.where(usable, risen / np.maximum(passed * self.step_s, 1), np.nan)
         self._last[rows] = np.where(newest_slot > self._last_slot[rows], last, self._last[rows])
         return rates
 
@@ -152,13 +155,15 @@ class Ring:
             found[:, ~held] = np.nan
         return found
 
-    def newest(self, rows: npt.NDArray[np.intp], within: int) -> FloatRows:
-        """The last value of each row within so many slots before the end; NaN where there is none."""
-        within = min(within, self.columns)
-        found = self.read(rows, self._end - within, within)
-        there = ~np.isnan(found)
-        last = within - 1 - there[:, ::-1].argmax(axis=1)
-        return found[np.arange(len(rows)), last]
+    def newest(self, row: int, within: int) -> float:
+        """The last value of a row within so many slots before the end; NaN where there is none."""
+        # Cell by cell: it is nearly always the last one, and arrays would cost more than all else.
+        data = self._data[row]
+        for slot in range(self._end - 1, self._end - 1 - min(within, self.columns), -1):
+            value = data.item(slot % self.columns)
+            if value == value:
+                return value
+        return math.nan
 
     def shown(self, rows: npt.NDArray[np.intp], counters: npt.NDArray[np.bool_]) -> tuple[WideRows, Slots]:
         """The newest sample of each row, of counters the total, and its slot (NEVER where there is none)."""
