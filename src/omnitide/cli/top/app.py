@@ -123,7 +123,8 @@ class Top(Pages):
             if wanted and about is not None:
                 self.open_object(kind_of_target(about), about.id)
 
-        self.push_screen(EventScreen(event, title_of(about) if about else "", self._scene.now_ms), answered)
+        scene, title = self._scene, title_of(about) if about else ""
+        self.push_screen(EventScreen(event, title, scene.now_ms, scene.repeats.get(event.id)), answered)
 
     # -- doing -------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from omnitide.cli.happenings.wording import kind_of, subject_of, text_of
 from omnitide.cli.top.dialogs import DIALOG_CSS, text_width
 from omnitide.cli.top.drawing import Text
+from omnitide.cli.top.event_fold import Fold
 from omnitide.cli.top.event_table import at_ms, event_tone
 from omnitide.cli.top.lines import EMPTY, Cell, Line, line, mark, wrapped
 from omnitide.cli.top.words import span, visible
@@ -20,8 +21,9 @@ _ROOM: Final = 4
 """Lines of the screen around the text, at least."""
 
 
-def whole_event_lines(event: CloudEvent, opens: str, now_ms: int, width: int) -> list[Line]:
-    """All of it in lines of `width`. `opens`: what Enter opens; empty: what it is about is not there any more."""
+def whole_event_lines(event: CloudEvent, opens: str, now_ms: int, width: int, repeat: Fold | None = None) -> list[Line]:
+    """All of it in lines of `width`. `opens`: what Enter opens; empty: what it is about is not there any more.
+    `repeat`: of the newest of several."""
     at = dt.datetime.fromtimestamp(at_ms(event.time) / 1000).astimezone()
     age = span(now_ms - at_ms(event.time))
     happened = visible(text_of(event).removeprefix(subject_of(event)).strip())
@@ -29,6 +31,7 @@ def whole_event_lines(event: CloudEvent, opens: str, now_ms: int, width: int) ->
         ("node", str(event.data.get("node_name") or "")),
         ("by", event.by),
         ("when", f"{at:%Y-%m-%d %H:%M:%S}, {age} ago"),
+        ("times", _times(repeat, at_ms(event.time))),
         ("revision", f"r{event.revision}"),
         ("kind", kind_of(event)),
         ("correlation", event.correlation),
@@ -46,6 +49,12 @@ def whole_event_lines(event: CloudEvent, opens: str, now_ms: int, width: int) ->
     return [row for one in lines for row in wrapped(one, width, 13 if one[:1] and one[0].style == "soft" else -1)]
 
 
+def _times(repeat: Fold | None, last_ms: int) -> str:
+    if repeat is None:
+        return ""
+    return f"{repeat.times} in {span(last_ms - repeat.first_ms)}, this the newest; each alone: omnitide events"
+
+
 class EventScreen(ModalScreen[bool]):
     """Whether what it is about is to be opened."""
 
@@ -55,11 +64,12 @@ class EventScreen(ModalScreen[bool]):
     ]
     DEFAULT_CSS = "EventScreen {" + DIALOG_CSS + "}"
 
-    def __init__(self, event: CloudEvent, opens: str, now_ms: int) -> None:
+    def __init__(self, event: CloudEvent, opens: str, now_ms: int, repeat: Fold | None = None) -> None:
         super().__init__()
         self._event = event
         self._opens = opens
         self._now_ms = now_ms
+        self._repeat = repeat
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -71,7 +81,8 @@ class EventScreen(ModalScreen[bool]):
     def on_resize(self) -> None:
         text = self.query_one(Text)
         text.styles.max_height = max(3, self.size.height - _ROOM)
-        text.show(whole_event_lines(self._event, self._opens, self._now_ms, text_width(self.size.width)))
+        width = text_width(self.size.width)
+        text.show(whole_event_lines(self._event, self._opens, self._now_ms, width, self._repeat))
 
     def action_open(self) -> None:
         self.dismiss(bool(self._opens))

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from omnitide.cli.happenings.wording import BOOKKEEPING, by_of, kind_of, subject_of, text_of
+from omnitide.cli.top.event_fold import folded
 from omnitide.cli.top.lines import Cell, cut, cut_name, told
 from omnitide.cli.top.listing import Column, Table
 from omnitide.cli.top.scene import Scene
@@ -54,16 +55,24 @@ def event_words(event: CloudEvent) -> str:
     return visible(f"{text}, {by}" if by else text)
 
 
+def times_and_words(event: CloudEvent, scene: Scene) -> str:
+    """`12× exited: exit code 1`, of a row that stands for several."""
+    repeat = scene.repeats.get(event.id)
+    return f"{repeat.times}× {event_words(event)}" if repeat else event_words(event)
+
+
 def of_interest(event: CloudEvent) -> bool:
     return kind_of(event) not in BOOKKEEPING
 
 
 def _events(scene: Scene) -> dict[str, CloudEvent]:
+    """By the id of the oldest that is folded in a row, the newest."""
     events = scene.events
     stand = (len(events), events[0].id, events[-1].id) if events else ()
     if scene.shown_events[0] != stand:
-        shown = {one.id: one for one in events if of_interest(one) and _in_namespace(one, scene)}
-        scene.shown_events = (stand, shown)
+        rows = folded([(one, at_ms(one.time)) for one in events if of_interest(one) and _in_namespace(one, scene)])
+        scene.shown_events = (stand, {row.key: row.event for row in rows})
+        scene.repeats = {row.event.id: row for row in rows if row.times > 1}
     return scene.shown_events[1]
 
 
@@ -107,7 +116,7 @@ EVENTS: Final = Table[CloudEvent](
             "text",
             "HAPPENED",
             24,
-            lambda one, _: told(State(event_tone(one), event_words(one))),
+            lambda one, scene: told(State(event_tone(one), times_and_words(one, scene))),
             lambda one, _: RANK[event_tone(one)],
             cutting=cut,
         ),

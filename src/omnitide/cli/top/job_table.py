@@ -53,7 +53,9 @@ JOBS: Final = Table[JobSummary](
             cutting=cut_name,
             whole=NAME,
         ),
-        Column[JobSummary]("state", "STATE", 14, lambda one, _: told(job_state(one)), _rank, cutting=cut, whole=STATE),
+        Column[JobSummary](
+            "state", "STATE", 14, lambda one, _: told(job_state(one)), _rank, cutting=cut, whole=STATE, sooner=True
+        ),
         Column[JobSummary](
             "task", "TASK", 9, lambda one, _: _task(one), lambda one, _: one.instance_status or "", rank=2
         ),

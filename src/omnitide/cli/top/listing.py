@@ -36,6 +36,8 @@ class Column(Generic[T]):
     """How a text is brought to a width; none: it is a figure or a word, and is shown whole or not at all."""
     whole: int = 0
     """A text that is no longer is whole before a column that may give way is shown."""
+    sooner: bool = False
+    """Where not all have that room, this one has it before the others: how something fares, before its name."""
     moves: bool = False
     """Its order changes though no object does: a use, an age."""
     falls: bool = False
@@ -132,8 +134,8 @@ def layout(
 ) -> list[tuple[Column[T], int]]:
     """Which columns there is room for, and how wide they are. `needs`: as `measured`.
 
-    Those that are always shown come first, then the others by rank where they fit; what is left, and what figures do
-    not need now, goes to texts that are still cut, in the order of the columns.
+    Those that are always shown come first, states before names, then the others by rank where they fit; what is left,
+    and what figures do not need now, goes to texts that are still cut, in the order of the columns.
     """
     wished = {one.key: _wished(one, needs, sort) for one in columns}
     least = {
@@ -142,10 +144,11 @@ def layout(
     shown = {one.key for one in columns if not one.rank}
     if _taken(shown, least) > width:
         least = {one.key: min(least[one.key], one.width) if one.cutting else least[one.key] for one in columns}
-    for one in columns:
-        if one.cutting and one.key in shown:
-            room = max(0, width - _taken(shown, least))
-            least[one.key] += max(0, min(room, min(wished[one.key], AMPLE) - least[one.key]))
+    texts = [one for one in columns if one.cutting and one.key in shown]
+    wholes = ((one, one.whole) for one in sorted(texts, key=lambda one: not one.sooner))
+    for one, most in (*wholes, *((one, AMPLE) for one in texts)):
+        room = max(0, width - _taken(shown, least))
+        least[one.key] += max(0, min(room, min(wished[one.key], most) - least[one.key]))
     for one in sorted((one for one in columns if one.rank), key=lambda one: one.rank):
         if _taken({*shown, one.key}, least) <= width:
             shown.add(one.key)

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from omnitide.cli.happenings.wording import subject_of
 from omnitide.cli.top.details import chart_lines, has_values
-from omnitide.cli.top.event_table import EVENTS, at_ms, event_tone, event_words
+from omnitide.cli.top.event_table import EVENTS, at_ms, event_tone, times_and_words
 from omnitide.cli.top.figures import bar, cores, percent, plural, size
 from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, width_of, wrap
 from omnitide.cli.top.scene import Capacity, Scene, capacity
@@ -147,7 +147,7 @@ def change_lines(scene: Scene, width: int, count: int) -> list[Line]:
     for event in reversed(events):
         age = fit(span(scene.now_ms - at_ms(event.time)), 6, right=True)
         subject = fit(cut_name(subjects[event.id], room), room)
-        text = cut(event_words(event), max(10, width - 12 - room))
+        text = cut(times_and_words(event, scene), max(10, width - 12 - room))
         found.append(line(Cell(f"{age}  ", "soft"), mark(event_tone(event)), f" {subject}  ", Cell(text, "soft")))
     return found
 

@@ -43,6 +43,7 @@ def version_lines(versions: Sequence[AgentVersion], scene: Scene, width: int) ->
         head = f" {sign}v{one.number:<4}{span(scene.now_ms - one.created_ms):>6}  {visible(one.reason):<12}"
         text = f" {visible(_changed(one))}" if _changed(one) else ""
         by = f" by {visible(one.by)}" if one.by else ""
+        by += "" if one.proven or one.current else ("," if by else "") + " not known to work"
         whole = line(
             Cell(head, "strong" if one.current else ""), Cell(f"{text}{';' if text and by else ''}{by}", "soft")
         )

@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from omnitide.cli.top.event_fold import Fold
 from omnitide.cli.top.words import State, Tone, ended_as, instance_state
 from omnitide.model.happenings import CloudEvent
 from omnitide.model.inventory import Concern, FabricStatus, Node
@@ -47,7 +48,9 @@ class Scene:
         self.events: deque[CloudEvent] = deque(maxlen=EVENTS)
         """Oldest first."""
         self.shown_events: tuple[object, dict[str, CloudEvent]] = (None, {})
-        """By id those that a person wants to see, and of which `events` that was said."""
+        """Those that a person wants to see, by the key of their row, and of which `events` that was said."""
+        self.repeats: dict[str, Fold] = {}
+        """By the id of the newest, those of them that stand for several."""
         self.stamps: dict[str, int] = {}
         """By kind of the view: how often anything of it was another."""
         self.tallies: dict[str, tuple[object, Counter[tuple[Tone, str]]]] = {}

@@ -82,6 +82,7 @@ NODES: Final = Table[Node](
             lambda one, _: RANK[node_state(one).tone],
             cutting=cut,
             whole=STATE,
+            sooner=True,
         ),
         Column[Node](
             "for",
@@ -175,6 +176,7 @@ AGENTS: Final = Table[AgentSummary](
             lambda one, _: RANK[agent_state(one).tone],
             cutting=cut,
             whole=STATE,
+            sooner=True,
         ),
         Column[AgentSummary](
             "replicas",
@@ -279,6 +281,7 @@ INSTANCES: Final = Table[Instance](
             lambda one, _: RANK[instance_state(one).tone],
             cutting=cut,
             whole=STATE,
+            sooner=True,
         ),
         Column[Instance](
             "node",

@@ -153,6 +153,16 @@ def test_nothing_on_a_page_is_cut_where_there_is_little_room() -> None:
     assert text.endswith("--verbose --verbose; by administrator in Firefox on Linux (session s1)")
 
 
+def test_a_version_that_nobody_has_seen_work_says_so() -> None:
+    def version(number: int, **more: object) -> AgentVersion:
+        fields = {"spec": AgentSpec(command=("serve",)), "reason": "updated", "principal": "token:s1", "by": "me"}
+        return AgentVersion(number=number, created_ms=NOW_MS, **{"current": False, **fields, **more})  # type: ignore[arg-type]
+
+    versions = [version(3, current=True), version(2), version(1, proven=True)]
+    text = printed(version_lines(versions, scene(), 78), color=False)
+    assert [("v2" in line) for line in text.splitlines() if "not known to work" in line] == [True]
+
+
 def test_nobody_says_since_when_a_node_is_what_it_has_not_been_since() -> None:
     """It is live for an hour, and drained since who knows when."""
     hour = NOW_MS - 3_600_000

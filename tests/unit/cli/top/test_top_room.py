@@ -86,6 +86,16 @@ def test_a_long_name_gives_way_only_to_what_is_always_shown() -> None:
     assert "✖ failed, exit code 78" in rows(INSTANCES, scene(ended))[0], "so is what went wrong"
 
 
+def test_beside_a_long_name_a_state_says_what_is_wrong() -> None:
+    name, where = "payments-reconciliation-worker-eu", {"namespace": "finance-team", "node": "book-fields-north-001"}
+    killed = instance(f"{name}-13.1", status="failed", exit=InstanceExit(text="signal 9 (SIGKILL)"), **where)
+    (row,) = rows(INSTANCES, scene(killed))
+    assert "✖ failed, signal 9 (S…" in row
+    assert re.match(r"finance-team/p\w*…[a-z-]*-eu-13\.1 ", row), "and the name keeps both of its ends"
+    assert "book-f…rth-001" in row
+    assert cell_len(row) <= TERMINAL
+
+
 def test_a_small_column_behind_one_that_has_no_room_is_shown() -> None:
     plan = layout(NODES.columns, 66, {"name": 12, "state": 9, "instances": 2}, NODES.first)
     assert [column.key for column, _ in plan] == ["name", "state", "for", "instances", "cpu"]

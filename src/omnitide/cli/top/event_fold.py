@@ -1,0 +1,87 @@
+"""What happens to one thing again and again, in one row: an instance that ends in a loop would else fill the page, and
+hide what happened between. Pure.
+
+Only what comes by itself is folded, and only with what has the same cause. What somebody did to an agent, a job or a
+node stands alone, and parts what was before from what came after. So does a rollout, of which each instance is another.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+from omnitide.cli.happenings.wording import exit_text, kind_of
+from omnitide.model.happenings import CloudEvent
+
+LEAST: Final = 3
+"""Fewer are no repeats."""
+APART_MS: Final = 15 * 60_000
+"""What is farther apart is told apart: a restart waits for far less, unless its spec says otherwise."""
+_KINDS: Final = frozenset({"connected", "unreachable", "departing", "driver-silent", "driver-answers", "port-refused"})
+_CAUSES: Final = ("status", "reason", "cause", "driver", "port", "health", "message")
+"""Fields that tell one cause from another."""
+
+
+class Fold(NamedTuple):
+    """A row: the newest of some that are alike."""
+
+    event: CloudEvent
+    key: str
+    """Stays the same while more of it comes: the id of its oldest."""
+    times: int = 1
+    first_ms: int = 0
+    """When the oldest was."""
+
+
+def folded(events: Sequence[tuple[CloudEvent, int]]) -> list[Fold]:
+    """`events`: oldest first, each with its time. In the order of the newest of each row."""
+    rows: list[list[tuple[CloudEvent, int]]] = []
+    open_: dict[str, dict[object, list[tuple[CloudEvent, int]]]] = {}
+    for event, at_ms in reversed(events):
+        owner, alike = _owner(event), _alike(event)
+        if alike is None:
+            open_.pop(owner, None)
+            rows.append([(event, at_ms)])
+            continue
+        mine = open_.setdefault(owner, {})
+        row = mine.get(alike)
+        if row is not None and row[-1][1] - at_ms <= APART_MS:
+            row.append((event, at_ms))
+        else:
+            mine[alike] = [(event, at_ms)]
+            rows.append(mine[alike])
+    found = [fold for row in rows for fold in _rows_of(row)]
+    order = {event.id: place for place, (event, _) in enumerate(events)}
+    return sorted(found, key=lambda fold: order[fold.event.id])
+
+
+def _rows_of(alike: Sequence[tuple[CloudEvent, int]]) -> Iterable[Fold]:
+    if len(alike) < LEAST:
+        return [Fold(event, event.id, first_ms=at_ms) for event, at_ms in alike]
+    (newest, _), (oldest, first_ms) = alike[0], alike[-1]
+    return [Fold(newest, oldest.id, len(alike), first_ms)]
+
+
+def _owner(event: CloudEvent) -> str:
+    """The agent or job by id, of an instance too; else what it is about."""
+    instance = event.data.get("instance")
+    if instance:
+        return str(instance).rsplit(".", 2)[0]
+    return str(event.data.get("agent") or event.data.get("job") or event.subject)
+
+
+def _alike(event: CloudEvent) -> object | None:
+    """What two have to have in common to be told as one; None: it stands alone."""
+    kind = kind_of(event)
+    of, _, verb = kind.partition(".")
+    if event.by or not (of == "instance" or (of == "node" and verb in _KINDS)):
+        return None
+    data = cast("dict[str, Any]", event.data)
+    causes = tuple(str(data.get(field) or "") for field in _CAUSES)
+    return event.subject, kind, causes, str(data.get("node_name") or ""), _ending(data)
+
+
+def _ending(data: dict[str, Any]) -> object:
+    """How it ended. Of one that came to no exit, the message may have times and sizes in it: its cause has not."""
+    record = cast("dict[str, Any]", data.get("exit") or {})
+    if record.get("signal") or record.get("code") is not None:
+        return exit_text(data), str(record.get("reason") or ""), str(record.get("cause") or "")
+    return str(record.get("reason") or ""), str(record.get("cause") or "")
