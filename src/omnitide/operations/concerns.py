@@ -13,6 +13,7 @@ from omnitide.model.quantity import format_duration
 from omnitide.operations.missing import MISSING, missing_values
 from omnitide.operations.pending_kinds import pending_kind
 from omnitide.operations.runtime import Runtime
+from omnitide.operations.staying import drains_that_cannot_end
 from omnitide.operations.views.failing import is_failing
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import SILENT, node_away, runtime_silent
@@ -36,6 +37,7 @@ async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[i
         *_of_services(runtime),
         *_of_clock(runtime.clock_ahead_ms()),
         *_of_nodes(runtime, state, now_ms),
+        *[concern async for concern in drains_that_cannot_end(runtime, state)],
         *[concern async for concern in _of_agents(state, now_ms)],
         *[concern async for concern in _of_waiting(runtime, state, now_ms)],
     ]
@@ -126,13 +128,6 @@ async def _of_agents(state: FabricState, now_ms: int) -> AsyncIterator[inv.Conce
 
 def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], now_ms: int) -> Iterator[inv.Concern]:
     halting = halted_by(state, agent)
-    if halting is not None:
-        yield _concern(
-            agent,
-            f"the rollout of version {agent.version} is halted: {halting.name} {why_halted(agent, halting)}"
-            + _how(halting),
-            halting.since_ms,
-        )
     failed: list[Instance] = []
     valueless: list[Instance] = []
     looping: list[tuple[int, Instance, Slot]] = []
@@ -147,7 +142,14 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
         elif is_failing(agent, instance, now_ms):
             ends = ends_in_a_row(instance, agent.spec.restart.reset_after, now_ms)
             looping.append((ends, instance, slot))
-    if failed and halting is None:
+    unready = _unready(state, agent, now_ms)
+    if halting is not None:
+        # What does not come up of the version that is halted is why it is: one cause, one concern.
+        held = [one for one in looping if one[1].version == agent.version]
+        looping = [one for one in looping if one[1].version != agent.version]
+        yield _of_halted(agent, halting, held, [one for one in unready if one.version == agent.version])
+        unready = [one for one in unready if one.version != agent.version]
+    elif failed:
         first = min(failed, key=lambda one: (one.since_ms, one.name))
         text = f"{len(failed)} of {agent.replicas} failed for good, such as {first.name}{_how(first)}"
         yield _concern(agent, text, first.since_ms)
@@ -155,26 +157,41 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
     if waits:
         text = f"{len(valueless)} of {agent.replicas} cannot start without {' and without '.join(waits)}"
         yield _concern(agent, text, min(one.created_ms for one in valueless))
-    yield from _of_unready(state, agent, now_ms)
+    if unready:
+        first = min(unready, key=lambda one: (one.started_ms, one.name))
+        why = f": {first.health_message}" if first.health_message else ""
+        text = f"{len(unready)} of {agent.replicas} run and are not ready, such as {first.name}{why}"
+        yield _concern(agent, text, first.started_ms)
     if looping:
         times, most, slot = max(looping, key=lambda one: (one[0], one[1].name))
         text = f"{len(looping)} of {agent.replicas} end again and again, such as {most.name} ({times} times so far)"
         yield _concern(agent, text + _how(most, slot), most.created_ms)
 
 
-def _of_unready(state: FabricState, agent: Agent, now_ms: int) -> Iterator[inv.Concern]:
+def _of_halted(
+    agent: Agent, halting: Instance, looping: list[tuple[int, Instance, Slot]], unready: list[Instance]
+) -> inv.Concern:
+    """`looping`, `unready`: replicas of the version that is halted."""
+    slot = next((slot for _, instance, slot in looping if instance is halting), None)
+    text = f"the rollout of version {agent.version} is halted: {halting.name} {why_halted(agent, halting)}"
+    text += _how(halting, slot)
+    for what, found in (
+        ("end again and again", [instance for _, instance, _ in looping]),
+        ("run and are not ready", unready),
+    ):
+        if any(one is not halting for one in found):
+            text += f"; {len(found)} of {agent.replicas} {what}"
+    return _concern(agent, text, halting.since_ms)
+
+
+def _unready(state: FabricState, agent: Agent, now_ms: int) -> list[Instance]:
     """Replicas that run and are not ready, or unhealthy, for longer than it takes to become so."""
     watched = (state.instances[identifier] for identifier in islice(agent.watched, EXAMINED_SLOTS))
-    unready = [
+    return [
         one
         for one in watched
         if not is_ready(agent, one) and now_ms - max(one.started_ms, one.since_ms) > LONG_PENDING_MS
     ]
-    if unready:
-        first = min(unready, key=lambda one: (one.started_ms, one.name))
-        why = f": {first.health_message}" if first.health_message else ""
-        text = f"{len(unready)} of {agent.replicas} run and are not ready, such as {first.name}{why}"
-        yield _concern(agent, text, first.started_ms)
 
 
 def _how(instance: Instance, slot: Slot | None = None) -> str:

@@ -2,12 +2,14 @@
 
 from itertools import pairwise
 
+import pytest
 from tests.support.honest import facts
 from tests.support.spec import OPERATOR, Fabric, spec
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.rejection import Rejection
 from omnitide.model.spec import Resources, Update
+from omnitide.scheduler import foresee
 from omnitide.scheduler.foresee import MAX_LISTED, MAX_STEPS, Foresight, Outlook
 
 ONE_CPU = Resources(cpu=1000)
@@ -63,6 +65,21 @@ def test_a_drain_says_where_each_goes_and_what_stays_for_what_reason() -> None:
         "n-beta",
         "n-beta",
     ], "as it was foreseen"
+
+
+def test_what_waits_is_listed_before_what_stays() -> None:
+    """Whichever agent they are of, and in whichever order they are found."""
+    fabric = running(2)
+    new = cm.DeployAgent(agent="a-new", namespace="default", name="new", spec=spec(resources=ONE_CPU), replicas=1)
+    assert [one[0] for one in fates(foreseen(fabric, new, DRAIN))] == ["waits", "stays", "stays"]
+    assert [one[0] for one in fates(foreseen(fabric, DRAIN, new))] == ["waits", "stays", "stays"]
+
+
+def test_what_stays_is_listed_up_to_the_bound_and_counted_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresee, "MAX_LISTED", 2)
+    outlook = foreseen(running(3), DRAIN)
+    assert len(outlook.replicas) == 2
+    assert outlook.counts == {"stays": 3}
 
 
 def test_two_drains_at_once_are_looked_at_together() -> None:

@@ -1,0 +1,154 @@
+"""What wants a person's eye: one concern for one cause, and also a drain that cannot end by itself."""
+
+import pytest
+from tests.support.memory_runtime import MemoryRuntime
+
+from omnitide.fabric import commands as cm
+from omnitide.model import inventory as inv
+from omnitide.model.probes import Probe, Probes
+from omnitide.model.spec import AgentSpec, JobSpec, Port, Resources, Restart, Update
+from omnitide.operations.concerns import concerns
+from omnitide.operations.staying import EXPLAINED
+
+LARGE = AgentSpec(command=("x",), resources=Resources(cpu=1500))
+
+
+@pytest.fixture
+def runtime() -> MemoryRuntime:
+    made = MemoryRuntime()
+    made.add_node("alpha")
+    return made
+
+
+def deploy(runtime: MemoryRuntime, name: str = "web", spec: AgentSpec = LARGE, *, replicas: int = 1) -> None:
+    runtime.apply(cm.DeployAgent(agent=name, namespace="default", name=name, spec=spec, replicas=replicas))
+    runtime.settle()
+
+
+async def found(runtime: MemoryRuntime) -> list[inv.Concern]:
+    return list(await concerns(runtime, runtime.state, runtime.now_ms()))
+
+
+class TestADrainThatCannotEnd:
+    async def test_it_says_what_stays_why_and_what_would_help(self, runtime: MemoryRuntime) -> None:
+        runtime.add_node("beta", cpu=1000)
+        deploy(runtime, replicas=2)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.settle()
+        (concern,) = await found(runtime)
+        assert (concern.subject, concern.text) == (
+            "node alpha",
+            (
+                "is being drained, and 2 of web stay, such as web-1.1, which fits nowhere else: needs 1.5 cpu; 0 of 2 "
+                "nodes have it (largest free: beta 1)"
+            ),
+        )
+        assert concern.hint == (
+            "add a node that can take it (omnitide token create), end it (omnitide stop web), or let alpha go on: "
+            "omnitide nodes uncordon alpha"
+        )
+
+    async def test_each_agent_is_told_of_as_far_as_it_is_looked(self, runtime: MemoryRuntime) -> None:
+        for number in range(EXPLAINED + 2):
+            deploy(runtime, f"web{number}", AgentSpec(command=("x",)))
+        runtime.apply(cm.DrainNode(node="alpha"))
+        (concern,) = await found(runtime)
+        assert concern.text == (
+            "is being drained, and web0-1.1 stays, which fits nowhere else: there is no other node; so do "
+            f"{EXPLAINED - 1} more agents"
+        )
+
+    async def test_one_that_goes_on_is_none(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.add_node("beta")
+        assert await found(runtime) == []
+
+    async def test_a_task_that_runs_to_its_end_there_is_none(self, runtime: MemoryRuntime) -> None:
+        runtime.apply(cm.RunJob(job="job", namespace="default", name="job", spec=JobSpec(command=("x",))))
+        runtime.settle()
+        runtime.apply(cm.DrainNode(node="alpha"))
+        assert await found(runtime) == []
+
+    async def test_of_a_node_that_is_silent_that_is_what_is_said(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.silence("alpha")
+        (concern,) = await found(runtime)
+        assert concern.text.startswith("not heard from")
+
+
+async def test_what_has_waited_longest_comes_first(runtime: MemoryRuntime) -> None:
+    large = AgentSpec(command=("x",), resources=Resources(cpu=3000))
+    deploy(runtime, "holds", large)
+    for name in ("b", "c", "a"):
+        deploy(runtime, name, large)
+        runtime.tick(20_000)
+    assert [one.subject for one in await found(runtime)] == [f"agent default/{name}" for name in ("b", "c", "a")]
+
+
+def crash_the_new(runtime: MemoryRuntime, times: int) -> None:
+    """Whatever runs of version 2, one at a time."""
+    for _ in range(times):
+        runtime.tick(40_000)
+        runtime.settle(in_no_time=True)
+        for one in list(runtime.state.instances.values()):
+            if one.version == 2 and one.status.value == "running":
+                runtime.exit(one.id, code=3)
+
+
+class TestAHaltedRollout:
+    async def test_a_new_version_that_ends_again_and_again_is_one_concern_that_says_both(
+        self, runtime: MemoryRuntime
+    ) -> None:
+        spec = AgentSpec(command=("x",), update=Update(min_healthy=60_000), restart=Restart(attempts=3))
+        deploy(runtime, spec=spec, replicas=3)
+        runtime.apply(
+            cm.DeployAgent(
+                agent="web",
+                namespace="default",
+                name="web",
+                spec=AgentSpec(command=("y",), update=Update(min_healthy=60_000), restart=Restart(attempts=3)),
+            )
+        )
+        crash_the_new(runtime, 4)
+        (concern,) = await found(runtime)
+        assert concern.text == (
+            "the rollout of version 2 is halted: web-1.3 ended 4 times in a row before it was available, the last with "
+            "exit code 3"
+        )
+
+    async def test_replicas_of_it_besides_the_one_that_halts_it_are_counted(self, runtime: MemoryRuntime) -> None:
+        more = Update(max_unavailable=2, min_healthy=60_000)
+        deploy(runtime, spec=AgentSpec(command=("x",), update=more, restart=Restart(attempts=3)), replicas=3)
+        new = AgentSpec(command=("y",), update=more, restart=Restart(attempts=3))
+        runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=new))
+        crash_the_new(runtime, 4)
+        (concern,) = await found(runtime)
+        assert concern.text.endswith("the last with exit code 3; 2 of 3 end again and again")
+
+    async def test_what_is_late_and_not_ready_is_one_concern(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime, spec=AgentSpec(command=("x",)), replicas=2)
+        asks = Probes(readiness=Probe(type="tcp", port="http"))
+        new = AgentSpec(command=("y",), ports={"http": Port()}, health=asks, update=Update(progress_deadline=20_000))
+        runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=new))
+        runtime.settle(in_no_time=True)
+        runtime.tick(30_000)
+        runtime.apply(cm.AdvanceRollouts(agents=("web",), late=("web",)))
+        (concern,) = await found(runtime)
+        assert concern.text.startswith("the rollout of version 2 is halted: web-1.2 was not available within 20 s: ")
+        assert "run and are not ready" not in concern.text
+
+    async def test_what_ends_of_another_version_is_a_concern_of_its_own(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime, spec=AgentSpec(command=("x",)), replicas=3)
+        gone = AgentSpec(command=("gone",))
+        runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=gone))
+        runtime.settle(in_no_time=True)
+        for _ in range(3):
+            runtime.tick(1_000)
+            runtime.settle(in_no_time=True)
+            runtime.exit("web.3.1", code=4)
+        texts = [one.text for one in await found(runtime)]
+        assert len(texts) == 2
+        assert texts[0].startswith("the rollout of version 2 is halted: web-1")
+        assert texts[1].startswith("1 of 3 end again and again, such as web-3.1 (3 times so far)")
