@@ -17,6 +17,12 @@ MAX_FAULTS: Final = 50
 """Faults that are collected of one document; what follows is not looked at."""
 MOST_TOLD: Final = 12
 """Fields that are named where none are given; more would be a page of the reference."""
+MOST_PLACES: Final = 3
+"""Places that are told of a field that stands where there is none of its name."""
+_DEEPEST: Final = 8
+"""Levels of a type that are looked through for these places."""
+_UNKNOWN: Final = "unknown field"
+_NEAR: Final = "did you mean"
 
 
 class Fault(NamedTuple):
@@ -42,7 +48,43 @@ def pointer_of(path: Path) -> str:
 
 def collect(data: object, type_: mi.Type) -> list[Fault]:
     """The faults of a document, MAX_FAULTS at most, in the order in which they stand in it."""
-    return list(itertools.islice(_walk(data, type_, ()), MAX_FAULTS))
+    found = list(itertools.islice(_walk(data, type_, ()), MAX_FAULTS))
+    if any(fault.message == _UNKNOWN for fault in found):
+        places = _places(type_)
+        found = [_with_its_place(fault, places) for fault in found]
+    return found
+
+
+def _with_its_place(fault: Fault, places: Mapping[str, list[str]]) -> Fault:
+    """An unknown field with the places where there is one of its name, if it is near no name where it stands."""
+    if fault.message != _UNKNOWN or fault.hint.startswith(_NEAR):
+        return fault
+    found = places.get(str(fault.path[-1]), [])[:MOST_PLACES]
+    if not found:
+        return fault
+    *some, last = found
+    return fault._replace(hint=f"{_NEAR} {', '.join(some)} or {last}?" if some else f"{_NEAR} {last}?")
+
+
+def _places(type_: mi.Type) -> dict[str, list[str]]:
+    """Where fields of each name may stand, the outermost first; `*` is for a key of one's own, `[]` for an item."""
+    found: dict[str, list[str]] = {}
+    level: list[tuple[str, mi.Type]] = [("", type_)]
+    for _ in range(_DEEPEST):
+        below: list[tuple[str, mi.Type]] = []
+        for path, kind in level:
+            plain = numbered(kind) or bare(kind)
+            if isinstance(plain, mi.StructType):
+                for field in plain.fields:
+                    place = f"{path}.{field.encode_name}" if path else field.encode_name
+                    found.setdefault(field.encode_name, []).append(place)
+                    below.append((place, field.type))
+            elif isinstance(plain, mi.DictType):
+                below.append((f"{path}.*", plain.value_type))
+            elif isinstance(plain, mi.VarTupleType | mi.ListType):
+                below.append((f"{path}[]", plain.item_type))
+        level = below
+    return found
 
 
 def unwritable(data: object, path: Path = ()) -> Iterator[Fault]:
@@ -145,8 +187,8 @@ def _struct(data: object, type_: mi.StructType, path: Path) -> Iterator[Fault]:
             yield from _walk(value, fields[cast("str", key)].type, (*path, cast("str", key)))
         elif type_.forbid_unknown_fields and key != type_.tag_field:
             near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.7)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(fields)}"
-            yield Fault((*path, str(key)), "unknown field", hint)
+            hint = f"{_NEAR} {near[0]!r}?" if near else f"known here: {', '.join(fields)}"
+            yield Fault((*path, str(key)), _UNKNOWN, hint)
     for name, field in fields.items():
         if field.required and name not in values:
             yield Fault((*path, name), "is missing")

@@ -65,6 +65,18 @@ def test_who_did_it_is_said_with_what_ends_it(fabric: MemoryFabric) -> None:
     assert re.search(rf"agent hello scaled to 3 +by token {token['id']}$", told), told
 
 
+def test_history_marks_the_versions_that_are_not_known_to_work(fabric: MemoryFabric) -> None:
+    fabric.cli("deploy", manifest(fabric))
+    fabric.runtime.tick(5_000)
+    fabric.cli("deploy", manifest(fabric), "--set", 'command=["gone"]', "--no-wait")
+    fabric.runtime.settle()
+    fabric.cli("deploy", manifest(fabric), "--set", 'command=["gone", "2"]', "--no-wait")
+    lines = fabric.cli("history", "hello").stdout.splitlines()
+    assert [re.split(r" {2,}", line.strip())[2] for line in lines] == ["WORKS", "not yet", "no", "yes"]
+    items = json.loads(fabric.cli("history", "hello", "-o", "json").stdout)["items"]
+    assert [one["proven"] for one in items] == [False, False, True]
+
+
 def test_a_dry_run_changes_nothing(fabric: MemoryFabric) -> None:
     revision = fabric.runtime.state.revision
     fabric.cli("deploy", manifest(fabric), "--dry-run")
@@ -535,6 +547,56 @@ def test_a_name_that_is_not_there_is_met_with_the_nearest(fabric: MemoryFabric, 
     ran = fabric.cli(*words, code=3)
     assert ran.stderr.splitlines()[1] == f"hint:  {hint}"
     assert ran.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", "hello"],
+        ["logs", "hello"],
+        ["exec", "hello", "--", "true"],
+        ["scale", "hello", "2"],
+        ["restart", "hello"],
+        ["stop", "hello"],
+        ["history", "hello"],
+        ["inspect", "hello"],
+        ["ps", "hello"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_name_that_another_namespace_has_is_told_with_how_to_say_it(fabric: MemoryFabric, words: list[str]) -> None:
+    fabric.cli("namespace", "create", "team")
+    fabric.cli("deploy", manifest(fabric), "-n", "team")
+    ran = fabric.cli(*words, code=125 if words[0] == "exec" else 3)
+    assert ran.stderr.splitlines()[1] == "hint:  it is in another namespace: say team/hello"
+    fabric.cli("inspect", "team/hello")
+
+
+def test_what_is_in_the_default_namespace_is_told_so_to_who_asks_for_another(fabric: MemoryFabric) -> None:
+    fabric.cli("namespace", "create", "team")
+    fabric.cli("deploy", manifest(fabric))
+    ran = fabric.cli("explain", "hello", "-n", "team", code=3)
+    assert ran.stderr.splitlines()[1] == "hint:  it is in another namespace: say default/hello"
+    fabric.cli("explain", "default/hello", "-n", "team")
+
+
+@pytest.mark.parametrize("words", [["explain", "hello-1.1"], ["explain", "hello-1"], ["logs", "hello-1.1"]])
+def test_an_instance_of_another_namespace_is_told_so_too(fabric: MemoryFabric, words: list[str]) -> None:
+    fabric.cli("namespace", "create", "team")
+    fabric.cli("deploy", manifest(fabric), "-n", "team")
+    ran = fabric.cli(*words, code=3)
+    assert ran.stderr.splitlines()[1] == f"hint:  it is in another namespace: say team/{words[1]}"
+    fabric.cli("explain", f"team/{words[1]}")
+
+
+def test_a_name_that_many_namespaces_have_is_told_with_some_of_them(fabric: MemoryFabric) -> None:
+    for name in ("east", "north", "south", "team", "west"):
+        fabric.cli("namespace", "create", name)
+        fabric.cli("deploy", manifest(fabric), "-n", name)
+    ran = fabric.cli("explain", "hello", code=3)
+    assert ran.stderr.splitlines()[1] == (
+        "hint:  it is in other namespaces: say east/hello, north/hello, south/hello; 2 more namespaces have it"
+    )
 
 
 def test_a_wrong_choice_is_told_once_with_what_there_is(fabric: MemoryFabric) -> None:

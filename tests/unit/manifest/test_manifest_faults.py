@@ -41,6 +41,24 @@ cpu = true
     assert told[0].endswith("(try 'hello-world')")
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("readiness = 1", "did you mean health.readiness?"),
+        ("liveness = 1", "did you mean health.liveness?"),
+        ("memory = '1 GiB'", "did you mean resources.memory or limits.memory?"),
+        ("max_surge = 1", "did you mean update.max_surge?"),
+        ("[resources]\nreplicas = 2", "did you mean replicas?"),
+        ("[health]\ncommand = ['x']", "did you mean command, "),
+        ("[volumes.data]\ntarget = 'data'\nowner_of_all = 1", "known here: "),
+        ("port = 80", "did you mean 'ports'?"),
+    ],
+)
+def test_a_field_that_stands_in_the_wrong_place_is_told_where_there_is_one_of_its_name(text: str, hint: str) -> None:
+    (told,) = [one for one in faults(GOOD.decode() + text) if "unknown field" in one]
+    assert f"unknown field ({hint}" in told
+
+
 def test_names_of_variables() -> None:
     names = ["A", "_a1", "discovery.type", "x-pack.a_b", "a" * 128]
     text = "".join(f'"{name}" = "1"\n' for name in names)
