@@ -15,6 +15,7 @@ from omnitide.cli.show.visible import painted_lines, visible_lines
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from omnitide.cli.patience import Patience
     from omnitide.config import Loaded
     from omnitide.sdk.async_client import AsyncClient
     from omnitide.sdk.client import Client
@@ -97,7 +98,16 @@ class Session:
     def client(self) -> "Client":
         from omnitide.sdk.client import Client
 
-        return Client(self.target)
+        return Client(self.target, waiting=self._patience.waiting)
+
+    @cached_property
+    def _patience(self) -> "Patience":
+        from omnitide.cli.patience import Patience
+
+        log = self.data / "nexus.log"
+        # Of a Nexus elsewhere only its own machine knows where that is.
+        known = str(log) if self.target.local and log.exists() else "nexus.log in its data folder"
+        return Patience(self.note, self.target.url, known)
 
     def async_client(self) -> "AsyncClient":
         from omnitide.sdk.async_client import AsyncClient

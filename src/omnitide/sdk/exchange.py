@@ -53,6 +53,11 @@ class Call(Generic[T]):
     unready_is_answer: bool = False
     """Status 503 with the operation's own answer, as of readiness."""
 
+    @property
+    def for_news(self) -> bool:
+        """Whether it is to be answered only once something has happened, so that a late answer is no trouble."""
+        return self.within_s is not None or "min_revision" in self.query
+
 
 @dataclass(slots=True)
 class Memory:

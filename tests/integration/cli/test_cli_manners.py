@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from tests.integration.cli.fabric import MemoryFabric
@@ -33,6 +34,25 @@ def ended_job(fabric: MemoryFabric, name: str, code: int = 0) -> None:
         return False
 
     assert fabric.call(end)
+
+
+# -- a Nexus that does not answer --------------------------------------------------------------------------------------
+
+
+def test_that_nexus_does_not_answer_is_said_while_it_is_waited_for(fabric: MemoryFabric) -> None:
+    """One that hangs takes connections, and answers nothing."""
+    with socket.socket() as hanging:
+        hanging.bind(("127.0.0.1", 0))
+        hanging.listen()
+        fabric.url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        began = time.monotonic()
+        with fabric.process("status") as process:
+            assert process.stderr is not None
+            told = process.stderr.readline()
+            assert told.startswith(f"Nexus at {fabric.url} has not answered for 3 s, and is waited for"), told
+            assert "nexus.log" in told
+            assert process.poll() is None
+            assert time.monotonic() - began < 15, "it is said long before it is given up"
 
 
 # -- status ------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """What a call sends, what an answer means, when it is tried again: against a transport that answers by script."""
 
+import contextlib
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import msgspec
@@ -65,6 +66,28 @@ def test_a_write_whose_answer_is_lost_is_sent_again_with_the_same_key() -> None:
     assert len(set(keys)) == 1
     assert [json.loads(request.content) for request in script.asked] == [{"name": "team"}] * 3
     assert len(script.waits) == 2
+
+
+def test_who_waits_is_told_of_each_try_for_an_answer_that_is_to_come_at_once() -> None:
+    """Not where news are waited for: those may well take their time."""
+    told: list[str] = []
+
+    @contextlib.contextmanager
+    def waiting() -> Iterator[None]:
+        told.append("waits")
+        yield
+        told.append("over")
+
+    script = Script(httpx.ReadError("reset"), ok(CHANGED))
+    script.client(waiting=waiting).create_namespace("team")
+    assert told == ["waits", "waits", "over"], "the first try broke off"
+    told.clear()
+    script = Script(refuse("not-found"), refuse("not-found"))
+    client = script.client(waiting=waiting)
+    for more in ({"min_revision": 5}, {"within_s": 1.0}):
+        with pytest.raises(er.NotFound):
+            client.get_agent("web", **more)  # type: ignore[arg-type]
+    assert told == []
 
 
 def test_two_writes_have_two_keys() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -38,11 +39,14 @@ class AsyncConnection:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
+        waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
+        """`waiting`: entered while an answer is waited for that is to come at once, which may tell whoever waits."""
         self.target = target
         self._retries = retries
         self._sleep = sleep
         self._rng = rng or random.Random()
+        self._waiting = waiting
         self._memory = Memory()
         self._context: ssl.SSLContext | None = target.context()
         self._timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
@@ -95,14 +99,15 @@ class AsyncConnection:
         exchange = Exchange(call, self._memory, self._retries, self.target.url, self._rng)
         while True:
             try:
-                answer = await self._http.request(
-                    call.method,
-                    call.path,
-                    params=exchange.query(),
-                    headers=exchange.headers(),
-                    content=call.body,
-                    timeout=self._bound(call),
-                )
+                with nullcontext() if call.for_news else self._waiting():
+                    answer = await self._http.request(
+                        call.method,
+                        call.path,
+                        params=exchange.query(),
+                        headers=exchange.headers(),
+                        content=call.body,
+                        timeout=self._bound(call),
+                    )
             except httpx.ReadTimeout as error:
                 if call.within_s is not None:
                     raise exchange.late() from error
