@@ -281,6 +281,8 @@ class AgentVersion(Object, frozen=True, kw_only=True):
     """Why the fabric rolled back by itself; empty where somebody asked."""
     differences: tuple["Difference", ...] = ()
     """From the version before it that is kept."""
+    proven: bool = False
+    """It is known to work: every replica has been available in it, or is now."""
 
 
 class AgentVersionList(Object, frozen=True, kw_only=True):

@@ -216,7 +216,7 @@ async def _versions(runtime: Runtime, _: Context, asked: ListAgentVersionsReques
     for number in sorted(agent.versions):
         version = agent.versions[number]
         changes = tuple(differences(before.spec, version.spec)) if before is not None else ()
-        items.insert(0, show_version(state, version, agent.version, changes))
+        items.insert(0, show_version(state, agent, version, runtime.now_ms(), changes))
         before = version
     return Answer(ob.AgentVersionList(items=tuple(items), revision=state.revision), state.revision, etag=agent.revision)
 

@@ -5345,6 +5345,7 @@ class AgentVersion(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     DIFFERENCES_FIELD_NUMBER: _builtins.int
+    PROVEN_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     current: _builtins.bool
     reason: _builtins.str
@@ -5357,6 +5358,8 @@ class AgentVersion(_message.Message):
     """Of one that was rolled back: the version whose spec it has again."""
     cause: _builtins.str
     """Why the fabric rolled back by itself; empty where somebody asked."""
+    proven: _builtins.bool
+    """It is known to work: every replica has been available in it, or is now."""
     @_builtins.property
     def spec(self) -> Global___AgentSpec: ...
     @_builtins.property
@@ -5376,10 +5379,11 @@ class AgentVersion(_message.Message):
         source: _builtins.int = ...,
         cause: _builtins.str = ...,
         differences: _abc.Iterable[Global___Difference] | None = ...,
+        proven: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "cause", b"cause", "created_ms", b"created_ms", "current", b"current", "differences", b"differences", "number", b"number", "principal", b"principal", "reason", b"reason", "source", b"source", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "cause", b"cause", "created_ms", b"created_ms", "current", b"current", "differences", b"differences", "number", b"number", "principal", b"principal", "proven", b"proven", "reason", b"reason", "source", b"source", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

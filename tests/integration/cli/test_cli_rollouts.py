@@ -138,7 +138,8 @@ def test_a_version_that_cannot_run_is_told_the_way_back_to_one_that_did(fabric: 
 
 
 def test_no_way_back_is_named_where_no_version_ever_ran_well(fabric: MemoryFabric) -> None:
-    dies(fabric, of_version(fabric, "one"), 1)
+    first = dies(fabric, of_version(fabric, "one"), 1)
+    assert "nothing to go back to" not in first, "of a first version that goes without saying"
     err = dies(fabric, of_version(fabric, "two"), 2)
     never = "no earlier version of agent default/hello is known to work: never were all of its replicas available in 1"
     assert "goes back by" not in err

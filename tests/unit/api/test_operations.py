@@ -129,6 +129,22 @@ async def test_an_agent_goes_through_its_life(call: Caller) -> None:
     assert (await call.refused("agents.get", namespace="default", name="hello")).problem.code == "not-found"
 
 
+async def test_a_version_says_whether_it_is_known_to_work(call: Caller) -> None:
+    async def known() -> list[tuple[int, bool]]:
+        versions = await call("agents.versions", namespace="default", name="hello")
+        return [(one.number, one.proven) for one in versions.items]
+
+    await call("agents.deploy", namespace="default", name="hello", spec=SPEC)
+    assert await known() == [(1, False)], "it does not run yet"
+    call.runtime.settle()
+    assert await known() == [(1, True)]
+    await deploy(call, spec=msgspec.structs.replace(SPEC, command=("gone",)))
+    call.runtime.tick(5_000)
+    assert await known() == [(2, False), (1, True)]
+    await deploy(call)
+    assert await known() == [(3, True), (2, False), (1, True)]
+
+
 async def test_versions_are_listed_newest_first(call: Caller) -> None:
     await deploy(call)
     await deploy(call, spec=msgspec.structs.replace(SPEC, command=("serve", "2")))

@@ -1,6 +1,8 @@
 """How things look: tables that never cut a name, every event in words, output line by line."""
 
+import json
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -22,6 +24,7 @@ from omnitide.model.explanations import PlacementVerdict, Reason, Way
 from omnitide.model.happenings import CloudEvent, LogChunk
 from omnitide.model.objects import Instance, InstanceCounts, InstanceExit
 
+ROOT = Path(__file__).parents[3]
 COLUMNS = (
     Column("NAME"),
     Column("STATUS"),
@@ -107,6 +110,17 @@ def test_every_event_has_words_of_its_own(kind: str) -> None:
     from omnitide.cli.happenings import wording
 
     assert kind in wording._WORDS
+
+
+SAME: list[dict[str, object]] = json.loads((ROOT / "web/src/words/told.json").read_bytes())
+
+
+@pytest.mark.parametrize("one", SAME, ids=lambda one: f"{one['kind']}: {one['text']}")
+def test_an_event_has_the_words_that_the_panel_has_for_it(one: dict[str, object]) -> None:
+    """web/src/words/format.test.ts asks the panel for the same."""
+    told = event(str(one["kind"]), **one["data"])  # type: ignore[arg-type]
+    text = text_of(told).removeprefix("instance hello-2.1 ")
+    assert text == one["text"]
 
 
 def test_bookkeeping_is_of_known_kinds() -> None:

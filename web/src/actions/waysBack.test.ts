@@ -13,6 +13,7 @@ const version = (number: number, spec: object, current = false): AgentVersion =>
   source: 0,
   cause: "",
   differences: [],
+  proven: true,
 });
 const ways = (...versions: AgentVersion[]) => waysBack(versions).map((one) => one.number);
 

@@ -45,17 +45,27 @@ function with_(text: string, more: string): string {
 function pairs(value: unknown): string {
   return value && typeof value === "object"
     ? Object.entries(value)
+        .sort(([one], [other]) => (one < other ? -1 : 1))
         .map(([key, text]) => `${key}=${String(text)}`)
         .join(", ")
     : "";
 }
 
+/** Of what somebody asked for, that it was so, and no ill. */
+function exited(data: Data): [string, Tone] {
+  const exit = (data.exit ?? {}) as Data;
+  if (exit.cause === "values-changed") return [`was stopped ${words(exit, "message")}; starts again`, "off"];
+  if (exit.reason === "stopped" || exit.reason === "killed") return ["was stopped, as asked; starts again", "off"];
+  return [with_("exited", exitText(data)), "bad"];
+}
+
+/** The same words as the command line's; told.json holds some of both to it. */
 const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
-  "instance.created": () => ["is to be placed", "busy"],
+  "instance.created": (data) => [words(data, "reason") ? `pending (${words(data, "reason")})` : "pending", "busy"],
   "instance.placed": () => ["placed", "busy"],
   "instance.starting": () => ["starting", "busy"],
   "instance.running": () => ["running", "good"],
-  "instance.exited": (data) => [with_("exited", exitText(data)), "bad"],
+  "instance.exited": exited,
   "instance.ended": (data) => [
     with_(words(data, "status") || "ended", exitText(data)),
     data.status === "failed" ? "bad" : "off",
@@ -72,7 +82,7 @@ const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
           "wait",
         ]
       : [words(data, "health") || "health changed", data.health === "unhealthy" ? "bad" : "good"],
-  "instance.recovered": () => ["found again with its node", "good"],
+  "instance.recovered": () => ["came back with its node", "good"],
   "agent.created": (data) => [`created, ${plural(Number(data.replicas ?? 0), "replica")}`, "good"],
   "agent.updated": (data) => [`updated to version ${words(data, "version")}`, "busy"],
   "agent.restarted": (data) => [`being restarted, version ${words(data, "version")}`, "busy"],
@@ -94,7 +104,10 @@ const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
     data.slot
       ? [`rollout halted: its replica ${words(data, "slot")} is not available in time`, "bad"]
       : ["what was not available in time is by now: the rollout goes on", "good"],
-  "agent.scaled": (data) => [`scaled to ${words(data, "replicas")}`, "busy"],
+  "agent.scaled": (data) => [
+    `scaled to ${words(data, "replicas")}${data.owner === "manifest" ? ", as its manifest says" : ""}`,
+    "busy",
+  ],
   "agent.stopped": () => ["stopped", "off"],
   "agent.started": () => ["started", "busy"],
   "agent.deleted": () => ["being removed", "off"],
@@ -126,8 +139,10 @@ const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
   "node.drain-started": () => ["draining", "wait"],
   "node.drained": () => ["drained", "wait"],
   "node.removed": () => ["removed", "off"],
-  "token.issued": (data) => [`issued: ${words(data, "purpose")}`, "off"],
-  "token.used": (data) => [data.node ? "used by a node to join" : "used to log in", "off"],
+  "secret.changed": (data) => [`has version ${words(data, "version")}`, "off"],
+  "config.changed": (data) => [`has version ${words(data, "version")}`, "off"],
+  "token.issued": (data) => [with_(`issued to ${words(data, "purpose")}`, words(data, "note")), "off"],
+  "token.used": (data) => [data.node ? "used by a node to join" : "used to log in to the panel", "off"],
   "token.revoked": () => ["revoked", "off"],
 };
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { CloudEvent } from "../api/types";
 import { tell } from "./events";
 import { bytes, cores, count, percent, span, visible } from "./format";
+import same from "./told.json";
 
 describe("numbers", () => {
   it.each([
@@ -61,6 +62,15 @@ describe("events", () => {
       event("omnitide.instance.exited.v1", "instance/default/a-1.1", { exit: { code: 3 }, node_name: "n" }),
     );
     expect(told).toMatchObject({ subject: "instance a-1.1", text: "exited: exit code 3", tone: "bad", node: "n" });
+  });
+
+  it.each(same)("are told as the command line tells them: $kind, $text", ({ kind, data, text }) => {
+    expect(tell(event(`omnitide.${kind}.v1`, "x/default/a", data)).text).toBe(text);
+  });
+
+  it("are no ill where somebody asked for the end", () => {
+    const exited = event("omnitide.instance.exited.v1", "instance/default/a-1.1", { exit: { reason: "stopped" } });
+    expect(tell(exited).tone).toBe("off");
   });
 
   it("say who asked for it, where somebody did", () => {

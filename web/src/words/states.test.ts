@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Agent, Instance, Node } from "../api/types";
-import { agentState, hasEnded, instanceState, instancesWords, nodeState, notEnded } from "./states";
+import { agentState, chosenWords, hasEnded, instanceState, instancesWords, nodeState, notEnded } from "./states";
 
 const node = (more: Partial<Node> = {}) =>
   ({ status: "live", scheduling: "open", departing: "", back_within_ms: 0, drivers: [], ...more }) as unknown as Node;
@@ -85,6 +85,8 @@ describe("instances", () => {
     expect(instancesWords(some.slice(0, 1))).toBe("1 instance");
     expect(instancesWords(some.slice(3, 4))).toBe("1 instance that ended");
     expect(instancesWords([])).toBe("0 instances");
+    expect(chosenWords(2, some)).toBe("2 nodes, 3 instances, and 4 that ended");
+    expect(chosenWords(1, [])).toBe("1 node");
   });
 });
 

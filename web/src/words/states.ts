@@ -148,6 +148,11 @@ export function andEnded(ended: number): string {
   return ended ? `, and ${count(ended)} that ended` : "";
 }
 
+/** What is chosen together: `2 nodes, 3 instances, and 2 that ended`. */
+export function chosenWords(nodes: number, instances: readonly Instance[]): string {
+  return [nodes && plural(nodes, "node"), instances.length && instancesWords(instances)].filter(Boolean).join(", ");
+}
+
 /** `3 instances, and 2 that ended`: what has ended is counted apart. */
 export function instancesWords(all: Iterable<Instance>): string {
   let there = 0;

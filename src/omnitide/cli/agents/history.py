@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (
     Column("VERSION", right=True),
     Column("AGE", right=True, rank=2),
+    Column("WORKS"),
     Column("REASON"),
     Column("BY", rank=3),
     Column("CHANGED", free=True),
@@ -26,6 +27,8 @@ _SHOWN: Final = 3
 
 def history(context: typer.Context, name: AgentName) -> None:
     """List an agent's versions, newest first, with what each changed. The newest 20 are kept.
+
+    Works: every replica has been available in it. `no`: it was never so before another version came.
 
     To go back to one: `omnitide rollback AGENT`, with its number as `--to`. `-o json` has every spec whole.
     """
@@ -40,7 +43,14 @@ def history(context: typer.Context, name: AgentName) -> None:
         session.emit(found)
         return
     rows: list[list[Cell | str]] = [
-        [f"{'*' if one.current else ''}{one.number}", ago(one.created_ms), one.reason, one.by or _NEXUS, _changed(one)]
+        [
+            f"{'*' if one.current else ''}{one.number}",
+            ago(one.created_ms),
+            "yes" if one.proven else "not yet" if one.current else "no",
+            one.reason,
+            one.by or _NEXUS,
+            _changed(one),
+        ]
         for one in found.items
     ]
     for line in table(_COLUMNS, rows, color=session.color, width=None):

@@ -184,11 +184,12 @@ def _verdict(state: FabricState, agent: Agent, now_ms: int) -> tuple[ob.RolloutV
 
 
 def show_version(
-    state: FabricState, version: Version, current: int, changes: tuple[ob.Difference, ...] = ()
+    state: FabricState, agent: Agent, version: Version, now_ms: int, changes: tuple[ob.Difference, ...] = ()
 ) -> ob.AgentVersion:
+    """`now_ms`: log time."""
     return ob.AgentVersion(
         number=version.number,
-        current=version.number == current,
+        current=version.number == agent.version,
         spec=version.spec,
         reason=version.reason,
         principal=version.principal,
@@ -197,7 +198,15 @@ def show_version(
         source=version.source,
         cause=version.cause,
         differences=changes,
+        proven=version.proven or (version.number == agent.version and _is_seen_to_work(state, agent, now_ms)),
     )
+
+
+def _is_seen_to_work(state: FabricState, agent: Agent, now_ms: int) -> bool:
+    """Whether the newest version works now. The fabric notes that only once something is about to change it."""
+    if agent.rollout_cursor or agent.superseded or not agent.active or agent.deleting or not agent.replicas:
+        return False
+    return not agent.failed and not unavailable(state, agent, now_ms)
 
 
 def show_job_summary(state: FabricState, job: Job) -> ob.JobSummary:

@@ -218,6 +218,9 @@ function Body(props: { agent: Agent }) {
                               {span(nowMs() - one.created_ms)} ago
                             </time>
                             <Show when={one.by}>{(by) => <span class="faint">by {visible(by())}</span>}</Show>
+                            <Show when={!one.proven && !one.current}>
+                              <span class="soft">not known to work</span>
+                            </Show>
                             <Show
                               when={one.current}
                               fallback={
