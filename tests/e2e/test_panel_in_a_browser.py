@@ -227,6 +227,76 @@ def test_a_script_that_does_not_come_is_told_in_the_frame_and_the_page_can_be_lo
             expect(page.get_by_label("API token")).to_be_visible()
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_script_that_is_never_answered_is_told_too_and_shows_the_panel_if_it_comes_after_all(
+    browser: Browser, busy: Fabric, known: bool
+) -> None:
+    with visit(browser, busy) as made:
+        if known:
+            made.log_in()
+        page = made.page
+        page.clock.install()
+        held: list[Route] = []
+        page.route("**/assets/index-*.js", lambda route: held.append(route))
+        page.goto(f"{made.url}/nodes", wait_until="commit")
+        made.until(lambda: held and page.locator(".boot .page-body").count(), "the panel's script is asked for")
+        page.clock.fast_forward(14_000)
+        expect(page.get_by_role("alert")).to_have_count(0)
+        page.clock.fast_forward(2_000)
+        expect(page.get_by_role("alert")).to_contain_text("script has not come for 15 seconds")
+        expect(page.get_by_role("button", name="Load again")).to_be_visible()
+        held[0].continue_()
+        if known:
+            made.until_live()
+            expect(page.get_by_role("heading", level=1)).to_contain_text("Nodes")
+        else:
+            expect(page.get_by_label("API token")).to_be_visible()
+        expect(page.locator(".boot")).to_be_hidden()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        # Nor does one that has come say later that it has not.
+        page.clock.fast_forward(16_000)
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_script_of_a_page_that_is_never_answered_is_told_in_its_place(inside: Visit) -> None:
+    page = inside.page
+    inside.show("nodes")
+    held: list[Route] = []
+    page.route("**/assets/Join-*.js", lambda route: held.append(route))
+    page.clock.install()
+    page.goto(f"{inside.url}/join", wait_until="commit")
+    inside.until(lambda: held, "the page's script is asked for")
+    page.clock.fast_forward(16_000)
+    expect(page.get_by_role("alert")).to_contain_text("script has not come for 15 seconds")
+    expect(page.get_by_role("button", name="Load again")).to_be_visible()
+    held[0].continue_()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Join")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.unroute("**/assets/Join-*.js")
+
+
+CUT = """() => [...document.querySelectorAll("input[placeholder]")].flatMap((one) => {
+  const style = getComputedStyle(one);
+  const drawn = document.createElement("canvas").getContext("2d");
+  drawn.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+  const wanted = drawn.measureText(one.placeholder).width;
+  // A field for searches has room kept for what empties it.
+  const more = one.type === "search" ? 18 : 0;
+  const room = one.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - more;
+  return wanted > room ? [`${one.placeholder}: ${Math.round(wanted)} of ${Math.round(room)}`] : [];
+})"""
+
+
+@pytest.mark.parametrize("name", ["map", "nodes", "agents", "instances", "events"])
+def test_the_hint_of_a_field_is_not_cut(inside: Visit, name: str) -> None:
+    found = {}
+    for width in (768, 1024, 1280):
+        inside.show(name, width=width)
+        expect(inside.page.locator("main input[placeholder]").first).to_be_visible()
+        found[width] = inside.page.evaluate(CUT)
+    assert found == {768: [], 1024: [], 1280: []}
+
+
 JOINED = """() => [...document.querySelectorAll("body *")].filter((one) => {
   const { fontFamily, fontVariantLigatures } = getComputedStyle(one);
   return fontFamily.startsWith('"Inter') && fontVariantLigatures !== "no-contextual";

@@ -13,7 +13,12 @@
   if (kept("omnitide.density") === "compact") document.documentElement.dataset.density = "compact";
 
   // Without the panel's own script the frame of index.html would wait for ever: it says so to everybody, and its links work.
-  const failed = () => {
+  const failed = (why) => {
+    // The frame may not have been read so far. (The document is loaded only with its modules, which do not come.)
+    if (document.readyState === "loading") {
+      document.addEventListener("readystatechange", () => failed(why), { once: true });
+      return;
+    }
     const frame = document.querySelector(".boot");
     document.documentElement.dataset.session = "";
     frame.removeAttribute("aria-hidden");
@@ -28,8 +33,7 @@
     frame.querySelector(".state").className = "state tone-bad";
     frame.querySelector(".state-now").lastChild.data = "Not loaded";
     const told = Object.assign(document.createElement("p"), {
-      textContent:
-        "The panel's script did not come, so nothing can be shown. What runs goes on. Load the page again; if it still does not come, see whether the line to Nexus is good.",
+      textContent: `The panel's script ${why}, so nothing can be shown. What runs goes on. Load the page again; if it still does not come, see whether the line to Nexus is good.`,
     });
     told.setAttribute("role", "alert");
     const again = Object.assign(document.createElement("button"), {
@@ -44,12 +48,13 @@
     "error",
     ({ target }) => {
       if (target.localName !== "script" || target.type !== "module") return;
-      // It can fail before the frame has been read.
-      if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", failed);
-      else failed();
+      clearTimeout(window.omnitideLate);
+      failed("did not come");
     },
     true,
   );
+  // One that is neither answered nor refused fails nowhere. If it comes after all, it ends this (main.tsx) or takes its place.
+  window.omnitideLate = setTimeout(() => failed("has not come for 15 seconds"), 15_000);
 
   const MOST = 2000; // messages kept for a script that does not come
   const proof = kept("omnitide.proof");

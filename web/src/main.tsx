@@ -20,6 +20,8 @@ import { takeCode } from "./api/session";
 import { App } from "./app";
 import { mendAddress } from "./parts/readable";
 
+// This script has come: first.js need not say that it does not.
+clearTimeout((window as { omnitideLate?: ReturnType<typeof setTimeout> }).omnitideLate);
 // Before anything else: the code of a login link is not to stay in the address bar.
 const code = takeCode();
 mendAddress();

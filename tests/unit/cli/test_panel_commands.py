@@ -26,6 +26,9 @@ OTHERS = [
     ("settings", "omnitide version"),
     ("settings", "omnitide metrics ls"),
     ("settings", "omnitide config show"),
+    ("namespaces", "omnitide namespace create team"),
+    ("namespaces", "omnitide namespace rm team"),
+    ("namespaces", "omnitide namespace list"),
     ("join", "omnitide join https://nexus.example:7400 --token omt_x"),
     ("import", "omnitide -n shop import compose compose.yaml 'my file.yml' --name shop --profile '*' --apply"),
 ]

@@ -6,7 +6,7 @@ import { useGiven } from "../parts/context";
 import { retried } from "../parts/retried";
 import { isHeld } from "../terminal/wanted";
 import { forgetAhead, keepAhead } from "./ahead";
-import { begin, begun, chosen, doings, endAll, page, setPage } from "./desk";
+import { begin, begun, chosen, doings, endAll, naming, page, setPage } from "./desk";
 import { isGoing, meaning, setGoing, singleKeys } from "./keys";
 import { follow, openingsFor } from "./openings";
 import { actionsFor } from "./registry";
@@ -17,6 +17,9 @@ const dialogs = () => retried(() => import("./ActionDialog"));
 const palette = () => retried(() => import("../palette/Palette"));
 const ActionDialog = lazy(() => dialogs().then((made) => ({ default: made.ActionDialog })));
 const Palette = lazy(() => palette().then((made) => ({ default: made.Palette })));
+const NamespaceDialog = lazy(() =>
+  retried(() => import("../namespaces/NamespaceDialog")).then((made) => ({ default: made.NamespaceDialog })),
+);
 const Keys = lazy(() => retried(() => import("../palette/Keys")).then((made) => ({ default: made.Keys })));
 
 /** Where keys are text. */
@@ -34,7 +37,7 @@ export function Acting() {
 
   // Before any list or map takes them: they are meant for what is on its way.
   const ahead = (event: KeyboardEvent) => {
-    const coming = page() !== "" || begun() !== undefined;
+    const coming = page() !== "" || begun() !== undefined || naming() !== undefined;
     if (!coming && !event.isComposing && document.querySelector("dialog") === null && isHeld(event)) {
       event.preventDefault();
       event.stopImmediatePropagation();
@@ -61,12 +64,12 @@ export function Acting() {
       endAll();
     }
     // While one is on its way, keys are meant for it and not for what is below.
-    const inDialog = shown || page() !== "" || begun() !== undefined;
+    const inDialog = shown || page() !== "" || begun() !== undefined || naming() !== undefined;
     if (!meant || meant.kind === "going" || (inDialog && meant.kind !== "palette")) return;
     switch (meant.kind) {
       case "palette":
         forgetAhead();
-        if (!begun()) setPage(page() === "palette" ? "" : "palette");
+        if (!begun() && !naming()) setPage(page() === "palette" ? "" : "palette");
         break;
       case "keys":
         setPage("keys");
@@ -121,6 +124,9 @@ export function Acting() {
       <Suspense>
         <Show when={begun()} keyed>
           {(now) => <ActionDialog begun={now} />}
+        </Show>
+        <Show when={naming()} keyed>
+          {(now) => <NamespaceDialog of={now} />}
         </Show>
         <Show when={page() === "palette"}>
           <Palette />

@@ -14,9 +14,13 @@ export interface Begun {
 
 const [chosen, setChosen] = createSignal<readonly Target[]>([]);
 const [begun, setBegun] = createSignal<Begun>();
+/** A namespace that is to be made, or an empty one that is to be removed (namespaces/NamespaceDialog.tsx). */
+export type Naming = { kind: "make"; made(name: string): void } | { kind: "remove"; name: string };
+
+const [naming, setNaming] = createSignal<Naming>();
 const [page, setPage] = createSignal<"" | "palette" | "keys">("");
 
-export { begun, chosen, page, setPage };
+export { begun, chosen, naming, page, setNaming, setPage };
 
 /** While this part is shown, what it has chosen is what keys and the palette act upon. */
 export function useChosen(targets: Accessor<readonly Target[]>): void {
@@ -65,6 +69,7 @@ export function begin(action: Action, targets: readonly Target[], version?: numb
 export function endAll(): void {
   setPage("");
   setBegun();
+  setNaming();
 }
 
 /**

@@ -23,6 +23,7 @@ function run(search: string, kept: Record<string, string> | "forbidden", pathnam
         return kept[name] ?? null;
       },
     },
+    setTimeout: () => 0,
     URLSearchParams,
     AbortSignal,
     WebSocket: class {

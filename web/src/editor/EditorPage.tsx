@@ -1,7 +1,8 @@
 /** An agent as text: what is wrong with it, what would come of it, and doing it. A page of its own. */
 import { A, useNavigate } from "@solidjs/router";
-import { For, Show } from "solid-js";
+import { Show } from "solid-js";
 import { shellWord } from "../actions/target";
+import { NamespaceChoice } from "../namespaces/NamespaceChoice";
 import { useGiven } from "../parts/context";
 import { save } from "../parts/exported";
 import { useNames } from "../parts/names";
@@ -66,18 +67,7 @@ function Page(props: { namespace: string; name: string }) {
             </select>
           </label>
           <Show when={isNew}>
-            <label class="editor-choice">
-              <span class="soft">Namespace</span>
-              <select class="field" onChange={(event) => editing.setNamespace(event.currentTarget.value)}>
-                <For each={[...fabric.all("namespace").values()]}>
-                  {(one) => (
-                    <option value={one.name} selected={one.name === namespace()}>
-                      {visible(one.name)}
-                    </option>
-                  )}
-                </For>
-              </select>
-            </label>
+            <NamespaceChoice class="editor-choice" quiet value={namespace()} onChosen={editing.setNamespace} />
           </Show>
           <label class="button file-button">
             Open a file

@@ -10,7 +10,6 @@ import { changes, PlanView } from "../editor/PlanView";
 import { Progress } from "../editor/Progress";
 import type { Checked } from "../editor/plan";
 import { createPlanning } from "../editor/planning";
-import { useGiven } from "../parts/context";
 import { useTitle } from "../parts/title";
 import { plural, visible } from "../words/format";
 import {
@@ -34,7 +33,6 @@ const OWNER = "compose.project";
 const PAUSE_MS = 400;
 
 export function ImportPage() {
-  const { fabric } = useGiven();
   const navigate = useNavigate();
   const [files, setFiles] = createSignal<readonly Dropped[]>([]);
   const [compose, setCompose] = createSignal<readonly string[]>([]);
@@ -265,7 +263,6 @@ export function ImportPage() {
                 files={files()}
                 compose={compose()}
                 options={options()}
-                namespaces={[...fabric.all("namespace").values()].map((one) => one.name)}
                 onCompose={setCompose}
                 onOptions={setOptions}
               />

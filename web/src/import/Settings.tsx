@@ -1,5 +1,6 @@
 /** What a shell would know besides the files: which of them are meant, and with which names. */
 import { For, Show } from "solid-js";
+import { NamespaceChoice } from "../namespaces/NamespaceChoice";
 import { visible } from "../words/format";
 import { type Dropped, mayBeCompose, namesProject } from "./dropped";
 
@@ -17,7 +18,6 @@ interface Props {
   files: readonly Dropped[];
   compose: readonly string[];
   options: Options;
-  namespaces: readonly string[];
   onCompose(paths: readonly string[]): void;
   onOptions(options: Options): void;
 }
@@ -65,18 +65,7 @@ export function Settings(props: Props) {
             onInput={(event) => set({ project: event.currentTarget.value })}
           />
         </label>
-        <label class="asked">
-          Namespace
-          <select class="field" onChange={(event) => set({ namespace: event.currentTarget.value })}>
-            <For each={props.namespaces}>
-              {(name) => (
-                <option value={name} selected={name === props.options.namespace}>
-                  {visible(name)}
-                </option>
-              )}
-            </For>
-          </select>
-        </label>
+        <NamespaceChoice class="asked" value={props.options.namespace} onChosen={(namespace) => set({ namespace })} />
         <label class="asked">
           Folder on the nodes, for relative paths
           <input

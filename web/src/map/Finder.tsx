@@ -49,7 +49,7 @@ export function Finder(props: { find(found: Found): void }) {
       <input
         class="field"
         type="search"
-        placeholder="Find a node or instance"
+        placeholder="Find by name"
         aria-label="Find a node or instance"
         list="map-hits"
         value={text()}

@@ -6,7 +6,7 @@ import type { Instance, Node } from "../api/types";
 import { useGiven } from "../parts/context";
 import { State } from "../parts/State";
 import { count, plural, visible } from "../words/format";
-import { instancesWords, nodeState, rankOf } from "../words/states";
+import { chosenWords, nodeState, rankOf } from "../words/states";
 import type { City } from "./model/city";
 import type { Selection } from "./model/groups";
 import { Tally, There, unitsOn } from "./Tally";
@@ -53,14 +53,7 @@ export function Many(props: Props) {
   return (
     <>
       <p class="map-kind">Selection</p>
-      <h2>
-        {[
-          props.nodes.length && plural(props.nodes.length, "node"),
-          props.instances.length && instancesWords(props.instances),
-        ]
-          .filter(Boolean)
-          .join(", ")}
-      </h2>
+      <h2>{chosenWords(props.nodes.length, props.instances)}</h2>
       <Show when={props.nodes.length}>
         <There city={props.city} ids={there()} whose="their" select={props.select} />
         <ActionBar targets={nodeTargets()} />

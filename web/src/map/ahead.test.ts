@@ -19,6 +19,7 @@ function askedFor(pathname: string, proof: string | null, map: string | undefine
     },
     location: { search: "", protocol: "https:", host: "nexus.example:7400", pathname },
     localStorage: { getItem: (name: string) => (name === "omnitide.proof" ? proof : null) },
+    setTimeout: () => 0,
     URLSearchParams,
     AbortSignal,
     WebSocket: class {},

@@ -2,7 +2,7 @@
 import { type Accessor, createMemo, createSignal } from "solid-js";
 import { nameOf, type Target, useChosen } from "../actions";
 import type { Fabric } from "../state/fabric";
-import { plural } from "../words/format";
+import { chosenWords } from "../words/states";
 import type { City } from "./model/city";
 import {
   choose,
@@ -88,12 +88,13 @@ export function createSelecting(around: Around): Selecting {
   const select = (chosen: Selection, add = false) => {
     around.changing();
     setSelection((now) => choose(now, chosen, add));
-    const { nodes, instances } = selection();
-    const told = [nodes.size && plural(nodes.size, "node"), instances.size && plural(instances.size, "instance")];
+    const { nodes } = selection();
+    const instances = [...selection().instances].flatMap((id) => fabric.get("instance", id) ?? []);
     const [only] = targets();
     if (isEmpty(selection())) around.say("Nothing is selected.");
-    else if (targets().length === 1 && only) around.say(`${nameOf(only)} is selected.`);
-    else around.say(`${told.filter(Boolean).join(" and ")} selected.`);
+    else if (nodes.size + instances.length === 1 && only) around.say(`${nameOf(only)} is selected.`);
+    // As the card says it.
+    else around.say(`Selected: ${chosenWords(nodes.size, instances)}.`);
   };
 
   return {

@@ -1,4 +1,5 @@
 import { A } from "@solidjs/router";
+import ArrowDown from "lucide-solid/icons/arrow-down";
 import ArrowUp from "lucide-solid/icons/arrow-up";
 import CircleCheck from "lucide-solid/icons/circle-check";
 import TriangleAlert from "lucide-solid/icons/triangle-alert";
@@ -7,15 +8,17 @@ import { getStatus, Refused } from "../api/client";
 import type { CloudEvent, FabricStatus } from "../api/types";
 import { BigMeter } from "../parts/BigMeter";
 import { useGiven } from "../parts/context";
+import { createPresent } from "../parts/present";
 import { createSeldom } from "../parts/seldom";
 import { useTitle } from "../parts/title";
 import { pastRevision } from "../past/when";
 import { createTurns } from "../state/turn";
 import { ofInterest } from "../words/events";
-import { bytes, cores, count, plural, span } from "../words/format";
+import { bytes, cores, count, plural, span, visible } from "../words/format";
 import { agentState, endedAs, instanceState, nodeState, type State, type Tone } from "../words/states";
 import { overWords, tallyOf } from "../words/tally";
 import { Concerns } from "./Concerns";
+import { MOST_CONCERNS, type Placing, placed } from "./concerning";
 import { arrived, EMPTY, since } from "./events/feed";
 import { folded, type Line, shortened, steady } from "./events/fold";
 import { EventLines } from "./events/Lines";
@@ -28,6 +31,7 @@ const LINES = 14;
 /** Between two questions to Nexus while the fabric changes, and while it does not: concerns come with time too. */
 const BUSY_MS = 1_000;
 const IDLE_MS = 10_000;
+const NO_PLACES: Placing["places"] = new Map();
 
 export function Overview() {
   const { fabric, nowMs } = useGiven();
@@ -89,6 +93,17 @@ export function Overview() {
   });
 
   const concerns = () => (pastRevision() ? [] : (status()?.concerns ?? []));
+  const present = createPresent();
+  const [takes, setTakes] = createSignal(0);
+  let taken = 0;
+  const placing = createMemo((before: Placing | undefined) => {
+    if (pastRevision() || !status()) return undefined;
+    const held = present() && taken === takes();
+    taken = takes();
+    return placed(concerns(), held ? before?.places : undefined);
+  }, undefined);
+  const places = () => placing()?.places ?? NO_PLACES;
+  const waiting = () => placing()?.waiting ?? [];
   const known = () => fabric.filled() && (status() !== undefined || failed() !== "" || pastRevision() > 0);
   const there = createTurns(known, 3);
   const verdict = createMemo((): { tone: Tone; text: string; more: string } => {
@@ -107,7 +122,7 @@ export function Overview() {
     const worst = concerns().length;
     if (worst) {
       const each = worst === 1 ? "With where to look, below." : "Each with where to look, below.";
-      const more = worst === 20 ? "The twenty most pressing are below." : each;
+      const more = worst === MOST_CONCERNS ? "The twenty most pressing are below." : each;
       return { tone: "wait", text: `${plural(worst, "thing")} ${worst === 1 ? "wants" : "want"} your eye`, more };
     }
     if (!found.nodes.live) return { tone: "wait", text: "No node is live", more: "Nothing can run until one joins." };
@@ -162,14 +177,31 @@ export function Overview() {
             </Show>
             <div class="verdict-words">
               <strong>{verdict().text}</strong>
-              <span class="soft">{verdict().more}</span>
+              <span class="verdict-more soft">
+                <Show when={waiting().length} fallback={verdict().more}>
+                  <button
+                    type="button"
+                    class="event-new"
+                    title="Newer ones, which wait while you read"
+                    onClick={() => setTakes(takes() + 1)}
+                  >
+                    <ArrowDown size={13} aria-hidden="true" />
+                    <span class="ellipsis">
+                      Show {count(waiting().length)} new:{" "}
+                      {waiting()
+                        .map((one) => visible(one.subject))
+                        .join(", ")}
+                    </span>
+                  </button>
+                </Show>
+              </span>
             </div>
           </section>
 
           {/* From above downwards: what comes later would push away what somebody has begun to read. */}
           <Show when={there() >= 1}>
-            <Show when={concerns().length}>
-              <Concerns concerns={concerns()} />
+            <Show when={places().size}>
+              <Concerns places={places()} />
             </Show>
 
             <Tally title="Nodes" href="/nodes" noun="node" all={() => fabric.all("node")} state={nodeState} />

@@ -1,6 +1,7 @@
 /** What can be done on every page, and is found by its name in the palette. */
 import type { Doing } from "../actions/desk";
 import { setPage } from "../actions/desk";
+import { ask } from "../namespaces/namespaces";
 import { density, setDensity } from "../parts/density";
 import { motionOff, setMotionOff } from "../parts/motion";
 import { setTheme, theme } from "../parts/theme";
@@ -20,6 +21,7 @@ export function everywhere({ fabric, logOut }: Given): readonly Doing[] {
       key: "T",
       run: () => (past ? fabric.past.back() : fabric.past.show(fabric.newest())),
     },
+    ...(past ? [] : [{ title: "New namespace", key: "", run: () => ask({ kind: "make", made: () => undefined }) }]),
     ...themes.map((one) => ({
       title: one === "system" ? "Theme: as the system says" : `Theme: ${one}`,
       key: "",

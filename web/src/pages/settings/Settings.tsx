@@ -1,7 +1,8 @@
-/** Who one is here, who else gets in, how things look, and what the fabric keeps. */
+/** Who one is here, who else gets in, how things look, which namespaces there are, and what the fabric keeps. */
 import { useTitle } from "../../parts/title";
 import { Appearance } from "./Appearance";
 import { FabricFacts } from "./FabricFacts";
+import { Namespaces } from "./Namespaces";
 import { SessionFacts } from "./SessionFacts";
 import "./settings.css";
 import { Tokens } from "./Tokens";
@@ -18,6 +19,7 @@ export function SettingsPage() {
           <SessionFacts />
           <Appearance />
           <Tokens />
+          <Namespaces />
           <FabricFacts />
         </div>
       </div>
