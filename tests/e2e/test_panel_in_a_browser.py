@@ -290,8 +290,9 @@ CUT = """() => [...document.querySelectorAll("input[placeholder]")].flatMap((one
 @pytest.mark.parametrize("name", ["map", "nodes", "agents", "instances", "events"])
 def test_the_hint_of_a_field_is_not_cut(inside: Visit, name: str) -> None:
     found = {}
+    inside.show(name)
     for width in (768, 1024, 1280):
-        inside.show(name, width=width)
+        inside.page.set_viewport_size({"width": width, "height": 800})
         expect(inside.page.locator("main input[placeholder]").first).to_be_visible()
         found[width] = inside.page.evaluate(CUT)
     assert found == {768: [], 1024: [], 1280: []}

@@ -18,11 +18,11 @@ BUSY = """
 name = "busy"
 replicas = 2
 command = ["sh", "-c", "while :; do i=3000; while [ $i -gt 0 ]; do i=$((i - 1)); done; sleep 0.2; done"]
-resources = { cpu = 0.02, memory = "8MiB" }
+resources = { cpu = 0.1, memory = "8MiB" }
 stop = { grace = "1s" }
 """
-"""They use about what they ask for. Where no control group holds them, a loop without a pause would take the machine
-from every test that runs beside."""
+"""They use less than they ask for, on a slow machine too. Where no control group holds them, a loop without a pause
+would take the machine from every test that runs beside."""
 MANY = 100_000
 
 
@@ -277,7 +277,7 @@ def test_rows_say_what_is_used_against_what_was_asked_for_and_only_those_in_sigh
     rows = page.locator(".table-row")
     expect(rows).to_have_count(2)
     for row in (rows.first, rows.last):
-        expect(row.locator(".meter-text").first).to_have_text(re.compile(r"^[\d.]+ / 0\.02$"))
+        expect(row.locator(".meter-text").first).to_have_text(re.compile(r"^[\d.]+ / 0\.1$"))
         expect(row.locator(".spark path").last).to_have_attribute("d", re.compile(r"^M.*L"))
     ids = {one.id for one in busy.client.instances(agent="busy")}
     assert {frozenset(parse_qs(urlsplit(one).query)["instance"]) for one in asked} == {frozenset(ids)}
@@ -286,7 +286,7 @@ def test_rows_say_what_is_used_against_what_was_asked_for_and_only_those_in_sigh
     expect(page.locator(".table-row").first.locator(".spark path").last).to_have_attribute("d", re.compile("(L.*){6}"))
     inside.show("agents")
     row = page.locator(".table-row").first
-    expect(row.locator(".meter-text").first).to_have_text(re.compile(r"^[\d.]+ / 0\.04$"))
+    expect(row.locator(".meter-text").first).to_have_text(re.compile(r"^[\d.]+ / 0\.2$"))
     expect(
         row.get_by_role("img", name=re.compile("CPU: .* of what was asked for, 2 instances together"))
     ).to_be_visible()
