@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -27,18 +30,24 @@ def still() -> Iterator[Still]:
         yield made
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+@contextmanager
+def map_context(browser: Browser, width: int) -> Iterator[BrowserContext]:
     context = browser.new_context(
         ignore_https_errors=True,
         service_workers="block",
-        viewport={"width": 1024, "height": 720},
+        viewport={"width": width, "height": 720},
         reduced_motion="reduce",
     )
     context.set_default_timeout(WITHIN_MS)
     context.clock.set_fixed_time(NOW_MS)
     yield context
     context.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with map_context(browser, 1024) as made:
+        yield made
 
 
 def log_in(context: BrowserContext, still: Still) -> None:
@@ -114,6 +123,25 @@ def test_a_map_that_was_open_all_the_time_is_the_one_that_is_opened_now(context:
     alike(before, opened)
 
 
+def test_it_has_the_colours_of_the_versions_that_there_are_now(context: BrowserContext, still: Still) -> None:
+    log_in(context, still)
+    before = open_map(context, still)
+    before.get_by_text("Version", exact=True).click()
+    legend = before.locator(".map-legend")
+    expect(legend).to_contain_text("omnitide/0.1.0")
+    # As most of the nodes are upgraded, one after the other, the colours of old and new change places.
+    for node in list(still.runtime.nodes.values())[:-3]:
+        facts = msgspec.structs.replace(node.facts, software="omnitide/0.2.0")
+        upgraded = cm.ChangeNodeFacts(node=node.id, session=node.session, facts=facts)
+        if node.session:
+            still.call(partial(still.runtime.apply, upgraded, principal=node.principal))
+    expect(legend).to_contain_text("omnitide/0.2.0")
+    opened = open_map(context, still)
+    opened.get_by_text("Version", exact=True).click()
+    expect(opened.locator(".map-legend")).to_contain_text("omnitide/0.2.0")
+    alike(before, opened)
+
+
 def test_whoever_is_looked_at_stays_where_that_is_seen(context: BrowserContext, still: Still) -> None:
     log_in(context, still)
     page = open_map(context, still)
@@ -129,3 +157,17 @@ def test_whoever_is_looked_at_stays_where_that_is_seen(context: BrowserContext, 
     del still.runtime.nodes[first]
     expect(page.locator("#map-summary")).to_contain_text(f"{len(still.runtime.nodes)} nodes")
     expect(page.locator(MAP)).to_have_attribute("data-cursor-at", seen)
+
+
+@pytest.mark.parametrize("width", [1024, 360])
+def test_a_camera_that_nobody_has_moved_shows_what_it_shows_to_whoever_opens_the_map(
+    browser: Browser, still: Still, width: int
+) -> None:
+    with map_context(browser, width) as context:
+        log_in(context, still)
+        before = open_map(context, still)
+        name = sorted(still.runtime.nodes)[width % 3]
+        still.call(lambda: still.runtime.apply(cm.RemoveNode(node=f"n-{name}", force=True)))
+        del still.runtime.nodes[name]
+        expect(before.locator("#map-summary")).to_contain_text(f"{len(still.runtime.nodes)} nodes")
+        alike(before, open_map(context, still))

@@ -261,8 +261,9 @@ CAUGHT_BY: dict[Mutation, int] = {
     superseded_run_on: 17,
     reports_taken_again: 9,
     drains_without_a_target: 8,
+    permanent_causes_tried_for_ever: 1,
 }
-"""The first seed that caught it when this was written, where that is not among the first few: it is tried first, and
+"""A seed that caught it soon when this was written, where the first few do not: it is tried first, and
 where the simulation has changed so that it passes, all others are."""
 
 

@@ -103,3 +103,8 @@ class AgentExplanation(Object, frozen=True, kw_only=True):
     troubles: tuple[InstanceExplanation, ...] = ()
     """Of one instance for each status and cause, 10 at most."""
     revision: Revision
+
+
+def again_and_again(failing: int) -> str:
+    """Behind how many replicas run: one that ends in a loop runs at this moment, or does not at this."""
+    return f", {failing} end{'s' if failing == 1 else ''} again and again" if failing else ""

@@ -282,7 +282,8 @@ class AgentVersion(Object, frozen=True, kw_only=True):
     differences: tuple["Difference", ...] = ()
     """From the version before it that is kept."""
     proven: bool = False
-    """It is known to work: every replica has been available in it, or is now."""
+    """It is known to work: every replica was available in it when its rollout was over, when its agent was about to
+    change, or is now."""
 
 
 class AgentVersionList(Object, frozen=True, kw_only=True):

@@ -80,7 +80,7 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
         await explain_instance(runtime, state, instance, nodes, with_output=index < _WITH_OUTPUT)
         for index, instance in enumerate(examples.values())
     ]
-    parts = [f"{shown.running} of {agent.replicas} replicas are known to run"]
+    parts = [f"{shown.running} of {agent.replicas} replicas are known to run{ex.again_and_again(shown.failing)}"]
     if not agent.active:
         parts = [f"stopped by request; to start it again: omnitide start {called(agent.namespace, agent.name)}"]
     elif not agent.replicas and not agent.deleting:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from omnitide.fabric.rules.moving import is_leaving, next_version
@@ -14,7 +15,9 @@ from omnitide.operations.views.silence import SILENT
 EXAMINED: Final = 20_000
 """Replicas that are looked at for one answer."""
 EXPLAINED: Final = 5
-"""Agents of which it is asked whether they fit elsewhere, for one answer."""
+"""Agents of each node of which it is asked whether they fit elsewhere; further ones are counted."""
+NODES: Final = 20
+"""Nodes of which that is asked, for one answer: more are not told at once."""
 _AT_ONCE: Final = 1000
 
 
@@ -28,8 +31,8 @@ class _Stays(NamedTuple):
 
 async def drains_that_cannot_end(runtime: Runtime, state: FabricState) -> AsyncIterator[inv.Concern]:
     """One of each such node, by name, as far as it is looked. Tasks of jobs run to their end: they are waited for."""
-    asked = looked = 0
-    for node in sorted((state.nodes[one] for one in state.draining), key=lambda node: node.name):
+    looked = 0
+    for node in islice(sorted((state.nodes[one] for one in state.draining), key=lambda node: node.name), NODES):
         if node.status in SILENT:
             continue  # that is what is said of it
         leaving: dict[tuple[str, int], list[Instance]] = {}
@@ -43,15 +46,13 @@ async def drains_that_cannot_end(runtime: Runtime, state: FabricState) -> AsyncI
             if is_leaving(state, instance):
                 version = next_version(state, state.agents[instance.workload], instance)
                 leaving.setdefault((instance.workload, version), []).append(instance)
-        stays: list[_Stays] = []
-        for those in leaving.values():
-            if asked == EXPLAINED:
-                break
-            asked += 1
-            if why := await _why_nowhere_else(runtime, those[0].id):
-                stays.append(_Stays(those[0], len(those), why))
+        stays = [
+            _Stays(those[0], len(those), why)
+            for those in islice(leaving.values(), EXPLAINED)
+            if (why := await _why_nowhere_else(runtime, those[0].id))
+        ]
         if stays:
-            yield _concern(state, node, stays)
+            yield _concern(state, node, stays, len(leaving) - EXPLAINED)
 
 
 async def _why_nowhere_else(runtime: Runtime, instance: str) -> str:
@@ -64,13 +65,16 @@ async def _why_nowhere_else(runtime: Runtime, instance: str) -> str:
     return "" if found.verdict == "fits-now" else found.text.partition(". ")[0].removesuffix(".")
 
 
-def _concern(state: FabricState, node: Node, stays: list[_Stays]) -> inv.Concern:
+def _concern(state: FabricState, node: Node, stays: list[_Stays], unasked: int) -> inv.Concern:
+    """`unasked`: versions of agents there of which it is not known."""
     first, number, why = stays[0]
     agent = state.agents[first.workload]
     name = called(agent.namespace, agent.name)
     what = f"{first.name} stays" if number == 1 else f"{number} of {agent.name} stay, such as {first.name}"
     agents = len({one.first.workload for one in stays} - {agent.id})
     more = f"; so {'does' if agents == 1 else 'do'} {agents} more agent{'' if agents == 1 else 's'}" if agents else ""
+    if unasked > 0:
+        more += f"; perhaps {unasked} more, which were not looked at"
     return inv.Concern(
         subject=f"node {node.name}",
         text=f"is being drained, and {what}, which fits nowhere else: {why}{more}",

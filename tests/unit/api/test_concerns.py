@@ -55,8 +55,18 @@ class TestADrainThatCannotEnd:
         (concern,) = await found(runtime)
         assert concern.text == (
             "is being drained, and web0-1.1 stays, which fits nowhere else: there is no other node; so do "
-            f"{EXPLAINED - 1} more agents"
+            f"{EXPLAINED - 1} more agents; perhaps 2 more, which were not looked at"
         )
+
+    async def test_a_second_node_is_told_however_much_stays_on_the_first(self, runtime: MemoryRuntime) -> None:
+        for number in range(EXPLAINED + 2):
+            deploy(runtime, f"web{number}", AgentSpec(command=("x",)))
+        runtime.add_node("beta")
+        runtime.apply(cm.CordonNode(node="alpha"))
+        deploy(runtime, "other", AgentSpec(command=("x",)))
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.apply(cm.DrainNode(node="beta"))
+        assert [concern.subject for concern in await found(runtime)] == ["node alpha", "node beta"]
 
     async def test_one_that_goes_on_is_none(self, runtime: MemoryRuntime) -> None:
         deploy(runtime)

@@ -5,7 +5,7 @@ import { agentHref } from "../actions/target";
 import type { Agent } from "../api/types";
 import { useGiven } from "../parts/context";
 import { Mark } from "../parts/State";
-import { count, visible } from "../words/format";
+import { count, plural, visible } from "../words/format";
 import { runningWords } from "../words/running";
 import type { Tone } from "../words/states";
 import type { Step } from "./applying";
@@ -50,9 +50,12 @@ export function Progress(props: { steps: readonly Step[] }) {
               </p>
               <Show when={agent && !shown.over ? agent : undefined}>
                 {(found) => (
-                  <div class="progress" role="img" aria-label={runningWords(found())}>
-                    <span class="tone-good" style={{ "flex-grow": found().running }} />
-                    <span class="rest" style={{ "flex-grow": Math.max(0, found().replicas - found().running) }} />
+                  <div class="progress" role="img" aria-label={wayOf(found()).words}>
+                    <span
+                      class={found().rollout ? "tone-busy" : "tone-good"}
+                      style={{ "flex-grow": wayOf(found()).done }}
+                    />
+                    <span class="rest" style={{ "flex-grow": Math.max(0, found().replicas - wayOf(found()).done) }} />
                   </div>
                 )}
               </Show>
@@ -80,6 +83,13 @@ function shownOf(step: Step, agent: Agent | undefined): Shown {
   }
 }
 
+/** Of a new version: what runs of an earlier one is no part of its way. */
+function wayOf(agent: Agent): { done: number; words: string } {
+  const { rollout } = agent;
+  if (!rollout) return { done: agent.running, words: runningWords(agent) };
+  return { done: rollout.asked, words: `begun at ${count(rollout.asked)} of ${plural(rollout.replicas, "replica")}` };
+}
+
 function running(agent: Agent, version: number): Shown {
   const far = runningWords(agent);
   if (agent.version < version) return { tone: "busy", text: "is asked for", over: false };
@@ -90,13 +100,13 @@ function running(agent: Agent, version: number): Shown {
   if (agent.rollout)
     return {
       tone: "busy",
-      text: `rolls out v${version}${agent.rollout.paused ? ", paused" : ""}: ${far}`,
+      text: `rolls out v${version}${agent.rollout.paused ? ", paused" : ""}: ${wayOf(agent).words}; in any version ${far}`,
       over: false,
     };
   if (agent.counts.failed) return { tone: "bad", text: `${far}, ${count(agent.counts.failed)} failed`, over: false };
   if (agent.counts.succeeded === agent.replicas && agent.replicas)
     return { tone: "good", text: "has ended well", over: true };
   if (agent.running === agent.replicas) return { tone: "good", text: far, over: true };
-  const waiting = agent.counts.pending ? `, ${count(agent.counts.pending)} waiting for room` : "";
+  const waiting = agent.counts.pending ? `, ${count(agent.counts.pending)} pending` : "";
   return { tone: "busy", text: `${far}${waiting}`, over: false };
 }

@@ -105,7 +105,7 @@ export default function MapPage() {
     anew: () => {
       placed = false;
     },
-    seesWhole: () => placed && steering.showsWhole(),
+    untouched: () => (placed ? steering.untouched() : undefined),
     show: (made, changes, before) => show(made, changes, before),
     fail,
   });
@@ -124,7 +124,7 @@ export default function MapPage() {
     if (!narrow.matches) return { right: CARD_PX, bottom: 0 };
     return { right: 0, bottom: Math.max(SHEET_LEAST_PX, Math.round(height * SHEET_SHARE)) };
   };
-  const steering = createSteering({ scene, city, screen, cover, selection });
+  const steering = createSteering({ scene, city, screen, cover, selection, cursor: () => cursor() });
   const { reactions, cursor, setCursor, hover, hoverAt, ...reacting } = createReacting({
     scene,
     city,
@@ -209,10 +209,11 @@ export default function MapPage() {
     if (!placed && screen().width > 1) {
       placed = true;
       made.look(steering.first(), false);
-    } else if (before.whole) {
+    } else if (before.sees) {
       // Who sees all of it sees those too who join where nothing stood.
-      if (!steering.showsWhole()) steering.go(steering.whole());
+      if (steering.untouched() !== before.sees) steering.go(steering[before.sees]());
     } else if (changes.layout) steering.stay(before.layout);
+    if (changes.layout || changes.units.size) reacting.look();
     if (changes.kinds) setReshaped((now) => now + 1);
     if (changes.nodes.size || changes.units.size) setTick((now) => now + 1);
     keepStill();
@@ -224,7 +225,7 @@ export default function MapPage() {
       defer: true,
     }),
   );
-  createEffect(on([question, failing], () => scene()?.ponder(look(), { all: true }), { defer: true }));
+  createEffect(on([question, failing, versions], () => scene()?.ponder(look(), { all: true }), { defer: true }));
   createEffect(on([selection, cursor, hover], () => scene()?.ponder(look(), { marks: true }), { defer: true }));
   createEffect(on(refusals, () => scene()?.ponder(look(), { all: true }), { defer: true }));
   createEffect(

@@ -14,20 +14,20 @@ interface Given {
   by: () => string;
   /** Another label is another city. */
   anew(): void;
-  /** Whether all of the city is in sight, before it is another. */
-  seesWhole(): boolean;
+  /** What the camera shows that nobody has moved, before the city is another. */
+  untouched(): Before["sees"];
   show(made: Scene, changes: Changes, before: Before): void;
   fail(error: unknown): void;
 }
 
 /** What was seen of the city before it changed. */
 export interface Before {
-  whole: boolean;
+  sees: "whole" | "first" | undefined;
   layout: Layout;
 }
 
 /** Where the city is to be found: it is another when its districts are. */
-export function createGrowing({ fabric, scene, by, anew, seesWhole, show, fail }: Given): () => City {
+export function createGrowing({ fabric, scene, by, anew, untouched, show, fail }: Given): () => City {
   let city = emptyCity(by());
   const follower = fabric.follow();
   onCleanup(() => follower.end());
@@ -53,7 +53,7 @@ export function createGrowing({ fabric, scene, by, anew, seesWhole, show, fail }
       founding = false;
       const { layout } = city;
       Object.assign(city, whole);
-      show(made, part.value, { whole: false, layout });
+      show(made, part.value, { sees: undefined, layout });
       setFounded((now) => now + 1);
     } catch (error) {
       fail(error);
@@ -81,7 +81,7 @@ export function createGrowing({ fabric, scene, by, anew, seesWhole, show, fail }
     last = sight;
     if (!city.seen && sight.instances.size > PART) void found(made, sight);
     else {
-      const before = { whole: seesWhole(), layout: city.layout };
+      const before = { sees: untouched(), layout: city.layout };
       show(made, advance(city, sight, same ? touched : undefined), before);
     }
   });

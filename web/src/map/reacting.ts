@@ -30,6 +30,8 @@ export interface Reacting {
   /** What the pointer is at, and where that is. */
   hover: Accessor<Found | undefined>;
   hoverAt: Accessor<Point>;
+  /** What is below a pointer that rests may be another, as the map is. */
+  look(): void;
   /** What can be done, asked for at a place. */
   orders: Accessor<{ at: Point; groups: OrderGroup[] } | undefined>;
   endOrders(): void;
@@ -145,11 +147,18 @@ export function createReacting({ scene, city, selecting, steering, say }: Around
       return;
     }
     setCursor(home);
+    // What the pointer was at goes elsewhere.
+    setHover(undefined);
     steering.near(home);
     steering.reveal();
   };
+  const look = () => {
+    if (!hover()) return;
+    const found = here(hoverAt());
+    setHover((now) => (same(now, found) ? now : found));
+  };
   const endOrders = () => setOrders(undefined);
-  return { reactions, cursor, setCursor, hover, hoverAt, orders, endOrders, moving, setMoving, choose, find };
+  return { reactions, cursor, setCursor, hover, hoverAt, look, orders, endOrders, moving, setMoving, choose, find };
 }
 
 function same(one: Found | undefined, other: Found | undefined): boolean {

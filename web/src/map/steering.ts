@@ -32,6 +32,8 @@ interface Around {
   screen: Accessor<Screen>;
   cover(): Cover;
   selection: Accessor<Selection>;
+  /** The node that the keyboard is at; empty: none. */
+  cursor(): string;
 }
 
 export interface Steering {
@@ -39,12 +41,12 @@ export interface Steering {
   whole(): Camera;
   /** What it begins with. */
   first(): Camera;
-  /** Whether the camera shows just all of it. */
-  showsWhole(): boolean;
+  /** Whether the camera is where nobody has moved it: at all of it, or at what it begins with. */
+  untouched(): "whole" | "first" | undefined;
   /** After the screen has become another one: all of it, if it was all before; else as much as `reveal` does. */
   refit(before: Screen): void;
   go(to: Camera): void;
-  /** After nodes have other lots: with the one in the middle where it was seen. */
+  /** After nodes have other lots: with those that are selected where they were seen; else the one in the middle. */
   stay(before: Layout): void;
   /** With the place in the middle. */
   centre(at: Point): void;
@@ -83,9 +85,11 @@ export function createSteering(around: Around): Steering {
   return {
     whole: () => wholeOn(screen()),
     first: () => firstOf(around.city(), screen(), cover()),
-    showsWhole: () => {
+    untouched: () => {
       const camera = scene()?.camera;
-      return camera !== undefined && alike(camera, wholeOn(screen()));
+      if (!camera) return undefined;
+      if (alike(camera, wholeOn(screen()))) return "whole";
+      return alike(camera, firstOf(around.city(), screen(), cover())) ? "first" : undefined;
     },
     refit: (before) => {
       const camera = scene()?.camera;
@@ -97,10 +101,13 @@ export function createSteering(around: Around): Steering {
     stay: (before) => {
       const made = scene();
       if (!made) return;
-      const by = shifted(before, around.city().layout, seen(made.camera, screen()));
-      if (!by.x && !by.y) return;
-      const flies = made.camera !== made.shownCamera;
-      made.look({ ...made.camera, x: made.camera.x + by.x, y: made.camera.y + by.y }, flies);
+      // Of what the card does not lie over, and where a flight goes to: it ends there at once.
+      const view = seen(made.camera, screen());
+      const place = free(screen(), cover());
+      const { zoom } = made.camera;
+      const open = { ...view, width: place.width / zoom, height: place.height / zoom };
+      const by = shifted(before, around.city().layout, open, new Set([...around.selection().nodes, around.cursor()]));
+      if (by.x || by.y) made.look({ x: made.camera.x + by.x, y: made.camera.y + by.y, zoom }, false);
     },
     centre: (at) => scene()?.look({ ...at, zoom: scene()?.camera.zoom ?? 1 }, false),
     fit: (box) => go(fitted(box, screen(), NEAR_ZOOM, cover())),

@@ -2,7 +2,7 @@ import { createSignal, onCleanup, onMount, Show } from "solid-js";
 import { Copied } from "../actions/Copied";
 import { closed, type Naming } from "../actions/desk";
 import { tell } from "../actions/toasts";
-import { WouldRefuse } from "../actions/WouldRefuse";
+import { refuses, WouldRefuse } from "../actions/WouldRefuse";
 import { Refused, request } from "../api/client";
 import { visible } from "../words/format";
 import { createLine, NAME_PATTERN, namespacePath, removeLine } from "./namespaces";
@@ -28,7 +28,7 @@ export function NamespaceDialog(props: { of: Naming }) {
   });
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    if (busy() || (!making && refused())) return;
+    if (busy() || (!making && refuses(refused()))) return;
     setBusy(true);
     try {
       if (wanted.kind === "make") await request("POST", namespacePath(), { name: name() });
@@ -79,7 +79,7 @@ export function NamespaceDialog(props: { of: Naming }) {
           <button
             type="submit"
             class={`button ${making ? "primary" : "grave"}`}
-            disabled={busy() || (!making && !!refused())}
+            disabled={busy() || (!making && refuses(refused()))}
           >
             {making ? "Make it" : "Remove"}
           </button>

@@ -1,19 +1,27 @@
 import { expect, it } from "vitest";
-import { byKey, type Concern, MOST_CONCERNS, type Placing, placed } from "./concerning";
+import { type Concern, MOST_CONCERNS, type Placing, placed } from "./concerning";
 
 const one = (subject: string, text: string): Concern => ({ subject, text, hint: "", since_ms: 0 });
 const lines = ({ places }: Placing) =>
   [...places.values()].map(({ concern, over }) => `${concern.subject}: ${over ? "over" : concern.text}`);
 
-it("what is about the same thing has the same key, whatever it says of it and wherever it stands", () => {
-  const before = [...byKey([one("agent a", "failing (1)"), one("node n", "dark")]).keys()];
-  const after = [...byKey([one("node n", "dark"), one("agent a", "failing (2)")]).keys()];
-  expect(after).toEqual([before[1], before[0]]);
+it("none of several about one thing is lost", () => {
+  const all = [one("node n", "dark"), one("node n", "full"), one("node n 1", "odd")];
+  expect([...placed(all).places.values()].map(({ concern }) => concern)).toEqual(all);
 });
 
-it("none of several about one thing is lost", () => {
-  const all = [one("node n", "dark"), one("node n", "full"), one("1 node n", "odd")];
-  expect([...byKey(all).values()]).toEqual(all);
+it("of two about one thing each keeps its line: what goes on is not the one that is over", () => {
+  const docker = "the driver docker does not work";
+  const first = placed([one("node n", "not heard from for 3 s"), one("node n", docker)]);
+  const then = placed([one("node n", docker)], first.places);
+  expect(lines(then)).toEqual(["node n: over", `node n: ${docker}`]);
+  const again = placed([one("node n", docker), one("node n", "not heard from for 1 m 3 s")], then.places);
+  expect(lines(again)).toEqual(["node n: not heard from for 1 m 3 s", `node n: ${docker}`]);
+  const other = placed([one("node n", docker), one("node n", "its disk is full")], first.places);
+  expect(lines(other)).toEqual(["node n: its disk is full", `node n: ${docker}`]);
+  const more = placed([one("node n", docker), one("node n", "its disk is full")], then.places);
+  expect(lines(more)).toEqual(lines(then));
+  expect(more.waiting.map(({ text }) => text)).toEqual(["its disk is full"]);
 });
 
 it("while somebody reads a line keeps its place, one that is over too, and what comes waits", () => {
@@ -26,8 +34,8 @@ it("while somebody reads a line keeps its place, one that is over too, and what 
 it("what is over and comes again is in its place again", () => {
   const first = placed([one("node b", "dark"), one("agent w", "failing")]);
   const over = placed([one("agent w", "failing")], first.places);
-  expect(lines(placed([one("agent w", "failing"), one("node b", "dark again")], over.places))).toEqual([
-    "node b: dark again",
+  expect(lines(placed([one("agent w", "failing"), one("node b", "dark")], over.places))).toEqual([
+    "node b: dark",
     "agent w: failing",
   ]);
 });

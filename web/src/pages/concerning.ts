@@ -9,18 +9,6 @@ export type Concern = FabricStatus["concerns"][number];
 /** As many as Nexus tells. */
 export const MOST_CONCERNS = 20;
 
-/** In their order, by what each is about; what there is more than one of about the same is told apart by its place. */
-export function byKey(concerns: readonly Concern[]): Map<string, Concern> {
-  const seen = new Map<string, number>();
-  return new Map(
-    concerns.map((one) => {
-      const before = seen.get(one.subject) ?? 0;
-      seen.set(one.subject, before + 1);
-      return [`${before} ${one.subject}`, one];
-    }),
-  );
-}
-
 export interface Place {
   concern: Concern;
   /** It wants no eye any more; its line stays until nobody reads. */
@@ -36,12 +24,15 @@ export interface Placing {
 
 /** `held`: the places that are to stay; left out: in the order in which Nexus tells them. */
 export function placed(now: readonly Concern[], held?: Placing["places"]): Placing {
-  const told = byKey(now);
   const places = new Map<string, Place>();
+  const keys = keysOf(now, held ?? new Map());
   if (!held) {
-    for (const [key, concern] of told) places.set(key, { concern, over: false });
+    now.forEach((concern, at) => {
+      places.set(keys[at] ?? "", { concern, over: false });
+    });
     return { places, waiting: [] };
   }
+  const told = new Map(now.map((concern, at) => [keys[at] ?? "", concern]));
   // Of more than are told some are left out, which are not over.
   const all = now.length < MOST_CONCERNS;
   for (const [key, before] of held) {
@@ -49,4 +40,44 @@ export function placed(now: readonly Concern[], held?: Placing["places"]): Placi
     places.set(key, concern ? { concern, over: false } : { concern: before.concern, over: before.over || all });
   }
   return { places, waiting: [...told].filter(([key]) => !held.has(key)).map(([, concern]) => concern) };
+}
+
+/**
+ * Of each its line, by what it is about. Of several about one thing, each has the one that says the same but for numbers;
+ * what is left, whose words have changed, one that is left.
+ */
+function keysOf(now: readonly Concern[], held: Placing["places"]): string[] {
+  const left = new Map<string, Map<string, string>>();
+  for (const [key, { concern }] of held) {
+    const mine = left.get(concern.subject) ?? new Map<string, string>();
+    left.set(concern.subject, mine.set(key, worded(concern)));
+  }
+  const keys: (string | undefined)[] = now.map((concern) => {
+    const mine = left.get(concern.subject);
+    const key = [...(mine ?? [])].find(([, words]) => words === worded(concern))?.[0];
+    if (key !== undefined) mine?.delete(key);
+    return key;
+  });
+  now.forEach((concern, at) => {
+    if (keys[at] !== undefined) return;
+    // What is over was another.
+    const key = [...(left.get(concern.subject)?.keys() ?? [])].find((one) => !held.get(one)?.over);
+    if (key === undefined) return;
+    left.get(concern.subject)?.delete(key);
+    keys[at] = key;
+  });
+  const taken = new Set<string>([...held.keys()]);
+  return now.map((concern, at) => {
+    const had = keys[at];
+    if (had !== undefined) return had;
+    let number = 1;
+    while (taken.has(`${concern.subject} ${number}`)) number += 1;
+    taken.add(`${concern.subject} ${number}`);
+    return `${concern.subject} ${number}`;
+  });
+}
+
+/** Without what changes while it goes on: numbers, with their units. */
+function worded({ text }: Concern): string {
+  return text.replace(/\d[\d.,:]*( ?(ms|s|m|h|d|min)\b)?/g, "").replace(/\s+/g, " ");
 }

@@ -109,6 +109,14 @@ export function PastBar() {
     return `Revision ${count(found.revision)} · ${dateTime(found.timeMs)}`;
   };
 
+  // The page's own time stands while the past is shown.
+  const [second, setSecond] = createSignal(0);
+  const ticking = setInterval(() => setSecond((now) => now + 1), 1_000);
+  onCleanup(() => clearInterval(ticking));
+  const ago = (thenMs: number) => {
+    second();
+    return span(fabric.liveMs() - thenMs);
+  };
   return (
     <div class="past-bar" role="region" aria-label="Time travel">
       <p class="past-words">
@@ -117,9 +125,7 @@ export function PastBar() {
         <span role="status" class="past-at">
           {words()}
         </span>
-        <Show when={shown()}>
-          {(found) => <span class="past-ago">{span(fabric.liveMs() - found().timeMs)} ago</span>}
-        </Show>
+        <Show when={shown()}>{(found) => <span class="past-ago">{ago(found().timeMs)} ago</span>}</Show>
         <Show when={happened()}>
           <span class="past-event ellipsis">{visible(happened())}</span>
         </Show>

@@ -28,7 +28,7 @@ _SHOWN: Final = 3
 def history(context: typer.Context, name: AgentName) -> None:
     """List an agent's versions, newest first, with what each changed. The newest 20 are kept.
 
-    Works: every replica has been available in it. `no`: it was never so before another version came.
+    Works: every replica was available in it when a rollout of it was over, or whenever its agent was about to change.
 
     To go back to one: `omnitide rollback AGENT`, with its number as `--to`. `-o json` has every spec whole.
     """
@@ -46,7 +46,7 @@ def history(context: typer.Context, name: AgentName) -> None:
         [
             f"{'*' if one.current else ''}{one.number}",
             ago(one.created_ms),
-            "yes" if one.proven else "not yet" if one.current else "no",
+            "yes" if one.proven else "not yet" if one.current else "not known",
             one.reason,
             one.by or _NEXUS,
             _changed(one),

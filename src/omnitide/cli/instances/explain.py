@@ -8,6 +8,7 @@ import typer
 from omnitide.cli.access.names import everything
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.visible import for_reader, visible_lines
+from omnitide.model.explanations import again_and_again
 from omnitide.model.names import called
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _tell_agent(session: Session, found: "AgentExplanation") -> None:
         well = agent.status == "running" and agent.replicas > 0
         _say(f"  {agent.name}  {found.text}{'. Nothing stands in the way.' if well else ''}")
         return
-    print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run")
+    print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run{again_and_again(agent.failing)}")
     if agent.rollout is not None and agent.rollout.halted:
         _say(f"  the rollout of version {agent.version} is halted: {agent.rollout.halted}")
     if agent.rollout is not None and agent.rollout.paused:

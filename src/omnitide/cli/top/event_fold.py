@@ -5,6 +5,7 @@ Only what comes by itself is folded, and only with what has the same cause. What
 node stands alone, and parts what was before from what came after. So does a rollout, of which each instance is another.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, cast
 
@@ -25,7 +26,7 @@ class Fold(NamedTuple):
 
     event: CloudEvent
     key: str
-    """Stays the same while more of it comes: the id of its oldest."""
+    """Stays the same while more of it comes, and while its oldest are forgotten."""
     times: int = 1
     first_ms: int = 0
     """When the oldest was."""
@@ -48,16 +49,27 @@ def folded(events: Sequence[tuple[CloudEvent, int]]) -> list[Fold]:
         else:
             mine[alike] = [(event, at_ms)]
             rows.append(mine[alike])
-    found = [fold for row in rows for fold in _rows_of(row)]
+    found: list[Fold] = []
+    seen: Counter[str] = Counter()
+    # From the oldest on: what is the first of its kind stays that, whatever comes.
+    for row in reversed(rows):
+        newest, _ = row[0]
+        alike = _alike(newest)
+        if alike is None:
+            found.append(Fold(newest, newest.id, first_ms=row[0][1]))
+            continue
+        of = repr(alike)
+        seen[of] += 1
+        found += _rows_of(row, f"{of} {seen[of]}")
     order = {event.id: place for place, (event, _) in enumerate(events)}
     return sorted(found, key=lambda fold: order[fold.event.id])
 
 
-def _rows_of(alike: Sequence[tuple[CloudEvent, int]]) -> Iterable[Fold]:
+def _rows_of(alike: Sequence[tuple[CloudEvent, int]], key: str) -> Iterable[Fold]:
     if len(alike) < LEAST:
         return [Fold(event, event.id, first_ms=at_ms) for event, at_ms in alike]
-    (newest, _), (oldest, first_ms) = alike[0], alike[-1]
-    return [Fold(newest, oldest.id, len(alike), first_ms)]
+    (newest, _), (_, first_ms) = alike[0], alike[-1]
+    return [Fold(newest, key, len(alike), first_ms)]
 
 
 def _owner(event: CloudEvent) -> str:

@@ -26,10 +26,15 @@ def prove_by_replicas(draft: Draft, identifier: str) -> None:
     """An agent's newest version, where no rollout is under way and every replica runs well in it, or has done its
     work."""
     agent = draft.state.agents[identifier]
-    if agent.rollout_cursor or agent.superseded or not agent.active or agent.deleting or not _has_all(agent):
-        return
-    if all(_is_well(draft.state, agent, number, draft.header.time_ms) for number in range(1, agent.replicas + 1)):
+    if works_now(draft.state, agent, draft.header.time_ms):
         draft.emit(ev.VersionProven(agent=identifier, version=agent.version))
+
+
+def works_now(state: FabricState, agent: Agent, now_ms: int) -> bool:
+    """Whether its newest version, which is not proven so far, would be at this moment."""
+    if agent.rollout_cursor or agent.superseded or not agent.active or agent.deleting or not _has_all(agent):
+        return False
+    return all(_is_well(state, agent, number, now_ms) for number in range(1, agent.replicas + 1))
 
 
 def prove_by_rollout(draft: Draft, identifier: str) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from omnitide.fabric.rules.failing import halted_by, how_it_is, why_halted
 from omnitide.fabric.rules.lateness import late_at_first
+from omnitide.fabric.rules.proving import works_now
 from omnitide.fabric.rules.rolling import available, unavailable
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus, Job, Phase, Version
 from omnitide.model import objects as ob
@@ -198,15 +199,9 @@ def show_version(
         source=version.source,
         cause=version.cause,
         differences=changes,
-        proven=version.proven or (version.number == agent.version and _is_seen_to_work(state, agent, now_ms)),
+        # The fabric notes it only once something is about to change what is seen.
+        proven=version.proven or (version.number == agent.version and works_now(state, agent, now_ms)),
     )
-
-
-def _is_seen_to_work(state: FabricState, agent: Agent, now_ms: int) -> bool:
-    """Whether the newest version works now. The fabric notes that only once something is about to change it."""
-    if agent.rollout_cursor or agent.superseded or not agent.active or agent.deleting or not agent.replicas:
-        return False
-    return not agent.failed and not unavailable(state, agent, now_ms)
 
 
 def show_job_summary(state: FabricState, job: Job) -> ob.JobSummary:

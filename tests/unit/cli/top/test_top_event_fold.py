@@ -81,3 +81,11 @@ def test_a_row_says_how_often_and_keeps_its_key_while_more_come() -> None:
     newest = EVENTS.objects(shown)[keys[-1]]
     told = printed(whole_event_lines(newest, "", shown.now_ms, 78, shown.repeats[newest.id]), color=False)
     assert "times        5 in 12s, this the newest; each alone: omnitide events" in told
+
+
+def test_a_row_keeps_its_key_while_its_oldest_are_forgotten() -> None:
+    events = [(one, at_ms(one.time)) for one in loop(9)]
+    keys = [row.key for row in folded(events)]
+    assert len(set(keys)) == 3
+    for forgotten in range(1, 18):
+        assert sorted(row.key for row in folded(events[forgotten:])) == sorted(keys)

@@ -240,6 +240,17 @@ describe("the city", () => {
     expect(spots(city)).toMatchObject({ ...stay, i9: i2 });
   });
 
+  it("has one that has joined again after the others, as a page that is opened then", () => {
+    const city = emptyCity("zone");
+    advance(city, sight(NODES, []));
+    const again = sight([node("n1", { joined_ms: 99 }), node("n2")], []);
+    advance(city, again);
+    const opened = emptyCity("zone");
+    advance(opened, again);
+    expect(city.layout).toEqual(opened.layout);
+    expect(city.buildings.get("n1")?.lot).toEqual(opened.buildings.get("n1")?.lot);
+  });
+
   it("moves up those after one that leaves, and tells them as others than before", () => {
     const city = emptyCity("zone");
     const all = [1, 2, 3].map((at) => instance(`i${at}`, "n1", { slot: at }));

@@ -162,7 +162,8 @@ function takeNodes(
     if (had?.node === node) continue;
     changes.nodes.add(id);
     const before = had?.node.labels?.[sight.by];
-    if (!had || before !== node.labels?.[sight.by]) moved = true;
+    // One that was removed and has joined again stands after the others.
+    if (!had || before !== node.labels?.[sight.by] || had.node.joined_ms !== node.joined_ms) moved = true;
     if (!had || differs(had.node, node)) changes.kinds = true;
     if (!had) settled = false;
     const state = nodeState(node);

@@ -69,6 +69,11 @@ describe("the layout", () => {
       });
       expect(ways).toContainEqual(by);
     }
+    const at = place(before, "n1");
+    const wide = { x: at.x - 3_000, y: at.y - 3_000, width: 6_000, height: 6_000 };
+    const was = place(before, "n39");
+    const is = place(left, "n39");
+    expect(shifted(before, left, wide, new Set(["n0", "n39"]))).toEqual({ x: is.x - was.x, y: is.y - was.y });
     expect(shifted(before, left, { x: -9_000, y: 0, width: 10, height: 10 })).toEqual({ x: 0, y: 0 });
   });
 

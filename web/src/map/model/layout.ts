@@ -211,12 +211,17 @@ export function lotsIn(layout: Layout, box: Box): string[] {
   return found;
 }
 
-/** How far the node went that was nearest to the middle of what is seen, of those that are still there. */
-export function shifted(before: Layout, now: Layout, view: Box): Point {
+/**
+ * How far the node went that was nearest to the middle of what is seen, of those that are still there: of `first` if any of
+ * them is seen.
+ */
+export function shifted(before: Layout, now: Layout, view: Box, first: ReadonlySet<string> = new Set()): Point {
   const middle = centre(view);
+  const all = lotsIn(before, view);
+  const chosen = all.filter((id) => first.has(id) && now.lotOf.has(id));
   let by = { x: 0, y: 0 };
   let least = Number.POSITIVE_INFINITY;
-  for (const id of lotsIn(before, view)) {
+  for (const id of chosen.length ? chosen : all) {
     const [was, is] = [before.lotOf.get(id), now.lotOf.get(id)];
     if (!was || !is) continue;
     const far = Math.hypot(was.x + LOT.width / 2 - middle.x, was.y + LOT.height / 2 - middle.y);

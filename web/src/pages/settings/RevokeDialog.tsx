@@ -1,7 +1,7 @@
 import { createSignal, For, onCleanup, onMount, Show } from "solid-js";
 import { Copied } from "../../actions/Copied";
 import { tell } from "../../actions/toasts";
-import { WouldRefuse } from "../../actions/WouldRefuse";
+import { refuses, WouldRefuse } from "../../actions/WouldRefuse";
 import { Refused, request } from "../../api/client";
 import type { Token } from "../../api/types";
 import { visible } from "../../words/format";
@@ -34,7 +34,7 @@ export function RevokeDialog(props: Props) {
   });
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    if (busy() || refused()) return;
+    if (busy() || refuses(refused())) return;
     setBusy(true);
     try {
       await request("DELETE", path());
@@ -72,7 +72,7 @@ export function RevokeDialog(props: Props) {
           <button type="button" class="button" autofocus onClick={() => dialog?.close()}>
             Cancel
           </button>
-          <button type="submit" class="button grave" disabled={busy() || !!refused()}>
+          <button type="submit" class="button grave" disabled={busy() || refuses(refused())}>
             Revoke
           </button>
         </div>
