@@ -72,7 +72,7 @@ def test_history_marks_the_versions_that_are_not_known_to_work(fabric: MemoryFab
     fabric.runtime.settle()
     fabric.cli("deploy", manifest(fabric), "--set", 'command=["gone", "2"]', "--no-wait")
     lines = fabric.cli("history", "hello").stdout.splitlines()
-    assert [re.split(r" {2,}", line.strip())[2] for line in lines] == ["WORKS", "not yet", "no", "yes"]
+    assert [re.split(r" {2,}", line.strip())[2] for line in lines] == ["WORKS", "not yet", "not known", "yes"]
     items = json.loads(fabric.cli("history", "hello", "-o", "json").stdout)["items"]
     assert [one["proven"] for one in items] == [False, False, True]
 
