@@ -32,9 +32,9 @@ class _Stays(NamedTuple):
 async def drains_that_cannot_end(runtime: Runtime, state: FabricState) -> AsyncIterator[inv.Concern]:
     """One of each such node, by name, as far as it is looked. Tasks of jobs run to their end: they are waited for."""
     looked = 0
-    for node in islice(sorted((state.nodes[one] for one in state.draining), key=lambda node: node.name), NODES):
-        if node.status in SILENT:
-            continue  # that is what is said of it
+    # Of one that is silent that is what is said.
+    heard = [node for one in state.draining if (node := state.nodes[one]).status not in SILENT]
+    for node in islice(sorted(heard, key=lambda node: node.name), NODES):
         leaving: dict[tuple[str, int], list[Instance]] = {}
         for identifier in sorted(node.instances):
             looked += 1

@@ -7,6 +7,7 @@ from omnitide.fabric import commands as cm
 from omnitide.model import inventory as inv
 from omnitide.model.probes import Probe, Probes
 from omnitide.model.spec import AgentSpec, JobSpec, Port, Resources, Restart, Update
+from omnitide.operations import staying
 from omnitide.operations.concerns import concerns
 from omnitide.operations.staying import EXPLAINED
 
@@ -86,6 +87,19 @@ class TestADrainThatCannotEnd:
         runtime.silence("alpha")
         (concern,) = await found(runtime)
         assert concern.text.startswith("not heard from")
+
+    async def test_a_silent_one_takes_no_other_ones_place(
+        self, runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(staying, "NODES", 1)
+        deploy(runtime)
+        runtime.apply(cm.CordonNode(node="alpha"))
+        runtime.add_node("beta")
+        deploy(runtime, "other")
+        for name in ("alpha", "beta"):
+            runtime.apply(cm.DrainNode(node=name))
+        runtime.silence("alpha")
+        assert "node beta" in [concern.subject for concern in await found(runtime)]
 
 
 async def test_what_has_waited_longest_comes_first(runtime: MemoryRuntime) -> None:
