@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Route, WebSocketRoute, expect
 
 from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, freeze, send, until
-from support.panel_browser import PAGES, WITHIN_MS, Visit, login_link, visit
+from support.panel_browser import PAGES, WITHIN_MS, Visit, chromium, login_link, visit
 
 HELLO = """
 name = "{name}"
@@ -23,6 +23,12 @@ command = ["sleep", "3600"]
 resources = {{ cpu = 0.01, memory = "8MiB" }}
 """
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\u202egnp.exe'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium(whole=True) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ KEPT = """async () => {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     # A context that puts up with a certificate takes no workers from there; a browser that does so takes them.
-    with chromium("--ignore-certificate-errors") as made:
+    with chromium("--ignore-certificate-errors", whole=True) as made:
         yield made
 
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from omnitide.cli.top.app import Top
 from omnitide.sdk import AsyncClient, Target
-from support.panel_browser import WITHIN_MS
+from support.panel_browser import WITHIN_MS, chromium
 from support.snapshots import keep
 from support.still_fabric import NOW_MS, Still, still_fabric
 
@@ -28,6 +28,12 @@ UP_MS = 240_000
 SIZE = {"width": 1440, "height": 900}
 PICTURES = ("map.png", "overview.png", "agent.png", "plan.png", "top.svg")
 MOST_BYTES = 900_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium(whole=True) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,7 @@ def still() -> Iterator[Still]:
 
 @pytest.fixture(scope="module")
 def browser(still: Still) -> Iterator[Browser]:
-    with chromium(f"--host-resolver-rules=MAP {HOST}:443 {still.url.partition('//')[2]}") as made:
+    with chromium(f"--host-resolver-rules=MAP {HOST}:443 {still.url.partition('//')[2]}", whole=True) as made:
         yield made
 
 
