@@ -100,7 +100,8 @@ class Visit:
 
     def flaws(self, rule: str = "") -> list[str]:
         """What axe finds; by one rule alone, if it is named."""
-        self.page.evaluate(AXE.read_text())
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.evaluate(AXE.read_text())
         asked = {"type": "rule", "values": [rule]} if rule else {"type": "tag", "values": list(RULES)}
         options = {"runOnly": asked, "resultTypes": ["violations"]}
         found = self.page.evaluate("async (options) => (await axe.run(document, options)).violations", options)
