@@ -38,11 +38,20 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[DockerEngine]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def shared(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory, bytecode: Path) -> Generator[Fabric]:
+    """Of one node, which knows the engine."""
+    with pytest.MonkeyPatch.context() as patch, Fabric(tmp_path_factory.mktemp("fabric"), bytecode=bytecode) as made:
+        patch.setenv("DOCKER_HOST", engine.host)
+        made.up()
+        yield made
+
+
 @pytest.fixture
-def containers(lone: Fabric, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> Fabric:
+def containers(fabric: Fabric, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> Fabric:
+    """The shared fabric, with no agent before and after."""
     monkeypatch.setenv("DOCKER_HOST", engine.host)
-    lone.up()
-    return lone
+    return fabric
 
 
 def agent(
@@ -251,9 +260,11 @@ def test_an_engine_that_goes_away_is_told_and_what_it_ran_goes_on(containers: Fa
 
 
 def test_down_ends_containers_too_and_up_starts_them_again_as_if_nothing_had_failed(
-    containers: Fabric, engine: DockerEngine
+    lone: Fabric, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fabric = containers
+    fabric = lone
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    fabric.up()
     fabric.cli("deploy", str(agent(fabric, "web", "heed", replicas=2)))
     before = fabric.running("web", 2)
     kept = running(engine, "web")

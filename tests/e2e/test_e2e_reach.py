@@ -8,6 +8,7 @@ import io
 import os
 import pty
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -190,11 +191,14 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_large_files_go_both_ways_whole_and_with_their_modes(fabric: Fabric, sleeper: Instance) -> None:
+@pytest.mark.parametrize("mebibytes", [12, pytest.param(50, marks=pytest.mark.soak)])
+def test_large_files_go_both_ways_whole_and_with_their_modes(fabric: Fabric, sleeper: Instance, mebibytes: int) -> None:
+    for left in ("tree", "back", "into"):
+        shutil.rmtree(fabric.folder / left, ignore_errors=True)
     tree = fabric.folder / "tree"
     (tree / "deep").mkdir(parents=True)
     big = tree / "deep" / "big"
-    big.write_bytes(os.urandom(50 << 20))
+    big.write_bytes(os.urandom(mebibytes << 20))
     big.chmod(0o640)
     (tree / "run").write_text("#!/bin/sh\n")
     (tree / "run").chmod(0o755)

@@ -12,7 +12,7 @@ from omnitide.model.spec import AgentSpec
 from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric
 from support.many_rows import many_rows
-from support.panel_browser import Visit, visit
+from support.panel_browser import Visit, chromium, visit
 
 BUSY = """
 name = "busy"
@@ -24,12 +24,28 @@ stop = { grace = "1s" }
 """They use less than they ask for, on a slow machine too. Where no control group holds them, a loop without a pause
 would take the machine from every test that runs beside."""
 MANY = 100_000
+HOST = "nexus.example"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium(f"--host-resolver-rules=MAP {HOST} 127.0.0.1") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def busy(shared: Fabric) -> Iterator[Fabric]:
     with deployed(shared, busy=BUSY):
         yield shared
+
+
+@pytest.fixture(scope="module")
+def elsewhere(browser: Browser, busy: Fabric) -> Generator[Visit]:
+    """By a name that other machines know too."""
+    with visit(browser, busy, host=HOST) as made:
+        made.log_in()
+        yield made
+        assert made.console == []
 
 
 @pytest.fixture(scope="module")
@@ -242,17 +258,17 @@ def test_columns_and_export_have_keys_of_their_own(inside: Visit) -> None:
         ("Chromebook", "echo omt_"),
     ],
 )
-def test_each_kind_of_machine_has_its_one_line_and_its_code(inside: Visit, kind: str, begins: str) -> None:
-    page = inside.page
+def test_each_kind_of_machine_has_its_one_line_and_its_code(elsewhere: Visit, kind: str, begins: str) -> None:
+    page = elsewhere.page
     if kind == "Linux":
-        inside.show("join")
+        elsewhere.show("join")
         page.get_by_label("Machines").fill("2")
         expect(page.locator(".on-the-command-line")).to_contain_text("omnitide token create --uses 2")
         page.get_by_role("button", name="Make a token").click()
     page.get_by_text(kind, exact=True).click()
     line = page.locator(".join-line code").inner_text()
     assert line.startswith(begins)
-    assert f"{inside.url}" in line
+    assert f"{elsewhere.url}" in line
     # What everybody on that machine may read in its list of processes has no token in it.
     assert line.count("omt_") == 1
     first = page.locator(".join-first")
@@ -260,10 +276,11 @@ def test_each_kind_of_machine_has_its_one_line_and_its_code(inside: Visit, kind:
     expect(first).to_contain_text("pip install" if begins.startswith("echo") else "docker build")
     # Nor has the history of a shell, by the line that asks for it.
     asking = page.locator(".join-asking code").first.text_content() or ""
-    assert f"{inside.url}" in asking
+    assert f"{elsewhere.url}" in asking
     assert "omt_" not in asking
     assert page.locator(".join-code").evaluate("image => image.complete && image.naturalWidth") > 0
-    assert inside.flaws() == []
+    expect(page.locator(".join-loopback")).to_have_count(0)
+    assert elsewhere.flaws() == []
 
 
 def test_rows_say_what_is_used_against_what_was_asked_for_and_only_those_in_sight_are_asked_about(

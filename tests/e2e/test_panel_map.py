@@ -71,6 +71,20 @@ def drawn(visit: Visit) -> Locator:
     return at
 
 
+SAYS_MUCH = """card => {
+    const text = card.querySelector('.state > .ellipsis');
+    const name = card.querySelector('h2 a');
+    const before = [text.textContent, name.textContent];
+    name.textContent = 'a-name-that-is-as-long-as-names-are-'.repeat(2);
+    text.textContent = 'away · was running, node alpha is away, back within 30 s; '.repeat(20);
+    const box = card.getBoundingClientRect();
+    const charts = card.querySelector('.map-charts').getBoundingClientRect();
+    const within = box.height <= 432 && charts.right <= box.right && charts.bottom <= box.bottom;
+    [text.textContent, name.textContent] = before;
+    return { within, width: box.width };
+}"""
+
+
 STOOD_STILL = """async () => {
     const { dataset } = document.querySelector('.map-host');
     const frame = () => new Promise(done => requestAnimationFrame(done));
@@ -205,6 +219,15 @@ def test_a_pending_agent_lights_up_who_refuses_it(inside: Visit, busy: Fabric) -
     expect(page.locator("#map-summary")).to_contain_text("1 instance without a node")
     find(page, "nowhere-1.1")
     expect(card(page).locator(".map-why")).to_contain_text(re.compile("cordoned"))
+    # From however far: each reason with how many nodes it keeps away, and a press lights those alone.
+    why = card(page).get_by_role("region", name="Why nodes refuse it")
+    reason = why.get_by_role("button", name="2 nodes · closed: needs open, has cordoned")
+    expect(why.get_by_role("button")).to_have_count(1)
+    reason.press("Enter")
+    expect(reason).to_have_attribute("aria-pressed", "true")
+    assert inside.flaws() == []
+    reason.press("Enter")
+    expect(reason).to_have_attribute("aria-pressed", "false")
     x, y = go_to(page, "beta")
     page.mouse.move(x, y)
     expect(page.locator(".map-tip")).to_contain_text(re.compile("schedul|cordon"))
@@ -420,6 +443,8 @@ def test_who_is_looked_at_is_named_at_the_nearest_zoom_too(inside: Visit, busy: 
     expect(looked.get_by_role("heading", name=name)).to_be_visible()
     expect(looked.locator(".uplot canvas")).to_have_count(2, timeout=WITHIN_MS)
     expect(looked.locator(".uplot").first).to_be_visible()
+    # However much there is to say of its state, the card stays where it is reckoned to be.
+    assert looked.evaluate(SAYS_MUCH) == {"within": True, "width": 300}
     page.keyboard.press("Home")
     expect(looked).to_have_count(0)
 

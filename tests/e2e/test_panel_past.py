@@ -167,9 +167,16 @@ def test_steps_go_from_event_to_event(inside: Visit, history: History) -> None:
     at = page.url
     page.keyboard.press(".")
     expect(page.locator(".past-event")).not_to_contain_text("scaled to 3", timeout=WITHIN_MS)
+    second = page.url
     page.keyboard.press(",")
     expect(page.locator(".past-event")).to_contain_text("agent was scaled to 3", timeout=WITHIN_MS)
     expect(page).to_have_url(re.compile(f"at={at.rpartition('at=')[2]}$"))
+    # However quick the presses are, each is a step.
+    inside.show(f"events?at={history.one}")
+    is_past(page, history.one)
+    page.keyboard.press(".")
+    page.keyboard.press(".")
+    expect(page).to_have_url(re.compile(f"at={second.rpartition('at=')[2]}$"))
     page.keyboard.press("Shift+T")
     is_now(page)
     page.get_by_label("Search events").fill("was scaled to 3")

@@ -10,7 +10,7 @@ import pytest
 
 from simulation.scenario import simulate
 
-SEEDS = 200
+SEEDS = 100
 SOAK_SEEDS = 10_000
 BLOCK = 10
 TESTS = Path(__file__).parent.parent

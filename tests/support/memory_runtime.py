@@ -257,12 +257,19 @@ class MemoryRuntime:
         try:
             async with asyncio.timeout(timeout_s):
                 while self.state.revision < revision:
+                    if self.stopped.is_set():
+                        return False
                     await self._changed.wait()
         except TimeoutError:
             return False
         finally:
             self.reads_waiting -= 1
         return True
+
+    def stop(self) -> None:
+        """Nobody who still waits for a change or a revision holds up the end."""
+        self.stopped.set()
+        self._changed.set()
 
     async def entries(self, after: int, limit: int) -> list[tuple[int, Entry]]:
         await asyncio.sleep(0)

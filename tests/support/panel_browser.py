@@ -74,7 +74,7 @@ class Visit:
 
     def log_in(self) -> None:
         """By a link of its own; then the page shows what is."""
-        self.page.goto(login_link(self.fabric))
+        self.page.goto(login_link(self.fabric).replace(self.fabric.url, self.url, 1))
         self.until_live()
 
     def until_live(self) -> None:
@@ -119,16 +119,18 @@ class Visit:
 
 
 @contextlib.contextmanager
-def visit(browser: Browser, fabric: Fabric, *, worker: bool = False) -> Generator[Visit]:
+def visit(browser: Browser, fabric: Fabric, *, worker: bool = False, host: str = "") -> Generator[Visit]:
     """A profile of its own, with nothing kept. The fabric's CA is its own, which browsers have to be told to trust.
 
     `worker`: with the panel's service worker, which most tests have no business with: they look at what Nexus answers.
+    `host`: by which Nexus is reached, instead of its address; the browser has to know it.
     """
     context: BrowserContext = browser.new_context(
         ignore_https_errors=True, service_workers="allow" if worker else "block"
     )
     context.set_default_timeout(WITHIN_MS)
-    made = Visit(context.new_page(), fabric, fabric.url)
+    address = urlsplit(fabric.url)
+    made = Visit(context.new_page(), fabric, f"https://{host}:{address.port}" if host else fabric.url)
 
     def asked(request: Request) -> None:
         parts = urlsplit(request.url)
@@ -145,7 +147,7 @@ def visit(browser: Browser, fabric: Fabric, *, worker: bool = False) -> Generato
     made.page.on("websocket", lambda socket: made.hosts.add(urlsplit(socket.url).netloc))
     try:
         yield made
-        assert made.hosts <= {urlsplit(fabric.url).netloc}, "something was asked of another host"
+        assert made.hosts <= {urlsplit(made.url).netloc}, "something was asked of another host"
     finally:
         context.close()
 

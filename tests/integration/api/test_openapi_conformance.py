@@ -26,7 +26,7 @@ from omnitide.api.openapi import openapi_document
 from omnitide.api.server import ApiServer
 from omnitide.fabric import commands as cm
 from omnitide.model.spec import AgentSpec, JobSpec
-from omnitide.operations import paging, perform
+from omnitide.operations import events, paging, perform
 from omnitide.operations.registry import REGISTRY
 
 EXAMPLES = 6
@@ -90,6 +90,7 @@ def running() -> Generator[Running]:
         # Revisions are made up too: most of them never come, and there is no use in waiting for each.
         patch.setattr(perform, "REVISION_WAIT_S", 0.001)
         patch.setattr(paging, "_WAIT_S", 0.001)
+        patch.setattr(events, "_FUTURE_WAIT_S", 0.001)
         yield made
 
 

@@ -77,7 +77,7 @@ class MemoryFabric:
     async def _stop(self) -> None:
         self._settler.cancel()
         await asyncio.gather(self._settler, return_exceptions=True)
-        self.runtime.stopped.set()
+        self.runtime.stop()
         await self._server.close()
 
     # -- the command line --------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from omnitide.drivers.docker import execs
 from omnitide.drivers.docker.answers import ExecState
@@ -25,12 +26,17 @@ WORDS = (
 )
 
 
-@pytest.fixture(params=["engine", "podman_engine"])
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["engine", "podman_engine"])
 async def containers(
-    request: pytest.FixtureRequest, tmp_path: Path, make_docker: Callable[[Path, DockerEngine], Kit]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    make_docker: Callable[[Path, DockerEngine], Kit],
 ) -> AsyncIterator[Kit]:
-    """One container that runs."""
-    made = make_docker(tmp_path, request.getfixturevalue(request.param))
+    """One container that runs, and goes on: what is tried here are further programs in it."""
+    made = make_docker(tmp_path_factory.mktemp("containers"), request.getfixturevalue(request.param))
     await made.start("a", "run")
     yield made
     await made.clear()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from tests.support.memory_runtime import MemoryRuntime
 from textual.pilot import Pilot
 
@@ -33,7 +34,9 @@ class Seen:
         """Until a text stands on the screen, or a condition is so."""
         async with asyncio.timeout(DEADLINE_S):
             while True:
-                await self.pilot.pause()
+                # Once all widgets have done what they had to; that the whole process idles would be waited for else,
+                # which beside other tests it seldom does.
+                await self.pilot.pause(0)
                 text = self.text
                 met = condition in text if isinstance(condition, str) else condition()
                 if met and not (without and without in text):
@@ -41,8 +44,17 @@ class Seen:
                 await asyncio.sleep(0.02)
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """At one go, as they come over a slow line; until all that they led to is done."""
+        with pytest.MonkeyPatch.context() as patch:
+            # Textual waits twice for each key until the process idles.
+            patch.setattr("textual.app.wait_for_idle", _at_once)
+            await self.pilot.press(*keys)
+        await self.pilot.pause()
 
     async def deploy(self, name: str, replicas: int) -> None:
         await self.client.deploy_agent(name, AgentSpec(command=("serve",)), replicas=replicas)
         self.runtime.settle()
+
+
+async def _at_once(_: float) -> None:
+    await asyncio.sleep(0)
