@@ -16,13 +16,20 @@ import { lostByDraining } from "./outlook";
 import { perform, tryOut } from "./perform";
 import { nameOf } from "./target";
 import { WouldRefuse } from "./WouldRefuse";
-import { waysBack } from "./waysBack";
+import { usualWay, waysBack } from "./waysBack";
 
 const SOON_MS = 200;
 const NAMED = 8;
 const NOTHING_LOST: Lost = { told: [], each: [] };
 /** What these do is to bring what runs to another node; all else replaces it, and may come to another by that. */
 const MOVING = new Set(["node.drain", "node.remove", "instance.migrate"]);
+
+/** Enter at a list does what it does in a field that is typed in: it confirms. Space and the arrows choose. */
+function confirmed(event: KeyboardEvent & { currentTarget: HTMLSelectElement }): void {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  if (!event.repeat) event.currentTarget.form?.querySelector<HTMLButtonElement>("button[type=submit]")?.click();
+}
 
 interface Tried {
   plan?: AgentChanged["plan"];
@@ -159,6 +166,7 @@ export function ActionDialog(props: { begun: Begun }) {
     await perform(action, targets, input());
     dialog?.close();
   };
+  const usual = () => usualWay(versions());
   const title = () =>
     `${action.title} ${first && all.length === 1 ? visible(nameOf(first)) : plural(targets.length, action.kind)}`;
   const commands = () =>
@@ -222,9 +230,13 @@ export function ActionDialog(props: { begun: Begun }) {
                 class="field"
                 autofocus
                 value={String(input().version)}
+                onKeyDown={confirmed}
                 onChange={(event) => setInput((now) => ({ ...now, version: Number(event.currentTarget.value) }))}
               >
-                <option value="0">{NEWEST_THAT_WORKS}</option>
+                <option value="0">
+                  {usual() ? `v${usual()?.number}: ` : ""}
+                  {NEWEST_THAT_WORKS}
+                </option>
                 <For each={versions()}>
                   {(one) => (
                     <option value={String(one.number)} selected={one.number === input().version}>
@@ -242,6 +254,7 @@ export function ActionDialog(props: { begun: Begun }) {
               <select
                 class="field"
                 autofocus
+                onKeyDown={confirmed}
                 onChange={(event) => setInput((now) => ({ ...now, node: event.currentTarget.value }))}
               >
                 <option value="">any other that can take it</option>

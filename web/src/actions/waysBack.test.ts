@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { AgentVersion } from "../api/types";
-import { waysBack } from "./waysBack";
+import { usualWay, waysBack } from "./waysBack";
 
 const version = (number: number, spec: object, current = false): AgentVersion => ({
   number,
@@ -36,6 +36,12 @@ describe("the ways back", () => {
       { command: ["a", "b"], env: { a: "1" }, labels: null },
     ];
     expect(ways(newest, ...others.map((spec, place) => version(8 - place, spec)))).toEqual([8, 7, 6, 5, 4]);
+  });
+
+  it("have one that is taken where none is named: the newest that is known to work", () => {
+    const unproven = { ...version(3, { command: ["c"] }), proven: false };
+    expect(usualWay([unproven, version(2, {}), version(1, { command: ["a"] })])?.number).toBe(2);
+    expect(usualWay([unproven])).toBeUndefined();
   });
 
   it("are none where there is one version, and wait for the newest", () => {

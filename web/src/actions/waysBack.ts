@@ -7,6 +7,11 @@ export function waysBack(versions: readonly AgentVersion[]): AgentVersion[] {
   return versions.filter((one) => !one.current && !(newest && same(one.spec, newest.spec)));
 }
 
+/** The one that Nexus takes where none is named; `ways`: those that there are, newest first. */
+export function usualWay(ways: readonly AgentVersion[]): AgentVersion | undefined {
+  return ways.find((one) => one.proven);
+}
+
 /** Of values as JSON has them: the order of keys says nothing. */
 function same(one: unknown, other: unknown): boolean {
   if (one === other) return true;

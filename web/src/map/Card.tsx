@@ -17,8 +17,10 @@ import { agentState, instanceState, nodeState } from "../words/states";
 import { chartsOf } from "./Glance";
 import { Many } from "./Many";
 import type { City } from "./model/city";
+import type { Colour } from "./model/colours";
 import type { Selection } from "./model/groups";
-import { type Refusals, refusalsOf } from "./model/refusals";
+import { marking, type Reason, type Refusals, refusalsOf } from "./model/refusals";
+import { Reasons } from "./Reasons";
 import { There, unitsOn } from "./Tally";
 
 const Charts = lazy(() => retried(() => import("../charts/Charts")).then((made) => ({ default: made.Charts })));
@@ -35,6 +37,8 @@ interface Props {
   close(): void;
   select(selection: Selection): void;
   refuse(refusals: Refusals | undefined): void;
+  /** Of a reason why nodes refuse what is selected, as the map has it. */
+  reasonColour(refusals: Refusals, reason: Reason): Colour;
 }
 
 export function Card(props: Props) {
@@ -146,9 +150,15 @@ function OneInstance(props: Props & { instance: Instance }) {
         signal,
       ),
   );
-  createEffect(() => {
+  const refusals = createMemo(() => {
     const found = explained.value();
-    props.refuse(found ? refusalsOf(found) : undefined);
+    return found && refusalsOf(found);
+  });
+  const [pressed, setPressed] = createSignal("");
+  const [pointed, setPointed] = createSignal("");
+  createEffect(() => {
+    const found = refusals();
+    props.refuse(found && marking(found, pointed() || pressed()));
   });
   const spec = createAsked(
     () => {
@@ -191,8 +201,18 @@ function OneInstance(props: Props & { instance: Instance }) {
         {(found) => (
           <div class="map-why">
             <p>{visible(found().placement?.text || found().text)}</p>
-            <p class="faint">The map shows what each node says to it.</p>
           </div>
+        )}
+      </Show>
+      <Show when={refusals()}>
+        {(found) => (
+          <Reasons
+            refusals={found()}
+            colour={(reason) => props.reasonColour(found(), reason)}
+            pressed={pressed()}
+            press={setPressed}
+            point={setPointed}
+          />
         )}
       </Show>
       <dl class="map-facts">

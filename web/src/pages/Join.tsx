@@ -13,7 +13,7 @@ import { useTitle } from "../parts/title";
 import { bytes, cores, plural, span, visible } from "../words/format";
 import { nodeState } from "../words/states";
 import { createAsked } from "./asked";
-import { PACKAGE, WAYS } from "./joining";
+import { isLoopback, LISTENING, PACKAGE, WAYS } from "./joining";
 import { createBody, createLine, type NewToken } from "./settings/lines";
 
 export function Join() {
@@ -66,7 +66,7 @@ export function Join() {
       ),
   );
   const left = () => (tokens.value() ?? made()?.token)?.uses_left ?? 0;
-  const local = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  const local = isLoopback(location.hostname);
 
   return (
     <>
@@ -115,7 +115,7 @@ export function Join() {
             {(token) => (
               <>
                 <section class="card block" aria-labelledby="line-title">
-                  <h2 id="line-title">2 · On the other machine</h2>
+                  <h2 id="line-title">2 · On the {local ? "same" : "other"} machine</h2>
                   <div class="choice ways" role="radiogroup" aria-label="What kind of machine">
                     <For each={WAYS}>
                       {(one) => (
@@ -126,10 +126,24 @@ export function Join() {
                       )}
                     </For>
                   </div>
+                  {/* No other machine comes by what is on loopback: nothing is offered as if one did. */}
+                  <Show when={local}>
+                    <div class="notice join-loopback" role="note">
+                      <p>
+                        No other machine can join by {location.hostname}: this page was opened at loopback, which is
+                        this machine alone. Have Nexus listen where others reach it, by a name or address that they
+                        know, and open the panel there:
+                      </p>
+                      <Copied text={LISTENING} />
+                      <p>The line below is for a further node on this machine.</p>
+                    </div>
+                  </Show>
                   <p class="soft">{way().words}</p>
                   <div class="join-line">
                     <Copied text={line()} />
-                    <img class="join-code" src={code()} alt="The same line as a QR code" width="148" height="148" />
+                    <Show when={!local}>
+                      <img class="join-code" src={code()} alt="The same line as a QR code" width="148" height="148" />
+                    </Show>
                   </div>
                   <p class="soft">The machine dials out: nothing has to reach it. {way().more}</p>
                   <details class="join-asking">
@@ -155,12 +169,6 @@ export function Join() {
                       <p class="soft">More of it: docs/how-to/install.md in the checkout.</p>
                     </Show>
                   </details>
-                  <Show when={local()}>
-                    <p class="notice calm">
-                      This page was opened at {location.hostname}, which is this machine alone. For others, open the
-                      panel by a name or address that they can reach; Nexus has to listen there.
-                    </p>
-                  </Show>
                   <p class="faint">
                     It is shown this once.
                     <Show when={token().token?.expires_ms}>

@@ -15,6 +15,14 @@ export interface Way {
   first: readonly First[];
 }
 
+/** Whether an address of the panel is one that the machine it is opened on alone can reach. */
+export function isLoopback(hostname: string): boolean {
+  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
+/** What makes Nexus reachable from another machine. */
+export const LISTENING = "omnitide up --listen 0.0.0.0 --public-name NAME";
+
 export interface First {
   words: string;
   line: string;

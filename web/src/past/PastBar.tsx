@@ -9,6 +9,7 @@ import type { CloudEvent } from "../api/types";
 import { useGiven } from "../parts/context";
 import { tell } from "../words/events";
 import { count, dateTime, span, visible } from "../words/format";
+import { Pressed } from "./pressed";
 import { eventsAt, firstKept, nextStep, stepBefore } from "./steps";
 import "./past.css";
 
@@ -26,7 +27,6 @@ export function PastBar() {
   const [newest, setNewest] = createSignal(top());
   const [events, setEvents] = createSignal<readonly CloudEvent[]>([]);
   const [said, setSaid] = createSignal("");
-  const [stepping, setStepping] = createSignal(false);
   let slider: HTMLInputElement | undefined;
   const gone = new AbortController();
   onCleanup(() => gone.abort());
@@ -51,28 +51,28 @@ export function PastBar() {
   onMount(() => {
     void quietly(async () => past.keptFrom(await firstKept(gone.signal)));
   });
-  const step = (by: 1 | -1) =>
-    quietly(async () => {
-      if (stepping() || !past.wanted()) return;
-      setStepping(true);
-      setSaid("");
-      try {
-        const from = past.wanted();
-        const to = await (by > 0 ? nextStep(from, gone.signal) : stepBefore(from, gone.signal));
-        if (past.wanted() !== from) return;
-        if (to && to >= past.first()) past.show(to);
-        else setSaid(by > 0 ? "Nothing has happened since." : "Nothing before it is kept.");
-      } finally {
-        setStepping(false);
-      }
-    });
+  const presses = new Pressed(async (by) => {
+    const from = past.wanted();
+    if (!from) return false;
+    setSaid("");
+    const to = await (by > 0 ? nextStep(from, gone.signal) : stepBefore(from, gone.signal));
+    // Somebody has gone elsewhere meanwhile: further steps were meant from here.
+    if (past.wanted() !== from) return false;
+    if (to && to >= past.first()) {
+      past.show(to);
+      return true;
+    }
+    setSaid(by > 0 ? "Nothing has happened since." : "Nothing before it is kept.");
+    return false;
+  });
+  const step = (by: 1 | -1, held = false) => quietly(() => presses.take(by, held));
   const pressed = (event: KeyboardEvent) => {
     const typing = event.target instanceof Element && event.target.closest("input:not([type=range]), textarea, select");
     if (event.defaultPrevented || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "," || event.key === ".") {
       event.preventDefault();
-      void step(event.key === "." ? 1 : -1);
+      void step(event.key === "." ? 1 : -1, event.repeat);
     }
   };
   addEventListener("keydown", pressed);

@@ -3,7 +3,7 @@ import { bound, type Screen } from "./camera";
 import type { Point } from "./geometry";
 
 /** As map.css has it, px. */
-const SIZE = { width: 300, height: 420 } as const;
+const SIZE = { width: 300, height: 432 } as const;
 const MARGIN = 12;
 /** For the name below a unit. */
 const NAME_PX = 18;

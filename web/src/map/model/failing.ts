@@ -4,7 +4,6 @@
  */
 import type { Instance, InstanceExplanation, Node } from "../../api/types";
 import { nodeState } from "../../words/states";
-import { inWords } from "./refusals";
 import { isGone } from "./standing";
 
 export interface Failing {
@@ -44,7 +43,7 @@ export function ruleOfUnit(instance: Instance, failing: Failing): string {
   if (instance.status === "lost") return "node silent";
   const { exit } = instance;
   if (exit?.out_of_memory) return "out of memory";
-  return named(exit?.cause || "") || "exit";
+  return ruleName(exit?.cause || "") || "exit";
 }
 
 /** Empty: it refuses none that it was asked for. */
@@ -81,10 +80,10 @@ export function failingOf(
   const refusing = new Map<string, string>();
   for (const { instance, placement } of answers) {
     const [first] = placement?.reasons ?? [];
-    waiting.set(instance.workload_id, first ? named(first.rule) : "about to be placed");
+    waiting.set(instance.workload_id, first ? ruleName(first.rule) : "about to be placed");
     for (const verdict of placement?.table ?? []) {
       const [failure] = verdict.failures ?? [];
-      if (failure && !verdict.fits && !refusing.has(verdict.node)) refusing.set(verdict.node, named(failure.rule));
+      if (failure && !verdict.fits && !refusing.has(verdict.node)) refusing.set(verdict.node, ruleName(failure.rule));
     }
   }
   const known = { ...NOT_ASKED, waiting, refusing };
@@ -107,6 +106,7 @@ function count(counts: Map<string, number>, rule: string): void {
   if (rule) counts.set(rule, (counts.get(rule) ?? 0) + 1);
 }
 
-function named(rule: string): string {
-  return inWords({ rule, need: "", have: "", subject: "", lasting: false });
+/** In words. */
+export function ruleName(rule: string): string {
+  return rule.replaceAll("_", " ").replaceAll("-", " ");
 }

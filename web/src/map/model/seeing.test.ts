@@ -2,11 +2,12 @@ import { describe, expect, it } from "vitest";
 import { along, fitted, levelOf, pan, seen, showing, toMap, toolsOf, toScreen, zoomAt } from "./camera";
 import { advance, type City, emptyCity } from "./city";
 import { frontLight, HOT, legend, nodeColour, shapeOf, unitColour, usedOf, versionsOf, windowsLit } from "./colours";
+import { NOT_ASKED } from "./failing";
 import { wrapped } from "./fitting";
 import { between, buildingOf, holds } from "./geometry";
 import { choose, NOTHING, readGroups, recalled, saved, still } from "./groups";
 import { inBox, lookedAt, neighbour, nextDistrict, pick } from "./pick";
-import { inWords, refusalsOf, shortened } from "./refusals";
+import { inWords, marking, reasonColour, refusalAt, refusalsOf, shortened } from "./refusals";
 import { instance, node, sight } from "./sample";
 import { GRIDS, gridFor, MOST, Slots, spotOf } from "./slots";
 
@@ -270,6 +271,53 @@ describe("refusals", () => {
     expect(found.nodes.get("n1")).toEqual(["memory: needs 2 GiB, has 1 GiB"]);
     expect(found.nodes.get("n2")).toEqual([]);
     expect(inWords({ rule: "driver", subject: "wasm" } as Parameters<typeof inWords>[0])).toBe("driver wasm");
+  });
+
+  it("are counted by what nodes are refused for, each with a colour, the one that most are first", () => {
+    const memory = (have: string) => ({ rule: "memory", need: "2 GiB", have });
+    const closed = { rule: "closed", need: "open", have: "cordoned" };
+    const found = refusalsOf({
+      instance: instance("p1", ""),
+      text: "waits",
+      placement: {
+        nodes: 7,
+        table: [
+          { node: "n0", fits: true },
+          { node: "n1", fits: false, failures: [memory("1 GiB")] },
+          { node: "n2", fits: false, failures: [closed, memory("0.5 GiB")] },
+          { node: "n3", fits: false, failures: [memory("1 GiB")] },
+          { node: "n4", fits: false, failures: [closed] },
+          { node: "n5", fits: false, failures: [{ rule: "driver", subject: "wasm", need: "wasm", have: "docker" }] },
+        ],
+      },
+    } as unknown as Parameters<typeof refusalsOf>[0]);
+    expect(found.reasons.map((one) => [one.text, one.nodes])).toEqual([
+      ["memory: needs 2 GiB", 3],
+      ["closed: needs open, has cordoned", 2],
+      ["driver wasm: needs wasm, has docker", 1],
+    ]);
+    expect([found.told, found.all]).toEqual([6, 7]);
+    const drawn = (shown = found) =>
+      ["n0", "n1", "n2", "n4", "n5", "n6"].map((id) => refusalAt(shown, id, "health", NOT_ASKED));
+    expect(drawn()).toEqual(["tone-good", "kind-0", "kind-0", "kind-1", "kind-2", undefined]);
+    // One of them marked: all that are refused for it, whatever else they are refused for, and no others.
+    expect(drawn(marking(found, found.reasons[1]?.key ?? ""))).toEqual([
+      undefined,
+      undefined,
+      "kind-1",
+      "kind-1",
+      undefined,
+      undefined,
+    ]);
+    // It is no longer a reason when it is asked again: then all are.
+    expect(drawn(marking(found, "gone"))).toEqual(drawn());
+    // Where the legend has a colour for the rule, it is that one.
+    const failing = { ...NOT_ASKED, rules: ["driver", "memory"] };
+    expect(found.reasons.map((one) => reasonColour(found, one, "rule", failing))).toEqual([
+      "kind-1",
+      "kind-5",
+      "kind-0",
+    ]);
   });
 
   it("are said whole below a node or shorter, and never cut in the middle", () => {

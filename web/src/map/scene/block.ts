@@ -4,9 +4,10 @@
  */
 import type { Container, Shader, Texture } from "pixi.js";
 import type { Building, Unit } from "../model/city";
-import { frontLight, HOT, nodeColour, shareOf, unitColour, usedOf, windowsLit } from "../model/colours";
+import { type Colour, frontLight, HOT, nodeColour, shareOf, unitColour, usedOf, windowsLit } from "../model/colours";
 import { buildingOf, FRONTS, ROOF } from "../model/geometry";
 import { HALO } from "../model/naming";
+import { refusalAt } from "../model/refusals";
 import { gridOf, slotsOf } from "../model/seating";
 import { isOver } from "../model/standing";
 import { type Atlas, DETAIL, fillingOf, RING, SPILL, UNIT_FILL, WINDOWS, windowsOf } from "./atlas";
@@ -153,10 +154,8 @@ export class Block {
       small(quads, from + BODY + 2, atlas.hatch, roof.x, roof.y, colour(palette, "tone-wait"), 0.2);
     }
     small(quads, from + BODY + 3, atlas.edge, roof.x, roof.y, tint.edge, dark ? 0.55 : 0.9);
-    const reasons = look.refusals?.nodes.get(id);
-    if (!reasons) return;
-    const mark = colour(palette, reasons.length ? "tone-bad" : "tone-good");
-    small(quads, from + MARK, outline, roof.x - RING, roof.y - RING, mark, 0.95);
+    const lit = litBy(look, id);
+    if (lit) small(quads, from + MARK, outline, roof.x - RING, roof.y - RING, colour(palette, lit), 0.95);
   }
 
   #drawLights(id: string, { atlas, palette, look }: Drawn): void {
@@ -265,6 +264,11 @@ export function textureOf(atlas: Atlas, unit: Unit): Texture {
   return atlas.units[unit.shape][isOver(unit.standing) ? "hollow" : fillingOf(unit.tone)];
 }
 
+/** Of a node that refuses or would take what is selected: by what. */
+function litBy({ refusals, question, failing }: Look, node: string): Colour | undefined {
+  return refusals && refusalAt(refusals, node, question, failing);
+}
+
 function tintOf(
   look: Look,
   palette: Palette,
@@ -272,11 +276,12 @@ function tintOf(
   building: Building,
 ): { roof: number; front: number; edge: number } {
   const name = nodeColour(look.question, building, look.use(id), look.versions, look.failing);
-  const refused = look.refusals?.nodes.get(id);
   if (building.dark) return { roof: palette.blindRoof, front: palette.blindFront, edge: colour(palette, "tone-bad") };
-  if (refused) {
-    const tint = colour(palette, refused.length ? "tone-bad" : "tone-good");
-    return { roof: mix(palette.roof, tint, 0.22), front: mix(palette.front, tint, 0.18), edge: tint };
+  if (look.refusals) {
+    const lit = litBy(look, id);
+    if (!lit) return { roof: palette.roof, front: palette.front, edge: palette.edge };
+    const tint = colour(palette, lit);
+    return { roof: mix(palette.roof, tint, 0.4), front: mix(palette.front, tint, 0.3), edge: tint };
   }
   if (look.question === "health" && building.ailing > 0) {
     const tint = colour(palette, "tone-bad");

@@ -25,6 +25,7 @@ export function nameInstances(shown: Shown): void {
 function nameThoseOf(home: string, below: number, { pen, look, palette, camera, screen }: Shown): void {
   const place = free(screen, look.cover);
   const ids = [...(slotsOf(look.city, home)?.ids() ?? [])];
+  const dark = look.city.buildings.get(home)?.dark ?? false;
   let kin: Kin | undefined;
   for (const id of ids) {
     const unit = look.city.units.get(id);
@@ -43,7 +44,8 @@ function nameThoseOf(home: string, below: number, { pen, look, palette, camera, 
     const box = { x: at.x - wide / 2, y: at.y + UNIT_NAME_HALF - height, width: wide, height };
     if (!pen.take(box)) continue;
     const chosen = look.selection.instances.has(id);
-    if (chosen || more) pen.ground(box, palette.halo);
+    // The roof of a node that is dark is dark in both themes.
+    if (chosen || more || dark) pen.ground(box, palette.halo);
     const plain = chosen ? palette.text : palette.soft;
     const colour = unit.tone === "bad" ? (palette.tones.bad ?? palette.text) : plain;
     lines.forEach((line, index) => {

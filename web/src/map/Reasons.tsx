@@ -1,0 +1,61 @@
+/** Why nodes refuse an instance, each reason with how many nodes and its colour on the map; one of them is lit alone. */
+import { Index, Show } from "solid-js";
+import { count, plural, visible } from "../words/format";
+import type { Colour } from "./model/colours";
+import type { Reason, Refusals } from "./model/refusals";
+
+interface Props {
+  refusals: Refusals;
+  colour(reason: Reason): Colour;
+  /** Pressed, it stays lit when the pointer has gone. Empty: all are. */
+  pressed: string;
+  press(key: string): void;
+  point(key: string): void;
+}
+
+export function Reasons(props: Props) {
+  return (
+    <Show when={props.refusals.reasons.length}>
+      <section class="map-reasons" aria-label="Why nodes refuse it">
+        {/* By place: what is asked anew each few seconds takes the focus from nobody. */}
+        <ul>
+          <Index each={props.refusals.reasons}>
+            {(reason) => (
+              <li>
+                <button
+                  type="button"
+                  aria-pressed={props.pressed === reason().key}
+                  onClick={() => props.press(props.pressed === reason().key ? "" : reason().key)}
+                  onPointerEnter={(event) => event.pointerType === "mouse" && props.point(reason().key)}
+                  onPointerLeave={() => props.point("")}
+                  onFocus={(event) => event.currentTarget.matches(":focus-visible") && props.point(reason().key)}
+                  onBlur={() => props.point("")}
+                >
+                  <svg
+                    class={`map-sign of-${props.colour(reason())}`}
+                    viewBox="0 0 12 12"
+                    width="12"
+                    height="12"
+                    aria-hidden="true"
+                  >
+                    <rect x="1" y="1" width="10" height="10" rx="1.5" />
+                  </svg>
+                  <span>
+                    <strong>{plural(reason().nodes, "node")}</strong> · {visible(reason().text)}
+                  </span>
+                </button>
+              </li>
+            )}
+          </Index>
+        </ul>
+        <p class="faint">
+          Each in its colour on the map: point at one, or press it, and its nodes alone are lit.
+          <Show when={props.refusals.told < props.refusals.all}>
+            {" "}
+            Of {count(props.refusals.all)} nodes the {count(props.refusals.told)} that lack least.
+          </Show>
+        </p>
+      </section>
+    </Show>
+  );
+}
