@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from omnitide.fabric.folds.availability import is_ready
-from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, why_halted
+from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, how_it_is, is_late, why_halted
 from omnitide.fabric.state import ASKED_FOR, Agent, FabricState, Instance, InstanceStatus, Job, Phase, Slot, scoped
 from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
@@ -37,8 +38,8 @@ async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[i
         *_of_services(runtime),
         *_of_clock(runtime.clock_ahead_ms()),
         *_of_nodes(runtime, state, now_ms),
-        *[concern async for concern in drains_that_cannot_end(runtime, state)],
-        *[concern async for concern in _of_agents(state, now_ms)],
+        *[concern async for concern in drains_that_cannot_end(runtime, state, now_ms)],
+        *[concern async for concern in _of_agents(runtime, state, now_ms)],
         *[concern async for concern in _of_waiting(runtime, state, now_ms)],
     ]
     return tuple(found[:MAX_CONCERNS])
@@ -109,8 +110,8 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
 # -- agents ------------------------------------------------------------------------------------------------------------
 
 
-async def _of_agents(state: FabricState, now_ms: int) -> AsyncIterator[inv.Concern]:
-    left, examined = EXAMINED, 0
+async def _of_agents(runtime: Runtime, state: FabricState, now_ms: int) -> AsyncIterator[inv.Concern]:
+    left, examined, explained = EXAMINED, 0, 0
     for number, key in enumerate(sorted(state.agent_names), start=1):
         agent = state.agents[state.agent_names[key]]
         if not agent.active or agent.deleting:
@@ -119,22 +120,41 @@ async def _of_agents(state: FabricState, now_ms: int) -> AsyncIterator[inv.Conce
         slots = list(islice(agent.slots.items(), min(left, SAMPLED_SLOTS if whole else EXAMINED_SLOTS)))
         left -= len(slots)
         examined += len(slots)
-        for concern in _of_agent(state, agent, slots, now_ms):
+        waits, why = _halted_by_waiting(state, agent), ""
+        if waits is not None and waits.not_before_ms <= now_ms and explained < EXPLAINED:
+            explained += 1
+            why = await _why_pending(runtime, waits.id)
+        for concern in _of_agent(state, agent, slots, now_ms, why):
             yield concern
         if number % _AT_ONCE == 0 or examined >= _AT_ONCE:
             examined = 0
             await asyncio.sleep(0)
 
 
-def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], now_ms: int) -> Iterator[inv.Concern]:
+def _halted_by_waiting(state: FabricState, agent: Agent) -> Instance | None:
+    """The replica that is late and waits for a node, and so holds its rollout up; None if nothing does, or something
+    else."""
+    halting = halted_by(state, agent) if agent.active and not agent.deleting else None
+    if halting is None or halting.status is not InstanceStatus.PENDING or halting.version != agent.version:
+        return None
+    return halting if is_late(agent, halting) else None
+
+
+def _of_agent(
+    state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], now_ms: int, why_pending: str
+) -> Iterator[inv.Concern]:
+    """`why_pending`: of the replica that `_halted_by_waiting` finds, as far as it was asked."""
     halting = halted_by(state, agent)
     failed: list[Instance] = []
     valueless: list[Instance] = []
+    pending: list[Instance] = []
     looping: list[tuple[int, Instance, Slot]] = []
     for _, slot in slots:
         instance = state.instances.get(slot.current)
         if instance is None:
             continue
+        if instance.status is InstanceStatus.PENDING and instance.version == agent.version:
+            pending.append(instance)
         if instance.status is InstanceStatus.FAILED:
             failed.append(instance)
         elif instance.phase is Phase.WAITING and instance.exit is not None and instance.exit.cause == MISSING:
@@ -145,10 +165,17 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
     unready = _unready(state, agent, now_ms)
     if halting is not None:
         # What does not come up of the version that is halted is why it is: one cause, one concern.
-        held = [one for one in looping if one[1].version == agent.version]
+        held = _Held(
+            looping=[(instance, slot) for _, instance, slot in looping if instance.version == agent.version],
+            unready=[one for one in unready if one.version == agent.version],
+            valueless=[one for one in valueless if one.version == agent.version] if halting in valueless else [],
+            pending=pending if _halted_by_waiting(state, agent) is not None else [],
+            why=why_pending,
+        )
+        yield _of_halted(state, agent, halting, held)
         looping = [one for one in looping if one[1].version != agent.version]
-        yield _of_halted(agent, halting, held, [one for one in unready if one.version == agent.version])
         unready = [one for one in unready if one.version != agent.version]
+        valueless = [one for one in valueless if one not in held.valueless]
     elif failed:
         first = min(failed, key=lambda one: (one.since_ms, one.name))
         text = f"{len(failed)} of {agent.replicas} failed for good, such as {first.name}{_how(first)}"
@@ -168,16 +195,35 @@ def _of_agent(state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], n
         yield _concern(agent, text + _how(most, slot), most.created_ms)
 
 
-def _of_halted(
-    agent: Agent, halting: Instance, looping: list[tuple[int, Instance, Slot]], unready: list[Instance]
-) -> inv.Concern:
-    """`looping`, `unready`: replicas of the version that is halted."""
-    slot = next((slot for _, instance, slot in looping if instance is halting), None)
+@dataclass(frozen=True)
+class _Held:
+    """Replicas of a version that is halted, by how they do not come up."""
+
+    looping: list[tuple[Instance, Slot]]
+    unready: list[Instance]
+    valueless: list[Instance]
+    """This and `pending` only where the one that halts it is of them: else they wait for something of their own."""
+    pending: list[Instance]
+    why: str
+    """Why those wait that are pending; empty: not known."""
+
+
+def _of_halted(state: FabricState, agent: Agent, halting: Instance, held: _Held) -> inv.Concern:
     text = f"the rollout of version {agent.version} is halted: {halting.name} {why_halted(agent, halting)}"
-    text += _how(halting, slot)
+    missing = missing_values(state, halting) if halting in held.valueless else []
+    if missing:
+        text = (
+            f"{text.removesuffix(how_it_is(agent, halting))}: it cannot start without {' and without '.join(missing)}"
+        )
+    elif held.pending:
+        text += f": {held.why}" if held.why else ""
+    else:
+        text += _how(halting, next((slot for instance, slot in held.looping if instance is halting), None))
     for what, found in (
-        ("end again and again", [instance for _, instance, _ in looping]),
-        ("run and are not ready", unready),
+        ("are pending", held.pending),
+        ("cannot start without it", held.valueless),
+        ("end again and again", [instance for instance, _ in held.looping]),
+        ("run and are not ready", held.unready),
     ):
         if any(one is not halting for one in found):
             text += f"; {len(found)} of {agent.replicas} {what}"
@@ -219,11 +265,18 @@ def _concern(owner: Agent | Job, text: str, since_ms: int) -> inv.Concern:
 async def _of_waiting(runtime: Runtime, state: FabricState, now_ms: int) -> AsyncIterator[inv.Concern]:
     """What has waited long for a node, the longest first, and for what. A back-off is not a wait for a node."""
     waiting: dict[str, _Waiting] = {}
+    halted: dict[str, bool] = {}
     for count, identifier in enumerate(state.pending, start=1):
         if count % _AT_ONCE == 0:
             await asyncio.sleep(0)
         instance = state.instances[identifier]
         if now_ms - instance.since_ms > LONG_PENDING_MS and instance.not_before_ms <= now_ms:
+            agent = state.agents.get(instance.workload)
+            if agent is not None and instance.version == agent.version:
+                if agent.id not in halted:
+                    halted[agent.id] = _halted_by_waiting(state, agent) is not None
+                if halted[agent.id]:
+                    continue  # told of with the rollout
             waiting.setdefault(instance.workload, _Waiting()).add(state, instance, now_ms)
     ordered = sorted(waiting.items(), key=lambda item: (item[1].since_ms, item[0]))
     for position, (workload, found) in enumerate(ordered[:MAX_CONCERNS]):

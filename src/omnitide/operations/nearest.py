@@ -7,13 +7,15 @@ from typing import Final
 
 import msgspec
 
-from omnitide.fabric.state import FabricState, scoped
+from omnitide.fabric.state import FabricState, ProvisionKind, find_provision, provision_key, scoped
 from omnitide.operations.failures import Failed
 
 MOST: Final = 2000
 """Names that are compared with: it is done between other requests, and takes some microseconds each."""
 ELSEWHERE: Final = 3
 """Namespaces that a hint names; further ones are counted."""
+_PROVISIONS: Final[dict[str, ProvisionKind]] = {"secret": "secret", "config": "config"}
+"""By the kind that a failure names."""
 _OF_WORKLOAD: Final = re.compile(r"(.+)-(\d{1,9})(?:\.(\d{1,9}))?")
 """`web-1.4`, or `web-1` for its slot."""
 
@@ -42,7 +44,7 @@ def with_nearest(failure: Failed, state: FabricState) -> Failed:
 
 def _elsewhere(kind: str, name: str, state: FabricState) -> list[str]:
     """As commands take it, whatever their --namespace: what has this name in other namespaces, in their order."""
-    if kind in ("agent", "job"):
+    if kind in ("agent", "job", *_PROVISIONS):
         asked, _, own = name.partition("/")
         if asked not in state.namespaces:
             return []
@@ -53,6 +55,9 @@ def _elsewhere(kind: str, name: str, state: FabricState) -> list[str]:
     if not own or len(state.namespaces) > MOST:
         return []
     others = sorted(one for one in state.namespaces if one != asked)
+    provision = _PROVISIONS.get(kind)
+    if provision is not None:
+        return [scoped(one, own) for one in others if find_provision(state, provision, one, own) is not None]
     return [scoped(one, own) for one in others if _has(state, one, own, workload=kind != "instance")]
 
 
@@ -73,11 +78,17 @@ def _has(state: FabricState, namespace: str, name: str, *, workload: bool) -> bo
 
 
 def _nearest(kind: str, name: str, state: FabricState) -> str:
-    if kind in ("agent", "job"):
+    if kind in ("agent", "job", *_PROVISIONS):
         namespace, _, own = name.partition("/")
         if namespace not in state.namespaces:
             found = _closest(namespace, state.namespaces)
             return f"the namespace {found!r}" if found else ""
+        provision = _PROVISIONS.get(kind)
+        if provision is not None:
+            prefix = provision_key(provision, namespace, "")
+            names = state.provision_names if len(state.provision_names) <= MOST else ()
+            near = _closest(own, [key.removeprefix(prefix) for key in names if key.startswith(prefix)])
+            return repr(near) if near else ""
         # No name is both, and people do not always know which it is.
         for other, names in (("agent", state.agent_names), ("job", state.job_names)):
             prefix = f"{namespace}/"

@@ -589,6 +589,34 @@ def test_an_instance_of_another_namespace_is_told_so_too(fabric: MemoryFabric, w
     fabric.cli("explain", f"team/{words[1]}")
 
 
+@pytest.mark.parametrize("kind", ["secret", "config"])
+def test_a_secret_or_config_of_another_namespace_or_a_near_name_is_told_so(
+    fabric: MemoryFabric, tmp_path: Path, kind: str
+) -> None:
+    fabric.cli("namespace", "create", "team")
+    value = tmp_path / "value"
+    value.write_text("x")
+    fabric.cli(kind, "set", "team/token", "--from-file", str(value))
+    hint = fabric.cli(kind, "rm", "token", code=3).stderr.splitlines()[1]
+    assert hint == "hint:  it is in another namespace: say team/token"
+    hint = fabric.cli(kind, "rm", "team/tokne", code=3).stderr.splitlines()[1]
+    assert hint == f"hint:  did you mean 'token'? else: omnitide {kind} ls"
+
+
+@pytest.mark.parametrize("wait", [(), ("--no-wait",)], ids=["waits", "does not"])
+@pytest.mark.parametrize("name", ["hello-1", "hello-1.1"])
+def test_an_instance_that_is_to_be_scaled_is_told_with_its_agent(
+    fabric: MemoryFabric, name: str, wait: tuple[str, ...]
+) -> None:
+    fabric.cli("namespace", "create", "team")
+    fabric.cli("deploy", manifest(fabric), "-n", "team")
+    for asked in (f"team/{name}", name):
+        assert fabric.cli("scale", asked, "2", *wait, code=3).stderr.splitlines() == [
+            f"error: {name} is an instance of the agent team/hello: an agent is what can be scaled",
+            "hint:  omnitide scale team/hello 2",
+        ]
+
+
 def test_a_name_that_many_namespaces_have_is_told_with_some_of_them(fabric: MemoryFabric) -> None:
     for name in ("east", "north", "south", "team", "west"):
         fabric.cli("namespace", "create", name)

@@ -4,12 +4,16 @@ import pytest
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric.state import Health
 from omnitide.model import inventory as inv
 from omnitide.model.probes import Probe, Probes
+from omnitide.model.provisions import SecretUse
 from omnitide.model.spec import AgentSpec, JobSpec, Port, Resources, Restart, Update
 from omnitide.operations import staying
 from omnitide.operations.concerns import concerns
+from omnitide.operations.missing import MISSING
 from omnitide.operations.staying import EXPLAINED
+from omnitide.operations.views.workloads import LONG_PENDING_MS
 
 LARGE = AgentSpec(command=("x",), resources=Resources(cpu=1500))
 
@@ -69,11 +73,49 @@ class TestADrainThatCannotEnd:
         runtime.apply(cm.DrainNode(node="beta"))
         assert [concern.subject for concern in await found(runtime)] == ["node alpha", "node beta"]
 
+    async def test_it_names_the_first_by_id_and_counts_none_that_goes_already(self, runtime: MemoryRuntime) -> None:
+        deploy(runtime, spec=AgentSpec(command=("x",)), replicas=3)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.apply(cm.RestartInstance(instance="web.1.1"))
+        (concern,) = [one for one in await found(runtime) if one.subject == "node alpha"]
+        assert concern.text.startswith("is being drained, and 2 of web stay, such as web-2.1, which fits nowhere else")
+
+    async def test_no_more_replicas_are_looked_at_than_said(
+        self, runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(staying, "EXAMINED", 2)
+        deploy(runtime, spec=AgentSpec(command=("x",)), replicas=3)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        (concern,) = await found(runtime)
+        assert concern.text.startswith("is being drained, and 2 of web stay, such as web-1.1, ")
+
     async def test_one_that_goes_on_is_none(self, runtime: MemoryRuntime) -> None:
         deploy(runtime)
         runtime.apply(cm.DrainNode(node="alpha"))
         runtime.add_node("beta")
         assert await found(runtime) == []
+
+    async def test_one_that_a_mate_which_is_down_holds_up_says_what_it_waits_for(self, runtime: MemoryRuntime) -> None:
+        runtime.add_node("beta")
+        asks = Probes(readiness=Probe(type="tcp", port="http"))
+        deploy(runtime, spec=AgentSpec(command=("x",), ports={"http": Port()}, health=asks), replicas=2)
+        for one in ("web.1.1", "web.2.1"):
+            runtime.nodes["alpha"].set_health(one, Health.HEALTHY)
+        runtime.settle()
+        runtime.nodes["alpha"].set_health("web.2.1", Health.UNHEALTHY)
+        runtime.settle()
+        runtime.apply(cm.DrainNode(node="alpha"))
+        told = [one for one in await found(runtime) if one.subject == "node alpha"]
+        assert told == []  # it may well come up yet
+        runtime.tick(LONG_PENDING_MS + 1)
+        told = [one for one in await found(runtime) if one.subject == "node alpha"]
+        assert [one.text for one in told] == [
+            (
+                "is being drained, and 2 of web stay, such as web-1.1, until web-2.1 is available: it is not ready; "
+                "1 of 2 replicas may be away at once"
+            )
+        ]
+        assert told[0].hint.startswith("omnitide explain web-2.1; or let alpha go on: ")
 
     async def test_a_task_that_runs_to_its_end_there_is_none(self, runtime: MemoryRuntime) -> None:
         runtime.apply(cm.RunJob(job="job", namespace="default", name="job", spec=JobSpec(command=("x",))))
@@ -109,6 +151,18 @@ async def test_what_has_waited_longest_comes_first(runtime: MemoryRuntime) -> No
         deploy(runtime, name, large)
         runtime.tick(20_000)
     assert [one.subject for one in await found(runtime)] == [f"agent default/{name}" for name in ("b", "c", "a")]
+
+
+SOON = Update(progress_deadline=20_000)
+
+
+def late_update(runtime: MemoryRuntime, new: AgentSpec, *, replicas: int) -> None:
+    """`new` follows what runs, and is not available in its time."""
+    deploy(runtime, spec=LARGE if replicas < 3 else AgentSpec(command=("x",)), replicas=replicas)
+    runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=new))
+    runtime.settle(in_no_time=True)
+    runtime.tick(30_000)
+    runtime.apply(cm.AdvanceRollouts(agents=("web",), late=("web",)))
 
 
 def crash_the_new(runtime: MemoryRuntime, times: int) -> None:
@@ -162,6 +216,50 @@ class TestAHaltedRollout:
         (concern,) = await found(runtime)
         assert concern.text.startswith("the rollout of version 2 is halted: web-1.2 was not available within 20 s: ")
         assert "run and are not ready" not in concern.text
+
+    async def test_what_is_late_and_fits_nowhere_is_one_concern(self, runtime: MemoryRuntime) -> None:
+        late_update(runtime, AgentSpec(command=("y",), resources=Resources(cpu=3000), update=SOON), replicas=2)
+        runtime.tick(LONG_PENDING_MS)
+        (concern,) = await found(runtime)
+        assert (concern.subject, concern.text) == (
+            "agent default/web",
+            (
+                "the rollout of version 2 is halted: web-1.2 was not available within 20 s: it is pending: needs "
+                "3 cpu; 0 of 1 node has it (largest free: alpha 2.5)"
+            ),
+        )
+
+    async def test_that_more_than_the_one_that_is_late_fit_nowhere_is_told(self, runtime: MemoryRuntime) -> None:
+        both = Update(max_unavailable=2, progress_deadline=20_000)
+        late_update(runtime, AgentSpec(command=("y",), resources=Resources(cpu=4000), update=both), replicas=3)
+        runtime.tick(LONG_PENDING_MS)
+        (concern,) = await found(runtime)
+        assert "it is pending: needs 4 cpu; " in concern.text
+        assert concern.text.endswith("; 2 of 3 are pending")
+
+    async def test_what_waits_in_another_version_is_a_concern_of_its_own(self, runtime: MemoryRuntime) -> None:
+        late_update(runtime, AgentSpec(command=("y",), resources=Resources(cpu=3000), update=SOON), replicas=2)
+        runtime.apply(cm.CordonNode(node="alpha"))
+        runtime.apply(cm.RestartInstance(instance="web.2.1"))
+        runtime.settle(in_no_time=True)
+        runtime.tick(LONG_PENDING_MS + 1)
+        texts = [one.text for one in await found(runtime)]
+        assert len(texts) == 2
+        assert texts[1].startswith("1 pending for ")
+
+    async def test_what_is_late_without_a_secret_is_one_concern(self, runtime: MemoryRuntime) -> None:
+        new = AgentSpec(command=("y",), secrets={"db": SecretUse(environment="DB")}, update=SOON)
+        deploy(runtime, spec=LARGE, replicas=2)
+        runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=new))
+        runtime.settle(in_no_time=True)
+        runtime.exit("web.1.2", code=None, cause=MISSING, message="secret default/db does not exist")
+        runtime.tick(30_000)
+        runtime.apply(cm.AdvanceRollouts(agents=("web",), late=("web",)))
+        (concern,) = await found(runtime)
+        assert concern.text == (
+            "the rollout of version 2 is halted: web-1.2 was not available within 20 s: it cannot start without secret "
+            "default/db, which does not exist (to make it: omnitide secret set db)"
+        )
 
     async def test_what_ends_of_another_version_is_a_concern_of_its_own(self, runtime: MemoryRuntime) -> None:
         deploy(runtime, spec=AgentSpec(command=("x",)), replicas=3)

@@ -123,6 +123,10 @@ def test_an_event_has_the_words_that_the_panel_has_for_it(one: dict[str, object]
     assert text == one["text"]
 
 
+def test_every_kind_of_event_is_compared_with_the_panel() -> None:
+    assert {one["kind"] for one in SAME} == set(kinds())
+
+
 def test_bookkeeping_is_of_known_kinds() -> None:
     assert set(kinds()) >= BOOKKEEPING
 

@@ -30,12 +30,79 @@ function words(data: Data, name: string): string {
   return typeof value === "string" || typeof value === "number" ? String(value) : "";
 }
 
+/** Of Linux, from 1 on: every node that runs processes has these. */
+const SIGNALS =
+  "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split(
+    " ",
+  );
+
+function signalText(number: number): string {
+  const name = SIGNALS[number - 1];
+  return `signal ${number}${name ? ` (SIG${name})` : ""}`;
+}
+
 function exitText(data: Data): string {
   const exit = (data.exit ?? {}) as Data;
-  const memory = exit.out_of_memory ? ", out of memory" : "";
-  if (exit.signal) return `signal ${words(exit, "signal")}${memory}`;
-  if (exit.code !== undefined && exit.code !== null) return `exit code ${words(exit, "code")}${memory}`;
-  return words(exit, "message") || words(exit, "reason");
+  const [message, reason] = [words(exit, "message"), words(exit, "reason")];
+  const coded = exit.code !== undefined && exit.code !== null;
+  let text = message || words(exit, "cause") || reason;
+  if (exit.signal) text = signalText(Number(exit.signal));
+  else if (coded) text = `exit code ${words(exit, "code")}`;
+  if (exit.out_of_memory) text += ", out of memory";
+  if (reason === "trap" && message) return `${text}: ${message}`;
+  const came = (reason === "exited" || reason === "signal") && (exit.signal || coded);
+  const further = came && message.includes("; ") ? message.slice(message.indexOf("; ") + 2) : "";
+  return further ? `${text}; ${further}` : text;
+}
+
+/** As the command line writes a length of time: `700 ms`, `5.4 s`, `12 s`, `3 m 20 s`, `2 h 5 m`, `4 d 3 h`. */
+function length(milliseconds: number): string {
+  if (milliseconds < 1000) return `${milliseconds} ms`;
+  if (milliseconds < 10_000) return `${(milliseconds / 1000).toFixed(1).replace(".0", "")} s`;
+  const seconds = Math.floor(milliseconds / 1000);
+  const units: [string, number, string, number][] = [
+    ["d", 86_400, "h", 3600],
+    ["h", 3600, "m", 60],
+    ["m", 60, "s", 1],
+  ];
+  for (const [unit, size, small, part] of units) {
+    if (seconds < size) continue;
+    const rest = Math.floor((seconds % size) / part);
+    return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${small}` : ""}`;
+  }
+  return `${seconds} s`;
+}
+
+function unreachable(data: Data): string {
+  const waited = length(Math.floor(Number(data.waited_ms ?? 0) / 100) * 100);
+  switch (data.cause) {
+    case "disconnected":
+      return `unreachable: its connection broke, and it was not back within ${waited}`;
+    case "goodbye":
+      return `unreachable: it said goodbye, and was not back within ${waited}`;
+    case "start":
+      return `unreachable: it has not connected in the ${waited} since Nexus started`;
+    case "left":
+      return "unreachable: it said goodbye for good";
+    default:
+      return "unreachable";
+  }
+}
+
+function placed(data: Data): string {
+  const ports = Object.entries((data.ports ?? {}) as Data).map(([name, port]) => `${name} ${String(port)}`);
+  return ports.length ? `placed, ports ${ports.join(", ")}` : "placed";
+}
+
+function running(data: Data): string {
+  const attempt = Number(data.attempt ?? 1);
+  const handle = words(data, "handle");
+  return `${attempt === 1 ? "running" : `running (attempt ${attempt})`}${handle ? `  ${handle}` : ""}`;
+}
+
+function departing(data: Data): string {
+  const text = with_("said goodbye", words(data, "reason"));
+  return data.back_within_ms ? `${text}, back within ${length(Number(data.back_within_ms))}` : text;
 }
 
 function with_(text: string, more: string): string {
@@ -56,15 +123,15 @@ function exited(data: Data): [string, Tone] {
   const exit = (data.exit ?? {}) as Data;
   if (exit.cause === "values-changed") return [`was stopped ${words(exit, "message")}; starts again`, "off"];
   if (exit.reason === "stopped" || exit.reason === "killed") return ["was stopped, as asked; starts again", "off"];
-  return [with_("exited", exitText(data)), "bad"];
+  return [`${with_("exited", exitText(data))}; starts again`, "bad"];
 }
 
-/** The same words as the command line's; told.json holds some of both to it. */
+/** The same words as the command line's; told.json holds every kind of both to it. */
 const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
   "instance.created": (data) => [words(data, "reason") ? `pending (${words(data, "reason")})` : "pending", "busy"],
-  "instance.placed": () => ["placed", "busy"],
-  "instance.starting": () => ["starting", "busy"],
-  "instance.running": () => ["running", "good"],
+  "instance.placed": (data) => [placed(data), "busy"],
+  "instance.starting": (data) => [`starting, attempt ${Number(data.attempt ?? 1)}`, "busy"],
+  "instance.running": (data) => [running(data), "good"],
   "instance.exited": exited,
   "instance.ended": (data) => [
     with_(words(data, "status") || "ended", exitText(data)),
@@ -120,11 +187,19 @@ const KNOWN: Record<string, (data: Data) => [string, Tone]> = {
   ],
   "job.deleted": () => ["being removed", "off"],
   "job.removed": () => ["removed", "off"],
+  "agent.rollout-advanced": (data) => [data.cursor ? "rollout advanced" : "rollout at its end", "off"],
+  "agent.slots-retired": () => ["slots retired", "off"],
+  "node.reported": () => ["reported", "off"],
+  "node.facts-changed": () => ["told new facts of itself", "off"],
+  "fabric.created": () => ["created", "good"],
+  "fabric.feature-level-raised": (data) => [`feature level raised to ${words(data, "level")}`, "off"],
+  "namespace.created": () => ["created", "good"],
+  "namespace.deleted": () => ["deleted", "off"],
   "node.joined": () => ["joined the fabric", "good"],
   "node.connected": () => ["connected", "good"],
-  "node.unreachable": () => ["unreachable", "bad"],
+  "node.unreachable": (data) => [unreachable(data), "bad"],
   "node.lost": () => ["lost", "bad"],
-  "node.departing": (data) => [with_("said goodbye", words(data, "reason")), "wait"],
+  "node.departing": (data) => [departing(data), "wait"],
   "node.driver-silent": (data) => [
     with_(`has no answer from its driver ${words(data, "driver")}: what that runs is unknown`, words(data, "detail")),
     "bad",

@@ -61,7 +61,12 @@ describe("events", () => {
     const told = tell(
       event("omnitide.instance.exited.v1", "instance/default/a-1.1", { exit: { code: 3 }, node_name: "n" }),
     );
-    expect(told).toMatchObject({ subject: "instance a-1.1", text: "exited: exit code 3", tone: "bad", node: "n" });
+    expect(told).toMatchObject({
+      subject: "instance a-1.1",
+      text: "exited: exit code 3; starts again",
+      tone: "bad",
+      node: "n",
+    });
   });
 
   it.each(same)("are told as the command line tells them: $kind, $text", ({ kind, data, text }) => {

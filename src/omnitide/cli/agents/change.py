@@ -31,14 +31,17 @@ def scale(
     Waits until all run; while a rollout is halted or paused, until those run that were added, in the version that
     works.
     """
+    from omnitide.cli.instances.resolve import agents_only
+
     number = _number(replicas)
     session = session_of(context)
     namespace, agent = session.name(name)
     limit_s = seconds_of(timeout)
     with session.client() as client:
-        had = client.get_agent(agent, namespace=namespace).replicas if wait else 0
-        began = time.monotonic()
-        changed = client.scale_agent(agent, number, namespace=namespace)
+        with agents_only(session, client, name, "scaled", f"omnitide scale {{}} {number}"):
+            had = client.get_agent(agent, namespace=namespace).replicas if wait else 0
+            began = time.monotonic()
+            changed = client.scale_agent(agent, number, namespace=namespace)
         if wait and changed.agent is not None and changed.agent.status != "stopped":
             from omnitide.cli.agents.scaling import lines, until_scaled
 

@@ -1,17 +1,21 @@
 """From what people call things to what is meant: an instance, an agent, a job."""
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from omnitide.cli.session import Session
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from omnitide.model.objects import Instance
     from omnitide.sdk.client import Client
 
 _INSTANCE: Final = re.compile(r"[a-z0-9-]+-(\d+)\.(\d+)")
+_REPLICA: Final = re.compile(r"([a-z0-9-]+)-(\d+)(?:\.\d+)?")
+"""An instance, or its slot."""
 SLOT: Final = re.compile(r"([a-z0-9-]+)-(\d+)")
 MOST_NAMED: Final = 8
 """Namespaces that a hint lists."""
@@ -34,6 +38,47 @@ def find_instance(session: Session, client: "Client", reference: str) -> "Instan
             return max(own, key=lambda one: one.generation)
     if re.fullmatch(r".+\.\d+\.\d+", name):
         return client.get_instance(name)
+    return None
+
+
+@contextmanager
+def agents_only(session: Session, client: "Client", reference: str, done: str, command: str) -> "Generator[None]":
+    """While something is asked that only an agent can do. `done`: `scaled`; `command`: what to say, with {} for the
+    agent.
+
+    Raises Failure in place of what refuses the name, if it is that of an instance, here or in another namespace.
+    """
+    from omnitide.sdk.errors import Invalid, NotFound
+
+    try:
+        yield
+    except (Invalid, NotFound):
+        namespace, name = session.name(reference)
+        owner = _owner(client, namespace, name)
+        if owner is None:
+            raise
+        from omnitide.cli.exits import Exit, Failure
+
+        agent = called(*owner)
+        what = f"{name} is an instance of the agent {agent}: an agent is what can be {done}"
+        raise Failure(what, command.format(agent), Exit.NOT_FOUND) from None
+
+
+def _owner(client: "Client", namespace: str, name: str) -> tuple[str, str] | None:
+    """Namespace and name of the agent that has a replica of this name, in its own namespace or else in one of a few."""
+    from omnitide.sdk.errors import NotFound
+
+    match = _REPLICA.fullmatch(name)
+    if match is None:
+        return None
+    others = [one.name for one in client.namespaces() if one.name != namespace]
+    for one in (namespace, *others[:MOST_NAMED]):
+        try:
+            agent = client.get_agent(match[1], namespace=one)
+        except NotFound:
+            continue
+        if 1 <= int(match[2]) <= agent.replicas:
+            return one, agent.name
     return None
 
 

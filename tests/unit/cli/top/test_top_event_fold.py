@@ -1,6 +1,7 @@
 """Rows of events in `top`: what happens again and again is one row, and never two causes in one."""
 
 import msgspec
+import pytest
 from tests.unit.cli.top.scenes import event, node, scene
 from tests.unit.cli.top.test_top_room import rows
 
@@ -89,3 +90,18 @@ def test_a_row_keeps_its_key_while_its_oldest_are_forgotten() -> None:
     assert len(set(keys)) == 3
     for forgotten in range(1, 18):
         assert sorted(row.key for row in folded(events[forgotten:])) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "field", "one", "other"),
+    [
+        ("instance.health-changed", WEB, "message", "refused", "timed out"),
+        ("node.driver-silent", "node/alpha", "driver", "docker", "wasm"),
+        ("node.port-refused", "node/alpha", "port", 20001, 20002),
+    ],
+)
+def test_what_has_another_cause_is_a_row_of_its_own(
+    kind: str, subject: str, field: str, one: object, other: object
+) -> None:
+    made = [happened(kind, at, subject, **{field: one if at % 2 else other}) for at in range(1, 7)]
+    assert [times for _, times in counts(made)] == [3, 3]

@@ -48,8 +48,26 @@ describe("what happens again and again", () => {
   it("is a line for each of its kinds, with how often in how long, at its newest", () => {
     expect(told(loop("web-1.1", 37))).toEqual([
       "instance web-1.1 | running | 37 times in 12 min",
-      "instance web-1.1 | exited: exit code 1 | 37 times in 12 min",
+      "instance web-1.1 | exited: exit code 1; starts again | 37 times in 12 min",
     ]);
+  });
+
+  it("is one line though each attempt has a number, a process and ports of its own", () => {
+    const starts = [1, 2, 3, 4].flatMap((attempt) => [
+      event("instance/default/web-1.1", "instance.starting", 20 * attempt, { attempt }),
+      event("instance/default/web-1.1", "instance.running", 20 * attempt + 1, { attempt, handle: `pid ${attempt}` }),
+    ]);
+    expect(told(starts)).toEqual([
+      "instance web-1.1 | running (attempt 4)  pid 4 | 4 times in 1 min",
+      "instance web-1.1 | starting, attempt 4 | 4 times in 1 min",
+    ]);
+  });
+
+  it("says of several instances only what is so of all of them", () => {
+    const starts = [1, 2, 3].map((slot) =>
+      event(`instance/default/web-${slot}.1`, "instance.running", slot, { attempt: 1, handle: `pid ${slot}` }),
+    );
+    expect(told(starts)).toEqual(["instances of web | running | 3 of them in 2 s"]);
   });
 
   it("does not hide what happened between, of whomever", () => {
@@ -60,7 +78,7 @@ describe("what happens again and again", () => {
     const all = [...loop("web-1.1", 5), ...between, ...loop("web-1.1", 5, 110)];
     expect(told(all)).toEqual([
       "instance web-1.1 | running | 10 times in 3 min 10 s",
-      "instance web-1.1 | exited: exit code 1 | 10 times in 3 min 10 s",
+      "instance web-1.1 | exited: exit code 1; starts again | 10 times in 3 min 10 s",
       "node beta | joined the fabric",
       "agent api | created, 1 replica",
     ]);
@@ -74,10 +92,10 @@ describe("what happens again and again", () => {
     ];
     expect(told(all)).toEqual([
       "instance web-1.2 | running | 3 times in 40 s",
-      "instance web-1.2 | exited: exit code 1 | 3 times in 40 s",
+      "instance web-1.2 | exited: exit code 1; starts again | 3 times in 40 s",
       "agent web | updated to version 2",
       "instance web-1.1 | running | 4 times in 1 min",
-      "instance web-1.1 | exited: exit code 1 | 4 times in 1 min",
+      "instance web-1.1 | exited: exit code 1; starts again | 4 times in 1 min",
     ]);
     const lines = folded([...all].reverse());
     expect(new Set(lines.map((line) => line.key)).size).toBe(lines.length);
@@ -88,8 +106,8 @@ describe("what happens again and again", () => {
     expect(told(turns)).toEqual([
       "instance api-1.1 | running | 4 times in 1 min",
       "instance web-1.1 | running | 4 times in 1 min",
-      "instance api-1.1 | exited: exit code 1 | 4 times in 1 min",
-      "instance web-1.1 | exited: exit code 1 | 4 times in 1 min",
+      "instance api-1.1 | exited: exit code 1; starts again | 4 times in 1 min",
+      "instance web-1.1 | exited: exit code 1; starts again | 4 times in 1 min",
     ]);
   });
 
@@ -98,7 +116,7 @@ describe("what happens again and again", () => {
       event(`instance/default/shop-front-${slot}.1`, "instance.exited", atS, { exit: { reason: "pull", message } });
     const all = [failed(1, 0, "no answer"), failed(2, 1, "no answer"), failed(1, 20, "no answer in 3 s")];
     expect(told([...all, failed(2, 21, "no such image")])).toEqual([
-      "instances of shop-front | exited, the last time: no such image | 4 times in 21 s",
+      "instances of shop-front | exited, the last time: no such image; starts again | 4 times in 21 s",
     ]);
     const placed = [1, 2, 3].map((slot) =>
       event(`instance/shop/web-${slot}.1`, "instance.placed", 0, { node_name: `n${slot}` }),
@@ -113,8 +131,8 @@ describe("what happens again and again", () => {
       event("instance/default/web-1.1", "instance.exited", 20 * at, { exit: exit(at) }),
     );
     expect(told(all)).toEqual([
-      "instance web-1.1 | exited: exit code 1 | 8 times in 2 min 40 s",
-      "instance web-1.1 | exited: signal 9, out of memory",
+      "instance web-1.1 | exited: exit code 1; starts again | 8 times in 2 min 40 s",
+      "instance web-1.1 | exited: signal 9 (SIGKILL), out of memory; starts again",
     ]);
     const reasons = ["no answer", "pull", "no answer", "pull", "no answer"];
     const other = reasons.map((reason, at) =>
@@ -134,7 +152,7 @@ describe("what happens again and again", () => {
     expect(told(both)).toHaveLength(4);
     const cancelled = event("job/default/web", "job.cancelled", 4, { job: "j1" });
     expect(told([...both, cancelled, of("a1", 5), of("j1", 6)])[1]).toBe(
-      "instance web-1.1 | exited: exit code 1 | 3 times in 5 s",
+      "instance web-1.1 | exited: exit code 1; starts again | 3 times in 5 s",
     );
   });
 

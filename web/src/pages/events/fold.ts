@@ -32,6 +32,13 @@ const FOLDS =
   /^(instance\.|node\.(connected|unreachable|departing|driver-silent|driver-answers|port-refused|reported|facts-changed)$|agent\.(rollout-advanced|rollout-stumbled|rollout-late|slots-retired)$)/;
 const INSTANCE = /^instance\/(.+)-\d+\.\d+$/;
 
+/** Of these each instance has words of its own; of several, these are true of all. */
+const OF_MANY: Record<string, string> = {
+  "instance.placed": "placed",
+  "instance.starting": "starting",
+  "instance.running": "running",
+};
+
 interface Kept {
   /** The id of whose it is, of an instance its agent or job: both may have one name. Of all else its subject. */
   whose: string;
@@ -65,6 +72,8 @@ function workload(event: CloudEvent): string {
 /** What two of a kind have to have in common, to be told as one. */
 function same(event: CloudEvent, { kind, text }: Told): string {
   if (kind === "instance.stop-requested") return text;
+  // What tells two of these apart (attempt, ports, process) is another each time.
+  if (kind in OF_MANY) return "";
   if (kind !== "instance.exited" && kind !== "instance.ended") return head(text);
   const { exit } = (event.data ?? {}) as { exit?: { code?: number; signal?: number; reason?: string } };
   // Of one that came to no exit, the message may have times and sizes in it.
@@ -188,6 +197,7 @@ export function tellLine(line: Line): ToldLine {
   if (all.length === 1) return { ...newest, times: "" };
   const subjects = new Set(all.map((one) => one.subject));
   const same = all.every((one) => one.text === newest.text);
+  const ofAll = subjects.size > 1 && OF_MANY[kind];
   const detail = newest.text.slice(head(newest.text).length + 2);
   const within = atMs - (all.at(-1)?.atMs ?? atMs);
   const many = subjects.size === all.length ? `${count(all.length)} of them` : `${count(all.length)} times`;
@@ -195,7 +205,7 @@ export function tellLine(line: Line): ToldLine {
     kind,
     subject:
       subjects.size === 1 ? newest.subject : newest.subject.replace(/^instance (.+)-\d+\.\d+$/, "instances of $1"),
-    text: same || !detail ? newest.text : `${head(newest.text)}, the last time: ${detail}`,
+    text: same ? newest.text : ofAll || (detail ? `${head(newest.text)}, the last time: ${detail}` : newest.text),
     tone,
     node: all.every((one) => one.node === newest.node) ? newest.node : "",
     times: within < 1_000 ? many : `${many} in ${span(within)}`,
