@@ -19,6 +19,8 @@ name = "inner"
 command = ["sleep", "3600"]
 resources = { cpu = 0.01, memory = "64MiB" }
 stop = { grace = "1s" }
+# What whoever runs the tests has their shells do first, waits for others of them.
+environment = { HOME = "/var/empty" }
 """
 HOSTILE = (
     r"printf '\033]0;owned\007\033]2;owned\007\033]8;;https://elsewhere.example/\007link\033]8;;\007"

@@ -171,6 +171,7 @@ def _of_agent(
             valueless=[one for one in valueless if one.version == agent.version] if halting in valueless else [],
             pending=pending if _halted_by_waiting(state, agent) is not None else [],
             why=why_pending,
+            all=len(slots) == len(agent.slots),
         )
         yield _of_halted(state, agent, halting, held)
         looping = [one for one in looping if one[1].version != agent.version]
@@ -206,6 +207,8 @@ class _Held:
     pending: list[Instance]
     why: str
     """Why those wait that are pending; empty: not known."""
+    all: bool
+    """Every replica was looked at: those that wait may be counted."""
 
 
 def _of_halted(state: FabricState, agent: Agent, halting: Instance, held: _Held) -> inv.Concern:
@@ -220,8 +223,8 @@ def _of_halted(state: FabricState, agent: Agent, halting: Instance, held: _Held)
     else:
         text += _how(halting, next((slot for instance, slot in held.looping if instance is halting), None))
     for what, found in (
-        ("are pending", held.pending),
-        ("cannot start without it", held.valueless),
+        ("are pending", held.pending if held.all else []),
+        ("cannot start without it", held.valueless if held.all else []),
         ("end again and again", [instance for instance, _ in held.looping]),
         ("run and are not ready", held.unready),
     ):

@@ -414,6 +414,10 @@ async def test_a_further_program_is_executed_inside_with_no_more_rights(home: Ho
     assert said.split() == [b"bwrap", b"CapEff:", b"0000000000000000", b"/srv/only-inside"]
 
 
+# Seconds that no other test sleeps, here or in a process beside this one.
+FIRST, SECOND, THIRD = (f"100{number}.{os.getpid()}".encode() for number in (1, 2, 3))
+
+
 async def test_a_shell_in_it_has_the_terminal_and_jobs_and_is_killed_with_the_talk(home: Home) -> None:
     await home.shell("box", "echo up; exec sleep 1000", **BOX)
     await home.says("box", b"up")
@@ -434,11 +438,11 @@ async def test_a_shell_in_it_has_the_terminal_and_jobs_and_is_killed_with_the_ta
         return talk, until
 
     talk, until = await shell()
-    await talk.write(b"echo be''gun; sleep 1001\n")
+    await talk.write(b"echo be''gun; sleep " + FIRST + b"\n")
     await until(b"begun")
-    await eventually(lambda: sleeping(b"1001"), "the job in the foreground")
+    await eventually(lambda: sleeping(FIRST), "the job in the foreground")
     await talk.write(b"\x03")
-    await eventually(lambda: not sleeping(b"1001"), "the end of the job alone")
+    await eventually(lambda: not sleeping(FIRST), "the end of the job alone")
     await talk.write(b"echo go''ing on\n")
     await until(b"going on")
     await talk.write(b"exit 5\n")
@@ -448,10 +452,10 @@ async def test_a_shell_in_it_has_the_terminal_and_jobs_and_is_killed_with_the_ta
     await talk.close()
 
     talk, until = await shell()
-    await talk.write(b"sleep 1002 & sleep 1003\n")
-    await eventually(lambda: sleeping(b"1002") and sleeping(b"1003"), "both jobs")
+    await talk.write(b"sleep " + SECOND + b" & sleep " + THIRD + b"\n")
+    await eventually(lambda: sleeping(SECOND) and sleeping(THIRD), "both jobs")
     await talk.close()
-    await eventually(lambda: not (sleeping(b"1002") or sleeping(b"1003")), "the end of all of it")
+    await eventually(lambda: not (sleeping(SECOND) or sleeping(THIRD)), "the end of all of it")
 
 
 def sleeping(seconds: bytes) -> bool:

@@ -2,7 +2,7 @@
 import { A } from "@solidjs/router";
 import ChevronUp from "lucide-solid/icons/chevron-up";
 import X from "lucide-solid/icons/x";
-import { createEffect, createMemo, createSignal, For, lazy, Match, Show, Suspense, Switch } from "solid-js";
+import { createEffect, createMemo, createSignal, For, lazy, Match, on, Show, Suspense, Switch } from "solid-js";
 import { ActionBar, agentHref, instanceHref, nodeHref, type Target } from "../actions";
 import { RolloutButtons } from "../actions/RolloutButtons";
 import { request } from "../api/client";
@@ -17,9 +17,8 @@ import { agentState, instanceState, nodeState } from "../words/states";
 import { chartsOf } from "./Glance";
 import { Many } from "./Many";
 import type { City } from "./model/city";
-import type { Colour } from "./model/colours";
 import type { Selection } from "./model/groups";
-import { marking, type Reason, type Refusals, refusalsOf } from "./model/refusals";
+import { marking, type Refusals, refusalsOf } from "./model/refusals";
 import { Reasons } from "./Reasons";
 import { There, unitsOn } from "./Tally";
 
@@ -37,8 +36,6 @@ interface Props {
   close(): void;
   select(selection: Selection): void;
   refuse(refusals: Refusals | undefined): void;
-  /** Of a reason why nodes refuse what is selected, as the map has it. */
-  reasonColour(refusals: Refusals, reason: Reason): Colour;
 }
 
 export function Card(props: Props) {
@@ -156,6 +153,13 @@ function OneInstance(props: Props & { instance: Instance }) {
   });
   const [pressed, setPressed] = createSignal("");
   const [pointed, setPointed] = createSignal("");
+  // Of another instance nothing is marked yet; what goes from under the pointer does not say that it goes.
+  createEffect(
+    on([() => props.instance.id, waits], () => {
+      setPressed("");
+      setPointed("");
+    }),
+  );
   createEffect(() => {
     const found = refusals();
     props.refuse(found && marking(found, pointed() || pressed()));
@@ -205,15 +209,7 @@ function OneInstance(props: Props & { instance: Instance }) {
         )}
       </Show>
       <Show when={refusals()}>
-        {(found) => (
-          <Reasons
-            refusals={found()}
-            colour={(reason) => props.reasonColour(found(), reason)}
-            pressed={pressed()}
-            press={setPressed}
-            point={setPointed}
-          />
-        )}
+        {(found) => <Reasons refusals={found()} pressed={pressed()} press={setPressed} point={setPointed} />}
       </Show>
       <dl class="map-facts">
         <dt>Of</dt>

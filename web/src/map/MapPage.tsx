@@ -23,7 +23,7 @@ import type { Changes } from "./model/city";
 import { type Entry, legend, type Question } from "./model/colours";
 import { isEmpty, NOTHING } from "./model/groups";
 import { structureOf } from "./model/layout";
-import { type Refusals, reasonColour } from "./model/refusals";
+import type { Refusals } from "./model/refusals";
 import { summaryOf, tipOf } from "./model/telling";
 import { Notes } from "./Notes";
 import { Orders } from "./Orders";
@@ -251,10 +251,7 @@ export default function MapPage() {
   // -- around it --
   const entries = createMemo((): Entry[] => {
     calm();
-    const all = legend(question(), city(), versions(), failing());
-    // Nodes then have the colours of what they refuse for, which the card says.
-    const lit = refusals() && question() === "version";
-    return lit ? all.filter((entry) => entry.shape !== "building" || entry.colour === "blind") : all;
+    return legend(question(), city(), versions(), failing());
   });
   const summary = createMemo(() => {
     calm();
@@ -355,7 +352,6 @@ export default function MapPage() {
             close={() => select(NOTHING)}
             select={(chosen) => reacting.choose(chosen)}
             refuse={(found) => setRefusals(found)}
-            reasonColour={(found, reason) => reasonColour(found, reason, question(), failing())}
           />
         </Show>
         <Show when={isEmpty(selection())}>

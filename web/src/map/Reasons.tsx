@@ -1,12 +1,10 @@
-/** Why nodes refuse an instance, each reason with how many nodes and its colour on the map; one of them is lit alone. */
+/** Why nodes refuse an instance, each reason with how many nodes; those of one are lit alone. */
 import { Index, Show } from "solid-js";
 import { count, plural, visible } from "../words/format";
-import type { Colour } from "./model/colours";
-import type { Reason, Refusals } from "./model/refusals";
+import type { Refusals } from "./model/refusals";
 
 interface Props {
   refusals: Refusals;
-  colour(reason: Reason): Colour;
   /** Pressed, it stays lit when the pointer has gone. Empty: all are. */
   pressed: string;
   press(key: string): void;
@@ -31,15 +29,6 @@ export function Reasons(props: Props) {
                   onFocus={(event) => event.currentTarget.matches(":focus-visible") && props.point(reason().key)}
                   onBlur={() => props.point("")}
                 >
-                  <svg
-                    class={`map-sign of-${props.colour(reason())}`}
-                    viewBox="0 0 12 12"
-                    width="12"
-                    height="12"
-                    aria-hidden="true"
-                  >
-                    <rect x="1" y="1" width="10" height="10" rx="1.5" />
-                  </svg>
                   <span>
                     <strong>{plural(reason().nodes, "node")}</strong> · {visible(reason().text)}
                   </span>
@@ -49,7 +38,7 @@ export function Reasons(props: Props) {
           </Index>
         </ul>
         <p class="faint">
-          Each in its colour on the map: point at one, or press it, and its nodes alone are lit.
+          They are lit on the map: point at a reason, or press it, and its nodes alone are.
           <Show when={props.refusals.told < props.refusals.all}>
             {" "}
             Of {count(props.refusals.all)} nodes the {count(props.refusals.told)} that lack least.

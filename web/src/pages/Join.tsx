@@ -135,7 +135,10 @@ export function Join() {
                         know, and open the panel there:
                       </p>
                       <Copied text={LISTENING} />
-                      <p>The line below is for a further node on this machine.</p>
+                      <p>
+                        The line below has this address: it is of use on this machine alone, and not in a container, for
+                        a node beside the one that is here, with a data folder of its own (--data).
+                      </p>
                     </div>
                   </Show>
                   <p class="soft">{way().words}</p>

@@ -104,7 +104,7 @@ export function nodeColour(
 }
 
 /** The rules that hold up most have colours of their own. */
-export function ruleColour(failing: Failing, rule: string): Colour {
+function ruleColour(failing: Failing, rule: string): Colour {
   if (!rule) return "plain";
   const at = failing.rules.indexOf(rule);
   return `kind-${at < 0 ? KINDS - 1 : Math.min(KINDS - 1, at)}`;

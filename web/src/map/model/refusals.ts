@@ -1,13 +1,10 @@
-/** Why each node refuses an instance: in words, and by reason, each with the nodes that have it and a colour. */
+/** Why each node refuses an instance: in words, and by reason, each with the nodes that have it. */
 import type { InstanceExplanation, RuleFailure } from "../../api/types";
-import { type Colour, KINDS, type Question, ruleColour } from "./colours";
-import { type Failing, ruleName } from "./failing";
+import { ruleName } from "./failing";
 
 /** One rule that nodes fail. */
 export interface Reason {
   key: string;
-  /** As the colours of failing rules have it. */
-  rule: string;
   /** What it asks for, and what they have if that is the same for all. */
   text: string;
   /** How many fail it, whatever else they fail. */
@@ -45,7 +42,7 @@ export function refusalsOf(explained: InstanceExplanation): Refusals {
     }
   }
   const reasons = [...failed]
-    .map(([key, all]) => ({ key, rule: ruleName(all[0]?.rule ?? ""), text: inWords(alikeIn(all)), nodes: all.length }))
+    .map(([key, all]) => ({ key, text: inWords(alikeIn(all)), nodes: all.length }))
     .sort((one, other) => other.nodes - one.nodes || (one.key < other.key ? -1 : 1));
   const at = new Map(reasons.map(({ key }, index) => [key, index]));
   const places = new Map(
@@ -64,20 +61,12 @@ export function marking(refusals: Refusals, key: string): Refusals {
   return { ...refusals, marked: refusals.reasons.findIndex((one) => one.key === key) };
 }
 
-/** What a node is lit with: the colour of its reason, or that it would take it. Undefined: it is not lit. */
-export function refusalAt(refusals: Refusals, node: string, question: Question, failing: Failing): Colour | undefined {
+/** What a node is lit with: that it refuses, or would take it. Undefined: it is not lit. */
+export function refusalAt(refusals: Refusals, node: string): "tone-bad" | "tone-good" | undefined {
   const own = refusals.places.get(node);
   if (!own) return undefined;
-  const place = refusals.marked < 0 ? own[0] : own.find((one) => one === refusals.marked);
-  const reason = place === undefined ? undefined : refusals.reasons[place];
-  if (reason) return reasonColour(refusals, reason, question, failing);
-  return refusals.marked < 0 ? "tone-good" : undefined;
-}
-
-/** Where the legend has a colour for each rule, that one. */
-export function reasonColour(refusals: Refusals, reason: Reason, question: Question, failing: Failing): Colour {
-  if (question === "rule") return ruleColour(failing, reason.rule);
-  return `kind-${Math.min(KINDS - 1, refusals.reasons.indexOf(reason))}`;
+  if (refusals.marked >= 0) return own.includes(refusals.marked) ? "tone-bad" : undefined;
+  return own.length ? "tone-bad" : "tone-good";
 }
 
 /** What is the same in all of them. */

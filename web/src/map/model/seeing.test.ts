@@ -2,12 +2,11 @@ import { describe, expect, it } from "vitest";
 import { along, fitted, levelOf, pan, seen, showing, toMap, toolsOf, toScreen, zoomAt } from "./camera";
 import { advance, type City, emptyCity } from "./city";
 import { frontLight, HOT, legend, nodeColour, shapeOf, unitColour, usedOf, versionsOf, windowsLit } from "./colours";
-import { NOT_ASKED } from "./failing";
 import { wrapped } from "./fitting";
 import { between, buildingOf, holds } from "./geometry";
 import { choose, NOTHING, readGroups, recalled, saved, still } from "./groups";
 import { inBox, lookedAt, neighbour, nextDistrict, pick } from "./pick";
-import { inWords, marking, reasonColour, refusalAt, refusalsOf, shortened } from "./refusals";
+import { inWords, marking, refusalAt, refusalsOf, shortened } from "./refusals";
 import { instance, node, sight } from "./sample";
 import { GRIDS, gridFor, MOST, Slots, spotOf } from "./slots";
 
@@ -273,7 +272,7 @@ describe("refusals", () => {
     expect(inWords({ rule: "driver", subject: "wasm" } as Parameters<typeof inWords>[0])).toBe("driver wasm");
   });
 
-  it("are counted by what nodes are refused for, each with a colour, the one that most are first", () => {
+  it("are counted by what nodes are refused for, the one that most are first", () => {
     const memory = (have: string) => ({ rule: "memory", need: "2 GiB", have });
     const closed = { rule: "closed", need: "open", have: "cordoned" };
     const found = refusalsOf({
@@ -297,27 +296,19 @@ describe("refusals", () => {
       ["driver wasm: needs wasm, has docker", 1],
     ]);
     expect([found.told, found.all]).toEqual([6, 7]);
-    const drawn = (shown = found) =>
-      ["n0", "n1", "n2", "n4", "n5", "n6"].map((id) => refusalAt(shown, id, "health", NOT_ASKED));
-    expect(drawn()).toEqual(["tone-good", "kind-0", "kind-0", "kind-1", "kind-2", undefined]);
+    const drawn = (shown = found) => ["n0", "n1", "n2", "n4", "n5", "n6"].map((id) => refusalAt(shown, id));
+    expect(drawn()).toEqual(["tone-good", "tone-bad", "tone-bad", "tone-bad", "tone-bad", undefined]);
     // One of them marked: all that are refused for it, whatever else they are refused for, and no others.
     expect(drawn(marking(found, found.reasons[1]?.key ?? ""))).toEqual([
       undefined,
       undefined,
-      "kind-1",
-      "kind-1",
+      "tone-bad",
+      "tone-bad",
       undefined,
       undefined,
     ]);
     // It is no longer a reason when it is asked again: then all are.
     expect(drawn(marking(found, "gone"))).toEqual(drawn());
-    // Where the legend has a colour for the rule, it is that one.
-    const failing = { ...NOT_ASKED, rules: ["driver", "memory"] };
-    expect(found.reasons.map((one) => reasonColour(found, one, "rule", failing))).toEqual([
-      "kind-1",
-      "kind-5",
-      "kind-0",
-    ]);
   });
 
   it("are said whole below a node or shorter, and never cut in the middle", () => {

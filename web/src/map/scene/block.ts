@@ -264,9 +264,9 @@ export function textureOf(atlas: Atlas, unit: Unit): Texture {
   return atlas.units[unit.shape][isOver(unit.standing) ? "hollow" : fillingOf(unit.tone)];
 }
 
-/** Of a node that refuses or would take what is selected: by what. */
-function litBy({ refusals, question, failing }: Look, node: string): Colour | undefined {
-  return refusals && refusalAt(refusals, node, question, failing);
+/** Of a node that refuses or would take what is selected. */
+function litBy({ refusals }: Look, node: string): Colour | undefined {
+  return refusals && refusalAt(refusals, node);
 }
 
 function tintOf(
@@ -281,7 +281,7 @@ function tintOf(
     const lit = litBy(look, id);
     if (!lit) return { roof: palette.roof, front: palette.front, edge: palette.edge };
     const tint = colour(palette, lit);
-    return { roof: mix(palette.roof, tint, 0.4), front: mix(palette.front, tint, 0.3), edge: tint };
+    return { roof: mix(palette.roof, tint, 0.22), front: mix(palette.front, tint, 0.18), edge: tint };
   }
   if (look.question === "health" && building.ailing > 0) {
     const tint = colour(palette, "tone-bad");
