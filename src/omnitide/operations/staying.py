@@ -110,7 +110,8 @@ def _concern(state: FabricState, node: Node, stays: list[_Stays], unasked: int) 
     name = called(agent.namespace, agent.name)
     what = f"{first.name} stays" if number == 1 else f"{number} of {agent.name} stay, such as {first.name}"
     agents = len({one.first.workload for one in stays} - {agent.id})
-    more = f"; so {'does' if agents == 1 else 'do'} {agents} more agent{'' if agents == 1 else 's'}" if agents else ""
+    # For whatever reason: theirs need not be the one that is told.
+    more = f"; replicas of {agents} more agent{'' if agents == 1 else 's'} stay too" if agents else ""
     if unasked > 0:
         more += f"; perhaps {unasked} more, which were not looked at"
     if mate is not None:

@@ -59,8 +59,8 @@ class TestADrainThatCannotEnd:
         runtime.apply(cm.DrainNode(node="alpha"))
         (concern,) = await found(runtime)
         assert concern.text == (
-            "is being drained, and web0-1.1 stays, which fits nowhere else: there is no other node; so do "
-            f"{EXPLAINED - 1} more agents; perhaps 2 more, which were not looked at"
+            "is being drained, and web0-1.1 stays, which fits nowhere else: there is no other node; "
+            f"replicas of {EXPLAINED - 1} more agents stay too; perhaps 2 more, which were not looked at"
         )
 
     async def test_a_second_node_is_told_however_much_stays_on_the_first(self, runtime: MemoryRuntime) -> None:
