@@ -307,7 +307,7 @@ def test_a_drain_shows_what_moves_where_and_what_would_not_fit(inside: Visit, sh
     expect(foreseen.get_by_role("listitem").filter(has_text="nimble")).to_contain_text("beta → alpha")
     expect(dialog.locator(".losses")).to_contain_text("in memory does not move")
     shot(page, "drain")
-    found = {theme: inside.flaws("" if theme == "light" else "color-contrast") for theme in inside.themes()}
+    found = inside.flaws_in_both_themes()
     assert found == {"light": [], "dark": []}
     page.keyboard.press("Escape")
     assert {one.scheduling for one in shared.client.nodes()} == {"open"}
@@ -391,7 +391,7 @@ def test_what_is_lost_of_many_is_summed_up_and_the_buttons_stay_in_sight(inside:
     for shown in (dialog.get_by_role("heading"), *dialog.locator(".dialog-foot button").all()):
         expect(shown).to_be_in_viewport(ratio=1)
     shot(page, "restart-many")
-    found = {theme: inside.flaws("" if theme == "light" else "color-contrast") for theme in inside.themes()}
+    found = inside.flaws_in_both_themes()
     assert found == {"light": [], "dark": []}
     dialog.get_by_role("button", name="Cancel").click()
     for name in names:
@@ -417,7 +417,7 @@ def test_a_halted_rollout_looks_like_one_and_going_back_comes_first(inside: Visi
     expect(buttons.last).to_be_disabled()
     expect(buttons.last).to_have_attribute("title", "its rollout is halted: nothing goes on that could be held")
     shot(page, "halted")
-    found = {theme: inside.flaws("" if theme == "light" else "color-contrast") for theme in inside.themes()}
+    found = inside.flaws_in_both_themes()
     assert found == {"light": [], "dark": []}
     shared.client.delete_agent("stuck")
 
@@ -435,8 +435,7 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, shared:
                 found[f"{name} {width}"] = "runs over the side"
             if width == 360:
                 shot(page, f"narrow-{name.replace('/', '-')}")
-        for theme in inside.themes():
-            found[f"{name} {theme}"] = inside.flaws("" if theme == "light" else "color-contrast")
+        found.update(inside.flaws_in_both_themes(name))
         shot(page, f"dark-{name.replace('/', '-')}")
     assert {name: flaws for name, flaws in found.items() if flaws} == {}
 

@@ -24,6 +24,16 @@ command = ["sleep", "3600"]
 resources = { cpu = 0.01, memory = "8MiB" }
 """
 
+ELSEWHERE = """
+name = "elsewhere"
+command = ["sleep", "3600"]
+resources = { cpu = 0.01, memory = "8MiB" }
+[[constraints]]
+label = "kept-for"
+operator = "in"
+values = ["elsewhere"]
+"""
+
 
 BOXED = """
 name = "boxed"
@@ -244,6 +254,117 @@ def test_a_pending_agent_lights_up_who_refuses_it(inside: Visit, busy: Fabric) -
     expect(page.locator("#map-summary")).not_to_contain_text("without a node")
     busy.client.delete_agent("nowhere")
     expect(page.locator("#map-summary")).to_contain_text("2 instances,")
+
+
+REFUSES_HERE = """() => {
+    const host = document.querySelector('.map-host'), style = getComputedStyle(host);
+    const [x, y] = host.dataset.cursorAt.split(',').map(Number);
+    const part = new OffscreenCanvas(1, 1).getContext('2d');
+    const colour = name => {
+        part.fillStyle = style.getPropertyValue(name).trim().replace(/^light-dark\\((.*),.*$/, '$1');
+        part.fillRect(0, 0, 1, 1);
+        return part.getImageData(0, 0, 1, 1).data;
+    };
+    const [plain, bad] = [colour('--map-roof'), colour('--map-bad')];
+    const lit = [0, 1, 2].map(at => plain[at] + 0.22 * (bad[at] - plain[at]));
+    const seen = host.querySelector('canvas').getContext('2d').getImageData(x - 24, y, 48, 16).data;
+    let found = 0;
+    for (let at = 0; at < seen.length; at += 4) {
+        if (lit.every((one, which) => Math.abs(seen[at + which] - one) < 6)) found += 1;
+    }
+    return found;
+}"""
+"""Pixels of the roof at the cursor that have the colour of who refuses."""
+
+
+def lit_nodes(visit: Visit) -> set[str]:
+    """Those whose roofs are in the colour of who refuses what is selected."""
+    found = set[str]()
+    for node in ("alpha", "beta"):
+        go_to(visit.page, node)
+        if visit.page.evaluate(REFUSES_HERE) > 100:
+            found.add(node)
+    return found
+
+
+def test_a_reason_that_is_pressed_lights_its_nodes_alone_as_long_as_they_have_it(inside: Visit, busy: Fabric) -> None:
+    """By the pixels of the roofs: the card and the map are told by different ways."""
+    page, client = inside.page, busy.client
+    client.cordon_node("beta")
+    client.label_node("beta", {"kept-for": "elsewhere"})
+    (busy.folder / "elsewhere.toml").write_text(ELSEWHERE)
+    busy.cli("deploy", str(busy.folder / "elsewhere.toml"), "--no-wait")
+    drawn(inside)
+    assert lit_nodes(inside) == set()
+    find(page, "elsewhere-1.1")
+    why = card(page).get_by_role("region", name="Why nodes refuse it")
+    reasons, pressed = why.get_by_role("button"), why.locator("[aria-pressed=true]")
+    closed = why.get_by_role("button", name=re.compile("closed"))
+    expect(reasons).to_have_text([re.compile("^1 node · closed"), re.compile("^1 node · .*kept-for")])
+
+    def until_lit(*nodes: str) -> None:
+        inside.until(lambda: lit_nodes(inside) == set(nodes), f"lit are {nodes}")
+
+    def press_closed() -> None:
+        closed.click()
+        page.mouse.move(1, 1)  # what is pointed at would be lit alone as well
+
+    until_lit("alpha", "beta")
+    press_closed()
+    expect(pressed).to_have_text(re.compile("closed"))
+    until_lit("beta")
+    # The same that is found again is what it was; another has no mark, and nor has this one after it.
+    find(page, "elsewhere-1.1")
+    expect(pressed).to_have_text(re.compile("closed"))
+    until_lit("beta")
+    find(page, busy.running("unit", 2)[0].name)
+    expect(why).to_have_count(0)
+    until_lit()
+    find(page, "elsewhere-1.1")
+    expect(pressed).to_have_count(0)
+    until_lit("alpha", "beta")
+    # A node that comes to have the reason is lit with the others, and where none has it any more all are.
+    press_closed()
+    until_lit("beta")
+    client.cordon_node("alpha")
+    expect(closed).to_have_text(re.compile("^2 nodes"))
+    until_lit("alpha", "beta")
+    client.uncordon_node("alpha")
+    expect(closed).to_have_text(re.compile("^1 node "))
+    until_lit("beta")
+    client.label_node("beta", remove=["kept-for"])
+    client.uncordon_node("beta")
+    expect(closed).to_have_count(0)
+    expect(pressed).to_have_count(0)
+    until_lit("alpha", "beta")
+    # It is no longer pressed when it is there again.
+    client.cordon_node("beta")
+    expect(closed).to_have_count(1)
+    expect(pressed).to_have_count(0)
+    until_lit("alpha", "beta")
+    press_closed()
+    until_lit("beta")
+    # Placed, nobody refuses it; and what has gone is not selected any more.
+    client.label_node("beta", {"kept-for": "elsewhere"})
+    client.uncordon_node("beta")
+    busy.running("elsewhere", 1)
+    expect(why).to_have_count(0)
+    until_lit()
+    client.delete_agent("elsewhere")
+    client.label_node("beta", remove=["kept-for"])
+    expect(page.locator("#map-summary")).to_contain_text("2 instances,")
+
+
+def test_nobody_is_lit_when_what_they_refuse_has_gone(inside: Visit, busy: Fabric) -> None:
+    (busy.folder / "elsewhere.toml").write_text(ELSEWHERE)
+    busy.cli("deploy", str(busy.folder / "elsewhere.toml"), "--no-wait")
+    drawn(inside)
+    page = inside.page
+    find(page, "elsewhere-1.1")
+    inside.until(lambda: lit_nodes(inside) == {"alpha", "beta"}, "both refuse it")
+    busy.client.delete_agent("elsewhere")
+    expect(card(page)).to_have_count(0)
+    inside.until(lambda: lit_nodes(inside) == set(), "none is lit")
 
 
 def test_what_has_ended_is_counted_apart_wherever_one_looks(inside: Visit, busy: Fabric) -> None:
@@ -786,7 +907,7 @@ def test_a_value_alone_between_gaps_is_a_point_and_nothing_known_is_no_axis(insi
     page.get_by_role("radiogroup", name="Over").get_by_text("2 h").click()
     expect(page.get_by_text("Nothing was sampled in this time.").first).to_be_visible()
     expect(page.locator(".chart canvas")).to_have_count(0)
-    page.unroute_all(behavior="ignoreErrors")
+    page.unroute_all(behavior="wait")
 
 
 DRAWN_COLUMNS = """() => {

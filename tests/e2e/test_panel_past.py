@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from support.fabric_fixtures import emptied
 from support.fabric_processes import Fabric
@@ -174,14 +174,50 @@ def test_steps_go_from_event_to_event(inside: Visit, history: History) -> None:
     # However quick the presses are, each is a step.
     inside.show(f"events?at={history.one}")
     is_past(page, history.one)
-    page.keyboard.press(".")
-    page.keyboard.press(".")
+    press_quickly(inside, "..")
     expect(page).to_have_url(re.compile(f"at={second.rpartition('at=')[2]}$"))
     page.keyboard.press("Shift+T")
     is_now(page)
     page.get_by_label("Search events").fill("was scaled to 3")
     scaled.first.get_by_role("button", name="The fabric as of revision").click()
     expect(page.locator(".past-event")).to_contain_text("scaled to 3", timeout=WITHIN_MS)
+    page.keyboard.press("Shift+T")
+    is_now(page)
+
+
+def press_quickly(inside: Visit, keys: str) -> None:
+    """All of them before the first has its answer."""
+    page = inside.page
+    held: list[Route] = []
+    page.route("**/v1/events?*", lambda route: held.append(route) if holding else route.continue_())
+    holding = True
+    page.keyboard.press(keys[0])
+    inside.until(lambda: held, "the first is asked for")
+    for key in keys[1:]:
+        page.keyboard.press(key)
+    holding = False
+    for route in held:
+        route.continue_()
+    page.unroute("**/v1/events?*")
+
+
+def test_quick_steps_lead_back_from_the_newest_event(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    newest = max(event.revision for event in shared.events())
+    inside.show(f"events?at={newest}")
+    is_past(page, newest)
+    page.keyboard.press(".")
+    expect(page.locator(".past-trouble")).to_contain_text("Nothing has happened since")
+    seen = page.url
+    for _ in range(2):
+        page.keyboard.press(",")
+        expect(page).not_to_have_url(seen)
+        seen = page.url
+    inside.show(f"events?at={newest}")
+    is_past(page, newest)
+    press_quickly(inside, "..,,")
+    is_past(page, int(seen.rpartition("at=")[2]))
+    expect(page.locator(".past-trouble")).to_have_count(0)
     page.keyboard.press("Shift+T")
     is_now(page)
 
@@ -244,7 +280,5 @@ def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, history
             page.set_viewport_size({"width": width, "height": 800})
             if inside.runs_out_of_the_window():
                 found[f"{name} {width}"] = "runs over the side"
-        for theme in inside.themes():
-            # The themes differ in colours alone.
-            found[f"{name} {theme}"] = inside.flaws("" if theme == "light" else "color-contrast")
+        found.update(inside.flaws_in_both_themes(name))
     assert {name: flaws for name, flaws in found.items() if flaws} == {}

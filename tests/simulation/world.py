@@ -166,7 +166,7 @@ class SimNode:
         if process is None or proxy is None or running is None:
             return
         self._told_to_stop = True
-        proxy.stop("the node proxy stops", STOP_BACK_MS)
+        proxy.stop("the node proxy was stopped", STOP_BACK_MS, stopped=True)
         await asyncio.wait({running}, timeout=STOP_S)
         if not running.done():
             self.world.faults_found.append(f"the proxy of {self.name} does not stop")

@@ -21,6 +21,11 @@ WITHIN_MS = 30_000
 expect.set_options(timeout=WITHIN_MS)
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
+BY_COLOUR: dict[str, object] = {
+    "runOnly": {"type": "tag", "values": ["cat.color"]},
+    "rules": {"color-contrast-enhanced": {"enabled": False}},  # AAA
+}
+
 
 def needs(there: bool, what: str) -> None:
     if not there:
@@ -98,12 +103,21 @@ class Visit:
             self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             yield scheme
 
-    def flaws(self, rule: str = "") -> list[str]:
-        """What axe finds; by one rule alone, if it is named."""
+    def flaws(self) -> list[str]:
+        """What axe finds."""
+        return self._ask_axe({"runOnly": {"type": "tag", "values": list(RULES)}})
+
+    def flaws_in_both_themes(self, name: str = "") -> dict[str, list[str]]:
+        """By name and theme. They differ in colours alone: in the second, by the rules that these decide."""
+        return {
+            f"{name} {theme}".lstrip(): self.flaws() if theme == "light" else self._ask_axe(BY_COLOUR)
+            for theme in self.themes()
+        }
+
+    def _ask_axe(self, options: dict[str, object]) -> list[str]:
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.evaluate(AXE.read_text())
-        asked = {"type": "rule", "values": [rule]} if rule else {"type": "tag", "values": list(RULES)}
-        options = {"runOnly": asked, "resultTypes": ["violations"]}
+        options = {**options, "resultTypes": ["violations"]}
         found = self.page.evaluate("async (options) => (await axe.run(document, options)).violations", options)
         return [
             f"{one['id']}: {node['target']} {node.get('failureSummary', '')}" for one in found for node in one["nodes"]

@@ -179,6 +179,8 @@ class DepartNode(_Command, frozen=True, kw_only=True):
     session: int
     reason: str
     back_within_ms: int = 0
+    stopped: bool = False
+    """By its operator: nobody has said when it is back, whatever it is waited for."""
 
 
 class SuspectNode(_Command, frozen=True, kw_only=True):

@@ -91,6 +91,10 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     departing: str = ""
     """Reason given with a goodbye; empty otherwise."""
     back_within_ms: int = 0
+    stopped_ms: int = 0
+    """When it said with its goodbye that its operator stops it (log time); 0: it did not, or has been back."""
+    draining_since_ms: int = 0
+    """Log time; 0: it is not being drained, or the log does not tell since when."""
     silent_drivers: dict[str, int] = {}
     """Of its drivers those whose runtime does not answer it, and since when (log time, ms)."""
 

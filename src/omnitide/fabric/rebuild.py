@@ -248,6 +248,7 @@ class Builder:
             item.asked_ends,
             item.ends_before,
             item.kept_ms,
+            item.unready_ms,
         )
 
     def _attach(self, instance: Instance) -> None:
@@ -360,6 +361,8 @@ def _node(record: NodeRecord, attached: dict[str, None], ports: dict[int, str]) 
         departing=record.departing,
         back_within_ms=record.back_within_ms,
         silent_drivers=record.silent_drivers,
+        stopped_ms=record.stopped_ms,
+        draining_since_ms=record.draining_since_ms,
     )
 
 

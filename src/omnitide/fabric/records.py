@@ -101,6 +101,8 @@ class NodeRecord(_Record, frozen=True, kw_only=True, tag="node.v1"):
     back_within_ms: int = 0
     foreign_ports: tuple[int, ...] = ()
     silent_drivers: dict[str, int] = {}
+    stopped_ms: int = 0
+    draining_since_ms: int = 0
 
     @staticmethod
     def of(node: Node) -> "NodeRecord":
@@ -125,6 +127,8 @@ class NodeRecord(_Record, frozen=True, kw_only=True, tag="node.v1"):
             back_within_ms=node.back_within_ms,
             foreign_ports=tuple(sorted(port for port, holder in node.ports.items() if holder == FOREIGN_PORT)),
             silent_drivers=node.silent_drivers,
+            stopped_ms=node.stopped_ms,
+            draining_since_ms=node.draining_since_ms,
         )
 
 
@@ -280,6 +284,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
     asked_ends: int = 0
     ends_before: int = 0
     kept_ms: int = 0
+    unready_ms: int = 0
     watched: bool = False
     """Runs, and may not be available."""
 
@@ -319,6 +324,7 @@ class InstanceItem(_Item, frozen=True, kw_only=True):
             asked_ends=instance.asked_ends,
             ends_before=instance.ends_before,
             kept_ms=instance.kept_ms,
+            unready_ms=instance.unready_ms,
             watched=watched,
         )
 

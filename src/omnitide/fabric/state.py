@@ -141,6 +141,8 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `restart.reset_after`. See `rules.failing.ends_in_a_row`."""
     kept_ms: int = 0
     """When a rollback kept it, and it came to be of the version that it has; 0: it was made in that."""
+    unready_ms: int = 0
+    """When it ceased to be healthy, as far as the log tells; 0: it is, or has not been since it came to run."""
 
     @property
     def avoids(self) -> tuple[str, ...]:

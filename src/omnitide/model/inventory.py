@@ -51,6 +51,10 @@ class Node(Object, frozen=True, kw_only=True):
     departing: str = ""
     """Why it said goodbye, if it did."""
     back_within_ms: int = 0
+    stopped_ms: Millis = 0
+    """Its operator stopped it then, and it has not been back; 0: it was not stopped."""
+    draining_since_ms: Millis = 0
+    """Since when it is being drained; 0: it is not, or nobody knows."""
     address: str = ""
     """Where its ports can be reached, as it believes."""
     session_address: str = ""

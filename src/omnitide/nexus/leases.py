@@ -70,7 +70,8 @@ class Leases:
         self._pulse = asyncio.get_running_loop().create_task(self._beat(), name="leases' pulse")
         for node in sorted(self._engine.committed().nodes.values(), key=lambda node: node.id):
             if node.status in (NodeStatus.LIVE, NodeStatus.UNREACHABLE, NodeStatus.LOST):
-                self._begin(node.id, node.session, self._times().startup_grace_ms / 1000, "start")
+                cause = "stopped" if node.stopped_ms else "start"
+                self._begin(node.id, node.session, self._times().startup_grace_ms / 1000, cause)
 
     def session_opened(self, node: str) -> None:
         timer = self._timers.pop(node, None)
@@ -85,7 +86,8 @@ class Leases:
         grace_ms = self._times().reconnect_grace_ms
         if known.departing:
             grace_ms = max(grace_ms, min(known.back_within_ms, MAX_DEPARTURE_MS))
-        self._begin(node, session, grace_ms / 1000, "goodbye" if known.departing else "disconnected")
+        cause = "stopped" if known.stopped_ms else "goodbye" if known.departing else "disconnected"
+        self._begin(node, session, grace_ms / 1000, cause)
 
     async def close(self) -> None:
         timers = [*self._timers.values(), *(task for task in (self._pulse, self._trial) if task is not None)]

@@ -248,6 +248,7 @@ class NodeSession:
                             session=self.epoch,
                             reason=goodbye.reason[:200] or "left",
                             back_within_ms=goodbye.back_within_ms,
+                            stopped=goodbye.stopped,
                         )
                     )
                 )

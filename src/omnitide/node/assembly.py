@@ -55,7 +55,7 @@ __all__ = ["End", "Node"]
 
 OUTBOX_FILE: Final = "outbox.db"
 BACK_WITHIN_MS: Final = 30_000
-"""Announced with an orderly end: a restart of the proxy, for which nothing is to be replaced."""
+"""With an orderly end, what Nexus waits for: it may be a restart of the proxy, for which nothing is to be replaced."""
 LEAVING_MOST_S: Final = MAX_GRACE_MS / 1000 + MARGIN_S
 """For instances to end that somebody said he would end."""
 LEAVING_LINGER_S: Final = 10.0
@@ -199,12 +199,13 @@ class Node:
     async def run(self) -> End:
         """Until SIGTERM or SIGINT, or until Nexus has removed this node.
 
-        They leave the instances running; Nexus is told to wait for this node. SIGUSR1 before them says that its sender
-        is going to end all instances, and that the node goes; `leaving` in node.json answers that it was heard.
+        They leave the instances running; Nexus is told that this node was stopped, and waits for it a while. SIGUSR1
+        before them says that its sender is going to end all instances, and that the node goes; `leaving` in node.json
+        answers that it was heard.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._proxy.stop, "the node proxy stops", BACK_WITHIN_MS)
+            loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGUSR1, self._leave)
         self._watcher.subscribe(self._reload)
         self._telling.begin()
@@ -251,6 +252,10 @@ class Node:
         """Whatever the driver itself remembers: this node is to be emptied of what it starts. Raises OSError."""
         if not any(of_keeper(one) for one in self._drivers if one.name == driver):
             mark_used(self._data, driver)
+
+    def _stop(self) -> None:
+        # Whether whoever sent the signal starts a proxy again, and when, the signal does not say.
+        self._proxy.stop("the node proxy was stopped", BACK_WITHIN_MS, stopped=True)
 
     def _leave(self) -> None:
         log.info("this node is shut down: its instances are ended, and Nexus has them run elsewhere")

@@ -184,12 +184,13 @@ class Proxy:
             self._inbox.append((Leaving(at_ms=self._clock.now_ms()), None))
             self._wake.set()
 
-    def stop(self, reason: str, back_within_ms: int) -> None:
-        """End in order: say goodbye, leave the instances as they are. `back_within_ms`: when Nexus may expect this node
-        again, with its instances; 0, or whatever is given after `leave`: not by itself, and without them."""
+    def stop(self, reason: str, back_within_ms: int, *, stopped: bool = False) -> None:
+        """End in order: say goodbye, leave the instances as they are. `back_within_ms`: how long Nexus is to wait for
+        this node and its instances; 0, or whatever is given after `leave`: not at all, and they have ended. `stopped`,
+        or after `leave`: its operator ends it, and nobody has said when it is back."""
         if self._leaving:
-            reason, back_within_ms = SHUT_DOWN, 0
-        self._session.stop(reason, back_within_ms)
+            reason, back_within_ms, stopped = SHUT_DOWN, 0, True
+        self._session.stop(reason, back_within_ms, stopped=stopped)
         self._stopped.set()
 
     def resync(self, reason: str) -> None:

@@ -199,10 +199,10 @@ class Session:
             self._resync = self._resync or reason
             self._wake.set()
 
-    def stop(self, reason: str, back_within_ms: int) -> None:
+    def stop(self, reason: str, back_within_ms: int, *, stopped: bool = False) -> None:
         """Say what there is to say, then goodbye, and end; `run` returns soon after. `back_within_ms` 0: not by itself,
-        and nothing runs here any more."""
-        self._goodbye = pb.Goodbye(reason=reason, back_within_ms=back_within_ms)
+        and nothing runs here any more. `stopped`: by the operator, who has not said for how long."""
+        self._goodbye = pb.Goodbye(reason=reason, back_within_ms=back_within_ms, stopped=stopped)
         self._stopping.set()
         self._wake.set()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from omnitide.fabric.folds.availability import is_ready
+from omnitide.fabric.folds.availability import is_ready, unready_since
 from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, how_it_is, is_late, why_halted
 from omnitide.fabric.state import ASKED_FOR, Agent, FabricState, Instance, InstanceStatus, Job, Phase, Slot, scoped
 from omnitide.model import inventory as inv
@@ -78,7 +78,11 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
         node = state.nodes[state.node_names[name]]
         live = runtime.node_live(node.id)
         hint = f"omnitide nodes show {name}"
-        if node.status in SILENT:
+        if node.stopped_ms:
+            text = f"stopped by its operator {format_duration(max(0, now_ms - node.stopped_ms))} ago"
+            start = "start it again where it was stopped (omnitide up, systemctl start), or omnitide nodes rm"
+            yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.stopped_ms, hint=f"{start} {name}")
+        elif node.status in SILENT:
             text = f"not heard from for {format_duration(max(0, now_ms - node.since_ms))}"
             yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.since_ms, hint=hint)
         elif live is not None and live.stalled_since_ms:
@@ -147,6 +151,7 @@ def _of_agent(
     halting = halted_by(state, agent)
     failed: list[Instance] = []
     valueless: list[Instance] = []
+    lacking: dict[int, tuple[str, ...]] = {}
     pending: list[Instance] = []
     looping: list[tuple[int, Instance, Slot]] = []
     for _, slot in slots:
@@ -157,8 +162,11 @@ def _of_agent(
             pending.append(instance)
         if instance.status is InstanceStatus.FAILED:
             failed.append(instance)
-        elif instance.phase is Phase.WAITING and instance.exit is not None and instance.exit.cause == MISSING:
-            valueless.append(instance)
+        elif _was_without_values(instance):
+            if instance.version not in lacking:
+                lacking[instance.version] = tuple(missing_values(state, instance))
+            if lacking[instance.version]:  # else they have been set meanwhile, and it is about to start
+                valueless.append(instance)
         elif is_failing(agent, instance, now_ms):
             ends = ends_in_a_row(instance, agent.spec.restart.reset_after, now_ms)
             looping.append((ends, instance, slot))
@@ -181,19 +189,24 @@ def _of_agent(
         first = min(failed, key=lambda one: (one.since_ms, one.name))
         text = f"{len(failed)} of {agent.replicas} failed for good, such as {first.name}{_how(first)}"
         yield _concern(agent, text, first.since_ms)
-    waits = missing_values(state, valueless[0]) if valueless else []
-    if waits:
-        text = f"{len(valueless)} of {agent.replicas} cannot start without {' and without '.join(waits)}"
-        yield _concern(agent, text, min(one.created_ms for one in valueless))
+    for waits in sorted({lacking[one.version] for one in valueless}, key=lambda waits: (-len(waits), waits)):
+        those = [one for one in valueless if lacking[one.version] == waits]
+        text = f"{len(those)} of {agent.replicas} cannot start without {' and without '.join(waits)}"
+        yield _concern(agent, text, min(one.created_ms for one in those))
     if unready:
-        first = min(unready, key=lambda one: (one.started_ms, one.name))
+        first = min(unready, key=lambda one: (unready_since(one), one.name))
         why = f": {first.health_message}" if first.health_message else ""
         text = f"{len(unready)} of {agent.replicas} run and are not ready, such as {first.name}{why}"
-        yield _concern(agent, text, first.started_ms)
+        yield _concern(agent, text, unready_since(first))
     if looping:
         times, most, slot = max(looping, key=lambda one: (one[0], one[1].name))
         text = f"{len(looping)} of {agent.replicas} end again and again, such as {most.name} ({times} times so far)"
         yield _concern(agent, text + _how(most, slot), most.created_ms)
+
+
+def _was_without_values(instance: Instance) -> bool:
+    """It waits, as there was no secret or config that its spec names when it was to start."""
+    return instance.phase is Phase.WAITING and instance.exit is not None and instance.exit.cause == MISSING
 
 
 @dataclass(frozen=True)
@@ -220,7 +233,7 @@ def _of_halted(state: FabricState, agent: Agent, halting: Instance, held: _Held)
         )
     elif held.pending:
         text += f": {held.why}" if held.why else ""
-    else:
+    elif not _was_without_values(halting):
         text += _how(halting, next((slot for instance, slot in held.looping if instance is halting), None))
     for what, found in (
         ("are pending", held.pending if held.all else []),
@@ -236,11 +249,7 @@ def _of_halted(state: FabricState, agent: Agent, halting: Instance, held: _Held)
 def _unready(state: FabricState, agent: Agent, now_ms: int) -> list[Instance]:
     """Replicas that run and are not ready, or unhealthy, for longer than it takes to become so."""
     watched = (state.instances[identifier] for identifier in islice(agent.watched, EXAMINED_SLOTS))
-    return [
-        one
-        for one in watched
-        if not is_ready(agent, one) and now_ms - max(one.started_ms, one.since_ms) > LONG_PENDING_MS
-    ]
+    return [one for one in watched if not is_ready(agent, one) and now_ms - unready_since(one) > LONG_PENDING_MS]
 
 
 def _how(instance: Instance, slot: Slot | None = None) -> str:

@@ -21,7 +21,7 @@ from omnitide.operations.missing import MISSING, missing_values
 from omnitide.operations.pending_kinds import pending_kind
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.instances import show_exit, show_instance
-from omnitide.operations.views.silence import silent_driver
+from omnitide.operations.views.silence import STOPPED, silent_driver
 from omnitide.operations.views.workloads import paused_too, show_agent
 
 MAX_TROUBLES: Final = 10
@@ -288,6 +288,9 @@ def _text(
     often = f"; it has ended {shown.ends} times in a row" if shown.ends > 1 else ""
     before += often
     if shown.status == "unknown":
+        if shown.unknown_because.endswith(STOPPED):
+            silent = f"its {shown.unknown_because}, and has not been heard from for {since}"
+            return f"{silent}; it was {shown.last_status} then"
         if not runtime:
             return f"its node {shown.node} has not been heard from for {since}; it was {shown.last_status} then"
         return _unheard_text(shown, since)

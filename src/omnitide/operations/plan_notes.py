@@ -36,7 +36,7 @@ def notes(
 
 def _kept(state: FabricState, before: Agent, after: Agent) -> Iterator[str]:
     reason = after.versions[after.version].reason
-    if reason == "restarted" or not before.active:
+    if reason == "restarted":
         return
     kept = kept_replicas(state, before, (with_spec if reason == "rolled-back" else deployed_again)(before, after.spec))
     number = len({one.slot for one in kept if after.wants(one.slot)})

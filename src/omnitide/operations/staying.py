@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from itertools import islice
 from typing import Final, NamedTuple
 
-from omnitide.fabric.folds.availability import is_available
+from omnitide.fabric.folds.availability import is_available, unready_since
 from omnitide.fabric.rules.failing import how_it_is
 from omnitide.fabric.rules.moving import held, is_leaving, is_missed, may_surge, next_version, to_spare
 from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Node
@@ -98,7 +98,7 @@ def _mate_that_is_down(state: FabricState, agent: Agent, stays: Instance, now_ms
         one = state.instances.get(slot.current)
         if one is None or one.status in _OVER or one.id in hopeless or is_available(agent, one, now_ms):
             continue
-        if now_ms - max(one.since_ms, one.started_ms) > LONG_PENDING_MS:
+        if now_ms - unready_since(one) > LONG_PENDING_MS:
             down.append(one)
     return min(down, key=lambda one: (one is stays, one.since_ms, one.id), default=None)
 
@@ -121,5 +121,6 @@ def _concern(state: FabricState, node: Node, stays: list[_Stays], unasked: int) 
     return inv.Concern(
         subject=f"node {node.name}",
         text=f"is being drained, and {what}{why}{more}",
+        since_ms=node.draining_since_ms,
         hint=f"{ways} or let {node.name} go on: omnitide nodes uncordon {node.name}",
     )

@@ -114,7 +114,7 @@ def explain(
     fitting = int(np.count_nonzero(fits))
     return Explanation(
         verdict=verdict,
-        text=summary(verdict, len(table), fitting, name, found, when, nearest),
+        text=summary(verdict, table, fitting, name, found, when, nearest),
         revision=table.revision,
         nodes=len(table),
         fitting=fitting,
@@ -130,11 +130,13 @@ def explain(
 def explain_instance(
     state: FabricState, table: NodeTable, instance: Instance, *, now_ms: int, node_limit: int = 0
 ) -> Explanation:
-    """Explain a pending instance, or where one that is to leave its node could go. `table` shows the nodes of
-    `state`."""
+    """Explain a pending instance, or where one that is to leave its node could go: then the other nodes are all that
+    counts. `table` shows the nodes of `state`."""
     waits = instance.status is InstanceStatus.PENDING
-    if not waits and len(table) == 1 and table.nodes[0].id == instance.node:
-        return _no_other_node(table)
+    if not waits:
+        table = table.without(instance.node)
+        if not len(table):
+            return _no_other_node(table)
     spec = spec_of_instance(state, instance)
     only, why = _bound_to(state, instance, spec)
     return explain(
@@ -158,7 +160,7 @@ def _no_other_node(table: NodeTable) -> Explanation:
         verdict="fits-when",
         text=f"{alone.text}. It leaves when one joins that can take it.",
         revision=table.revision,
-        nodes=1,
+        nodes=0,
         fitting=0,
         reasons=(alone,),
     )

@@ -54,7 +54,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The whole of it for people, in a few sentences."""
     revision: int
     nodes: int
-    """Known nodes."""
+    """Known nodes; of what is to leave its node, the others."""
     fitting: int
     """Nodes that could take it now."""
     reasons: tuple[Reason, ...]

@@ -87,10 +87,12 @@ def count_failing(table: NodeTable, rules: Sequence[Rule]) -> Ints:
 
 
 def why_closed(node: Node) -> str:
-    """How a node stands that takes no new instance: `unreachable`, `cordoned`, ..."""
+    """How a node stands that takes no new instance: `unreachable`, `stopped`, `cordoned`, ..."""
+    if node.stopped_ms:
+        return "stopped"
     if node.status is not NodeStatus.LIVE:
         return "not connected yet" if node.status is NodeStatus.JOINED else node.status.value
-    return node.scheduling.value
+    return "about to leave" if node.departing else node.scheduling.value
 
 
 def driver_fault(node: Node, driver: str) -> str:
@@ -114,7 +116,7 @@ def _most(have: Ints, eligible: Flags) -> int:
 def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
     nodes = len(table)
     able = nodes - blocked
-    of_nodes = f"of {nodes} node{'' if nodes == 1 else 's'}"
+    of_nodes = f"of {nodes} {table.noun}{'' if nodes == 1 else 's'}"
     single = able == 1 or nodes == 1
     has = "has" if single else "have"
     if rule.have is not None and row is not None:
@@ -141,7 +143,7 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
         shown = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_NAMED].tolist()]
         first = [node.name for node in shown]
         more = f" and {blocked - len(first)} more" if blocked > len(first) else ""
-        return f"no node can sandbox processes; install bubblewrap on {', '.join(first)}{more}"
+        return f"no {table.noun} can sandbox processes; install bubblewrap on {', '.join(first)}{more}"
     if rule.kind == "enforcement":
         return f"needs an enforced {rule.subject} limit; {able} {of_nodes} can enforce it"
     if rule.kind == "device":
@@ -160,7 +162,7 @@ def _seen(table: NodeTable, rule: Rule) -> str:
     column = table.labels(label)
     codes = column.values[rule.blocked & (column.values != ABSENT)]
     if not len(codes):
-        return f" (no node has a label {label})" if rule.blocked.all() else ""
+        return f" (no {table.noun} has a label {label})" if rule.blocked.all() else ""
     found, counts = np.unique(codes, return_counts=True)
     values = {code: value for value, code in column.codes.items()}
     common = sorted(zip((-counts).tolist(), (values[code] for code in found.tolist()), strict=True))

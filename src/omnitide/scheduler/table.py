@@ -101,6 +101,9 @@ class NodeTable:
     Quantities are milli-cpu and bytes; free is what is not set aside, and negative on a node that shrank.
     """
 
+    noun: str = "node"
+    """What a text calls one of its rows."""
+
     def __init__(self, state: FabricState) -> None:
         self.revision = 0
         self.nodes: list[Node] = []
@@ -290,3 +293,33 @@ class NodeTable:
         limit = 2 * len(self.nodes) + 1024
         for key in [key for key, column in self._columns.items() if len(column.codes) > limit]:
             del self._columns[key]
+
+    def without(self, node: str) -> "NodeTable":
+        """The other rows, as they are now, and not followed. `node`: an id; one without a row is no loss."""
+        return _Others(self, self.rows[node]) if node in self.rows else self
+
+
+class _Others(NodeTable):
+    """All rows of a table but one."""
+
+    noun = "other node"
+
+    def __init__(self, whole: NodeTable, row: int) -> None:
+        self._whole = whole
+        self._row = row
+        self.revision = whole.revision
+        self.nodes = [*whole.nodes[:row], *whole.nodes[row + 1 :]]
+        self.rows = {node.id: at for at, node in enumerate(self.nodes)}
+        self._numbers = np.delete(whole._numbers, row, axis=1)
+        self._flags = np.delete(whole._flags, row, axis=1)
+        self._columns = {}
+        self._held = {}
+
+    def held(self, workload: str) -> Mapping[str, int]:
+        return {node: count for node, count in self._whole.held(workload).items() if node in self.rows}
+
+    def _column(self, key: tuple[str, str | int], read: Callable[[Node], int], codes: dict[str, int]) -> _Column:
+        whole = self._whole._column(key, read, codes)
+        column = _Column(read, whole.codes, [])
+        column.values = np.delete(whole.values, self._row)
+        return column

@@ -29,9 +29,9 @@ def least_change(table: NodeTable, rule: Rule, row: int) -> Change:
         return Change(rule=rule.kind, of="spec", amount=amount, text=text)
     match rule.kind:
         case "offline":
-            return _node_change(rule, "once it is back" if node.status is not NodeStatus.JOINED else "once it connects")
+            return _node_change(rule, "once it connects" if node.status is NodeStatus.JOINED else _once_back(node))
         case "closed":
-            return _node_change(rule, "once it is uncordoned")
+            return _node_change(rule, _once_back(node) if node.departing else "once it is uncordoned")
         case "driver":
             return _node_change(rule, f"once it has the driver {rule.subject}")
         case "driver-unhealthy":
@@ -59,10 +59,10 @@ def change_to_wait_for(table: NodeTable, rule: Rule, row: int, now_ms: int) -> C
         return _freed(rule, row, f"{missing} {_unit(rule)} is freed on {node.name}")
     match rule.kind:
         case "offline":
-            verb = "connects" if node.status is NodeStatus.JOINED else "returns"
-            return _node_change(rule, f"{node.name} {verb}{_expected(node, now_ms)}")
+            return _node_change(rule, f"{node.name} {_returns(node, now_ms)}")
         case "closed":
-            return _node_change(rule, f"{node.name} is uncordoned")
+            how = _returns(node, now_ms) if node.departing else "is uncordoned"
+            return _node_change(rule, f"{node.name} {how}")
         case "driver-unhealthy":
             fact = node.facts.driver(rule.subject)
             if fact is not None and fact.absent:
@@ -71,6 +71,16 @@ def change_to_wait_for(table: NodeTable, rule: Rule, row: int, now_ms: int) -> C
             return _node_change(rule, f"the driver {rule.subject} works on {node.name}")
         case _:
             return _node_change(rule, f"host port {rule.subject} is freed on {node.name}")
+
+
+def _once_back(node: Node) -> str:
+    return "once it is started again" if node.stopped_ms else "once it is back"
+
+
+def _returns(node: Node, now_ms: int) -> str:
+    if node.stopped_ms:
+        return "is started again (its operator stopped it)"
+    return "connects" if node.status is NodeStatus.JOINED else f"returns{_expected(node, now_ms)}"
 
 
 def _expected(node: Node, now_ms: int) -> str:
@@ -116,7 +126,7 @@ def need_and_have(node: Node, rule: Rule, row: int) -> tuple[str, str]:
 
 def summary(
     verdict: Verdict,
-    nodes: int,
+    table: NodeTable,
     fitting: int,
     first: str,
     reasons: Sequence[Reason],
@@ -124,7 +134,8 @@ def summary(
     nearest: Way | None,
 ) -> str:
     """All of it in a few sentences, the first without a capital, to stand after `pending for 12 s: `."""
-    of_nodes = f"{fitting} of {nodes} node{'' if nodes == 1 else 's'}"
+    nodes = len(table)
+    of_nodes = f"{fitting} of {nodes} {table.noun}{'' if nodes == 1 else 's'}"
     if verdict == "fits-now":
         return f"fits now on {of_nodes}, first on {first}."
     if fitting:
@@ -139,7 +150,8 @@ def summary(
         if when:
             sentences.append(f"fits when {', or '.join(way.text for way in when)}")
         elif nodes:
-            sentences.append("no known node could take it, even empty and open")
+            whose = "known node" if table.noun == "node" else table.noun
+            sentences.append(f"no {whose} could take it, even empty and open")
         if nearest is not None and (not when or any(change.of == "spec" for change in nearest.changes)):
             sentences.append(f"it would fit {nearest.text}")
     return ". ".join([sentences[0], *(text[:1].upper() + text[1:] for text in sentences[1:])]) + "."

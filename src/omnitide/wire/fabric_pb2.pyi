@@ -4646,6 +4646,8 @@ class Node(_message.Message):
     JOINED_MS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     CLOCK_AHEAD_MS_FIELD_NUMBER: _builtins.int
+    STOPPED_MS_FIELD_NUMBER: _builtins.int
+    DRAINING_SINCE_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     status: _builtins.str
@@ -4680,6 +4682,10 @@ class Node(_message.Message):
     """How far its own clock is ahead of Nexus's, in whole seconds; less than 0: behind. 0 within five seconds. Times that
     it tells are shown by Nexus's clock.
     """
+    stopped_ms: _builtins.int
+    """Its operator stopped it then, and it has not been back; 0: it was not stopped."""
+    draining_since_ms: _builtins.int
+    """Since when it is being drained; 0: it is not, or nobody knows."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -4721,10 +4727,12 @@ class Node(_message.Message):
         joined_ms: _builtins.int = ...,
         revision: _builtins.int = ...,
         clock_ahead_ms: _builtins.int = ...,
+        stopped_ms: _builtins.int = ...,
+        draining_since_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["use", b"use"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "back_within_ms", b"back_within_ms", "clock_ahead_ms", b"clock_ahead_ms", "cpu_milli", b"cpu_milli", "departing", b"departing", "disk_bytes", b"disk_bytes", "drivers", b"drivers", "id", b"id", "instances", b"instances", "joined_ms", b"joined_ms", "labels", b"labels", "last_beat_ms", b"last_beat_ms", "memory_bytes", b"memory_bytes", "name", b"name", "platform", b"platform", "port_first", b"port_first", "port_last", b"port_last", "ports_used", b"ports_used", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "scheduling", b"scheduling", "session", b"session", "session_address", b"session_address", "since_ms", b"since_ms", "software", b"software", "stalled_since_ms", b"stalled_since_ms", "status", b"status", "unknown_since_ms", b"unknown_since_ms", "use", b"use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "back_within_ms", b"back_within_ms", "clock_ahead_ms", b"clock_ahead_ms", "cpu_milli", b"cpu_milli", "departing", b"departing", "disk_bytes", b"disk_bytes", "draining_since_ms", b"draining_since_ms", "drivers", b"drivers", "id", b"id", "instances", b"instances", "joined_ms", b"joined_ms", "labels", b"labels", "last_beat_ms", b"last_beat_ms", "memory_bytes", b"memory_bytes", "name", b"name", "platform", b"platform", "port_first", b"port_first", "port_last", b"port_last", "ports_used", b"ports_used", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "scheduling", b"scheduling", "session", b"session", "session_address", b"session_address", "since_ms", b"since_ms", "software", b"software", "stalled_since_ms", b"stalled_since_ms", "status", b"status", "stopped_ms", b"stopped_ms", "unknown_since_ms", b"unknown_since_ms", "use", b"use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

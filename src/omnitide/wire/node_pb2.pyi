@@ -715,18 +715,24 @@ class Goodbye(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     BACK_WITHIN_MS_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     back_within_ms: _builtins.int
-    """0: not by itself, and what it ran has ended"""
+    """0: not by itself, and what it ran has ended. Else its instances go on, and for so"""
+    stopped: _builtins.bool
+    """long nothing is concluded from its silence
+    its operator ends the proxy: whether and when it is started again, nobody has said
+    """
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
         back_within_ms: _builtins.int = ...,
+        stopped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["back_within_ms", b"back_within_ms", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back_within_ms", b"back_within_ms", "reason", b"reason", "stopped", b"stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

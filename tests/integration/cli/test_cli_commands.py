@@ -617,6 +617,45 @@ def test_an_instance_that_is_to_be_scaled_is_told_with_its_agent(
         ]
 
 
+@pytest.mark.parametrize("name", ["hello-1", "hello-1.1"])
+def test_of_a_namespace_that_was_said_an_agent_of_another_one_is_a_guess(fabric: MemoryFabric, name: str) -> None:
+    for namespace in ("team", "west"):
+        fabric.cli("namespace", "create", namespace)
+    fabric.cli("deploy", manifest(fabric), "-n", "team")
+    for asked in ([f"west/{name}"], [name, "-n", "west"]):
+        said = fabric.cli("scale", *asked, "2", code=3 if name == "hello-1" else 2).stderr.splitlines()
+        assert "is an instance of" not in said[0]
+        assert said[1:] == [f"hint:  team/{name} is an instance of the agent team/hello: omnitide scale team/hello 2"]
+
+
+def test_of_instances_of_one_name_each_is_told(fabric: MemoryFabric) -> None:
+    for namespace in ("team", "west"):
+        fabric.cli("namespace", "create", namespace)
+        fabric.cli("deploy", manifest(fabric), "-n", namespace)
+    assert fabric.cli("scale", "hello-1", "2", code=3).stderr.splitlines() == [
+        "error: there is no agent default/hello-1",
+        (
+            "hint:  team/hello-1 and west/hello-1 are instances of the agents team/hello and west/hello: "
+            "omnitide scale team/hello 2"
+        ),
+    ]
+
+
+def test_an_agent_of_just_that_name_is_told_before_an_instance(fabric: MemoryFabric) -> None:
+    for namespace in ("east", "team"):
+        fabric.cli("namespace", "create", namespace)
+    fabric.cli("deploy", manifest(fabric), "-n", "east")
+    fabric.cli("deploy", manifest(fabric, HELLO.replace('"hello"', '"hello-1"')), "-n", "team")
+    said = fabric.cli("scale", "hello-1", "2", code=3).stderr.splitlines()
+    assert said == ["error: there is no agent default/hello-1", "hint:  it is in another namespace: say team/hello-1"]
+
+
+@pytest.mark.parametrize("name", ["hello-1.99", "hello-2.1", "hello-2"])
+def test_an_instance_that_never_was_is_not_told_as_one(fabric: MemoryFabric, name: str) -> None:
+    fabric.cli("deploy", manifest(fabric))
+    assert "is an instance of" not in fabric.cli("scale", name, "2", code=3 if name == "hello-2" else 2).stderr
+
+
 def test_a_name_that_many_namespaces_have_is_told_with_some_of_them(fabric: MemoryFabric) -> None:
     for name in ("east", "north", "south", "team", "west"):
         fabric.cli("namespace", "create", name)

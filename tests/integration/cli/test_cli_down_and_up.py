@@ -57,6 +57,32 @@ def test_down_and_up_again_and_again_is_no_failure(lone: Fabric) -> None:
     assert not lone.json("up")["started"]
 
 
+def test_a_node_that_was_stopped_is_told_apart_from_one_that_was_killed(lone: Fabric) -> None:
+    lone.up()
+    manifest = lone.folder / "agent.toml"
+    manifest.write_text(AGENT)
+    lone.cli("deploy", str(manifest))
+    lone.cli("down", "--keep-agents")
+    lone.cli("up", "--nexus-only")
+    (node,) = lone.json("nodes")["items"]
+    assert node["stopped_ms"] > 0
+    for shown in (lone.cli("nodes").stdout, lone.cli("ps").stdout, lone.cli("status").stdout):
+        assert "stopped by its operator" in shown
+        assert "back within" not in shown
+    assert "stopped by its operator; what runs there goes on" in lone.cli("events").stdout
+
+    lone.up()
+    (node,) = lone.json("nodes")["items"]
+    assert (node["status"], node.get("stopped_ms", 0)) == ("live", 0)
+    # Its supervisor first, which would start another.
+    for pid in (lone.supervisor_pid(), lone.proxy_pid()):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: lone.json("nodes")["items"][0]["status"] in ("unreachable", "lost"), "its lease has run out")
+    (node,) = lone.json("nodes")["items"]
+    assert node.get("stopped_ms", 0) == 0
+    assert f"node {node['name']} has not been heard from" in lone.cli("ps").stdout
+
+
 def test_while_nexus_does_not_answer_status_says_what_this_machine_knows(lone: Fabric) -> None:
     ports = ("--api-port", "0", "--node-port", "0", "--grpc-port", "0")
     lone.cli("up", *ports, "--name", "alpha")

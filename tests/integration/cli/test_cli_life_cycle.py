@@ -375,6 +375,27 @@ def test_a_join_tells_each_hop_as_it_is_and_the_reason_once(lone: Fabric) -> Non
     assert f"as node {second.name} ({second.id})" in told
 
 
+def test_a_machine_that_has_joined_is_told_as_which_node_and_how_it_runs_a_second_one(lone: Fabric) -> None:
+    lone.up()
+    lone.join("beta")
+    fabric = lone.ready()["fabric_id"]
+
+    def refused() -> list[str]:
+        return lone.cli("join", lone.url, "--token", lone.token(), name="beta", code=4).stderr.splitlines()
+
+    hint = (
+        f"hint:  a second node of this machine has a folder of its own: omnitide --data DIR join {lone.url} --token - "
+        "--name NAME; in place of beta, which loses what it runs: --replace"
+    )
+    assert refused() == [f"error: this machine is node beta of fabric {fabric} already, and up", hint]
+    lone.cli("down", name="beta")
+    assert refused() == [f"error: this machine is node beta of fabric {fabric} already, and down", hint]
+    lone.cli("up", "--node-only", name="beta")
+    lone.cli("join", lone.url, "--token", lone.token(), "--name", "gamma", name="gamma")
+    for name in ("beta", "gamma"):
+        lone.until_live(name)
+
+
 def test_a_join_token_is_in_no_process_that_stays(lone: Fabric) -> None:
     lone.cli("up", *FREE, "--nexus-only")
     token = lone.token()

@@ -215,7 +215,7 @@ class Machines(Chance):
     def depart(self) -> None:
         node = self.node()
         self.do(
-            cm.DepartNode(node=node.id, session=self.epoch(node), reason="restart", back_within_ms=5000),
+            cm.DepartNode(node=node.id, session=self.epoch(node), reason="restart", back_within_ms=5000, stopped=True),
             by=node.principal,
         )
 

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
+from msgspec.structs import replace
 from tests.property.scheduler import reference
 from tests.property.scheduler.worlds import build, recipes
 
 from omnitide.scheduler.ask import Ask, Waiter, requirements_of
 from omnitide.scheduler.explain import explain
+from omnitide.scheduler.explanation import Explanation
 from omnitide.scheduler.place import place
 from omnitide.scheduler.table import NodeTable
 
@@ -44,3 +47,22 @@ def test_verdicts(recipe: dict[str, Any]) -> None:
             assert bool(told.reasons) == (len(fitting) < len(everywhere))
             assert (told.nearest is None) == bool(fitting)
         assert told.text.endswith(".")
+
+
+@given(recipes)
+@settings(max_examples=100)
+def test_the_other_nodes_of_a_table_are_a_table_of_the_other_nodes(recipe: dict[str, Any]) -> None:
+    state = build(recipe)
+    table = NodeTable(state)
+    for one in sorted(state.nodes):
+        others, fresh = table.without(one), NodeTable(replace(state, nodes=state.nodes.delete(one)))
+        for agent in state.agents.values():
+            need = requirements_of(agent.spec)
+            told, wanted = (explain(each, need, workload=agent.id, node_limit=100) for each in (others, fresh))
+            assert _plain(told) == _plain(wanted)
+            assert "known node" not in told.text or not len(others)
+
+
+def _plain(told: Explanation) -> str:
+    """Without what tells other nodes from all of them."""
+    return msgspec.json.encode(told).decode().replace("other node", "node").replace("o known node", "o node")

@@ -10,6 +10,7 @@ from tests.property.fabric.world import World
 from omnitide.fabric.state import FabricState
 from omnitide.operations.viewing.showing import Showing, everything, named
 from omnitide.operations.viewing.touched import touched_by
+from omnitide.operations.views.silence import Hidden
 
 SEEDS = 12
 STEPS = 200
@@ -34,13 +35,24 @@ def check(
     return now
 
 
+def check_hidden(hidden: Hidden, before: FabricState, world: World) -> None:
+    """One that was kept up is what a fresh one is."""
+    after = world.fabric.state
+    hidden.follow(after, touched_by(before, world.fabric.log[before.revision :], after).nodes)
+    now = Hidden(after)
+    assert {agent: hidden.of(agent) for agent in after.agents} == {agent: now.of(agent) for agent in after.agents}
+    assert hidden.total() == now.total()
+
+
 def run(chance: random.Random, steps: int) -> None:
     world = World(chance, checked=False)
     before, shown = world.fabric.state, look(world.fabric.state)
+    hidden = Hidden(before)
     for _ in range(steps):
         # Several at once, as when they come within one tick.
         world.steps(chance.randint(1, 4))
         shown = check(before, world, shown)
+        check_hidden(hidden, before, world)
         before = world.fabric.state
 
 

@@ -39,18 +39,35 @@ class TestADrainThatCannotEnd:
         runtime.add_node("beta", cpu=1000)
         deploy(runtime, replicas=2)
         runtime.apply(cm.DrainNode(node="alpha"))
+        began_ms = runtime.now_ms()
         runtime.settle()
+        runtime.tick(60_000)
         (concern,) = await found(runtime)
+        assert concern.since_ms == began_ms
         assert (concern.subject, concern.text) == (
             "node alpha",
             (
-                "is being drained, and 2 of web stay, such as web-1.1, which fits nowhere else: needs 1.5 cpu; 0 of 2 "
-                "nodes have it (largest free: beta 1)"
+                "is being drained, and 2 of web stay, such as web-1.1, which fits nowhere else: needs 1.5 cpu; 0 of 1 "
+                "other node has it (largest free: beta 1)"
             ),
         )
         assert concern.hint == (
             "add a node that can take it (omnitide token create), end it (omnitide stop web), or let alpha go on: "
             "omnitide nodes uncordon alpha"
+        )
+
+    async def test_the_node_that_is_drained_is_none_of_the_reasons(self, runtime: MemoryRuntime) -> None:
+        # It has the cpu, and is closed itself: neither is why nothing else takes the replica.
+        deploy(runtime)
+        runtime.add_node("beta", cpu=1000)
+        runtime.add_node("gamma", cpu=1000)
+        runtime.apply(cm.CordonNode(node="gamma"))
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.settle()
+        (concern,) = await found(runtime)
+        assert concern.text == (
+            "is being drained, and web-1.1 stays, which fits nowhere else: needs 1.5 cpu; 0 of 2 other nodes have it "
+            "(largest free: beta 1)"
         )
 
     async def test_each_agent_is_told_of_as_far_as_it_is_looked(self, runtime: MemoryRuntime) -> None:
@@ -117,6 +134,28 @@ class TestADrainThatCannotEnd:
         ]
         assert told[0].hint.startswith("omnitide explain web-2.1; or let alpha go on: ")
 
+    async def test_a_mate_that_was_well_for_long_is_given_time_from_when_it_ceased_to_be(
+        self, runtime: MemoryRuntime
+    ) -> None:
+        runtime.add_node("beta")
+        asks = Probes(readiness=Probe(type="tcp", port="http"))
+        deploy(runtime, spec=AgentSpec(command=("x",), ports={"http": Port()}, health=asks), replicas=2)
+        for one in ("web.1.1", "web.2.1"):
+            runtime.nodes["alpha"].set_health(one, Health.HEALTHY)
+        runtime.settle()
+        runtime.tick(3_600_000)
+        runtime.nodes["alpha"].set_health("web.2.1", Health.UNHEALTHY)
+        runtime.settle()
+        runtime.apply(cm.DrainNode(node="alpha"))
+        assert await found(runtime) == []
+        runtime.tick(LONG_PENDING_MS)
+        runtime.nodes["alpha"].set_health("web.2.1", Health.UNKNOWN)  # no better: the wait goes on
+        runtime.settle(in_no_time=True)
+        runtime.tick(1)
+        subjects = {one.subject: one.since_ms for one in await found(runtime)}
+        assert sorted(subjects) == ["agent default/web", "node alpha"]
+        assert subjects["agent default/web"] == runtime.now_ms() - LONG_PENDING_MS - 1
+
     async def test_a_task_that_runs_to_its_end_there_is_none(self, runtime: MemoryRuntime) -> None:
         runtime.apply(cm.RunJob(job="job", namespace="default", name="job", spec=JobSpec(command=("x",))))
         runtime.settle()
@@ -142,6 +181,35 @@ class TestADrainThatCannotEnd:
             runtime.apply(cm.DrainNode(node=name))
         runtime.silence("alpha")
         assert "node beta" in [concern.subject for concern in await found(runtime)]
+
+
+def without_secret(*names: str) -> AgentSpec:
+    return AgentSpec(command=("x",), secrets={name: SecretUse(environment=name.upper()) for name in names})
+
+
+async def test_only_what_has_no_secret_now_is_without_it(runtime: MemoryRuntime) -> None:
+    deploy(runtime, spec=without_secret("api"), replicas=3)
+    new = without_secret("api", "db")
+    runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=new))
+    runtime.settle(in_no_time=True)
+    for one in ("web.1.2", "web.2.1", "web.3.1"):
+        runtime.exit(one, code=None, cause=MISSING, message="secret default/api does not exist")
+    texts = [one.text for one in await found(runtime)]
+    assert texts == [
+        (
+            "1 of 3 cannot start without secret default/api, which does not exist (to make it: omnitide secret set "
+            "api) and without secret default/db, which does not exist (to make it: omnitide secret set db)"
+        ),
+        (
+            "2 of 3 cannot start without secret default/api, which does not exist (to make it: omnitide secret set api)"
+        ),
+    ]
+    made = cm.SetSecret(id="s-1", namespace="default", name="api", digest="hmac-sha256:k:1", blob="sha256:1", size=3)
+    runtime.apply(made)
+    texts = [one.text for one in await found(runtime)]
+    assert texts == [
+        "1 of 3 cannot start without secret default/db, which does not exist (to make it: omnitide secret set db)"
+    ]
 
 
 async def test_what_has_waited_longest_comes_first(runtime: MemoryRuntime) -> None:
@@ -259,6 +327,28 @@ class TestAHaltedRollout:
         assert concern.text == (
             "the rollout of version 2 is halted: web-1.2 was not available within 20 s: it cannot start without secret "
             "default/db, which does not exist (to make it: omnitide secret set db)"
+        )
+
+    async def test_what_has_its_secret_by_now_is_not_counted_as_without_it(self, runtime: MemoryRuntime) -> None:
+        both = Update(max_unavailable=2, progress_deadline=20_000)
+        new = AgentSpec(command=("y",), secrets={"db": SecretUse(environment="DB")}, update=both)
+        deploy(runtime, spec=AgentSpec(command=("x",)), replicas=3)
+        runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=new))
+        runtime.settle(in_no_time=True)
+        for one in ("web.1.2", "web.2.2"):
+            runtime.exit(one, code=None, cause=MISSING, message="secret default/db does not exist")
+        runtime.tick(30_000)
+        runtime.apply(cm.AdvanceRollouts(agents=("web",), late=("web",)))
+        (concern,) = await found(runtime)
+        assert concern.text.endswith(
+            "it cannot start without secret default/db, which does not exist (to make it: omnitide secret set db); "
+            "2 of 3 cannot start without it"
+        )
+        made = cm.SetSecret(id="s-1", namespace="default", name="db", digest="hmac-sha256:k:1", blob="sha256:1", size=3)
+        runtime.apply(made)
+        (concern,) = await found(runtime)
+        assert (
+            concern.text == "the rollout of version 2 is halted: web-1.2 was not available within 20 s: it is starting"
         )
 
     async def test_what_ends_of_another_version_is_a_concern_of_its_own(self, runtime: MemoryRuntime) -> None:

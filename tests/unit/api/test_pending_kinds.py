@@ -55,6 +55,22 @@ def test_one_that_was_sent_to_a_node_waits_apart_from_one_that_its_volume_binds_
     assert kind(runtime, one) != kind(runtime, sent)
 
 
+def test_one_that_waits_for_the_end_of_its_generation_before_waits_apart(runtime: MemoryRuntime) -> None:
+    """Both may go to the node of their volume alone; that one of them is still held up there is another wait."""
+    runtime.add_node("beta")
+    runtime.apply(cm.MigrateInstance(instance="web.1.1", node="beta", leave_volumes=True))
+    runtime.apply(cm.RemoveNode(node="beta", force=True))
+    one = runtime.state.instances["web.1.2"]
+    held = kind(runtime, one)
+    runtime.apply(cm.CordonNode(node="n-alpha"))
+    runtime.settle()
+    again = runtime.state.instances["web.1.2"]
+    assert (again.status, again.version, again.pinned) == (one.status, one.version, one.pinned)
+    assert held[1] == kind(runtime, again)[1] == "n-alpha"
+    assert "web.1.1" in held
+    assert held != kind(runtime, again)
+
+
 def test_one_that_waits_for_its_back_off_waits_apart_until_that_is_over(runtime: MemoryRuntime) -> None:
     one, now = waits(runtime), runtime.now_ms()
     assert kind(runtime, one) != kind(runtime, replace(one, not_before_ms=now + 1))

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from tests.support.memory_runtime import MemoryRuntime, until
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric.state import FabricState, Instance
 from omnitide.model.spec import AgentSpec, Resources
 from omnitide.operations.failures import Failed
 from omnitide.operations.runtime import HostUse, Limits, NodeLive, StreamEnded, WatchLagged
@@ -20,6 +21,7 @@ from omnitide.operations.viewing import hub as hub_module
 from omnitide.operations.viewing.frames import ViewFrame
 from omnitide.operations.viewing.hub import view_hub_of
 from omnitide.operations.viewing.showing import Showing, everything
+from omnitide.operations.views import silence
 from omnitide.telemetry.series.definition import SeriesInfo
 from omnitide.telemetry.series.recent import NODE_CPU, NODE_MEMORY
 
@@ -184,6 +186,39 @@ async def test_what_a_silent_node_runs_is_unknown_in_the_view_too(runtime: Memor
     assert {shown["status"] for shown in hidden} == {"unknown"}
     assert one.objects["agent"]["a-hello"]["status"] == "unknown"
     runtime.connect("alpha")
+    await check(runtime, one)
+    await one.close()
+
+
+async def test_what_silent_nodes_hide_is_looked_at_again_only_where_it_is_another(
+    runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(runtime, "many", 40)
+    runtime.settle()
+    runtime.apply(cm.SuspectNode(node="n-alpha", session=runtime.nodes["alpha"].session))
+    hidden = set(runtime.state.nodes["n-alpha"].instances)
+    assert len(hidden) >= 10
+    looked: list[str] = []
+    ask = silence.silent_since
+
+    def asked(state: FabricState, instance: Instance) -> int:
+        looked.extend([instance.id] if instance.id in hidden else [])
+        return ask(state, instance)
+
+    monkeypatch.setattr(silence, "silent_since", asked)
+    one = Watching(runtime)
+    await check(runtime, one)
+    assert hidden <= set(looked), "once, by who comes first"
+    deploy(runtime, "few", 1)
+    looked.clear()
+    await one.come_to(runtime.state.revision)
+    assert not looked, "what has changed is elsewhere"
+    await check(runtime, one)
+
+    runtime.apply(cm.StopAgent(namespace="default", name="many"))
+    looked.clear()
+    await one.come_to(runtime.state.revision)
+    assert hidden <= set(looked), "they are to stop now"
     await check(runtime, one)
     await one.close()
 

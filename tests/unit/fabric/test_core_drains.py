@@ -5,6 +5,8 @@ from tests.support.honest import facts
 from tests.support.spec import Fabric, spec, task
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.evolve import apply
 from omnitide.fabric.state import DriverFact, NodeFacts, Scheduling
 from omnitide.model.spec import Constraint, Limits, Port, Resources, Restart, Update
 
@@ -201,6 +203,26 @@ def test_a_task_runs_to_its_end_there() -> None:
     assert fabric.node("alpha").scheduling is Scheduling.DRAINING
     assert "node.drained" in fabric.exit("work.1.1", code=0).kinds
     assert fabric.job().status.value == "succeeded"
+
+
+def test_it_is_known_since_when_a_drain_goes_on_and_not_of_one_in_a_log_that_does_not_tell() -> None:
+    fabric = Fabric()
+    fabric.join("alpha", "beta")
+    fabric.deploy(spec())
+    fabric.place(hello_1_1="alpha")
+    fabric.settle()
+    fabric.given(cm.DrainNode(node="alpha"))
+    began_ms = fabric.time_ms
+    assert fabric.node("alpha").draining_since_ms == began_ms
+    fabric.given(cm.DrainNode(node="alpha"))
+    fabric.connect("alpha")
+    assert fabric.node("alpha").draining_since_ms == began_ms
+    for command in (cm.UncordonNode(node="alpha"), cm.CordonNode(node="alpha")):
+        fabric.given(command)
+        assert fabric.node("alpha").draining_since_ms == 0
+
+    old = ev.Entry(time_ms=fabric.time_ms, principal="x", events=(ev.NodeDrainStarted(node="n-alpha"),))
+    assert apply(fabric.state, old).nodes["n-alpha"].draining_since_ms == 0
 
 
 def test_a_lost_task_may_come_back_to_a_node_that_is_still_draining() -> None:

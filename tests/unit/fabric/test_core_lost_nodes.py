@@ -458,6 +458,45 @@ def test_a_node_that_says_goodbye_takes_nothing_new_until_it_is_back() -> None:
     assert fabric.when(replace(plan), by="system:placer").result["placed"] == 1
 
 
+class TestStoppedByItsOperator:
+    @staticmethod
+    def stop(fabric: Fabric, back_within_ms: int) -> cm.DepartNode:
+        session = fabric.node("alpha").session
+        return cm.DepartNode(
+            node="n-alpha", session=session, reason="stopped", back_within_ms=back_within_ms, stopped=True
+        )
+
+    def test_it_is_remembered_since_when_until_the_node_is_back(self) -> None:
+        fabric = two()
+        fabric.given(self.stop(fabric, 5_000), by="node:n-alpha")
+        since = fabric.node("alpha").stopped_ms
+        assert since == fabric.time_ms
+        fabric.lose("alpha")
+        assert (fabric.node("alpha").status, fabric.node("alpha").stopped_ms) == (NodeStatus.LOST, since)
+        fabric.connect("alpha")
+        assert fabric.node("alpha").stopped_ms == 0
+
+    def test_it_is_waited_for_as_long_as_one_that_goes_for_a_while(self) -> None:
+        """What is said of it is another; what is done about it is not."""
+        stopped, goes = two(), two()
+        stopped.given(self.stop(stopped, 5_000), by="node:n-alpha")
+        goes.given(replace(self.stop(goes, 5_000), stopped=False), by="node:n-alpha")
+        assert stopped.statuses() == goes.statuses() == {"hello.1.1": "running"}
+        for fabric in (stopped, goes):
+            fabric.lose("alpha")
+        assert stopped.statuses() == goes.statuses()
+
+    def test_one_that_goes_for_good_is_stopped_too(self) -> None:
+        fabric = two()
+        fabric.given(self.stop(fabric, 0), by="node:n-alpha")
+        assert (fabric.node("alpha").status, fabric.node("alpha").stopped_ms) == (NodeStatus.LOST, fabric.time_ms)
+
+    def test_said_again_it_changes_nothing(self) -> None:
+        fabric = two()
+        fabric.given(self.stop(fabric, 5_000), by="node:n-alpha")
+        assert fabric.when(self.stop(fabric, 5_000), by="node:n-alpha").events == ()
+
+
 class TestGoodbyeForGood:
     """`back_within_ms` 0: what the node ran has ended, and it does not come back by itself."""
 

@@ -43,6 +43,9 @@ def state() -> FabricState:
     fabric.lose("beta")
     fabric.exit("hello.3.1", cause="port-busy", message="20000")
     fabric.given(cm.CreateNamespace(name="blue"), idempotency_key="k", fingerprint="f")
+    session = fabric.node("gamma").session
+    stop = cm.DepartNode(node="n-gamma", session=session, reason="stopped", back_within_ms=5_000, stopped=True)
+    fabric.given(stop, by="node:n-gamma")
     return fabric.state
 
 
@@ -96,9 +99,15 @@ def test_of_one_that_was_ready_at_once_and_ended_too() -> None:
     fabric.settle()
     (ready,) = fabric.state.instances.values()
     assert ready.ready_ms == ready.started_ms
+    fabric.nodes["alpha"].set_health("hello.1.1", Health.UNHEALTHY)
+    fabric.pass_ms(5_000)
+    fabric.send("alpha")
+    (unwell,) = fabric.state.instances.values()
+    assert unwell.unready_ms >= ready.ready_ms + 5_000
+    assert load(dump(fabric.state)) == fabric.state
     fabric.exit("hello.1.1")
     (ended,) = fabric.state.instances.values()
-    assert (ended.status.value, ended.ready_ms) == ("starting", 0)
+    assert (ended.status.value, ended.ready_ms, ended.unready_ms) == ("starting", 0, 0)
     assert load(dump(fabric.state)) == fabric.state
 
 

@@ -300,6 +300,14 @@ def test_what_runs_the_spec_in_a_slot_that_is_taken_away_is_not_kept() -> None:
     assert told[0] == "1 of 2 replicas runs this spec already, and is kept as it is"
 
 
+def test_what_stops_with_its_agent_is_not_told_to_be_kept() -> None:
+    fabric = halted(3, Update())
+    fabric.given(cm.StopAgent(namespace="default", name="hello"))
+    assert any(one.status is InstanceStatus.STOPPING for one in fabric.state.instances.values())
+    again = cm.DeployAgent(agent="again", namespace="default", name="hello", spec=spec("one"))
+    assert "already" not in told_of(fabric, again)
+
+
 def test_a_restart_keeps_nothing() -> None:
     fabric = Fabric()
     fabric.join("alpha")

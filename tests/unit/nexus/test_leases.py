@@ -284,16 +284,26 @@ def test_a_node_that_connects_when_there_is_room_again_is_declared_nothing() -> 
 
 
 @pytest.mark.parametrize(
-    ("how", "cause", "waited_s"), [("broke", "disconnected", 2), ("leave", "goodbye", 5), ("start", "start", 8)]
+    ("how", "cause", "waited_s"),
+    [
+        ("broke", "disconnected", 2),
+        ("leave", "goodbye", 5),
+        ("stop", "stopped", 5),
+        ("start", "start", 8),
+        ("stop-start", "stopped", 8),
+    ],
 )
 def test_that_a_node_is_unreachable_says_after_what_and_how_long(how: str, cause: str, waited_s: int) -> None:
     async def check(stand: Stand) -> None:
-        if how == "start":
-            await stand.restart()
-        elif how == "leave":
-            command = DepartNode(node="n1", session=stand.session, reason="update", back_within_ms=5_000)
+        if how in ("leave", "stop", "stop-start"):
+            stopped = how != "leave"
+            command = DepartNode(
+                node="n1", session=stand.session, reason="update", back_within_ms=5_000, stopped=stopped
+            )
             await stand.engine.submit(command, ADMIN)
-        if how != "start":
+        if how.endswith("start"):
+            await stand.restart()
+        else:
             stand.disconnect()
         await asyncio.sleep(waited_s + 1)
         (said,) = [e for c in await stand.engine.entries(0, 1000) for e in c.entry.events if isinstance(e, Blame)]

@@ -530,10 +530,21 @@ async def test_a_goodbye_buys_the_time_that_it_announces(stand: Stand) -> None:
     await pipe.say(pb.NodeMessage(goodbye=pb.Goodbye(reason="upgrade", back_within_ms=60_000)))
     await stand.until(lambda: len(stand.sessions) == 0)
     node = stand.engine.committed().nodes["n1"]
-    assert node.departing == "upgrade"
+    assert (node.departing, node.stopped_ms) == ("upgrade", 0), "as of a proxy that does not know the word"
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await stand.until(lambda: stand.engine.committed().nodes["n1"].status is not NodeStatus.LIVE)
+
+
+async def test_a_node_that_its_operator_stops_is_known_to_be_stopped_until_it_is_back(stand: Stand) -> None:
+    pipe, _ = await stand.live()
+    await pipe.say(pb.NodeMessage(goodbye=pb.Goodbye(reason="stopped", back_within_ms=60_000, stopped=True)))
+    await stand.until(lambda: len(stand.sessions) == 0)
+    node = stand.engine.committed().nodes["n1"]
+    assert node.status is NodeStatus.LIVE
+    assert node.stopped_ms > 0
+    await stand.live()
+    assert stand.engine.committed().nodes["n1"].stopped_ms == 0
 
 
 async def test_after_a_goodbye_for_good_nothing_is_waited_for(stand: Stand) -> None:

@@ -318,6 +318,7 @@ def test_a_node_that_is_left_says_goodbye_for_good_and_starts_nothing_before_nex
         while (message := await link.receive()).WhichOneof("body") != "goodbye":
             pass
         assert (message.goodbye.reason, message.goodbye.back_within_ms) == ("this node is being shut down", 0)
+        assert message.goodbye.stopped
 
         await world.driver.close()
         world.start()

@@ -392,7 +392,7 @@ def test_goodbye_says_whether_the_node_comes_back() -> None:
         link, _ = await world.nexus.welcomed()
         world.session.stop("restart", back_within_ms=5_000)
         goodbye = (await receive(link, "goodbye")).goodbye
-        assert (goodbye.reason, goodbye.back_within_ms) == ("restart", 5_000)
+        assert (goodbye.reason, goodbye.back_within_ms, goodbye.stopped) == ("restart", 5_000, False)
         assert await task is End.STOPPED
         with pytest.raises(LinkClosed):
             await link.receive()

@@ -2,7 +2,19 @@
 import { A } from "@solidjs/router";
 import ChevronUp from "lucide-solid/icons/chevron-up";
 import X from "lucide-solid/icons/x";
-import { createEffect, createMemo, createSignal, For, lazy, Match, on, Show, Suspense, Switch } from "solid-js";
+import {
+  createEffect,
+  createMemo,
+  createSignal,
+  For,
+  lazy,
+  Match,
+  on,
+  onCleanup,
+  Show,
+  Suspense,
+  Switch,
+} from "solid-js";
 import { ActionBar, agentHref, instanceHref, nodeHref, type Target } from "../actions";
 import { RolloutButtons } from "../actions/RolloutButtons";
 import { request } from "../api/client";
@@ -13,7 +25,7 @@ import { Meter } from "../parts/Meter";
 import { retried } from "../parts/retried";
 import { State } from "../parts/State";
 import { bytes, cores, count, span, visible } from "../words/format";
-import { agentState, instanceState, nodeState } from "../words/states";
+import { agentState, instanceState, isSilent, nodeState } from "../words/states";
 import { chartsOf } from "./Glance";
 import { Many } from "./Many";
 import type { City } from "./model/city";
@@ -74,7 +86,7 @@ function pickAll<T>(ids: ReadonlySet<string>, table: ReadonlyMap<string, T>): T[
 
 function OneNode(props: Props & { node: Node }) {
   const { fabric, nowMs } = useGiven();
-  const load = () => (nodeState(props.node).tone === "bad" ? undefined : fabric.load(props.node.id));
+  const load = () => (isSilent(props.node) ? undefined : fabric.load(props.node.id));
   const there = createMemo(() => {
     props.tick;
     return unitsOn(props.city, [props.node]);
@@ -88,7 +100,9 @@ function OneNode(props: Props & { node: Node }) {
       </h2>
       <p>
         <State state={nodeState(props.node)} />{" "}
-        <span class="faint">for {span(nowMs() - (props.node.unknown_since_ms || props.node.since_ms))}</span>
+        <span class="faint">
+          for {span(nowMs() - (props.node.stopped_ms || props.node.unknown_since_ms || props.node.since_ms))}
+        </span>
       </p>
       <dl class="map-facts">
         <dt>CPU</dt>
@@ -162,8 +176,15 @@ function OneInstance(props: Props & { instance: Instance }) {
   );
   createEffect(() => {
     const found = refusals();
+    const gone = (key: string) => found && !found.reasons.some((one) => one.key === key);
+    if (gone(pressed())) setPressed("");
+    if (gone(pointed())) setPointed("");
+  });
+  createEffect(() => {
+    const found = refusals();
     props.refuse(found && marking(found, pointed() || pressed()));
   });
+  onCleanup(() => props.refuse(undefined));
   const spec = createAsked(
     () => {
       const found = agent();

@@ -114,7 +114,6 @@ export default function MapPage() {
     fabricId: caller().fabric_id,
     city,
     say: setSaid,
-    changing: () => setRefusals(undefined),
   });
   const { selection, select, keepStill } = selecting;
   const narrow = matchMedia("(max-width: 860px)");
@@ -156,8 +155,6 @@ export default function MapPage() {
   onMount(() => {
     const [at, named] = [host, labels];
     if (!at || !named) return;
-    const colours = readPalette(at);
-    setPalette(colours);
     let gone = false;
     const measure = () => {
       const { width, height } = at.getBoundingClientRect();
@@ -168,6 +165,11 @@ export default function MapPage() {
     const watch = new ResizeObserver(measure);
     void (async () => {
       try {
+        // The page is there before the browser works out its style for that.
+        await turn();
+        if (gone) return;
+        const colours = readPalette(at);
+        setPalette(colours);
         const { Scene } = await drawing;
         await turn();
         await document.fonts.load('600 12px "Inter Variable"').catch(() => []);

@@ -42,8 +42,6 @@ interface Around {
   city(): City;
   /** To whoever hears the page. */
   say(text: string): void;
-  /** Something else is about to be selected. */
-  changing(): void;
 }
 
 export function chosenBy(found: Found | undefined): Selection {
@@ -86,7 +84,6 @@ export function createSelecting(around: Around): Selecting {
       (id) => around.city().units.has(id),
     );
   const select = (chosen: Selection, add = false) => {
-    around.changing();
     setSelection((now) => choose(now, chosen, add));
     const { nodes } = selection();
     const instances = [...selection().instances].flatMap((id) => fabric.get("instance", id) ?? []);

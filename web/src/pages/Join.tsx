@@ -13,7 +13,7 @@ import { useTitle } from "../parts/title";
 import { bytes, cores, plural, span, visible } from "../words/format";
 import { nodeState } from "../words/states";
 import { createAsked } from "./asked";
-import { isLoopback, LISTENING, PACKAGE, WAYS } from "./joining";
+import { LISTENING, leadsToItself, PACKAGE, WAYS } from "./joining";
 import { createBody, createLine, type NewToken } from "./settings/lines";
 
 export function Join() {
@@ -66,7 +66,7 @@ export function Join() {
       ),
   );
   const left = () => (tokens.value() ?? made()?.token)?.uses_left ?? 0;
-  const local = isLoopback(location.hostname);
+  const local = leadsToItself(location.hostname);
 
   return (
     <>
@@ -126,13 +126,13 @@ export function Join() {
                       )}
                     </For>
                   </div>
-                  {/* No other machine comes by what is on loopback: nothing is offered as if one did. */}
+                  {/* No other machine comes by what leads each to itself: nothing is offered as if one did. */}
                   <Show when={local}>
                     <div class="notice join-loopback" role="note">
                       <p>
-                        No other machine can join by {location.hostname}: this page was opened at loopback, which is
-                        this machine alone. Have Nexus listen where others reach it, by a name or address that they
-                        know, and open the panel there:
+                        No other machine can join by {location.hostname}, where this page was opened: it leads each
+                        machine to itself. Have Nexus listen where others reach it, by a name or address that they know,
+                        and open the panel there:
                       </p>
                       <Copied text={LISTENING} />
                       <p>

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { isLoopback, WAYS } from "./joining";
+import { leadsToItself, WAYS } from "./joining";
 
 it("has one line for each kind of machine, whatever is in the address", () => {
   expect(WAYS.map((one) => one.title)).toEqual(["Linux", "macOS", "Container", "Chromebook"]);
@@ -17,10 +17,20 @@ it("has one line for each kind of machine, whatever is in the address", () => {
 });
 
 it("tells an address that no other machine reaches from those that one may", () => {
-  for (const name of ["localhost", "nexus.localhost", "127.0.0.1", "127.1.2.3", "[::1]"]) {
-    expect([name, isLoopback(name)]).toEqual([name, true]);
+  const own = (address: string) => [address, leadsToItself(new URL(`https://${address}:7400`).hostname)];
+  for (const name of ["localhost", "LOCALHOST.", "nexus.localhost", "nexus.localhost.", "127.0.0.1", "127.1.2.3"]) {
+    expect(own(name)).toEqual([name, true]);
   }
-  for (const name of ["nexus.example", "localhost.example", "10.0.0.7", "127.example", "[fd00::1]"]) {
-    expect([name, isLoopback(name)]).toEqual([name, false]);
+  for (const name of ["127.1", "127.0.0.1.", "0x7f.1", "2130706433", "0.0.0.0", "0"]) {
+    expect(own(name)).toEqual([name, true]);
+  }
+  for (const name of ["[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:127.9.8.7]", "[::ffff:0.0.0.0]", "[0:0::1]"]) {
+    expect(own(name)).toEqual([name, true]);
+  }
+  for (const name of ["nexus.example", "localhost.example", "notlocalhost", "127.example", "10.0.0.7", "128.0.0.1"]) {
+    expect(own(name)).toEqual([name, false]);
+  }
+  for (const name of ["[fd00::1]", "[::2]", "[::11]", "[1::]", "[::ffff:10.0.0.7]", "[::ffff:127]", "[7f00::1]"]) {
+    expect(own(name)).toEqual([name, false]);
   }
 });

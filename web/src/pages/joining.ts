@@ -15,9 +15,15 @@ export interface Way {
   first: readonly First[];
 }
 
-/** Whether an address of the panel is one that the machine it is opened on alone can reach. */
-export function isLoopback(hostname: string): boolean {
-  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+/** IPv6's own, and IPv4's written as IPv6: 127.0.0.0/8 and 0.0.0.0. */
+const OWN_V6 = /^\[::(1?|ffff:(7f[\da-f]{2}:[\da-f]{1,4}|0:0))\]$/;
+
+/**
+ * Whether an address leads each machine to itself, so that no other reaches this one by it. `hostname`: as URL and
+ * location write it, which is in one way only: `127.0.0.1` for `127.1`, `[::ffff:7f00:1]` for `[::ffff:127.0.0.1]`.
+ */
+export function leadsToItself(hostname: string): boolean {
+  return /^((.+\.)?localhost\.?|127(\.\d+){3}|0\.0\.0\.0)$/.test(hostname) || OWN_V6.test(hostname);
 }
 
 /** What makes Nexus reachable from another machine. */

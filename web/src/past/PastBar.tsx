@@ -53,17 +53,16 @@ export function PastBar() {
   });
   const presses = new Pressed(async (by) => {
     const from = past.wanted();
-    if (!from) return false;
+    if (!from) return "elsewhere";
     setSaid("");
     const to = await (by > 0 ? nextStep(from, gone.signal) : stepBefore(from, gone.signal));
-    // Somebody has gone elsewhere meanwhile: further steps were meant from here.
-    if (past.wanted() !== from) return false;
+    if (past.wanted() !== from) return "elsewhere";
     if (to && to >= past.first()) {
       past.show(to);
-      return true;
+      return "taken";
     }
     setSaid(by > 0 ? "Nothing has happened since." : "Nothing before it is kept.");
-    return false;
+    return "end";
   });
   const step = (by: 1 | -1, held = false) => quietly(() => presses.take(by, held));
   const pressed = (event: KeyboardEvent) => {

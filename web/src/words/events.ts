@@ -80,6 +80,8 @@ function unreachable(data: Data): string {
       return `unreachable: its connection broke, and it was not back within ${waited}`;
     case "goodbye":
       return `unreachable: it said goodbye, and was not back within ${waited}`;
+    case "stopped":
+      return `unreachable: its operator stopped it, and it was not back within ${waited}`;
     case "start":
       return `unreachable: it has not connected in the ${waited} since Nexus started`;
     case "left":
@@ -101,6 +103,9 @@ function running(data: Data): string {
 }
 
 function departing(data: Data): string {
+  if (data.stopped) {
+    return `stopped by its operator${data.back_within_ms ? "; what runs there goes on" : ", with all that ran there"}`;
+  }
   const text = with_("said goodbye", words(data, "reason"));
   return data.back_within_ms ? `${text}, back within ${length(Number(data.back_within_ms))}` : text;
 }

@@ -1,6 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { Agent, Instance, Node } from "../api/types";
-import { agentState, chosenWords, hasEnded, instanceState, instancesWords, nodeState, notEnded } from "./states";
+import { dateTime } from "./format";
+import {
+  agentState,
+  chosenWords,
+  hasEnded,
+  instanceState,
+  instancesWords,
+  isSilent,
+  nodeState,
+  notEnded,
+} from "./states";
 
 const node = (more: Partial<Node> = {}) =>
   ({ status: "live", scheduling: "open", departing: "", back_within_ms: 0, drivers: [], ...more }) as unknown as Node;
@@ -41,6 +51,22 @@ describe("a node's state", () => {
       text: "lost",
       more: "cordoned",
     });
+  });
+
+  it("is stopped where its operator stopped it, with since when and without a return, as long as it is not back", () => {
+    const at = Date.parse("2026-11-26T10:21:03Z");
+    const stopped = { departing: "the node proxy was stopped", back_within_ms: 30_000, stopped_ms: at };
+    for (const status of ["live", "unreachable", "lost"] as const) {
+      const one = node({ ...stopped, status });
+      expect(nodeState(one)).toEqual({ tone: "off", text: "stopped", more: `by its operator at ${dateTime(at)}` });
+      expect(isSilent(one)).toBe(true);
+    }
+    expect(nodeState(node({ ...stopped, scheduling: "draining" })).more).toMatch(/, draining$/);
+    expect([node(), node({ status: "lost" }), node({ scheduling: "cordoned" })].map(isSilent)).toEqual([
+      false,
+      true,
+      false,
+    ]);
   });
 });
 

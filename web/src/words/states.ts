@@ -1,6 +1,6 @@
 /** What a state means, for its colour and its shape: colour alone never tells. */
 import type { Agent, Instance, Node } from "../api/types";
-import { count, plural, span } from "./format";
+import { count, dateTime, plural, span } from "./format";
 
 export type Tone = "good" | "busy" | "wait" | "bad" | "unknown" | "off";
 
@@ -50,6 +50,11 @@ export interface State {
 export function nodeState(node: Node): State {
   const live = node.status === "live";
   const closed = node.scheduling === "open" ? "" : node.scheduling;
+  if (node.stopped_ms) {
+    // Whether or not it still counts as live: no return was announced, and nothing is amiss.
+    const more = [`by its operator at ${dateTime(node.stopped_ms)}`, closed].filter(Boolean).join(", ");
+    return { tone: toneOf("stopped"), text: "stopped", more };
+  }
   // Said goodbye for a while: it counts as live until that is over.
   const away = live && !!node.departing && node.back_within_ms > 0;
   const leaving = node.departing && !away ? `leaving: ${node.departing}` : "";
@@ -68,6 +73,11 @@ export function nodeState(node: Node): State {
           : [node.status, closed, leaving, ...unwell];
   const tone = live && text !== "live" ? "wait" : toneOf(node.status);
   return { tone, text, more: more.filter(Boolean).join(", ") };
+}
+
+/** Nothing is heard of it, whether or not it was meant to be so. */
+export function isSilent(node: Node): boolean {
+  return !!node.stopped_ms || nodeState(node).tone === "bad";
 }
 
 export function agentState(agent: Agent): State {

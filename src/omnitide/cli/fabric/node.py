@@ -35,6 +35,11 @@ def identity_of(layout: Layout) -> tuple[str, str]:
     return (identity.fabric_id, identity.node_id) if identity is not None else ("", "")
 
 
+def name_of(layout: Layout) -> str:
+    """Of this machine's node, as far as it is known here: Nexus has the last word on names."""
+    return kept.kept(layout, "node").told.get("OMNITIDE_NODE_NAME") or layout.node_ready().name
+
+
 def endpoints_of(layout: Layout) -> tuple[str, ...]:
     """Of Nexus, as this machine learned them when it joined; none if it has not. Raises Failure."""
     identity = _identity(layout)

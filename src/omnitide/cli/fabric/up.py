@@ -120,14 +120,13 @@ def _no_second_fabric(layout: "Layout") -> None:
 def _no_other_name(layout: "Layout", name: str) -> None:
     """A node has the name that it joined by. Raises Failure."""
     from omnitide.cli.exits import Exit, Failure
-    from omnitide.cli.fabric import kept
     from omnitide.cli.fabric import node as nodes
     from omnitide.model.names import is_name, suggest_name
 
     if not is_name(name):
         near = suggest_name(name)
         raise Failure(f"{name!r} is no name for a node", f"try {near!r}" if near else "", Exit.USAGE)
-    known = kept.kept(layout, "node").told.get("OMNITIDE_NODE_NAME") or layout.node_ready().name
+    known = nodes.name_of(layout)
     if known and known != name and nodes.identity_of(layout)[1]:
         raise Failure(
             f"this node is called {known}, by which it has joined: its name cannot be changed to {name}",

@@ -10,8 +10,9 @@ from omnitide.model.names import called
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from omnitide.model.objects import Instance
+    from omnitide.model.objects import Agent, Instance
     from omnitide.sdk.client import Client
+    from omnitide.sdk.errors import FabricError
 
 _INSTANCE: Final = re.compile(r"[a-z0-9-]+-(\d+)\.(\d+)")
 _REPLICA: Final = re.compile(r"([a-z0-9-]+)-(\d+)(?:\.\d+)?")
@@ -46,40 +47,65 @@ def agents_only(session: Session, client: "Client", reference: str, done: str, c
     """While something is asked that only an agent can do. `done`: `scaled`; `command`: what to say, with {} for the
     agent.
 
-    Raises Failure in place of what refuses the name, if it is that of an instance, here or in another namespace.
+    Raises Failure in place of what refuses the name, if it is an instance's. In a namespace that somebody has named
+    only its own count as that: what there is in others is a hint then, as is an agent of just that name.
     """
     from omnitide.sdk.errors import Invalid, NotFound
 
     try:
         yield
-    except (Invalid, NotFound):
+    except (Invalid, NotFound) as refused:
         namespace, name = session.name(reference)
-        owner = _owner(client, namespace, name)
-        if owner is None:
+        others = [one.name for one in client.namespaces() if one.name != namespace][:MOST_NAMED]
+        if _owner(client, namespace, name):
+            owners = [namespace]
+        elif exact := [called(one, name) for one in others if _agent(client, one, name) is not None]:
+            raise _hinted(refused, f"it is in another namespace: say {', '.join(exact)}") from None
+        else:
+            owners = [one for one in others if _owner(client, one, name)]
+        if not owners:
             raise
+        agents = [called(one, _agent_part(name)) for one in owners]
+        command = command.format(agents[0])
+        if len(owners) > 1 or (owners != [namespace] and ("/" in reference or session.options.namespace)):
+            names = " and ".join(called(one, name) for one in owners)
+            what = "is an instance of the agent" if len(owners) == 1 else "are instances of the agents"
+            raise _hinted(refused, f"{names} {what} {' and '.join(agents)}: {command}") from None
         from omnitide.cli.exits import Exit, Failure
 
-        agent = called(*owner)
-        what = f"{name} is an instance of the agent {agent}: an agent is what can be {done}"
-        raise Failure(what, command.format(agent), Exit.NOT_FOUND) from None
+        what = f"{name} is an instance of the agent {agents[0]}: an agent is what can be {done}"
+        raise Failure(what, command, Exit.NOT_FOUND) from None
 
 
-def _owner(client: "Client", namespace: str, name: str) -> tuple[str, str] | None:
-    """Namespace and name of the agent that has a replica of this name, in its own namespace or else in one of a few."""
-    from omnitide.sdk.errors import NotFound
+def _hinted(refused: "FabricError", hint: str) -> "FabricError":
+    import msgspec
 
+    return type(refused)(msgspec.structs.replace(refused.problem, hint=hint))
+
+
+def _agent_part(name: str) -> str:
     match = _REPLICA.fullmatch(name)
-    if match is None:
+    return match[1] if match is not None else ""
+
+
+def _agent(client: "Client", namespace: str, name: str) -> "Agent | None":
+    from omnitide.sdk.errors import Invalid, NotFound
+
+    try:
+        return client.get_agent(name, namespace=namespace)
+    except (NotFound, Invalid):
         return None
-    others = [one.name for one in client.namespaces() if one.name != namespace]
-    for one in (namespace, *others[:MOST_NAMED]):
-        try:
-            agent = client.get_agent(match[1], namespace=one)
-        except NotFound:
-            continue
-        if 1 <= int(match[2]) <= agent.replicas:
-            return one, agent.name
-    return None
+
+
+def _owner(client: "Client", namespace: str, name: str) -> bool:
+    """Whether an agent of this namespace has a replica or instance of this name."""
+    match = _REPLICA.fullmatch(name)
+    agent = _agent(client, namespace, match[1]) if match is not None else None
+    if match is None or agent is None:
+        return False
+    if _INSTANCE.fullmatch(name):
+        return bool(client.list_instances(namespace=namespace, name=name, ended=True, limit=1).items)
+    return 1 <= int(match[2]) <= agent.replicas
 
 
 def require_workload(session: Session, client: "Client", reference: str) -> str:

@@ -62,9 +62,16 @@ def join(
     text = _read_token() if token == "-" else token  # noqa: S105 - the dash of standard input
     hops = _Hops(session)
     with processes.locked(layout):
-        if kept.find(layout, "node") is not None and not replace:
-            fabric, node = nodes.identity_of(layout)
-            raise Failure(f"this machine is node {node} of fabric {fabric}, and up", "omnitide leave", Exit.CONFLICT)
+        fabric, node = ("", "") if replace else nodes.identity_of(layout)
+        if node:
+            called = nodes.name_of(layout) or node
+            up = "up" if kept.find(layout, "node") is not None else "down"
+            raise Failure(
+                f"this machine is node {called} of fabric {fabric} already, and {up}",
+                f"a second node of this machine has a folder of its own: omnitide --data DIR join {url} --token - "
+                f"--name NAME; in place of {called}, which loses what it runs: --replace",
+                Exit.CONFLICT,
+            )
         try:
             result = nodes.join_fabric(layout, url, text, name, replace_identity=replace, on_hop=hops.take)
         except JoinFailed as error:

@@ -110,7 +110,7 @@ def _status(node: "Node") -> Cell:
 
     cell = state(node.status, node.unknown_since_ms)
     if away := away_of(node):
-        cell = Cell(away, "yellow")
+        cell = Cell(away, "" if node.stopped_ms else "yellow")
     if node.scheduling == "open":
         return cell
     return Cell(f"{cell.text}, {node.scheduling}", cell.style if node.status != "live" else "yellow")

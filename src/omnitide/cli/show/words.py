@@ -69,7 +69,10 @@ def agent_status(agent: ob.AgentSummary) -> Cell:
 
 
 def away_of(node: inv.Node) -> str:
-    """What is said of a node that has said goodbye for a while, and counts as live meanwhile; else empty."""
+    """What is said of a node that its operator stopped, or that has said goodbye for a while and counts as live
+    meanwhile; else empty."""
+    if node.stopped_ms:
+        return f"stopped by its operator {ago(node.stopped_ms)} ago"
     if node.status != "live" or not (node.departing and node.back_within_ms):
         return ""
     return f"away, back within {format_duration(node.back_within_ms)}"

@@ -5,11 +5,12 @@ Only what comes by itself is folded, and only with what has the same cause. What
 node stands alone, and parts what was before from what came after. So does a rollout, of which each instance is another.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from omnitide.cli.happenings.wording import exit_text, kind_of
+from omnitide.cli.happenings.wording import kind_of, text_of
 from omnitide.model.happenings import CloudEvent
 
 LEAST: Final = 3
@@ -19,6 +20,9 @@ APART_MS: Final = 15 * 60_000
 _KINDS: Final = frozenset({"connected", "unreachable", "departing", "driver-silent", "driver-answers", "port-refused"})
 _CAUSES: Final = ("status", "reason", "cause", "driver", "port", "health", "message")
 """Fields that tell one cause from another."""
+_COUNTS: Final = re.compile(r"\bonce\b|\b\d+ times\b|\b\d+ (?=bytes\b|of its\b)")
+"""Numbers of what came again and again, as messages have them: `once`, `3 times`, `512 bytes`, `2 of its processes`.
+They are no cause. web/src/words/repeats.json holds this and the panel to one rule."""
 
 
 class Fold(NamedTuple):
@@ -87,13 +91,14 @@ def _alike(event: CloudEvent) -> object | None:
     if event.by or not (of == "instance" or (of == "node" and verb in _KINDS)):
         return None
     data = cast("dict[str, Any]", event.data)
-    causes = tuple(str(data.get(field) or "") for field in _CAUSES)
-    return event.subject, kind, causes, str(data.get("node_name") or ""), _ending(data)
+    causes = tuple(_COUNTS.sub("", str(data.get(field) or "")) for field in _CAUSES)
+    return event.subject, kind, causes, str(data.get("node_name") or ""), _ending(event)
 
 
-def _ending(data: dict[str, Any]) -> object:
+def _ending(event: CloudEvent) -> object:
     """How it ended. Of one that came to no exit, the message may have times and sizes in it: its cause has not."""
-    record = cast("dict[str, Any]", data.get("exit") or {})
+    record = cast("dict[str, Any]", event.data.get("exit") or {})
+    cause = str(record.get("reason") or ""), str(record.get("cause") or "")
     if record.get("signal") or record.get("code") is not None:
-        return exit_text(data), str(record.get("reason") or ""), str(record.get("cause") or "")
-    return str(record.get("reason") or ""), str(record.get("cause") or "")
+        return _COUNTS.sub("", text_of(event)), *cause
+    return cause

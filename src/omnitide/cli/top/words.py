@@ -64,6 +64,9 @@ def tone_of(status: str) -> Tone:
 
 def node_state(node: Node) -> State:
     closed = "" if node.scheduling == "open" else node.scheduling
+    if node.stopped_ms:
+        # Whether or not it still counts as live: no return was announced, and nothing is amiss.
+        return State(tone_of("stopped"), "stopped", ", ".join(filter(None, ("by its operator", closed))))
     away = bool(node.departing) and node.status == "live" and node.back_within_ms > 0
     leaving = node.departing if not away else ""
     unwell = [f"{one.name} is unwell" for one in node.drivers if not one.healthy and not one.absent]
@@ -83,10 +86,15 @@ def node_state(node: Node) -> State:
 
 
 def node_since_ms(node: Node) -> int:
-    """Since when it is as `node_state` says; 0: nobody knows, as of a drain: only since when it is live."""
+    """Since when it is as `node_state` says; 0: nobody knows."""
+    if node.stopped_ms:
+        return node.stopped_ms
     if node.status == "stalled":
         return node.stalled_since_ms
-    return node.since_ms if node_state(node).text == node.status else 0
+    text = node_state(node).text
+    if text == "draining":
+        return node.draining_since_ms
+    return node.since_ms if text == node.status else 0
 
 
 def agent_state(agent: AgentSummary) -> State:

@@ -26,6 +26,11 @@ def is_ready(agent: Agent, instance: Instance) -> bool:
     return instance.health is Health.HEALTHY or agent.versions[instance.version].spec.health.readiness is None
 
 
+def unready_since(instance: Instance) -> int:
+    """Log time since which one that is not ready has not been, as it is now."""
+    return max(instance.since_ms, instance.started_ms, instance.unready_ms)
+
+
 def available_from(agent: Agent, instance: Instance) -> int:
     """Log time from which one that is ready is available."""
     return _ready_for_long_from(agent, instance) if instance.id in agent.watched else 0

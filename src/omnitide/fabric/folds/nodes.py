@@ -57,6 +57,7 @@ def node_connected(state: FabricState, event: ev.NodeConnected, at: Moment) -> F
             sequence=event.sequence,
             departing="",
             back_within_ms=0,
+            stopped_ms=0,
         ),
     )
 
@@ -94,7 +95,13 @@ def node_departing(state: FabricState, event: ev.NodeDeparting, at: Moment) -> F
     node = state.nodes[event.node]
     return put_node(
         state,
-        replace(node, departing=event.reason, back_within_ms=event.back_within_ms, revision=at.revision),
+        replace(
+            node,
+            departing=event.reason,
+            back_within_ms=event.back_within_ms,
+            stopped_ms=at.time_ms if event.stopped else 0,
+            revision=at.revision,
+        ),
     )
 
 
@@ -124,8 +131,12 @@ def node_labelled(state: FabricState, event: ev.NodeLabelled, at: Moment) -> Fab
     return put_node(state, replace(node, join_labels=event.labels, revision=at.revision))
 
 
-def _scheduling(state: FabricState, identifier: str, scheduling: Scheduling, at: Moment) -> FabricState:
-    node = replace(state.nodes[identifier], scheduling=scheduling, revision=at.revision)
+def _scheduling(
+    state: FabricState, identifier: str, scheduling: Scheduling, at: Moment, draining_since_ms: int = 0
+) -> FabricState:
+    node = replace(
+        state.nodes[identifier], scheduling=scheduling, draining_since_ms=draining_since_ms, revision=at.revision
+    )
     draining = state.draining
     if scheduling is Scheduling.DRAINING:
         draining = draining.set(identifier, None)
@@ -143,7 +154,7 @@ def node_uncordoned(state: FabricState, event: ev.NodeUncordoned, at: Moment) ->
 
 
 def node_drain_started(state: FabricState, event: ev.NodeDrainStarted, at: Moment) -> FabricState:
-    return _scheduling(state, event.node, Scheduling.DRAINING, at)
+    return _scheduling(state, event.node, Scheduling.DRAINING, at, event.since_ms)
 
 
 def node_drained(state: FabricState, event: ev.NodeDrained, at: Moment) -> FabricState:

@@ -73,6 +73,9 @@ class InstanceHealthChanged(BaseEvent, frozen=True, kw_only=True, tag="instance.
     health: Health
     message: str = ""
     """Why it is unhealthy."""
+    unready_ms: int = 0
+    """Log time at which it ceased to be healthy; 0: it is, or had not been since it came to run. Never in the oldest
+    ones."""
 
 
 class InstanceStopRequested(BaseEvent, frozen=True, kw_only=True, tag="instance.stop-requested.v1"):

@@ -71,6 +71,8 @@ class NodeDeparting(BaseEvent, frozen=True, kw_only=True, tag="node.departing.v1
     session: int
     reason: str
     back_within_ms: int = 0
+    stopped: bool = False
+    """Its operator stopped it. Never in the oldest ones."""
 
 
 class NodeUnreachable(BaseEvent, frozen=True, kw_only=True, tag="node.unreachable.v1"):
@@ -78,8 +80,8 @@ class NodeUnreachable(BaseEvent, frozen=True, kw_only=True, tag="node.unreachabl
     session: int
     cause: str = ""
     """Since what it was waited for: `disconnected`, its connection broke; `goodbye`, it took leave for a while;
-    `start`, Nexus began and it has not connected; `left`, it took leave for good, and nothing was waited for. Empty in
-    the oldest ones."""
+    `stopped`, its operator stopped it; `start`, Nexus began and it has not connected; `left`, it took leave for good,
+    and nothing was waited for. Empty in the oldest ones."""
     waited_ms: int = 0
     """So long."""
 
@@ -112,6 +114,8 @@ class NodeUncordoned(BaseEvent, frozen=True, kw_only=True, tag="node.uncordoned.
 
 class NodeDrainStarted(BaseEvent, frozen=True, kw_only=True, tag="node.drain-started.v1"):
     node: str
+    since_ms: int = 0
+    """Log time, for the state to keep, which it does not of the oldest ones: 0 in these."""
 
 
 class NodeDrained(BaseEvent, frozen=True, kw_only=True, tag="node.drained.v1"):

@@ -147,13 +147,15 @@ def depart_node(draft: Draft, command: cm.DepartNode) -> None:
     """
     node = in_session(draft, command.node, command.session)
     reason = bounded_text(command.reason, MAX_TEXT) or "left"
-    if (node.departing, node.back_within_ms) != (reason, command.back_within_ms):
+    said = (node.departing, node.back_within_ms, bool(node.stopped_ms))
+    if said != (reason, command.back_within_ms, command.stopped):
         draft.emit(
             ev.NodeDeparting(
                 node=node.id,
                 session=command.session,
                 reason=reason,
                 back_within_ms=command.back_within_ms,
+                stopped=command.stopped,
             )
         )
     if command.back_within_ms:
@@ -250,7 +252,7 @@ def drain_node(draft: Draft, command: cm.DrainNode) -> None:
     draft.result = {"node": node.id}
     if node.scheduling in (Scheduling.DRAINING, Scheduling.DRAINED):
         return
-    draft.emit(ev.NodeDrainStarted(node=node.id))
+    draft.emit(ev.NodeDrainStarted(node=node.id, since_ms=draft.header.time_ms))
     # What is there leaves by `moving.move_instances`, as soon as the scheduler has seen where it could go.
     advance_drain(draft, node.id)
     _look_at_moves(draft)

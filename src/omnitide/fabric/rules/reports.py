@@ -74,7 +74,14 @@ def take_report(draft: Draft, node: str, report: cm.InstanceReport) -> None:
         same = (report.attempt, phase) == (instance.attempt, instance.phase)
         if same and phase is Phase.RUNNING and _says_more(instance, report):
             message = bounded_text(report.health_message, MAX_TEXT)
-            draft.emit(ev.InstanceHealthChanged(instance=instance.id, health=report.health, message=message))
+            draft.emit(
+                ev.InstanceHealthChanged(
+                    instance=instance.id,
+                    health=report.health,
+                    message=message,
+                    unready_ms=_unready_from(instance, report.health, draft.header.time_ms),
+                )
+            )
             if instance.kind == "agent":
                 draft.touch(instance.workload)
         return
@@ -91,6 +98,12 @@ def take_report(draft: Draft, node: str, report: cm.InstanceReport) -> None:
             came_to_run(draft, instance, report)
     if instance.kind == "agent":
         draft.touch(instance.workload)
+
+
+def _unready_from(instance: Instance, health: Health, now_ms: int) -> int:
+    if health is Health.HEALTHY:
+        return 0
+    return now_ms if instance.health is Health.HEALTHY else instance.unready_ms
 
 
 def _says_more(instance: Instance, report: cm.InstanceReport) -> bool:

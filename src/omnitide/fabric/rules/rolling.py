@@ -246,7 +246,8 @@ def _make_way(draft: Draft, agent: Agent, known: list[str]) -> None:
         if instance.version == agent.version:
             if not is_available(agent, instance, now_ms):
                 return
-        elif is_current(draft.state, instance) and not serves(agent, instance, now_ms):
+        # Nearly all serve: that is asked first, as it takes no look at the slot.
+        elif not serves(agent, instance, now_ms) and is_current(draft.state, instance):
             idle.append(instance)
     counts = agent.counts
     unseen = counts.pending + counts.placed + counts.starting + counts.stopping

@@ -79,9 +79,10 @@ def obstacles(room: Room, spec: WorkloadSpec) -> list[str]:
     """Why the node cannot take one such instance now, each reason in a few words; empty if it can."""
     node, found = room.node, list[str]()
     if node.status is not NodeStatus.LIVE:
-        found.append(f"it is {node.status.value}")
+        found.append(f"it is {'stopped' if node.stopped_ms else node.status.value}")
     elif not node.schedulable:
-        found.append(f"it is {'about to leave' if node.departing else node.scheduling.value}")
+        leaving = "stopped" if node.stopped_ms else "about to leave"
+        found.append(f"it is {leaving if node.departing else node.scheduling.value}")
     driver = node.facts.driver(spec.driver)
     if driver is None:
         found.append(f"it does not have the driver {spec.driver}")

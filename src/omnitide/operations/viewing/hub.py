@@ -22,6 +22,7 @@ from omnitide.operations.viewing.frames import Snapshot, Use, ViewFrame, beat, j
 from omnitide.operations.viewing.showing import Showing, everything, named, steady
 from omnitide.operations.viewing.touched import touched_by
 from omnitide.operations.views.failing import changes_at_ms
+from omnitide.operations.views.silence import Hidden
 from omnitide.telemetry import logs
 
 TICK_S: Final = 0.03
@@ -58,6 +59,8 @@ class _Live:
         self.rounds = Rounds(joined)
         self.failure: Exception | None = None
         self._runtime = runtime
+        self._hidden = Hidden(self.state)
+        """Of the state that was looked at last."""
         self._objects: dict[tuple[str, str], bytes] = {}
         self._waiting: set[str] = set()
         """Agents that the passing of time alone may show otherwise."""
@@ -155,6 +158,7 @@ class _Live:
                 # Too much to go by what was touched: everything is looked at once.
                 async with self._turn:
                     state = self._runtime.committed()
+                    self._hidden = Hidden(state)
                     await self._remake(dict.fromkeys([*self._objects, *everything(state)]), state)
 
     async def _follow_log(self) -> None:
@@ -176,6 +180,7 @@ class _Live:
                 pending = pending[len(entries) :]
                 async with self._turn:
                     changed = touched_by(self.state, entries, state)
+                    self._hidden.follow(state, changed.nodes)
                     await self._remake(named(changed), state)
 
     async def _look(self) -> None:
@@ -192,9 +197,9 @@ class _Live:
                     self._offer(use(self.state.revision, self._runtime.now_ms(), busy))
 
     async def _remake(self, wanted: Iterable[tuple[str, str]], state: FabricState) -> None:
-        """Make these objects of a state anew, and offer those that look different as one patch."""
+        """Make these objects of a state anew, and offer those that look different as one patch. `_hidden` is of it."""
         now_ms = self._runtime.now_ms()
-        showing = Showing(state, self._runtime.node_live, now_ms)
+        showing = Showing(state, self._runtime.node_live, now_ms, self._hidden)
         changed: dict[tuple[str, str], bytes | None] = {}
         for number, key in enumerate(wanted, 1):
             encoded = showing.encoded(*key)

@@ -49,12 +49,12 @@ def named(touched: Touched) -> Iterable[tuple[str, str]]:
 class Showing:
     """Makes objects of one state. Looking for what silent nodes hide is done once for all of them."""
 
-    def __init__(self, state: FabricState, live: Live, now_ms: int) -> None:
-        """`now_ms`: log time."""
+    def __init__(self, state: FabricState, live: Live, now_ms: int, hidden: Hidden | None = None) -> None:
+        """`now_ms`: log time. `hidden`: of this state, from who keeps it; else it is looked for once it is needed."""
         self._state = state
         self._live = live
         self._now_ms = now_ms
-        self._hidden: Hidden | None = None
+        self._hidden = hidden
         self.failing: set[str] = set()
         """Of the agents that were shown, the ids of those of which replicas end again and again."""
 

@@ -141,7 +141,7 @@ def _place(node: Node | None) -> object:
 
 def _silence(node: Node) -> object:
     """What hides those that are on it."""
-    return (node.status, node.since_ms, node.silent_drivers, node.departing, node.back_within_ms)
+    return (node.status, node.since_ms, node.silent_drivers, node.departing, node.back_within_ms, node.stopped_ms)
 
 
 def _add_around_instances(touched: Touched, before: FabricState, after: FabricState) -> None:

@@ -24,6 +24,8 @@ def show_node(node: Node, live: NodeLive | None) -> inv.Node:
         scheduling=node.scheduling.value,
         departing=node.departing,
         back_within_ms=node.back_within_ms,
+        stopped_ms=node.stopped_ms,
+        draining_since_ms=node.draining_since_ms,
         address=facts.address,
         session_address=live.session_address if live is not None else "",
         labels={**facts.labels, **node.join_labels},

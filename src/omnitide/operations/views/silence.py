@@ -12,6 +12,7 @@ from immutables import Map
 from omnitide.fabric.state import ON_NODE, FabricState, Instance, Node, NodeStatus, spec_of_instance
 from omnitide.model.quantity import format_duration
 
+STOPPED: Final = "was stopped by its operator"
 SILENT: Final = frozenset({NodeStatus.UNREACHABLE, NodeStatus.LOST})
 
 
@@ -44,10 +45,12 @@ def runtime_away(state: FabricState, instance: Instance) -> tuple[str, int]:
 
 def why_unknown(state: FabricState, instance: Instance) -> str:
     """In words, without since when: why an instance is unknown, or what it is shown as is from before its node went
-    away for a while. Empty: neither."""
+    away or was stopped. Empty: neither."""
     node = state.nodes.get(instance.node)
     if node is None or instance.status not in ON_NODE:
         return ""
+    if node.stopped_ms:
+        return f"node {node.name} {STOPPED}"
     if not silent_since(state, instance):
         away = node_away(node)
         return f"node {node.name} is {away}" if away else ""
@@ -56,8 +59,9 @@ def why_unknown(state: FabricState, instance: Instance) -> str:
 
 
 def node_away(node: Node) -> str:
-    """In words, that a node has said goodbye for a while, for which it still counts as live; else empty."""
-    if node.status is not NodeStatus.LIVE or not (node.departing and node.back_within_ms):
+    """In words, that a node has said goodbye for a while, for which it still counts as live; else empty. One that its
+    operator stopped has not said when it is back, and is not away but stopped."""
+    if node.status is not NodeStatus.LIVE or node.stopped_ms or not (node.departing and node.back_within_ms):
         return ""
     return f"away, back within {format_duration(node.back_within_ms)}"
 
@@ -74,6 +78,11 @@ def _runtime_since(state: FabricState, node: Node, instance: Instance) -> int:
     return node.silent_drivers.get(spec_of_instance(state, instance).driver, 0)
 
 
+def _hides(node: Node) -> bool:
+    """Of what is on it not all is known."""
+    return node.status in SILENT or bool(node.silent_drivers)
+
+
 class _Silent:
     """The nodes of the newest map of nodes of which not all is known: looking through all of them is worth doing once a
     change."""
@@ -84,9 +93,7 @@ class _Silent:
 
     def of(self, nodes: Map[str, Node]) -> tuple[str, ...]:
         if nodes is not self._nodes:
-            self._silent = tuple(
-                sorted(node.id for node in nodes.values() if node.status in SILENT or node.silent_drivers)
-            )
+            self._silent = tuple(sorted(node.id for node in nodes.values() if _hides(node)))
             self._nodes = nodes
         return self._silent
 
@@ -94,20 +101,41 @@ class _Silent:
 _silent: Final = _Silent()
 
 
+Counts = dict[str, dict[str, int]]
+"""Of instances, by workload and status."""
+
+
 class Hidden:
-    """How many instances of each workload, by their last known status, are where nothing is known of them."""
+    """How many instances of each workload, by their last known status, are where nothing is known of them.
+
+    All that silent nodes hold is looked at once; whoever goes on with states (`follow`) looks at no more than what is
+    another on them.
+    """
 
     def __init__(self, state: FabricState) -> None:
-        self._by_workload: dict[str, dict[str, int]] = {}
-        for node in _silent.of(state.nodes):
-            self._add(state, state.nodes[node].instances)
+        self._by_node: dict[str, Counts] = {}
+        self._by_workload: Counts = {}
+        self.follow(state, _silent.of(state.nodes))
 
-    def _add(self, state: FabricState, instances: Iterable[str]) -> None:
-        for identifier in instances:
-            instance = state.instances[identifier]
-            if silent_since(state, instance):
-                of = self._by_workload.setdefault(instance.workload, {})
-                of[instance.status.value] = of.get(instance.status.value, 0) + 1
+    def follow(self, state: FabricState, nodes: Iterable[str]) -> None:
+        """Go on to a later state. `nodes`: at least those that are otherwise than they were, or that hold an instance,
+        or held one, that is."""
+        for identifier in nodes:
+            self._add(self._by_node.pop(identifier, {}), -1)
+            node = state.nodes.get(identifier)
+            if node is not None and _hides(node):
+                found = self._by_node[identifier] = _hidden_on(state, node)
+                self._add(found, 1)
+
+    def _add(self, counts: Counts, sign: int) -> None:
+        for workload, by_status in counts.items():
+            of = self._by_workload.setdefault(workload, {})
+            for status, number in by_status.items():
+                of[status] = of.get(status, 0) + sign * number
+                if not of[status]:
+                    del of[status]
+            if not of:
+                del self._by_workload[workload]
 
     def of(self, workload: str) -> dict[str, int]:
         return self._by_workload.get(workload, {})
@@ -119,3 +147,13 @@ class Hidden:
             for status, number in counts.items():
                 total[status] = total.get(status, 0) + number
         return total
+
+
+def _hidden_on(state: FabricState, node: Node) -> Counts:
+    found: Counts = {}
+    for identifier in node.instances:
+        instance = state.instances[identifier]
+        if silent_since(state, instance):
+            of = found.setdefault(instance.workload, {})
+            of[instance.status.value] = of.get(instance.status.value, 0) + 1
+    return found

@@ -1,5 +1,9 @@
 """Rows of events in `top`: what happens again and again is one row, and never two causes in one."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import pytest
 from tests.unit.cli.top.scenes import event, node, scene
@@ -7,11 +11,15 @@ from tests.unit.cli.top.test_top_room import rows
 
 from omnitide.cli.top.event_fold import APART_MS, folded
 from omnitide.cli.top.event_screen import whole_event_lines
-from omnitide.cli.top.event_table import EVENTS, at_ms
+from omnitide.cli.top.event_table import EVENTS, at_ms, times_and_words
 from omnitide.cli.top.lines import printed
 from omnitide.model.happenings import CloudEvent
 
 WEB = "instance/default/web-1.1"
+REPEATS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[4] / "web" / "src" / "words" / "repeats.json").read_text()
+)
+"""Two events of a kind each, and whether they are told as one: here as in the panel."""
 
 
 def happened(kind: str, revision: int, subject: str = WEB, **data: object) -> CloudEvent:
@@ -105,3 +113,22 @@ def test_what_has_another_cause_is_a_row_of_its_own(
 ) -> None:
     made = [happened(kind, at, subject, **{field: one if at % 2 else other}) for at in range(1, 7)]
     assert [times for _, times in counts(made)] == [3, 3]
+
+
+@pytest.mark.parametrize("case", REPEATS, ids=lambda case: case["apart"])
+def test_what_is_told_as_one_is_what_the_panel_tells_as_one(case: dict[str, Any]) -> None:
+    subject = "node/alpha" if case["kind"].startswith("node.") else WEB
+    made = [happened(case["kind"], at, subject, **(case["one"] if at % 2 else case["other"])) for at in range(1, 7)]
+    assert [times for _, times in counts(made)] == ([6] if case["alike"] else [3, 3])
+
+
+def test_the_newest_number_is_told() -> None:
+    refused = "exited with code 2; it was refused a further process {}, at its limit of them"
+    shown = scene(node("alpha"))
+    shown.events.extend(
+        exited(at, 2, message=refused.format(often)) for at, often in enumerate(("once", "3 times", "4 times"), 1)
+    )
+    (newest,) = EVENTS.objects(shown).values()
+    assert times_and_words(newest, shown).startswith(
+        "3× exited: exit code 2; it was refused a further process 4 times, at its limit of them"
+    )

@@ -17,7 +17,7 @@ from omnitide.cli.top.listing import Filter, Table, chosen, head_cells, layout, 
 from omnitide.cli.top.overview import overview_lines
 from omnitide.cli.top.scene import SAMPLES, Scene
 from omnitide.cli.top.tables import AGENTS, INSTANCES, NODES
-from omnitide.cli.top.words import agent_state, instance_state, node_state, output, visible
+from omnitide.cli.top.words import agent_state, instance_state, node_since_ms, node_state, output, visible
 from omnitide.model.inventory import Concern, Node
 from omnitide.model.objects import InstanceCounts, InstanceExit, Rollout
 
@@ -179,6 +179,18 @@ def test_a_node_that_takes_nothing_new_has_that_for_its_word() -> None:
     assert node_state(node("a", status="lost", scheduling="drained")) == ("bad", "lost", "drained")
     assert node_state(node("a", departing="restart", back_within_ms=9_000)).told == "away, back within 9 s"
     assert node_state(node("a", departing="leave")).told == "leaving, leave"
+
+
+def test_a_node_that_its_operator_stopped_is_stopped_since_then_until_it_is_back() -> None:
+    for status in ("live", "unreachable", "lost"):
+        stopped = node("a", status=status, departing="stopped", back_within_ms=30_000, since_ms=5, stopped_ms=7)
+        assert node_state(stopped) == ("off", "stopped", "by its operator")
+        assert node_since_ms(stopped) == 7
+
+
+def test_since_when_a_drain_goes_on_is_told_where_it_is_known() -> None:
+    assert node_since_ms(node("a", scheduling="draining", draining_since_ms=7)) == 7
+    assert node_since_ms(node("a", scheduling="cordoned")) == 0
 
 
 def test_a_state_is_a_word_with_a_sign_never_a_colour_alone() -> None:

@@ -339,6 +339,19 @@ describe("motion", () => {
     expect(advance(city, sight(NODES, [failing])).motions).toEqual([{ kind: "pulse", unit: "i1", tone: "bad" }]);
   });
 
+  it("shows one that its operator stopped as dark as one that is lost, from the moment that it says so", () => {
+    const city = start();
+    const stopped = [node("n1", { departing: "stopped", back_within_ms: 30_000, stopped_ms: 7 }), node("n2")];
+    const { motions } = advance(city, sight(stopped, [instance("i1", "n1")]));
+    expect(motions).toContainEqual({ kind: "fall", node: "n1" });
+    expect(city.buildings.get("n1")).toMatchObject({ dark: true, state: { text: "stopped" } });
+    expect(advance(city, sight(NODES, [instance("i1", "n1")])).motions).not.toContainEqual({
+      kind: "fall",
+      node: "n1",
+    });
+    expect(city.buildings.get("n1")?.dark).toBe(false);
+  });
+
   it("shows a node fall dark, once", () => {
     const city = start();
     const lost = [node("n1", { status: "unreachable" }), node("n2")];

@@ -4,7 +4,7 @@
  * as it was costs one comparison.
  */
 import type { Agent, Instance, Job, Node } from "../../api/types";
-import { instanceState, nodeState, type State, type Tone } from "../../words/states";
+import { instanceState, isSilent, nodeState, type State, type Tone } from "../../words/states";
 import { type Shape, shapeOf } from "./colours";
 import { type Box, type Point, roofOf, sizeOf } from "./geometry";
 import { type Layout, type Lot, layOut } from "./layout";
@@ -167,7 +167,7 @@ function takeNodes(
     if (!had || differs(had.node, node)) changes.kinds = true;
     if (!had) settled = false;
     const state = nodeState(node);
-    const dark = state.tone === "bad";
+    const dark = isSilent(node);
     if (had && dark && !had.dark) changes.motions.push({ kind: "fall", node: id });
     const size = sizeOf(node.cpu_milli ?? 0);
     const lot = had?.lot ?? { x: 0, y: 0, district: 0, index: 0 };

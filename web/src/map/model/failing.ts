@@ -3,7 +3,7 @@
  * fails, what it failed by; for a node, the rule by which it refuses those that wait. Rules have the same names for both.
  */
 import type { Instance, InstanceExplanation, Node } from "../../api/types";
-import { nodeState } from "../../words/states";
+import { isSilent } from "../../words/states";
 import { isGone } from "./standing";
 
 export interface Failing {
@@ -91,7 +91,7 @@ export function failingOf(
   const ofUnits = new Map<string, number>();
   for (const node of nodes) {
     // A dark node is drawn dark: it has no rule's colour, and the legend counts it as dark.
-    if (nodeState(node).tone !== "bad") count(ofNodes, ruleOfNode(node, known));
+    if (!isSilent(node)) count(ofNodes, ruleOfNode(node, known));
   }
   // What is not on the map has no colour there, and the legend does not count it.
   for (const one of instances) if (!isGone(one)) count(ofUnits, ruleOfUnit(one, known));

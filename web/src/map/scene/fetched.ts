@@ -30,6 +30,8 @@ export class Fetched {
     this.#gl = gl;
     this.#context = context;
     this.#buffer = buffer;
+    // WebGL has the lowest row first.
+    canvas.style.transform = "scaleY(-1)";
   }
 
   /** Of what has just been drawn. A fence that is set after it tells when it is there. */
@@ -51,7 +53,6 @@ export class Fetched {
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, this.#buffer);
     gl.getBufferSubData(gl.PIXEL_PACK_BUFFER, 0, image.data);
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, null);
-    turn(image);
     const { canvas } = this;
     if (canvas.width !== image.width || canvas.height !== image.height) {
       canvas.width = image.width;
@@ -63,17 +64,5 @@ export class Fetched {
   destroy(): void {
     this.#gl.deleteBuffer(this.#buffer);
     this.canvas.remove();
-  }
-}
-
-/** WebGL has the lowest row first. */
-export function turn(image: { width: number; height: number; data: Uint8ClampedArray }): void {
-  const { height, data } = image;
-  const row = image.width * 4;
-  const kept = new Uint8ClampedArray(row);
-  for (let top = 0, bottom = height - 1; top < bottom; top += 1, bottom -= 1) {
-    kept.set(data.subarray(top * row, (top + 1) * row));
-    data.copyWithin(top * row, bottom * row, (bottom + 1) * row);
-    data.set(kept, bottom * row);
   }
 }

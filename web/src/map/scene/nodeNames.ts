@@ -205,8 +205,8 @@ function captionOf(look: Look, { node, state, dark }: Building, palette: Palette
     return [visible(reasons.join("; ")), palette.tones.bad ?? palette.text];
   }
   if (dark) {
-    const since = node.unknown_since_ms || node.since_ms;
-    return [`${state.text} for ${span(look.nowMs - since)}`, palette.tones.bad ?? palette.text];
+    const since = node.stopped_ms || node.unknown_since_ms || node.since_ms;
+    return [`${state.text} for ${span(look.nowMs - since)}`, palette.tones[state.tone] ?? palette.text];
   }
   if (state.tone !== "good") {
     return [state.text === "live" ? visible(state.more) : state.text, palette.tones[state.tone] ?? palette.text];

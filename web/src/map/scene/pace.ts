@@ -29,6 +29,12 @@ export class Pace {
     this.#sinceMs = performance.now();
   }
 
+  /** Nobody asks any more. */
+  end(): void {
+    if (this.#fence) this.#gl?.deleteSync(this.#fence);
+    this.#fence = null;
+  }
+
   get drawing(): boolean {
     const gl = this.#gl;
     if (!gl || !this.#fence || this.#passed) return false;
@@ -36,4 +42,17 @@ export class Pace {
       gl.getSyncParameter(this.#fence, gl.SYNC_STATUS) === gl.SIGNALED || performance.now() - this.#sinceMs > MOST_MS;
     return !this.#passed;
   }
+}
+
+/**
+ * Resolves when the card has done all that it was told so far. What asks it for an answer before (a setting, a shader, a
+ * frame after a large upload) has the page's thread wait for that.
+ */
+export async function settled(gl: WebGL2RenderingContext): Promise<void> {
+  const pace = new Pace(gl);
+  pace.drew();
+  // A fence says nothing new before the task that set it has ended.
+  do await new Promise((resume) => setTimeout(resume, Pace.POLL_MS));
+  while (pace.drawing);
+  pace.end();
 }

@@ -3,7 +3,7 @@ import type { Look } from "./look";
 import type { Palette } from "./palette";
 
 // What draws is left out: this is about when it is drawn. Without an idea of WebGL there is nothing to draw with, either.
-const card = vi.hoisted(() => ({ rendered: 0, drawing: false, emulated: false, shown: 0 }));
+const card = vi.hoisted(() => ({ rendered: 0, drawing: false, emulated: false, shown: 0, scale: 0 }));
 class Nothing {
   static readonly system = { autoStart: false, stop: () => {}, update: () => {} };
   readonly canvas = { remove: () => {} };
@@ -15,9 +15,9 @@ class Nothing {
   readonly away = new Set<string>();
   readonly busy = false;
   addChild() {}
-  async init() {}
+  async init(_options: { resolution: number }) {}
   async prepare() {}
-  resize() {}
+  resize(_width: number, _height: number, _scale: number) {}
   destroy() {}
   draw() {}
   render() {
@@ -25,7 +25,18 @@ class Nothing {
   }
 }
 vi.mock("pixi.js/unsafe-eval", () => ({}));
-vi.mock("pixi.js", () => ({ Container: Nothing, Ticker: Nothing, WebGLRenderer: Nothing }));
+vi.mock("pixi.js", () => ({
+  Container: Nothing,
+  Ticker: Nothing,
+  WebGLRenderer: class extends Nothing {
+    override async init(options: { resolution: number }) {
+      card.scale = options.resolution;
+    }
+    override resize(_width: number, _height: number, scale: number) {
+      card.scale = scale;
+    }
+  },
+}));
 vi.mock("../../state/turn", () => ({ turn: async () => {} }));
 vi.mock("./atlas", () => ({ drawAtlas: () => new Nothing() }));
 vi.mock("./labels", () => ({ Labels: Nothing }));
@@ -49,6 +60,7 @@ vi.mock("./quads", () => ({
   },
 }));
 vi.mock("./pace", () => ({
+  settled: async () => {},
   Pace: class {
     static readonly POLL_MS = 4;
     get drawing() {
@@ -73,7 +85,7 @@ beforeEach(() => {
   vi.stubGlobal("requestAnimationFrame", (frame: (nowMs: number) => void) => frames.push(frame));
   vi.stubGlobal("cancelAnimationFrame", () => {});
   vi.stubGlobal("devicePixelRatio", 1);
-  vi.stubGlobal("document", { createElement: () => ({ getContext: () => null }), visibilityState: "visible" });
+  vi.stubGlobal("document", { createElement: () => ({ getContext: () => ({}) }), visibilityState: "visible" });
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -142,3 +154,19 @@ test("a picture that is fetched is shown once it is there, and then all is at re
   vi.advanceTimersByTime(1_000);
   expect([card.rendered, card.shown, frames.length], "one frame for what was asked").toEqual([2, 2, 0]);
 });
+
+test.each([
+  { emulated: false, ratio: 1.75, scale: 1.75 },
+  { emulated: false, ratio: 3, scale: 2 },
+  { emulated: true, ratio: 1.75, scale: 1 },
+])(
+  "drawn as finely as the screen is, unless the processor draws: $emulated at $ratio",
+  async ({ emulated, ratio, scale }) => {
+    card.emulated = emulated;
+    vi.stubGlobal("devicePixelRatio", ratio);
+    const scene = await opened();
+    expect(card.scale, "from the first picture on").toBe(scale);
+    scene.resize({ width: 300, height: 200 });
+    expect(card.scale).toBe(scale);
+  },
+);

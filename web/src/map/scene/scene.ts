@@ -15,7 +15,7 @@ import { emulated, Fetched } from "./fetched";
 import { Labels } from "./labels";
 import type { Look } from "./look";
 import { Movers } from "./movers";
-import { Pace } from "./pace";
+import { Pace, settled } from "./pace";
 import type { Palette } from "./palette";
 import { drawPlates } from "./plates";
 import { Quads, quadShader } from "./quads";
@@ -35,6 +35,9 @@ const FLIGHT_MS = 420;
 /** Frames of which the script time is kept. */
 const KEPT = 600;
 const TOLD_EACH_MS = 500;
+
+/** Pixels of the screen for one of the page. */
+const scaleOf = (): number => Math.min(2, devicePixelRatio || 1);
 
 interface Placed {
   block: Block;
@@ -121,14 +124,15 @@ export class Scene {
   static async open(host: HTMLElement, labels: HTMLCanvasElement, look: Look, palette: Palette): Promise<Scene> {
     const canvas = document.createElement("canvas");
     // As PixiJS asks for it, which then finds it there: to make it is as much as all else that PixiJS begins with.
-    canvas.getContext("webgl2", { alpha: false, antialias: false, stencil: true });
-    await turn();
+    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, stencil: true });
+    const quiet = () => (gl ? settled(gl) : turn());
+    await quiet();
     const renderer = new WebGLRenderer();
     await renderer.init({
       canvas,
       antialias: false,
       backgroundColor: palette.ground,
-      resolution: Math.min(2, devicePixelRatio || 1),
+      resolution: gl && emulated(gl) ? 1 : scaleOf(),
       autoDensity: false,
       preference: "webgl",
       hello: false,
@@ -138,11 +142,11 @@ export class Scene {
     // PixiJS looks after its stores in each of the browser's frames, for ever: here with those that draw something.
     Ticker.system.autoStart = false;
     Ticker.system.stop();
-    await turn();
+    await quiet();
     const atlas = await drawAtlas();
     await turn();
     renderer.texture.initSource(atlas.source);
-    await turn();
+    await quiet();
     const names = new Labels(labels);
     await names.prepare();
     return new Scene(renderer, atlas, names, host, look, palette);
@@ -158,9 +162,9 @@ export class Scene {
 
   resize(screen: Screen): void {
     this.screen = screen;
-    const scale = Math.min(2, devicePixelRatio || 1);
-    this.renderer.resize(screen.width, screen.height, scale);
-    this.#labels.resize(screen, scale);
+    // Each pixel of an emulated picture is the processor's work, and its names, which are no part of it, are sharp all the same.
+    this.renderer.resize(screen.width, screen.height, this.#fetched ? 1 : scaleOf());
+    this.#labels.resize(screen, scaleOf());
     this.#names = "now";
     this.ask();
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Instance, Node } from "../../api/types";
+import { dateTime } from "../../words/format";
 import { deployedHere, endOf, lastDeath, whoDied } from "./happened";
 import { nodeWhy } from "./nodeWhy";
 
@@ -41,6 +42,28 @@ describe("why a node is as it is", () => {
     expect(said).toContain("cordoned");
     expect(said).toContain("Its driver docker is unwell: no socket.");
     expect(said).not.toContain("room");
+  });
+
+  it("says since when it is being drained, where that is known", () => {
+    const at = Date.parse("2026-11-26T10:21:03Z");
+    const said = nodeWhy(node({ scheduling: "draining", draining_since_ms: at }), [], at + 60_000);
+    expect(said).toContainEqual(
+      expect.stringMatching(/^It is being drained since 2026-.*: nothing new is placed there/),
+    );
+    expect(nodeWhy(node({ scheduling: "draining" }), [], at).join(" ")).toContain("It is being drained: nothing new");
+  });
+
+  it("says of one that its operator stopped when, and nothing of a lost connection or a return", () => {
+    const at = Date.parse("2026-11-26T10:21:03Z");
+    const left = { departing: "the node proxy was stopped", back_within_ms: 30_000, stopped_ms: at };
+    const said = (more: Partial<Node>) => nodeWhy(node({ ...left, ...more }), [], at + 60_000).join(" ");
+    const first = `Its operator stopped it at ${dateTime(at)}: it is back when it is started again.`;
+    expect(said({})).toBe(`${first} What it ran may go on there; it is shown as it was then. 0 instances run there.`);
+    const unreachable = said({ status: "unreachable", unknown_since_ms: at + 30_000 });
+    expect(unreachable).toContain("is unknown until it is back or counts as lost.");
+    expect(unreachable).not.toMatch(/heard|goodbye|back within/);
+    expect(said({ status: "lost" })).toContain("What it ran is replaced elsewhere");
+    expect(said({ status: "lost", back_within_ms: 0 })).toContain("What it ran was ended with it.");
   });
 });
 

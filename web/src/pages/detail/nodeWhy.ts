@@ -21,20 +21,22 @@ const ENDED = new Set(["failed", "lost", "stopped", "succeeded"]);
 const NEAR_FULL = 0.9;
 
 export function nodeWhy(node: Node, instances: readonly Instance[], nowMs: number): string[] {
-  const said = [HEARD[node.status] ?? `It is ${node.status}.`];
-  if (node.unknown_since_ms) said.push(`Nothing has been heard of it since ${dateTime(node.unknown_since_ms)}.`);
-  if (node.status === "live" && node.departing) {
+  const said = node.stopped_ms ? stopped(node, node.stopped_ms) : [HEARD[node.status] ?? `It is ${node.status}.`];
+  if (node.unknown_since_ms && !node.stopped_ms)
+    said.push(`Nothing has been heard of it since ${dateTime(node.unknown_since_ms)}.`);
+  if (node.status === "live" && node.departing && !node.stopped_ms) {
     const back =
       (node.back_within_ms ?? 0) > 0 ? `, and means to be back within ${span(node.back_within_ms ?? 0)}` : "";
     said.push(`It has said goodbye (${node.departing})${back}.`);
   }
-  said.push(CLOSED[node.scheduling] ?? `Its placement is ${node.scheduling}.`);
+  const takes = (node.status === "live" || node.status === "stalled") && !node.departing;
+  if (takes || node.scheduling !== "open") said.push(closed(node));
   for (const driver of node.drivers ?? []) {
     if (driver.absent || driver.healthy) continue;
     const since = driver.silent_since_ms ? ` for ${span(nowMs - driver.silent_since_ms)}` : "";
     said.push(`Its driver ${driver.name} is unwell${since}${driver.detail ? `: ${driver.detail}` : ""}.`);
   }
-  if (node.scheduling === "open" && (node.status === "live" || node.status === "stalled")) said.push(room(node));
+  if (node.scheduling === "open" && takes) said.push(room(node));
   const counts = new Map<string, number>();
   for (const one of instances) {
     const state = one.status === "running" && one.health === "unhealthy" ? "unhealthy" : one.status;
@@ -47,6 +49,20 @@ export function nodeWhy(node: Node, instances: readonly Instance[], nowMs: numbe
   said.push(
     `${plural(running, "instance")} ${running === 1 ? "runs" : "run"} there${others.length ? `; besides ${others.join(", ")}` : ""}.`,
   );
+  return said;
+}
+
+function closed(node: Node): string {
+  const text = CLOSED[node.scheduling] ?? `Its placement is ${node.scheduling}.`;
+  return node.draining_since_ms ? text.replace(":", ` since ${dateTime(node.draining_since_ms)}:`) : text;
+}
+
+function stopped(node: Node, atMs: number): string[] {
+  const said = [`Its operator stopped it at ${dateTime(atMs)}: it is back when it is started again.`];
+  if (!node.back_within_ms) said.push("What it ran was ended with it.");
+  else if (node.status === "live") said.push("What it ran may go on there; it is shown as it was then.");
+  else if (node.status === "lost") said.push("What it ran is replaced elsewhere, as each agent says.");
+  else said.push("What it ran may go on there, and is unknown until it is back or counts as lost.");
   return said;
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { CloudEvent } from "../../api/types";
+import repeats from "../../words/repeats.json";
 import {
   APART_MS,
   folded,
@@ -143,6 +144,25 @@ describe("what happens again and again", () => {
       event("instance/default/web-1.1", "instance.stop-requested", at, { reason }),
     );
     expect(told(stopped)[0]).toBe("instance web-1.1 | being stopped: restart | 3 times in 4 s");
+  });
+
+  it.each(repeats)("is as many lines as it has causes, as in `top`: $apart", ({ kind, one, other, alike }) => {
+    const subject = kind.startsWith("node.") ? "node/alpha" : "instance/default/web-1.1";
+    const turns = [one, other, one, other, one, other].map((data, at) =>
+      event(subject, kind, at, { node_name: "alpha", ...data }),
+    );
+    expect(folded(turns.reverse()).map((line) => line.events.length)).toEqual(alike ? [6] : [3, 3]);
+  });
+
+  it("says the newest of the numbers that count repeats", () => {
+    const ends = [2, 3, 4].map((often, at) =>
+      event("instance/default/web-1.1", "instance.exited", 20 * at, {
+        exit: { code: 2, reason: "exited", message: `exited with code 2; it was refused a process ${often} times` },
+      }),
+    );
+    expect(told(ends)).toEqual([
+      "instance web-1.1 | exited, the last time: exit code 2; it was refused a process 4 times; starts again | 3 times in 40 s",
+    ]);
   });
 
   it("is apart for an agent and a job of one name, and what is done to the one does not divide the other's", () => {

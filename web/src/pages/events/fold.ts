@@ -2,7 +2,7 @@
  * What happens again and again, in one line: an instance that crashes in a loop would else fill every list, and hide what
  * happened between. What somebody did to an agent, a job or a node stands alone, and divides what was before from what came
  * after. What comes by itself is folded, and so is what that does to instances, one by one: a rollout stops each of them.
- * Of ends and of stops only those with the same cause are folded together. Pure.
+ * Only those with the same cause are folded together. Pure.
  */
 import type { CloudEvent } from "../../api/types";
 import { type Told, tell } from "../../words/events";
@@ -69,15 +69,25 @@ function workload(event: CloudEvent): string {
   return instance ? String(instance).replace(/\.\d+\.\d+$/, "") : String(agent ?? job ?? "");
 }
 
-/** What two of a kind have to have in common, to be told as one. */
+/** Fields that tell one cause from another. */
+const CAUSES = ["status", "reason", "cause", "driver", "port", "health", "message"] as const;
+/** A number of what came again and again, as messages have it: `once`, `3 times`, `512 bytes`, `2 of its processes`. */
+const REPEATS = /\bonce\b|\b\d+ times\b|\b\d+ (?=bytes\b|of its\b)/g;
+
+/**
+ * What two of a kind have to have in common, to be told as one: the cause, whatever number counts how often. words/
+ * repeats.json holds this and the command line's `top` to it.
+ */
 function same(event: CloudEvent, { kind, text }: Told): string {
-  if (kind === "instance.stop-requested") return text;
   // What tells two of these apart (attempt, ports, process) is another each time.
   if (kind in OF_MANY) return "";
-  if (kind !== "instance.exited" && kind !== "instance.ended") return head(text);
-  const { exit } = (event.data ?? {}) as { exit?: { code?: number; signal?: number; reason?: string } };
+  const data = (event.data ?? {}) as Record<string, unknown>;
+  const causes = CAUSES.map((field) => data[field]);
+  const { exit } = data as { exit?: { code?: number; signal?: number; reason?: string; cause?: string } };
   // Of one that came to no exit, the message may have times and sizes in it.
-  return exit?.signal || typeof exit?.code === "number" ? text : `${head(text)} ${exit?.reason ?? ""}`;
+  const ended = exit?.signal || typeof exit?.code === "number" ? text : head(text);
+  const all = [exit ? ended : head(text), ...causes, exit?.reason, exit?.cause, event.by];
+  return JSON.stringify(all).replace(REPEATS, "");
 }
 
 /** What is the same of all of a kind: `exited`, of `exited: exit code 1`. */
