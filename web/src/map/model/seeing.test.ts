@@ -223,6 +223,9 @@ describe("colours", () => {
     expect(
       versionsOf([node("a", { software: "2" }), node("b", { software: "1" }), node("c", { software: "1" })]),
     ).toEqual(["1", "2"]);
+    // As many have either: by name, whoever came first.
+    const two = [node("a", { software: "2" }), node("b", { software: "1" })];
+    for (const order of [two, [...two].reverse()]) expect(versionsOf(order)).toEqual(["1", "2"]);
   });
 });
 
