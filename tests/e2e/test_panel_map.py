@@ -267,7 +267,10 @@ REFUSES_HERE = """() => {
     };
     const [plain, bad] = [colour('--map-roof'), colour('--map-bad')];
     const lit = [0, 1, 2].map(at => plain[at] + 0.22 * (bad[at] - plain[at]));
-    const seen = host.querySelector('canvas').getContext('2d').getImageData(x - 24, y, 48, 16).data;
+    const canvas = host.querySelector('canvas');
+    // Its lowest row may be the first: see fetched.ts.
+    const top = new DOMMatrix(getComputedStyle(canvas).transform).d < 0 ? canvas.height - y - 16 : y;
+    const seen = canvas.getContext('2d').getImageData(x - 24, top, 48, 16).data;
     let found = 0;
     for (let at = 0; at < seen.length; at += 4) {
         if (lit.every((one, which) => Math.abs(seen[at + which] - one) < 6)) found += 1;

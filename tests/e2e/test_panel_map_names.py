@@ -15,8 +15,8 @@ from support.still_fabric import NOW_MS, Still, still_fabric
 
 NUMBER: Final = 60
 
-WHOLE, NEAR, FIRST_NAMED = 0.7, 2.6, 3.0
-"""Zooms: farther than this all is seen; NEAR_FROM of camera.ts, and a little nearer."""
+WHOLE, MIDDLE, NEAR, FIRST_NAMED = 0.7, 0.52, 2.6, 3.0
+"""Zooms: farther than this all is seen; MIDDLE_FROM and NEAR_FROM of camera.ts, and a little nearer."""
 
 WRITTEN: Final = """() => {
     const lines = window.written = [], order = window.order = [];
@@ -49,6 +49,16 @@ WRITTEN: Final = """() => {
 }"""
 """Each line of a name that is on the map now, with where it is, how large and in which colour; and in order, with the
 grounds (without a text) that were put below some of them, the boxes of their ink."""
+
+
+STOOD_STILL: Final = """async () => {
+    const { dataset } = document.querySelector('[data-zoom]');
+    for (let seen = '', still = 0; still < 8;) {
+        await new Promise(done => requestAnimationFrame(done));
+        still = dataset.zoom === seen ? still + 1 : 0;
+        seen = dataset.zoom;
+    }
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +220,21 @@ def test_every_instance_is_named_whole_as_soon_as_instances_are(page: Page, stil
         expect(the_map(page)).not_to_have_attribute("data-zoom", f"{before:.3f}")
     assert zoom(page) > NEAR, "instances have just got their names"
     until_told(page, here | {node}, "the node and each instance on it")
+    assert not covered(page)
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_from_as_far_as_one_can_go_each_district_is_named(page: Page, still: Still, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 780})
+    page.get_by_role("button", name="All of it").click()
+    page.evaluate(STOOD_STILL)
+    whole = zoom(page)
+    for _ in range(4):
+        page.get_by_role("button", name="Farther").click()
+    page.evaluate(STOOD_STILL)
+    assert zoom(page) == pytest.approx(whole / 2, abs=0.002), "from there all is small, and nothing more is seen"
+    assert zoom(page) < MIDDLE, "nodes have no names of their own from there"
+    until_told(page, {machine.zone for machine in still.runtime.machines.values()}, "each district")
     assert not covered(page)
 
 

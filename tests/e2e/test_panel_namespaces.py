@@ -75,6 +75,29 @@ def test_a_new_agent_goes_into_a_namespace_that_is_made_for_it(inside: Visit, sh
     shared.client.delete_namespace("team")
 
 
+def test_what_a_name_has_to_be_is_told_while_it_is_typed(inside: Visit) -> None:
+    page = inside.page
+    inside.show("settings")
+    dialog = by_palette(page)
+    field, rule = dialog.get_by_label("Name"), dialog.locator("#namespace-rule")
+    expect(rule).to_have_text("Lower-case letters, digits and hyphens, 40 at most; a letter first, no hyphen last.")
+    expect(field).to_have_attribute("aria-describedby", "namespace-rule")
+    for name, right in (
+        ("Team", False),
+        ("team", True),
+        ("4team", False),
+        ("", True),
+        ("a" * 41, False),
+        ("t-4", True),
+    ):
+        field.fill(name)
+        expect(field).to_have_attribute("aria-invalid", str(not right).lower())
+        expect(rule).to_have_attribute("role", "note" if right else "alert")
+    field.fill("Team")
+    assert inside.flaws_in_both_themes() == {"light": [], "dark": []}
+    dialog.get_by_role("button", name="Cancel").click()
+
+
 def test_one_is_made_from_the_palette_and_removed_in_the_settings(inside: Visit, shared: Fabric) -> None:
     page = inside.page
     inside.show("settings")

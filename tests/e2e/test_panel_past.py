@@ -270,6 +270,36 @@ def test_a_revision_that_cannot_be_shown_says_why(inside: Visit, history: Histor
     is_now(page)
 
 
+GROUNDS = """() => {
+    const page = document.querySelector('.page'), map = document.querySelector('.map-page');
+    const context = new OffscreenCanvas(1, 1).getContext('2d');
+    const probe = map.appendChild(document.createElement('i'));
+    const found = ['ground', 'plate', 'roof'].map(name => {
+        probe.style.color = `var(--map-${name})`;
+        return ['none', getComputedStyle(page).filter].map(filter => {
+            context.filter = filter;
+            context.fillStyle = getComputedStyle(probe).color;
+            context.fillRect(0, 0, 1, 1);
+            return context.getImageData(0, 0, 1, 1).data.slice(0, 3).reduce((sum, one) => sum + one, 0) / 3;
+        });
+    });
+    probe.remove();
+    return found;
+}"""
+"""How bright they are, as they are chosen and as they are seen in the past."""
+
+
+def test_the_map_of_the_past_is_no_paler_than_that_of_now(inside: Visit, history: History) -> None:
+    inside.show(f"map?at={history.three}")
+    is_past(inside.page, history.three)
+    for theme in inside.themes():
+        (ground, ground_then), (plate, plate_then), (roof, roof_then) = inside.page.evaluate(GROUNDS)
+        assert plate_then - ground_then >= 0.8 * (plate - ground) > 0, theme
+        assert roof_then - plate_then >= 0.8 * (roof - plate) > 0, theme
+    inside.page.keyboard.press("Shift+T")
+    is_now(inside.page)
+
+
 def test_axe_finds_nothing_and_nothing_runs_over_the_side(inside: Visit, history: History) -> None:
     page = inside.page
     found: dict[str, object] = {}

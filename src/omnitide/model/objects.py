@@ -97,8 +97,8 @@ class Instance(Object, frozen=True, kw_only=True):
     """When it came into this status; for `unknown`, since when its node or its runtime there is silent."""
     unknown_since_ms: Millis = 0
     unknown_because: str = ""
-    """Why it is `unknown`: its node is not heard from, or its driver's runtime does not answer there. With another
-    status: its node has said goodbye for a while, and this is what it was then."""
+    """Why it is `unknown`: its node is not heard from, or was stopped, or its driver's runtime does not answer there.
+    With another status: its node has said goodbye for a while, or was stopped, and this is what it was then."""
     health: Literal["unknown", "healthy", "unhealthy"] = "unknown"
     """What its probes say, if its spec has any."""
     health_message: str = ""

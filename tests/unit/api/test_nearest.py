@@ -25,7 +25,10 @@ def runtime() -> MemoryRuntime:
     for namespace in OTHERS:
         deploy(made, namespace, "shop")
     for namespace, name in (("default", "database"), ("blue", "token"), ("blue", "databases")):
-        made.apply(cm.SetSecret(namespace=namespace, name=name, digest="d", blob="b"))
+        digest = "sha256:" + "0" * 64
+        made.apply(
+            cm.SetSecret(id=f"s-{namespace}-{name}", namespace=namespace, name=name, digest=digest, blob=digest, size=1)
+        )
     made.settle()
     return made
 
@@ -88,7 +91,10 @@ def test_another_failure_is_left_as_it_is(runtime: MemoryRuntime) -> None:
 @pytest.mark.parametrize(
     ("subject", "said"),
     [
-        ("agent default/shop", "it is in other namespaces: say blue/shop, green/shop, red/shop; 1 more namespace has it"),
+        (
+            "agent default/shop",
+            "it is in other namespaces: say blue/shop, green/shop, red/shop; 1 more namespace has it",
+        ),
         ("agent blue/shop-1", "it is in other namespaces: say green/shop-1, red/shop-1, white/shop-1"),
         ("agent red/hello", "it is in another namespace: say default/hello"),
         ("job red/hello", "it is in another namespace: say default/hello"),
@@ -116,7 +122,15 @@ def test_further_namespaces_are_counted(runtime: MemoryRuntime) -> None:
 
 @pytest.mark.parametrize(
     "subject",
-    ["instance hello", "instance batch", "instance hello-3", "instance hello-2.9", "instance batch-1", "node hello"],
+    [
+        "instance hello",
+        "instance batch",
+        "instance hello-3",
+        "instance hello-2.9",
+        "instance hello-9.1",
+        "instance batch-1",
+        "node hello",
+    ],
 )
 def test_what_is_no_instance_there_is_not_said_to_be_one(runtime: MemoryRuntime, subject: str) -> None:
     assert hint(runtime, subject) == HINT
@@ -136,6 +150,10 @@ def test_of_too_many_names_none_is_compared(runtime: MemoryRuntime, monkeypatch:
         assert hint(runtime, subject) == HINT
     # One job is not too many, though the agents are.
     assert hint(runtime, "agent default/bach").startswith("did you mean the job 'batch'?")
+    monkeypatch.setattr(nearest, "MOST", len(runtime.state.provision_names))
+    assert hint(runtime, "secret default/databse").startswith("did you mean 'database'?")
+    monkeypatch.setattr(nearest, "MOST", len(runtime.state.node_names))
+    assert hint(runtime, "node alhpa").startswith("did you mean 'alpha'?")
     monkeypatch.setattr(nearest, "MOST", 2)
     assert hint(runtime, "secret default/databse") == HINT
     assert hint(runtime, "node alhpa").startswith("did you mean 'alpha'?")

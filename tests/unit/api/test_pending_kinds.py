@@ -52,6 +52,7 @@ def test_one_that_was_sent_to_a_node_waits_apart_from_one_that_its_volume_binds_
     runtime.apply(cm.UncordonNode(node="n-alpha"))
     sent = replace(one, pinned="n-alpha")
     assert kind(runtime, one)[1] == kind(runtime, sent)[1] == "n-alpha"
+    assert ("sent" in kind(runtime, one), "sent" in kind(runtime, sent)) == (False, True)
     assert kind(runtime, one) != kind(runtime, sent)
 
 

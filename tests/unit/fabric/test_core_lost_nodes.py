@@ -5,6 +5,8 @@ from msgspec.structs import replace
 from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
+from omnitide.fabric import events as ev
+from omnitide.fabric.evolve import apply
 from omnitide.fabric.state import Health, NodeStatus, Phase
 from omnitide.model.spec import AgentSpec, JobSpec, Restart
 
@@ -56,6 +58,41 @@ class TestSilence:
         assert fabric.settle() == 0
         assert fabric.statuses() == {"hello.1.1": "running"}
         assert fabric.node("alpha").status is NodeStatus.LIVE
+
+    def test_since_when_it_is_live_stays_over_a_session_that_broke(self) -> None:
+        fabric = two()
+        since = fabric.node("alpha").since_ms
+        fabric.pass_ms(60_000)
+        fabric.connect("alpha")
+        assert fabric.node("alpha").since_ms == since
+
+    @pytest.mark.parametrize("how", ["goodbye", "stopped", "restarted machine"])
+    def test_what_it_was_away_for_is_no_time_in_which_it_was_live(self, how: str) -> None:
+        """Nexus was away too, and so nobody declared anything."""
+        fabric = two()
+        node = fabric.nodes["alpha"]
+        node.facts = replace(node.facts, boot_id="one")
+        fabric.connect("alpha")
+        if how == "restarted machine":
+            node.facts = replace(node.facts, boot_id="another")
+        else:
+            goodbye = cm.DepartNode(
+                node=node.id, session=node.session, reason="x", back_within_ms=30_000, stopped=how == "stopped"
+            )
+            fabric.given(goodbye, by=node.principal)
+        node.cut()
+        fabric.pass_ms(3 * 86_400_000)
+        assert fabric.node("alpha").status is NodeStatus.LIVE
+        fabric.connect("alpha")
+        assert fabric.node("alpha").since_ms == fabric.state.time_ms
+
+    def test_an_older_log_counts_as_it_did(self) -> None:
+        fabric = two()
+        known = fabric.node("alpha")
+        back = ev.NodeConnected(node=known.id, session=known.session + 1, outbox="o1", facts=known.facts)
+        goodbye = ev.NodeDeparting(node=known.id, session=known.session, reason="x")
+        old = ev.Entry(time_ms=fabric.time_ms + 60_000, principal="x", events=(goodbye, back))
+        assert apply(fabric.state, old).nodes[known.id].since_ms == known.since_ms
 
     def test_past_the_limit_it_is_lost_and_what_it_ran_is_replaced_in_the_same_entry(self) -> None:
         fabric = two()

@@ -218,6 +218,15 @@ def test_a_volume_that_stays_lets_nothing_run_beside() -> None:
     assert kept.least == 1
 
 
+def test_several_that_start_beside_are_told_as_several() -> None:
+    both = Updating(5, Update(max_unavailable=1, max_surge=2))
+    assert both.note == (
+        "one replica at a time stops before its successor starts, 2 more once their successors are available beside "
+        "them: at least 4 of 5 run meanwhile"
+    )
+    assert both.least >= 4
+
+
 def test_what_is_scaled_with_the_update_is_counted_as_it_then_is() -> None:
     assert Updating(3, Update(), then=5).note.endswith("at least 3 of 5 run meanwhile")
     assert Updating(5, Update(), then=3).note.endswith("at least 2 of 3 run meanwhile")
@@ -298,6 +307,38 @@ def test_what_runs_the_spec_in_a_slot_that_is_taken_away_is_not_kept() -> None:
     again = cm.DeployAgent(agent="again", namespace="default", name="hello", spec=spec("one"), replicas=2)
     told = told_of(halted(3, Update()), again).splitlines()
     assert told[0] == "1 of 2 replicas runs this spec already, and is kept as it is"
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_what_runs_since_before_a_restart_is_told_to_be_kept_by_a_rollback_alone(*, back: bool) -> None:
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec("one"), replicas=3)
+    fabric.settle()
+    # The restart is halted at its first replica, and so is the version after it.
+    fabric.nodes["alpha"].lacks = ("one", "two")
+    fabric.given(cm.RestartAgent(namespace="default", name="hello"))
+    fabric.settle()
+    fabric.deploy(spec("two"))
+    fabric.settle()
+    assert [one.version for one in fabric.state.instances.values() if one.status is InstanceStatus.RUNNING] == [1, 1]
+    again = cm.DeployAgent(agent="again", namespace="default", name="hello", spec=spec("one"))
+    told = told_of(fabric, cm.RollBackAgent(namespace="default", name="hello", version=1) if back else again)
+    assert ("2 of 3 replicas run this spec already" in told) == back
+    assert ("are kept" in told) == back
+
+
+def test_replicas_that_scale_has_set_are_told_to_stay_where_a_manifest_asks_for_others() -> None:
+    fabric = Fabric()
+    fabric.deploy(spec("one"), replicas=3)
+    before, known = fabric.agent(), fabric.state
+
+    def told(asked: int | None) -> str:
+        return plan_of(known, fabric.time_ms, before, fabric.agent(), "unchanged", asked).note
+
+    assert told(2).startswith("replicas stay at 3: `scale` set them last; ")
+    assert "makes them 2" in told(2)
+    assert told(3) == told(None) == ""
 
 
 def test_what_stops_with_its_agent_is_not_told_to_be_kept() -> None:

@@ -18,7 +18,7 @@ import { type Before, createGrowing } from "./growing";
 import { Head } from "./Head";
 import { Legend } from "./Legend";
 import { Minimap } from "./Minimap";
-import { type Camera, type Cover, type Screen, toScreen, UNCOVERED } from "./model/camera";
+import { type Camera, type Cover, NARROW_PX, type Screen, toScreen, UNCOVERED } from "./model/camera";
 import type { Changes } from "./model/city";
 import { type Entry, legend, type Question } from "./model/colours";
 import { isEmpty, NOTHING } from "./model/groups";
@@ -97,11 +97,17 @@ export default function MapPage() {
   const labelNames = createMemo(() => structure().labels, undefined, { equals: alike });
   const versions = createMemo(() => structure().versions, undefined, { equals: alike });
   const fail = (error: unknown) => setFailed(error instanceof Error ? error.message : "the picture could not be made");
+  const phone = matchMedia(`(max-width: ${NARROW_PX}px)`);
+  const [upright, setUpright] = createSignal(phone.matches);
+  const turned = () => setUpright(phone.matches);
+  phone.addEventListener("change", turned);
+  onCleanup(() => phone.removeEventListener("change", turned));
   let placed = false;
   const city = createGrowing({
     fabric,
     scene,
     by,
+    narrow: upright,
     anew: () => {
       placed = false;
     },

@@ -12,6 +12,8 @@ interface Given {
   scene: () => Scene | undefined;
   /** The label that makes districts. */
   by: () => string;
+  /** Whether it is seen on a screen that is higher than wide. */
+  narrow: () => boolean;
   /** Another label is another city. */
   anew(): void;
   /** What the camera shows that nobody has moved, before the city is another. */
@@ -27,8 +29,8 @@ export interface Before {
 }
 
 /** Where the city is to be found: it is another when its districts are. */
-export function createGrowing({ fabric, scene, by, anew, untouched, show, fail }: Given): () => City {
-  let city = emptyCity(by());
+export function createGrowing({ fabric, scene, by, narrow, anew, untouched, show, fail }: Given): () => City {
+  let city = emptyCity(by(), narrow());
   const follower = fabric.follow();
   onCleanup(() => follower.end());
   let last: Partial<Pick<Sight, "nodes" | "instances">> = {};
@@ -42,7 +44,7 @@ export function createGrowing({ fabric, scene, by, anew, untouched, show, fail }
   const found = async (made: Scene, sight: Sight) => {
     founding = true;
     try {
-      const whole = emptyCity(sight.by);
+      const whole = emptyCity(sight.by, sight.narrow);
       const parts = advancing(whole, sight);
       let part = parts.next();
       while (!part.done) {
@@ -68,10 +70,11 @@ export function createGrowing({ fabric, scene, by, anew, untouched, show, fail }
       agents: fabric.all("agent"),
       jobs: fabric.all("job"),
       by: by(),
+      narrow: narrow(),
     };
     if (!made || !fabric.filled() || founding) return;
     if (city.layout.by !== sight.by) {
-      city = emptyCity(sight.by);
+      city = emptyCity(sight.by, sight.narrow);
       last = {};
       anew();
     }

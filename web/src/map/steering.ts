@@ -25,6 +25,8 @@ import type { Scene } from "./scene/scene";
 const NEAR_ZOOM = 4.2;
 /** So far from the edges the node is that the keyboard has come to, if the screen is large enough for that. */
 const MARGIN_PX = 60;
+/** Of the zoom at which all is seen: from farther away there is nothing more, and districts lose their names. */
+const FARTHEST = 0.5;
 
 interface Around {
   scene: Accessor<Scene | undefined>;
@@ -124,7 +126,8 @@ export function createSteering(around: Around): Steering {
       const upon = box && toScreen(made.camera, screen(), centre(box));
       const within = upon && holds({ x: 0, y: 0, ...place }, upon);
       const middle = within ? upon : { x: place.width / 2, y: place.height / 2 };
-      made.look(zoomAt(at ? made.shownCamera : made.camera, screen(), at ?? middle, factor), !at && moves());
+      const least = wholeOf(around.city(), screen()).zoom * FARTHEST;
+      made.look(zoomAt(at ? made.shownCamera : made.camera, screen(), at ?? middle, factor, least), !at && moves());
     },
     near: (node) => {
       const middle = middleOf(node);

@@ -5,7 +5,7 @@ import { tell } from "../actions/toasts";
 import { refuses, WouldRefuse } from "../actions/WouldRefuse";
 import { Refused, request } from "../api/client";
 import { visible } from "../words/format";
-import { createLine, NAME_PATTERN, namespacePath, removeLine } from "./namespaces";
+import { createLine, isMisnamed, NAME_PATTERN, NAME_RULE, namespacePath, removeLine } from "./namespaces";
 
 /** Makes a namespace, or removes an empty one; what Nexus would refuse is told first. */
 export function NamespaceDialog(props: { of: Naming }) {
@@ -58,7 +58,8 @@ export function NamespaceDialog(props: { of: Naming }) {
               autocomplete="off"
               spellcheck={false}
               pattern={NAME_PATTERN}
-              title="Lower-case letters, digits and hyphens, 40 at most; a letter first, no hyphen last"
+              aria-describedby="namespace-rule"
+              aria-invalid={isMisnamed(name())}
               value={name()}
               onInput={(event) => {
                 setName(event.currentTarget.value);
@@ -66,6 +67,13 @@ export function NamespaceDialog(props: { of: Naming }) {
               }}
             />
           </label>
+          <p
+            id="namespace-rule"
+            class={isMisnamed(name()) ? "tone-bad state-text" : "soft"}
+            role={isMisnamed(name()) ? "alert" : "note"}
+          >
+            {NAME_RULE}
+          </p>
         </Show>
         <WouldRefuse refused={refused()} />
         <div class="on-the-command-line">

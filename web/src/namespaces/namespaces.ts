@@ -7,7 +7,15 @@ import { plural } from "../words/format";
 
 /** As the API has it (`NAME_PATTERN` in model/names.py), for a field's `pattern`. */
 export const NAME_PATTERN = "[a-z]([a-z0-9\\-]{0,38}[a-z0-9])?";
+/** The same in words. */
+export const NAME_RULE = "Lower-case letters, digits and hyphens, 40 at most; a letter first, no hyphen last.";
+const MAY_BE = new RegExp(`^${NAME_PATTERN}$`);
 export const DEFAULT = "default";
+
+/** Whether a namespace cannot have this name. Of nothing typed so far nothing is said. */
+export function isMisnamed(name: string): boolean {
+  return name !== "" && !MAY_BE.test(name);
+}
 
 export const createLine = (name: string) => `omnitide namespace create ${name}`;
 export const removeLine = (name: string) => `omnitide namespace rm ${name}`;

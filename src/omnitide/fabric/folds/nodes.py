@@ -50,7 +50,7 @@ def node_connected(state: FabricState, event: ev.NodeConnected, at: Moment) -> F
             facts=event.facts,
             ports=ports,
             status=NodeStatus.LIVE,
-            since_ms=node.since_ms if node.status is NodeStatus.LIVE else at.time_ms,
+            since_ms=event.since_ms or (node.since_ms if node.status is NodeStatus.LIVE else at.time_ms),
             revision=at.revision,
             session=event.session,
             outbox=event.outbox,

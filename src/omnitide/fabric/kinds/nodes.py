@@ -21,6 +21,9 @@ class NodeConnected(BaseEvent, frozen=True, kw_only=True, tag="node.connected.v1
     facts: NodeFacts
     sequence: int = 0
     """Last report taken of this outbox: 0 if the outbox is new."""
+    since_ms: int = 0
+    """Log time since which it is live, as far as is known. 0 in the oldest ones: since now, or for as long as it has
+    been taken for live."""
 
 
 class NodeKeyOffered(BaseEvent, frozen=True, kw_only=True, tag="node.key-offered.v1"):

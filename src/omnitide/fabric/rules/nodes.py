@@ -97,7 +97,14 @@ def connect_node(draft: Draft, command: cm.ConnectNode) -> None:
     session = node.session + 1 if node.session else draft.moment.revision
     known = node.sequence if node.outbox == command.outbox else 0
     draft.emit(
-        ev.NodeConnected(node=node.id, session=session, outbox=command.outbox, facts=command.facts, sequence=known)
+        ev.NodeConnected(
+            node=node.id,
+            session=session,
+            outbox=command.outbox,
+            facts=command.facts,
+            sequence=known,
+            since_ms=node.since_ms if _was_live(node, command.facts) else draft.header.time_ms,
+        )
     )
     _hear_drivers(draft, node, command.facts)
     reports = {report.instance: report for report in command.instances}
@@ -108,6 +115,13 @@ def connect_node(draft: Draft, command: cm.ConnectNode) -> None:
     for report in command.instances:
         take_report(draft, node.id, report)
     draft.result = {"session": session, "sequence": known}
+
+
+def _was_live(node: Node, facts: NodeFacts) -> bool:
+    """Whether nothing tells that it was away. While Nexus is away itself nobody is declared unreachable: then its
+    goodbye tells, or that its machine was started again."""
+    restarted = node.facts.boot_id != facts.boot_id and bool(node.facts.boot_id and facts.boot_id)
+    return node.status is NodeStatus.LIVE and not node.departing and not restarted
 
 
 def offer_key(draft: Draft, command: cm.OfferKey) -> None:

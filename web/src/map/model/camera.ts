@@ -35,8 +35,8 @@ export const NEAR_FROM = 2.6;
 export const ZOOM = { least: 0.02, most: 14 } as const;
 /** Around what is fitted, px: there are tools and words at the edges. */
 export const INSETS = { top: 14, right: 24, bottom: 58, left: 58 } as const;
-/** On a narrow screen the tools lie along the upper edge, so that the width is the map's. */
-const NARROW_INSETS = { top: 54, right: 8, bottom: 58, left: 8 } as const;
+/** On a narrow screen the tools lie along the upper edge, so that the width is the map's; what the colours mean has more lines. */
+const NARROW_INSETS = { top: 54, right: 8, bottom: 88, left: 8 } as const;
 /** As map.css has it. */
 export const NARROW_PX = 620;
 
@@ -116,9 +116,9 @@ function shift(from: number, size: number, room: number, before: number): number
   return from > most ? most - from : 0;
 }
 
-/** Nearer or farther, with what is below the pointer staying there. */
-export function zoomAt(camera: Camera, screen: Screen, at: Point, factor: number): Camera {
-  const zoom = bound(camera.zoom * factor, ZOOM.least, ZOOM.most);
+/** Nearer or farther, with what is below the pointer staying there; no farther than `least`, unless it is that already. */
+export function zoomAt(camera: Camera, screen: Screen, at: Point, factor: number, least: number = ZOOM.least): Camera {
+  const zoom = bound(camera.zoom * factor, Math.max(ZOOM.least, Math.min(least, camera.zoom)), ZOOM.most);
   const fixed = toMap(camera, screen, at);
   return {
     x: fixed.x - (at.x - screen.width / 2) / zoom,

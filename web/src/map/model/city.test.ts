@@ -251,6 +251,24 @@ describe("the city", () => {
     expect(city.buildings.get("n1")?.lot).toEqual(opened.buildings.get("n1")?.lot);
   });
 
+  it("is laid out anew where its screen is turned, as for a page that is opened then", () => {
+    const nodes = Array.from({ length: 40 }, (_, at) => node(`n${at}`, { labels: { zone: `z${at % 5}` } }));
+    const [wide, narrow] = [sight(nodes, []), { ...sight(nodes, []), narrow: true }];
+    const city = emptyCity("zone");
+    advance(city, wide);
+    const before = city.layout;
+    expect(advance(city, narrow).layout).toBe(true);
+    const opened = emptyCity("zone", true);
+    advance(opened, narrow);
+    expect(city.layout).toEqual(opened.layout);
+    expect([...city.buildings.values()].map(({ roof }) => roof)).toEqual(
+      [...opened.buildings.values()].map(({ roof }) => roof),
+    );
+    expect(advance(city, narrow).layout).toBe(false);
+    advance(city, wide);
+    expect(city.layout).toEqual(before);
+  });
+
   it("moves up those after one that leaves, and tells them as others than before", () => {
     const city = emptyCity("zone");
     const all = [1, 2, 3].map((at) => instance(`i${at}`, "n1", { slot: at }));

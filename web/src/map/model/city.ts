@@ -19,6 +19,8 @@ export interface Sight {
   jobs: ReadonlyMap<string, Job>;
   /** The label that makes districts. */
   by: string;
+  /** As `Layout` has it; else it is wide. */
+  narrow?: boolean | undefined;
 }
 
 /** Which objects of the sight may be others than before; without it, each is looked at. */
@@ -98,9 +100,9 @@ const WITHOUT_NODE = new Set(["pending", "placed"]);
 /** More at once is not news but another picture: it is shown without motion. */
 export const MOTIONS = 400;
 
-export function emptyCity(by: string): City {
+export function emptyCity(by: string, narrow = false): City {
   return {
-    layout: layOut(new Map(), by),
+    layout: layOut(new Map(), by, narrow),
     buildings: new Map(),
     units: new Map(),
     yard: new Slots(),
@@ -154,7 +156,8 @@ function takeNodes(
   touched: ReadonlySet<string> | undefined,
 ): boolean {
   let settled = city.buildings.size === sight.nodes.size;
-  let moved = city.layout.by !== sight.by || !settled;
+  const narrow = sight.narrow ?? false;
+  let moved = city.layout.by !== sight.by || city.layout.narrow !== narrow || !settled;
   for (const id of touched ?? sight.nodes.keys()) {
     const node = sight.nodes.get(id);
     if (!node) continue;
@@ -193,7 +196,7 @@ function takeNodes(
   }
   if (!moved) return settled;
   changes.layout = true;
-  city.layout = layOut(sight.nodes, sight.by);
+  city.layout = layOut(sight.nodes, sight.by, narrow);
   crowded.add("");
   for (const [id, building] of city.buildings) {
     const lot = city.layout.lotOf.get(id);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Node } from "../../api/types";
+import { fitted } from "./camera";
 import { LOT, meets } from "./geometry";
 import { chooseLabel, gridOf, type Layout, layOut, lotsIn, NOWHERE, shifted } from "./layout";
 import { chance, node } from "./sample";
@@ -83,8 +84,26 @@ describe("the layout", () => {
     expect(after.districts[0]?.lots.length).toBeGreaterThan(before.districts[0]?.lots.length ?? 0);
   });
 
+  it("is nearer on a phone that is held upright where it is laid out for that", () => {
+    const screen = { width: 360, height: 608 };
+    for (const [count, zones] of [
+      [60, 9],
+      [200, 9],
+      [200, 1],
+      [1000, 9],
+    ] as const) {
+      const nodes = table(many(count, zones));
+      const [wide, narrow] = [layOut(nodes, "zone"), layOut(nodes, "zone", true)];
+      expect(fitted(narrow.box, screen).zoom).toBeGreaterThan(1.2 * fitted(wide.box, screen).zoom);
+      const boxes = [narrow.yard, ...narrow.districts.map((district) => district.box)];
+      boxes.forEach((one, at) => {
+        for (const other of boxes.slice(at + 1)) expect(meets(one, other)).toBe(false);
+      });
+    }
+  });
+
   it("has hardly any ground where nobody stands, in districts that are no strips", () => {
-    expect([1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 26].map(gridOf)).toEqual([
+    expect([1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 26].map((nodes) => gridOf(nodes))).toEqual([
       [2, 1],
       [2, 1],
       [3, 1],

@@ -11,8 +11,9 @@ export const NOWHERE = "";
 /** What districts are made by unless somebody chooses. */
 export const ZONES = ["zone", "topology.zone", "district", "site", "region"] as const;
 
-/** Width to height of what is laid out: about that of a window. */
-const ASPECT = 1.6;
+/** Width to height of what is laid out, about that of what it is seen in: a window, or a phone that is held upright. */
+const WIDE = 1.6;
+const NARROW = 0.75;
 /** Above a district, for its name, by how many nodes there are: of more the whole is seen from farther away. */
 const HEADERS = [
   [64, 44],
@@ -35,6 +36,8 @@ export interface District {
 
 export interface Layout {
   by: string;
+  /** For a screen that is higher than wide. */
+  narrow: boolean;
   districts: District[];
   /** Where Nexus stands, and beside it what waits for a node. */
   yard: Box;
@@ -77,7 +80,7 @@ export function structureOf(nodes: Iterable<Node>): Structure {
   return { usual, labels: [...labels].sort(), versions: versionsOf(all) };
 }
 
-export function layOut(nodes: ReadonlyMap<string, Node>, by: string): Layout {
+export function layOut(nodes: ReadonlyMap<string, Node>, by: string, narrow = false): Layout {
   const groups = new Map<string, Node[]>();
   for (const node of nodes.values()) {
     const name = node.labels?.[by] ?? NOWHERE;
@@ -86,7 +89,7 @@ export function layOut(nodes: ReadonlyMap<string, Node>, by: string): Layout {
     else groups.set(name, [node]);
   }
   const header = (HEADERS.find(([most]) => nodes.size <= most) ?? HEADERS[2])[1];
-  const districts = [...groups].map(([name, group]) => ground(name, group.sort(byJoining), header));
+  const districts = [...groups].map(([name, group]) => ground(name, group.sort(byJoining), header, narrow));
   // The largest first, so that rows of districts are of one height; those without a name at the end.
   districts.sort(
     (one, other) =>
@@ -95,14 +98,14 @@ export function layOut(nodes: ReadonlyMap<string, Node>, by: string): Layout {
       other.box.width - one.box.width ||
       (one.name < other.name ? -1 : 1),
   );
-  const [right0, bottom] = pack(districts);
+  const [right0, bottom] = pack(districts, narrow ? NARROW : WIDE);
   let right = right0;
   const yardScale = Math.min(4, Math.max(1, right / 1_900));
   const height = YARD.height * yardScale;
   const yard = { x: 0, y: -height - YARD.gap * yardScale, width: YARD.width * yardScale, height };
   right = Math.max(right, yard.width);
   const all = { x: 0, y: yard.y, width: right, height: bottom - yard.y };
-  return { by, districts, yard, yardScale, lotOf: lotsOf(districts), box: all };
+  return { by, narrow, districts, yard, yardScale, lotOf: lotsOf(districts), box: all };
 }
 
 function byJoining(one: Node, other: Node): number {
@@ -110,7 +113,7 @@ function byJoining(one: Node, other: Node): number {
 }
 
 /** In rows, of the width of all that comes nearest to a window's shape. Width and height of all. */
-function pack(districts: District[]): [number, number] {
+function pack(districts: District[], aspect: number): [number, number] {
   const sum = districts.reduce((wide, { box }) => wide + box.width + DISTRICT.gap, 0);
   const widest = Math.max(0, ...districts.map(({ box }) => box.width));
   let best: [number, number] = [0, 0];
@@ -119,7 +122,7 @@ function pack(districts: District[]): [number, number] {
   for (let at = 0; at <= WIDTHS; at += 1) {
     const tried = widest + ((sum - widest) * at) / WIDTHS;
     const [across, down] = shelve(districts, tried);
-    const size = Math.max(across / ASPECT, down);
+    const size = Math.max(across / aspect, down);
     if (size >= least) continue;
     least = size;
     width = tried;
@@ -149,8 +152,8 @@ function shelve(districts: District[], width: number): [number, number] {
   return [right, y + tallest];
 }
 
-function ground(name: string, group: Node[], header: number): District {
-  const [columns, rows] = gridOf(group.length);
+function ground(name: string, group: Node[], header: number, narrow: boolean): District {
+  const [columns, rows] = gridOf(group.length, narrow ? NARROW_GROUND : WIDE_GROUND);
   const lots: (string | undefined)[] = new Array(rows * columns).fill(undefined);
   group.forEach((node, index) => {
     lots[index] = node.id;
@@ -160,8 +163,9 @@ function ground(name: string, group: Node[], header: number): District {
   return { name, box: { x: 0, y: 0, width, height }, header, columns, rows, lots };
 }
 
-/** A little wider than high. */
-const GROUND_ASPECT = 1.4;
+/** A little wider than high; where the screen is not, neither. */
+const WIDE_GROUND = 1.4;
+const NARROW_GROUND = 0.7;
 /** How much a lot that stands empty weighs, for each node, against a shape that is not that. */
 const SHAPE = 0.3;
 
@@ -169,13 +173,13 @@ const SHAPE = 0.3;
  * Columns and rows for so many nodes: hardly any lot more than there are nodes, as ground where nobody stands looks as if
  * somebody were missing; and two columns at least, for the name.
  */
-export function gridOf(nodes: number): [number, number] {
+export function gridOf(nodes: number, aspect = WIDE_GROUND): [number, number] {
   let best: [number, number] = [2, 1];
   let least = Number.POSITIVE_INFINITY;
   for (let columns = 2; columns <= Math.max(2, Math.ceil(2 * Math.sqrt(nodes))); columns += 1) {
     const rows = Math.max(1, Math.ceil(nodes / columns));
     const empty = (columns * rows - nodes) / Math.max(1, nodes);
-    const cost = empty + SHAPE * Math.abs(Math.log(columns / rows / GROUND_ASPECT));
+    const cost = empty + SHAPE * Math.abs(Math.log(columns / rows / aspect));
     if (cost >= least) continue;
     least = cost;
     best = [columns, rows];
