@@ -137,7 +137,9 @@ def format_duration(milliseconds: int) -> str:
     if milliseconds < 1000:
         return f"{milliseconds} ms"
     if milliseconds < 10_000:
-        return f"{milliseconds / 1000:.1f}".removesuffix(".0") + " s"
+        # A half goes up, as in the panel: not to the even one, and not as its nearest binary fraction happens to be.
+        whole, tenths = divmod((milliseconds + 50) // 100, 10)
+        return f"{whole}.{tenths} s" if tenths else f"{whole} s"
     seconds = milliseconds // 1000
     for unit, size, small, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60), ("m", 60, "s", 1)):
         if seconds >= size:

@@ -12,6 +12,8 @@ MAX_LOG_BYTES = 64 << 20
 itself bounds it while it runs, to less; this is for one that dies before it comes so far, again and again."""
 MAX_WORDS = 1000
 """Arguments, and variables, of one process."""
+FIRST_REAL_TIME = 32
+"""Number of a signal: they go on from here."""
 
 
 class Spec:
@@ -203,6 +205,8 @@ def _turn(log: str) -> None:
 def signal_name(number: int) -> str:
     """`SIGKILL`; those without a name, the real-time ones, by number."""
     try:
-        return signal.Signals(number).name
+        name = signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        name = ""
+    # Python names the first and the last real-time one, by what its C library has left of them.
+    return name if name and number < FIRST_REAL_TIME else f"signal {number}"

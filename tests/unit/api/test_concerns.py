@@ -200,9 +200,7 @@ async def test_only_what_has_no_secret_now_is_without_it(runtime: MemoryRuntime)
             "1 of 3 cannot start without secret default/api, which does not exist (to make it: omnitide secret set "
             "api) and without secret default/db, which does not exist (to make it: omnitide secret set db)"
         ),
-        (
-            "2 of 3 cannot start without secret default/api, which does not exist (to make it: omnitide secret set api)"
-        ),
+        ("2 of 3 cannot start without secret default/api, which does not exist (to make it: omnitide secret set api)"),
     ]
     made = cm.SetSecret(id="s-1", namespace="default", name="api", digest="hmac-sha256:k:1", blob="sha256:1", size=3)
     runtime.apply(made)

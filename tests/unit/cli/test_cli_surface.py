@@ -157,14 +157,20 @@ def test_wrong_use_is_code_2_with_a_hint(arguments: list[str], capsys: pytest.Ca
     assert "\nhint:  omnitide " in told
 
 
-def test_without_a_fabric_it_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def no_fabric(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs the tests may have brought one up on this machine."""
+    monkeypatch.setenv("OMNITIDE_DATA", str(tmp_path))
+
+
+def test_without_a_fabric_it_says_how_to_get_one(capsys: pytest.CaptureFixture[str], no_fabric: None) -> None:
     assert main(["status"]) == Exit.USAGE
     told = capsys.readouterr().err
     assert "no fabric is known here" in told
     assert "omnitide up" in told
 
 
-def test_errors_are_problems_where_a_program_reads(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_problems_where_a_program_reads(capsys: pytest.CaptureFixture[str], no_fabric: None) -> None:
     assert main(["status", "-o", "json"]) == Exit.USAGE
     told = json.loads(capsys.readouterr().err)
     assert told["code"] == "invalid"

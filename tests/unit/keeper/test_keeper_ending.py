@@ -56,3 +56,8 @@ def test_a_core_dump_is_mentioned():
 )
 def test_a_record_that_tells_nothing_is_none(fields):
     assert ending.from_fields(fields) is None
+
+
+def test_signals_are_told_by_name_and_real_time_ones_by_number() -> None:
+    told = [ending.signal_name(number) for number in (9, 32, 34, 64)]
+    assert told == ["SIGKILL", "signal 32", "signal 34", "signal 64"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli.hearing import hearing
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.visible import painted_lines, visible
 
@@ -55,9 +56,10 @@ def events(
                 start, skip, more = page.next_after, page.next_skip, page.more
         if not follow:
             return
-        with client.watch_events(
+        watching = client.watch_events(
             after=start, kinds=chosen, namespace=namespace, subject=subject, patience_s=float("inf")
-        ) as watch:
+        )
+        with hearing(session), watching as watch:
             for batch in watch.batches():
                 _print(session, _shown(batch, hide=hide))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from omnitide.cli.show.words import plural
 from omnitide.model.provisions import VALUES_CHANGED
 from omnitide.model.quantity import format_duration
+from omnitide.model.signals import signal_name
 
 if TYPE_CHECKING:
     from omnitide.model.happenings import CloudEvent
@@ -58,7 +59,8 @@ def exit_text(data: Data) -> str:
     record = cast("Data", data.get("exit") or {})
     signal, code = record.get("signal"), record.get("code")
     if signal:
-        text = f"signal {signal}{_signal_name(int(signal))}"
+        name = signal_name(int(signal))
+        text = f"signal {signal} ({name})" if name else f"signal {signal}"
     elif code is not None:
         text = f"exit code {code}"
     else:
@@ -70,15 +72,6 @@ def exit_text(data: Data) -> str:
     # As `operations.views.instances` words it.
     further = message.partition("; ")[2] if reason in ("exited", "signal") and (signal or code is not None) else ""
     return f"{text}; {further}" if further else text
-
-
-def _signal_name(number: int) -> str:
-    import signal
-
-    try:
-        return f" ({signal.Signals(number).name})"
-    except ValueError:
-        return ""
 
 
 def _with(text: str, more: str) -> str:

@@ -12,8 +12,10 @@ import typer
 
 from omnitide.cli.access.names import agents_and_instances
 from omnitide.cli.exits import Exit, Failure, code_of_program
+from omnitide.cli.hearing import hearing
 from omnitide.cli.instances import terminal
 from omnitide.cli.session import Session, session_of
+from omnitide.cli.show.visible import visible_lines
 
 if TYPE_CHECKING:
     from omnitide.model.objects import Instance
@@ -53,7 +55,8 @@ def exec_(
 
     Its exit code is ours, 128 + n if signal n killed it; 127 if there is no such program, 126 if it cannot be executed;
     troubles of the fabric are 125. With -t every key goes to the program, Ctrl-C too; without, Ctrl-C interrupts it,
-    and a second one hangs up. It is killed when we end.
+    and a second one hangs up. It is killed when we end. That nothing is heard from Nexus is told on stderr; with
+    -t once, as the screen is the program's.
     """
     from omnitide.cli.show.errors import tell_fabric_error
     from omnitide.sdk.errors import FabricError
@@ -64,9 +67,9 @@ def exec_(
     try:
         with session.client() as client:
             instance = _running(session, client, name)
-        code = asyncio.run(
-            _Talk(session, instance, command, variables, user, workdir, interactive, tty, keyboard).run()
-        )
+        talk = _Talk(session, instance, command, variables, user, workdir, interactive, tty, keyboard)
+        with hearing(session, _Once(session) if tty else None):
+            code = asyncio.run(talk.run())
     except FabricError as error:
         tell_fabric_error(error, session.options)
         # Any other code could be the program's own.
@@ -90,6 +93,19 @@ def _pair(text: str) -> tuple[str, str]:
     if not key or not equals:
         raise Failure(f"--env {text!r} is not KEY=VALUE", code=Exit.USAGE)
     return key, value
+
+
+class _Once:
+    """Says that nothing is heard from Nexus, once, on the screen of a program: it is the program's to draw, and raw."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._told = False
+
+    def __call__(self, text: str) -> None:
+        if not self._told and not self._session.options.quiet:
+            self._told = True
+            print(f"\r\n  {visible_lines(text)}\r", file=sys.stderr, flush=True)
 
 
 class _Talk:

@@ -10,6 +10,7 @@ import typer
 
 from omnitide.cli.access.names import agents_and_instances
 from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.hearing import hearing
 from omnitide.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def port_forward(
         ipaddress.ip_address(address)
     except ValueError:
         raise Failure(f"--address {address!r} is no IP address", code=Exit.USAGE) from None
-    asyncio.run(_Forwarding(session, name, address).run(wanted))
+    with hearing(session):
+        asyncio.run(_Forwarding(session, name, address).run(wanted))
 
 
 def _wanted(text: str) -> _Wanted:

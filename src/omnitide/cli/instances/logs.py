@@ -1,5 +1,6 @@
 """`omnitide logs`: what instances write; of an agent, all replicas in one stream, and those that come to be."""
 
+import contextlib
 import heapq
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 
 from omnitide.cli.access.names import writers
+from omnitide.cli.hearing import hearing
 from omnitide.cli.instances.following import MAX_STREAMS, NAMED, PER_NODE, Following
 from omnitide.cli.instances.output import Printer
 from omnitide.cli.session import session_of
@@ -115,7 +117,7 @@ def logs(
             stream="" if stream == "both" else stream,
             replicas=replica or (),
         )
-        with session.client() as client:
+        with session.client() as client, hearing(session) if follow else contextlib.nullcontext():
             search(session, client, wanted, prefix=prefix, times=timestamps)
         return
     name = given[0]
@@ -154,7 +156,8 @@ def logs(
         try:
             if follow:
                 following = Following(session, client, printer, tail, since_ms, wanted)
-                following.run("instance" if over else kind, name, found)
+                with hearing(session):
+                    following.run("instance" if over else kind, name, found)
             elif not found:
                 way = f"omnitide explain {called(*session.name(name))}"
                 session.note(f"  nothing of {name} has run that is known of: {way}")

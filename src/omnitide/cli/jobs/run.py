@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnitide.cli.exits import Exit, Failure, code_of_program
+from omnitide.cli.hearing import hearing
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.visible import for_reader
 from omnitide.model.names import called
@@ -88,7 +89,8 @@ def run(
                 else:
                     print(job.name)
                 return
-            code = _Following(session, client, job, changed.revision, limit_s).run()
+            with hearing(session):
+                code = _Following(session, client, job, changed.revision, limit_s).run()
     except FabricError as error:
         from omnitide.cli.show.errors import tell_fabric_error
 

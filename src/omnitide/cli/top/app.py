@@ -21,12 +21,13 @@ from omnitide.cli.top.event_screen import EventScreen
 from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.keys import key_lines
-from omnitide.cli.top.opening import opened, subject_of_event
+from omnitide.cli.top.opening import opened, subject_of_concern, subject_of_event
 from omnitide.cli.top.pages import Pages
 from omnitide.cli.top.palette import Everything, targets_of
 from omnitide.cli.top.reaching import give_terminal, output_of, unreachable
 from omnitide.cli.top.rows import Rows
 from omnitide.cli.top.screens import Detail
+from omnitide.cli.top.summary import Summary
 from omnitide.cli.top.targets import Target, kind_of_target
 from omnitide.cli.top.verbs import Verb
 from omnitide.cli.top.words import visible
@@ -56,8 +57,9 @@ class Top(Pages):
         Binding("question_mark", "keys", "Keys", key_display="?", priority=True),
         Binding("slash", "find", "Filter", key_display="/", priority=True),
         Binding("escape", "leave", show=False),
-        Binding("tab", "next(1)", show=False),
-        Binding("shift+tab", "next(-1)", show=False),
+        # Before the screen, which would go on to its next widget.
+        Binding("tab", "next(1)", show=False, priority=True),
+        Binding("shift+tab", "next(-1)", show=False, priority=True),
         Binding("T", "colours", show=False, priority=True),
         *(Binding(str(number), f"page('{page}')", show=False, priority=True) for number, page in enumerate(PAGES, 1)),
     ]
@@ -101,6 +103,13 @@ class Top(Pages):
         await super().on_event(event)
 
     # -- opening -----------------------------------------------------------------------------------------------------
+
+    def on_summary_opened(self, message: Summary.Opened) -> None:
+        found = subject_of_concern(message.concern, self._scene)
+        if isinstance(found, str):
+            self.tell(found, "warning")
+        else:
+            self.open_object(*found)
 
     def on_rows_opened(self, message: Rows.Opened) -> None:
         self.open_object(message.kind, message.identifier)

@@ -34,6 +34,8 @@ class Fold(NamedTuple):
     times: int = 1
     first_ms: int = 0
     """When the oldest was."""
+    ids: tuple[str, ...] = ()
+    """Of all of them; empty: it is one alone."""
 
 
 def folded(events: Sequence[tuple[CloudEvent, int]]) -> list[Fold]:
@@ -73,7 +75,7 @@ def _rows_of(alike: Sequence[tuple[CloudEvent, int]], key: str) -> Iterable[Fold
     if len(alike) < LEAST:
         return [Fold(event, event.id, first_ms=at_ms) for event, at_ms in alike]
     (newest, _), (_, first_ms) = alike[0], alike[-1]
-    return [Fold(newest, key, len(alike), first_ms)]
+    return [Fold(newest, key, len(alike), first_ms, tuple(event.id for event, _ in alike))]
 
 
 def _owner(event: CloudEvent) -> str:

@@ -73,7 +73,13 @@ def _events(scene: Scene) -> dict[str, CloudEvent]:
         rows = folded([(one, at_ms(one.time)) for one in events if of_interest(one) and _in_namespace(one, scene)])
         scene.shown_events = (stand, {row.key: row.event for row in rows})
         scene.repeats = {row.event.id: row for row in rows if row.times > 1}
+        scene.event_rows = {one: row.key for row in rows for one in row.ids or (row.event.id,)}
     return scene.shown_events[1]
+
+
+def _row_of(identifier: str, scene: Scene) -> str:
+    _events(scene)
+    return scene.event_rows.get(identifier, "")
 
 
 def _in_namespace(event: CloudEvent, scene: Scene) -> bool:
@@ -140,4 +146,6 @@ EVENTS: Final = Table[CloudEvent](
         "node": lambda one: str(one.data.get("node_name") or ""),
         "subject": lambda one: one.subject.replace("/", " "),
     },
+    anchor=lambda one: one.id,
+    row_of=_row_of,
 )

@@ -13,8 +13,8 @@ from omnitide.sdk.view import Changes
 if TYPE_CHECKING:
     from omnitide.sdk.async_client import AsyncClient, AsyncViewWatch
 
-SILENCE_S: Final = 12.0
-"""Beats come every 2 s: five may be late."""
+SILENCE_S: Final = 5.0
+"""Beats come every 2 s: two may be late."""
 AGAIN_S: Final = 2.0
 BUSY_S: Final = 2.0
 IDLE_S: Final = 10.0

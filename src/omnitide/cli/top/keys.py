@@ -15,7 +15,7 @@ _EVERYWHERE: Final = (
     ("q Ctrl-C", "quit"),
 )
 _ROWS: Final = (
-    ("Up Down j k", "row; PageUp, PageDown, Home g, End Shift+G"),
+    ("Up Down j k", "row, or what needs you; PageUp, PageDown, Home g, End Shift+G"),
     ("Enter", "open it"),
     ("Space", "mark it: then all that are marked are meant"),
     ("< > !", "sort by another column; the other way round"),

@@ -60,6 +60,10 @@ class Table(Generic[T]):
     """Where words of a filter are looked for."""
     fields: Mapping[str, Callable[[T], str]]
     """What a condition may name: `node:alpha` begins so, `node:=alpha` is that."""
+    anchor: Callable[[T], str] | None = None
+    """Of what an id shows: what of it stays while rows come together or part. None: an id is always of one thing."""
+    row_of: Callable[[str, Scene], str] | None = None
+    """The id that shows an anchor now; empty: none does."""
 
     def column(self, key: str) -> Column[T]:
         return next(one for one in self.columns if one.key == key)

@@ -119,9 +119,11 @@ def capacity_lines(found: Capacity, width: int) -> list[Line]:
     ]
 
 
-def concern_lines(scene: Scene, width: int) -> list[Line]:
-    found: list[Line] = []
+def concern_lines(scene: Scene, width: int) -> list[list[Line]]:
+    """Of each concern."""
+    all_: list[list[Line]] = []
     for concern in scene.concerns:
+        found: list[Line] = []
         age = span(scene.now_ms - concern.since_ms) if concern.since_ms else ""
         # Some say it themselves.
         since = f"  {age}" if age and age not in concern.text.replace(" ", "") else ""
@@ -135,7 +137,8 @@ def concern_lines(scene: Scene, width: int) -> list[Line]:
         found += [line(f"  {text}") for text in more]
         if concern.hint:
             found += [line(Cell(text, "soft")) for text in wrap(visible(concern.hint), width, "    ")]
-    return found
+        all_.append(found)
+    return all_
 
 
 def change_lines(scene: Scene, width: int, count: int) -> list[Line]:
@@ -152,12 +155,16 @@ def change_lines(scene: Scene, width: int, count: int) -> list[Line]:
     return found
 
 
+HEADED: Final = 3
+"""Lines before the first concern."""
+
+
 def overview_lines(scene: Scene, width: int, height: int) -> list[Line]:
     """What is wrong comes first; what there is room for comes last."""
     view = scene.view
     tone, text, more = verdict(scene)
     lines: list[Line] = [line(told(State(tone, text)), Cell(f"   {visible(more)}" if more else "", "soft"))]
-    concerns = concern_lines(scene, width)
+    concerns = [one for lines in concern_lines(scene, width) for one in lines]
     if concerns:
         lines += [EMPTY, line(Cell("WHAT NEEDS YOU", "soft")), *concerns]
     if not view.filled:

@@ -11,18 +11,18 @@ from textual.widgets import ContentSwitcher, Input
 from omnitide.cli.top import tables as tb
 from omnitide.cli.top.bars import PAGES, Listed, head, said, tabs
 from omnitide.cli.top.dialogs import Dialog
-from omnitide.cli.top.drawing import Bar, Field, Text
+from omnitide.cli.top.drawing import Bar, Field
 from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.following import Following
 from omnitide.cli.top.footing import Footing
 from omnitide.cli.top.job_table import JOBS, job_name
 from omnitide.cli.top.lines import Line, width_of
 from omnitide.cli.top.output_screen import Output
-from omnitide.cli.top.overview import overview_lines
 from omnitide.cli.top.row_kinds import AgentRows, AnyRows, EventRows, InstanceRows, JobRows, NodeRows
 from omnitide.cli.top.rows import REST
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.screens import Detail
+from omnitide.cli.top.summary import Summary
 from omnitide.cli.top.targets import Target, name_of
 from omnitide.cli.top.words import ended
 from omnitide.model.happenings import CloudEvent
@@ -57,7 +57,7 @@ class Pages(App[None]):
             "job": JobRows(JOBS, self._scene, id="job"),
         }
         self._head, self._tabs, self._said = Bar(id="head"), Bar(id="tabs"), Bar(id="said")
-        self._overview = Text(id="overview")
+        self._overview = Summary(self._scene, id="overview")
         self._pages = ContentSwitcher(initial="overview", id="pages")
         self._find = Field(hint="words, state:failed node:alpha -driver:docker", id="find")
         self._find.display = False
@@ -144,7 +144,7 @@ class Pages(App[None]):
         return tabs(self._scene, self.page, self.size.width)
 
     def draw_overview(self) -> None:
-        self._overview.show(overview_lines(self._scene, self._overview.room - 1, self._overview.size.height))
+        self._overview.rebuild()
 
     def _draw_rows(self, rows: AnyRows, kinds: frozenset[str]) -> None:
         of_this = rows.table.kind in kinds or (rows.table.column(rows.sort).moves and "use" in kinds)

@@ -63,6 +63,8 @@ class Rows(Drawing, Generic[T], can_focus=True):
         self.cursor = ""
         """Id of the row; empty if there is none."""
         self._row = 0
+        self._anchor = ""
+        """Of the row of the cursor, see `Table.anchor`."""
         self._drawn: dict[int, Line] = {}
         """What was drawn last, by row."""
         self._next_s = 0.0
@@ -106,6 +108,16 @@ class Rows(Drawing, Generic[T], can_focus=True):
         return True
 
     def _keep_cursor(self) -> None:
+        if self.table.row_of is not None and self._anchor:
+            self.cursor = self.table.row_of(self._anchor, self.scene)
+        self._find_cursor()
+        self._hold()
+
+    def _hold(self) -> None:
+        one = self.one
+        self._anchor = self.table.anchor(one) if self.table.anchor is not None and one is not None else ""
+
+    def _find_cursor(self) -> None:
         if not self.ids:
             self.cursor, self._row = "", 0
             return
@@ -198,6 +210,7 @@ class Rows(Drawing, Generic[T], can_focus=True):
         before = self._row
         self._row = max(0, min(len(self.ids) - 1, row))
         self.cursor = self.ids[self._row]
+        self._hold()
         self.refresh_line(before + 1)
         self.refresh_line(self._row + 1)
         self._follow()

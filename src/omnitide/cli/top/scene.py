@@ -51,6 +51,8 @@ class Scene:
         """Those that a person wants to see, by the key of their row, and of which `events` that was said."""
         self.repeats: dict[str, Fold] = {}
         """By the id of the newest, those of them that stand for several."""
+        self.event_rows: dict[str, str] = {}
+        """By the id of an event, the key of the row that it is in."""
         self.stamps: dict[str, int] = {}
         """By kind of the view: how often anything of it was another."""
         self.tallies: dict[str, tuple[object, Counter[tuple[Tone, str]]]] = {}

@@ -12,6 +12,8 @@ KILLED = "killed"
 FENCED = "fenced"
 UNKNOWN = "unknown"
 OUT_OF_MEMORY = "out-of-memory"
+FIRST_REAL_TIME = 32
+"""Number of a signal: they go on from here."""
 _BY_SIGNAL = 128
 _SHELL_KILLED = 128 + signal.SIGKILL
 
@@ -55,10 +57,13 @@ def from_fields(fields: Json) -> Exit | None:
 
 
 def signal_name(number: int) -> str:
+    """`SIGKILL`; those without a name, the real-time ones, by number."""
     try:
-        return signal.Signals(number).name
+        name = signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        name = ""
+    # Python names the first and the last real-time one, by what its C library has left of them.
+    return name if name and number < FIRST_REAL_TIME else f"signal {number}"
 
 
 def describe(

@@ -1,25 +1,23 @@
 """Instances and their exits."""
 
-import signal
 from typing import Final
 
 from omnitide.fabric.rules.failing import ends_in_a_row
 from omnitide.fabric.state import ExitRecord, FabricState, Instance, InstanceStatus, spec_of_instance
 from omnitide.model import objects as ob
 from omnitide.model.provisions import VALUES_CHANGED
+from omnitide.model.signals import signal_name
 from omnitide.operations.views.failing import condition_of, is_failing
 from omnitide.operations.views.silence import silent_driver, silent_since, why_unknown
 
 _GONE: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.SUCCEEDED, InstanceStatus.FAILED})
 """Nothing of it runs anywhere: whatever answers at its ports is something else."""
 
-_SIGNAL_NAMES: Final = {number.value: number.name for number in signal.Signals}
-
 
 def show_exit(record: ExitRecord | None) -> ob.InstanceExit | None:
     if record is None:
         return None
-    name = _SIGNAL_NAMES.get(record.signal or 0, "")
+    name = signal_name(record.signal or 0)
     return ob.InstanceExit(
         attempt=record.attempt,
         code=record.code,
@@ -35,11 +33,11 @@ def show_exit(record: ExitRecord | None) -> ob.InstanceExit | None:
     )
 
 
-def _exit_text(record: ExitRecord, signal_name: str) -> str:
+def _exit_text(record: ExitRecord, name: str) -> str:
     if record.cause == VALUES_CHANGED:
         return f"a stop {record.message}"
     if record.signal:
-        text = f"signal {record.signal} ({signal_name})" if signal_name else f"signal {record.signal}"
+        text = f"signal {record.signal} ({name})" if name else f"signal {record.signal}"
     elif record.code is not None:
         text = f"exit code {record.code}"
     else:
