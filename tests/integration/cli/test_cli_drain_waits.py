@@ -7,6 +7,7 @@ from tests.integration.cli.fabric import MemoryFabric
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.cli.exits import Exit
+from omnitide.fabric import commands as cm
 
 DEADLINE_S = 30.0
 
@@ -49,3 +50,19 @@ def test_only_what_changes_is_told_again_and_replicas_share_a_line(fabric: Memor
     assert re.search(r"    loops-1\.\d+ ends again and again", err), err
     assert err.count("waiting for") <= 4, err
     assert err.count("    loops-1.") <= 2, err
+
+
+def test_what_is_lost_there_is_not_waited_for(fabric: MemoryFabric) -> None:
+    deploy(fabric, "bound", extra='constraints = [{ label = "node", operator = "=", values = ["alpha"] }]\n')
+
+    def lose(runtime: MemoryRuntime) -> None:
+        session = runtime.nodes["alpha"].session
+        runtime.silence("alpha")
+        runtime.apply(cm.DeclareLost(node="n-alpha", session=session, silent_ms=60_000, default_lost_after_ms=30_000))
+
+    fabric.call(lose)
+    told = fabric.cli("drain", "alpha", "--timeout", "9s").stderr
+    assert "still runs" not in told
+    (alpha,) = [one for one in fabric.call(lambda runtime: list(runtime.state.nodes.values())) if one.name == "alpha"]
+    assert alpha.instances, "it is still known of, as nobody has said that it is over"
+    assert alpha.scheduling.value == "drained"

@@ -344,6 +344,10 @@ def test_a_machine_that_has_joined_starts_no_second_fabric_and_knows_how_it_is(l
     assert "--replace" in ran.stderr
     assert "ready" not in ran.stdout
     assert "not started again" in lone.cli("status", name="beta").stdout
+    told = lone.cli("join", lone.url, "--token", lone.token(), name="beta", code=4).stderr
+    assert "this machine was node beta of fabric" in told
+    assert "which has removed it" in told
+    assert f"hint:  omnitide join {lone.url} --token - --replace" in told
 
 
 def test_a_join_tells_each_hop_as_it_is_and_the_reason_once(lone: Fabric) -> None:
@@ -384,12 +388,15 @@ def test_a_machine_that_has_joined_is_told_as_which_node_and_how_it_runs_a_secon
         return lone.cli("join", lone.url, "--token", lone.token(), name="beta", code=4).stderr.splitlines()
 
     hint = (
-        f"hint:  a second node of this machine has a folder of its own: omnitide --data DIR join {lone.url} --token - "
+        f"a second node of this machine has a folder of its own: omnitide --data DIR join {lone.url} --token - "
         "--name NAME; in place of beta, which loses what it runs: --replace"
     )
-    assert refused() == [f"error: this machine is node beta of fabric {fabric} already, and up", hint]
+    assert refused() == [f"error: this machine is node beta of fabric {fabric} already, and up", f"hint:  {hint}"]
     lone.cli("down", name="beta")
-    assert refused() == [f"error: this machine is node beta of fabric {fabric} already, and down", hint]
+    assert refused() == [
+        f"error: this machine is node beta of fabric {fabric} already, and down",
+        f"hint:  start it: omnitide up --node-only; {hint}",
+    ]
     lone.cli("up", "--node-only", name="beta")
     lone.cli("join", lone.url, "--token", lone.token(), "--name", "gamma", name="gamma")
     for name in ("beta", "gamma"):

@@ -213,9 +213,11 @@ class Machines(Chance):
             assert not outcome.events, "a report was taken twice"
 
     def depart(self) -> None:
+        """Stopped by its operator, or as an older proxy says it."""
         node = self.node()
+        session, stopped = self.epoch(node), self.maybe(2)
         self.do(
-            cm.DepartNode(node=node.id, session=self.epoch(node), reason="restart", back_within_ms=5000, stopped=True),
+            cm.DepartNode(node=node.id, session=session, reason="restart", back_within_ms=5000, stopped=stopped),
             by=node.principal,
         )
 

@@ -345,8 +345,13 @@ async def test_a_hub_that_falls_behind_the_log_looks_at_everything(runtime: Memo
     await check(runtime, one)
     deploy(runtime, "gone")
     await check(runtime, one)
+    deploy(runtime, "hidden", 10)
+    runtime.settle()
+    await check(runtime, one)
     runtime.watch_bound = 1
     runtime.apply(cm.DeleteAgent(namespace="default", name="gone"))
+    # What it hides is counted anew as well.
+    runtime.silence("alpha")
     for number in range(10):
         deploy(runtime, f"agent-{number}")
     runtime.settle()

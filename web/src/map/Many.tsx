@@ -82,7 +82,11 @@ export function Many(props: Props) {
             {({ agent, many }) => (
               <li>
                 <Show when={agent} fallback="jobs">
-                  {(found) => <A href={agentHref(found().namespace, found().name)}>{visible(found().name)}</A>}
+                  {(found) => (
+                    <A href={agentHref(found().namespace, found().name)}>
+                      {visible(`${found().namespace}/${found().name}`)}
+                    </A>
+                  )}
                 </Show>
                 <span class="faint tabular">{count(many)}</span>
               </li>

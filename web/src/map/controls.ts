@@ -1,6 +1,7 @@
 /**
  * Pointer, wheel and keys on the map, as in a strategy game: drag selects, right gives orders, wheel goes nearer. The middle
- * button, the space bar or the tool moves the map; on a touch screen one finger does, and two go nearer.
+ * button, the space bar or the tool moves the map; on a touch screen one finger does, unless the tool says otherwise, and
+ * two go nearer.
  */
 import { singleKeys } from "../actions/keys";
 import { type KeyReactions, onMap, onPage } from "./keys";
@@ -13,8 +14,8 @@ export interface Reactions extends Omit<KeyReactions, "hold"> {
   hover(at: Point | undefined): void;
   marquee(box: Box | undefined): void;
   select(box: Box, add: boolean): void;
-  /** Whether the tool for moving the map is chosen. */
-  moving(): boolean;
+  /** Whether dragging moves the map; until somebody chooses, a finger's does and a mouse's selects. */
+  moving(finger: boolean): boolean;
 }
 
 const DRAG_PX = 4;
@@ -81,7 +82,7 @@ export class Controls {
     this.#last = at;
     this.#dragged = false;
     const finger = event.pointerType === "touch" && !event.shiftKey;
-    this.#panning = event.button === 1 || this.#space || this.reactions.moving() || finger;
+    this.#panning = event.button === 1 || this.#space || this.reactions.moving(finger);
     if (event.button === 1) event.preventDefault();
   }
 
@@ -106,6 +107,9 @@ export class Controls {
     const before = this.#fingers.get(id);
     const other = [...this.#fingers].find(([one]) => one !== id)?.[1];
     this.#fingers.set(id, at);
+    // Whichever finger stays goes on moving the map, and selects nothing.
+    if (!this.#panning) this.reactions.marquee(undefined);
+    this.#panning = true;
     this.#dragged = true;
     if (!before || !other) return;
     const was = Math.hypot(before.x - other.x, before.y - other.y);
@@ -118,7 +122,9 @@ export class Controls {
     this.#fingers.delete(event.pointerId);
     const at = this.#at(event);
     const start = this.#start;
-    if (!start || this.#fingers.size) return;
+    const [left] = this.#fingers.values();
+    if (left) this.#last = left;
+    if (!start || left) return;
     const add = event.shiftKey || event.ctrlKey || event.metaKey;
     this.#start = undefined;
     this.#last = undefined;
@@ -171,6 +177,8 @@ export class Controls {
     const group = onPage(event);
     const meant = group ?? onMap(event);
     if (!meant) return;
+    // A link or button that has the focus would keep the key that acts where these lead to.
+    if (!group && LEADING.test(event.key)) this.host.focus({ preventScroll: true });
     meant.does(this.#keyed, group ? event.code : event.key);
     event.preventDefault();
   }
@@ -179,6 +187,9 @@ export class Controls {
 const FIELDS = "input, textarea, select, dialog, [contenteditable], [role=menu]";
 /** Which scroll what the focus is in. */
 const SCROLLING = /^(Arrow.*|Page.*|Home|End| )$/;
+
+/** Which go from node to node, and from district to district. */
+const LEADING = /^(Arrow.*|Page.*|[[\]])$/;
 
 /** Whether the element that has the focus, or a dialog above all of it, is whom a key is meant for. */
 function keeps(event: KeyboardEvent): boolean {

@@ -49,7 +49,9 @@ export function createReacting({ scene, city, selecting, steering, say }: Around
   const [hover, setHover] = createSignal<Found>();
   const [hoverAt, setHoverAt] = createSignal<Point>({ x: 0, y: 0 });
   const [orders, setOrders] = createSignal<{ at: Point; groups: OrderGroup[] }>();
-  const [moving, setMoving] = createSignal(false);
+  const [chosen, setMoving] = createSignal<boolean>();
+  const coarse = matchMedia("(pointer: coarse)").matches;
+  const moving = () => chosen() ?? coarse;
 
   const choose = (chosen: Selection, add = false) => {
     select(chosen, add);
@@ -135,7 +137,7 @@ export function createReacting({ scene, city, selecting, steering, say }: Around
       stepTo(selecting.recallGroup(key));
       steering.reveal();
     },
-    moving,
+    moving: (finger) => chosen() ?? (finger || coarse),
   };
 
   const find = (found: Found) => {

@@ -16,12 +16,12 @@ import type { Column } from "../parts/Table";
 import { createUse } from "../parts/use";
 import { Way } from "../parts/Way";
 import { bytes, cores, count, span, visible } from "../words/format";
-import { nodeState, rankOf } from "../words/states";
+import { isSilent, nodeSinceMs, nodeState, rankOf } from "../words/states";
 
 export function Nodes() {
   const { fabric, nowMs } = useGiven();
   // Of a node that is not heard from, nothing is known now.
-  const used = (node: Node) => (node.status === "live" ? fabric.load(node.id) : undefined);
+  const used = (node: Node) => (node.status === "live" && !isSilent(node) ? fabric.load(node.id) : undefined);
   const use = createUse("node");
   const line = (node: Node) => (node.status === "live" ? lately(use.of(node.id), used(node)) : undefined);
   const loadWords = (node: Node) => {
@@ -154,8 +154,8 @@ export function Nodes() {
       width: 84,
       rank: 3,
       right: true,
-      by: (node) => -node.since_ms,
-      cell: (node) => <span class="soft">{span(nowMs() - node.since_ms)}</span>,
+      by: (node) => -nodeSinceMs(node),
+      cell: (node) => <span class="soft">{span(nowMs() - nodeSinceMs(node))}</span>,
     },
   ];
 

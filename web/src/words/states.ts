@@ -57,8 +57,10 @@ export function nodeState(node: Node): State {
   }
   // Said goodbye for a while: it counts as live until that is over.
   const away = live && !!node.departing && node.back_within_ms > 0;
-  const leaving = node.departing && !away ? `leaving: ${node.departing}` : "";
-  const unwell = node.drivers
+  const gone = node.status === "unreachable" || node.status === "lost";
+  const leaving = node.departing && !away ? `${gone ? "left" : "leaving"}: ${node.departing}` : "";
+  // What one that is gone said last of its drivers is not what is the matter with it.
+  const unwell = (gone ? [] : node.drivers)
     .filter((driver) => !driver.healthy && !driver.absent)
     .map((one) => `${one.name} is unwell`);
   // What is live and all well has that word alone: in a tally it is not to stand beside another of another colour.
@@ -73,6 +75,11 @@ export function nodeState(node: Node): State {
           : [node.status, closed, leaving, ...unwell];
   const tone = live && text !== "live" ? "wait" : toneOf(node.status);
   return { tone, text, more: more.filter(Boolean).join(", ") };
+}
+
+/** Since when it is as `nodeState` says. */
+export function nodeSinceMs(node: Node): number {
+  return node.stopped_ms || node.since_ms;
 }
 
 /** Nothing is heard of it, whether or not it was meant to be so. */
@@ -118,13 +125,13 @@ export function instanceState(instance: Instance): State {
     more = instance.unknown_because || `was ${instance.last_status}`;
   } else if (instance.unknown_because) {
     tone = "wait";
-    more = `was ${text}, ${instance.unknown_because}`;
+    more = `was ${instance.failing ? "failing" : text}, ${instance.unknown_because}`;
     text = "away";
   } else if (ENDED.has(instance.status) && instance.exit) {
     more = instance.exit.text;
   }
   // Whether or not it runs at this moment: a list that says so every other second would say nothing.
-  if (instance.failing && instance.status !== "unknown") {
+  if (instance.failing && !instance.unknown_because) {
     const told = [instance.condition, `ended ${plural(instance.ends, "time")} in a row`, more];
     return { tone: "bad", text: "failing", more: told.filter(Boolean).join(", ") };
   }

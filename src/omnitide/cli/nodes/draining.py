@@ -31,7 +31,8 @@ def wait_until_empty(session: Session, client: "Client", name: str, limit_s: flo
     teller = _Teller(session, client)
     while True:
         node = client.get_node(name)
-        if not node.instances:
+        # What is lost counts as there until it is known to be over, and Nexus does not wait for it.
+        if not node.instances or node.scheduling == "drained":
             return node
         waited = time.monotonic() - began
         if waited > limit_s:

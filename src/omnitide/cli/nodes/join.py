@@ -65,11 +65,15 @@ def join(
         fabric, node = ("", "") if replace else nodes.identity_of(layout)
         if node:
             called = nodes.name_of(layout) or node
-            up = "up" if kept.find(layout, "node") is not None else "down"
+            if nodes.was_removed(layout):
+                text = f"this machine was node {called} of fabric {fabric}, which has removed it"
+                raise Failure(text, f"omnitide join {url} --token - --replace", Exit.CONFLICT)
+            up = kept.find(layout, "node") is not None
+            start = "" if up else "start it: omnitide up --node-only; "
             raise Failure(
-                f"this machine is node {called} of fabric {fabric} already, and {up}",
-                f"a second node of this machine has a folder of its own: omnitide --data DIR join {url} --token - "
-                f"--name NAME; in place of {called}, which loses what it runs: --replace",
+                f"this machine is node {called} of fabric {fabric} already, and {'up' if up else 'down'}",
+                f"{start}a second node of this machine has a folder of its own: omnitide --data DIR join {url} "
+                f"--token - --name NAME; in place of {called}, which loses what it runs: --replace",
                 Exit.CONFLICT,
             )
         try:

@@ -78,7 +78,7 @@ def _lines(session: Session, found: "NodeList", width: int | None) -> list[str]:
         [
             node.name,
             _status(node),
-            spell(node.since_ms),
+            spell(node.stopped_ms or node.since_ms),
             str(node.instances),
             share(node.reserved_cpu_milli, node.cpu_milli, "cpu"),
             share(node.reserved_memory_bytes, node.memory_bytes, "bytes").replace(" ", ""),

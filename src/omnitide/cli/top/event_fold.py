@@ -18,7 +18,7 @@ LEAST: Final = 3
 APART_MS: Final = 15 * 60_000
 """What is farther apart is told apart: a restart waits for far less, unless its spec says otherwise."""
 _KINDS: Final = frozenset({"connected", "unreachable", "departing", "driver-silent", "driver-answers", "port-refused"})
-_CAUSES: Final = ("status", "reason", "cause", "driver", "port", "health", "message")
+_CAUSES: Final = ("status", "reason", "cause", "driver", "port", "health", "message", "stopped")
 """Fields that tell one cause from another."""
 _COUNTS: Final = re.compile(r"\bonce\b|\b\d+ times\b|\b\d+ (?=bytes\b|of its\b)")
 """Numbers of what came again and again, as messages have them: `once`, `3 times`, `512 bytes`, `2 of its processes`.

@@ -276,7 +276,11 @@ function tintOf(
   building: Building,
 ): { roof: number; front: number; edge: number } {
   const name = nodeColour(look.question, building, look.use(id), look.versions, look.failing);
-  if (building.dark) return { roof: palette.blindRoof, front: palette.blindFront, edge: colour(palette, "tone-bad") };
+  if (building.dark) {
+    // Its operator may have wanted it so.
+    const edge = colour(palette, `tone-${building.state.tone}`);
+    return { roof: palette.blindRoof, front: palette.blindFront, edge };
+  }
   if (look.refusals) {
     const lit = litBy(look, id);
     if (!lit) return { roof: palette.roof, front: palette.front, edge: palette.edge };

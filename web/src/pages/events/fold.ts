@@ -70,7 +70,7 @@ function workload(event: CloudEvent): string {
 }
 
 /** Fields that tell one cause from another. */
-const CAUSES = ["status", "reason", "cause", "driver", "port", "health", "message"] as const;
+const CAUSES = ["status", "reason", "cause", "driver", "port", "health", "message", "stopped"] as const;
 /** A number of what came again and again, as messages have it: `once`, `3 times`, `512 bytes`, `2 of its processes`. */
 const REPEATS = /\bonce\b|\b\d+ times\b|\b\d+ (?=bytes\b|of its\b)/g;
 
