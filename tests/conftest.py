@@ -3,7 +3,9 @@
 import gc
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -50,6 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # The settings of whoever runs the tests are not those of the tests.
     for variable in [name for name in os.environ if name.startswith("OMNITIDE_")]:
         del os.environ[variable]
+    # Nor is a fabric of a test one of theirs, of which the machine is told.
+    register = tempfile.mkdtemp(prefix="omnitide-fabrics-")
+    config.add_cleanup(lambda: shutil.rmtree(register, ignore_errors=True))
+    os.environ["OMNITIDE_FABRICS"] = register
     # Nor is how they want Python to be: without it each of some thousand processes would compile its modules anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

@@ -106,6 +106,21 @@ def test_an_agent_is_written_with_the_schemas_help_planned_and_applied_by_the_ke
     shot(page, "done")
 
 
+def test_what_is_under_way_and_waits_says_for_what(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    inside.show("agents/new")
+    # More than half of a node each, and there are two nodes.
+    cpu = max(node.cpu_milli for node in shared.client.nodes()) * 0.7 / 1000
+    write(page, f"name: roomy\ncommand: [sleep, '3600']\nreplicas: 3\nresources: {{cpu: {cpu:.2f}}}\n")
+    expect(section(page, "What would change")).to_contain_text("a new agent", timeout=WITHIN_MS)
+    page.keyboard.press("Control+Enter")
+    under_way = section(page, "Under way")
+    expect(under_way).to_contain_text("2 of 3 running, 1 pending", timeout=WITHIN_MS)
+    expect(under_way).to_contain_text("cpu")
+    shot(page, "under-way")
+    shared.client.delete_agent("roomy")
+
+
 def test_a_new_agent_begins_with_a_name_that_none_has_and_says_if_it_would_change_one(
     inside: Visit, shared: Fabric
 ) -> None:
@@ -409,6 +424,13 @@ def test_a_halted_rollout_looks_like_one_and_going_back_comes_first(inside: Visi
     bar = rollout.get_by_role("img", name="0 of 3 replicas at v2")
     expect(bar).to_be_visible(timeout=WITHIN_MS)
     expect(rollout).to_contain_text("0 of 3 replicas at v2; 2 available, in whichever version.")
+    said = page.get_by_role("region", name="Why it is as it is")
+    held = shared.client.get_agent("stuck").rollout
+    assert held is not None
+    expect(said).to_contain_text(held.halted)
+    # Once: neither beside its name nor above the buttons as well.
+    expect(page.locator(".detail-head")).to_contain_text("rollout halted")
+    inside.until(lambda: page.locator("main").inner_text().count(held.halted) == 1, "why is told once")
     grown = "one => [...one.children].map(part => [part.className, Number(part.style.flexGrow)])"
     assert bar.evaluate(grown) == [["tone-bad", 0], ["tone-bad", 0], ["rest", 3]]
     buttons = rollout.get_by_role("button")

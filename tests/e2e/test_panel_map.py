@@ -800,7 +800,7 @@ def test_before_anything_is_known_nothing_is_said_of_it(browser: Browser, busy: 
         expect(legend(made.page)).to_have_count(0)
         expect(the_map(made.page)).to_have_attribute("data-zoom", "1.600")  # as near as Nexus alone is shown
         made.until(lambda: made.page.evaluate("window.named.length"), "the names are drawn")
-        assert "nothing waits" not in {text for text, *_ in made.page.evaluate("window.named")}
+        assert "nothing pending" not in {text for text, *_ in made.page.evaluate("window.named")}
 
 
 def test_the_keys_of_the_map_work_wherever_on_its_page_one_is(inside: Visit) -> None:
@@ -820,6 +820,17 @@ def test_the_keys_of_the_map_work_wherever_on_its_page_one_is(inside: Visit) -> 
     nearer.focus()
     page.keyboard.press("+")
     inside.until(lambda: float(at.get_attribute("data-zoom") or 0) > before, "it is nearer, by a key beside a button")
+    # By way of the menu, whose link keeps Enter until the arrows have led away from it.
+    page.get_by_role("link", name="Overview").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    page.get_by_role("link", name="Map", exact=True).press("Enter")
+    expect(at).to_have_attribute("data-frames", re.compile(r"\d"))
+    page.keyboard.press("ArrowRight")
+    expect(at).to_have_attribute("data-cursor", re.compile("alpha|beta"))
+    page.keyboard.press("Enter")
+    expect(card(page).get_by_role("heading", level=2)).to_have_text(at.get_attribute("data-cursor") or "")
+    page.keyboard.press("Escape")
+    expect(card(page)).to_have_count(0)
     # What has the focus keeps the keys that it takes itself.
     reached = at.get_attribute("data-cursor")
     page.get_by_label("Find a node or instance").press("ArrowRight")

@@ -109,3 +109,17 @@ def test_what_comes_first_is_told_at_once_and_shown_when_it_is_asked_for(inside:
     expect(needs).to_have_count(0)
     page.get_by_role("button", name="Show 1 new: agent came").click()
     expect(needs.get_by_role("listitem")).to_contain_text("agent came")
+
+
+def test_that_no_node_is_live_is_the_verdict_whatever_else_there_is(inside: Visit) -> None:
+    page = inside.page
+    dead = {"subject": "fabric", "text": "no node is live: nothing runs that is known of", "hint": "omnitide nodes"}
+    told(page).extend([{**concern("x"), **dead}, concern("one"), concern("other")])
+    inside.show("overview")
+    verdict = page.locator(".verdict")
+    expect(verdict).to_contain_text("No node is live")
+    expect(verdict).to_contain_text("Nothing runs that is known of.")
+    expect(verdict).to_have_class("card verdict wide tone-bad")
+    lines = page.get_by_role("region", name="What needs you").get_by_role("listitem")
+    expect(lines.nth(0).locator(".tone-bad")).to_be_visible()
+    assert {scheme: inside.flaws() for scheme in inside.themes()} == {"light": [], "dark": []}

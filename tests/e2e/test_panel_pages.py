@@ -127,6 +127,7 @@ def test_the_keyboard_alone_scales_rolls_back_and_drains(inside: Visit, busy: Fa
     chosen = dialog.get_by_label("To version")
     expect(chosen).to_be_focused()
     expect(chosen.locator("option:checked")).to_have_text(re.compile(r"^v1: the newest earlier version"))
+    expect(chosen.locator("option")).to_have_count(1)  # each version once
     press("Enter")
     toast(page, "web rolls back to the newest earlier version")
     expect(page.locator(".figures")).to_contain_text("v3", timeout=WITHIN_MS)
@@ -238,6 +239,9 @@ def test_what_nexus_refuses_is_told_before_it_is_done_and_after(inside: Visit, b
 def test_the_palette_finds_pages_objects_and_actions(inside: Visit, busy: Fabric) -> None:
     page = inside.page
     inside.show("overview")
+    link = page.get_by_role("link", name="Overview")
+    link.focus()
+    expect(link).to_have_attribute("aria-current", "page")
     page.keyboard.press("Control+k")
     expect(page.get_by_role("combobox")).to_be_focused()
     page.keyboard.type("web-2")
@@ -245,6 +249,10 @@ def test_the_palette_finds_pages_objects_and_actions(inside: Visit, busy: Fabric
     expect(option).to_contain_text("web-2.")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("web-2.")
+    expect(page.locator("main")).to_be_focused()
+    current = page.get_by_role("navigation", name="Pages").locator("[aria-current]")
+    expect(current).to_have_attribute("aria-current", "true")
+    expect(current).to_contain_text("Instances")
     page.keyboard.press("Control+k")
     page.keyboard.type("scale web")
     expect(option).to_contain_text("Scale web")
@@ -560,6 +568,18 @@ def test_on_a_phone_a_long_event_is_read_to_its_end(inside: Visit, busy: Fabric)
     assert not inside.runs_out_of_the_window()
     page.set_viewport_size({"width": 1280, "height": 800})
     busy.client.label_node("beta", {}, remove=tuple(long))
+
+
+def test_on_a_phone_what_can_be_done_scrolls_away_with_what_is_read(inside: Visit) -> None:
+    page = inside.page
+    inside.show("agents/default/web", width=360)
+    actions = page.locator(".detail-head .action-bar")
+    expect(actions).to_be_in_viewport(ratio=1)
+    page.get_by_role("heading", name="Versions").scroll_into_view_if_needed()
+    expect(actions).not_to_be_in_viewport()
+    assert not inside.runs_out_of_the_window()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(actions).to_be_in_viewport(ratio=1)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ def test_steps_go_from_event_to_event(inside: Visit, history: History) -> None:
     expect(scaled).to_have_count(1)
     at = page.url
     page.keyboard.press(".")
+    expect(page).not_to_have_url(at)
     expect(page.locator(".past-event")).not_to_contain_text("scaled to 3", timeout=WITHIN_MS)
     second = page.url
     page.keyboard.press(",")
@@ -218,6 +219,59 @@ def test_quick_steps_lead_back_from_the_newest_event(inside: Visit, shared: Fabr
     press_quickly(inside, "..,,")
     is_past(page, int(seen.rpartition("at=")[2]))
     expect(page.locator(".past-trouble")).to_have_count(0)
+    page.keyboard.press("Shift+T")
+    is_now(page)
+
+
+BOOKKEEPING = ("reported.v1", "facts-changed.v1", "rollout-advanced.v1", "slots-retired.v1")
+"""Events that are no step for a person."""
+
+WATCH_THE_MAP = """() => {
+    const ink = () => {
+        const canvas = document.querySelector('.map-labels-canvas');
+        const { width, height } = canvas;
+        const probe = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+        probe.drawImage(canvas, 0, 0);
+        return new Uint32Array(probe.getImageData(0, 0, width, height).data.buffer).some(pixel => pixel);
+    };
+    const seen = window.seenOfMap = { frames: 0, unnamed: 0, heights: [] };
+    const look = () => {
+        if (window.seenOfMap !== seen) return;
+        seen.frames += 1;
+        if (!ink()) seen.unnamed += 1;
+        const height = document.querySelector('.past-bar').getBoundingClientRect().height;
+        if (!seen.heights.includes(height)) seen.heights.push(height);
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+"""In each frame from now on: whether anything is named on the map, and how high the bar of the past is."""
+
+
+def test_steps_leave_the_names_and_the_page_where_they_are_and_ask_once(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    newest = max(event.revision for event in shared.events())
+    inside.show(f"map?at={newest}")
+    is_past(page, newest)
+    expect(page.locator("#map-summary")).to_contain_text("instance", timeout=WITHIN_MS)
+    expect(page.locator("[data-frames]")).to_have_count(1)
+    expect(page.locator(".past-event")).not_to_have_text("")
+    page.evaluate(WATCH_THE_MAP)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/v1/events?" in request.url else None)
+    steps = 12
+    for _ in range(steps):
+        page.keyboard.press(",")
+    told = sorted({event.revision for event in shared.events() if not event.type.endswith(BOOKKEEPING)})
+    is_past(page, [revision for revision in told if revision < newest][-steps])
+    expect(page.locator(".past-event")).not_to_have_text("")
+    seen = page.evaluate("window.seenOfMap")
+    page.evaluate("window.seenOfMap = undefined")
+    assert seen["frames"] > 1
+    assert seen["unnamed"] == 0
+    assert len(seen["heights"]) == 1
+    # What happened where somebody stays is asked as well: but not for each step.
+    assert len(asked) < steps
     page.keyboard.press("Shift+T")
     is_now(page)
 

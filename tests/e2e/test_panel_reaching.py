@@ -1,5 +1,6 @@
 """Reaching into an instance from the panel: a terminal and its files, in a real Chromium on a real fabric."""
 
+import json
 import re
 import signal
 import tarfile
@@ -220,6 +221,14 @@ def test_a_connection_that_breaks_runs_nothing_a_second_time(inside: Visit, busy
     state(page, "Nothing runs")
     assert inner(busy, "cat", "runs") == "ran\n"
     assert len(routes) == 1
+    # As Nexus tells of a node proxy that has ended.
+    page.get_by_role("textbox", name="Command").fill("sleep 3000")
+    page.keyboard.press("Enter")
+    state(page, "Running")
+    routes[1].send(json.dumps({"problem": {"code": "unavailable", "detail": "the stream from the node broke"}}))
+    state(page, "The connection broke")
+    expect(page.locator(".terminal-say")).to_contain_text("It ran until its connection broke: the stream from the node")
+    expect(page.get_by_role("button", name="Start anew")).to_be_focused()
     page.unroute_all()
 
 

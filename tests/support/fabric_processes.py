@@ -127,6 +127,7 @@ class Fabric:
             **told,
             **kept,
             "XDG_CONFIG_HOME": str(self.folder / "config"),
+            "OMNITIDE_FABRICS": str(self.folder / "fabrics"),
             "OMNITIDE_NODE_PORT_RANGE": f"{first}-{first + PORTS_EACH - 1}",
             "COLUMNS": "200",
             "NO_COLOR": "1",

@@ -70,10 +70,20 @@ class Session:
         return root_of(self.options.data, os.environ)
 
     @cached_property
-    def profile_path(self) -> Path:
+    def own_profile(self) -> Path:
+        """Where `up` writes by which fabric is meant next time: of a data folder that is named, else the user's own."""
         from omnitide.sdk.target import PROFILE_NAME, profile_path
 
         return self.data / PROFILE_NAME if self.options.data else profile_path()
+
+    @cached_property
+    def profile_path(self) -> Path:
+        """By which the fabric is found. One in the default data folder is also found from another home than that of
+        whoever began it, as in a cron job or after `su`."""
+        from omnitide.sdk.target import PROFILE_NAME
+
+        own, beside = self.own_profile, self.data / PROFILE_NAME
+        return beside if not os.path.lexists(own) and os.path.exists(beside) else own
 
     @cached_property
     def target(self) -> "Target":

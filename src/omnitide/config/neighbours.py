@@ -15,6 +15,8 @@ from typing import Final
 from omnitide.config.folders import PARTS, default_root
 
 FOLDER: Final = "fabrics"
+REGISTER_VARIABLE: Final = "OMNITIDE_FABRICS"
+"""Names the folder of those files, instead of the one below the default root."""
 MOST: Final = 1024
 """Files that are looked at."""
 _LONGEST: Final = 4096
@@ -30,7 +32,8 @@ class Neighbours:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Neighbours":
-        return cls(default_root(environ) / FOLDER)
+        named = environ.get(REGISTER_VARIABLE, "")
+        return cls(Path(named).expanduser() if named else default_root(environ) / FOLDER)
 
     def note(self, root: Path) -> None:
         """There is a fabric, or a part of one, in this folder. What cannot be written is not known: no error."""

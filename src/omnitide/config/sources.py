@@ -13,10 +13,13 @@ import msgspec
 from omnitide.config.errors import ConfigError, FieldError, Problem
 from omnitide.config.fields import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, Field, catalogue, read_value
 from omnitide.config.folders import DATA_FLAG, DATA_VARIABLE, parts_below
+from omnitide.config.neighbours import REGISTER_VARIABLE
 from omnitide.config.settings import Settings
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_PROBLEMS: Final = 100
+_NO_SETTINGS: Final = (CONFIG_VARIABLE, DATA_VARIABLE, REGISTER_VARIABLE)
+"""Variables that are ours and name a place."""
 
 Kind = Literal["default", "file", "environment", "flag"]
 
@@ -212,7 +215,7 @@ def _take_environment(merge: _Merge, environ: Mapping[str, str], here: Path) -> 
     sections = tuple(f"{ENVIRONMENT_PREFIX}{field.section.upper()}_" for field in known.values())
     for variable in sorted(environ):
         # An empty variable is how a shell or a unit file says "not set".
-        ours = variable.startswith(ENVIRONMENT_PREFIX) and variable not in (CONFIG_VARIABLE, DATA_VARIABLE)
+        ours = variable.startswith(ENVIRONMENT_PREFIX) and variable not in _NO_SETTINGS
         if not ours or not environ[variable]:
             continue
         origin = Origin("environment", variable)

@@ -99,6 +99,12 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Of its drivers those whose runtime does not answer it, and since when (log time, ms)."""
 
     @property
+    def left(self) -> bool:
+        """It said goodbye for good, and not that its operator stopped it."""
+        gone = self.status in (NodeStatus.UNREACHABLE, NodeStatus.LOST)
+        return gone and bool(self.departing) and not (self.back_within_ms or self.stopped_ms)
+
+    @property
     def schedulable(self) -> bool:
         """Live, open, and not about to leave."""
         return self.status is NodeStatus.LIVE and self.scheduling is Scheduling.OPEN and not self.departing

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from omnitide.model.objects import Object, Revision
 
-Fate = Literal["starts", "moves", "renews", "stops", "stays", "waits"]
+Fate = Literal["starts", "moves", "renews", "stops", "blocked", "stays", "waits"]
 
 
 class ForeseenReplica(Object, frozen=True, kw_only=True):
@@ -17,17 +17,19 @@ class ForeseenReplica(Object, frozen=True, kw_only=True):
     slot: int
     fate: Fate
     """starts; moves to another node; renews: another generation on the same node; stops; stays: it should leave its
-    node and fits on no other; waits: it fits on no node."""
+    node and fits on no other; blocked: it should, and fits on another, but its agent's update lets no more be away at
+    once; waits: it fits on no node."""
     before: str = ""
     """Name of the node that it is on."""
     after: str = ""
     why: str = ""
-    """It stays or waits: in the scheduler's words, given for the first 20. It stops: only where the one that it was to
-    replace goes on."""
+    """It stays, or is blocked: what keeps it. It waits: in the scheduler's words, given for the first 20. It stops:
+    only where the one that it was to replace goes on."""
 
 
 class Outlook(Object, frozen=True, kw_only=True):
-    """What would come of changes if nodes do as they are told and nothing else changes."""
+    """What would come of changes if nodes do as they are told and nothing else changes. What would happen without them
+    as well, as of a rollout that is under way, is not told."""
 
     replicas: tuple[ForeseenReplica, ...]
     """300 at most, those that are worse off first."""
@@ -36,14 +38,15 @@ class Outlook(Object, frozen=True, kw_only=True):
     kept: int = 0
     """Replicas that a rollback would keep as they are: they run the spec that it goes back to."""
     held: int = 0
-    """Replicas that would stay at an older version: the rollout does not get to them."""
+    """Replicas that would stay at an older version: the rollout does not get to them. Where it is not finished, also
+    those that were to leave a node and were not looked ahead to."""
     tasks: int = 0
     """Of jobs, on nodes that are to be drained: they run to their end there."""
     finished: bool
     """False: it goes on for longer than was looked ahead."""
     unseen: Annotated[int, Meta(ge=0)] = 0
-    """Replicas that were not looked at, as they are too many: those that one change adds beyond 10,000, and those for
-    which the time did not suffice."""
+    """Replicas that the changes are about and that were not looked at, as they are too many: those that one change adds
+    beyond 10,000, and those for which the time did not suffice."""
     revision: Revision
 
 

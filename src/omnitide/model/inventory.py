@@ -1,6 +1,6 @@
 """What a user reads of the fabric itself: nodes, namespaces, tokens, the whole at a glance."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import field
 
@@ -193,6 +193,10 @@ class NodeCounts(Object, frozen=True, kw_only=True):
     lost: int = 0
     closed: int = 0
     """Of the above: cordoned, draining or drained."""
+
+
+WHOLE: Final = "fabric"
+"""Subject of a concern that is about all of it, which is then the verdict on the fabric."""
 
 
 class Concern(Object, frozen=True, kw_only=True):

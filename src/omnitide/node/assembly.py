@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from omnitide import __version__
-from omnitide.config.emptying import MARGIN_S, mark_used
+from omnitide.config.emptying import MARGIN_S, leaves_for_good, mark_used
 from omnitide.config.settings import Settings
 from omnitide.config.watch import ConfigWatcher
 from omnitide.drivers.loading import load
@@ -262,7 +262,7 @@ class Node:
         for driver in self._drivers:
             if isinstance(driver, ProcessDriver | WasmDriver):
                 driver.retire()
-        self._proxy.leave()
+        self._proxy.leave(for_good=leaves_for_good(self._data))
         self._telling.leaving()
         self._left.set()
 

@@ -79,6 +79,7 @@ EMPTYING_DEADLINE: Final = MAX_GRACE_MS / 1000 + 60.0
 """For instances to end on a node that was removed from the fabric; a grace may be as long."""
 EMPTYING_POLL: Final = 0.2
 SHUT_DOWN: Final = "this node is being shut down"
+LEFT: Final = "left the fabric"
 
 log = logs.get(__name__)
 
@@ -131,7 +132,7 @@ class Proxy:
         self._facts = parts.host.facts()
         self._survey_wake = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._leaving = False
+        self._leaving = self._for_good = False
         self._session = Session(
             who=parts.who,
             dialer=parts.dialer,
@@ -172,10 +173,12 @@ class Proxy:
                         done.cancel()
         return end
 
-    def leave(self) -> None:
+    def leave(self, *, for_good: bool = False) -> None:
         """All instances here are about to be ended, by whoever says so: start none, count no such end as a failure,
         tell Nexus of them. `stop` is then a goodbye for good: Nexus has them run elsewhere at once, and if this node is
-        started again, nothing starts before Nexus has said what should run."""
+        started again, nothing starts before Nexus has said what should run. `for_good`: it is not started again as this
+        node."""
+        self._for_good |= for_good
         if not self._leaving:
             self._leaving = True
             # Told before any end: what takes the place of those that end must not be placed here.
@@ -187,9 +190,9 @@ class Proxy:
     def stop(self, reason: str, back_within_ms: int, *, stopped: bool = False) -> None:
         """End in order: say goodbye, leave the instances as they are. `back_within_ms`: how long Nexus is to wait for
         this node and its instances; 0, or whatever is given after `leave`: not at all, and they have ended. `stopped`,
-        or after `leave`: its operator ends it, and nobody has said when it is back."""
+        or after `leave` but for good: its operator ends it, and nobody has said when it is back."""
         if self._leaving:
-            reason, back_within_ms, stopped = SHUT_DOWN, 0, True
+            reason, back_within_ms, stopped = (LEFT if self._for_good else SHUT_DOWN), 0, not self._for_good
         self._session.stop(reason, back_within_ms, stopped=stopped)
         self._stopped.set()
 

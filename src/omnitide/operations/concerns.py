@@ -1,4 +1,4 @@
-"""What of a fabric wants a person's eye: nodes first, then agents that do not come to run, then what waits."""
+"""What of a fabric wants a person's eye: that no node is live, nodes, agents that do not come to run, what waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,17 +8,29 @@ from typing import Final
 
 from omnitide.fabric.folds.availability import is_ready, unready_since
 from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, how_it_is, is_late, why_halted
-from omnitide.fabric.state import ASKED_FOR, Agent, FabricState, Instance, InstanceStatus, Job, Phase, Slot, scoped
+from omnitide.fabric.state import (
+    ASKED_FOR,
+    Agent,
+    FabricState,
+    Instance,
+    InstanceStatus,
+    Job,
+    NodeStatus,
+    Phase,
+    Slot,
+    scoped,
+)
 from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
 from omnitide.operations.missing import MISSING, missing_values
 from omnitide.operations.pending_kinds import pending_kind
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.staying import drains_that_cannot_end
-from omnitide.operations.views.failing import is_failing
+from omnitide.operations.views.failing import LOOP, is_failing
 from omnitide.operations.views.instances import show_exit
-from omnitide.operations.views.silence import SILENT, node_away, runtime_silent
+from omnitide.operations.views.silence import SILENT, node_away, runtime_silent, why_unknown
 from omnitide.operations.views.workloads import LONG_PENDING_MS
+from omnitide.scheduler.explanation import Explanation
 
 MAX_CONCERNS: Final = 20
 CLOCK_OFF_MS: Final = 60_000
@@ -28,21 +40,44 @@ SAMPLED_SLOTS: Final = 32
 EXAMINED: Final = 20_000
 """Replicas that are looked at for one answer."""
 EXPLAINED: Final = 5
-"""Agents and jobs of which it is told why they wait: the scheduler is asked of each."""
+"""Agents whose rollout something that waits holds up, of which it is told why: the scheduler is asked of each."""
 _AT_ONCE: Final = 1000
 
 
 async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[inv.Concern, ...]:
     """The most pressing."""
+    dead = no_node_is_live(state)
+    waiting = await _waiting(state, now_ms)
     found = [
+        *([_of_no_node(state, waiting)] if dead else []),
         *_of_services(runtime),
         *_of_clock(runtime.clock_ahead_ms()),
         *_of_nodes(runtime, state, now_ms),
         *[concern async for concern in drains_that_cannot_end(runtime, state, now_ms)],
         *[concern async for concern in _of_agents(runtime, state, now_ms)],
-        *[concern async for concern in _of_waiting(runtime, state, now_ms)],
+        *[concern async for concern in _of_waiting(runtime, state, waiting, now_ms, dead=dead)],
     ]
     return tuple(found[:MAX_CONCERNS])
+
+
+# -- the whole ---------------------------------------------------------------------------------------------------------
+
+
+def no_node_is_live(state: FabricState) -> bool:
+    """Nodes have joined, and of none it is known that it runs anything."""
+    return bool(state.nodes) and all(node.status is not NodeStatus.LIVE for node in state.nodes.values())
+
+
+def _of_no_node(state: FabricState, waiting: "dict[str, _Waiting]") -> inv.Concern:
+    """Whatever waits waits for a node, so that it is told here and not once an agent."""
+    text = "no node is live: nothing runs that is known of"
+    pending = sum(found.number for found in waiting.values())
+    return inv.Concern(
+        subject=inv.WHOLE,
+        text=f"{text}; {pending} pending wait{'s' if pending == 1 else ''} for one" if pending else text,
+        since_ms=max(node.stopped_ms or node.since_ms for node in state.nodes.values()),
+        hint="omnitide nodes",
+    )
 
 
 # -- Nexus -------------------------------------------------------------------------------------------------------------
@@ -82,6 +117,10 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
             text = f"stopped by its operator {format_duration(max(0, now_ms - node.stopped_ms))} ago"
             start = "start it again where it was stopped (omnitide up, systemctl start), or omnitide nodes rm"
             yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.stopped_ms, hint=f"{start} {name}")
+        elif node.left:
+            text = f"left {format_duration(max(0, now_ms - node.since_ms))} ago"
+            hint = f"omnitide nodes rm {name}"
+            yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.since_ms, hint=hint)
         elif node.status in SILENT:
             text = f"not heard from for {format_duration(max(0, now_ms - node.since_ms))}"
             yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.since_ms, hint=hint)
@@ -99,8 +138,10 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
             yield inv.Concern(
                 subject=f"node {name}", text=f"not told of {len(live.withheld)} instances: {why}", hint=hint
             )
+        if node.stopped_ms or node.status in SILENT:
+            continue  # what it said last of its drivers is not what is wrong
         for driver in node.facts.drivers:
-            since_ms = 0 if node.status in SILENT else node.silent_drivers.get(driver.name, 0)
+            since_ms = node.silent_drivers.get(driver.name, 0)
             if since_ms:
                 apart = format_duration(max(0, now_ms - since_ms))
                 what = f"{runtime_silent(driver.name, name)}, for {apart} now; what it runs is shown as it was then"
@@ -167,7 +208,7 @@ def _of_agent(
                 lacking[instance.version] = tuple(missing_values(state, instance))
             if lacking[instance.version]:  # else they have been set meanwhile, and it is about to start
                 valueless.append(instance)
-        elif is_failing(agent, instance, now_ms):
+        elif is_failing(agent, instance, now_ms) and not _told_otherwise(state, instance, now_ms):
             ends = ends_in_a_row(instance, agent.spec.restart.reset_after, now_ms)
             looping.append((ends, instance, slot))
     unready = _unready(state, agent, now_ms)
@@ -202,6 +243,11 @@ def _of_agent(
         times, most, slot = max(looping, key=lambda one: (one[0], one[1].name))
         text = f"{len(looping)} of {agent.replicas} end again and again, such as {most.name} ({times} times so far)"
         yield _concern(agent, text + _how(most, slot), most.created_ms)
+
+
+def _told_otherwise(state: FabricState, instance: Instance, now_ms: int) -> bool:
+    """Whatever it did before: it waits for a node, or nothing is heard of it."""
+    return _waits_long(instance, now_ms) or bool(why_unknown(state, instance))
 
 
 def _was_without_values(instance: Instance) -> bool:
@@ -249,7 +295,11 @@ def _of_halted(state: FabricState, agent: Agent, halting: Instance, held: _Held)
 def _unready(state: FabricState, agent: Agent, now_ms: int) -> list[Instance]:
     """Replicas that run and are not ready, or unhealthy, for longer than it takes to become so."""
     watched = (state.instances[identifier] for identifier in islice(agent.watched, EXAMINED_SLOTS))
-    return [one for one in watched if not is_ready(agent, one) and now_ms - unready_since(one) > LONG_PENDING_MS]
+    return [
+        one
+        for one in watched
+        if not is_ready(agent, one) and now_ms - unready_since(one) > LONG_PENDING_MS and not why_unknown(state, one)
+    ]
 
 
 def _how(instance: Instance, slot: Slot | None = None) -> str:
@@ -274,15 +324,15 @@ def _concern(owner: Agent | Job, text: str, since_ms: int) -> inv.Concern:
 # -- what waits --------------------------------------------------------------------------------------------------------
 
 
-async def _of_waiting(runtime: Runtime, state: FabricState, now_ms: int) -> AsyncIterator[inv.Concern]:
-    """What has waited long for a node, the longest first, and for what. A back-off is not a wait for a node."""
+async def _waiting(state: FabricState, now_ms: int) -> "dict[str, _Waiting]":
+    """What has waited long for a node, by agent or job. A back-off is not a wait for a node."""
     waiting: dict[str, _Waiting] = {}
     halted: dict[str, bool] = {}
     for count, identifier in enumerate(state.pending, start=1):
         if count % _AT_ONCE == 0:
             await asyncio.sleep(0)
         instance = state.instances[identifier]
-        if now_ms - instance.since_ms > LONG_PENDING_MS and instance.not_before_ms <= now_ms:
+        if _waits_long(instance, now_ms):
             agent = state.agents.get(instance.workload)
             if agent is not None and instance.version == agent.version:
                 if agent.id not in halted:
@@ -290,14 +340,32 @@ async def _of_waiting(runtime: Runtime, state: FabricState, now_ms: int) -> Asyn
                 if halted[agent.id]:
                     continue  # told of with the rollout
             waiting.setdefault(instance.workload, _Waiting()).add(state, instance, now_ms)
+    return waiting
+
+
+def _waits_long(instance: Instance, now_ms: int) -> bool:
+    pending = instance.status is InstanceStatus.PENDING
+    return pending and now_ms - instance.since_ms > LONG_PENDING_MS and instance.not_before_ms <= now_ms
+
+
+async def _of_waiting(
+    runtime: Runtime, state: FabricState, waiting: "dict[str, _Waiting]", now_ms: int, *, dead: bool
+) -> AsyncIterator[inv.Concern]:
+    """Why, of those that have waited longest. `dead`: no node is live; then only what a live one would not help."""
     ordered = sorted(waiting.items(), key=lambda item: (item[1].since_ms, item[0]))
-    for position, (workload, found) in enumerate(ordered[:MAX_CONCERNS]):
+    for workload, found in ordered[:MAX_CONCERNS]:
+        explained = await _explained(runtime, found.first.id)
+        if dead and (explained is None or explained.verdict != "never"):
+            continue
+        why = _said_first(explained)
         text = f"{found.number} pending for {format_duration(max(0, now_ms - found.since_ms))}"
-        why = await _why_pending(runtime, found.first.id) if position < EXPLAINED else ""
         if why:
             such = f", such as {found.first.name}" if found.differ else ""
             text = f"{text}{such}: {why}"
-        yield _concern(state.agents.get(workload) or state.jobs[workload], text, found.since_ms)
+        agent = state.agents.get(workload)
+        if agent is not None and (ends := ends_in_a_row(found.first, agent.spec.restart.reset_after, now_ms)) >= LOOP:
+            text += f"; {found.first.name} ended {ends} times in a row before"
+        yield _concern(agent or state.jobs[workload], text, found.since_ms)
 
 
 class _Waiting:
@@ -325,8 +393,16 @@ class _Waiting:
 
 async def _why_pending(runtime: Runtime, instance: str) -> str:
     """What no node has, say: what the scheduler puts first."""
+    return _said_first(await _explained(runtime, instance))
+
+
+async def _explained(runtime: Runtime, instance: str) -> Explanation | None:
     await asyncio.sleep(0)
     try:
-        return (await runtime.explain(instance, 0)).text.partition(". ")[0].removesuffix(".")
+        return await runtime.explain(instance, 0)
     except KeyError:
-        return ""  # placed or gone in the meantime
+        return None  # placed or gone in the meantime
+
+
+def _said_first(explained: Explanation | None) -> str:
+    return "" if explained is None else explained.text.partition(". ")[0].removesuffix(".")

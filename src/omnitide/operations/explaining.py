@@ -9,7 +9,7 @@ import msgspec
 
 from omnitide.fabric.folds.membership import slot_of
 from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up, is_spent, proven_nodes
-from omnitide.fabric.rules.moving import is_leaving, next_version, to_spare
+from omnitide.fabric.rules.moving import is_leaving, next_version
 from omnitide.fabric.state import Agent, FabricState, Health, Instance, InstanceStatus, Phase, spec_of_instance
 from omnitide.model import explanations as ex
 from omnitide.model import objects as ob
@@ -23,6 +23,7 @@ from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.instances import show_exit, show_instance
 from omnitide.operations.views.silence import STOPPED, silent_driver
 from omnitide.operations.views.workloads import paused_too, show_agent
+from omnitide.scheduler.blocked import why_blocked
 
 MAX_TROUBLES: Final = 10
 _LOOKED_AT: Final = 1000
@@ -189,12 +190,9 @@ def _leaving(state: FabricState, instance: Instance, node: str, placement: ex.Pl
         return began
     if placement.verdict != "fits-now":
         return f"{began} as it fits nowhere else: {placement.text.removesuffix('.')}"
-    if instance.status is InstanceStatus.RUNNING and to_spare(state, agent, state.time_ms) <= 0:
-        unavailable = agent.spec.update.max_unavailable
-        return (
-            f"{began} until more of {agent.name} runs: {agent.counts.running} of {agent.replicas} do, "
-            f"and its update lets {unavailable} be away at once"
-        )
+    blocked = why_blocked(state, instance, state.time_ms)
+    if blocked:
+        return f"{began} {blocked}"
     if proven_nodes(state, agent, next_version(state, agent, instance)) is not None:
         return f"{began} as no other node is known to have what it needs: another replica could start on none"
     return f"; {node} is being drained, and it is about to leave"

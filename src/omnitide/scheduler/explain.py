@@ -91,6 +91,10 @@ def explain(
     fits = passes(table, rules)
     possible = passes(table, lasting)
     found = rank_reasons(table, rules) if not fits.all() or not len(table) else ()
+    if len(table) and not possible.any():
+        # That nodes are away or closed passes: what would hold even then is the reason.
+        lasts = {(rule.kind, rule.subject) for rule in lasting if rule.blocked.any()}
+        found = tuple(sorted(found, key=lambda reason: (reason.rule, reason.subject) not in lasts))
     first = first_choice(table, need, workload, avoid, only)
     when: tuple[Way, ...] = ()
     nearest: Way | None = None

@@ -3,6 +3,9 @@
 Nothing is guessed: the changes are decided as they would be, and then the fabric's own rules go on, with the scheduler
 that places, until nothing more would happen. What is assumed is that nodes do as they are told: what is placed comes to
 run and is well, what is to stop stops, and nothing else changes meanwhile.
+
+What is told is what the changes do, and not what would happen without them: of the replicas that they are about, and of
+others only where they would fare otherwise. For that the same fabric is looked at without the changes, too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,29 +15,16 @@ from typing import Final, Literal
 import msgspec
 
 from omnitide.fabric import commands as cm
-from omnitide.fabric import events as ev
-from omnitide.fabric.decide import decide
 from omnitide.fabric.folds.availability import runs_on
 from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.rules.moving import is_leaving
-from omnitide.fabric.rules.rolling import next_due
-from omnitide.fabric.state import (
-    ENDED,
-    ON_NODE,
-    Agent,
-    ExitRecord,
-    FabricState,
-    Health,
-    Instance,
-    InstanceStatus,
-    NodeStatus,
-    Phase,
-)
+from omnitide.fabric.rules.conditions import staying_volumes
+from omnitide.fabric.rules.failing import proven_nodes
+from omnitide.fabric.rules.moving import is_leaving, next_version
+from omnitide.fabric.state import ENDED, ON_NODE, Agent, FabricState, Instance, InstanceStatus
+from omnitide.scheduler.blocked import why_blocked, why_not_released
 from omnitide.scheduler.explain import explain_instance
-from omnitide.scheduler.moving import plan_moves
-from omnitide.scheduler.place import MAX_PLACEMENTS, place
-from omnitide.scheduler.table import NodeTable
-from omnitide.scheduler.waiting import Waiting
+from omnitide.scheduler.explanation import Explanation
+from omnitide.scheduler.future import Future
 
 MAX_STEPS: Final = 400
 """Decisions that are looked ahead. A rollout takes a few for as many replicas as may be away at once."""
@@ -43,22 +33,25 @@ MAX_LISTED: Final = 300
 TOLD_AT_ONCE: Final = 500
 """Replicas of which it is told what becomes of them before whoever asks may have had enough."""
 MAX_EXPLAINED: Final = 20
-"""Replicas for which the reason is given why they fit nowhere; of one agent it is mostly the same."""
+"""Waiting replicas for which the reason is given why they fit nowhere; of one agent it is mostly the same."""
 
-_SYSTEM: Final = "system:foresight"
 _REPLACED: Final = "the one that it was to replace goes on"
-_COMING: Final = frozenset({InstanceStatus.PLACED, InstanceStatus.STARTING})
+_PROMISED: Final = "the room elsewhere is promised to others that wait for theirs."
+_UNKNOWN: Final = "no other node is known to have what it needs: another replica could start on none."
 
-Fate = Literal["starts", "moves", "renews", "stops", "stays", "waits"]
-_WORST_FIRST: Final[tuple[Fate, ...]] = ("waits", "stays", "stops", "moves", "renews", "starts")
+Fate = Literal["starts", "moves", "renews", "stops", "blocked", "stays", "waits"]
+_WORST_FIRST: Final[tuple[Fate, ...]] = ("waits", "stays", "blocked", "stops", "moves", "renews", "starts")
+_AT_REST: Final = ENDED | {InstanceStatus.RUNNING}
+_ANEW: Final = frozenset[Fate]({"starts", "moves", "renews"})
+"""Of one that the changes are not about they are all the same: which node a rollout takes is no doing of theirs."""
 
 
 class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of one replica."""
 
     fate: Fate
-    """`renews`: another generation on the same node. `stays`: it should leave its node and fits on no other. `waits`:
-    it fits on no node."""
+    """`renews`: another generation on the same node. `stays`: it should leave its node and fits on no other. `blocked`:
+    it should, and fits on another, but its agent's update does not let it go. `waits`: it fits on no node."""
     agent: str
     """Id."""
     slot: int
@@ -66,7 +59,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the node that it is on."""
     after: str = ""
     why: str = ""
-    """It stays or waits; or it stops, and the one that it was to replace goes on."""
+    """It stays, is blocked or waits; or it stops, and the one that it was to replace goes on."""
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,12 +68,14 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     """Replicas that a rollback would keep as they are, with its spec."""
     held: int
-    """Replicas that would stay at an older version: the rollout would not get to them."""
+    """Replicas that the changes would leave at an older version, or on a node that they are to leave: what was looked
+    ahead does not get to them."""
     finished: bool
     """False: it goes on further than was looked, and what comes after is not told."""
     steps: int
     unseen: int = 0
-    """Replicas of which it was not looked what becomes of them: they are in nothing else here."""
+    """Replicas that the changes are about of which it was not looked what becomes of them: they are in nothing else
+    here."""
 
 
 class Foresight:
@@ -88,224 +83,234 @@ class Foresight:
 
     def __init__(self, state: FabricState, now_ms: int) -> None:
         self._before = state
-        self._state = state
-        self._now_ms = max(now_ms, state.time_ms)
-        self._table: NodeTable | None = None
-        self._waiting: Waiting | None = None
-        self._concerned: dict[str, None] = {}
-        """Agents that the changes are about."""
-        self._unsettled: dict[str, None] = {}
-        """Instances of which a node will have something to say."""
-        self._steps = 0
-        self._quiet = False
+        self._future = Future(state, now_ms)
+        self._without = Future(state, now_ms)
+        """As it would be without the changes."""
+        self._rolled: set[str] = set()
+        """Agents of which every replica is concerned: they come, go, or get another version."""
+        self._own: dict[str, set[int]] = {}
+        """Slots of other agents that the changes are about."""
+        self._emptied: frozenset[str] = frozenset()
+        """Nodes that they drain."""
         self._counts: dict[Fate, int] = {}
         self._listed: dict[Fate, list[Foreseen]] = {fate: [] for fate in _WORST_FIRST}
+        self._explanations: dict[tuple[str, int, str, int], Explanation] = {}
         self._kept = self._held = self._explained = self._told = 0
 
     @property
     def state(self) -> FabricState:
         """As far as it has been looked."""
-        return self._state
+        return self._future.state
 
     def change(self, command: cm.Command, principal: str) -> Rejection | Mapping[str, str | int]:
         """Make a change that is wished for; the result of the decision. All changes come before the first step."""
-        before = self._state
-        refused = self._decide(command, principal)
+        before = self._future.state
+        refused = self._future.decide(command, principal)
         if isinstance(refused, Rejection):
             return refused
-        for identifier in _changed_agents(before, self._state):
-            self._concern(identifier)
-        for node in sorted(self._state.draining):
+        after = self._future.state
+        for identifier in _changed_agents(before, after):
+            self._future.watch(identifier)
+        for node in sorted(after.draining):
             if node not in before.draining:
-                self._concern_node(node)
+                for one in _agents_on(after, node):
+                    self._future.watch(one)
         return refused
 
     def look(self) -> Iterator[None]:
         """One step at a time, so that whoever looks can do something else in between."""
-        while self._steps < MAX_STEPS and not self._quiet:
-            self._quiet = not self._step()
-            self._steps += 1
+        self._attribute()
+        while self._future.steps < MAX_STEPS and not self._future.quiet:
+            self._future.step()
+            yield
+        others = [one for one in self._future.watched if one not in self._rolled]
+        for one in others:
+            self._without.watch(one)
+        while others and self._without.steps < MAX_STEPS and not self._without.quiet:
+            self._without.step()
             yield
 
     def tell(self) -> Iterator[None]:
         """Find what has become of each replica, some at a time: of 100,000 that takes long by itself. Once, after what
         has been looked at."""
-        for identifier in self._concerned:
-            before, after = self._before.agents.get(identifier), self._state.agents.get(identifier)
-            for number in sorted(_slots_of(before, after)):
+        looked = 0
+        for identifier in self._future.watched:
+            before, after = self._before.agents.get(identifier), self.state.agents.get(identifier)
+            own = self._own.get(identifier, frozenset[int]())
+            # What the changes are about comes first: there may be no time for all.
+            for number in sorted(_slots_of(before, after), key=lambda number: (number not in own, number)):
                 explained = self._explained
-                self._tell_of(before, after, number)
-                self._told += 1
-                if self._told % TOLD_AT_ONCE == 0 or self._explained != explained:
+                self._tell_of(identifier, number)
+                self._told += identifier in self._rolled or number in own
+                looked += 1
+                if looked % TOLD_AT_ONCE == 0 or self._explained != explained:
                     yield
 
     def outlook(self) -> Outlook:
         """What `tell` has found so far."""
-        agents = ((self._before.agents.get(one), self._state.agents.get(one)) for one in self._concerned)
+        agents = ((self._before.agents.get(one), self.state.agents.get(one)) for one in self._rolled)
+        concerned = sum(len(_slots_of(before, after)) for before, after in agents) + sum(map(len, self._own.values()))
         return Outlook(
             replicas=tuple(islice(chain.from_iterable(self._listed.values()), MAX_LISTED)),
             counts=dict(self._counts),
             kept=self._kept,
             held=self._held,
-            finished=self._quiet,
-            steps=self._steps,
-            unseen=sum(len(_slots_of(before, after)) for before, after in agents) - self._told,
+            finished=self._future.quiet or self._is_over(),
+            steps=self._future.steps,
+            unseen=concerned - self._told,
         )
 
-    # -- one step ------------------------------------------------------------------------------------------------------
+    # -- what the changes are about ------------------------------------------------------------------------------------
 
-    def _step(self) -> bool:
-        """Whether anything would happen."""
-        return self._places() or self._moves() or self._reports() or self._advances()
+    def _attribute(self) -> None:
+        """After the changes, before anything follows from them."""
+        now = self._future.state
+        self._emptied = frozenset(node for node in now.draining if node not in self._before.draining)
+        for identifier in self._future.watched:
+            before, after = self._before.agents.get(identifier), now.agents.get(identifier)
+            if before is None or after is None or before.version != after.version:
+                self._rolled.add(identifier)
+            elif before is not after:
+                changed = {
+                    number
+                    for number in _slots_of(before, after)
+                    if _current(self._before, before, number) is not _current(now, after, number)
+                }
+                self._own.setdefault(identifier, set()).update(changed)
+        for node in self._emptied:
+            for one in self._before.nodes[node].instances:
+                instance = self._before.instances[one]
+                if instance.kind == "agent" and runs_on(instance):
+                    self._own.setdefault(instance.workload, set()).add(instance.slot)
 
-    def _decide(self, command: cm.Command, principal: str) -> Rejection | Mapping[str, str | int]:
-        self._now_ms += 1
-        decision = decide(self._state, command, cm.Header(principal=principal, time_ms=self._now_ms))
-        if isinstance(decision, Rejection):
-            return decision
-        for event in decision.entry.events:
-            if isinstance(event, ev.InstancesPlaced):
-                self._unsettled.update((one.instance, None) for one in event.placements)
-            elif isinstance(event, ev.InstanceStopRequested):
-                self._unsettled[event.instance] = None
-        self._state = decision.state
-        return decision.result
-
-    def _goes(self, command: cm.Command, principal: str = _SYSTEM) -> bool:
-        """Whether it changed something."""
-        revision = self._state.revision
-        return not isinstance(self._decide(command, principal), Rejection) and self._state.revision != revision
-
-    def _seen(self) -> NodeTable:
-        if self._table is None:
-            self._table = NodeTable(self._state)
-        self._table.refresh(self._state)
-        return self._table
-
-    def _places(self) -> bool:
-        if self._waiting is None:
-            self._waiting = Waiting(self._state)
-        self._waiting.refresh(self._state)
-        asks = self._waiting.asks(self._now_ms, MAX_PLACEMENTS)
-        if not asks.ready:
+    def _is_over(self) -> bool:
+        """Whether all that the changes are about has come to rest, though rollouts go on that they did not begin."""
+        if self._rolled:
             return False
-        plan = place(self._seen(), asks.ready)
-        return bool(plan.choices) and self._goes(
-            cm.PlaceInstances(seen_revision=plan.seen_revision, choices=plan.choices)
-        )
-
-    def _moves(self) -> bool:
-        if not self._state.draining:
-            return False
-        moves = plan_moves(self._state, self._seen())
-        return bool(moves.choices) and self._goes(moves)
-
-    def _reports(self) -> bool:
-        """Each node says that what it was told has been done."""
-        told: dict[str, list[cm.InstanceReport]] = {}
-        for identifier in self._unsettled:
-            instance = self._state.instances.get(identifier)
-            report = _report(self._state, instance) if instance is not None else None
-            if instance is not None and report is not None:
-                told.setdefault(instance.node, []).append(report)
-        self._unsettled.clear()
-        changed = False
-        for identifier in sorted(told):
-            node = self._state.nodes[identifier]
-            command = cm.ReportInstances(
-                node=node.id,
-                session=node.session,
-                outbox=node.outbox,
-                first_sequence=node.sequence + 1,
-                reports=tuple(told[identifier]),
-            )
-            changed |= self._goes(command, f"node:{node.id}")
-        return changed
-
-    def _advances(self) -> bool:
-        """The next replica of a rollout has run for long enough."""
-        rolling = [
-            (due, identifier)
-            for identifier in self._concerned
-            if identifier in self._state.rolling
-            and (due := next_due(self._state, self._state.agents[identifier])) is not None
-        ]
-        if not rolling:
-            return False
-        due = min(due for due, _ in rolling)
-        self._now_ms = max(self._now_ms, due)
-        agents = tuple(one for at, one in rolling if at <= self._now_ms)
-        return self._goes(cm.AdvanceRollouts(agents=agents, late=agents))
-
-    # -- who is looked at ----------------------------------------------------------------------------------------------
-
-    def _concern(self, identifier: str) -> None:
-        if identifier in self._concerned:
-            return
-        self._concerned[identifier] = None
-        agent = self._state.agents.get(identifier)
-        if agent is None:
-            return
-        for slot in agent.slots.values():
-            instance = self._state.instances.get(slot.current)
-            if instance is not None and (instance.status in _COMING or instance.status is InstanceStatus.STOPPING):
-                self._unsettled[instance.id] = None
-
-    def _concern_node(self, node: str) -> None:
-        for identifier in sorted(self._state.nodes[node].instances):
-            instance = self._state.instances[identifier]
-            if instance.kind == "agent" and instance.workload in self._state.agents:
-                self._concern(instance.workload)
+        for identifier, numbers in self._own.items():
+            agent = self.state.agents.get(identifier)
+            for number in numbers:
+                current = _current(self.state, agent, number)
+                if current is not None and current.status not in _AT_REST:
+                    return False
+        there = (self.state.instances[one] for node in self._emptied for one in self.state.nodes[node].instances)
+        return not any(one.kind == "agent" for one in there)
 
     # -- what is told --------------------------------------------------------------------------------------------------
 
-    def _tell_of(self, before: Agent | None, after: Agent | None, number: int) -> None:
-        one = self._fate(before, after, number)
+    def _tell_of(self, identifier: str, number: int) -> None:
+        state, without = self.state, self._without.state
+        after = state.agents.get(identifier)
+        rolled, own = identifier in self._rolled, number in self._own.get(identifier, ())
+        if not rolled and not own:
+            unchanged = without.agents.get(identifier)
+            if _current(state, after, number) is _current(without, unchanged, number):
+                return
+        one = self._fate(self._future, identifier, number)
+        if one is not None and not rolled and not own and self._would_be_so(one):
+            one = None
         if one is not None:
-            self._counts[one.fate] = self._counts.get(one.fate, 0) + 1
-            # Of each fate: those that are worse off are listed first, and may well be found last.
-            listed = self._listed[one.fate]
-            if len(listed) < MAX_LISTED:
-                if one.fate in ("stays", "waits") and self._explained < MAX_EXPLAINED:
-                    self._explained += 1
-                    one = msgspec.structs.replace(one, why=self._why(one))
-                listed.append(one)
-        self._kept += _is_kept(self._before, self._state, after, number)
-        self._held += _is_held(self._state, after, number)
+            self._count(one)
+        self._kept += _is_kept(self._before, state, after, number)
+        if rolled:
+            self._held += _is_held(state, after, number)
+        elif not own and self._future.quiet and self._without.quiet and _is_held(state, after, number):
+            self._held += not _is_held(without, without.agents.get(identifier), number)
 
-    def _fate(self, before: Agent | None, after: Agent | None, number: int) -> Foreseen | None:
-        """Of the slot of this number; None: it goes on as it is."""
-        agent = after or before
-        if agent is None:
-            return None
-        was = _serving(self._before, before, number)
-        now = _current(self._state, after, number)
+    def _would_be_so(self, one: Foreseen) -> bool:
+        """Whether the same becomes of a replica without the changes, as far as is known."""
+        if one.fate in _ANEW and not self._without.quiet:
+            return True
+        other = self._fate(self._without, one.agent, one.slot)
+        return other is not None and (other.fate == one.fate or {other.fate, one.fate} <= _ANEW)
+
+    def _count(self, one: Foreseen) -> None:
+        if one.fate in ("stays", "blocked"):
+            found = self._kind_of_staying(one)
+            if found is None:
+                self._held += 1
+                return
+            one = found
+        self._counts[one.fate] = self._counts.get(one.fate, 0) + 1
+        # Of each fate: those that are worse off are listed first, and may well be found last.
+        listed = self._listed[one.fate]
+        if len(listed) < MAX_LISTED:
+            if one.fate == "waits" and self._explained < MAX_EXPLAINED:
+                self._explained += 1
+                one = msgspec.structs.replace(one, why=self._why_it_waits(one))
+            listed.append(one)
+
+    def _fate(self, future: Future, identifier: str, number: int) -> Foreseen | None:
+        """Of the slot of this number in that future; None: it goes on as it is. What is to leave its node `stays`,
+        whatever keeps it."""
+        state = future.state
+        before, after = self._before.agents.get(identifier), state.agents.get(identifier)
+        was = _serving(self._before, before, number, self._emptied)
+        now = _current(state, after, number)
         start = was.node if was is not None else ""
         wanted = after is not None and after.wants(number)
+        remains = state.instances.get(was.id) if was is not None else None
+        if remains is not None and wanted and remains.node in state.draining and runs_on(remains):
+            if is_leaving(state, remains) or remains.node in self._emptied:
+                return Foreseen(fate="stays", agent=identifier, slot=number, before=start, after=start)
+            return None
         if was is not None and (now is None or not wanted or now.status in ENDED):
-            return Foreseen(fate="stops", agent=agent.id, slot=number, before=start)
+            return Foreseen(fate="stops", agent=identifier, slot=number, before=start)
         if now is None or not wanted:
             return None
         if now.status is InstanceStatus.PENDING:
-            return Foreseen(fate="waits", agent=agent.id, slot=number, before=start)
-        if is_leaving(self._state, now):
-            return Foreseen(fate="stays", agent=agent.id, slot=number, before=now.node, after=now.node)
+            return Foreseen(fate="waits", agent=identifier, slot=number, before=start)
+        if is_leaving(state, now):
+            return Foreseen(fate="stays", agent=identifier, slot=number, before=now.node, after=now.node)
         if now.status in ENDED or (was is not None and was.id == now.id):
             return None
-        if _was_on_node(self._before, now):
+        if _was_on_node(self._before, now) and not (was is not None and was.superseded):
             # It is its slot's own again: what was to take its place stops.
-            taken_back = Foreseen(fate="stops", agent=agent.id, slot=number, before=start, why=_REPLACED)
+            taken_back = Foreseen(fate="stops", agent=identifier, slot=number, before=start, why=_REPLACED)
             return taken_back if was is not None else None
         if was is None:
-            return Foreseen(fate="starts", agent=agent.id, slot=number, after=now.node)
+            return Foreseen(fate="starts", agent=identifier, slot=number, after=now.node)
         fate: Fate = "renews" if start == now.node else "moves"
-        return Foreseen(fate=fate, agent=agent.id, slot=number, before=start, after=now.node)
+        return Foreseen(fate=fate, agent=identifier, slot=number, before=start, after=now.node)
 
-    def _why(self, one: Foreseen) -> str:
-        current = _current(self._state, self._state.agents.get(one.agent), one.slot)
+    def _kind_of_staying(self, one: Foreseen) -> Foreseen | None:
+        """What keeps on its node what is to leave it; None: nothing, it was not looked so far ahead."""
+        state, now_ms = self.state, self._future.now_ms
+        agent = state.agents[one.agent]
+        instance = _serving(state, agent, one.slot, frozenset({one.before}))
+        if instance is None:
+            return one
+        if instance.superseded and not is_leaving(state, instance):
+            why = why_not_released(state, instance)
+            return msgspec.structs.replace(one, fate="blocked", why=why) if self._future.quiet else None
+        version = next_version(state, agent, instance)
+        spec = agent.versions[version].spec
+        key = (agent.id, version, one.before, one.slot if staying_volumes(spec) else 0)
+        found = self._explanations.get(key)
+        if found is None:
+            self._explained += 1
+            found = explain_instance(state, self._future.table(), instance, now_ms=now_ms)
+            self._explanations[key] = found
+        if found.verdict != "fits-now":
+            return msgspec.structs.replace(one, fate="stays", why=found.text)
+        if not self._future.quiet:
+            return None
+        blocked = why_blocked(state, instance, now_ms, generations=False)
+        if blocked:
+            return msgspec.structs.replace(one, fate="blocked", why=blocked)
+        why = _PROMISED if proven_nodes(state, agent, version) is None else _UNKNOWN
+        return msgspec.structs.replace(one, fate="stays", why=why)
+
+    def _why_it_waits(self, one: Foreseen) -> str:
+        current = _current(self.state, self.state.agents.get(one.agent), one.slot)
         if current is None:
             return ""
-        return explain_instance(self._state, self._seen(), current, now_ms=self._now_ms).text
+        return explain_instance(self.state, self._future.table(), current, now_ms=self._future.now_ms).text
+
+
+def _agents_on(state: FabricState, node: str) -> list[str]:
+    instances = (state.instances[one] for one in sorted(state.nodes[node].instances))
+    return [one.workload for one in instances if one.kind == "agent" and one.workload in state.agents]
 
 
 def _changed_agents(before: FabricState, after: FabricState) -> list[str]:
@@ -321,15 +326,19 @@ def _current(state: FabricState, agent: Agent | None, number: int) -> Instance |
     return state.instances.get(slot.current) if slot is not None else None
 
 
-def _serving(state: FabricState, agent: Agent | None, number: int) -> Instance | None:
-    """What of a slot is on a node and has not been asked to stop."""
-    current = _current(state, agent, number)
-    if current is not None and current.status in ON_NODE and current.status is not InstanceStatus.STOPPING:
-        return current
+def _serving(state: FabricState, agent: Agent | None, number: int, emptied: frozenset[str]) -> Instance | None:
+    """What of a slot is on a node and has not been asked to stop; of two, that which is on one of the nodes `emptied`,
+    else its current one."""
     if agent is None:
         return None
-    others = (state.instances[identifier] for identifier in sorted(agent.superseded))
-    return next((one for one in others if one.slot == number and one.status in ON_NODE), None)
+    found: list[Instance] = []
+    current = _current(state, agent, number)
+    if current is not None and current.status in ON_NODE and current.status is not InstanceStatus.STOPPING:
+        found.append(current)
+    if not found or emptied:
+        others = (state.instances[identifier] for identifier in sorted(agent.superseded))
+        found += [one for one in others if one.slot == number and one.status in ON_NODE]
+    return next((one for one in found if one.node in emptied), found[0] if found else None)
 
 
 def _was_on_node(before: FabricState, now: Instance) -> bool:
@@ -355,25 +364,3 @@ def _is_held(state: FabricState, agent: Agent | None, number: int) -> bool:
         return False
     current = _current(state, agent, number)
     return current is not None and current.status in ON_NODE and current.version != agent.version
-
-
-def _report(state: FabricState, instance: Instance) -> cm.InstanceReport | None:
-    """What its node will say of it; None: nothing, as far as can be known."""
-    node = state.nodes.get(instance.node)
-    if node is None or node.status is not NodeStatus.LIVE or not node.session:
-        return None
-    attempt = max(1, instance.attempt)
-    if instance.status is InstanceStatus.STOPPING:
-        return cm.InstanceReport(
-            instance=instance.id,
-            attempt=attempt,
-            phase=Phase.ENDED,
-            outcome="stopped",
-            exit=ExitRecord(attempt=attempt, reason="stopped"),
-        )
-    # One that waits to be tried again after it ended may end again: nothing is known of it.
-    if instance.status in _COMING and instance.phase is not Phase.WAITING:
-        return cm.InstanceReport(
-            instance=instance.id, attempt=attempt, phase=Phase.RUNNING, health=Health.HEALTHY, handle="foreseen"
-        )
-    return None

@@ -86,8 +86,10 @@ class _Moves:
         """The node that could take its replacement, and whose room is promised to it; empty if it stays."""
         agent = one.agent
         runs = is_missed(self._state, agent, one.instance)
-        spare = self._spare.setdefault(agent.id, to_spare(self._state, agent, self._state.time_ms))
-        surge = self._surge.setdefault(agent.id, moves_left(self._state, agent))
+        if agent.id not in self._spare:  # once for each agent: it looks at all that is watched of it
+            self._spare[agent.id] = to_spare(self._state, agent, self._state.time_ms)
+            self._surge[agent.id] = moves_left(self._state, agent)
+        spare, surge = self._spare[agent.id], self._surge[agent.id]
         in_place = one.instance.superseded
         surges = in_place or (surge > 0 and may_surge(self._state, agent, one.instance))
         if runs and not surges and spare <= 0:

@@ -90,6 +90,8 @@ def why_closed(node: Node) -> str:
     """How a node stands that takes no new instance: `unreachable`, `stopped`, `cordoned`, ..."""
     if node.stopped_ms:
         return "stopped"
+    if node.left:
+        return "left"
     if node.status is not NodeStatus.LIVE:
         return "not connected yet" if node.status is NodeStatus.JOINED else node.status.value
     return "about to leave" if node.departing else node.scheduling.value

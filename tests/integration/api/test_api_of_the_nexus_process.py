@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import ssl
 import sys
@@ -34,9 +33,8 @@ class NexusRun:
 
     async def start(self) -> None:
         command = ["--data", str(self.data), "--api-port", "0", "--node-port", "0", "--grpc-port", "0"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OMNITIDE_")}
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "omnitide.api", *command, env=environment, stderr=asyncio.subprocess.DEVNULL
+            sys.executable, "-m", "omnitide.api", *command, stderr=asyncio.subprocess.DEVNULL
         )
         ready = self.data / "nexus.json"
         async with asyncio.timeout(START_S):

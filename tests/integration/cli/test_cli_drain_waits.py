@@ -4,10 +4,12 @@ import re
 import time
 
 from tests.integration.cli.fabric import MemoryFabric
+from tests.integration.cli.test_cli_rollouts import until
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.cli.exits import Exit
 from omnitide.fabric import commands as cm
+from omnitide.fabric.state import Health
 
 DEADLINE_S = 30.0
 
@@ -66,3 +68,28 @@ def test_what_is_lost_there_is_not_waited_for(fabric: MemoryFabric) -> None:
     (alpha,) = [one for one in fabric.call(lambda runtime: list(runtime.state.nodes.values())) if one.name == "alpha"]
     assert alpha.instances, "it is still known of, as nobody has said that it is over"
     assert alpha.scheduling.value == "drained"
+
+
+def test_what_waits_for_another_replica_is_not_said_to_have_nowhere_to_go(fabric: MemoryFabric) -> None:
+    deploy(
+        fabric,
+        "hello",
+        "--replicas",
+        "2",
+        "--no-wait",
+        extra='[ports.http]\n[health.readiness]\ntype = "tcp"\nport = "http"\n',
+    )
+    until(fabric, lambda runtime: [one.status for one in runtime.state.instances.values()] == ["running"] * 2)
+
+    def unwell(runtime: MemoryRuntime) -> str:
+        one, other = sorted(runtime.state.instances.values(), key=lambda one: one.slot)
+        assert one.node == other.node
+        for instance, health in ((one, Health.UNHEALTHY), (other, Health.HEALTHY)):
+            runtime.nodes[runtime.state.nodes[one.node].name].set_health(instance.id, health)
+        runtime.settle()
+        return runtime.state.nodes[one.node].name
+
+    err = fabric.cli("drain", fabric.call(unwell), "--timeout", "3s", code=Exit.TIMEOUT).stderr
+    assert "is available: it is not ready; 1 of 2 replicas may be away at once" in err
+    assert "nowhere else to go" not in err
+    assert "    it goes on once that is so; Ctrl-C or --no-wait: it goes on being drained" in err

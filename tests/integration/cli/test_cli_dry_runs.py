@@ -6,6 +6,8 @@ from tests.integration.cli.fabric import MemoryFabric
 from tests.integration.cli.test_cli_rollouts import until
 from tests.support.memory_runtime import MemoryRuntime
 
+from omnitide.fabric.state import Health
+
 
 def deployed(fabric: MemoryFabric, cpu: float) -> str:
     """The node of the first of two replicas."""
@@ -44,6 +46,30 @@ def test_what_fits_on_no_other_node_is_said_with_the_reason(fabric: MemoryFabric
     assert "cordoned" in row
 
 
+def test_what_its_update_keeps_is_told_apart_with_what_it_waits_for(fabric: MemoryFabric) -> None:
+    """`hello-2` serves, and `hello-1` is not well."""
+    (fabric.folder / "hello.toml").write_text(
+        'name = "hello"\ncommand = ["x"]\nreplicas = 2\n[ports.http]\n[health.readiness]\ntype = "tcp"\nport = "http"\n'
+    )
+
+    def health(runtime: MemoryRuntime, slot: int, health: Health) -> None:
+        one = next(one for one in runtime.state.instances.values() if one.slot == slot)
+        runtime.nodes[runtime.state.nodes[one.node].name].set_health(one.id, health)
+        runtime.settle()
+
+    fabric.cli("deploy", "hello.toml", "--no-wait")
+    until(fabric, lambda runtime: [one.status for one in runtime.state.instances.values()] == ["running"] * 2)
+    for slot in (1, 2):
+        fabric.call(lambda runtime, slot=slot: health(runtime, slot, Health.HEALTHY))
+    fabric.call(lambda runtime: health(runtime, 1, Health.UNHEALTHY))
+    there = fabric.call(lambda runtime: {one.slot: one.node for one in runtime.state.instances.values()})
+    assert there[1] == there[2]
+    told = fabric.cli("drain", there[1], "--dry-run").stdout
+    assert "2 replicas would stay: the update lets no more be away at once" in told
+    assert "fit on no other node" not in told
+    assert "until hello-1 is available: it is not ready" in " ".join(told.split())
+
+
 def test_a_restart_says_what_would_be_replaced(fabric: MemoryFabric) -> None:
     deployed(fabric, 0.1)
     revision = fabric.call(lambda runtime: runtime.state.revision)
@@ -75,6 +101,7 @@ def test_a_rollback_says_what_is_kept_and_what_is_replaced_of_all_its_steps(fabr
 
     path.write_text(f'command = ["z"]\n{text}[health.readiness]\ntype = "exec"\ncommand = ["never"]\n')
     fabric.cli("deploy", "hello.toml", "--no-wait")
+    until(fabric, lambda runtime: [one.status for one in runtime.state.instances.values()] == ["running"] * 2)
     until(fabric, _runs_version_3)
     told = fabric.cli("rollback", "hello", "--dry-run").stdout.splitlines()
     assert [line.split()[0] for line in told if line.startswith("hello-")] == ["hello-1"]

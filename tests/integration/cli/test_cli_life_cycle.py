@@ -532,6 +532,8 @@ def test_leaving_ends_all_here_and_another_join_is_another_node(lone: Fabric) ->
     assert "no node" in lone.cli("leave", "--yes", name="beta", code=3).stderr
     assert "has not joined" in lone.cli("up", "--node-only", name="beta", code=1).stderr
     until(lambda: lone.client.get_node(first).status in ("unreachable", "lost"), "it is missed")
+    assert re.search(r"^beta +left ", lone.cli("nodes").stdout, re.MULTILINE), "it was not stopped"
+    assert "node beta said goodbye: left the fabric" in lone.cli("events").stdout
     lone.cli("nodes", "rm", first, "--force")
     told = lone.cli("join", lone.url, "--token", lone.token(), "--name", "beta", "--no-start", name="beta")
     assert "omnitide up --node-only" in told.stdout

@@ -70,12 +70,13 @@ def test_status_names_agents_that_failed_or_loop(fabric: MemoryFabric) -> None:
     fabric.call(kill)
 
     def loop(runtime: MemoryRuntime) -> None:
+        # What still waits for a node after so long would be told as that.
         for _ in range(6):
+            runtime.tick(100_000)
             runtime.settle()
             for one in list(runtime.state.instances.values()):
                 if one.name.startswith("loops") and one.status.value == "running":
                     runtime.exit(one.id, code=4)
-            runtime.tick(100_000)
 
     fabric.settling = False
     fabric.call(loop)

@@ -166,3 +166,12 @@ def test_a_token_is_offered_without_the_command_line_first(fabric: MemoryFabric)
     made = fabric.cli("token", "create")
     lines = [line for line in made.stderr.splitlines() if "omnitide join" in line]
     assert "--token - " in lines[0]
+
+
+def test_an_address_that_leads_each_machine_to_itself_is_offered_for_this_one_alone(fabric: MemoryFabric) -> None:
+    told = fabric.cli("token", "create").stderr
+    assert "on the other machine" not in told
+    assert "; on this machine, as 127.0.0.1 leads each machine to itself:" in told
+    assert "other machines join once Nexus listens where they reach it: omnitide up --listen 0.0.0.0 --public-name" in (
+        told
+    )

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,9 +20,8 @@ DEADLINE_S = 60.0
 async def start(data: Path) -> asyncio.subprocess.Process:
     """A Nexus process, under no umask at all."""
     command = ["--data", str(data), "--api-port", "0", "--node-port", "0", "--grpc-port", "0"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OMNITIDE_")}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "omnitide.api", *command, env=environment, stderr=asyncio.subprocess.PIPE, umask=0
+        sys.executable, "-m", "omnitide.api", *command, stderr=asyncio.subprocess.PIPE, umask=0
     )
 
 

@@ -166,7 +166,8 @@ class TestADrainThatCannotEnd:
         deploy(runtime)
         runtime.apply(cm.DrainNode(node="alpha"))
         runtime.silence("alpha")
-        (concern,) = await found(runtime)
+        whole, concern = await found(runtime)
+        assert (whole.subject, concern.subject) == ("fabric", "node alpha")
         assert concern.text.startswith("not heard from")
 
     async def test_a_silent_one_takes_no_other_ones_place(

@@ -12,7 +12,7 @@ from omnitide.fabric.state import DriverFact, Health, Phase
 from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
 from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import SecretUse, Volume
-from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart
+from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart, Update
 from omnitide.operations import explaining, last_output
 from omnitide.operations.concerns import concerns
 from omnitide.operations.explaining import explain_agent, explain_instance
@@ -432,8 +432,27 @@ class TestDraining:
         move = cm.MoveInstances(seen_revision=0, choices=(cm.MoveChoice(WEB, "n-beta"),))
         assert runtime.apply(move)["moved"] == 1
         assert (await explained(runtime, "web.2.1")).text.endswith(
-            "; alpha is being drained, and it stays until more of web runs: 1 of 2 do, and its update lets 1 be away "
-            "at once"
+            "; alpha is being drained, and it stays until another runs in place of web-1.1, which stops; 1 of 2 "
+            "replicas may be away at once"
+        )
+
+    async def test_what_it_waits_for_is_named_also_where_all_of_them_run(self, runtime: MemoryRuntime) -> None:
+        """As many run as are wanted, and one of them is not well."""
+        asks = Probes(readiness=Probe(type="tcp", port="http"))
+        update = Update(max_unavailable=1)
+        spec = AgentSpec(command=("x",), ports={"http": Port()}, health=asks, update=update)
+        deploy(runtime, spec, replicas=4)
+        for one in list(runtime.state.instances):
+            runtime.nodes["alpha"].set_health(one, Health.HEALTHY)
+        runtime.settle()
+        runtime.nodes["alpha"].set_health("web.2.1", Health.UNHEALTHY)
+        runtime.settle()
+        runtime.add_node("beta")
+        runtime.apply(cm.DrainNode(node="alpha"))
+        assert runtime.state.agents["web"].counts.running == 4
+        assert (await explained(runtime, "web.3.1")).text.endswith(
+            "; alpha is being drained, and it stays until web-2.1 is available: it is not ready; 1 of 4 replicas may "
+            "be away at once"
         )
 
     async def test_it_is_about_to_leave(self, runtime: MemoryRuntime) -> None:
@@ -574,7 +593,12 @@ async def test_what_nodes_have_that_take_nothing_new_is_told_apart(runtime: Memo
     status = (await perform(declaration, runtime, context, declaration.input())).value  # type: ignore[arg-type]
     assert (status.cpu_milli, status.closed_cpu_milli) == (6500, 2500)
     assert (status.memory_bytes, status.closed_memory_bytes) == (16 << 30, 8 << 30)
-    assert _room(status) == "cpu 0/6.5   memory 0 B/16 GiB   of that, 2.5 cpu and 8 GiB on nodes that take nothing new"
+    told = "cpu 0/6.5   memory 0 B/16 GiB"
+    assert _room(status) == f"{told}   2.5 cpu and 8 GiB of the whole are on nodes that take nothing new"
+    runtime.apply(cm.CordonNode(node="n-alpha"))
+    status = (await perform(declaration, runtime, context, declaration.input())).value  # type: ignore[arg-type]
+    assert _room(status) == f"{told}   the whole is on nodes that take nothing new"
+    runtime.apply(cm.UncordonNode(node="n-alpha"))
     runtime.apply(cm.UncordonNode(node="n-beta"))
     status = (await perform(declaration, runtime, context, declaration.input())).value  # type: ignore[arg-type]
     assert _room(status) == "cpu 0/6.5   memory 0 B/16 GiB"

@@ -7,6 +7,7 @@ from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.cli.instances.ps import _note
 from omnitide.cli.nodes.nodes import _status
+from omnitide.cli.top.words import node_state
 from omnitide.fabric import commands as cm
 from omnitide.model.spec import AgentSpec
 from omnitide.operations.concerns import concerns
@@ -73,6 +74,24 @@ async def test_one_that_its_operator_stopped_is_shown_as_that_everywhere_and_no_
     explained = await explain_instance(runtime, state, state.instances[instance], 0)
     assert shown.unknown_because in explained.text
     assert "back within" not in explained.text
+
+
+async def test_one_that_has_left_the_fabric_is_shown_as_that_and_not_as_stopped_or_silent() -> None:
+    runtime, instance = _with_one_instance(on_disconnect="keep")
+    session = runtime.nodes["alpha"].session
+    runtime.apply(cm.DepartNode(node="n-alpha", session=session, reason="left the fabric", back_within_ms=0))
+    runtime.tick(60_000)
+    state = runtime.state
+
+    node = show_node(state.nodes["n-alpha"], None)
+    assert _status(node).text.startswith("left ")
+    assert (node_state(node).text, node_state(node).tone) == ("left", "off")
+    (concern,) = [one for one in await concerns(runtime, state, runtime.now_ms()) if one.subject == "node alpha"]
+    assert (concern.text, concern.hint) == ("left 1 m ago", "omnitide nodes rm alpha")
+    assert show_instance(state, state.instances[instance]).unknown_because == "node alpha has left"
+    runtime.apply(cm.ScaleAgent(namespace="default", name="web", replicas=2))
+    (waits,) = runtime.state.pending
+    assert "alpha: left" in (await runtime.explain(waits, 0)).text
 
 
 async def test_what_waits_for_a_stopped_node_is_not_told_when_it_is_expected() -> None:

@@ -244,16 +244,18 @@ def test_a_replica_is_counted_once_in_the_note_of_its_agent(
 
 
 @pytest.mark.parametrize(
-    ("counts", "style"),
+    ("counts", "word", "style"),
     [
-        (InstanceCounts(running=1, pending=1), "yellow"),
-        (InstanceCounts(starting=1, pending=1), "red"),
-        (InstanceCounts(running=1, failed=1), "red"),
+        (InstanceCounts(running=1, pending=1), "waiting", "yellow"),
+        (InstanceCounts(starting=1, pending=1), "degraded", "red"),
+        (InstanceCounts(running=1, failed=1), "degraded", "red"),
     ],
 )
-def test_an_agent_that_only_waits_for_a_place_is_less_of_an_alarm(counts: InstanceCounts, style: str) -> None:
+def test_an_agent_that_only_waits_for_a_place_is_called_what_panel_and_top_call_it(
+    counts: InstanceCounts, word: str, style: str
+) -> None:
     shown = agent("a", status="degraded", running=counts.running, counts=counts)
-    assert agent_status(shown) == Cell("degraded", style)
+    assert agent_status(shown) == Cell(word, style)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from omnitide.config.neighbours import MOST, Neighbours, whole
+from omnitide.config.folders import default_root
+from omnitide.config.neighbours import MOST, REGISTER_VARIABLE, Neighbours, whole
 from omnitide.node.own_places import OwnPlaces
 
 
@@ -26,6 +27,16 @@ def test_what_is_noted_is_known_until_it_is_gone(register: Neighbours, tmp_path:
     assert register.known() == (str(other),)
     register.note(other)
     assert len(os.listdir(tmp_path / "state" / "fabrics")) == 1, "what is gone is let go of"
+
+
+def test_the_register_is_where_the_variable_says(tmp_path: Path) -> None:
+    Neighbours.of({"HOME": str(tmp_path), "OMNITIDE_FABRICS": str(tmp_path / "apart")}).note(tmp_path)
+    assert Neighbours(tmp_path / "apart").known() == (str(tmp_path),)
+
+
+def test_the_tests_leave_the_users_own_register_alone() -> None:
+    """Each of theirs that is a fabric would stay there for as long as its folder does."""
+    assert not Path(os.environ[REGISTER_VARIABLE]).is_relative_to(default_root(os.environ))
 
 
 def test_what_cannot_be_read_or_written_is_no_error(tmp_path: Path) -> None:

@@ -528,6 +528,13 @@ class TestStoppedByItsOperator:
         fabric.given(self.stop(fabric, 0), by="node:n-alpha")
         assert (fabric.node("alpha").status, fabric.node("alpha").stopped_ms) == (NodeStatus.LOST, fabric.time_ms)
 
+    def test_that_is_why_it_is_not_heard_from(self) -> None:
+        for stopped, cause in ((True, "stopped"), (False, "left")):
+            fabric = two()
+            outcome = fabric.when(replace(self.stop(fabric, 0), stopped=stopped), by="node:n-alpha")
+            (unreachable,) = [event for event in outcome.events if isinstance(event, ev.NodeUnreachable)]
+            assert unreachable.cause == cause
+
     def test_said_again_it_changes_nothing(self) -> None:
         fabric = two()
         fabric.given(self.stop(fabric, 5_000), by="node:n-alpha")

@@ -299,6 +299,19 @@ def test_an_orderly_stop_leaves_the_instances_alone() -> None:
     virtual(scenario)
 
 
+def test_a_node_that_leaves_its_fabric_says_that_and_not_that_it_was_stopped() -> None:
+    async def scenario(world: NodeWorld) -> None:
+        link, _ = await world.nexus.welcomed()
+        world.proxy.leave(for_good=True)
+        assert await world.stop() is End.STOPPED
+        while (message := await link.receive()).WhichOneof("body") != "goodbye":
+            pass
+        told = message.goodbye
+        assert (told.reason, told.back_within_ms, told.stopped) == ("left the fabric", 0, False)
+
+    virtual(scenario)
+
+
 def test_a_node_that_is_left_says_goodbye_for_good_and_starts_nothing_before_nexus_has_spoken() -> None:
     async def scenario(world: NodeWorld) -> None:
         wanted = world.assignment("a"), world.assignment("b", spec=AgentSpec(command=("run",), on_disconnect="keep"))

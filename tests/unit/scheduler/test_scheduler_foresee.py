@@ -8,7 +8,8 @@ from tests.support.spec import OPERATOR, Fabric, spec
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.rejection import Rejection
-from omnitide.model.spec import Resources, Update
+from omnitide.fabric.state import InstanceStatus
+from omnitide.model.spec import Resources, Restart, Update
 from omnitide.scheduler import foresee
 from omnitide.scheduler.foresee import MAX_LISTED, MAX_STEPS, Foresight, Outlook
 
@@ -168,3 +169,148 @@ def test_what_waited_starts_where_a_change_makes_room() -> None:
     )
     assert ("starts", 1, "", "n-alpha") in fates(outlook)
     assert ("waits", 2, "", "") in fates(outlook)
+
+
+def rolling_elsewhere() -> Fabric:
+    """`hello`: slots 1 and 2 on alpha, 3 and 4 on gamma; version 2 is on its way in."""
+    fabric = Fabric()
+    fabric.join("alpha", node_facts=facts(cpu=2000))
+    fabric.join("gamma", node_facts=facts(cpu=8000))
+    update = Update(max_unavailable=1, max_surge=0)
+    fabric.deploy(spec("one", resources=ONE_CPU, update=update), replicas=4)
+    fabric.settle()
+    fabric.deploy(spec("two", resources=ONE_CPU, update=update), replicas=4)
+    return fabric
+
+
+def test_a_drain_tells_of_what_is_on_the_node_and_not_of_a_rollout_under_way_elsewhere() -> None:
+    fabric = rolling_elsewhere()
+    there = (one for one in fabric.state.instances.values() if one.node == "n-alpha")
+    on_alpha = {one.slot for one in there if one.status is InstanceStatus.RUNNING}
+    assert on_alpha, "else this shows nothing"
+    outlook = foreseen(fabric, DRAIN)
+    assert outlook.counts == {"moves": len(on_alpha)}
+    assert {(one.slot, one.before, one.after) for one in outlook.replicas} == {
+        (slot, "n-alpha", "n-gamma") for slot in on_alpha
+    }
+    assert fates(foreseen(fabric, cm.DrainNode(node="gamma"))) == [
+        ("waits", 3, "n-gamma", ""),
+        ("stays", 4, "n-gamma", "n-gamma"),
+    ]
+
+
+def test_a_scale_tells_of_what_it_adds_and_not_of_a_rollout_under_way() -> None:
+    outlook = foreseen(rolling_elsewhere(), cm.ScaleAgent(namespace="default", name="hello", replicas=6))
+    assert outlook.counts == {"starts": 2}
+    assert (outlook.held, outlook.finished) == (0, True)
+
+
+def test_a_second_drain_tells_of_its_own_node_alone() -> None:
+    fabric = Fabric()
+    fabric.join("alpha", node_facts=facts(cpu=2000))
+    fabric.deploy(spec(resources=ONE_CPU, update=Update(max_unavailable=1)), replicas=4)
+    fabric.settle()
+    fabric.join("beta", node_facts=facts(cpu=2000))
+    fabric.settle()
+    fabric.join("gamma")
+    fabric.given(cm.DrainNode(node="alpha"))
+    assert {one[2] for one in fates(foreseen(fabric, cm.DrainNode(node="beta")))} == {"n-beta"}
+
+
+def first_of_version_2(fabric: Fabric) -> str:
+    """As soon as it runs."""
+    for _ in range(10):
+        fabric.round()
+        for one in fabric.state.instances.values():
+            if one.version == 2 and one.status is InstanceStatus.RUNNING:
+                return one.id
+    raise AssertionError(fabric.statuses())
+
+
+def halted(*more: str) -> Fabric:
+    """Three replicas of version 1 serve; the first of version 2 failed for good."""
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec("one", resources=ONE_CPU, update=Update(max_unavailable=1, max_surge=0)), replicas=4)
+    fabric.settle()
+    fabric.join(*more)
+    bad = spec("two", resources=ONE_CPU, update=Update(max_unavailable=1, max_surge=0), restart=Restart(policy="never"))
+    fabric.deploy(bad, replicas=4)
+    fabric.exit(first_of_version_2(fabric))
+    return fabric
+
+
+def test_a_drain_is_not_blamed_for_a_rollout_that_is_halted_anyway() -> None:
+    fabric = halted()
+    assert fabric.running() == 3
+    outlook = foreseen(fabric, DRAIN)
+    assert outlook.counts == {"stays": 3}
+    assert outlook.held == 0
+
+
+def paused(fabric: Fabric) -> Fabric:
+    """Version 2 does not come up on beta: its replica ended, waits to be tried again, and somebody has paused the
+    rollout."""
+    fabric.given(cm.CordonNode(node="alpha"))
+    fabric.deploy(spec("two", resources=ONE_CPU, update=fabric.agent().spec.update), replicas=4)
+    fabric.exit(first_of_version_2(fabric))
+    fabric.given(cm.PauseRollout(namespace="default", name="hello"))
+    return fabric
+
+
+def test_what_could_go_elsewhere_and_may_not_is_told_apart_from_what_fits_nowhere() -> None:
+    fabric = paused(running(4, "beta", max_unavailable=1, max_surge=0))
+    outlook = foreseen(fabric, DRAIN)
+    assert outlook.counts == {"blocked": 3}
+    why = (
+        "until hello-1 of version 2 is available: it ended, and is to be tried again; 1 of 4 replicas may be away at "
+        "once; the rollout of version 2 is paused"
+    )
+    assert {one.why for one in outlook.replicas} == {why}
+
+
+def test_what_serves_beside_a_version_that_does_not_come_up_is_told_to_wait_for_it() -> None:
+    fabric = paused(running(4, "beta", max_unavailable=0, max_surge=1))
+    outlook = foreseen(fabric, DRAIN)
+    assert outlook.counts == {"blocked": 4}
+    why = {one.slot: one.why for one in outlook.replicas}
+    down = "it ended, and is to be tried again"
+    assert why[1] == f"until version 2 is available in its place: {down}; the rollout of version 2 is paused"
+    assert why[2] == why[3] == why[4]
+    assert why[2] == (
+        f"until hello-1 of version 2 is available: {down}; 4 replicas and 1 more may run at once; the rollout of "
+        "version 2 is paused"
+    )
+
+
+def test_what_moves_where_a_rollout_is_halted_moves_from_the_node_on_which_it_serves() -> None:
+    """Not from the one on which the next generation of its slot does not come up."""
+    fabric = Fabric()
+    fabric.join("alpha", "beta", "gamma")
+    fabric.given(cm.CordonNode(node="beta"), cm.CordonNode(node="gamma"))
+    update = Update(max_unavailable=0, max_surge=1)
+    fabric.deploy(spec("one", update=update), replicas=3)
+    fabric.settle()
+    fabric.given(cm.UncordonNode(node="beta"), cm.CordonNode(node="alpha"))
+    fabric.deploy(spec("two", update=update, restart=Restart(policy="never")), replicas=3)
+    fabric.exit(first_of_version_2(fabric))
+    fabric.given(cm.UncordonNode(node="gamma"), cm.CordonNode(node="beta"))
+    outlook = foreseen(fabric, DRAIN)
+    assert fates(outlook) == [("moves", slot, "n-alpha", "n-gamma") for slot in (1, 2, 3)]
+    assert outlook.held == 0
+
+
+def test_what_a_drain_does_not_come_to_is_not_said_to_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresee, "MAX_STEPS", 4)
+    outlook = foreseen(running(4, "beta", max_unavailable=1), DRAIN)
+    assert not outlook.finished
+    assert outlook.counts.keys() == {"moves"} or outlook.counts.keys() == {"moves", "waits"}
+    assert outlook.held + sum(outlook.counts.values()) == 4
+
+
+def test_what_is_over_is_finished_though_a_rollout_goes_on_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresee, "MAX_STEPS", 4)
+    fabric = rolling_elsewhere()
+    scaled = foreseen(fabric, cm.ScaleAgent(namespace="default", name="hello", replicas=6))
+    assert (scaled.counts, scaled.held, scaled.finished, scaled.steps) == ({"starts": 2}, 0, True, 4)
+    assert not foreseen(fabric, RESTART).finished

@@ -3,6 +3,7 @@ import { useNavigate } from "@solidjs/router";
 import { lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
 import { DropAnywhere } from "../import/DropAnywhere";
 import { useGiven } from "../parts/context";
+import { focusMain } from "../parts/main";
 import { retried } from "../parts/retried";
 import { isHeld } from "../terminal/wanted";
 import { forgetAhead, keepAhead } from "./ahead";
@@ -87,6 +88,7 @@ export function Acting() {
         break;
       case "go":
         navigate(meant.href);
+        focusMain();
         break;
       case "action": {
         const doing = doings().find((one) => one.key === meant.key);
@@ -97,6 +99,7 @@ export function Acting() {
         const opening = openingsFor(chosen()).find((one) => one.key === meant.key);
         if (opening) {
           follow(opening, chosen(), navigate);
+          focusMain();
           break;
         }
         const action = actionsFor(chosen()).find((one) => one.key === meant.key);

@@ -233,17 +233,21 @@ export function ActionDialog(props: { begun: Begun }) {
                 onKeyDown={confirmed}
                 onChange={(event) => setInput((now) => ({ ...now, version: Number(event.currentTarget.value) }))}
               >
-                <option value="0">
-                  {usual() ? `v${usual()?.number}: ` : ""}
-                  {NEWEST_THAT_WORKS}
-                </option>
+                <Show when={!usual()}>
+                  <option value="0">{NEWEST_THAT_WORKS}</option>
+                </Show>
                 <For each={versions()}>
-                  {(one) => (
-                    <option value={String(one.number)} selected={one.number === input().version}>
-                      v{one.number} · {span(nowMs() - one.created_ms)} ago
-                      {one.reason ? ` · ${visible(one.reason)}` : ""}
-                    </option>
-                  )}
+                  {(one) => {
+                    // The one that Nexus takes by itself need not be named to it, unless somebody has.
+                    const value = () => (one === usual() && one.number !== version ? 0 : one.number);
+                    return (
+                      <option value={String(value())} selected={value() === input().version}>
+                        v{one.number}
+                        {one === usual() ? `: ${NEWEST_THAT_WORKS}` : ""} · {span(nowMs() - one.created_ms)} ago
+                        {one.reason ? ` · ${visible(one.reason)}` : ""}
+                      </option>
+                    );
+                  }}
                 </For>
               </select>
             </label>

@@ -38,6 +38,23 @@ describe("an outlook", () => {
     ]);
   });
 
+  it("tells what could go and may not apart from what fits nowhere else", () => {
+    const why = "until web-1 is available: it is not ready; 1 of 4 replicas may be away at once";
+    const held = outlook({
+      counts: { stays: 1, blocked: 3 },
+      replicas: [replica(4, { fate: "stays", after: "alpha" }), replica(2, { fate: "blocked", after: "alpha", why })],
+    });
+    expect(sentences(held).map((one) => one.text)).toEqual([
+      "1 replica would fit on no other node and stay",
+      "3 replicas would stay: the update lets no more be away at once",
+    ]);
+    expect(rows(held).map((one) => [one.way, one.why])).toEqual([
+      ["stays on alpha", ""],
+      ["stays on alpha", why],
+    ]);
+    expect(lostByDraining(held)).toEqual([]);
+  });
+
   it("says how many a rollback keeps, and why what was to take the place of one stops", () => {
     const why = "the one that it was to replace goes on";
     const back = outlook({

@@ -8,6 +8,7 @@ type Fate = ForeseenReplica["fate"];
 const WORDS: Record<Fate, (count: number) => string> = {
   waits: (count) => `${plural(count, "replica")} would fit nowhere and wait`,
   stays: (count) => `${plural(count, "replica")} would fit on no other node and stay`,
+  blocked: (count) => `${plural(count, "replica")} would stay: the update lets no more be away at once`,
   stops: (count) => `${plural(count, "replica")} would stop`,
   moves: (count) => `${plural(count, "replica")} would move`,
   renews: (count) => `${plural(count, "replica")} would be made anew, on the same node`,
@@ -17,6 +18,7 @@ const WORDS: Record<Fate, (count: number) => string> = {
 export const TONES: Record<Fate, Tone> = {
   waits: "bad",
   stays: "wait",
+  blocked: "wait",
   stops: "off",
   moves: "busy",
   renews: "busy",
@@ -114,6 +116,7 @@ function wayOf(one: ForeseenReplica, anew: boolean): string {
     case "renews":
       return `anew on ${one.after}`;
     case "stays":
+    case "blocked":
       return `stays on ${one.before}`;
     case "waits":
       return one.before ? `${one.before} → waits` : "waits";

@@ -2,13 +2,19 @@
 import { A } from "@solidjs/router";
 import { createMemo, For, Show } from "solid-js";
 import { agentHref } from "../actions/target";
-import type { Agent } from "../api/types";
+import { request } from "../api/client";
+import type { Agent, AgentExplanation } from "../api/types";
+import { createAsked } from "../pages/asked";
 import { useGiven } from "../parts/context";
 import { Mark } from "../parts/State";
 import { count, plural, visible } from "../words/format";
 import { runningWords } from "../words/running";
 import type { Tone } from "../words/states";
 import type { Step } from "./applying";
+
+/** Of so many that wait for a node it is asked why, each so often. */
+const MOST_ASKED = 10;
+const AGAIN_MS = 5_000;
 
 interface Shown {
   tone: Tone;
@@ -25,6 +31,10 @@ export function Progress(props: { steps: readonly Step[] }) {
       return { step, agent, shown: shownOf(step, agent) };
     }),
   );
+  const asked = createMemo(() => {
+    const pending = lines().flatMap(({ agent, shown }) => (agent?.counts.pending && !shown.over ? [agent.id] : []));
+    return new Set(pending.slice(0, MOST_ASKED));
+  });
   const verdict = () => {
     const all = lines().map((one) => one.shown);
     if (all.some((one) => one.tone === "bad")) return "It is not as the text says";
@@ -59,12 +69,29 @@ export function Progress(props: { steps: readonly Step[] }) {
                   </div>
                 )}
               </Show>
+              <Show when={agent && asked().has(agent.id) ? agent : undefined}>
+                {(found) => <WhyPending agent={found()} />}
+              </Show>
             </li>
           )}
         </For>
       </ul>
     </section>
   );
+}
+
+/** What keeps it from its place, as Nexus says it of the first that waits. */
+function WhyPending(props: { agent: Agent }) {
+  const path = () =>
+    `/v1/namespaces/${encodeURIComponent(props.agent.namespace)}/agents/${encodeURIComponent(props.agent.name)}/explain`;
+  const explained = createAsked(
+    path,
+    () => [props.agent.revision, props.agent.counts.pending],
+    AGAIN_MS,
+    (address, signal) => request<AgentExplanation>("GET", address, undefined, signal),
+  );
+  const why = () => explained.value()?.troubles.find(({ placement }) => placement)?.placement?.text;
+  return <Show when={why()}>{(text) => <p class="soft">{visible(text())}</p>}</Show>;
 }
 
 function shownOf(step: Step, agent: Agent | undefined): Shown {

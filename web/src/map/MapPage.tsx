@@ -154,6 +154,7 @@ export default function MapPage() {
     failing: failing(),
     cover: cover(),
     stale: fabric.stale(),
+    past: pastRevision() > 0,
     nowMs: nowMs(),
   });
 
@@ -182,6 +183,8 @@ export default function MapPage() {
         if (gone) return;
         const made = await Scene.open(at, named, look(), colours);
         if (gone) return made.destroy();
+        // The look of the page may be another since its colours were read.
+        made.dress(untrack(palette) ?? colours);
         made.onCamera = (now) => setCamera(now);
         setScene(made);
         measure();
@@ -248,6 +251,8 @@ export default function MapPage() {
   let calmTimer: ReturnType<typeof setTimeout> | undefined;
   createEffect(
     on([tick, fabric.loadTick, question], () => {
+      // What is counted is of the time that the picture is of.
+      if (pastRevision()) setCalm((now) => now + 1);
       calmTimer ??= setTimeout(() => {
         calmTimer = undefined;
         setCalm((now) => now + 1);

@@ -3,12 +3,13 @@ import { createEffect, type JSX, onMount, untrack } from "solid-js";
 import type { Camera, Screen } from "./model/camera";
 import { seen } from "./model/camera";
 import type { Building, City } from "./model/city";
-import { nodeColour, type Question } from "./model/colours";
+import type { Question } from "./model/colours";
 import type { Failing } from "./model/failing";
 import { buildingOf, type Point } from "./model/geometry";
 import { nexusAt } from "./model/seating";
 import type { Look } from "./scene/look";
-import { colour, hex, type Palette } from "./scene/palette";
+import { hex, type Palette } from "./scene/palette";
+import { spotOf } from "./scene/tints";
 
 const WIDTH = 190;
 const MOST_HEIGHT = 130;
@@ -63,8 +64,8 @@ export function Minimap(props: Props) {
     context.fillRect(nexus.x - 2.5 / scale, nexus.y - 2.5 / scale, 5 / scale, 5 / scale);
     // All of one colour at once: a change of colour is dearer than what it colours.
     const coloured = new Map<number, Building[]>();
-    for (const building of look.city.buildings.values()) {
-      const tint = tintOf(look, palette, building);
+    for (const [id, building] of look.city.buildings) {
+      const tint = spotOf(look, palette, id, building);
       const some = coloured.get(tint);
       if (some) some.push(building);
       else coloured.set(tint, [building]);
@@ -137,11 +138,4 @@ export function Minimap(props: Props) {
       <div ref={frame} class="map-mini-view" />
     </div>
   );
-}
-
-function tintOf(look: Look, palette: Palette, building: Building): number {
-  if (building.dark) return palette.colours["tone-bad"] ?? 0;
-  if (look.question === "health" && building.ailing > 0.25) return colour(palette, "tone-bad");
-  const name = nodeColour(look.question, building, look.use(building.node.id), look.versions, look.failing);
-  return name === "plain" ? palette.edge : colour(palette, name);
 }

@@ -4,7 +4,7 @@ import { Copied } from "../actions/Copied";
 import { useGiven } from "../parts/context";
 import { Mark } from "../parts/State";
 import { span, visible } from "../words/format";
-import type { Place } from "./concerning";
+import { isGrave, type Place } from "./concerning";
 import { concernHref } from "./subjects";
 
 /** What wants an eye, each with where to look. */
@@ -35,7 +35,7 @@ function Line(props: { place: Accessor<Place> }) {
   const hint = () => visible(concern().hint);
   return (
     <li>
-      <Mark tone={over() ? "off" : "wait"} />
+      <Mark tone={over() ? "off" : isGrave(concern()) ? "bad" : "wait"} />
       <span class="list-words">
         <Show when={concernHref(concern().subject)} fallback={<strong>{subject()}</strong>}>
           {(to) => (

@@ -15,10 +15,10 @@ import { pastRevision } from "../past/when";
 import { createTurns } from "../state/turn";
 import { ofInterest } from "../words/events";
 import { bytes, cores, count, plural, span, visible } from "../words/format";
-import { agentState, endedAs, instanceState, nodeState, type State, type Tone } from "../words/states";
+import { agentState, endedAs, instanceState, isSilent, nodeState, type State, type Tone } from "../words/states";
 import { overWords, tallyOf } from "../words/tally";
 import { Concerns } from "./Concerns";
-import { MOST_CONCERNS, type Placing, placed } from "./concerning";
+import { isGrave, MOST_CONCERNS, type Placing, placed, verdictOf } from "./concerning";
 import { arrived, EMPTY, since } from "./events/feed";
 import { folded, type Line, shortened, steady } from "./events/fold";
 import { EventLines } from "./events/Lines";
@@ -120,6 +120,8 @@ export function Overview() {
     }
     if (!found) return { tone: "off", text: failed() || "Asking Nexus…", more: "" };
     const worst = concerns().length;
+    const [first] = concerns();
+    if (first && isGrave(first)) return { tone: "bad", ...verdictOf(first) };
     if (worst) {
       const each = worst === 1 ? "With where to look, below." : "Each with where to look, below.";
       const more = worst === MOST_CONCERNS ? "The twenty most pressing are below." : each;
@@ -144,8 +146,10 @@ export function Overview() {
     let cpuClosed = 0;
     let memoryClosed = 0;
     let known = false;
+    let live = 0;
     for (const node of fabric.all("node").values()) {
-      if (node.status !== "live") continue;
+      if (node.status !== "live" || isSilent(node)) continue;
+      live += 1;
       cpu += node.cpu_milli;
       memory += node.memory_bytes;
       if (node.scheduling !== "open") {
@@ -160,7 +164,7 @@ export function Overview() {
       cpuUsed += load.cpuMilli;
       memoryUsed += load.memoryBytes;
     }
-    return { cpu, memory, cpuClosed, memoryClosed, cpuReserved, memoryReserved, cpuUsed, memoryUsed, known };
+    return { cpu, memory, cpuClosed, memoryClosed, cpuReserved, memoryReserved, cpuUsed, memoryUsed, known, live };
   };
   const capacity = createSeldom(() => void fabric.filled(), changing, addUp);
 
@@ -218,22 +222,27 @@ export function Overview() {
           <Show when={there() >= 2}>
             <section class="card block" aria-labelledby="capacity">
               <h2 id="capacity">Capacity of the live nodes</h2>
-              <BigMeter
-                label="CPU"
-                whole={capacity().cpu}
-                used={capacity().known ? capacity().cpuUsed : undefined}
-                reserved={capacity().cpuReserved}
-                closed={capacity().cpuClosed}
-                form={(value) => `${cores(value)} cores`}
-              />
-              <BigMeter
-                label="Memory"
-                whole={capacity().memory}
-                used={capacity().known ? capacity().memoryUsed : undefined}
-                reserved={capacity().memoryReserved}
-                closed={capacity().memoryClosed}
-                form={bytes}
-              />
+              <Show
+                when={capacity().live}
+                fallback={<p class="soft">No node is live: there is no room for anything.</p>}
+              >
+                <BigMeter
+                  label="CPU"
+                  whole={capacity().cpu}
+                  used={capacity().known ? capacity().cpuUsed : undefined}
+                  reserved={capacity().cpuReserved}
+                  closed={capacity().cpuClosed}
+                  form={(value) => `${cores(value)} cores`}
+                />
+                <BigMeter
+                  label="Memory"
+                  whole={capacity().memory}
+                  used={capacity().known ? capacity().memoryUsed : undefined}
+                  reserved={capacity().memoryReserved}
+                  closed={capacity().memoryClosed}
+                  form={bytes}
+                />
+              </Show>
               <Show when={status()}>
                 {(found) => (
                   <dl class="facts">

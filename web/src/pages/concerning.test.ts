@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type Concern, MOST_CONCERNS, type Placing, placed } from "./concerning";
+import { type Concern, isGrave, MOST_CONCERNS, type Placing, placed, verdictOf } from "./concerning";
 
 const one = (subject: string, text: string): Concern => ({ subject, text, hint: "", since_ms: 0 });
 const lines = ({ places }: Placing) =>
@@ -50,4 +50,13 @@ it("what more pressing ones have displaced is not over", () => {
   const first = placed([one("node z", "dark")]);
   const many = Array.from({ length: MOST_CONCERNS }, (_, at) => one(`node ${at}`, "dark"));
   expect(lines(placed(many, first.places))).toEqual(["node z: dark"]);
+});
+
+it("what is about all of the fabric is the verdict, in sentences", () => {
+  const dead = one("fabric", "no node is live: nothing runs that is known of; 19 pending wait for one");
+  expect([isGrave(dead), isGrave(one("node fabric", "dark"))]).toEqual([true, false]);
+  expect(verdictOf(dead)).toEqual({
+    text: "No node is live",
+    more: "Nothing runs that is known of; 19 pending wait for one.",
+  });
 });

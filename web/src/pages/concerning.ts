@@ -9,6 +9,22 @@ export type Concern = FabricStatus["concerns"][number];
 /** As many as Nexus tells. */
 export const MOST_CONCERNS = 20;
 
+/** It is about all of the fabric, and so the verdict on it: Nexus tells it first, whatever else there is. */
+export function isGrave(concern: Concern): boolean {
+  return concern.subject === "fabric";
+}
+
+/** A grave one as the verdict: what is so, and what follows from it. */
+export function verdictOf({ text }: Concern): { text: string; more: string } {
+  const [so = "", ...follows] = text.split(": ");
+  const more = follows.join(": ");
+  return { text: sentence(so), more: more && `${sentence(more)}.` };
+}
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 export interface Place {
   concern: Concern;
   /** It wants no eye any more; its line stays until nobody reads. */

@@ -12,6 +12,7 @@ import { follow } from "../actions/openings";
 import type { Target } from "../actions/target";
 import { useGiven } from "../parts/context";
 import { kept } from "../parts/kept";
+import { focusMain } from "../parts/main";
 import { visible } from "../words/format";
 import { everywhere } from "./everywhere";
 import { find, findFor, type Item } from "./find";
@@ -78,8 +79,12 @@ export function Palette() {
     dialog?.close();
     if (item.kind === "doing") item.doing.run();
     else if (item.kind === "action") begin(item.action, item.targets);
-    else if (item.kind === "opening") follow(item.opening, item.targets, navigate);
-    else navigate(item.href);
+    else {
+      if (item.kind === "opening") follow(item.opening, item.targets, navigate);
+      else navigate(item.href);
+      // A dialog that closes gives it back to what led to it.
+      focusMain();
+    }
   };
   const act = (key: string): boolean => {
     const last = found().length - 1;

@@ -12,9 +12,12 @@ const agent = (name: string): Target =>
     object: { id: name, name, namespace: "default", status: "running", replicas: 1, version: 2, rollout: null },
   }) as Target;
 const node = (name: string): Target =>
-  ({ kind: "node", object: { id: name, name, status: "live", scheduling: "open" } }) as Target;
+  ({ kind: "node", object: { id: name, name, status: "live", scheduling: "open", drivers: [] as object[] } }) as Target;
 const instance = (name: string): Target =>
-  ({ kind: "instance", object: { id: name, name, namespace: "default", status: "running", node: "alpha" } }) as Target;
+  ({
+    kind: "instance",
+    object: { id: name, name, namespace: "default", status: "running", condition: "running", node: "alpha" },
+  }) as Target;
 const ALL = haystackOf([agent("web"), agent("checkout-api"), node("rack-0001"), node("weather")]);
 const titles = (text: string, chosen: Target[] = []) => find(text, chosen, ALL).map((one) => one.title);
 
@@ -97,6 +100,18 @@ describe("the palette", () => {
     expect(titles("s web")).toContain("Scale web");
     expect(find("roll ba", [], haystackOf([agent("batch")])).map((one) => one.title)).toEqual(["Roll back…"]);
     expect(titles("x web")).not.toContain("Scale web");
+  });
+
+  it("says of each how it is in the words of lists", () => {
+    const { object } = instance("crasher-1.30");
+    const failing = {
+      kind: "instance",
+      object: { ...object, condition: "starting", failing: true, ends: 4 },
+    } as Target;
+    const closed = { kind: "node", object: { ...node("weather").object, scheduling: "cordoned" } } as Target;
+    const more = (text: string) => find(text, [], haystackOf([failing, closed]))[0];
+    expect(more("crasher")).toMatchObject({ more: "instance · failing" });
+    expect(more("weather")).toMatchObject({ more: "node · cordoned" });
   });
 
   it("has those that are equally meant in the order that people count in", () => {

@@ -10,6 +10,7 @@ import { hindranceOf, type Opening, openingsFor } from "../actions/openings";
 import { actionsFor, hindrance } from "../actions/registry";
 import { hrefOf, nameOf, type Target } from "../actions/target";
 import { pastRevision } from "../past/when";
+import { agentState, instanceState, nodeState, type State } from "../words/states";
 import { best, bestOf, type Haystack } from "./match";
 import { A_KIND, type Before, targetsOf, type Verb, verbsBefore, verbsLike, verbsNamed, whyNot } from "./verbs";
 
@@ -89,10 +90,16 @@ function openingItem(opening: Opening, targets: readonly Target[]): Item {
   return { kind: "opening", title: `${opening.title} ${name}`, key: opening.key, more: opening.kind, opening, targets };
 }
 
+/** As lists say it. */
+function stateOf(target: Target): State {
+  if (target.kind === "node") return nodeState(target.object);
+  return target.kind === "agent" ? agentState(target.object) : instanceState(target.object);
+}
+
 function objectItem(target: Target | undefined): Item[] {
   if (!target) return [];
-  const { object, kind } = target;
-  return [{ kind: "object", title: nameOf(target), more: `${kind} · ${object.status}`, href: hrefOf(target), target }];
+  const more = `${target.kind} · ${stateOf(target).text}`;
+  return [{ kind: "object", title: nameOf(target), more, href: hrefOf(target), target }];
 }
 
 /** Of what has passed nothing is changed or reached. */

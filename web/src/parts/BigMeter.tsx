@@ -8,6 +8,8 @@ interface Props {
   label: string;
   whole: number;
   used: number | undefined;
+  /** Why it is not known how much is used, where that is not for want of time. */
+  unknown?: string | undefined;
   reserved: number;
   /** Of the whole, what is on nodes that take nothing new. */
   closed?: number;
@@ -21,7 +23,10 @@ export function BigMeter(props: Props) {
       <div class="big-meter-words">
         <strong>{props.label}</strong>
         <span class="soft tabular">
-          <Show when={props.used !== undefined} fallback={pastRevision() ? USE_OF_NOW : "use not known yet"}>
+          <Show
+            when={props.used !== undefined}
+            fallback={pastRevision() ? USE_OF_NOW : (props.unknown ?? "use not known yet")}
+          >
             <b>{part(props.used ?? 0)}</b> used
           </Show>{" "}
           · {part(props.reserved)} reserved · {props.form(props.whole)}

@@ -32,7 +32,8 @@ import { useGiven } from "./context";
 import { createDemo, DemoMark } from "./DemoMark";
 import { Failed } from "./Failed";
 import { Hints } from "./Hints";
-import { PLACES, type Place } from "./places";
+import { focusMain } from "./main";
+import { belongsTo, PLACES, type Place } from "./places";
 import { retried } from "./retried";
 import { createSeldom } from "./seldom";
 
@@ -55,6 +56,11 @@ export function Shell(props: { children?: JSX.Element }) {
   const stale = createMemo(() => fabric.stale());
   const past = createMemo(() => fabric.past.wanted() > 0);
   const demo = createDemo();
+  const location = useLocation();
+  const current = (place: Place) => {
+    if (location.pathname === place) return "page";
+    return belongsTo(location.pathname) === place ? "true" : undefined;
+  };
   keepInAddress(fabric.past);
   const instances = createSeldom(
     () => void fabric.filled(),
@@ -101,14 +107,14 @@ export function Shell(props: { children?: JSX.Element }) {
               const Icon = ICONS[place.href];
               const counted = counts[place.href];
               return (
-                <A href={place.href}>
+                <a href={place.href} aria-current={current(place.href)}>
                   <Icon size={16} aria-hidden="true" />
                   <span class="nav-label">
                     {place.title}
                     {place.more && <span class="nav-long">{place.more}</span>}
                   </span>
                   {counted && <Count of={counted()} />}
-                </A>
+                </a>
               );
             }}
           </For>
@@ -152,7 +158,7 @@ export function Shell(props: { children?: JSX.Element }) {
 
 function toMain(event: Event): void {
   event.preventDefault();
-  document.getElementById("main")?.focus();
+  focusMain();
 }
 
 function Count(props: { of: number }) {

@@ -19,3 +19,10 @@ const NAMED = [
 
 export type Place = (typeof NAMED)[number]["href"];
 export const PLACES: readonly (Named & { href: Place })[] = NAMED;
+
+/** The place that leads to a page which has none of its own; undefined if several may have. */
+export function belongsTo(path: string): Place | undefined {
+  // Compose files become agents, and output is an agent's or what was chosen of anything.
+  if (path === "/import" || path.startsWith("/logs/")) return "/agents";
+  return PLACES.find(({ href }) => path.startsWith(`${href}/`))?.href;
+}

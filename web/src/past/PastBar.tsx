@@ -10,7 +10,7 @@ import { useGiven } from "../parts/context";
 import { tell } from "../words/events";
 import { count, dateTime, span, visible } from "../words/format";
 import { Pressed } from "./pressed";
-import { eventsAt, firstKept, nextStep, stepBefore } from "./steps";
+import { eventsAt, firstKept, Trail } from "./steps";
 import "./past.css";
 
 /** Between two looks at how far the fabric has come, while nobody moves the slider. */
@@ -51,11 +51,12 @@ export function PastBar() {
   onMount(() => {
     void quietly(async () => past.keptFrom(await firstKept(gone.signal)));
   });
+  const trail = new Trail();
   const presses = new Pressed(async (by) => {
     const from = past.wanted();
     if (!from) return "elsewhere";
     setSaid("");
-    const to = await (by > 0 ? nextStep(from, gone.signal) : stepBefore(from, gone.signal));
+    const to = await (by > 0 ? trail.after(from, gone.signal) : trail.before(from, gone.signal));
     if (past.wanted() !== from) return "elsewhere";
     if (to && to >= past.first()) {
       past.show(to);
@@ -125,9 +126,7 @@ export function PastBar() {
           {words()}
         </span>
         <Show when={shown()}>{(found) => <span class="past-ago">{ago(found().timeMs)} ago</span>}</Show>
-        <Show when={happened()}>
-          <span class="past-event ellipsis">{visible(happened())}</span>
-        </Show>
+        <span class="past-event ellipsis">{visible(happened())}</span>
       </p>
       <div class="past-way">
         <button

@@ -352,7 +352,8 @@ function told(phase: Phase): { tone: string; text: string } {
       return { tone: "good", text: "Running" };
   }
   const { end } = phase;
-  if (end.kind === "refused") return { tone: "bad", text: "It did not go on" };
+  if (end.kind === "refused") return { tone: "bad", text: "Not started" };
+  if (end.kind === "broke") return { tone: "bad", text: "The connection broke" };
   if (end.kind === "cut") return { tone: "wait", text: end.started ? "Hung up" : "Not opened" };
   if (end.signal) return { tone: "bad", text: `Ended by signal ${end.signal}` };
   return { tone: end.code ? "bad" : "good", text: `Exited with code ${end.code ?? 0}` };
@@ -363,7 +364,12 @@ function besides(phase: Phase): string {
   if (phase.kind !== "over") return "";
   const { end } = phase;
   if (end.kind === "refused") {
-    return `It was refused: ${end.message}.${end.hint ? ` ${end.hint}` : ""}`;
+    return `It was not started: ${end.message}.${end.hint ? ` ${end.hint}` : ""}`;
+  }
+  if (end.kind === "broke") {
+    return `It ran until its connection broke: ${end.message}. It is not started again by itself: “Start anew” does.${
+      end.hint ? ` ${end.hint}` : ""
+    }`;
   }
   if (end.kind === "cut") {
     return end.started

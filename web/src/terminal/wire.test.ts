@@ -129,6 +129,14 @@ describe("a program over a wire", () => {
     expect(other.ends).toEqual([{ kind: "refused", code: "not-running", message: "it does not run", hint: "" }]);
   });
 
+  it("was not refused if it ran before it broke", () => {
+    const { socket, ends } = world();
+    socket.opens();
+    socket.says({ started: true });
+    socket.says({ problem: { code: "node-unreachable", detail: "the stream from the node broke" } });
+    expect(ends).toEqual([{ kind: "broke", message: "the stream from the node broke", hint: "" }]);
+  });
+
   it("is told of another size only while it runs", () => {
     const { socket, wire, told } = world();
     socket.opens();

@@ -20,6 +20,8 @@ export interface Wanted {
 export type End =
   | { kind: "exited"; code: number | null; signal: number | null }
   | { kind: "refused"; code: string; message: string; hint: string }
+  /** It ran, and what is between it and here did not go on. */
+  | { kind: "broke"; message: string; hint: string }
   /** Whether the program goes on is not known here; Nexus ends it when it sees that nobody listens. */
   | { kind: "cut"; started: boolean };
 
@@ -88,7 +90,7 @@ export class Wire {
     try {
       told = JSON.parse(text) as Told;
     } catch {
-      this.#end({ kind: "refused", code: "unreadable", message: "Nexus sent what cannot be read", hint: "" });
+      this.#fail("unreadable", "Nexus sent what cannot be read");
       return;
     }
     if (told.started && !this.#started) {
@@ -103,8 +105,12 @@ export class Wire {
     if (told.exited) this.#end({ kind: "exited", ...told.exited });
     if (told.problem) {
       const { code, detail, hint } = told.problem;
-      this.#end({ kind: "refused", code, message: detail, hint: hint ?? "" });
+      this.#fail(code, detail, hint);
     }
+  }
+
+  #fail(code: string, message: string, hint = ""): void {
+    this.#end(this.#started ? { kind: "broke", message, hint } : { kind: "refused", code, message, hint });
   }
 
   #output(message: Uint8Array): void {

@@ -81,6 +81,7 @@ function unreachable(data: Data): string {
     case "goodbye":
       return `unreachable: it said goodbye, and was not back within ${waited}`;
     case "stopped":
+      if (!data.waited_ms) return "unreachable: its operator stopped it";
       return `unreachable: its operator stopped it, and it was not back within ${waited}`;
     case "start":
       return `unreachable: it has not connected in the ${waited} since Nexus started`;
@@ -104,7 +105,7 @@ function running(data: Data): string {
 
 function departing(data: Data): string {
   if (data.stopped) {
-    return `stopped by its operator${data.back_within_ms ? "; what runs there goes on" : ", with all that ran there"}`;
+    return `stopped by its operator${data.back_within_ms ? "; what runs there may go on" : ", with all that ran there"}`;
   }
   const text = with_("said goodbye", words(data, "reason"));
   return data.back_within_ms ? `${text}, back within ${length(Number(data.back_within_ms))}` : text;

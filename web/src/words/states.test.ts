@@ -53,6 +53,14 @@ describe("a node's state", () => {
     });
   });
 
+  it("is left where it has said goodbye for good, which is no alarm", () => {
+    for (const status of ["unreachable", "lost"] as const) {
+      const one = node({ status, departing: "left the fabric", back_within_ms: 0 });
+      expect(nodeState(one)).toEqual({ tone: "off", text: "left", more: "" });
+      expect(isSilent(one)).toBe(true);
+    }
+  });
+
   it("is stopped where its operator stopped it, with since when and without a return, as long as it is not back", () => {
     const at = Date.parse("2026-11-26T10:21:03Z");
     const stopped = { departing: "the node proxy was stopped", back_within_ms: 30_000, stopped_ms: at };
@@ -150,6 +158,8 @@ describe("a word of a state", () => {
       text: "away",
       more: "was running, node alpha sleeps",
     });
+    const failing = instance({ unknown_because: "node alpha sleeps", failing: true, ends: 85 });
+    expect(instanceState(failing)).toEqual({ tone: "wait", text: "away", more: "was failing, node alpha sleeps" });
   });
 
   it("says of a halted rollout that it is", () => {

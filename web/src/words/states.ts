@@ -55,10 +55,11 @@ export function nodeState(node: Node): State {
     const more = [`by its operator at ${dateTime(node.stopped_ms)}`, closed].filter(Boolean).join(", ");
     return { tone: toneOf("stopped"), text: "stopped", more };
   }
+  if (hasLeft(node)) return { tone: toneOf("stopped"), text: "left", more: closed };
   // Said goodbye for a while: it counts as live until that is over.
   const away = live && !!node.departing && node.back_within_ms > 0;
   const gone = node.status === "unreachable" || node.status === "lost";
-  const leaving = node.departing && !away ? `${gone ? "left" : "leaving"}: ${node.departing}` : "";
+  const leaving = node.departing && !away ? `leaving: ${node.departing}` : "";
   // What one that is gone said last of its drivers is not what is the matter with it.
   const unwell = (gone ? [] : node.drivers)
     .filter((driver) => !driver.healthy && !driver.absent)
@@ -77,6 +78,12 @@ export function nodeState(node: Node): State {
   return { tone, text, more: more.filter(Boolean).join(", ") };
 }
 
+/** It said goodbye for good, and not that its operator stopped it. */
+export function hasLeft(node: Node): boolean {
+  const gone = node.status === "unreachable" || node.status === "lost";
+  return gone && !!node.departing && !node.back_within_ms && !node.stopped_ms;
+}
+
 /** Since when it is as `nodeState` says. */
 export function nodeSinceMs(node: Node): number {
   return node.stopped_ms || node.since_ms;
@@ -84,7 +91,7 @@ export function nodeSinceMs(node: Node): number {
 
 /** Nothing is heard of it, whether or not it was meant to be so. */
 export function isSilent(node: Node): boolean {
-  return !!node.stopped_ms || nodeState(node).tone === "bad";
+  return !!node.stopped_ms || hasLeft(node) || nodeState(node).tone === "bad";
 }
 
 export function agentState(agent: Agent): State {
@@ -131,7 +138,7 @@ export function instanceState(instance: Instance): State {
     more = instance.exit.text;
   }
   // Whether or not it runs at this moment: a list that says so every other second would say nothing.
-  if (instance.failing && !instance.unknown_because) {
+  if (instance.failing && instance.status !== "unknown" && !instance.unknown_because) {
     const told = [instance.condition, `ended ${plural(instance.ends, "time")} in a row`, more];
     return { tone: "bad", text: "failing", more: told.filter(Boolean).join(", ") };
   }

@@ -78,15 +78,21 @@ def create(
     print(made.text)
     if made.token is None or purpose != "join":
         return
-    from omnitide.cli.show.words import now_ms
+    from urllib.parse import urlsplit
+
+    from omnitide.cli.show.words import now_ms, plural
     from omnitide.model.quantity import format_duration
 
     left = format_duration(max(0, made.token.expires_ms - now_ms())) if made.token.expires_ms else "ever"
-    session.note(f"  for {uses} node{'' if uses == 1 else 's'}, within {left}; on the other machine:")
+    where = "on the other machine:"
+    if session.target.local:
+        where = f"on this machine, as {urlsplit(session.target.url).hostname} leads each machine to itself:"
+    session.note(f"  for {plural(uses, 'node')}, within {left}; {where}")
     session.note(f"  omnitide join {session.target.url} --token -       it asks for the token, or reads it from a pipe")
     session.note(f"  omnitide join {session.target.url} --token {made.text}       which others there may see in `ps`")
     if session.target.local:
-        session.note("  (an address by which that machine reaches this one: up --listen 0.0.0.0 --public-name NAME)")
+        way = "omnitide up --listen 0.0.0.0 --public-name NAME"
+        session.note(f"  other machines join once Nexus listens where they reach it: {way}")
 
 
 @app.command("list")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from omnitide.cli.agents.never import never_placed, too_many
 from omnitide.cli.agents.rolling_back import may_roll_back, rolled_back, way_back
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session
@@ -74,6 +75,7 @@ def follow(
     progress = _Progress(session)
     up: list[Agent] = []
     explained, turn, last_text = time.monotonic(), 0, ""
+    weighed: set[tuple[str, int, int]] = set()
     try:
         while awaited:
             for one in awaited:
@@ -108,6 +110,7 @@ def follow(
                         last_text += explanation.text
                     progress.reason(explanation)
                     _check_hope(client, explanation)
+                    _check_room(client, explanation, weighed)
             for one in awaited:
                 _in_time(client, one, looked, last_text)
             if looked > deadline:
@@ -232,12 +235,9 @@ def _check_hope(client: "Client", explanation: "AgentExplanation") -> None:
         instance = trouble.instance
         if instance.version != agent.version:
             continue
-        placement = trouble.placement
-        if placement is not None and placement.verdict == "never":
-            raise _hopeless(client, explanation, trouble, placement.text)
-        failed = [reason.text for reason in placement.reasons if reason.rule == "need-failed"] if placement else []
-        if failed:
-            raise _hopeless(client, explanation, trouble, f"{instance.name} {'; '.join(failed)}")
+        never = never_placed(trouble)
+        if never:
+            raise _hopeless(client, explanation, trouble, never)
         last = instance.exit or instance.previous_exit
         if last is None or instance.status == "running" or may_roll_back(agent):
             continue
@@ -250,6 +250,20 @@ def _check_hope(client: "Client", explanation: "AgentExplanation") -> None:
         why = f"the rollout is halted: {agent.rollout.halted}"
         hint = ways_on(agent.namespace, agent.name, back=way_back(client, agent))
         raise Failure(f"{_cannot(agent)}: {why}", hint, Exit.ROLLOUT)
+
+
+def _check_room(client: "Client", explanation: "AgentExplanation", weighed: set[tuple[str, int, int]]) -> None:
+    """Raises Failure where more replicas are asked for than fit at once. `weighed`: for which that was looked at: a
+    node that joins makes it no worse."""
+    agent = explanation.agent
+    waits = [one.instance for one in explanation.troubles if one.instance.status == "pending"]
+    asked = (agent.id, agent.version, agent.replicas)
+    if not waits or asked in weighed:
+        return
+    weighed.add(asked)
+    found = too_many(client, agent, [agent.spec], waits[0].id)
+    if found is not None:
+        raise Failure(f"{_cannot(agent)}: {found.text}", found.hint, Exit.ROLLOUT)
 
 
 def _cannot(agent: "Agent") -> str:

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from omnitide.cli.agents.follow import HOPELESS_ATTEMPTS, seen_anew
+from omnitide.cli.agents.follow import EXPLAIN_EVERY_S, HOPELESS_ATTEMPTS, seen_anew
+from omnitide.cli.agents.never import never_placed, too_many
 from omnitide.cli.exits import Exit, Failure
 from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.objects import Agent, Instance
+    from omnitide.model.spec import AgentSpec
     from omnitide.sdk.client import Client
 
 LOOK_S: Final = 1.0
@@ -45,6 +47,7 @@ def until_scaled(client: "Client", wanted: "Agent", had: int, began: float, time
     """
     deadline = began + timeout_s
     agent, versions = wanted, _Versions(client, wanted)
+    explained, weighed = time.monotonic(), False
     while is_held_up(agent):
         if agent.id != wanted.id or agent.status in ("stopped", "removing"):
             raise Failure(f"{wanted.name} was {agent.status} by someone else meanwhile", code=Exit.CONFLICT)
@@ -59,6 +62,10 @@ def until_scaled(client: "Client", wanted: "Agent", had: int, began: float, time
             return Scaled(agent, tuple(currents[slot] for slot in sorted(currents) if slot <= agent.replicas))
         there = [one for one in missing if one is not None]
         _check_hope(wanted, there)
+        pending = [one for one in there if one.status == "pending"]
+        if pending and looked - explained > EXPLAIN_EVERY_S:
+            _check_room(client, wanted, pending, None if weighed else versions.run_by(currents.values()))
+            explained, weighed = looked, True
         if looked > deadline:
             raise _late(client, wanted, there, len(missing), timeout_s)
         time.sleep(LEAST_S)
@@ -76,18 +83,27 @@ def _currents(client: "Client", agent: "Agent") -> "dict[int, Instance]":
 
 
 class _Versions:
-    """Whether a version's spec has a readiness probe: asked for once, and only where that makes a difference."""
+    """The specs of its versions: asked for once, and only where one of them makes a difference."""
 
     def __init__(self, client: "Client", agent: "Agent") -> None:
         self._client = client
         self._agent = agent
-        self._probed: set[int] | None = None
+        self._specs: dict[int, AgentSpec] | None = None
+
+    def _known(self) -> "dict[int, AgentSpec]":
+        if self._specs is None:
+            found = self._client.list_agent_versions(self._agent.name, namespace=self._agent.namespace)
+            self._specs = {one.number: one.spec for one in found.items}
+        return self._specs
 
     def are_probed(self, version: int) -> bool:
-        if self._probed is None:
-            found = self._client.list_agent_versions(self._agent.name, namespace=self._agent.namespace)
-            self._probed = {one.number for one in found.items if one.spec.health.readiness is not None}
-        return version in self._probed
+        spec = self._known().get(version)
+        return spec is not None and spec.health.readiness is not None
+
+    def run_by(self, instances: "Iterable[Instance]") -> "list[AgentSpec]":
+        """Of the versions that these run; empty where one of them is not kept any more."""
+        numbers = sorted({one.version for one in instances})
+        return [self._known()[number] for number in numbers] if all(one in self._known() for one in numbers) else []
 
 
 def _is_up(agent: "Agent", one: "Instance", versions: _Versions) -> bool:
@@ -107,6 +123,24 @@ def _check_hope(wanted: "Agent", missing: "Iterable[Instance]") -> None:
             continue
         hint = f"omnitide logs {called(wanted.namespace, one.name)}; it stays scaled"
         raise Failure(f"{wanted.name} was scaled to {wanted.replicas}, and {one.name} {why}", hint, Exit.ROLLOUT)
+
+
+def _check_room(client: "Client", wanted: "Agent", pending: "list[Instance]", specs: "list[AgentSpec] | None") -> None:
+    """Raises Failure where those that wait for a node get none for good. `specs`: of the versions that all of its
+    replicas run, to weigh whether so many fit at once; None: that is not asked."""
+    from omnitide.sdk.errors import NotFound
+
+    said = f"{wanted.name} was scaled to {wanted.replicas}, and"
+    try:
+        never = never_placed(client.explain_instance(pending[0].id))
+    except NotFound:
+        return  # it has been replaced meanwhile
+    if never:
+        hint = f"omnitide explain {called(wanted.namespace, wanted.name)}; it goes on being tried"
+        raise Failure(f"{said} {pending[0].name} cannot be placed: {never}", hint, Exit.ROLLOUT)
+    found = too_many(client, wanted, specs, pending[0].id) if specs else None
+    if found is not None:
+        raise Failure(f"{said} {found.text}", found.hint, Exit.ROLLOUT)
 
 
 def _late(client: "Client", wanted: "Agent", there: "list[Instance]", missing: int, timeout_s: float) -> Failure:

@@ -118,7 +118,7 @@ def _states(instances: "InstanceCounts", failing: "InstanceCounts") -> list[str]
 
 
 def _room(found: "FabricStatus") -> str:
-    """What is reserved of what live nodes have, and what of that nobody is given."""
+    """What is reserved of what live nodes have, and what of the whole nobody is given."""
     from omnitide.cli.show.words import cpu, share
     from omnitide.model.quantity import format_bytes
 
@@ -126,17 +126,21 @@ def _room(found: "FabricStatus") -> str:
     told += f"   memory {share(found.reserved_memory_bytes, found.memory_bytes, 'bytes')}"
     if not (found.closed_cpu_milli or found.closed_memory_bytes):
         return told
-    closed = f"{cpu(found.closed_cpu_milli)} cpu and {format_bytes(found.closed_memory_bytes)}"
-    return f"{told}   of that, {closed} on nodes that take nothing new"
+    closed = f"{cpu(found.closed_cpu_milli)} cpu and {format_bytes(found.closed_memory_bytes)} of the whole are"
+    if (found.closed_cpu_milli, found.closed_memory_bytes) == (found.cpu_milli, found.memory_bytes):
+        closed = "the whole is"
+    return f"{told}   {closed} on nodes that take nothing new"
 
 
 def _concern_lines(session: Session, concerns: "Sequence[Concern]") -> list[str]:
     from omnitide.cli.show.table import paint
     from omnitide.cli.show.words import plural
+    from omnitide.model.inventory import WHOLE
 
     lines = ["", f"{plural(len(concerns), 'concern')}:"] if concerns else []
     for concern in concerns:
-        lines.append(f"  {paint(concern.subject, 'yellow', session.color)}: {visible(concern.text)}")
+        color = "red" if concern.subject == WHOLE else "yellow"
+        lines.append(f"  {paint(concern.subject, color, session.color)}: {visible(concern.text)}")
         if concern.hint:
             lines.append(f"    {visible(concern.hint)}")
     return lines

@@ -164,7 +164,7 @@ def _nexus(session: Session, layout: "Layout", flags: "Flags") -> "Running":
     from omnitide.sdk.target import PROFILE_NAME
 
     running = ensure_nexus(layout, flags)
-    remember(layout, running.ready, *{layout.data / PROFILE_NAME, session.profile_path})
+    remember(layout, running.ready, *{layout.data / PROFILE_NAME, session.own_profile})
     if renew_token(layout):
         session.warn(f"the administrator's token opened nothing any more: a new one is in {layout.token_file}")
     _warn_of_move(session, layout, running)

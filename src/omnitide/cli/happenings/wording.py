@@ -118,7 +118,7 @@ def _health(data: Data) -> str:
 def _departing(data: Data) -> str:
     back = data.get("back_within_ms")
     if data.get("stopped"):
-        return "stopped by its operator" + ("; what runs there goes on" if back else ", with all that ran there")
+        return "stopped by its operator" + ("; what runs there may go on" if back else ", with all that ran there")
     text = _with("said goodbye", str(data.get("reason", "")))
     return f"{text}, back within {format_duration(int(back))}" if back else text
 
@@ -130,6 +130,8 @@ def _unreachable(data: Data) -> str:
             return f"unreachable: its connection broke, and it was not back within {waited}"
         case "goodbye":
             return f"unreachable: it said goodbye, and was not back within {waited}"
+        case "stopped" if not data.get("waited_ms"):
+            return "unreachable: its operator stopped it"
         case "stopped":
             return f"unreachable: its operator stopped it, and it was not back within {waited}"
         case "start":

@@ -1,6 +1,7 @@
 """`omnitide explain`: why something is pending, restarting, away."""
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,9 +76,28 @@ def _tell_agent(session: Session, found: "AgentExplanation") -> None:
         which = "it is paused too" if agent.rollout.halted else f"the rollout of version {agent.version} is paused"
         _say(f"  {which}; to go on: omnitide rollout resume {called(agent.namespace, agent.name)}")
     said: set[str] = set()
+    alike, apart = _others(found)
     for trouble in found.troubles:
-        _say(f"  {trouble.instance.name}  {trouble.text}")
+        _say(f"  {trouble.instance.name}{alike.get(trouble.instance.status, '')}  {trouble.text}")
         _details(trouble, "    ", said)
+    for line in apart:
+        _say(line)
+
+
+def _others(found: "AgentExplanation") -> tuple[dict[str, str], list[str]]:
+    """How many more are as those that are explained: behind the name, by the status of which there is one explanation,
+    and in lines where there are several. Of what runs most are in no trouble."""
+    told = Counter(trouble.instance.status for trouble in found.troubles)
+    alike: dict[str, str] = {}
+    apart: list[str] = []
+    for status, number in told.items():
+        more = getattr(found.agent.counts, status, 0) - number if status != "running" else 0
+        if more > 0 and number == 1:
+            alike[status] = f" and {more} more"
+        elif more > 0:
+            where = called(found.agent.namespace, found.agent.name)
+            apart.append(f"  and {more} more {status} like one of these: omnitide ps {where} --status {status}")
+    return alike, apart
 
 
 def _details(found: "InstanceExplanation", margin: str, said: set[str] | None = None) -> None:

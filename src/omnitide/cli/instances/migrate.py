@@ -8,7 +8,9 @@ import typer
 from omnitide.cli.access.names import agents_and_instances, nodes
 from omnitide.cli.agents.change import Wait
 from omnitide.cli.agents.deploy import Timeout, seconds_of
+from omnitide.cli.agents.follow import HOPELESS_ATTEMPTS
 from omnitide.cli.exits import Exit, Failure
+from omnitide.cli.instances.restarting import hope
 from omnitide.cli.session import session_of
 from omnitide.model.names import called
 
@@ -83,6 +85,8 @@ def _until_moved(client: "Client", old: "Instance", new: "Instance", deadline: f
             gone = True
         if gone and now.status == "running":
             return
+        if now.ends >= HOPELESS_ATTEMPTS:
+            hope(now)
         if now.status == "failed":
             ending = now.exit.text if now.exit is not None else "no exit is known"
             raise Failure(

@@ -53,6 +53,9 @@ def ps(
     _check_status(status)
 
     from omnitide.cli.instances.resolve import require_namespace, require_workload
+    from omnitide.cli.instances.waiting import why_pending
+
+    waits: dict[str, str] = {}
 
     def read(client: "Client") -> "InstanceList":
         from omnitide.model.objects import Instance, InstanceList
@@ -72,9 +75,15 @@ def ps(
             if node:
                 client.get_node(node)
             require_namespace(session, client)
+        waits.clear()
+        if not session.plain:
+            waits.update(why_pending(client, found))
         return InstanceList(items=tuple(found), revision=client.seen)
 
-    show(session, read, _lines, watch=watch)
+    def lines(session: Session, found: "InstanceList", width: int | None) -> list[str]:
+        return _lines(session, found, waits, width)
+
+    show(session, read, lines, watch=watch)
 
 
 def _check_status(status: str) -> None:
@@ -92,7 +101,7 @@ def _check_status(status: str) -> None:
         raise Failure(f"status: must be one of {', '.join(known)}, not {status!r}", hint, Exit.USAGE)
 
 
-def _lines(session: Session, found: "InstanceList", width: int | None) -> list[str]:
+def _lines(session: Session, found: "InstanceList", waits: dict[str, str], width: int | None) -> list[str]:
     from omnitide.cli.show.table import table
     from omnitide.cli.show.words import spell
 
@@ -108,7 +117,7 @@ def _lines(session: Session, found: "InstanceList", width: int | None) -> list[s
             str(one.attempt) if one.attempt else "-",
             one.handle,
             " ".join(one.urls.values()),
-            _note(one),
+            _note(one, waits.get(one.id, "")),
         ]
         for one in found.items
     ]
@@ -122,15 +131,16 @@ def _state(one: "Instance") -> Cell:
 
 
 def _word(one: "Instance") -> str:
-    """As `top` and the panel call it. What an instance on a silent node does nobody knows."""
-    return "failing" if one.failing and one.status != "unknown" else one.condition
+    """As `top` and the panel call it. What an instance on a node that is away does nobody knows."""
+    return "failing" if one.failing and one.status != "unknown" and not one.unknown_because else one.condition
 
 
-def _note(one: "Instance") -> str:
+def _note(one: "Instance", waits: str = "") -> str:
+    """`waits`: why it has no node yet."""
     from omnitide.cli.happenings.wording import ASKED_FOR
     from omnitide.cli.show.words import plural
 
-    parts: list[str] = []
+    parts = [waits] if waits else []
     if one.status == "unknown":
         parts.append(f"was {one.last_status}")
     if one.unknown_because:
@@ -139,7 +149,7 @@ def _note(one: "Instance") -> str:
         parts.append(one.stop_reason)
     if one.failing:
         in_a_row = f"ended {plural(one.ends, 'time')} in a row"
-        parts += [in_a_row] if one.status == "unknown" else [one.condition, in_a_row]
+        parts += [one.condition, in_a_row] if _word(one) == "failing" else [in_a_row]
     if one.exit is not None and one.condition == "waiting":
         begun = "could not start" if one.exit.reason == "start-failed" else "restarts"
         parts.append(f"{begun}; attempt {one.exit.attempt}: {one.exit.text}")

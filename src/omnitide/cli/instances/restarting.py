@@ -3,7 +3,8 @@
 import time
 from typing import TYPE_CHECKING, Final
 
-from omnitide.cli.agents.follow import HOPELESS_ATTEMPTS, ways_on
+from omnitide.cli.agents.follow import EXPLAIN_EVERY_S, HOPELESS_ATTEMPTS, ways_on
+from omnitide.cli.agents.never import never_placed
 from omnitide.cli.exits import Exit, Failure
 from omnitide.model.names import called
 
@@ -21,13 +22,17 @@ def until_restarted(client: "Client", old: "Instance", deadline: float) -> "Inst
     Raises Failure where that cannot come about, and when the time is up; NotFound if the agent is removed meanwhile.
     """
     following: Instance | None = None
+    explained = time.monotonic()
     while True:
         following = _newest(client, old, following)
         gone = _has_ended(client, old)
         if following is None or following.status == "pending":
             _still_wanted(client, old)
         else:
-            _hope(following)
+            hope(following)
+        if following is not None and following.status == "pending" and time.monotonic() - explained > EXPLAIN_EVERY_S:
+            explained = time.monotonic()
+            _check_room(client, following)
         if gone and following is not None and following.status == "running" and _ready(client, following):
             return following
         if time.monotonic() > deadline:
@@ -72,7 +77,20 @@ def _ready(client: "Client", instance: "Instance") -> bool:
     return health.readiness is None and health.startup is None
 
 
-def _hope(instance: "Instance") -> None:
+def _check_room(client: "Client", following: "Instance") -> None:
+    """Raises Failure where it gets no node for good."""
+    from omnitide.sdk.errors import NotFound
+
+    try:
+        never = never_placed(client.explain_instance(following.id))
+    except NotFound:
+        return  # it has been replaced meanwhile
+    if never:
+        hint = f"omnitide explain {called(following.namespace, following.name)}; it goes on being tried"
+        raise Failure(f"{following.name} cannot be placed: {never}", hint, Exit.ROLLOUT)
+
+
+def hope(instance: "Instance") -> None:
     """Raises Failure for one that cannot come up."""
     last = instance.exit or instance.previous_exit
     if last is None or instance.status == "running":

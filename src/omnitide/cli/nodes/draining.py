@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session
 from omnitide.cli.show.words import ago, plural
+from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.inventory import Node
@@ -40,7 +41,7 @@ def wait_until_empty(session: Session, client: "Client", name: str, limit_s: flo
             still = "" if teller.told(node.name) else "".join(f"\n       {line}" for line in teller.lines(node.name))
             raise Failure(
                 f"{node.name} still runs {plural(node.instances, 'instance')} after {waited:.0f} s{still}",
-                f"it goes on being drained; {_WAYS.format(node=node.name)}",
+                f"it goes on being drained; {teller.ways(node.name)}",
                 Exit.TIMEOUT,
             )
         if waited > QUIET_S:
@@ -59,6 +60,8 @@ class _Line(NamedTuple):
     text: str
     stays: bool
     """They have nowhere to go."""
+    waits: str = ""
+    """Agent of those that could go, and wait for another replica of it."""
 
 
 class _Teller:
@@ -91,10 +94,21 @@ class _Teller:
             self._advised = True
             self._session.note(f"    what runs on has nowhere else to go: {_WAYS.format(node=node)};")
             self._session.note("    Ctrl-C or --no-wait: it goes on being drained, and moves when there is room")
+        elif not self._advised and any(line.waits for line in lines):
+            self._advised = True
+            self._session.note("    it goes on once that is so; Ctrl-C or --no-wait: it goes on being drained")
 
     def told(self, node: str) -> bool:
         """What is on the node now is what was told last."""
         return bool(self._told) and {line.key for line in self._explained(self._on(node))} <= self._told
+
+    def ways(self, node: str) -> str:
+        """What may end the waiting."""
+        lines = self._explained(self._on(node))
+        waits = [line.waits for line in lines if line.waits]
+        if waits and not any(line.stays for line in lines):
+            return f"omnitide explain {waits[0]}"
+        return _WAYS.format(node=node)
 
     def lines(self, node: str) -> list[str]:
         return [line.text for line in self._explained(self._on(node))]
@@ -118,34 +132,37 @@ class _Teller:
     def _line(self, key: tuple[str, ...], those: "list[Instance]") -> _Line:
         one, how = those[0], key[-1]
         others = f", and {len(those) - 1} more of {one.workload}" if len(those) > 1 else ""
+        reason, waits = "", False
         if one.kind == "job":
-            text, reason = f"{one.name} is a job's task and runs to its end, {one.status} for {_for(one)}{others}", ""
+            text = f"{one.name} is a job's task and runs to its end, {one.status} for {_for(one)}{others}"
         elif how == "stopping":
-            text, reason = f"{one.name} is ending, for {_for(one)}{others}", ""
+            text = f"{one.name} is ending, for {_for(one)}{others}"
         else:
-            reason = self._reason(one.namespace, one.workload, one.node)
+            reason, waits = self._reason(one.namespace, one.workload, one.node)
             state = "ends again and again" if how == "failing" else f"{one.status} for {_for(one)}"
             text = f"{one.name} {state}{others}{f': {reason}' if reason else ''}"
         said = "" if how == "failing" else reason
-        return _Line((*key, said, *(other.name for other in those)), text, bool(reason))
+        agent = called(one.namespace, one.workload) if waits else ""
+        return _Line((*key, said, *(other.name for other in those)), text, bool(reason) and not waits, agent)
 
-    def _reason(self, namespace: str, agent: str, node: str) -> str:
+    def _reason(self, namespace: str, agent: str, node: str) -> tuple[str, bool]:
         """Why no further replica of an agent may be stopped: it fits nowhere else, or those that were wait for a
-        place."""
+        place; and whether it is neither, but the update of its agent that keeps it."""
         from omnitide.sdk.errors import NotFound
 
         try:
             explanation = self._client.explain_agent(agent, namespace=namespace)
         except NotFound:
-            return ""
+            return "", False
         for trouble in explanation.troubles:
             placement, instance = trouble.placement, trouble.instance
             if placement is not None and instance.status != "pending" and instance.node == node:
-                return trouble.text.rpartition("being drained, and it ")[2]
+                reason = trouble.text.rpartition("being drained, and it ")[2]
+                return reason, placement.verdict == "fits-now" and reason.startswith("stays until ")
         for trouble in explanation.troubles:
             if trouble.instance.status == "pending" and trouble.placement is not None:
-                return f"stays until {trouble.instance.name} runs elsewhere: {trouble.placement.text}"
-        return ""
+                return f"stays until {trouble.instance.name} runs elsewhere: {trouble.placement.text}", False
+        return "", False
 
 
 def _for(one: "Instance") -> str:

@@ -17,8 +17,9 @@ def leave(
     """Stop this machine's instances and node proxy, and forget its identity.
 
     Exit code 1: it has left, and something that it ran may go on, as its container engine did not answer. The fabric
-    counts the node as lost until somebody there removes it: omnitide nodes rm.
+    shows the node as left until somebody there removes it: omnitide nodes rm.
     """
+    import contextlib
     import sys
 
     from omnitide.cli.durations import milliseconds
@@ -31,6 +32,7 @@ def leave(
     from omnitide.cli.fabric.processes import locked
     from omnitide.cli.fabric.secret_files import remove_secret_files
     from omnitide.cli.show.words import plural
+    from omnitide.config.emptying import mark_for_good
     from omnitide.security.identity import IdentityStore
 
     session = session_of(context)
@@ -45,7 +47,7 @@ def leave(
     fabric, node = nodes.identity_of(layout)
     removed = nodes.was_removed(layout)
     with locked(layout):
-        told = begin_leaving(layout)
+        told = begin_leaving(layout, for_good=True)
         if not told:
             end_processes(layout, "node")
         stopped = stop_instances(session, layout.keepers(), grace_ms)
@@ -54,6 +56,8 @@ def leave(
         if told:
             end_processes(layout, "node")
         remove_secret_files((layout.node,))
+        with contextlib.suppress(OSError):
+            mark_for_good(layout.node, leaves=False)
         IdentityStore(layout.identity).remove()
     if session.plain:
         left = {"fabric_id": fabric, "node_id": node, "instances_stopped": stopped, "removed": removed}

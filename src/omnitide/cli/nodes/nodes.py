@@ -82,7 +82,7 @@ def _lines(session: Session, found: "NodeList", width: int | None) -> list[str]:
             str(node.instances),
             share(node.reserved_cpu_milli, node.cpu_milli, "cpu"),
             share(node.reserved_memory_bytes, node.memory_bytes, "bytes").replace(" ", ""),
-            ", ".join(_driver(one) for one in node.drivers if not one.absent),
+            ", ".join(_driver(node, one) for one in node.drivers if not one.absent),
             node.address or node.session_address,
             _platform(node),
             ",".join(f"{key}={value}" for key, value in sorted(node.labels.items())),
@@ -97,9 +97,11 @@ def _platform(node: "Node") -> str:
     return f"{text} (simulated)" if "simulated" in node.platform else text
 
 
-def _driver(one: "Driver") -> str:
+def _driver(node: "Node", one: "Driver") -> str:
     from omnitide.cli.show.words import ago
 
+    if node.stopped_ms or node.status in ("unreachable", "lost"):
+        return one.name  # what it said last of it is that it goes
     if one.silent_since_ms:
         return f"{one.name} (silent for {ago(one.silent_since_ms)})"
     return one.name if one.healthy else f"{one.name} (unhealthy)"
@@ -110,7 +112,7 @@ def _status(node: "Node") -> Cell:
 
     cell = state(node.status, node.unknown_since_ms)
     if away := away_of(node):
-        cell = Cell(away, "" if node.stopped_ms else "yellow")
+        cell = Cell(away, "yellow" if node.status == "live" and not node.stopped_ms else "")
     if node.scheduling == "open":
         return cell
     return Cell(f"{cell.text}, {node.scheduling}", cell.style if node.status != "live" else "yellow")

@@ -26,11 +26,13 @@ _WORDS: Final = {
     "renews": "be replaced",
     "stops": "stop",
     "stays": "stay",
+    "blocked": "stay",
     "waits": "wait",
 }
 _TOTALS: Final = (
     ("waits", "would fit nowhere and wait"),
     ("stays", "would fit on no other node and stay"),
+    ("blocked", "would stay: the update lets no more be away at once"),
     ("stops", "would stop"),
     ("moves", "would move"),
     ("renews", "would be replaced on the same node"),
@@ -81,7 +83,7 @@ def held(outlook: "Outlook") -> str:
 
 
 def _row(one: "ForeseenReplica") -> list[Cell]:
-    style = {"waits": "red", "stays": "yellow"}.get(one.fate, "")
+    style = {"waits": "red", "stays": "yellow", "blocked": "yellow"}.get(one.fate, "")
     return [
         Cell(f"{called(one.namespace, one.agent)}-{one.slot}"),
         Cell(_WORDS[one.fate], style),

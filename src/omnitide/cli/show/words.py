@@ -65,14 +65,23 @@ def only_waits(agent: ob.AgentSummary) -> bool:
 
 
 def agent_status(agent: ob.AgentSummary) -> Cell:
-    return Cell(agent.status, _STYLES["pending"]) if only_waits(agent) else state(agent.status)
+    """As the panel and `top` call it."""
+    return Cell("waiting", _STYLES["waiting"]) if only_waits(agent) else state(agent.status)
+
+
+def has_left(node: inv.Node) -> bool:
+    """Whether it said goodbye for good, and not that its operator stopped it."""
+    gone = node.status in ("unreachable", "lost")
+    return gone and bool(node.departing) and not (node.back_within_ms or node.stopped_ms)
 
 
 def away_of(node: inv.Node) -> str:
-    """What is said of a node that its operator stopped, or that has said goodbye for a while and counts as live
-    meanwhile; else empty."""
+    """What is said of a node that its operator stopped, that has left, or that has said goodbye for a while and counts
+    as live meanwhile; else empty."""
     if node.stopped_ms:
         return f"stopped by its operator {ago(node.stopped_ms)} ago"
+    if has_left(node):
+        return f"left {ago(node.since_ms)} ago"
     if node.status != "live" or not (node.departing and node.back_within_ms):
         return ""
     return f"away, back within {format_duration(node.back_within_ms)}"

@@ -10,6 +10,7 @@ from omnitide.cli.top.figures import plural
 from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, line, mark, width_of
 from omnitide.cli.top.scene import Scene
 from omnitide.cli.top.words import instances_words, span, there, visible
+from omnitide.model.inventory import WHOLE
 
 PAGES: Final = ("overview", "node", "agent", "instance", "event", "job")
 TITLES: Final = {
@@ -74,7 +75,8 @@ def _tabs(scene: Scene, page: str, *, short: bool) -> list[tuple[str, Line]]:
         cells = [Cell(f"[{title}{count}]" if here else f" {title}{count} ", "strong" if here else "soft")]
         concerns = len(scene.concerns) if name == "overview" else 0
         if concerns:
-            cells.append(Cell(f"!{concerns} ", "wait"))
+            bad = scene.concerns[0].subject == WHOLE
+            cells.append(Cell(f"!{concerns} ", "bad" if bad else "wait"))
         found.append((name, tuple(cells)))
     return found
 

@@ -155,8 +155,12 @@ def _node_facts(node: Node, scene: Scene) -> list[Line]:
     telling = node.status in TELLING
     use = scene.view.use.get(node.id) if telling else None
     since = node_since_ms(node)
+    # What it said last of them is that it goes.
+    gone = bool(node.stopped_ms) or not telling
     drivers = ", ".join(
-        f"{one.name}{'' if one.healthy else f' (unwell: {one.detail})'}" for one in node.drivers if not one.absent
+        f"{one.name}{'' if one.healthy or gone else f' (unwell: {one.detail})'}"
+        for one in node.drivers
+        if not one.absent
     )
     found = [
         _fact("state", told(node_state(node)), f" for {span(scene.now_ms - since)}" if since else ""),

@@ -34,6 +34,10 @@ _FORESEEN: Final = frozenset(
 _WORDS: Final[dict[Fate, tuple[Tone, Callable[[int], str]]]] = {
     "waits": ("bad", lambda count: f"{plural(count, 'replica')} would fit nowhere and wait"),
     "stays": ("wait", lambda count: f"{plural(count, 'replica')} would fit on no other node and stay"),
+    "blocked": (
+        "wait",
+        lambda count: f"{plural(count, 'replica')} would stay: the update lets no more be away at once",
+    ),
     "stops": ("off", lambda count: f"{plural(count, 'replica')} would stop"),
     "moves": ("busy", lambda count: f"{plural(count, 'replica')} would move"),
     "renews": ("busy", lambda count: f"{plural(count, 'replica')} would be replaced on the same node"),

@@ -14,6 +14,7 @@ from omnitide.cli.top.figures import bar, cores, percent, plural, size
 from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, width_of, wrap
 from omnitide.cli.top.scene import Capacity, Scene, capacity
 from omnitide.cli.top.words import RANK, State, Tone, agent_state, node_state, span, there, visible
+from omnitide.model.inventory import WHOLE
 
 CONCERNS: Final = 20
 TALLY: Final = 17
@@ -31,6 +32,10 @@ def verdict(scene: Scene) -> tuple[Tone, str, str]:
     if not scene.view.filled or status is None:
         return "off", "Asking Nexus", ""
     concerns = scene.concerns
+    if concerns and concerns[0].subject == WHOLE:
+        # Whatever else is amiss follows from it, or matters less.
+        text, _, more = concerns[0].text.partition(": ")
+        return "bad", f"{text[:1].upper()}{text[1:]}", more
     if concerns:
         count = len(concerns)
         more = "each with where to look"
@@ -124,15 +129,16 @@ def concern_lines(scene: Scene, width: int) -> list[list[Line]]:
     all_: list[list[Line]] = []
     for concern in scene.concerns:
         found: list[Line] = []
+        tone: Tone = "bad" if concern.subject == WHOLE else "wait"
         age = span(scene.now_ms - concern.since_ms) if concern.since_ms else ""
         # Some say it themselves.
         since = f"  {age}" if age and age not in concern.text.replace(" ", "") else ""
         first, *more = wrap(visible(concern.text), max(20, width - 4 - len(since)))
         subject = cut_name(visible(concern.subject), max(12, width // 2))
         if width_of(line(subject, first, since)) + 4 <= width:
-            found.append(line(mark("wait"), Cell(f" {subject} ", "strong"), first, Cell(since, "soft")))
+            found.append(line(mark(tone), Cell(f" {subject} ", "strong"), first, Cell(since, "soft")))
         else:
-            found.append(line(mark("wait"), Cell(f" {subject}", "strong"), Cell(since, "soft")))
+            found.append(line(mark(tone), Cell(f" {subject}", "strong"), Cell(since, "soft")))
             more = [first, *more]
         found += [line(f"  {text}") for text in more]
         if concern.hint:

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Final, Literal, NamedTuple
 
 from omnitide.cli.show.visible import visible
-from omnitide.cli.show.words import only_waits, plural
+from omnitide.cli.show.words import has_left, only_waits, plural
 from omnitide.model.inventory import Node
 from omnitide.model.objects import AgentSummary, Instance, JobSummary
 from omnitide.model.quantity import format_duration
@@ -67,9 +67,13 @@ def node_state(node: Node) -> State:
     if node.stopped_ms:
         # Whether or not it still counts as live: no return was announced, and nothing is amiss.
         return State(tone_of("stopped"), "stopped", ", ".join(filter(None, ("by its operator", closed))))
+    if has_left(node):
+        return State(tone_of("stopped"), "left", closed)
     away = bool(node.departing) and node.status == "live" and node.back_within_ms > 0
     leaving = node.departing if not away else ""
-    unwell = [f"{one.name} is unwell" for one in node.drivers if not one.healthy and not one.absent]
+    # What one that is gone said last of its drivers is not what is the matter with it.
+    gone = node.status in ("unreachable", "lost")
+    unwell = [f"{one.name} is unwell" for one in node.drivers if not (gone or one.healthy or one.absent)]
     # What is live and all well has that word alone: in a tally it is not to stand beside another of another colour.
     if node.status != "live":
         text, *more = node.status, closed, f"leaving: {leaving}" if leaving else "", *unwell
@@ -122,11 +126,12 @@ def instance_state(one: Instance) -> State:
     elif one.status == "unknown":
         more = one.unknown_because or f"was {one.last_status}"
     elif one.unknown_because:
-        tone, text, more = "wait", "away", f"was {text}, {one.unknown_because}"
+        was = "failing" if one.failing else text
+        tone, text, more = "wait", "away", f"was {was}, {one.unknown_because}"
     elif has_ended(one) and one.exit is not None:
         more = one.exit.text
     # Whether or not it runs at this moment: a list that says so every other second would say nothing.
-    if one.failing and one.status != "unknown":
+    if one.failing and one.status != "unknown" and not one.unknown_because:
         said = (one.condition, f"ended {plural(one.ends, 'time')} in a row", more)
         return State("bad", "failing", ", ".join(part for part in said if part))
     return State(tone, text, more)

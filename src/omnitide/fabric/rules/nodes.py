@@ -175,7 +175,8 @@ def depart_node(draft: Draft, command: cm.DepartNode) -> None:
     if command.back_within_ms:
         return
     if node.status is NodeStatus.LIVE:
-        draft.emit(ev.NodeUnreachable(node=node.id, session=command.session, cause="left"))
+        cause = "stopped" if command.stopped else "left"
+        draft.emit(ev.NodeUnreachable(node=node.id, session=command.session, cause=cause))
     if node.status is not NodeStatus.LOST:
         draft.emit(ev.NodeLost(node=node.id, session=command.session))
     _give_up(draft, node, lambda _: True)

@@ -79,7 +79,7 @@ def obstacles(room: Room, spec: WorkloadSpec) -> list[str]:
     """Why the node cannot take one such instance now, each reason in a few words; empty if it can."""
     node, found = room.node, list[str]()
     if node.status is not NodeStatus.LIVE:
-        found.append(f"it is {'stopped' if node.stopped_ms else node.status.value}")
+        found.append("it has left" if node.left else f"it is {'stopped' if node.stopped_ms else node.status.value}")
     elif not node.schedulable:
         leaving = "stopped" if node.stopped_ms else "about to leave"
         found.append(f"it is {leaving if node.departing else node.scheduling.value}")

@@ -51,6 +51,8 @@ def why_unknown(state: FabricState, instance: Instance) -> str:
         return ""
     if node.stopped_ms:
         return f"node {node.name} {STOPPED}"
+    if node.left:
+        return f"node {node.name} has left"
     if not silent_since(state, instance):
         away = node_away(node)
         return f"node {node.name} is {away}" if away else ""

@@ -127,6 +127,10 @@ def test_nexus_is_asked_what_would_come_of_it_in_its_own_words() -> None:
     assert "it goes on for longer than was looked ahead" in held
     many = Outlook(replicas=(), counts={"starts": 10_000}, finished=True, revision=1, unseen=79_999)
     assert "? 79999 further replicas were not looked at: too many" in printed(outlook_lines(many), color=False)
+    kept_there = Outlook(replicas=(), counts={"stays": 1, "blocked": 3}, finished=True, revision=1)
+    told = printed(outlook_lines(kept_there), color=False)
+    assert "1 replica would fit on no other node and stay" in told
+    assert "3 replicas would stay: the update lets no more be away at once" in told
     back = Outlook(replicas=(), counts={}, kept=3, finished=True, revision=1)
     assert printed(outlook_lines(back), color=False).strip() == "● 3 replicas would be kept as they are"
 

@@ -140,6 +140,8 @@ def test_what_ends_again_and_again_says_so_whether_it_runs_or_waits() -> None:
     assert instance_state(waits) == ("bad", "failing", "waiting, ended 1 time in a row")
     silent = instance("e-1.1", status="unknown", failing=True, ends=5, unknown_because="its node is not heard from")
     assert instance_state(silent) == ("unknown", "unknown", "its node is not heard from")
+    away = instance("f-1.1", failing=True, ends=85, unknown_because="node alpha was stopped by its operator")
+    assert instance_state(away) == ("wait", "away", "was failing, node alpha was stopped by its operator")
     assert instance_state(instance("c-1.1", status="pending", condition="waiting")) == ("wait", "waiting", "")
     assert instance_state(instance("d-1.1", health="unhealthy", health_message="503")) == ("bad", "unhealthy", "503")
     assert agent_state(agent("a", status="failing", failing=1)) == ("bad", "failing", "1 replica ends again and again")

@@ -6,7 +6,7 @@ from tests.unit.cli.top.scenes import NOW_MS, agent, event, node, scene
 from omnitide.cli.top.bars import said, tabs
 from omnitide.cli.top.event_table import EVENTS
 from omnitide.cli.top.lines import printed
-from omnitide.cli.top.overview import overview_lines, verdict
+from omnitide.cli.top.overview import concern_lines, overview_lines, verdict
 from omnitide.cli.top.picture import picture_lines
 from omnitide.cli.top.scene import Scene
 from omnitide.model.inventory import Concern
@@ -71,3 +71,13 @@ def test_a_namespace_is_named_with_what_is_not_of_it() -> None:
 
 def test_an_empty_namespace_is_not_shown_as_a_fabric_without_work() -> None:
     assert verdict(scene(node("alpha"), agent("web"), namespace="empty"))[2] == "and namespace empty has nothing yet"
+
+
+def test_that_no_node_is_live_is_the_verdict_whatever_else_there_is() -> None:
+    found = scene(node("alpha", status="lost"), agent("web"))
+    assert found.status is not None
+    dead = Concern(subject="fabric", text="no node is live: nothing runs that is known of", hint="omnitide nodes")
+    found.status = replace(found.status, concerns=(dead, *CONCERNS))
+    assert verdict(found) == ("bad", "No node is live", "nothing runs that is known of")
+    assert "bad" in {cell.style for cell in concern_lines(found, 78)[0][0]}
+    assert "bad" in {cell.style for _, cells in tabs(found, "overview", 100) for cell in cells}

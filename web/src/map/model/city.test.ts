@@ -79,6 +79,17 @@ describe("the city", () => {
     expect(tip?.more).toContain("ended 4 times in a row");
   });
 
+  it("counts what is away with its node as lists do, whatever it did there", () => {
+    const city = emptyCity("zone");
+    const away = { unknown_because: "node n1 was stopped by its operator" };
+    const loop = { ...away, failing: true, ends: 85 };
+    advance(city, sight(NODES, [instance("i1", "n1", away), instance("i2", "n1", loop), instance("i3", "n2")]));
+    expect(legend("health", city, []).map(({ text, count }) => [text, count])).toEqual([
+      ["away", 2],
+      ["running", 1],
+    ]);
+  });
+
   it("tells what has failed for good or was lost from what fails now, and has no building ail from it", () => {
     const city = emptyCity("zone");
     const spent = { status: "failed" } as const;

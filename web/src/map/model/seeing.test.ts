@@ -216,7 +216,7 @@ describe("colours", () => {
     ]);
     const city = town();
     expect(legend("health", city, []).map(({ text, count }) => [text, count])).toEqual([
-      ["waiting", 1],
+      ["pending", 1],
       ["running", 3],
     ]);
     expect(legend("driver", city, [])).toEqual([{ colour: "kind-0", shape: "process", text: "process", count: 4 }]);

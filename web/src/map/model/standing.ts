@@ -1,11 +1,12 @@
 /**
- * What is told apart of units by the legend, the card and the words: their tones, and of what is bad, what fails now from
- * what has failed for good or was lost, of which nobody waits for more.
+ * What is told apart of units by the legend, the card and the words: their tones; of what is bad, what fails now from what
+ * has failed for good or was lost, of which nobody waits for more; and of what waits, what has no node yet
+ * and what is away with its node.
  */
 import type { Instance } from "../../api/types";
 import { hasEnded, type Tone } from "../../words/states";
 
-export type Standing = Tone | "failed" | "lost";
+export type Standing = Tone | "failed" | "lost" | "pending" | "away";
 
 /** What needs somebody first. */
 export const STANDINGS: readonly (readonly [Standing, string])[] = [
@@ -13,6 +14,8 @@ export const STANDINGS: readonly (readonly [Standing, string])[] = [
   ["failed", "failed"],
   ["lost", "lost"],
   ["unknown", "unknown"],
+  ["away", "away"],
+  ["pending", "pending"],
   ["wait", "waiting"],
   ["busy", "starting"],
   ["good", "running"],
@@ -31,11 +34,15 @@ export function isGone(instance: Instance): boolean {
 }
 
 export function standingOf(instance: Instance, tone: Tone): Standing {
+  // For a node: what waits on its node, to start anew or to end, is told from it in lists too.
+  if (tone === "wait" && instance.status === "pending") return "pending";
+  if (tone === "wait" && instance.unknown_because) return "away";
   if (tone !== "bad" || !hasEnded(instance)) return tone;
   return instance.status === "lost" ? "lost" : "failed";
 }
 
 export function toneOf(standing: Standing): Tone {
+  if (standing === "pending" || standing === "away") return "wait";
   return standing === "failed" || standing === "lost" ? "bad" : standing;
 }
 

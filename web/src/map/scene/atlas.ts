@@ -7,10 +7,16 @@ import { FRONTS, ROOF } from "../model/geometry";
 
 /** Pixels of the texture for a unit of the map. */
 export const DETAIL = 3;
-const SIDE = 2048;
-const GAP = 4;
+const WIDTH = 2048;
+const HEIGHT = 2688;
+/**
+ * Between two pictures, and what each begins at a multiple of. A pixel of the smaller copies of the texture, that are taken
+ * from afar, is of so many: of none that shows anything it holds some of another picture, which would be a line beside it.
+ */
+const GAP = 16;
 const RADIUS = 5;
-/** A unit's picture, and how much of it the shape fills. */
+/** A unit's picture, about as large as it is ever shown; what it is drawn in; and how much of it the shape fills. */
+const UNIT_TEXTURE_PX = 192;
 export const UNIT_PX = 72;
 export const UNIT_FILL = 0.8;
 export const WINDOWS = { columns: 7, floor: 6, width: 4.4, height: 3.2, pitch: 6.6 } as const;
@@ -80,6 +86,11 @@ export function windowsOf(size: number): number {
   return WINDOWS.columns * Math.floor((FRONTS[size] ?? FRONTS[0]) / WINDOWS.floor);
 }
 
+/** Where the next picture may begin. */
+function after(end: number): number {
+  return Math.ceil((end + GAP) / GAP) * GAP;
+}
+
 function byName<K extends string, T>(names: readonly K[], make: (name: K) => T): Record<K, T> {
   return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<K, T>;
 }
@@ -89,8 +100,8 @@ type Draw = (context: CanvasRenderingContext2D, width: number, height: number) =
 /** A part of it at a time, so that nothing waits for all of it. */
 export async function drawAtlas(): Promise<Atlas> {
   const canvas = document.createElement("canvas");
-  canvas.width = SIDE;
-  canvas.height = SIDE;
+  canvas.width = WIDTH;
+  canvas.height = HEIGHT;
   const found = canvas.getContext("2d");
   if (!found) throw new Error("this browser gives no canvas to draw on");
   const context = found;
@@ -107,12 +118,12 @@ export async function drawAtlas(): Promise<Atlas> {
   const add = (width: number, height: number, draw: Draw): Texture => {
     const across = Math.ceil(width);
     const down = Math.ceil(height);
-    if (x + across + GAP > SIDE) {
+    if (x + across + GAP > WIDTH) {
       x = GAP;
-      y += tallest + GAP;
+      y = after(y + tallest);
       tallest = 0;
     }
-    if (y + down + GAP > SIDE) throw new Error("the map's texture is full");
+    if (y + down + GAP > HEIGHT) throw new Error("the map's texture is full");
     context.save();
     context.translate(x, y);
     context.beginPath();
@@ -121,10 +132,15 @@ export async function drawAtlas(): Promise<Atlas> {
     draw(context, width, height);
     context.restore();
     const texture = new Texture({ source, frame: new Rectangle(x, y, across, down) });
-    x += across + GAP;
+    x = after(x + across);
     tallest = Math.max(tallest, down);
     return texture;
   };
+  const ofUnit = (draw: (context: CanvasRenderingContext2D, side: number) => void): Texture =>
+    add(UNIT_TEXTURE_PX, UNIT_TEXTURE_PX, (at) => {
+      at.scale(UNIT_TEXTURE_PX / UNIT_PX, UNIT_TEXTURE_PX / UNIT_PX);
+      draw(at, UNIT_PX);
+    });
   const inUnits = (width: number, height: number, draw: Draw): Texture =>
     add(width * DETAIL, height * DETAIL, (at) => {
       at.scale(DETAIL, DETAIL);
@@ -191,7 +207,7 @@ export async function drawAtlas(): Promise<Atlas> {
       at.arc(64, 64, 58, 0, 2 * Math.PI);
       at.stroke();
     }),
-    halo: add(UNIT_PX, UNIT_PX, (at, side) => {
+    halo: ofUnit((at, side) => {
       at.lineWidth = 4;
       rounded(at, 3, 3, side - 6, side - 6, [14, 14, 14, 14]);
       at.stroke();
@@ -253,9 +269,7 @@ export async function drawAtlas(): Promise<Atlas> {
     ),
   );
   await turn();
-  const units = byName(SHAPES, (shape) =>
-    byName(FILLINGS, (filling) => add(UNIT_PX, UNIT_PX, (at) => drawUnit(at, shape, filling))),
-  );
+  const units = byName(SHAPES, (shape) => byName(FILLINGS, (filling) => ofUnit((at) => drawUnit(at, shape, filling))));
   return { ...plain, fronts, shadows, outlines, windows, units, source, destroy: () => source.destroy() };
 }
 

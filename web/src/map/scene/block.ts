@@ -4,16 +4,16 @@
  */
 import type { Container, Shader, Texture } from "pixi.js";
 import type { Building, Unit } from "../model/city";
-import { type Colour, frontLight, HOT, nodeColour, shareOf, unitColour, usedOf, windowsLit } from "../model/colours";
+import { frontLight, HOT, shareOf, unitColour, usedOf, windowsLit } from "../model/colours";
 import { buildingOf, FRONTS, ROOF } from "../model/geometry";
 import { HALO } from "../model/naming";
-import { refusalAt } from "../model/refusals";
 import { gridOf, slotsOf } from "../model/seating";
 import { isOver } from "../model/standing";
 import { type Atlas, DETAIL, fillingOf, RING, SPILL, UNIT_FILL, WINDOWS, windowsOf } from "./atlas";
 import type { Look } from "./look";
 import { colour, mix, type Palette } from "./palette";
 import { Quads } from "./quads";
+import { litBy, tintOf } from "./tints";
 
 const SMALL = 1 / DETAIL;
 /** Within a lot's part: the building, its lights, the mark of one that refuses or would take something, the units. */
@@ -262,46 +262,4 @@ export const UNIT_SHARE = 0.74;
 
 export function textureOf(atlas: Atlas, unit: Unit): Texture {
   return atlas.units[unit.shape][isOver(unit.standing) ? "hollow" : fillingOf(unit.tone)];
-}
-
-/** Of a node that refuses or would take what is selected. */
-function litBy({ refusals }: Look, node: string): Colour | undefined {
-  return refusals && refusalAt(refusals, node);
-}
-
-function tintOf(
-  look: Look,
-  palette: Palette,
-  id: string,
-  building: Building,
-): { roof: number; front: number; edge: number } {
-  const name = nodeColour(look.question, building, look.use(id), look.versions, look.failing);
-  if (building.dark) {
-    // Its operator may have wanted it so.
-    const edge = colour(palette, `tone-${building.state.tone}`);
-    return { roof: palette.blindRoof, front: palette.blindFront, edge };
-  }
-  if (look.refusals) {
-    const lit = litBy(look, id);
-    if (!lit) return { roof: palette.roof, front: palette.front, edge: palette.edge };
-    const tint = colour(palette, lit);
-    return { roof: mix(palette.roof, tint, 0.22), front: mix(palette.front, tint, 0.18), edge: tint };
-  }
-  if (look.question === "health" && building.ailing > 0) {
-    const tint = colour(palette, "tone-bad");
-    const strength = Math.min(0.34, 0.04 + 0.45 * building.ailing);
-    return {
-      roof: mix(palette.roof, tint, strength),
-      front: mix(palette.front, tint, strength * 0.6),
-      edge: mix(palette.edge, tint, Math.min(1, 0.35 + strength)),
-    };
-  }
-  if (name === "plain") return { roof: palette.roof, front: palette.front, edge: palette.edge };
-  const tint = colour(palette, name);
-  const strength = name.startsWith("tone-") ? 0.1 : name === "blind" ? 0.3 : 0.5;
-  return {
-    roof: mix(palette.roof, tint, strength),
-    front: mix(palette.front, tint, strength * 0.7),
-    edge: mix(palette.edge, tint, Math.min(1, strength * 3)),
-  };
 }

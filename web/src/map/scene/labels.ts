@@ -54,17 +54,14 @@ export class Labels {
     return this.#pen.prepare();
   }
 
-  resize(screen: Screen, scale: number): void {
-    this.#pen.resize(screen, scale);
-  }
-
-  draw(look: Look, palette: Palette, camera: Camera, screen: Screen, box: Box | undefined): void {
+  /** `scale`: pixels of the canvas for one of the page. */
+  draw(look: Look, palette: Palette, camera: Camera, screen: Screen, scale: number, box: Box | undefined): void {
     const { layout } = look.city;
     if (this.#fitted.zoom !== camera.zoom || this.#fitted.layout !== layout) this.#fits = new Map();
     this.#fitted = { zoom: camera.zoom, layout };
     const of = { pen: this.#pen, look, palette, camera, screen, view: seen(camera, screen) };
     const shown: Shown = { ...of, fits: this.#fits, feet: new Map() };
-    this.#pen.clear(screen);
+    this.#pen.clear(screen, scale);
     const level = levelOf(camera.zoom);
     nameNexus(shown);
     // They take their places first, and are written last: what goes along with its district lies over whatever is there.
@@ -111,11 +108,10 @@ function nameNexus({ pen, look, palette, camera, screen }: Shown): void {
   pen.use(600, 12);
   const title = "Nexus";
   const waiting = look.city.yard.size;
-  const wait = waiting === 1 ? "waits" : "wait";
   // The longest that there is room for: a number that is cut is another one.
   const texts = waiting
-    ? [`${plural(waiting, "instance")} ${wait} for a node`, `${count(waiting)} ${wait}`, count(waiting)]
-    : [look.known ? "nothing waits" : "not known yet"];
+    ? [`${plural(waiting, "instance")} pending`, `${count(waiting)} pending`, count(waiting)]
+    : [look.known ? "nothing pending" : "not known yet"];
   const width = pen.width(title);
   pen.text(title, top.x, top.y, palette.text);
   pen.use(450, 11.5);
@@ -209,9 +205,10 @@ function placeDistrict(district: District, kin: Kin, level: Level, shown: Shown)
 function countNodes(district: District, at: Point, right: number, low: boolean, { pen, look, palette }: Shown): void {
   const ids = district.lots.filter((id): id is string => id !== undefined);
   pen.use(450, 11.5);
-  const dark = ids.filter((id) => look.city.buildings.get(id)?.dark).length;
+  const dark = ids.flatMap((id) => look.city.buildings.get(id) ?? []).filter((building) => building.dark);
+  const tone = dark.some(({ state }) => state.tone === "bad") ? "bad" : "off";
   const more = low ? [] : [[plural(ids.length, "node"), palette.faint]];
-  if (dark) more.push([`${count(dark)} dark`, palette.tones.bad ?? palette.text]);
+  if (dark.length) more.push([`${count(dark.length)} dark`, palette.tones[tone] ?? palette.text]);
   let { x } = at;
   for (const [part = "", colour = palette.text] of more) {
     if (x + pen.width(part) > right) break;
@@ -254,7 +251,8 @@ function nameAfar({ pen, look, palette, camera, screen, view }: Shown): void {
   }
   for (const id of look.city.layout.lotOf.keys()) {
     if (named >= most) break;
-    if (look.city.buildings.get(id)?.dark) of(id, palette.tones.bad ?? palette.text);
+    const building = look.city.buildings.get(id);
+    if (building?.dark) of(id, palette.tones[building.state.tone] ?? palette.text);
   }
 }
 

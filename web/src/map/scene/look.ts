@@ -24,5 +24,7 @@ export interface Look {
   cover: Cover;
   /** What is shown is old: nothing moves. */
   stale: boolean;
+  /** It is of a time that has passed. */
+  past: boolean;
   nowMs: number;
 }

@@ -41,7 +41,6 @@ export class Pen {
   /** The one that texts are measured and to be written in, and the one that the canvas has. */
   #font = "";
   #set = "";
-  #scale = 1;
   #taken: Box[] = [];
 
   constructor(readonly canvas: HTMLCanvasElement) {
@@ -60,15 +59,12 @@ export class Pen {
     }
   }
 
-  resize(screen: Screen, scale: number): void {
-    this.#scale = scale;
-    this.canvas.width = Math.round(screen.width * scale);
-    this.canvas.height = Math.round(screen.height * scale);
-  }
-
-  /** An empty canvas, of which nothing is taken. */
-  clear(screen: Screen): void {
-    this.context.setTransform(this.#scale, 0, 0, this.#scale, 0, 0);
+  /** An empty canvas, of which nothing is taken. It has its size here alone: with another it forgets what is written on it. */
+  clear(screen: Screen, scale: number): void {
+    const { canvas } = this;
+    const [width, height] = [Math.round(screen.width * scale), Math.round(screen.height * scale)];
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    this.context.setTransform(scale, 0, 0, scale, 0, 0);
     this.context.clearRect(0, 0, screen.width, screen.height);
     this.context.textBaseline = "middle";
     // Letter by letter, as `width` counts; and nothing that stands for others, such as × for an x between digits.

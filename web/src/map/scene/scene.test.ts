@@ -166,7 +166,10 @@ test.each([
     vi.stubGlobal("devicePixelRatio", ratio);
     const scene = await opened();
     expect(card.scale, "from the first picture on").toBe(scale);
+    card.scale = 0;
     scene.resize({ width: 300, height: 200 });
+    expect(card.scale, "what is seen stays until the next picture").toBe(0);
+    next();
     expect(card.scale).toBe(scale);
   },
 );

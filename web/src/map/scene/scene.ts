@@ -80,6 +80,7 @@ export class Scene {
   #named: Camera | undefined;
   #namedMs = 0;
   #namesTimer: ReturnType<typeof setTimeout> | undefined;
+  #resized = false;
   #platesDirty = true;
   #halosDirty = true;
   #asked = 0;
@@ -162,9 +163,7 @@ export class Scene {
 
   resize(screen: Screen): void {
     this.screen = screen;
-    // Each pixel of an emulated picture is the processor's work, and its names, which are no part of it, are sharp all the same.
-    this.renderer.resize(screen.width, screen.height, this.#fetched ? 1 : scaleOf());
-    this.#labels.resize(screen, scaleOf());
+    this.#resized = true;
     this.#names = "now";
     this.ask();
   }
@@ -189,7 +188,9 @@ export class Scene {
     for (const id of changes.nodes) this.#touch(id);
     for (const id of changes.homes) this.#touch(id);
     if (look.selection.instances.size && changes.homes.size) this.#halosDirty = true;
-    this.#names ??= "soon";
+    // Where another time is shown, all that is there belongs to it.
+    if (look.past) this.#names = "now";
+    else this.#names ??= "soon";
     if (motion && changes.motions.length && document.visibilityState === "visible") {
       this.#movers.add(changes.motions, performance.now());
       this.#moved += changes.motions.length;
@@ -338,6 +339,12 @@ export class Scene {
       this.#camera = part < 1 ? along(this.#flight.from, this.#flight.to, part) : this.#flight.to;
       if (part >= 1) this.#flight = undefined;
     }
+    // With the frame that fills it: a canvas of another size is empty.
+    if (this.#resized) {
+      // Each pixel of an emulated picture is the processor's work, and its names, which are no part of it, are sharp all the same.
+      this.renderer.resize(this.screen.width, this.screen.height, this.#fetched ? 1 : scaleOf());
+    }
+    this.#resized = false;
     const camera = this.#camera;
     const drawn: Drawn = { atlas: this.#atlas, palette: this.#palette, look: this.#look, away: this.#movers.away };
     const moving = this.#movers.busy;
@@ -379,7 +386,7 @@ export class Scene {
   #name(camera: Camera, nowMs: number): void {
     const waitMs = this.#namedMs + NAMES_MS - nowMs;
     if (this.#names === "now" || this.#named !== camera || (this.#names && waitMs <= 0)) {
-      this.#labels.draw(this.#look, this.#palette, camera, this.screen, this.#box);
+      this.#labels.draw(this.#look, this.#palette, camera, this.screen, scaleOf(), this.#box);
       this.#named = camera;
       this.#namedMs = nowMs;
       this.#names = undefined;

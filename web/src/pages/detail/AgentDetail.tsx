@@ -101,6 +101,12 @@ function Body(props: { agent: Agent }) {
   const ways = createMemo(() => new Set(waysBack(versions.value()?.items ?? []).map((one) => one.number)));
   const marks = () => (versions.value()?.items ?? []).map((one) => ({ atMs: one.created_ms, text: `v${one.number}` }));
   const target = (): Target => ({ kind: "agent", object: props.agent });
+  const halted = () => props.agent.rollout?.halted ?? "";
+  // Why is told once, below.
+  const state = () => {
+    const told = agentState(props.agent);
+    return halted() ? { ...told, more: told.more.replace(`: ${halted()}`, "") } : told;
+  };
 
   return (
     <>
@@ -110,7 +116,7 @@ function Body(props: { agent: Agent }) {
           { text: props.agent.namespace, href: `/agents?q=namespace:${encodeURIComponent(props.agent.namespace)}` },
         ]}
         title={props.agent.name}
-        state={agentState(props.agent)}
+        state={state()}
         targets={[target()]}
       />
       <div class="page-body">
@@ -153,7 +159,7 @@ function Body(props: { agent: Agent }) {
                   agent={props.agent}
                   instances={instances()}
                   status={now()}
-                  halted={props.agent.rollout?.halted ?? ""}
+                  halted={explained.value()?.text.includes(halted()) ? "" : halted()}
                 />
               )}
             </Show>

@@ -9,10 +9,10 @@ import { useGiven } from "../../parts/context";
 import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
 import { bytes, cores, count, dateTime, span, visible } from "../../words/format";
-import { nodeState } from "../../words/states";
+import { isSilent, nodeSinceMs, nodeState } from "../../words/states";
 import { createAsked } from "../asked";
 import { deployedHere, lastDeath, whoDied } from "./happened";
-import { nodeWhy } from "./nodeWhy";
+import { driverSaid, instancesSaid, nodeWhy, placementSaid } from "./nodeWhy";
 import { EventsAbout, Figure, Gone, Head, InstanceTable, LastDeath } from "./parts";
 
 export function NodeDetail() {
@@ -35,7 +35,7 @@ export function NodeDetail() {
 
 function Body(props: { node: Node }) {
   const { fabric, nowMs } = useGiven();
-  const load = () => fabric.load(props.node.id);
+  const load = () => (isSilent(props.node) ? undefined : fabric.load(props.node.id));
   const instances = createMemo(() =>
     [...fabric.all("instance").values()].filter((one) => one.node_id === props.node.id),
   );
@@ -68,6 +68,9 @@ function Body(props: { node: Node }) {
     (one, signal) =>
       request<InstanceExplanation>("GET", `/v1/instances/${encodeURIComponent(one)}/explain`, undefined, signal),
   );
+  const gone = () => isSilent(props.node);
+  const there = () => instancesSaid(instances());
+  const unused = () => (gone() ? "use not known: nothing is heard of it" : undefined);
   const why = () => nodeWhy(props.node, instances(), nowMs());
   const target = (): Target => ({ kind: "node", object: props.node });
   const platform = () => Object.entries(props.node.platform ?? {}).filter(([, value]) => value);
@@ -83,8 +86,10 @@ function Body(props: { node: Node }) {
         <div class="detail">
           <section class="card" aria-label="Figures">
             <dl class="figures">
-              <Figure title="Since">{span(nowMs() - props.node.since_ms)}</Figure>
-              <Figure title="Instances on it">{count(props.node.instances)}</Figure>
+              <Figure title="Since">{span(nowMs() - nodeSinceMs(props.node))}</Figure>
+              <Figure title="Instances on it">
+                {count(there().there)} <small>{there().more}</small>
+              </Figure>
               <Figure title="CPU used">
                 {load() ? cores(load()?.cpuMilli ?? 0) : "–"} <small>of {cores(props.node.cpu_milli)}</small>
               </Figure>
@@ -92,7 +97,7 @@ function Body(props: { node: Node }) {
                 {load() ? bytes(load()?.memoryBytes ?? 0) : "–"} <small>of {bytes(props.node.memory_bytes)}</small>
               </Figure>
               <Figure title="Disk">{props.node.disk_bytes ? bytes(props.node.disk_bytes) : "–"}</Figure>
-              <Figure title="Placement">{props.node.scheduling}</Figure>
+              <Figure title="Placement">{placementSaid(props.node)}</Figure>
             </dl>
           </section>
           <div class="detail-column main-part">
@@ -116,11 +121,14 @@ function Body(props: { node: Node }) {
               )}
             </Show>
             <section class="card block" aria-labelledby="room-title">
-              <h2 id="room-title">Room</h2>
+              <h2 id="room-title">
+                Room <AsOf node={props.node} />
+              </h2>
               <BigMeter
                 label="CPU, cores"
                 whole={props.node.cpu_milli}
                 used={load()?.cpuMilli}
+                unknown={unused()}
                 reserved={props.node.reserved_cpu_milli}
                 form={cores}
               />
@@ -128,6 +136,7 @@ function Body(props: { node: Node }) {
                 label="Memory"
                 whole={props.node.memory_bytes}
                 used={load()?.memoryBytes}
+                unknown={unused()}
                 reserved={props.node.reserved_memory_bytes}
                 form={bytes}
               />
@@ -136,24 +145,20 @@ function Body(props: { node: Node }) {
               </p>
             </section>
             <section class="card block" aria-labelledby="drivers-title">
-              <h2 id="drivers-title">Drivers</h2>
+              <h2 id="drivers-title">
+                Drivers <AsOf node={props.node} />
+              </h2>
               <ul class="list">
                 <For each={props.node.drivers}>
                   {(driver) => {
-                    const tone = () => (driver.absent ? "off" : driver.healthy ? "good" : "bad");
+                    const said = () => driverSaid(props.node, driver, nowMs());
                     return (
-                      <li class={`tone-${tone()}`}>
+                      <li class={`tone-${said().tone}`}>
                         <span class="mark" aria-hidden="true" />
                         <span class="list-words">
-                          <strong>{visible(driver.name)}</strong>{" "}
-                          <span class="soft">
-                            {driver.absent ? "not there" : driver.healthy ? visible(driver.version ?? "") : "unwell"}
-                          </span>
-                          <Show when={driver.detail}>
-                            <span class="faint"> {visible(driver.detail ?? "")}</span>
-                          </Show>
-                          <Show when={driver.silent_since_ms}>
-                            <span class="faint"> silent for {span(nowMs() - (driver.silent_since_ms ?? 0))}</span>
+                          <strong>{visible(driver.name)}</strong> <span class="soft">{visible(said().text)}</span>
+                          <Show when={said().more}>
+                            <span class="faint"> {visible(said().more)}</span>
                           </Show>
                         </span>
                       </li>
@@ -213,5 +218,14 @@ function Body(props: { node: Node }) {
         </div>
       </div>
     </>
+  );
+}
+
+/** Since when nothing more is known; nothing of a node that is heard from. */
+function AsOf(props: { node: Node }) {
+  return (
+    <Show when={isSilent(props.node)}>
+      <small class="soft">as of {dateTime(nodeSinceMs(props.node))}</small>
+    </Show>
   );
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Instance, Node } from "../../api/types";
 import { dateTime } from "../../words/format";
 import { deployedHere, endOf, lastDeath, whoDied } from "./happened";
-import { nodeWhy } from "./nodeWhy";
+import { driverSaid, instancesSaid, nodeWhy, placementSaid } from "./nodeWhy";
 
 const GIB = 1024 ** 3;
 const node = (more: Partial<Node> = {}): Node =>
@@ -16,6 +16,7 @@ const node = (more: Partial<Node> = {}): Node =>
     reserved_memory_bytes: 7.5 * GIB,
     ...more,
   }) as Node;
+const unwell = { name: "docker", healthy: false, absent: false, detail: "no socket" } as Node["drivers"][number];
 const one = (more: Partial<Instance>): Instance => ({ status: "running", health: "healthy", ...more }) as Instance;
 
 describe("why a node is as it is", () => {
@@ -33,15 +34,54 @@ describe("why a node is as it is", () => {
       node({
         status: "unreachable",
         scheduling: "cordoned",
-        drivers: [{ name: "docker", healthy: false, absent: false, detail: "no socket" }] as unknown as Node["drivers"],
+        drivers: [unwell],
       }),
       [],
       0,
     ).join(" ");
     expect(said).toContain("It is not heard from.");
     expect(said).toContain("cordoned");
-    expect(said).toContain("Its driver docker is unwell: no socket.");
-    expect(said).not.toContain("room");
+    expect(said).not.toMatch(/room|driver/);
+    const stalled = nodeWhy(node({ status: "stalled", drivers: [unwell] }), [], 0).join(" ");
+    expect(stalled).toContain("Its driver docker is unwell: no socket.");
+  });
+
+  it("says of what is gone how its drivers were then, of which none is unwell now", () => {
+    const at = Date.parse("2026-11-26T10:21:03Z");
+    const then = { tone: "off", text: "27.1", more: "" };
+    const off = { ...unwell, version: "27.1", detail: "this node is being shut down", silent_since_ms: at };
+    const stopped = { drivers: [off], departing: "off", back_within_ms: 0, stopped_ms: at };
+    for (const gone of [stopped, { drivers: [off], status: "lost", since_ms: at } as Partial<Node>]) {
+      expect(driverSaid(node(gone), off, at + 14_000)).toEqual(then);
+      expect(nodeWhy(node(gone), [], at).join(" ")).not.toContain("driver");
+    }
+    expect(driverSaid(node(), off, at + 14_000)).toEqual({
+      tone: "bad",
+      text: "unwell",
+      more: "this node is being shut down, silent for 14 s",
+    });
+    expect(driverSaid(node(), { ...off, healthy: true, detail: "", silent_since_ms: 0 }, at).tone).toBe("good");
+    expect(driverSaid(node(), { ...off, absent: true }, at).text).toBe("not there");
+  });
+
+  it("says of one that has left that it has, and how its name is freed", () => {
+    const at = Date.parse("2026-11-26T10:21:03Z");
+    const left = node({ status: "lost", departing: "left the fabric", back_within_ms: 0, since_ms: at, name: "alpha" });
+    const said = nodeWhy({ ...left, unknown_since_ms: at }, [], at).join(" ");
+    expect(said).toContain(`It left at ${dateTime(at)}: what it ran was ended. To remove it: omnitide nodes rm alpha.`);
+    expect(said).not.toMatch(/heard|stopped|goodbye/);
+  });
+
+  it("says that nothing is placed on what is gone, and counts what is lost apart", () => {
+    const at = Date.parse("2026-11-26T10:21:03Z");
+    expect(placementSaid(node())).toBe("open");
+    expect(placementSaid(node({ stopped_ms: at }))).toBe("none: stopped");
+    expect(placementSaid(node({ status: "unreachable", scheduling: "cordoned" }))).toBe("none: unreachable, cordoned");
+    const all = [one({ status: "lost" }), one({ status: "unknown" }), one({ status: "succeeded" })];
+    expect(instancesSaid(all)).toEqual({ there: 1, more: "and 1 lost" });
+    expect(instancesSaid([one({})])).toEqual({ there: 1, more: "" });
+    const said = nodeWhy(node({ status: "lost", since_ms: at }), all, at).join(" ");
+    expect(said).toContain("0 instances are known to run there; besides 1 unknown, 1 lost.");
   });
 
   it("says since when it is being drained, where that is known", () => {
@@ -58,7 +98,9 @@ describe("why a node is as it is", () => {
     const left = { departing: "the node proxy was stopped", back_within_ms: 30_000, stopped_ms: at };
     const said = (more: Partial<Node>) => nodeWhy(node({ ...left, ...more }), [], at + 60_000).join(" ");
     const first = `Its operator stopped it at ${dateTime(at)}: it is back when it is started again.`;
-    expect(said({})).toBe(`${first} What it ran may go on there; it is shown as it was then. 0 instances run there.`);
+    expect(said({})).toBe(
+      `${first} What it ran may go on there; it is shown as it was then. 0 instances are known to run there.`,
+    );
     const unreachable = said({ status: "unreachable", unknown_since_ms: at + 30_000 });
     expect(unreachable).toContain("is unknown until it is back or counts as lost.");
     expect(unreachable).not.toMatch(/heard|goodbye|back within/);

@@ -1,6 +1,7 @@
 /** Why a node is as it is, in sentences, from what is known of it. Pure. */
 import type { Instance, Node } from "../../api/types";
 import { bytes, cores, dateTime, plural, span } from "../../words/format";
+import { hasEnded, hasLeft, isSilent, nodeState, type State } from "../../words/states";
 
 const HEARD: Record<string, string> = {
   live: "It is live: its proxy answers.",
@@ -21,8 +22,12 @@ const ENDED = new Set(["failed", "lost", "stopped", "succeeded"]);
 const NEAR_FULL = 0.9;
 
 export function nodeWhy(node: Node, instances: readonly Instance[], nowMs: number): string[] {
-  const said = node.stopped_ms ? stopped(node, node.stopped_ms) : [HEARD[node.status] ?? `It is ${node.status}.`];
-  if (node.unknown_since_ms && !node.stopped_ms)
+  const said = node.stopped_ms
+    ? stopped(node, node.stopped_ms)
+    : hasLeft(node)
+      ? [`It left at ${dateTime(node.since_ms)}: what it ran was ended. To remove it: omnitide nodes rm ${node.name}.`]
+      : [HEARD[node.status] ?? `It is ${node.status}.`];
+  if (node.unknown_since_ms && !node.stopped_ms && !hasLeft(node))
     said.push(`Nothing has been heard of it since ${dateTime(node.unknown_since_ms)}.`);
   if (node.status === "live" && node.departing && !node.stopped_ms) {
     const back =
@@ -31,7 +36,8 @@ export function nodeWhy(node: Node, instances: readonly Instance[], nowMs: numbe
   }
   const takes = (node.status === "live" || node.status === "stalled") && !node.departing;
   if (takes || node.scheduling !== "open") said.push(closed(node));
-  for (const driver of node.drivers ?? []) {
+  const gone = isSilent(node);
+  for (const driver of gone ? [] : (node.drivers ?? [])) {
     if (driver.absent || driver.healthy) continue;
     const since = driver.silent_since_ms ? ` for ${span(nowMs - driver.silent_since_ms)}` : "";
     said.push(`Its driver ${driver.name} is unwell${since}${driver.detail ? `: ${driver.detail}` : ""}.`);
@@ -46,10 +52,37 @@ export function nodeWhy(node: Node, instances: readonly Instance[], nowMs: numbe
   const running = instances.filter((one) => one.status === "running").length;
   const others = [...counts].map(([state, count]) => `${count} ${state}`);
   if (failed) others.push(`${failed} failed`);
+  const lost = instances.filter((one) => one.status === "lost").length;
+  if (lost) others.push(`${lost} lost`);
   said.push(
-    `${plural(running, "instance")} ${running === 1 ? "runs" : "run"} there${others.length ? `; besides ${others.join(", ")}` : ""}.`,
+    `${plural(running, "instance")} ${gone ? (running === 1 ? "is known to run" : "are known to run") : running === 1 ? "runs" : "run"} there${others.length ? `; besides ${others.join(", ")}` : ""}.`,
   );
   return said;
+}
+
+/** Of what is gone: how it was then. What it said last of its drivers is that it goes, and not that they are unwell. */
+export function driverSaid(node: Node, driver: Node["drivers"][number], nowMs: number): State {
+  const version = driver.version ?? "";
+  if (driver.absent) return { tone: "off", text: "not there", more: driver.detail ?? "" };
+  if (isSilent(node)) return { tone: "off", text: version, more: "" };
+  const silent = driver.silent_since_ms ? `silent for ${span(nowMs - driver.silent_since_ms)}` : "";
+  return {
+    tone: driver.healthy ? "good" : "bad",
+    text: driver.healthy ? version : "unwell",
+    more: [driver.detail, silent].filter(Boolean).join(", "),
+  };
+}
+
+/** Whether anything is placed there. */
+export function placementSaid(node: Node): string {
+  if (!isSilent(node)) return node.scheduling;
+  return `none: ${[nodeState(node).text, node.scheduling].filter((one) => one !== "open").join(", ")}`;
+}
+
+/** What may be there, and besides what is lost with it. */
+export function instancesSaid(instances: readonly Instance[]): { there: number; more: string } {
+  const lost = instances.filter((one) => one.status === "lost").length;
+  return { there: instances.filter((one) => !hasEnded(one)).length, more: lost ? `and ${lost} lost` : "" };
 }
 
 function closed(node: Node): string {
