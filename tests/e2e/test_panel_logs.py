@@ -74,6 +74,32 @@ def test_what_is_selected_by_a_box_is_one_stream_in_order_that_goes_on(inside: V
     assert times == sorted(times)
 
 
+def test_an_end_that_goes_on_is_followed_until_somebody_goes_back(inside: Visit) -> None:
+    page = inside.page
+    inside.show("logs?of=agent:front")
+    told = page.locator(".log-tools [role=status]")
+    expect(told).to_contain_text("following", timeout=WITHIN_MS)
+    # The end has gone on by the time that the browser tells of having scrolled to it.
+    page.evaluate(
+        """() => {
+            const box = document.querySelector(".log-scroll");
+            const more = Object.assign(document.createElement("div"), { className: "probe" });
+            more.style.height = "3000px";
+            box.append(more);
+            box.dispatchEvent(new Event("scroll"));
+        }"""
+    )
+    expect(told).to_contain_text("following")
+    box = page.locator(".log-scroll")
+    until(lambda: box.evaluate("box => box.scrollTop > 1000"), "the end is in sight with the next line")
+    expect(told).to_contain_text("following")
+    box.hover()
+    page.mouse.wheel(0, -600)
+    expect(told).to_contain_text("held")
+    page.get_by_role("button", name="Go to the end and follow").click()
+    expect(told).to_contain_text("following")
+
+
 def test_a_search_is_done_by_the_nodes_and_stands_in_the_address(inside: Visit) -> None:
     page = inside.page
     inside.show("logs?of=agent:front,agent:back")

@@ -161,9 +161,14 @@ export function LogView(props: Props) {
     resized.observe(scroll);
     onCleanup(() => resized.disconnect());
   });
+  let top = 0;
   const scrolled = () => {
     if (!scroll) return;
-    setEnding(scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < (narrow() ? NARROW_ROW * 3 : ROW * 1.5));
+    const before = top;
+    top = scroll.scrollTop;
+    const end = scroll.scrollHeight - top - scroll.clientHeight < (narrow() ? NARROW_ROW * 3 : ROW * 1.5);
+    // The end may have gone on since it was scrolled there: nobody has left it who has not gone back.
+    if (end || top < before) setEnding(end);
   };
   const download = async () => {
     setSaving(true);
