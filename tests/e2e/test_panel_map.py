@@ -921,7 +921,8 @@ def test_a_value_alone_between_gaps_is_a_point_and_nothing_known_is_no_axis(insi
     page.get_by_role("radiogroup", name="Over").get_by_text("2 h").click()
     expect(page.get_by_text("Nothing was sampled in this time.").first).to_be_visible()
     expect(page.locator(".chart canvas")).to_have_count(0)
-    page.unroute_all(behavior="wait")
+    # One that has been answered already may be under way: to wait for it fails at times.
+    page.unroute_all(behavior="ignoreErrors")
 
 
 DRAWN_COLUMNS = """() => {

@@ -30,6 +30,8 @@ def inside(browser: Browser, shared: Fabric) -> Generator[Visit]:
     with deployed(shared), visit(browser, shared) as made:
         made.log_in()
         yield made
+        # What the page asked last may be answered only when it is gone.
+        made.page.unroute_all(behavior="ignoreErrors")
 
 
 def concern(name: str, text: str = "ends again and again") -> dict[str, Any]:

@@ -237,6 +237,7 @@ WATCH_THE_MAP = """() => {
     const seen = window.seenOfMap = { frames: 0, unnamed: 0, heights: [] };
     const look = () => {
         if (window.seenOfMap !== seen) return;
+        if (!seen.frames && !ink()) return requestAnimationFrame(look);
         seen.frames += 1;
         if (!ink()) seen.unnamed += 1;
         const height = document.querySelector('.past-bar').getBoundingClientRect().height;
@@ -245,7 +246,7 @@ WATCH_THE_MAP = """() => {
     };
     look();
 }"""
-"""In each frame from now on: whether anything is named on the map, and how high the bar of the past is."""
+"""In each frame from the first names on: whether anything is named on the map, and how high the bar of the past is."""
 
 
 def test_steps_leave_the_names_and_the_page_where_they_are_and_ask_once(inside: Visit, shared: Fabric) -> None:
@@ -257,6 +258,7 @@ def test_steps_leave_the_names_and_the_page_where_they_are_and_ask_once(inside: 
     expect(page.locator("[data-frames]")).to_have_count(1)
     expect(page.locator(".past-event")).not_to_have_text("")
     page.evaluate(WATCH_THE_MAP)
+    inside.until(lambda: page.evaluate("window.seenOfMap.frames") > 0, "the first names are there")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/v1/events?" in request.url else None)
     steps = 12
