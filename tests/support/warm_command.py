@@ -15,10 +15,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import IO, Final, NoReturn, Self
 
 OMNITIDE: Final = Path(sys.prefix) / "bin" / "omnitide"
 LOADED: Final = (
@@ -40,6 +41,9 @@ class WarmCommand:
 
     def __init__(self) -> None:
         self._asked: socket.socket | None = None
+        self._said: IO[bytes] | None = None
+        self.pid = 0
+        """Of its process, once there is one."""
 
     def run(
         self,
@@ -51,12 +55,18 @@ class WarmCommand:
         timeout: float,
     ) -> "subprocess.CompletedProcess[str]":
         """As `subprocess.run` with text. Raises subprocess.TimeoutExpired, the command is killed then."""
-        stdin, stdout, stderr, ended = (os.pipe() for _ in range(4))
         asked = json.dumps({"words": list(words), "cwd": str(cwd), "env": dict(env)}).encode()
         assert len(asked) <= LARGEST, "give it in a file"
-        socket.send_fds(self._socket(), [asked], [stdin[0], stdout[1], stderr[1], ended[1]])
-        for theirs in (stdin[0], stdout[1], stderr[1], ended[1]):
-            os.close(theirs)
+        stdin, stdout, stderr, ended = (os.pipe() for _ in range(4))
+        try:
+            self._ask(asked, [stdin[0], stdout[1], stderr[1], ended[1]])
+        except BaseException:
+            for ours in (stdin[1], stdout[0], stderr[0], ended[0]):
+                os.close(ours)
+            raise
+        finally:
+            for theirs in (stdin[0], stdout[1], stderr[1], ended[1]):
+                os.close(theirs)
         read: dict[int, bytearray] = {stdout[0]: bytearray(), stderr[0]: bytearray(), ended[0]: bytearray()}
         unsent = memoryview(input.encode())
         deadline = time.monotonic() + timeout
@@ -85,22 +95,49 @@ class WarmCommand:
                     if over:
                         waiting.unregister(key.fd)
                         os.close(key.fd)
-        _, code = read[ended[0]].split()
+        if len(outcome := read[ended[0]].split()) < 2:
+            raise self._gone()
         said, told = read[stdout[0]].decode(), read[stderr[0]].decode()
-        return subprocess.CompletedProcess(list(words), int(code), said, told)
+        return subprocess.CompletedProcess(list(words), int(outcome[1]), said, told)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._asked is not None and self._said is not None:
+            self._asked.close()
+            self._said.close()
+            self._asked = None
+
+    def _ask(self, asked: bytes, places: Sequence[int]) -> None:
+        try:
+            socket.send_fds(self._socket(), [asked], places)
+        except BrokenPipeError:
+            raise self._gone() from None
+
+    def _gone(self) -> AssertionError:
+        """One command fails by what the process said last, and the next one starts it anew."""
+        assert self._said is not None
+        self._said.seek(0)
+        last = self._said.read().decode(errors="replace")
+        self.__exit__()
+        return AssertionError(f"process {self.pid}, which commands are forked from, is gone: {last or 'by a signal'}")
 
     def _socket(self) -> socket.socket:
         if self._asked is None:
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 # as long as its process
             self._asked, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                subprocess.run(
+                started = subprocess.run(
                     [sys.executable, __file__, str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=self._said,
                     env={key: text for key, text in os.environ.items() if not key.startswith(("OMNITIDE_", "PYTHON"))},
                     check=True,
                 )
+            self.pid = int(started.stdout)
         return self._asked
 
 
@@ -129,7 +166,9 @@ def _serve(asked: socket.socket) -> None:
                     _, status = os.waitpid(pid, 0)
                     waiting.unregister(key.fd)
                     os.close(key.fd)
-                    os.write(told, f"{os.waitstatus_to_exitcode(status)}".encode())
+                    # Whoever asked may have given it up.
+                    with contextlib.suppress(BrokenPipeError):
+                        os.write(told, f"{os.waitstatus_to_exitcode(status)}".encode())
                     os.close(told)
                     continue
                 request, places, _, _ = socket.recv_fds(asked, LARGEST, 4)
@@ -146,7 +185,8 @@ def _serve(asked: socket.socket) -> None:
                     return _become(json.loads(request), places)
                 for given in places[:3]:
                     os.close(given)
-                os.write(places[3], f"{pid} ".encode())
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(places[3], f"{pid} ".encode())
                 watched = os.pidfd_open(pid)
                 running[watched] = (pid, places[3])
                 waiting.register(watched, selectors.EVENT_READ)
@@ -167,8 +207,10 @@ def _become(request: dict[str, object], places: Sequence[int]) -> None:
 
 def _main() -> NoReturn:
     # Nobody's child: tests look whether theirs are gone.
-    if os.fork():
+    if child := os.fork():
+        os.write(1, f"{child}".encode())
         os._exit(0)
+    os.dup2(0, 1)  # whoever started it reads to the end
     for name in LOADED:
         __import__(name)
     from omnitide.cli.main import main

@@ -44,6 +44,7 @@ from omnitide.node.keeper.run import ZYGOTE
 T = TypeVar("T")
 
 _PASS = 0o011
+_SANDBOX_TRIES = 8
 
 
 class _Hello(msgspec.Struct, frozen=True):
@@ -240,8 +241,18 @@ class ProcessDriver:
             private = self.private_directory(launch)
             hidden = (self._options.directory, *self._passage, *self._hidden())
             request["wrapper"] = await asyncio.to_thread(process_sandbox.wrapper, launch, private, hidden)
-        else:
-            request["links"] = process_request.links(launch)
+            return await self._start_sandbox(request)
+        request["links"] = process_request.links(launch)
+        return await self.start_request(request)
+
+    async def _start_sandbox(self, request: Mapping[str, object]) -> Run:
+        """Anew where the machine's mounts have changed meanwhile. Raises DriverError."""
+        for _ in range(_SANDBOX_TRIES - 1):
+            try:
+                return await self.start_request(request)
+            except DriverError as error:
+                if error.cause != "sandbox" or error.permanent:
+                    raise
         return await self.start_request(request)
 
     async def identity(self, launch: Launch) -> Mapping[str, object] | None:

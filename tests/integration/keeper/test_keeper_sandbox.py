@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -292,6 +292,58 @@ async def test_a_start_is_refused_when_nothing_of_it_is_left(
         await home.start("box", "/bin/true", **BOX)
     assert home.processes() == []
     assert [group for group in home.groups() if there(group, "instances/run-box")] == []
+    assert await home.find("box") is None
+
+
+@pytest.fixture
+def restless_mounts(tmp_path: Path) -> Iterator[None]:
+    """File systems that come and go on this machine, as those of containers do."""
+    place, over = tmp_path / "mounts", threading.Event()
+    place.mkdir()
+    subprocess.run(["mount", "--bind", place, place], check=True)
+    # What systemd does to "/".
+    subprocess.run(["mount", "--make-shared", place], check=True)
+
+    def come_and_go(at: Path) -> None:
+        at.mkdir()
+        while not over.is_set():
+            subprocess.run(["mount", "-t", "tmpfs", "one", at], check=True)
+            subprocess.run(["umount", "--lazy", at], check=True)
+
+    going = [threading.Thread(target=come_and_go, args=(place / name,)) for name in ("one", "two", "three", "four")]
+    for each in going:
+        each.start()
+    yield
+    over.set()
+    for each in going:
+        each.join()
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@as_root
+@pytest.mark.root
+@pytest.mark.usefixtures("restless_mounts")
+async def test_mounts_that_end_meanwhile_keep_no_sandbox_from_starting(one_home: Home) -> None:
+    """Of bubblewrap's tries some in a hundred fail then."""
+    for number in range(60):
+        assert ending((await one_home.run(f"box-{number}", "exit 7", **BOX)).exit) == (7, None, "exited")
+
+
+async def test_a_mount_that_ended_meanwhile_is_no_reason_for_good_and_the_start_is_tried_again(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bubblewrap = tmp_path / "tools" / "bwrap"
+    bubblewrap.parent.mkdir()
+    bubblewrap.write_text(
+        f"#!/bin/sh\necho >> {tmp_path}/tries\n"
+        "echo 'bwrap: Unable to apply mount flags: remount \"/newroot/mnt\": Invalid argument' >&2; exit 1\n"
+    )
+    bubblewrap.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bubblewrap.parent}:{os.environ['PATH']}")
+    with pytest.raises(DriverError, match="a mount of this machine ended") as refused:
+        await home.start("box", "/bin/true", **BOX)
+    assert (refused.value.cause, refused.value.permanent) == ("sandbox", False)
+    assert (tmp_path / "tries").read_text() == "\n" * 8
     assert await home.find("box") is None
 
 

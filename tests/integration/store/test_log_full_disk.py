@@ -103,6 +103,18 @@ async def append_until_full(log: RocksLog, known: list[bytes], size: int = 20_00
     return refusal.value
 
 
+async def refused_once_all_is_taken(log: RocksLog, neighbour: Neighbour, known: list[bytes], size: int) -> None:
+    """Room comes back for a while by itself, and is taken as well: the log's threads delete what it has replaced, and
+    ext4 gives the room of a deleted file only after the next commit of its journal."""
+    for _ in range(20):
+        neighbour.take_all()
+        try:
+            await append(log, known, size)
+        except LogFull:
+            return
+    pytest.fail("room for each of 20 appends on a disk that others have filled each time")
+
+
 async def assert_holds(log: RocksLog, known: list[bytes]) -> None:
     assert (await log.tail()).position == len(known)
     found: list[Record] = []
@@ -121,11 +133,9 @@ async def test_a_full_disk_refuses_appends_and_nothing_else(small_disk: Path, op
         refusal = await append_until_full(log, known, size)
         assert "no room" in str(refusal)
         await assert_holds(log, known)
-        # Refused again and again, with the same answer and no harm; what the log gives back meanwhile is taken too.
+        # Refused again and again, with the same answer and no harm.
         for _ in range(3):
-            neighbour.take_all()
-            with pytest.raises(LogFull):
-                await append(log, known, size)
+            await refused_once_all_is_taken(log, neighbour, known, size)
         await assert_holds(log, known)
         neighbour.leave()
         await append(log, known, size)

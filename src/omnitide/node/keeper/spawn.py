@@ -8,6 +8,7 @@ turns handlers into defaults. All other descriptors of the keeper close at exec.
 import errno
 import fcntl
 import os
+import re
 import resource
 import signal
 import termios
@@ -209,6 +210,11 @@ def explain(failure: Failure, plan_command: str, directory: str, user: str) -> R
     return Refused(message, cause=cause, permanent=permanent)
 
 
+_MOUNT_GONE = re.compile("Unable to apply mount flags: remount .*: Invalid argument")
+"""What bubblewrap 0.8 says when a mount that it has copied with all of the machine's ends before it is made read-only:
+one of a container that ends, or of a disk that is taken out. The next try has it no more."""
+
+
 def _explain_sandbox(said: str, plan_command: str) -> tuple[str, bool, str]:
     """`said`: what bubblewrap has printed."""
     said = " ".join(said.split())[-500:]
@@ -216,6 +222,8 @@ def _explain_sandbox(said: str, plan_command: str) -> tuple[str, bool, str]:
         missing = "No such file" in said
         cause = "command-not-found" if missing else "permission" if "denied" in said else "command-format"
         return cause, True, f"{plan_command} cannot be executed in its sandbox: {said}"
+    if _MOUNT_GONE.search(said):
+        return "sandbox", False, f"a mount of this machine ended while the sandbox of {plan_command} was made: {said}"
     return "sandbox", True, f"the sandbox of {plan_command} cannot be made: {said or 'bubblewrap said nothing'}"
 
 
