@@ -1,9 +1,9 @@
 /** All that buildings and units are made of, drawn once into one texture, in white: the palette tints it. */
-import { ImageSource, Rectangle, Texture } from "pixi.js";
-import { turn } from "../../state/turn";
+import { Rectangle, Texture } from "pixi.js";
 import type { Tone } from "../../words/states";
 import type { Shape } from "../model/colours";
 import { FRONTS, ROOF } from "../model/geometry";
+import { Strips } from "./strips";
 
 /** Pixels of the texture for a unit of the map. */
 export const DETAIL = 3;
@@ -78,7 +78,7 @@ export interface Atlas {
   /** By size and by how many windows are lit. */
   windows: Texture[][];
   units: Record<Shape, Record<Filling, Texture>>;
-  source: ImageSource;
+  source: Strips;
   destroy(): void;
 }
 
@@ -97,21 +97,9 @@ function byName<K extends string, T>(names: readonly K[], make: (name: K) => T):
 
 type Draw = (context: CanvasRenderingContext2D, width: number, height: number) => void;
 
-/** A part of it at a time, so that nothing waits for all of it. */
-export async function drawAtlas(): Promise<Atlas> {
-  const canvas = document.createElement("canvas");
-  canvas.width = WIDTH;
-  canvas.height = HEIGHT;
-  const found = canvas.getContext("2d");
-  if (!found) throw new Error("this browser gives no canvas to draw on");
-  const context = found;
-  const source = new ImageSource({
-    resource: canvas,
-    autoGenerateMipmaps: true,
-    scaleMode: "linear",
-    // Between two sizes of it nothing is mixed: that would be half of what a renderer in software does for a picture.
-    mipmapFilter: "nearest",
-  });
+/** A strip of it at a time, which `send` gives to the card, so that nothing waits for all of it. */
+export async function drawAtlas(send: (source: Strips) => Promise<void>): Promise<Atlas> {
+  const source = new Strips(WIDTH, HEIGHT);
   let x = GAP;
   let y = GAP;
   let tallest = 0;
@@ -122,15 +110,10 @@ export async function drawAtlas(): Promise<Atlas> {
       x = GAP;
       y = after(y + tallest);
       tallest = 0;
+      source.row(y);
     }
     if (y + down + GAP > HEIGHT) throw new Error("the map's texture is full");
-    context.save();
-    context.translate(x, y);
-    context.beginPath();
-    context.fillStyle = "#fff";
-    context.strokeStyle = "#fff";
-    draw(context, width, height);
-    context.restore();
+    source.place(x, y, (context) => draw(context, width, height));
     const texture = new Texture({ source, frame: new Rectangle(x, y, across, down) });
     x = after(x + across);
     tallest = Math.max(tallest, down);
@@ -232,7 +215,6 @@ export async function drawAtlas(): Promise<Atlas> {
       at.stroke();
     }),
   };
-  await turn();
   const fronts = FRONTS.map((front) =>
     inUnits(ROOF.width, front, (at, width, height) => {
       const shade = at.createLinearGradient(0, 0, 0, height);
@@ -243,19 +225,15 @@ export async function drawAtlas(): Promise<Atlas> {
       at.fill();
     }),
   );
-  const shadows: Texture[] = [];
-  for (const front of FRONTS) {
-    shadows.push(
-      inUnits(ROOF.width + SPILL, ROOF.height + front + SPILL, (at, width, height) => {
-        at.shadowColor = "#fff";
-        at.shadowBlur = 10 * DETAIL;
-        at.shadowOffsetX = 4_000;
-        rounded(at, SPILL / 2 - 4_000 / DETAIL, SPILL / 2, width - SPILL, height - SPILL, [8, 8, 8, 8]);
-        at.fill();
-      }),
-    );
-    await turn();
-  }
+  const shadows = FRONTS.map((front) =>
+    inUnits(ROOF.width + SPILL, ROOF.height + front + SPILL, (at, width, height) => {
+      at.shadowColor = "#fff";
+      at.shadowBlur = 10 * DETAIL;
+      at.shadowOffsetX = 4_000;
+      rounded(at, SPILL / 2 - 4_000 / DETAIL, SPILL / 2, width - SPILL, height - SPILL, [8, 8, 8, 8]);
+      at.fill();
+    }),
+  );
   const outlines = FRONTS.map((front) =>
     inUnits(ROOF.width + 2 * RING, ROOF.height + front + 2 * RING, (at, width, height) => {
       at.lineWidth = 2;
@@ -268,8 +246,8 @@ export async function drawAtlas(): Promise<Atlas> {
       inUnits(WINDOWS.columns * WINDOWS.pitch, front, (at) => drawWindows(at, front, lit)),
     ),
   );
-  await turn();
   const units = byName(SHAPES, (shape) => byName(FILLINGS, (filling) => ofUnit((at) => drawUnit(at, shape, filling))));
+  await source.make(() => send(source));
   return { ...plain, fronts, shadows, outlines, windows, units, source, destroy: () => source.destroy() };
 }
 

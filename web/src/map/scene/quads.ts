@@ -3,7 +3,17 @@
  * change of one costs the same whether there are ten of them or twenty thousand. Their corners are written out, as whoever
  * draws in software (a browser without a graphics card) takes instanced pictures one by one.
  */
-import { Buffer, BufferUsage, type Container, Geometry, Mesh, Shader, type Texture, type TextureSource } from "pixi.js";
+import {
+  Buffer,
+  BufferUsage,
+  type Container,
+  Geometry,
+  GlProgram,
+  Mesh,
+  Shader,
+  type Texture,
+  type TextureSource,
+} from "pixi.js";
 
 /** Of a corner: where, where in the atlas, which colour. */
 const WORDS = 4;
@@ -34,12 +44,14 @@ void main(void) {
   gl_FragColor = texture2D(uTexture, vAt) * vTint;
 }`;
 
+/** Of all atlases. For its first program PixiJS asks a context of its own what a card can do. */
+export function quadProgram(): GlProgram {
+  return GlProgram.from({ vertex: VERTEX, fragment: FRAGMENT, name: "quads" });
+}
+
 /** Of all that is drawn from one atlas. */
 export function quadShader(source: TextureSource): Shader {
-  return Shader.from({
-    gl: { vertex: VERTEX, fragment: FRAGMENT, name: "quads" },
-    resources: { uTexture: source, uSampler: source.style },
-  });
+  return new Shader({ glProgram: quadProgram(), resources: { uTexture: source, uSampler: source.style } });
 }
 
 /** Where each corner of a picture is in the atlas, 16 bits a coordinate. */

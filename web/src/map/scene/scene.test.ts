@@ -10,6 +10,7 @@ class Nothing {
   readonly gl = {};
   readonly background = { color: 0 };
   readonly texture = { initSource: () => {} };
+  readonly shader = { bind: () => {} };
   readonly scale = { set: () => {} };
   readonly position = { set: () => {} };
   readonly away = new Set<string>();
@@ -53,6 +54,7 @@ vi.mock("./fetched", () => ({
   },
 }));
 vi.mock("./quads", () => ({
+  quadProgram: () => {},
   quadShader: () => new Nothing(),
   Quads: class extends Nothing {
     readonly mesh = { blendMode: "" };
@@ -85,7 +87,10 @@ beforeEach(() => {
   vi.stubGlobal("requestAnimationFrame", (frame: (nowMs: number) => void) => frames.push(frame));
   vi.stubGlobal("cancelAnimationFrame", () => {});
   vi.stubGlobal("devicePixelRatio", 1);
-  vi.stubGlobal("document", { createElement: () => ({ getContext: () => ({}) }), visibilityState: "visible" });
+  vi.stubGlobal("document", {
+    createElement: () => ({ getContext: () => ({ getExtension: () => null }) }),
+    visibilityState: "visible",
+  });
 });
 afterEach(() => {
   vi.useRealTimers();

@@ -2,9 +2,7 @@
  * The picture: WebGL for what is many, a canvas above it for names. It is drawn when something is another or moves, and not
  * otherwise; what each frame's script took is kept for whoever measures.
  */
-import "pixi.js/unsafe-eval"; // which is the part of PixiJS that makes no code of texts, as the page's policy demands
-import { Container, type Shader, Ticker, WebGLRenderer } from "pixi.js";
-import { turn } from "../../state/turn";
+import { Container, type Shader, Ticker, type WebGLRenderer } from "pixi.js";
 import { along, type Camera, type Screen, seen, toMap } from "../model/camera";
 import type { Changes } from "../model/city";
 import { type Box, LOT, meets, type Point } from "../model/geometry";
@@ -15,7 +13,8 @@ import { emulated, Fetched } from "./fetched";
 import { Labels } from "./labels";
 import type { Look } from "./look";
 import { Movers } from "./movers";
-import { Pace, settled } from "./pace";
+import { openRenderer } from "./opening";
+import { Pace } from "./pace";
 import type { Palette } from "./palette";
 import { drawPlates } from "./plates";
 import { Quads, quadShader } from "./quads";
@@ -123,34 +122,21 @@ export class Scene {
 
   /** Puts its canvas below that of the names. Throws if this browser draws no WebGL. */
   static async open(host: HTMLElement, labels: HTMLCanvasElement, look: Look, palette: Palette): Promise<Scene> {
-    const canvas = document.createElement("canvas");
-    // As PixiJS asks for it, which then finds it there: to make it is as much as all else that PixiJS begins with.
-    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, stencil: true });
-    const quiet = () => (gl ? settled(gl) : turn());
-    await quiet();
-    const renderer = new WebGLRenderer();
-    await renderer.init({
-      canvas,
-      antialias: false,
-      backgroundColor: palette.ground,
-      resolution: gl && emulated(gl) ? 1 : scaleOf(),
-      autoDensity: false,
-      preference: "webgl",
-      hello: false,
-      eventMode: "none",
-      skipExtensionImports: true,
-    } as Parameters<WebGLRenderer["init"]>[0]);
-    // PixiJS looks after its stores in each of the browser's frames, for ever: here with those that draw something.
-    Ticker.system.autoStart = false;
-    Ticker.system.stop();
-    await quiet();
-    const atlas = await drawAtlas();
-    await turn();
-    renderer.texture.initSource(atlas.source);
+    const { renderer, quiet } = await openRenderer(palette.ground, scaleOf());
+    const atlas = await drawAtlas(async (source) => {
+      renderer.texture.initSource(source);
+      source.update();
+      await quiet();
+    });
     await quiet();
     const names = new Labels(labels);
     await names.prepare();
-    return new Scene(renderer, atlas, names, host, look, palette);
+    const scene = new Scene(renderer, atlas, names, host, look, palette);
+    await quiet();
+    // Else the card is asked for its program while the first picture is drawn.
+    renderer.shader.bind(scene.#shader);
+    await quiet();
+    return scene;
   }
 
   get camera(): Camera {
