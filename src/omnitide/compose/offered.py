@@ -6,6 +6,7 @@ reads no file but those of the question, and no variable of its environment.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -55,9 +56,20 @@ def answer_to(offer: ComposeOffer) -> ComposeImported:
 
 
 def _told(imported: Imported, folder: PurePosixPath) -> ComposeImported:
+    below = re.compile(rf"(?<!\S){re.escape(str(folder).rstrip('/'))}/")
+
+    def as_given(text: str) -> str:
+        """Files of values are with whoever imports: named as in the Compose file, not in a folder of the nodes."""
+        return below.sub("", text)
+
     def remarks(found: Iterable[Remark]) -> tuple[ImportRemark, ...]:
         return tuple(
-            ImportRemark(file=_shown(one.file, folder), line=one.line, key=one.key, message=one.message)
+            ImportRemark(
+                file=_shown(one.file, folder),
+                line=one.line,
+                key=one.key,
+                message=as_given(one.message) if one.key.startswith(("secrets.", "configs.")) else one.message,
+            )
             for one in found
         )
 
@@ -77,7 +89,11 @@ def _told(imported: Imported, folder: PurePosixPath) -> ComposeImported:
         losses=remarks(imported.losses),
         notes=remarks(imported.notes),
         create=tuple(
-            ImportNeed(kind=one.kind, name=one.name, command=one.command, reason=one.reason) for one in imported.create
+            # What else has to be there has to be on the nodes, in that very folder.
+            ImportNeed(kind=one.kind, name=one.name, command=as_given(one.command), reason=as_given(one.reason))
+            if one.kind in ("secret", "config")
+            else ImportNeed(kind=one.kind, name=one.name, command=one.command, reason=one.reason)
+            for one in imported.create
         ),
         left_out=imported.left_out,
         values=tuple(ImportValue(kind=one.kind, name=one.name, value=one.value) for one in imported.held),

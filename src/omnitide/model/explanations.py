@@ -92,6 +92,8 @@ class InstanceExplanation(Object, frozen=True, kw_only=True):
     """The last lines that it wrote, 50 at most, if it died and its node could be asked in time."""
     last_output_missing: str = ""
     """Why there are none, if there should be."""
+    alike: int = 0
+    """As one of an agent's troubles: how many more of its replicas are in the same."""
     revision: Revision
 
 
@@ -101,10 +103,19 @@ class AgentExplanation(Object, frozen=True, kw_only=True):
     agent: Agent
     text: str
     troubles: tuple[InstanceExplanation, ...] = ()
-    """Of one instance for each status and cause, 10 at most."""
+    """Of one instance for each status and cause, 10 at most, with how many more are alike."""
     revision: Revision
 
 
-def again_and_again(failing: int) -> str:
-    """Behind how many replicas run: one that ends in a loop runs at this moment, or does not at this."""
-    return f", {failing} end{'s' if failing == 1 else ''} again and again" if failing else ""
+def known_to_run(running: int, replicas: int) -> str:
+    """Never more than are asked for as if that were so: what runs beside them in an update is told apart."""
+    text = f"{min(running, replicas)} of {replicas} replicas are known to run"
+    surplus = running - replicas
+    return f"{text}, {surplus} more until {'it is' if surplus == 1 else 'they are'} stopped" if surplus > 0 else text
+
+
+def again_and_again(failing: int, *, at_least: bool = False) -> str:
+    """Behind how many replicas run: one that ends in a loop runs at this moment, or does not at this. `at_least`: not
+    all were looked at."""
+    many = "at least " if at_least else ""
+    return f", {many}{failing} end{'s' if failing == 1 else ''} again and again" if failing else ""

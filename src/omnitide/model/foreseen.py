@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from omnitide.model.objects import Object, Revision
 
-Fate = Literal["starts", "moves", "renews", "stops", "blocked", "stays", "waits"]
+Fate = Literal["starts", "moves", "renews", "stops", "blocked", "stays", "unheard", "waits"]
 
 
 class ForeseenReplica(Object, frozen=True, kw_only=True):
@@ -18,13 +18,13 @@ class ForeseenReplica(Object, frozen=True, kw_only=True):
     fate: Fate
     """starts; moves to another node; renews: another generation on the same node; stops; stays: it should leave its
     node and fits on no other; blocked: it should, and fits on another, but its agent's update lets no more be away at
-    once; waits: it fits on no node."""
+    once; unheard: it should, and nothing is heard from its node; waits: it fits on no node."""
     before: str = ""
     """Name of the node that it is on."""
     after: str = ""
     why: str = ""
-    """It stays, or is blocked: what keeps it. It waits: in the scheduler's words, given for the first 20. It stops:
-    only where the one that it was to replace goes on."""
+    """It stays, or is blocked: what keeps it. It is unheard: what becomes of it instead. It waits: in the scheduler's
+    words, given for the first 20. It stops: only where the one that it was to replace goes on."""
 
 
 class Outlook(Object, frozen=True, kw_only=True):
@@ -42,6 +42,8 @@ class Outlook(Object, frozen=True, kw_only=True):
     those that were to leave a node and were not looked ahead to."""
     tasks: int = 0
     """Of jobs, on nodes that are to be drained: they run to their end there."""
+    lost: Annotated[int, Meta(ge=0)] = 0
+    """Replicas that are lost on such nodes: their next generations are there, or wait for a node."""
     finished: bool
     """False: it goes on for longer than was looked ahead."""
     unseen: Annotated[int, Meta(ge=0)] = 0

@@ -186,13 +186,17 @@ class TokenRevoked(Object, frozen=True, kw_only=True):
 
 
 class NodeCounts(Object, frozen=True, kw_only=True):
+    """Each node once: one that its operator stopped is counted as that, whatever its status is meanwhile."""
+
     joined: int = 0
     live: int = 0
     stalled: int = 0
     unreachable: int = 0
     lost: int = 0
     closed: int = 0
-    """Of the above: cordoned, draining or drained."""
+    """Of all: cordoned, draining or drained."""
+    stopped: int = 0
+    """See `Node.stopped_ms`."""
 
 
 WHOLE: Final = "fabric"
@@ -231,7 +235,7 @@ class FabricStatus(Object, frozen=True, kw_only=True):
     instances: InstanceCounts
     """Of agents, and of jobs that are active."""
     cpu_milli: int
-    """Of the live nodes together, as are the other three."""
+    """Of the nodes together that are live and not stopped, as are the other three."""
     memory_bytes: int
     reserved_cpu_milli: int
     reserved_memory_bytes: int
@@ -245,6 +249,11 @@ class FabricStatus(Object, frozen=True, kw_only=True):
     failing: InstanceCounts = InstanceCounts()
     """Of `instances`, by what they do at this moment: replicas that end again and again (see `Instance.failing`), of
     those that are looked at."""
+    failing_at_least: bool = False
+    """Not all replicas of an agent are looked at, being many: there may be more that do."""
+    away: InstanceCounts = InstanceCounts()
+    """Of `instances`, by what they were when their node said goodbye for a while, or was stopped: it is waited for, and
+    what they do meanwhile nobody knows. None of them is of `failing`."""
 
 
 class VersionInfo(Object, frozen=True, kw_only=True):

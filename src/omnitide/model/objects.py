@@ -242,6 +242,8 @@ class AgentSummary(Object, frozen=True, kw_only=True):
     """Replicas that run and are ready, in whichever version; of those wanted."""
     failing: Annotated[int, Meta(ge=0)] = 0
     """Replicas that end again and again (see `Instance.failing`), of those that are looked at."""
+    failing_at_least: bool = False
+    """Not all are looked at, being many: there may be more that do."""
     driver: str
     cpu_milli: int
     """Set aside for each replica, as is `memory_bytes`."""
@@ -284,6 +286,8 @@ class AgentVersion(Object, frozen=True, kw_only=True):
     proven: bool = False
     """It is known to work: every replica was available in it when its rollout was over, when its agent was about to
     change, or is now."""
+    fault: str = ""
+    """Of one that is not: what is known to have failed in it. Empty: neither is known."""
 
 
 class AgentVersionList(Object, frozen=True, kw_only=True):

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Final
 
 from omnitide.fabric.folds.availability import is_ready, unready_since
 from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, how_it_is, is_late, why_halted
+from omnitide.fabric.rules.nodes import may_be_removed
 from omnitide.fabric.state import (
     ASKED_FOR,
     Agent,
@@ -15,8 +17,10 @@ from omnitide.fabric.state import (
     Instance,
     InstanceStatus,
     Job,
+    Node,
     NodeStatus,
     Phase,
+    Scheduling,
     Slot,
     scoped,
 )
@@ -26,17 +30,16 @@ from omnitide.operations.missing import MISSING, missing_values
 from omnitide.operations.pending_kinds import pending_kind
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.staying import drains_that_cannot_end
-from omnitide.operations.views.failing import LOOP, is_failing
+from omnitide.operations.views.failing import EXAMINED_SLOTS, LONG_PENDING_MS, LOOP, is_failing, waits_for_node
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import SILENT, node_away, runtime_silent, why_unknown
-from omnitide.operations.views.workloads import LONG_PENDING_MS
 from omnitide.scheduler.explanation import Explanation
 
 MAX_CONCERNS: Final = 20
 CLOCK_OFF_MS: Final = 60_000
-EXAMINED_SLOTS: Final = 256
-"""Of an agent that does not run in full; of one that does, SAMPLED_SLOTS: one that loops runs now and then."""
 SAMPLED_SLOTS: Final = 32
+"""Slots of an agent that runs in full that are looked at, as one that loops runs now and then; of another one,
+EXAMINED_SLOTS."""
 EXAMINED: Final = 20_000
 """Replicas that are looked at for one answer."""
 EXPLAINED: Final = 5
@@ -48,14 +51,16 @@ async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[i
     """The most pressing."""
     dead = no_node_is_live(state)
     waiting = await _waiting(state, now_ms)
+    closed = closed_nodes(state) if not dead and len(waiting) > 1 else []
     found = [
         *([_of_no_node(state, waiting)] if dead else []),
         *_of_services(runtime),
         *_of_clock(runtime.clock_ahead_ms()),
         *_of_nodes(runtime, state, now_ms),
         *[concern async for concern in drains_that_cannot_end(runtime, state, now_ms)],
+        *([_of_closed(closed, waiting)] if closed else []),
         *[concern async for concern in _of_agents(runtime, state, now_ms)],
-        *[concern async for concern in _of_waiting(runtime, state, waiting, now_ms, dead=dead)],
+        *[concern async for concern in _of_waiting(runtime, state, waiting, now_ms, told=dead or bool(closed))],
     ]
     return tuple(found[:MAX_CONCERNS])
 
@@ -65,7 +70,9 @@ async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[i
 
 def no_node_is_live(state: FabricState) -> bool:
     """Nodes have joined, and of none it is known that it runs anything."""
-    return bool(state.nodes) and all(node.status is not NodeStatus.LIVE for node in state.nodes.values())
+    return bool(state.nodes) and all(
+        node.status is not NodeStatus.LIVE or node.stopped_ms for node in state.nodes.values()
+    )
 
 
 def _of_no_node(state: FabricState, waiting: "dict[str, _Waiting]") -> inv.Concern:
@@ -77,6 +84,29 @@ def _of_no_node(state: FabricState, waiting: "dict[str, _Waiting]") -> inv.Conce
         text=f"{text}; {pending} pending wait{'s' if pending == 1 else ''} for one" if pending else text,
         since_ms=max(node.stopped_ms or node.since_ms for node in state.nodes.values()),
         hint="omnitide nodes",
+    )
+
+
+def closed_nodes(state: FabricState) -> list[Node]:
+    """The nodes that are live, by name, where none of them takes anything new; none, where one does."""
+    live = [node for node in state.nodes.values() if node.status is NodeStatus.LIVE and not node.stopped_ms]
+    return [] if any(node.scheduling is Scheduling.OPEN for node in live) else sorted(live, key=lambda one: one.name)
+
+
+def _of_closed(nodes: list[Node], waiting: "dict[str, _Waiting]") -> inv.Concern:
+    """Whatever waits waits until one is opened, so that it is told here and not once an agent."""
+    pending = sum(found.number for found in waiting.values())
+    first = nodes[0]
+    if len(nodes) == 1:
+        text, hint = f"is {first.scheduling.value}, and no other node is live", f"omnitide uncordon {first.name}"
+    else:
+        such = f"{first.name}: {first.scheduling.value}"
+        text, hint = f"none of {len(nodes)} that are live takes anything new (such as {such})", "omnitide nodes"
+    return inv.Concern(
+        subject=f"node {first.name}" if len(nodes) == 1 else "nodes",
+        text=f"{text}; {pending} pending wait{'s' if pending == 1 else ''} for one that takes new instances",
+        since_ms=min(found.since_ms for found in waiting.values()),
+        hint=hint,
     )
 
 
@@ -115,8 +145,10 @@ def _of_nodes(runtime: Runtime, state: FabricState, now_ms: int) -> Iterator[inv
         hint = f"omnitide nodes show {name}"
         if node.stopped_ms:
             text = f"stopped by its operator {format_duration(max(0, now_ms - node.stopped_ms))} ago"
-            start = "start it again where it was stopped (omnitide up, systemctl start), or omnitide nodes rm"
-            yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.stopped_ms, hint=f"{start} {name}")
+            hint = "start it again where it was stopped (omnitide up, systemctl start)"
+            if may_be_removed(node):
+                hint += f", or omnitide nodes rm {name}"
+            yield inv.Concern(subject=f"node {name}", text=text, since_ms=node.stopped_ms, hint=hint)
         elif node.left:
             text = f"left {format_duration(max(0, now_ms - node.since_ms))} ago"
             hint = f"omnitide nodes rm {name}"
@@ -190,6 +222,8 @@ def _of_agent(
 ) -> Iterator[inv.Concern]:
     """`why_pending`: of the replica that `_halted_by_waiting` finds, as far as it was asked."""
     halting = halted_by(state, agent)
+    whole = len(slots) == len(agent.slots)
+    some = partial(_some, agent=agent, whole=whole)
     failed: list[Instance] = []
     valueless: list[Instance] = []
     lacking: dict[int, tuple[str, ...]] = {}
@@ -220,7 +254,7 @@ def _of_agent(
             valueless=[one for one in valueless if one.version == agent.version] if halting in valueless else [],
             pending=pending if _halted_by_waiting(state, agent) is not None else [],
             why=why_pending,
-            all=len(slots) == len(agent.slots),
+            all=whole,
         )
         yield _of_halted(state, agent, halting, held)
         looping = [one for one in looping if one[1].version != agent.version]
@@ -228,26 +262,32 @@ def _of_agent(
         valueless = [one for one in valueless if one not in held.valueless]
     elif failed:
         first = min(failed, key=lambda one: (one.since_ms, one.name))
-        text = f"{len(failed)} of {agent.replicas} failed for good, such as {first.name}{_how(first)}"
+        text = f"{some(len(failed))} failed for good, such as {first.name}{_how(first)}"
         yield _concern(agent, text, first.since_ms)
     for waits in sorted({lacking[one.version] for one in valueless}, key=lambda waits: (-len(waits), waits)):
         those = [one for one in valueless if lacking[one.version] == waits]
-        text = f"{len(those)} of {agent.replicas} cannot start without {' and without '.join(waits)}"
+        text = f"{some(len(those))} cannot start without {' and without '.join(waits)}"
         yield _concern(agent, text, min(one.created_ms for one in those))
     if unready:
         first = min(unready, key=lambda one: (unready_since(one), one.name))
         why = f": {first.health_message}" if first.health_message else ""
-        text = f"{len(unready)} of {agent.replicas} run and are not ready, such as {first.name}{why}"
+        number = _some(len(unready), agent, whole=len(agent.watched) <= EXAMINED_SLOTS)
+        text = f"{number} run and are not ready, such as {first.name}{why}"
         yield _concern(agent, text, unready_since(first))
     if looping:
         times, most, slot = max(looping, key=lambda one: (one[0], one[1].name))
-        text = f"{len(looping)} of {agent.replicas} end again and again, such as {most.name} ({times} times so far)"
+        text = f"{some(len(looping))} end again and again, such as {most.name} ({times} times so far)"
         yield _concern(agent, text + _how(most, slot), most.created_ms)
+
+
+def _some(number: int, agent: Agent, *, whole: bool) -> str:
+    """`whole`: all its replicas were looked at."""
+    return f"{'' if whole else 'at least '}{number} of {agent.replicas}"
 
 
 def _told_otherwise(state: FabricState, instance: Instance, now_ms: int) -> bool:
     """Whatever it did before: it waits for a node, or nothing is heard of it."""
-    return _waits_long(instance, now_ms) or bool(why_unknown(state, instance))
+    return waits_for_node(instance, now_ms) or bool(why_unknown(state, instance))
 
 
 def _was_without_values(instance: Instance) -> bool:
@@ -288,7 +328,7 @@ def _of_halted(state: FabricState, agent: Agent, halting: Instance, held: _Held)
         ("run and are not ready", held.unready),
     ):
         if any(one is not halting for one in found):
-            text += f"; {len(found)} of {agent.replicas} {what}"
+            text += f"; {_some(len(found), agent, whole=held.all)} {what}"
     return _concern(agent, text, halting.since_ms)
 
 
@@ -332,7 +372,7 @@ async def _waiting(state: FabricState, now_ms: int) -> "dict[str, _Waiting]":
         if count % _AT_ONCE == 0:
             await asyncio.sleep(0)
         instance = state.instances[identifier]
-        if _waits_long(instance, now_ms):
+        if waits_for_node(instance, now_ms):
             agent = state.agents.get(instance.workload)
             if agent is not None and instance.version == agent.version:
                 if agent.id not in halted:
@@ -343,19 +383,15 @@ async def _waiting(state: FabricState, now_ms: int) -> "dict[str, _Waiting]":
     return waiting
 
 
-def _waits_long(instance: Instance, now_ms: int) -> bool:
-    pending = instance.status is InstanceStatus.PENDING
-    return pending and now_ms - instance.since_ms > LONG_PENDING_MS and instance.not_before_ms <= now_ms
-
-
 async def _of_waiting(
-    runtime: Runtime, state: FabricState, waiting: "dict[str, _Waiting]", now_ms: int, *, dead: bool
+    runtime: Runtime, state: FabricState, waiting: "dict[str, _Waiting]", now_ms: int, *, told: bool
 ) -> AsyncIterator[inv.Concern]:
-    """Why, of those that have waited longest. `dead`: no node is live; then only what a live one would not help."""
+    """Why, of those that have waited longest. `told`: that no node is live, or takes anything new; then only what such
+    a node would not help."""
     ordered = sorted(waiting.items(), key=lambda item: (item[1].since_ms, item[0]))
     for workload, found in ordered[:MAX_CONCERNS]:
         explained = await _explained(runtime, found.first.id)
-        if dead and (explained is None or explained.verdict != "never"):
+        if told and (explained is None or explained.verdict != "never"):
             continue
         why = _said_first(explained)
         text = f"{found.number} pending for {format_duration(max(0, now_ms - found.since_ms))}"

@@ -10,7 +10,17 @@ import msgspec
 from omnitide.fabric.folds.membership import slot_of
 from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up, is_spent, proven_nodes
 from omnitide.fabric.rules.moving import is_leaving, next_version
-from omnitide.fabric.state import Agent, FabricState, Health, Instance, InstanceStatus, Phase, spec_of_instance
+from omnitide.fabric.state import (
+    ASKED_FOR,
+    Agent,
+    ExitRecord,
+    FabricState,
+    Health,
+    Instance,
+    InstanceStatus,
+    Phase,
+    spec_of_instance,
+)
 from omnitide.model import explanations as ex
 from omnitide.model import objects as ob
 from omnitide.model.names import called
@@ -24,6 +34,7 @@ from omnitide.operations.views.instances import show_exit, show_instance
 from omnitide.operations.views.silence import STOPPED, silent_driver
 from omnitide.operations.views.workloads import paused_too, show_agent
 from omnitide.scheduler.blocked import why_blocked
+from omnitide.scheduler.wording import in_which_version
 
 MAX_TROUBLES: Final = 10
 _LOOKED_AT: Final = 1000
@@ -78,10 +89,14 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
             if kind in examples or len(examples) < MAX_TROUBLES:
                 examples.setdefault(kind, instance)
     troubles = [
-        await explain_instance(runtime, state, instance, nodes, with_output=index < _WITH_OUTPUT)
-        for index, instance in enumerate(examples.values())
+        msgspec.structs.replace(
+            await explain_instance(runtime, state, instance, nodes, with_output=index < _WITH_OUTPUT),
+            alike=numbers[kind] - 1,
+        )
+        for index, (kind, instance) in enumerate(examples.items())
     ]
-    parts = [f"{shown.running} of {agent.replicas} replicas are known to run{ex.again_and_again(shown.failing)}"]
+    failing = ex.again_and_again(shown.failing, at_least=shown.failing_at_least)
+    parts = [f"{ex.known_to_run(shown.running, agent.replicas)}{failing}"]
     if not agent.active:
         parts = [f"stopped by request; to start it again: omnitide start {called(agent.namespace, agent.name)}"]
     elif not agent.replicas and not agent.deleting:
@@ -96,7 +111,11 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
             f"omnitide rollout resume {called(agent.namespace, agent.name)}"
         )
     for kind, trouble in zip(examples, troubles, strict=True):
-        parts.append(f"{numbers[kind]} {trouble.instance.status}, such as {trouble.instance.name}: {trouble.text}")
+        # Those that end again and again have been counted: what they do at this moment is told of the same ones.
+        of_these = "of these " if trouble.instance.failing and failing else ""
+        parts.append(
+            f"{of_these}{numbers[kind]} {trouble.instance.status}, such as {trouble.instance.name}: {trouble.text}"
+        )
     untold = sum(number for kind, number in numbers.items() if kind not in examples)
     if untold:
         others = "1 more, for a reason" if untold == 1 else f"{untold} more, for reasons"
@@ -139,7 +158,8 @@ def _trouble(state: FabricState, instance: Instance, now_ms: int) -> tuple[str, 
     elif shown.previous_exit is not None:
         cause = shown.previous_exit.cause or shown.previous_exit.text
     waits = pending_kind(state, instance, now_ms) if instance.status is InstanceStatus.PENDING else ()
-    return shown.status, shown.stop_reason, cause, *waits
+    looping = ("failing",) if shown.failing else ()
+    return shown.status, shown.stop_reason, cause, *waits, *looping
 
 
 def _unread(runtime: Runtime, instance: Instance) -> str:
@@ -189,7 +209,8 @@ def _leaving(state: FabricState, instance: Instance, node: str, placement: ex.Pl
     if placement is None:
         return began
     if placement.verdict != "fits-now":
-        return f"{began} as it fits nowhere else: {placement.text.removesuffix('.')}"
+        where = f"nowhere else{in_which_version(state, instance)}"
+        return f"{began} as it fits {where}: {placement.text.removesuffix('.')}"
     blocked = why_blocked(state, instance, state.time_ms)
     if blocked:
         return f"{began} {blocked}"
@@ -211,9 +232,8 @@ def _ended_before(state: FabricState, agent: Agent, told: set[str], now_ms: int)
             # What runs now was started soon after it, should the node not have said when it was.
             at_ms = ending.ended_ms or instance.started_ms if ending is not None else 0
             if ending is not None and (last is None or at_ms > last[0]):
-                how = f"was stopped {ending.message}" if ending.cause == VALUES_CHANGED else f"ended with {ending.text}"
-                last = at_ms, f"{name} {how}"
-    return "" if last is None else f"{last[1]} {format_duration(max(0, now_ms - last[0]))} ago and was started again"
+                last = at_ms, f"{name} {_how_it_ended(ending)}"
+    return "" if last is None else f"{last[1]}, {format_duration(max(0, now_ms - last[0]))} ago, and was started again"
 
 
 def _no_more(state: FabricState, instance: Instance) -> str:
@@ -236,7 +256,23 @@ def _no_more(state: FabricState, instance: Instance) -> str:
 
 
 def _died(instance: Instance) -> bool:
-    return instance.exit is not None and instance.attempt > 0 and bool(instance.node)
+    """Whether it has ended, and its last words may tell why: not where somebody asked for that, as by a `down`, and it
+    ended as it was asked to."""
+    record = instance.exit
+    return record is not None and instance.attempt > 0 and bool(instance.node) and not _ended_as_asked(record)
+
+
+def _ended_as_asked(ending: ExitRecord | ob.InstanceExit) -> bool:
+    """Somebody stopped it, and it went: it had not to be killed, and told of no failure."""
+    return ending.reason == "stopped" and not ending.out_of_memory and (bool(ending.signal) or ending.code == 0)
+
+
+def _how_it_ended(ending: ob.InstanceExit) -> str:
+    if ending.cause == VALUES_CHANGED:
+        return f"was stopped {ending.message}"
+    if ending.reason not in ASKED_FOR:
+        return f"ended with {ending.text}"
+    return "was stopped by request" + ("" if _ended_as_asked(ending) else f", with {ending.text}")
 
 
 async def _placement(runtime: Runtime, instance: Instance, nodes: int) -> ex.PlacementVerdict | None:
@@ -344,9 +380,7 @@ def _running_text(shown: ob.Instance, instance: Instance, since: str, where: str
     if shown.health == "unhealthy":
         text += f", unhealthy: {shown.health_message}" if shown.health_message else ", unhealthy"
     if shown.exit is not None:
-        again = shown.exit.cause == VALUES_CHANGED
-        how = f"was stopped {shown.exit.message}" if again else f"ended with {shown.exit.text}"
-        text += f"; attempt {shown.exit.attempt} {how}"
+        text += f"; attempt {shown.exit.attempt} {_how_it_ended(shown.exit)}"
     if instance.superseded:
         text += ", until the next generation of its slot is available"
     if shown.unenforced:

@@ -15,7 +15,8 @@ from omnitide.operations.inputs import Request
 from omnitide.operations.operation import Declaration
 from omnitide.operations.reaching import Nothing
 from omnitide.operations.runtime import Runtime
-from omnitide.operations.views.inventory import node_status
+from omnitide.operations.views.failing import EXAMINED_SLOTS
+from omnitide.operations.views.inventory import COUNTED, counted_as
 from omnitide.operations.views.workloads import failing_replicas
 from omnitide.telemetry.series.definition import Labels
 from omnitide.telemetry.series.exposition import Sample
@@ -35,7 +36,6 @@ EXPOSE: Final = Declaration(
     permission=READ_METRICS,
 )
 
-NODE_STATUSES: Final = ("joined", "live", "stalled", "unreachable", "lost")
 _COUNTED: Final = 50_000
 """Instances that are counted one by one; of more, only those of agents' counters are told."""
 _AGENTS: Final = 1_000
@@ -74,9 +74,10 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
 
 
 def _of_nodes(runtime: Runtime, state: FabricState) -> Iterator[Sample]:
-    statuses = Counter(node_status(node, runtime.node_live(node.id)) for node in state.nodes.values())
-    for status in NODE_STATUSES:
-        yield _gauge("nodes", "Nodes of the fabric, by status.", statuses[status], (("status", status),))
+    statuses = Counter(counted_as(node, runtime.node_live(node.id)) for node in state.nodes.values())
+    for status in COUNTED:
+        text = "Nodes of the fabric, by status; what its operator stopped is that alone."
+        yield _gauge("nodes", text, statuses[status], (("status", status),))
     total = {
         "cpu_capacity_cores": sum(node.facts.cpu_milli for node in state.nodes.values()) / 1000,
         "cpu_reserved_cores": sum(node.used_cpu_milli for node in state.nodes.values()) / 1000,
@@ -123,7 +124,10 @@ def _replicas(state: FabricState, agent: Agent, now_ms: int) -> dict[str, tuple[
         "replicas_available": ("Those that run and are ready.", min(available(state, agent, now_ms), wanted)),
         "replicas_pending": ("Those that wait for a node.", counts.pending),
         "replicas_failed": ("Those that have failed for good.", counts.failed),
-        "replicas_failing": ("Those that end again and again.", failing_replicas(state, agent, now_ms)),
+        "replicas_failing": (
+            f"Those that end again and again, of {EXAMINED_SLOTS} at most.",
+            failing_replicas(state, agent, now_ms),
+        ),
         "version": ("Version of its spec that it is to have.", agent.version),
         "rollout_under_way": ("Whether it goes from one version to another.", float(agent.rollout_cursor > 0)),
         "rollout_paused": ("Whether that goes no further by itself.", float(agent.paused)),

@@ -17,9 +17,9 @@ from omnitide.operations.concerns import concerns
 from omnitide.operations.inputs import Request
 from omnitide.operations.operation import NOBODY, OPEN, Answer, Context, Operation
 from omnitide.operations.runtime import Runtime
-from omnitide.operations.views.failing import EXAMINED_SLOTS, failing_of
-from omnitide.operations.views.inventory import node_status
-from omnitide.operations.views.silence import Hidden, silent_since
+from omnitide.operations.views.failing import EXAMINED_SLOTS, failing_of, is_part
+from omnitide.operations.views.inventory import COUNTED, counted_as
+from omnitide.operations.views.silence import SILENT, Hidden, is_away, why_unknown
 
 _AT_ONCE: Final = 2000
 
@@ -49,6 +49,7 @@ async def _status(runtime: Runtime, _: Context, __: GetFabricRequest) -> Answer[
     now_ms = runtime.now_ms()
     nodes, capacity = _nodes(runtime, state)
     counts = await _instances(state)
+    failing, part = await _failing(state, now_ms)
     status = inv.FabricStatus(
         fabric_id=state.fabric_id,
         log_id=runtime.log_id(),
@@ -64,7 +65,9 @@ async def _status(runtime: Runtime, _: Context, __: GetFabricRequest) -> Answer[
         jobs_active=sum(1 for job in state.jobs.values() if job.status is JobStatus.ACTIVE),
         jobs_failed=sum(1 for job in state.jobs.values() if job.status is JobStatus.FAILED),
         instances=counts,
-        failing=await _failing(state, now_ms),
+        failing=failing,
+        failing_at_least=part,
+        away=await _away(state),
         concerns=await concerns(runtime, state, now_ms),
         demo=runtime.limits().demo,
         **capacity._asdict(),
@@ -73,7 +76,7 @@ async def _status(runtime: Runtime, _: Context, __: GetFabricRequest) -> Answer[
 
 
 class _Capacity(NamedTuple):
-    """Of live nodes, or of one."""
+    """Of nodes that are live and not stopped, or of one."""
 
     cpu_milli: int = 0
     memory_bytes: int = 0
@@ -84,14 +87,14 @@ class _Capacity(NamedTuple):
 
 
 def _nodes(runtime: Runtime, state: FabricState) -> tuple[inv.NodeCounts, _Capacity]:
-    counts = {"joined": 0, "live": 0, "stalled": 0, "unreachable": 0, "lost": 0}
+    counts = dict.fromkeys(COUNTED, 0)
     closed = 0
     each = [_Capacity()]
     for node in state.nodes.values():
-        counts[node_status(node, runtime.node_live(node.id))] += 1
+        counts[counted_as(node, runtime.node_live(node.id))] += 1
         takes_new = node.scheduling is Scheduling.OPEN
         closed += not takes_new
-        if node.status is NodeStatus.LIVE:
+        if node.status is NodeStatus.LIVE and not node.stopped_ms:
             has = (node.facts.cpu_milli, node.facts.memory_bytes)
             each.append(_Capacity(*has, node.used_cpu_milli, node.used_memory_bytes, *((0, 0) if takes_new else has)))
     return inv.NodeCounts(**counts, closed=closed), _Capacity(*map(sum, zip(*each, strict=True)))
@@ -122,8 +125,9 @@ async def _instances(state: FabricState) -> InstanceCounts:
     return InstanceCounts(**counts, unknown=sum(hidden.values()))
 
 
-async def _failing(state: FabricState, now_ms: int) -> InstanceCounts:
-    """Of those that something is known of, by what they do at this moment."""
+async def _failing(state: FabricState, now_ms: int) -> tuple[InstanceCounts, bool]:
+    """Of those that something is known of, by what they do at this moment; and whether there may be more."""
+    part = False
     counts = dict.fromkeys((status.value for status in InstanceStatus), 0)
     seen = 0
     for agent in state.agents.values():
@@ -132,8 +136,25 @@ async def _failing(state: FabricState, now_ms: int) -> InstanceCounts:
             seen = 0
             await asyncio.sleep(0)
         for instance in failing_of(state, agent, now_ms):
-            if not silent_since(state, instance):
+            if not why_unknown(state, instance):
+                part |= is_part(agent)
                 counts[instance.status.value] += 1
+    return InstanceCounts(**counts), part
+
+
+async def _away(state: FabricState) -> InstanceCounts:
+    counts = dict.fromkeys((status.value for status in InstanceStatus), 0)
+    seen = 0
+    for node in state.nodes.values():
+        if not node.departing or node.status in SILENT:
+            continue
+        seen += 1 + len(node.instances)
+        if seen >= _AT_ONCE:
+            seen = 0
+            await asyncio.sleep(0)
+        for identifier in node.instances:
+            instance = state.instances[identifier]
+            counts[instance.status.value] += is_away(state, instance)
     return InstanceCounts(**counts)
 
 

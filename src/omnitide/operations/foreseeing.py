@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import Permission
 from omnitide.fabric.rejection import Rejection
-from omnitide.fabric.state import FabricState, scoped
+from omnitide.fabric.state import ON_NODE, FabricState, scoped
 from omnitide.model.foreseen import ForeseenReplica, Outlook
 from omnitide.model.spec import AgentSpec, Replicas
 from omnitide.operations.agents import check_spec
@@ -195,12 +195,14 @@ def _look(
             break
     seen, after = foresight.outlook(), foresight.state
     draining = sorted(set(after.draining) - set(state.draining))
+    there = [state.instances[one] for node in draining for one in state.nodes[node].instances]
     return Outlook(
         replicas=tuple(_shown(state, after, one) for one in seen.replicas),
         counts={str(fate): count for fate, count in seen.counts.items()},
         kept=seen.kept,
         held=seen.held,
-        tasks=sum(state.instances[one].kind == "job" for node in draining for one in state.nodes[node].instances),
+        tasks=sum(one.kind == "job" and one.status in ON_NODE for one in there),
+        lost=seen.lost,
         finished=seen.finished,
         unseen=seen.unseen,
         revision=state.revision,

@@ -27,6 +27,8 @@ def with_nearest(failure: Failed, state: FabricState) -> Failed:
     if cause.code != "not-found":
         return failure
     kind, _, name = cause.subject.partition(" ")
+    if kind == "agent" and name in state.agent_names:
+        return failure  # something of it is not there, such as a version
     same = _elsewhere(kind, name, state)
     if same:
         where = "another namespace" if len(same) == 1 else "other namespaces"

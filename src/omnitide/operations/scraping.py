@@ -9,13 +9,13 @@ import msgspec
 
 from omnitide.fabric.authorize import READ_METRICS
 from omnitide.fabric.state import Node, NodeStatus
-from omnitide.operations.exposing import EXPOSE, NODE_STATUSES, ExposeMetricsRequest
+from omnitide.operations.exposing import EXPOSE, ExposeMetricsRequest
 from omnitide.operations.failures import failed
 from omnitide.operations.inputs import Reference, Request
 from omnitide.operations.operation import Declaration
 from omnitide.operations.reaching import Nothing
 from omnitide.operations.runtime import Runtime
-from omnitide.operations.views.inventory import node_status
+from omnitide.operations.views.inventory import COUNTED, counted_as
 from omnitide.telemetry.series.exposition import Sample
 
 
@@ -81,10 +81,11 @@ def node_samples(runtime: Runtime, reference: str) -> Iterator[Sample]:
 
 def _of_node(runtime: Runtime, node: Node) -> Iterator[Sample]:
     named = (("node", node.name),)
-    now = node_status(node, runtime.node_live(node.id))
-    for status in NODE_STATUSES:
+    now = counted_as(node, runtime.node_live(node.id))
+    for status in COUNTED:
         labels = (*named, ("status", status))
-        yield Sample("omnitide_node_status", labels, "gauge", "", "1 for the status that the node has.", now == status)
+        text = "1 for the status that the node has; what its operator stopped is that alone."
+        yield Sample("omnitide_node_status", labels, "gauge", "", text, now == status)
     schedulable = node.schedulable
     yield Sample(
         "omnitide_node_schedulable", named, "gauge", "", "Whether instances may be placed on it.", float(schedulable)

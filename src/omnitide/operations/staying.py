@@ -13,8 +13,10 @@ from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, 
 from omnitide.model import inventory as inv
 from omnitide.model.names import called
 from omnitide.operations.runtime import Runtime
+from omnitide.operations.views.failing import LONG_PENDING_MS
 from omnitide.operations.views.silence import SILENT
-from omnitide.operations.views.workloads import LONG_PENDING_MS
+from omnitide.scheduler.blocked import EXAMINED_SLOTS
+from omnitide.scheduler.wording import in_which_version
 
 EXAMINED: Final = 20_000
 """Replicas that are looked at for one answer."""
@@ -22,8 +24,6 @@ EXPLAINED: Final = 5
 """Agents of each node of which it is asked whether they fit elsewhere; further ones are counted."""
 NODES: Final = 20
 """Nodes of which that is asked, for one answer: more are not told at once."""
-EXAMINED_SLOTS: Final = 256
-"""Of an agent, in search of the replica that is waited for."""
 _AT_ONCE: Final = 1000
 _OVER: Final = frozenset({InstanceStatus.FAILED, InstanceStatus.SUCCEEDED})
 
@@ -42,8 +42,9 @@ class _Stays(NamedTuple):
 async def drains_that_cannot_end(runtime: Runtime, state: FabricState, now_ms: int) -> AsyncIterator[inv.Concern]:
     """One of each such node, by name, as far as it is looked. Tasks of jobs run to their end: they are waited for."""
     looked = 0
-    # Of one that is silent that is what is said.
-    heard = [node for one in state.draining if (node := state.nodes[one]).status not in SILENT]
+    # Of one that is silent, or was stopped, that is what is said.
+    draining = (state.nodes[one] for one in state.draining)
+    heard = [node for node in draining if node.status not in SILENT and not node.stopped_ms]
     for node in islice(sorted(heard, key=lambda node: node.name), NODES):
         leaving: dict[tuple[str, int], list[Instance]] = {}
         for identifier in sorted(node.instances):
@@ -73,7 +74,8 @@ async def _why(runtime: Runtime, state: FabricState, those: list[Instance], now_
     except KeyError:
         return None
     if found.verdict != "fits-now":
-        why = f", which fits nowhere else: {found.text.partition('. ')[0].removesuffix('.')}"
+        where = f"nowhere else{in_which_version(state, first)}"
+        why = f", which fits {where}: {found.text.partition('. ')[0].removesuffix('.')}"
         return _Stays(first, len(those), why)
     agent = state.agents[first.workload]
     waits = [one for one in those if is_missed(state, agent, one) and not may_surge(state, agent, one)]

@@ -9,7 +9,8 @@ from omnitide.fabric.rules.moving import held, is_missed, may_surge, to_spare
 from omnitide.fabric.state import Agent, FabricState, Instance, InstanceStatus, Phase
 
 EXAMINED_SLOTS: Final = 1000
-"""Of an agent, in search of the replica that is waited for."""
+"""Of an agent, in search of the replica that is waited for. Asked of few replicas at a time, so that more are looked at
+than where every agent is shown."""
 _OVER: Final = frozenset({InstanceStatus.FAILED, InstanceStatus.SUCCEEDED})
 
 
@@ -42,7 +43,8 @@ def why_blocked(state: FabricState, instance: Instance, now_ms: int, *, generati
     if first.status is InstanceStatus.STOPPING:
         whom = f"another runs in place of {name}, which stops"
         return f"until {whom}; {may}{held_up}"
-    besides = f", and {others} more" if others else ""
+    least = "at least " if len(agent.slots) > EXAMINED_SLOTS and not beside else ""
+    besides = f", and {least}{others} more" if others else ""
     are = "are" if others else "is"
     return f"until {whom}{besides} {are} available{_how(agent, first)}; {may}{held_up}"
 

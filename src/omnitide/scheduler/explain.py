@@ -15,8 +15,10 @@ from omnitide.fabric.rules.conditions import (
     only_node,
     staying_volumes,
     unmet_needs,
+    unset_values,
     volume_holder,
 )
+from omnitide.fabric.rules.moving import next_version
 from omnitide.fabric.state import FabricState, Instance, InstanceStatus, Node, spec_of_instance
 from omnitide.model.quantity import format_duration
 from omnitide.model.spec import WorkloadSpec
@@ -36,7 +38,7 @@ from omnitide.scheduler.rules import (
     standing_rules,
 )
 from omnitide.scheduler.table import Flags, NodeTable
-from omnitide.scheduler.wording import change_to_wait_for, least_change, need_and_have, summary
+from omnitide.scheduler.wording import change_to_wait_for, least_change, need_and_have, summary, takes_nothing
 
 MAX_WAYS: Final = 3
 """Nodes that `Explanation.when` names."""
@@ -75,11 +77,12 @@ def explain(
     only: tuple[str, ...] = (),
     why_only: str = "",
     needs: tuple[Reason, ...] = (),
+    startable: bool = True,
 ) -> Explanation:
     """Explain one instance on its own. `workload` and `avoid` only decide which node is its first choice.
 
     `only`: ids of the nodes that it is bound to, which `why_only` names with the reason. `needs`: what it waits for of
-    other agents and jobs.
+    other agents and jobs. `startable`: whether it could start once it is placed, as far as is known.
     """
     bound = [bound_rule(table, only, why_only)] if only else []
     rules = [*bound, *standing_rules(table, need), *room_rules(table, room_now(table), need)]
@@ -118,7 +121,7 @@ def explain(
     fitting = int(np.count_nonzero(fits))
     return Explanation(
         verdict=verdict,
-        text=summary(verdict, table, fitting, name, found, when, nearest),
+        text=summary(verdict, table, fitting, name, found, when, nearest, startable),
         revision=table.revision,
         nodes=len(table),
         fitting=fitting,
@@ -135,13 +138,17 @@ def explain_instance(
     state: FabricState, table: NodeTable, instance: Instance, *, now_ms: int, node_limit: int = 0
 ) -> Explanation:
     """Explain a pending instance, or where one that is to leave its node could go: then the other nodes are all that
-    counts. `table` shows the nodes of `state`."""
+    counts, and the version of what would start there, which need not be the one that runs here. `table` shows the nodes
+    of `state`."""
     waits = instance.status is InstanceStatus.PENDING
     if not waits:
         table = table.without(instance.node)
         if not len(table):
             return _no_other_node(table)
     spec = spec_of_instance(state, instance)
+    if not waits and instance.kind == "agent":
+        agent = state.agents[instance.workload]
+        spec = agent.versions[next_version(state, agent, instance)].spec
     only, why = _bound_to(state, instance, spec)
     return explain(
         table,
@@ -154,6 +161,7 @@ def explain_instance(
         only=only,
         why_only=why,
         needs=(*_held_up(state, instance, spec), *_unmet(state, instance, spec)) if waits else (),
+        startable=not any(unset_values(state, instance.namespace, spec)),
     )
 
 
@@ -191,11 +199,11 @@ def _bound_to(state: FabricState, instance: Instance, spec: WorkloadSpec) -> tup
         # One that runs, and is to leave its node: where its replacement could go.
         only = home_of(state, instance, spec)
     if only and only == instance.pinned:
-        return (only,), f"node {state.nodes[only].name}, where it was sent"
+        return (only,), f"node {state.nodes[only].name}, where it was sent{takes_nothing(state.nodes[only])}"
     if only:
         volumes = staying_volumes(spec)
         what = f"its volume {volumes[0]}" if len(volumes) == 1 else f"its volumes {', '.join(volumes)}"
-        return (only,), f"node {state.nodes[only].name}, which holds {what}"
+        return (only,), f"node {state.nodes[only].name}, which holds {what}{takes_nothing(state.nodes[only])}"
     if spec.together is None:
         return (), ""
     others = sorted(company(state, instance.namespace, spec.together, besides=instance.id))

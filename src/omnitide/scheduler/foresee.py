@@ -5,7 +5,8 @@ that places, until nothing more would happen. What is assumed is that nodes do a
 run and is well, what is to stop stops, and nothing else changes meanwhile.
 
 What is told is what the changes do, and not what would happen without them: of the replicas that they are about, and of
-others only where they would fare otherwise. For that the same fabric is looked at without the changes, too.
+others that wait, stop, are to leave their nodes or are being updated (if they are few) only where they would fare
+otherwise. For that the same fabric is looked at without the changes, too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,11 +26,15 @@ from omnitide.scheduler.blocked import why_blocked, why_not_released
 from omnitide.scheduler.explain import explain_instance
 from omnitide.scheduler.explanation import Explanation
 from omnitide.scheduler.future import Future
+from omnitide.scheduler.unheard import replaced, why_unheard
 
 MAX_STEPS: Final = 400
 """Decisions that are looked ahead. A rollout takes a few for as many replicas as may be away at once."""
 MAX_LISTED: Final = 300
 """Replicas that are listed; all are counted."""
+MAX_OTHERS: Final = 40
+"""Replicas that the changes are not about, and that may fare otherwise by them. Where there are more they are not
+looked at: their agents' rollouts and moves would take the steps that the changes need."""
 TOLD_AT_ONCE: Final = 500
 """Replicas of which it is told what becomes of them before whoever asks may have had enough."""
 MAX_EXPLAINED: Final = 20
@@ -37,10 +42,12 @@ MAX_EXPLAINED: Final = 20
 
 _REPLACED: Final = "the one that it was to replace goes on"
 _PROMISED: Final = "the room elsewhere is promised to others that wait for theirs."
+_WAITING: Final = ""
+"""In the place of the node that a replica is on."""
 _UNKNOWN: Final = "no other node is known to have what it needs: another replica could start on none."
 
-Fate = Literal["starts", "moves", "renews", "stops", "blocked", "stays", "waits"]
-_WORST_FIRST: Final[tuple[Fate, ...]] = ("waits", "stays", "blocked", "stops", "moves", "renews", "starts")
+Fate = Literal["starts", "moves", "renews", "stops", "blocked", "stays", "unheard", "waits"]
+_WORST_FIRST: Final[tuple[Fate, ...]] = ("waits", "stays", "unheard", "blocked", "stops", "moves", "renews", "starts")
 _AT_REST: Final = ENDED | {InstanceStatus.RUNNING}
 _ANEW: Final = frozenset[Fate]({"starts", "moves", "renews"})
 """Of one that the changes are not about they are all the same: which node a rollout takes is no doing of theirs."""
@@ -51,7 +58,8 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
 
     fate: Fate
     """`renews`: another generation on the same node. `stays`: it should leave its node and fits on no other. `blocked`:
-    it should, and fits on another, but its agent's update does not let it go. `waits`: it fits on no node."""
+    it should, and fits on another, but its agent's update does not let it go. `unheard`: it should, and its node is
+    not there to be told. `waits`: it fits on no node."""
     agent: str
     """Id."""
     slot: int
@@ -59,7 +67,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the node that it is on."""
     after: str = ""
     why: str = ""
-    """It stays, is blocked or waits; or it stops, and the one that it was to replace goes on."""
+    """It stays, is blocked, unheard or waits; or it stops, and the one that it was to replace goes on."""
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +84,8 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     unseen: int = 0
     """Replicas that the changes are about of which it was not looked what becomes of them: they are in nothing else
     here."""
+    lost: int = 0
+    """Replicas that are lost on nodes that the changes drain: their next generations are there, or wait for a node."""
 
 
 class Foresight:
@@ -95,7 +105,7 @@ class Foresight:
         self._counts: dict[Fate, int] = {}
         self._listed: dict[Fate, list[Foreseen]] = {fate: [] for fate in _WORST_FIRST}
         self._explanations: dict[tuple[str, int, str, int], Explanation] = {}
-        self._kept = self._held = self._explained = self._told = 0
+        self._kept = self._held = self._lost = self._explained = self._told = 0
 
     @property
     def state(self) -> FabricState:
@@ -120,6 +130,8 @@ class Foresight:
     def look(self) -> Iterator[None]:
         """One step at a time, so that whoever looks can do something else in between."""
         self._attribute()
+        for one in _under_way(self._before):
+            self._future.watch(one)
         while self._future.steps < MAX_STEPS and not self._future.quiet:
             self._future.step()
             yield
@@ -158,6 +170,7 @@ class Foresight:
             finished=self._future.quiet or self._is_over(),
             steps=self._future.steps,
             unseen=concerned - self._told,
+            lost=self._lost,
         )
 
     # -- what the changes are about ------------------------------------------------------------------------------------
@@ -166,6 +179,7 @@ class Foresight:
         """After the changes, before anything follows from them."""
         now = self._future.state
         self._emptied = frozenset(node for node in now.draining if node not in self._before.draining)
+        self._lost = replaced(self._before, now)
         for identifier in self._future.watched:
             before, after = self._before.agents.get(identifier), now.agents.get(identifier)
             if before is None or after is None or before.version != after.version:
@@ -206,7 +220,9 @@ class Foresight:
             unchanged = without.agents.get(identifier)
             if _current(state, after, number) is _current(without, unchanged, number):
                 return
-        one = self._fate(self._future, identifier, number)
+        one = self._unheard(identifier, number) if own and not rolled else None
+        if one is None:
+            one = self._fate(self._future, identifier, number)
         if one is not None and not rolled and not own and self._would_be_so(one):
             one = None
         if one is not None:
@@ -231,12 +247,14 @@ class Foresight:
                 self._held += 1
                 return
             one = found
+        elif one.fate == "waits" and not self._future.quiet and self._fits(one):
+            self._held += 1
+            return
         self._counts[one.fate] = self._counts.get(one.fate, 0) + 1
         # Of each fate: those that are worse off are listed first, and may well be found last.
         listed = self._listed[one.fate]
         if len(listed) < MAX_LISTED:
             if one.fate == "waits" and self._explained < MAX_EXPLAINED:
-                self._explained += 1
                 one = msgspec.structs.replace(one, why=self._why_it_waits(one))
             listed.append(one)
 
@@ -253,7 +271,8 @@ class Foresight:
         if remains is not None and wanted and remains.node in state.draining and runs_on(remains):
             if is_leaving(state, remains) or remains.node in self._emptied:
                 return Foreseen(fate="stays", agent=identifier, slot=number, before=start, after=start)
-            return None
+            if now is None or now.status is not InstanceStatus.PENDING:
+                return None
         if was is not None and (now is None or not wanted or now.status in ENDED):
             return Foreseen(fate="stops", agent=identifier, slot=number, before=start)
         if now is None or not wanted:
@@ -272,6 +291,14 @@ class Foresight:
             return Foreseen(fate="starts", agent=identifier, slot=number, after=now.node)
         fate: Fate = "renews" if start == now.node else "moves"
         return Foreseen(fate=fate, agent=identifier, slot=number, before=start, after=now.node)
+
+    def _unheard(self, identifier: str, number: int) -> Foreseen | None:
+        """Of the slot of this number, if what is to leave its node is on one that cannot be told so."""
+        was = _serving(self._before, self._before.agents.get(identifier), number, self._emptied)
+        why = why_unheard(self._before, was) if was is not None and was.node in self._emptied else ""
+        if was is None or not why:
+            return None
+        return Foreseen(fate="unheard", agent=identifier, slot=number, before=was.node, after=was.node, why=why)
 
     def _kind_of_staying(self, one: Foreseen) -> Foreseen | None:
         """What keeps on its node what is to leave it; None: nothing, it was not looked so far ahead."""
@@ -301,11 +328,48 @@ class Foresight:
         why = _PROMISED if proven_nodes(state, agent, version) is None else _UNKNOWN
         return msgspec.structs.replace(one, fate="stays", why=why)
 
+    def _fits(self, one: Foreseen) -> bool:
+        """Whether what waits for a node has only not been given one yet, as far as it was looked."""
+        found = self._explained_waiting(one)
+        return found is not None and found.verdict == "fits-now"
+
     def _why_it_waits(self, one: Foreseen) -> str:
-        current = _current(self.state, self.state.agents.get(one.agent), one.slot)
-        if current is None:
-            return ""
-        return explain_instance(self.state, self._future.table(), current, now_ms=self._future.now_ms).text
+        found = self._explained_waiting(one)
+        return found.text if found is not None else ""
+
+    def _explained_waiting(self, one: Foreseen) -> Explanation | None:
+        agent = self.state.agents.get(one.agent)
+        current = _current(self.state, agent, one.slot)
+        if agent is None or current is None:
+            return None
+        alone = current.pinned or staying_volumes(agent.versions[current.version].spec)
+        key = (agent.id, current.version, _WAITING, one.slot if alone else 0)
+        found = self._explanations.get(key)
+        if found is None:
+            self._explained += 1
+            found = explain_instance(self.state, self._future.table(), current, now_ms=self._future.now_ms)
+            self._explanations[key] = found
+        return found
+
+
+def _under_way(state: FabricState) -> list[str]:
+    """Ids of agents that have replicas which wait for a node, stop, are to leave their node, or are to be updated; none
+    where those are too many."""
+    found: dict[str, None] = {}
+    several = len(state.pending) + sum(len(state.nodes[node].instances) for node in state.draining)
+    if several > MAX_OTHERS:
+        return []
+    for one in chain(state.pending, *(sorted(state.nodes[node].instances) for node in state.draining)):
+        instance = state.instances[one]
+        if instance.kind == "agent" and instance.workload in state.agents:
+            found[instance.workload] = None
+    for identifier, agent in state.agents.items():
+        if identifier in state.rolling or agent.counts.stopping:
+            several += len(agent.slots)
+            if several > MAX_OTHERS:
+                return []
+            found[identifier] = None
+    return sorted(found)
 
 
 def _agents_on(state: FabricState, node: str) -> list[str]:

@@ -18,12 +18,12 @@ from omnitide.fabric.state import (
     Health,
     Instance,
     InstanceStatus,
-    NodeStatus,
     Phase,
 )
 from omnitide.scheduler.moving import plan_moves
 from omnitide.scheduler.place import MAX_PLACEMENTS, place
 from omnitide.scheduler.table import NodeTable
+from omnitide.scheduler.unheard import hears
 from omnitide.scheduler.waiting import Waiting
 
 _SYSTEM: Final = "system:foresight"
@@ -176,7 +176,7 @@ class Future:
 def _report(state: FabricState, instance: Instance) -> cm.InstanceReport | None:
     """What its node will say of it; None: nothing, as far as can be known."""
     node = state.nodes.get(instance.node)
-    if node is None or node.status is not NodeStatus.LIVE or not node.session:
+    if node is None or not hears(node):
         return None
     attempt = max(1, instance.attempt)
     if instance.status is InstanceStatus.STOPPING:

@@ -14,7 +14,8 @@ from omnitide.scheduler.table import ABSENT, Flags, Ints, NodeTable
 
 _NAMED = 3
 """Nodes, or values of a label, that a text names before it says how many more there are."""
-
+_ASKED = 100
+"""Nodes that are looked at for what they say; of more it is said how many there are."""
 
 NEED_FAILED: Final = "need-failed"
 """Rule of a reason: it waits for what has failed for good, and comes to nothing before somebody acts."""
@@ -127,11 +128,7 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
         need = format_amount(rule.kind, rule.need)
         return f"needs {need} {what}; {able} {of_nodes} {has} it (largest free: {largest})"
     if rule.kind in PASSING:
-        shown: list[Node] = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_NAMED].tolist()]
-        notes = [driver_fault(node, rule.subject) if rule.subject else why_closed(node) for node in shown]
-        names = ", ".join(f"{node.name}: {note}" for node, note in zip(shown, notes, strict=True))
-        if blocked > len(shown):
-            names += f" and {blocked - len(shown)} more"
+        names = _noted(table, rule, blocked)
         if rule.kind == "driver-unhealthy":
             return f"the driver {rule.subject} does not work on {blocked} {of_nodes} ({names})"
         verb = "is" if blocked == 1 else "are"
@@ -142,7 +139,7 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
     if rule.kind == "enforcement" and rule.subject == "sandbox":
         if able:
             return f"needs a sandbox; {able} {of_nodes} can sandbox processes"
-        shown = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_NAMED].tolist()]
+        shown: list[Node] = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_NAMED].tolist()]
         first = [node.name for node in shown]
         more = f" and {blocked - len(first)} more" if blocked > len(first) else ""
         return f"no {table.noun} can sandbox processes; install bubblewrap on {', '.join(first)}{more}"
@@ -156,6 +153,24 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
     if rule.kind == "static-port":
         return f"needs host port {rule.subject}; it is free on {able} {of_nodes}"
     return f"needs {rule.subject}; {able} {of_nodes} {'meets' if single else 'meet'} it{_seen(table, rule)}"
+
+
+def _noted(table: NodeTable, rule: Rule, blocked: int) -> str:
+    """`alpha, beta: no engine; gamma: refused`: what the failing nodes say, the most common first; what several say
+    alike, once."""
+    alike: dict[str, list[str]] = {}
+    asked: list[Node] = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_ASKED].tolist()]
+    for node in asked:
+        note = driver_fault(node, rule.subject) if rule.subject else why_closed(node)
+        alike.setdefault(note, []).append(node.name)
+    told: list[str] = []
+    for note, names in sorted(alike.items(), key=lambda item: -len(item[1]))[:_NAMED]:
+        further = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        told.append(f"{', '.join(names[:_NAMED])}{further}: {note}")
+        blocked -= len(names)
+    many = any(len(names) > 1 for names in alike.values())
+    more = f"{'; ' if many else ' '}and {blocked} more" if blocked else ""
+    return ("; " if many else ", ").join(told) + more
 
 
 def _seen(table: NodeTable, rule: Rule) -> str:

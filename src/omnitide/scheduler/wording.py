@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from omnitide.fabric.rules.moving import next_version
 from omnitide.fabric.rules.room import holds_port
-from omnitide.fabric.state import Node, NodeStatus
+from omnitide.fabric.state import FabricState, Instance, Node, NodeStatus, Scheduling
 from omnitide.model.quantity import format_duration
 from omnitide.scheduler.explanation import Change, Verdict, Way
 from omnitide.scheduler.reasons import Reason, driver_fault, format_amount, why_closed
@@ -29,7 +30,7 @@ def least_change(table: NodeTable, rule: Rule, row: int) -> Change:
         return Change(rule=rule.kind, of="spec", amount=amount, text=text)
     match rule.kind:
         case "offline":
-            return _node_change(rule, "once it connects" if node.status is NodeStatus.JOINED else _once_back(node))
+            return _node_change(rule, _once_back(node))
         case "closed":
             return _node_change(rule, _once_back(node) if node.departing else "once it is uncordoned")
         case "driver":
@@ -59,9 +60,9 @@ def change_to_wait_for(table: NodeTable, rule: Rule, row: int, now_ms: int) -> C
         return _freed(rule, row, f"{missing} {_unit(rule)} is freed on {node.name}")
     match rule.kind:
         case "offline":
-            return _node_change(rule, f"{node.name} {_returns(node, now_ms)}")
+            return _node_change(rule, f"{node.name} {_returns(node, now_ms)}{_and_open(node)}")
         case "closed":
-            how = _returns(node, now_ms) if node.departing else "is uncordoned"
+            how = f"{_returns(node, now_ms)}{_and_open(node)}" if node.departing else "is uncordoned"
             return _node_change(rule, f"{node.name} {how}")
         case "driver-unhealthy":
             fact = node.facts.driver(rule.subject)
@@ -73,8 +74,29 @@ def change_to_wait_for(table: NodeTable, rule: Rule, row: int, now_ms: int) -> C
             return _node_change(rule, f"host port {rule.subject} is freed on {node.name}")
 
 
+def takes_nothing(node: Node) -> str:
+    """To stand after a node that something is bound to: that it is closed, whether or not it is there."""
+    closed = node.scheduling is not Scheduling.OPEN
+    return f" and takes nothing new: it is {node.scheduling.value}" if closed else ""
+
+
+def in_which_version(state: FabricState, instance: Instance) -> str:
+    """To stand after where a replica that is to leave its node fits, or not: the version that would start there, where
+    that is another than it runs. Empty: it is the same."""
+    version = next_version(state, state.agents[instance.workload], instance)
+    return "" if version == instance.version else f" in the version that would start there ({version})"
+
+
 def _once_back(node: Node) -> str:
-    return "once it is started again" if node.stopped_ms else "once it is back"
+    back = "connects" if node.status is NodeStatus.JOINED else "is started again" if node.stopped_ms else "is back"
+    return f"once it {back}{_and_open(node)}"
+
+
+def _and_open(node: Node) -> str:
+    """What else it takes of one that is not there: being back it is as closed as it was."""
+    if node.scheduling is Scheduling.OPEN:
+        return ""
+    return " and uncordoned" if node.stopped_ms else " and is uncordoned"
 
 
 def _returns(node: Node, now_ms: int) -> str:
@@ -87,6 +109,9 @@ def _expected(node: Node, now_ms: int) -> str:
     """What a node that took its leave said of its return, and what has become of that."""
     if not node.back_within_ms:
         return ""
+    if node.status is NodeStatus.LIVE:
+        # When it said so is not known: `since_ms` is since when it was live.
+        return f" (expected within {format_duration(node.back_within_ms)} of its goodbye)"
     left = node.since_ms + node.back_within_ms - now_ms
     if left > 0:
         return f" (expected within {format_duration(min(left, node.back_within_ms))})"
@@ -132,6 +157,7 @@ def summary(
     reasons: Sequence[Reason],
     when: Sequence[Way],
     nearest: Way | None,
+    startable: bool,
 ) -> str:
     """All of it in a few sentences, the first without a capital, to stand after `pending for 12 s: `."""
     nodes = len(table)
@@ -145,7 +171,7 @@ def summary(
     if more > 0:
         sentences.append(f"there {'is 1 more reason' if more == 1 else f'are {more} more reasons'}")
     else:
-        if len(reasons) == 1 and nodes:
+        if len(reasons) == 1 and nodes and startable:
             sentences.append("nothing else stands in the way")
         if when:
             sentences.append(f"fits when {', or '.join(way.text for way in when)}")

@@ -3460,6 +3460,8 @@ class FabricStatus(_message.Message):
     CLOSED_CPU_MILLI_FIELD_NUMBER: _builtins.int
     CLOSED_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     FAILING_FIELD_NUMBER: _builtins.int
+    AWAY_FIELD_NUMBER: _builtins.int
+    FAILING_AT_LEAST_FIELD_NUMBER: _builtins.int
     fabric_id: _builtins.str
     log_id: _builtins.str
     revision: _builtins.int
@@ -3473,7 +3475,7 @@ class FabricStatus(_message.Message):
     jobs: _builtins.int
     jobs_active: _builtins.int
     cpu_milli: _builtins.int
-    """Of the live nodes together, as are the other three."""
+    """Of the nodes together that are live and not stopped, as are the other three."""
     memory_bytes: _builtins.int
     reserved_cpu_milli: _builtins.int
     reserved_memory_bytes: _builtins.int
@@ -3484,6 +3486,8 @@ class FabricStatus(_message.Message):
     closed_cpu_milli: _builtins.int
     """Of `cpu_milli`, what live nodes have that take nothing new: cordoned, draining or drained."""
     closed_memory_bytes: _builtins.int
+    failing_at_least: _builtins.bool
+    """Not all replicas of an agent are looked at, being many: there may be more that end again and again."""
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where nodes reach Nexus."""
@@ -3501,6 +3505,12 @@ class FabricStatus(_message.Message):
     @_builtins.property
     def failing(self) -> Global___InstanceCounts:
         """Of `instances`, by what they do at this moment: replicas that end again and again, of those that are looked at."""
+
+    @_builtins.property
+    def away(self) -> Global___InstanceCounts:
+        """Of `instances`, by what they were when their node said goodbye for a while, or was stopped: it is waited for, and what
+        they do meanwhile nobody knows. None of them is of `failing`.
+        """
 
     def __init__(
         self,
@@ -3528,10 +3538,12 @@ class FabricStatus(_message.Message):
         closed_cpu_milli: _builtins.int = ...,
         closed_memory_bytes: _builtins.int = ...,
         failing: Global___InstanceCounts | None = ...,
+        away: Global___InstanceCounts | None = ...,
+        failing_at_least: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failing", b"failing", "instances", b"instances", "nodes", b"nodes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["away", b"away", "failing", b"failing", "instances", b"instances", "nodes", b"nodes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "closed_cpu_milli", b"closed_cpu_milli", "closed_memory_bytes", b"closed_memory_bytes", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "demo", b"demo", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "failing", b"failing", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "away", b"away", "closed_cpu_milli", b"closed_cpu_milli", "closed_memory_bytes", b"closed_memory_bytes", "concerns", b"concerns", "cpu_milli", b"cpu_milli", "demo", b"demo", "endpoints", b"endpoints", "fabric_id", b"fabric_id", "failing", b"failing", "failing_at_least", b"failing_at_least", "instances", b"instances", "jobs", b"jobs", "jobs_active", b"jobs_active", "jobs_failed", b"jobs_failed", "log_id", b"log_id", "memory_bytes", b"memory_bytes", "namespaces", b"namespaces", "nodes", b"nodes", "reserved_cpu_milli", b"reserved_cpu_milli", "reserved_memory_bytes", b"reserved_memory_bytes", "revision", b"revision", "started_ms", b"started_ms", "time_ms", b"time_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3539,6 +3551,8 @@ Global___FabricStatus: _TypeAlias = FabricStatus  # noqa: Y015
 
 @_typing.final
 class NodeCounts(_message.Message):
+    """Each node once: one that its operator stopped is counted as that, whatever its status is meanwhile."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOINED_FIELD_NUMBER: _builtins.int
@@ -3547,13 +3561,16 @@ class NodeCounts(_message.Message):
     UNREACHABLE_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
     joined: _builtins.int
     live: _builtins.int
     stalled: _builtins.int
     unreachable: _builtins.int
     lost: _builtins.int
     closed: _builtins.int
-    """Of the above: cordoned, draining or drained."""
+    """Of all: cordoned, draining or drained."""
+    stopped: _builtins.int
+    """See `Node.stopped_ms`."""
     def __init__(
         self,
         *,
@@ -3563,10 +3580,11 @@ class NodeCounts(_message.Message):
         unreachable: _builtins.int = ...,
         lost: _builtins.int = ...,
         closed: _builtins.int = ...,
+        stopped: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "joined", b"joined", "live", b"live", "lost", b"lost", "stalled", b"stalled", "unreachable", b"unreachable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "joined", b"joined", "live", b"live", "lost", b"lost", "stalled", b"stalled", "stopped", b"stopped", "unreachable", b"unreachable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -4924,6 +4942,7 @@ class AgentSummary(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     FAILING_FIELD_NUMBER: _builtins.int
+    FAILING_AT_LEAST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -4946,6 +4965,8 @@ class AgentSummary(_message.Message):
     """Replicas that run and are ready, in whichever version; of those wanted."""
     failing: _builtins.int
     """Replicas that end again and again (see `Instance.failing`), of those that are looked at."""
+    failing_at_least: _builtins.bool
+    """Not all are looked at, being many: there may be more that do."""
     @_builtins.property
     def counts(self) -> Global___InstanceCounts: ...
     @_builtins.property
@@ -4973,10 +4994,11 @@ class AgentSummary(_message.Message):
         revision: _builtins.int = ...,
         available: _builtins.int = ...,
         failing: _builtins.int = ...,
+        failing_at_least: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "counts", b"counts", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "failing", b"failing", "id", b"id", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "replicas", b"replicas", "replicas_owner", b"replicas_owner", "revision", b"revision", "rollout", b"rollout", "running", b"running", "status", b"status", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "counts", b"counts", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "failing", b"failing", "failing_at_least", b"failing_at_least", "id", b"id", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "replicas", b"replicas", "replicas_owner", b"replicas_owner", "revision", b"revision", "rollout", b"rollout", "running", b"running", "status", b"status", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5128,6 +5150,7 @@ class Agent(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     FAILING_FIELD_NUMBER: _builtins.int
+    FAILING_AT_LEAST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -5150,6 +5173,8 @@ class Agent(_message.Message):
     """Replicas that run and are ready, in whichever version; of those wanted."""
     failing: _builtins.int
     """Replicas that end again and again (see `Instance.failing`), of those that are looked at."""
+    failing_at_least: _builtins.bool
+    """Not all are looked at, being many: there may be more that do."""
     @_builtins.property
     def counts(self) -> Global___InstanceCounts: ...
     @_builtins.property
@@ -5180,10 +5205,11 @@ class Agent(_message.Message):
         spec: Global___AgentSpec | None = ...,
         available: _builtins.int = ...,
         failing: _builtins.int = ...,
+        failing_at_least: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "rollout", b"rollout", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "counts", b"counts", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "failing", b"failing", "id", b"id", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "replicas", b"replicas", "replicas_owner", b"replicas_owner", "revision", b"revision", "rollout", b"rollout", "running", b"running", "spec", b"spec", "status", b"status", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "counts", b"counts", "cpu_milli", b"cpu_milli", "created_ms", b"created_ms", "driver", b"driver", "failing", b"failing", "failing_at_least", b"failing_at_least", "id", b"id", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "namespace", b"namespace", "replicas", b"replicas", "replicas_owner", b"replicas_owner", "revision", b"revision", "rollout", b"rollout", "running", b"running", "spec", b"spec", "status", b"status", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5354,6 +5380,7 @@ class AgentVersion(_message.Message):
     CAUSE_FIELD_NUMBER: _builtins.int
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     PROVEN_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     current: _builtins.bool
     reason: _builtins.str
@@ -5368,6 +5395,8 @@ class AgentVersion(_message.Message):
     """Why the fabric rolled back by itself; empty where somebody asked."""
     proven: _builtins.bool
     """It is known to work: every replica has been available in it, or is now."""
+    fault: _builtins.str
+    """Of one that is not: what is known to have failed in it. Empty: neither is known."""
     @_builtins.property
     def spec(self) -> Global___AgentSpec: ...
     @_builtins.property
@@ -5388,10 +5417,11 @@ class AgentVersion(_message.Message):
         cause: _builtins.str = ...,
         differences: _abc.Iterable[Global___Difference] | None = ...,
         proven: _builtins.bool = ...,
+        fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "cause", b"cause", "created_ms", b"created_ms", "current", b"current", "differences", b"differences", "number", b"number", "principal", b"principal", "proven", b"proven", "reason", b"reason", "source", b"source", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "cause", b"cause", "created_ms", b"created_ms", "current", b"current", "differences", b"differences", "fault", b"fault", "number", b"number", "principal", b"principal", "proven", b"proven", "reason", b"reason", "source", b"source", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5413,7 +5443,7 @@ class AgentExplanation(_message.Message):
     def agent(self) -> Global___Agent: ...
     @_builtins.property
     def troubles(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceExplanation]:
-        """Of one instance for each status and cause, 10 at most."""
+        """Of one instance for each status and cause, 10 at most, with how many more are alike."""
 
     def __init__(
         self,
@@ -5443,11 +5473,14 @@ class InstanceExplanation(_message.Message):
     LAST_OUTPUT_FIELD_NUMBER: _builtins.int
     LAST_OUTPUT_MISSING_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    ALIKE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """In a sentence or two."""
     last_output_missing: _builtins.str
     """Why there are none, if there should be."""
     revision: _builtins.int
+    alike: _builtins.int
+    """As one of an agent's troubles: how many more of its replicas are in the same."""
     @_builtins.property
     def instance(self) -> Global___Instance: ...
     @_builtins.property
@@ -5467,10 +5500,11 @@ class InstanceExplanation(_message.Message):
         last_output: _abc.Iterable[_builtins.str] | None = ...,
         last_output_missing: _builtins.str = ...,
         revision: _builtins.int = ...,
+        alike: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "placement", b"placement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "last_output", b"last_output", "last_output_missing", b"last_output_missing", "placement", b"placement", "revision", b"revision", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alike", b"alike", "instance", b"instance", "last_output", b"last_output", "last_output_missing", b"last_output_missing", "placement", b"placement", "revision", b"revision", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -129,6 +129,19 @@ async def test_an_import_reads_nothing_but_what_was_given(served: Served, tmp_pa
     assert [one["image"] for one in found["agents"]] == ["ab"]
 
 
+async def test_a_file_that_was_not_given_is_named_as_the_compose_file_names_it(served: Served) -> None:
+    for folder in ("/srv", "/"):
+        text = "services: {a: {image: x, secrets: [pw]}}\nsecrets: {pw: {file: sub/pw.txt}}"
+        asked = {"files": [{"path": "compose.yaml", "text": text}], "compose": ["compose.yaml"], "project": "a"}
+        response = await served.client.post("/v1/imports/compose", json={**asked, "folder": folder})
+        found = response.json()
+        assert [(one["command"], one["reason"]) for one in found["create"]] == [
+            ("omnitide secret set pw --from-file sub/pw.txt", "from sub/pw.txt")
+        ]
+        told = [one["message"] for one in found["notes"] if one["key"] == "secrets.pw.file"]
+        assert told == ["sub/pw.txt is not there: give the secret its value some other way"]
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", ".", "a/../../b"])
 async def test_paths_out_of_the_folder_are_refused(served: Served, path: str) -> None:
     asked = {"files": [{"path": path, "text": ""}], "compose": [path]}

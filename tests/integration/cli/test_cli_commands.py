@@ -70,11 +70,16 @@ def test_history_marks_the_versions_that_are_not_known_to_work(fabric: MemoryFab
     fabric.runtime.tick(5_000)
     fabric.cli("deploy", manifest(fabric), "--set", 'command=["gone"]', "--no-wait")
     fabric.runtime.settle()
+    fabric.settling = False
     fabric.cli("deploy", manifest(fabric), "--set", 'command=["gone", "2"]', "--no-wait")
     lines = fabric.cli("history", "hello").stdout.splitlines()
     assert [re.split(r" {2,}", line.strip())[2] for line in lines] == ["WORKS", "not yet", "not known", "yes"]
     items = json.loads(fabric.cli("history", "hello", "-o", "json").stdout)["items"]
     assert [one["proven"] for one in items] == [False, False, True]
+    assert [one["fault"] for one in items] == ["", "", ""]
+    fabric.runtime.settle()
+    newest = fabric.cli("history", "hello").stdout.splitlines()[1]
+    assert re.search(r" no +updated .*; did not work: hello-1\.\d+ has failed for good$", newest), newest
 
 
 def test_a_dry_run_changes_nothing(fabric: MemoryFabric) -> None:
@@ -669,8 +674,8 @@ def test_a_name_that_many_namespaces_have_is_told_with_some_of_them(fabric: Memo
 def test_a_wrong_choice_is_told_once_with_what_there_is(fabric: MemoryFabric) -> None:
     ran = fabric.cli("ps", "--status", "runing", code=2)
     assert ran.stderr == (
-        "error: status: must be one of failed, failing, lost, pending, placed, running, starting, stopped, stopping, "
-        "succeeded, unhealthy, unknown, waiting, not 'runing'\nhint:  did you mean 'running'?\n"
+        "error: status: must be one of away, failed, failing, lost, pending, placed, running, starting, stopped, "
+        "stopping, succeeded, unhealthy, unknown, waiting, not 'runing'\nhint:  did you mean 'running'?\n"
     )
 
 

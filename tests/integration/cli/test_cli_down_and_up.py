@@ -70,6 +70,13 @@ def test_a_node_that_was_stopped_is_told_apart_from_one_that_was_killed(lone: Fa
         assert "stopped by its operator" in shown
         assert "back within" not in shown
     assert "stopped by its operator; what runs there may go on" in lone.cli("events").stdout
+    assert "0 live, 1 stopped" in lone.cli("status").stdout
+    counted = lone.json("status")["nodes"]
+    assert isinstance(counted, dict)
+    assert {kind: number for kind, number in counted.items() if number} == {"stopped": 1}
+    foreseen = lone.cli("drain", node["name"], "--dry-run").stdout
+    assert "1 replica would not hear of it and stay: nothing is heard from its node" in foreseen
+    assert f"node {node['name']} was stopped by its operator: it is replaced once it counts as lost" in foreseen
 
     lone.up()
     (node,) = lone.json("nodes")["items"]

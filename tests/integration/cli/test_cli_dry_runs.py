@@ -1,10 +1,12 @@
-"""`drain --dry-run`, `restart --dry-run`: what would move where and what would not fit, and nothing is changed."""
+"""`--dry-run` of `drain`, `restart`, `scale`: what would move where and what would not fit, and nothing is changed."""
 
 import json
+import os
 
 from tests.integration.cli.fabric import MemoryFabric
 from tests.integration.cli.test_cli_rollouts import until
 from tests.support.memory_runtime import MemoryRuntime
+from tests.support.terminal import Terminal
 
 from omnitide.fabric.state import Health
 
@@ -106,3 +108,44 @@ def test_a_rollback_says_what_is_kept_and_what_is_replaced_of_all_its_steps(fabr
     told = fabric.cli("rollback", "hello", "--dry-run").stdout.splitlines()
     assert [line.split()[0] for line in told if line.startswith("hello-")] == ["hello-1"]
     assert "  1 replica would be kept as it is" in told
+
+
+def test_a_scale_says_what_would_start_and_what_would_wait(fabric: MemoryFabric) -> None:
+    deployed(fabric, 0.1)
+    revision = fabric.call(lambda runtime: runtime.state.revision)
+    assert "1 replica would start" in fabric.cli("scale", "hello", "3", "--dry-run").stdout
+    told = fabric.cli("scale", "hello", "500", "--dry-run").stdout
+    assert "replicas would fit nowhere and wait" in told
+    assert "nothing was changed" in told
+    assert fabric.call(lambda runtime: runtime.state.revision) == revision
+
+
+def test_whoever_sits_at_a_terminal_is_asked_before_far_more_replicas_than_fit(fabric: MemoryFabric) -> None:
+    deployed(fabric, 0.1)
+
+    def replicas() -> int:
+        return fabric.call(lambda runtime: next(iter(runtime.state.agents.values())).replicas)
+
+    def at_terminal(*words: str) -> Terminal:
+        return Terminal(fabric.command(*words), env=dict(os.environ), cwd=fabric.folder, columns=160)
+
+    with at_terminal("scale", "hello", "500", "--no-wait") as asked:
+        shown = asked.until("scale hello to 500 all the same?")
+        assert "replicas would fit nowhere and wait" in shown
+        assert replicas() == 2
+        asked.press("n", "enter")
+        assert asked.ended() == 1
+    assert replicas() == 2
+    with at_terminal("scale", "hello", "500", "--no-wait") as asked:
+        asked.until("all the same?")
+        asked.press("y", "enter")
+        assert asked.ended() == 0
+    assert replicas() == 500
+    fabric.cli("scale", "hello", "2", "--no-wait")
+    for words in (("scale", "hello", "500", "--no-wait", "--yes"), ("scale", "hello", "3")):
+        with at_terminal(*words) as unasked:
+            assert unasked.ended() == 0
+            assert "all the same?" not in unasked.text
+        fabric.cli("scale", "hello", "2")
+    fabric.cli("scale", "hello", "600", "--no-wait")
+    assert replicas() == 600, "nobody is there to answer"

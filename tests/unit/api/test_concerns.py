@@ -8,12 +8,12 @@ from omnitide.fabric.state import Health
 from omnitide.model import inventory as inv
 from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import SecretUse
-from omnitide.model.spec import AgentSpec, JobSpec, Port, Resources, Restart, Update
+from omnitide.model.spec import AgentSpec, Constraint, JobSpec, Port, Resources, Restart, Update
 from omnitide.operations import staying
 from omnitide.operations.concerns import concerns
 from omnitide.operations.missing import MISSING
 from omnitide.operations.staying import EXPLAINED
-from omnitide.operations.views.workloads import LONG_PENDING_MS
+from omnitide.operations.views.failing import LONG_PENDING_MS
 
 LARGE = AgentSpec(command=("x",), resources=Resources(cpu=1500))
 
@@ -218,6 +218,36 @@ async def test_what_has_waited_longest_comes_first(runtime: MemoryRuntime) -> No
         deploy(runtime, name, large)
         runtime.tick(20_000)
     assert [one.subject for one in await found(runtime)] == [f"agent default/{name}" for name in ("b", "c", "a")]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_that_no_node_takes_anything_new_is_told_once_and_not_by_each_agent_that_waits(
+    runtime: MemoryRuntime, others: int
+) -> None:
+    for number in range(others):
+        runtime.add_node(f"beta{number}")
+        runtime.apply(cm.CordonNode(node=f"beta{number}"))
+    runtime.apply(cm.CordonNode(node="alpha"))
+    assert await found(runtime) == [], "nothing waits for it"
+    for name in ("one", "two", "three"):
+        deploy(runtime, name, replicas=2)
+    began_ms = runtime.now_ms()
+    # A node that is open is no help to it.
+    moon = AgentSpec(command=("x",), constraints=(Constraint(label="zone", values=("moon",)),))
+    deploy(runtime, "picky", moon)
+    runtime.tick(LONG_PENDING_MS + 1)
+    first, *more = await found(runtime)
+    waits = "7 pending wait for one that takes new instances"
+    if others:
+        text = f"none of 2 that are live takes anything new (such as alpha: cordoned); {waits}"
+        assert (first.subject, first.text, first.hint) == ("nodes", text, "omnitide nodes")
+    else:
+        text = f"is cordoned, and no other node is live; {waits}"
+        assert (first.subject, first.text, first.hint) == ("node alpha", text, "omnitide uncordon alpha")
+    assert first.since_ms <= began_ms
+    assert [one.subject for one in more] == ["agent default/picky"]
+    runtime.apply(cm.UncordonNode(node="alpha"))
+    assert not any(one.text.endswith(waits) for one in await found(runtime))
 
 
 SOON = Update(progress_deadline=20_000)

@@ -7,9 +7,12 @@ from msgspec.structs import replace
 from tests.support.memory_runtime import MemoryRuntime
 
 from omnitide.cli.fabric.status import _room
+from omnitide.cli.globals import Globals
+from omnitide.cli.instances.explain import _tell_agent
+from omnitide.cli.session import Session
 from omnitide.fabric import commands as cm
-from omnitide.fabric.state import DriverFact, Health, Phase
-from omnitide.model.explanations import InstanceExplanation, PlacementVerdict
+from omnitide.fabric.state import DriverFact, Health, InstanceStatus, Phase
+from omnitide.model.explanations import InstanceExplanation, PlacementVerdict, known_to_run
 from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import SecretUse, Volume
 from omnitide.model.spec import AgentSpec, JobSpec, Limits, Port, Resources, Restart, Update
@@ -22,6 +25,7 @@ from omnitide.operations.perform import perform
 from omnitide.operations.registry import REGISTRY
 from omnitide.operations.runtime import LogsUnavailable, NodeAway, NodeLive
 from omnitide.operations.views.instances import show_instance
+from omnitide.scheduler import blocked
 from omnitide.scheduler.explanation import Explanation
 
 WEB = "web.1.1"
@@ -406,12 +410,52 @@ async def test_an_agent_that_is_well_again_tells_of_its_last_crash(runtime: Memo
     shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
     assert shown.troubles == ()
     assert shown.text == (
-        "1 of 1 replicas are known to run; web-1.1 ended with exit code 2 3 m ago and was started again"
+        "1 of 1 replicas are known to run; web-1.1 ended with exit code 2, 3 m ago, and was started again"
     )
+
+
+async def test_an_end_that_was_asked_for_and_clean_is_told_as_one_and_without_its_output(
+    runtime: MemoryRuntime,
+) -> None:
+    """As of a `down` and `up`: nothing died, and fifty lines of it would look like it."""
+    deploy(runtime)
+    runtime.writes(WEB).write("serves as it should\n", attempt=1)
+    _ended(runtime, attempt=1)
+    instance = runtime.state.instances[WEB]
+    assert instance.exit is not None
+
+    def ended(**how: object) -> None:
+        assert instance.exit is not None
+        again = replace(instance, exit=replace(instance.exit, **how), phase=Phase.RUNNING)
+        again = replace(again, status=InstanceStatus.RUNNING)
+        runtime.state = replace(runtime.state, instances=runtime.state.instances.set(WEB, again))
+
+    for how in ({"code": 0}, {"code": None, "signal": 15}):
+        ended(reason="stopped", **how)
+        shown = await explained(runtime)
+        assert (shown.last_output, shown.last_output_missing) == ((), "")
+        assert "; attempt 1 was stopped by request" in shown.text
+        whole = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+        assert "web-1.1 was stopped by request" in whole.text
+    for how in ({"code": 3, "reason": "stopped"}, {"code": 0, "reason": "exited"}):
+        ended(**how)
+        assert (await explained(runtime)).last_output == ("serves as it should",)
 
 
 class TestDraining:
     """What is still on a node that is to be emptied, and why."""
+
+    async def test_of_several_it_is_told_how_many(
+        self, runtime: MemoryRuntime, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        deploy(runtime, replicas=5)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        shown = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+        (trouble,) = shown.troubles
+        assert trouble.alike == 4
+        _tell_agent(Session(Globals()), shown)
+        told = capsys.readouterr().out
+        assert "  web-1.1 and 4 more  runs on alpha for" in told
 
     async def test_it_fits_nowhere_else(self, runtime: MemoryRuntime) -> None:
         deploy(runtime)
@@ -425,6 +469,30 @@ class TestDraining:
         assert trouble.placement is not None
         assert trouble.placement.verdict == "fits-when"
 
+    @pytest.mark.parametrize(("before", "after"), [(500, 3000), (1900, 500)])
+    async def test_where_it_could_go_is_judged_by_the_version_that_would_start_there(
+        self, runtime: MemoryRuntime, before: int, after: int
+    ) -> None:
+        """A rollout has not come to it yet: what takes its place has the spec of the newest version."""
+        spec = AgentSpec(command=("x",), resources=Resources(cpu=before), update=Update(max_unavailable=1))
+        deploy(runtime, spec, replicas=2)
+        runtime.add_node("beta", cpu=1000)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        deploy(runtime, replace(spec, resources=Resources(cpu=after)), replicas=2, settle=False)
+        instance = runtime.state.instances["web.2.1"]
+        assert (instance.version, instance.status) == (1, "running")
+        shown = await explained(runtime, instance.id)
+        assert shown.placement is not None
+        assert shown.placement.verdict == ("fits-now" if after < before else "never")
+        if after > before:
+            assert (
+                "it stays as it fits nowhere else in the version that would start there (2): needs 3 cpu" in shown.text
+            )
+            (concern,) = [
+                one for one in await concerns(runtime, runtime.state, runtime.now_ms()) if one.subject == "node alpha"
+            ]
+            assert ", which fits nowhere else in the version that would start there (2): needs 3 cpu" in concern.text
+
     async def test_its_agents_update_allows_no_more_to_be_away(self, runtime: MemoryRuntime) -> None:
         deploy(runtime, replicas=2)
         runtime.apply(cm.DrainNode(node="alpha"))
@@ -435,6 +503,20 @@ class TestDraining:
             "; alpha is being drained, and it stays until another runs in place of web-1.1, which stops; 1 of 2 "
             "replicas may be away at once"
         )
+
+    async def test_of_more_replicas_than_are_looked_at_it_is_told_that_more_may_be_away(
+        self, runtime: MemoryRuntime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deploy(runtime, AgentSpec(command=("x",), update=Update(max_unavailable=1)), replicas=5)
+        runtime.apply(cm.DrainNode(node="alpha"))
+        runtime.add_node("beta")
+        for slot in (1, 2, 3):
+            runtime.exit(f"web.{slot}.1", code=1)
+        waits = "it stays until web-1.1, and 2 more are available"
+        assert waits in (await explained(runtime, "web.5.1")).text
+        monkeypatch.setattr(blocked, "EXAMINED_SLOTS", 2)
+        waits = "it stays until web-1.1, and at least 1 more are available"
+        assert waits in (await explained(runtime, "web.5.1")).text
 
     async def test_what_it_waits_for_is_named_also_where_all_of_them_run(self, runtime: MemoryRuntime) -> None:
         """As many run as are wanted, and one of them is not well."""
@@ -555,6 +637,18 @@ async def test_a_concern_of_what_waits_for_different_things_names_of_which_its_r
     (found,) = await concerns(runtime, runtime.state, runtime.clock_ms)
     assert found.text.startswith("2 pending for 15 s, such as web-1.2: ")
     assert "alpha" in found.text
+
+
+@pytest.mark.parametrize(
+    ("running", "told"),
+    [
+        (2, "2 of 3 replicas are known to run"),
+        (4, "3 of 3 replicas are known to run, 1 more until it is stopped"),
+        (5, "3 of 3 replicas are known to run, 2 more until they are stopped"),
+    ],
+)
+def test_no_more_replicas_run_than_there_are(running: int, told: str) -> None:
+    assert known_to_run(running, 3) == told
 
 
 def test_the_schedulers_explanation_and_ours_have_the_same_fields() -> None:

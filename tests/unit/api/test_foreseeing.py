@@ -10,9 +10,10 @@ import pytest
 from tests.support.memory_runtime import MemoryRuntime, until
 
 from omnitide.cli.show.outlook import sentences
+from omnitide.cli.top.outlook import outlook_lines
 from omnitide.fabric import commands as cm
 from omnitide.model.foreseen import Outlook
-from omnitide.model.spec import AgentSpec, Update
+from omnitide.model.spec import AgentSpec, JobSpec, Update
 from omnitide.operations import foreseeing
 from omnitide.operations.failures import Failed
 from omnitide.operations.operation import Context
@@ -158,3 +159,26 @@ async def test_what_is_told_ends_at_the_deadline_too_and_the_rest_is_unseen(
     found = await foresee(runtime, {**SCALE, "replicas": 41})
     assert 0 < found.counts["starts"] < 40
     assert found.counts["starts"] + 1 + found.unseen == 41
+
+
+async def test_what_a_lost_node_had_is_told_where_a_drain_of_it_moves_nothing(runtime: MemoryRuntime) -> None:
+    job = JobSpec(command=("x",))
+    runtime.apply(cm.RunJob(job="work", namespace="default", name="work", spec=job))
+    keeps = AgentSpec(command=("x",), on_disconnect="keep")
+    runtime.apply(cm.DeployAgent(agent="db", namespace="default", name="db", spec=keeps, replicas=1))
+    runtime.settle()
+    session = runtime.nodes["alpha"].session
+    runtime.silence("alpha")
+    drain = {"verb": "node.drain", "name": "alpha"}
+    found = await foresee(runtime, drain)
+    assert (found.counts, found.lost, found.tasks) == ({"unheard": 2}, 0, 1)
+
+    runtime.apply(cm.DeclareLost(node="n-alpha", session=session, silent_ms=60_000, default_lost_after_ms=1000))
+    found = await foresee(runtime, drain)
+    assert (found.counts, found.lost, found.tasks) == ({"unheard": 1}, 1, 0)
+    assert sentences(found) == [
+        "1 replica would not hear of it and stay: nothing is heard from its node",
+        "1 replica there is lost already: what replaces it does so anyway",
+    ]
+    told = ["".join(cell.text for cell in line) for line in outlook_lines(found)]
+    assert [one for one in told if one[2:] in sentences(found)] == [told[0], told[-1]]

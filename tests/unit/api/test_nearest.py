@@ -6,8 +6,11 @@ from tests.support.memory_runtime import MemoryRuntime
 from omnitide.fabric import commands as cm
 from omnitide.model.spec import AgentSpec, JobSpec
 from omnitide.operations import nearest
-from omnitide.operations.failures import failed
+from omnitide.operations.failures import Failed, failed
 from omnitide.operations.nearest import ELSEWHERE, with_nearest
+from omnitide.operations.operation import Context
+from omnitide.operations.perform import perform
+from omnitide.operations.registry import REGISTRY
 
 OTHERS = ("blue", "green", "red", "white")
 HINT = "omnitide agents"
@@ -157,3 +160,24 @@ def test_of_too_many_names_none_is_compared(runtime: MemoryRuntime, monkeypatch:
     monkeypatch.setattr(nearest, "MOST", 2)
     assert hint(runtime, "secret default/databse") == HINT
     assert hint(runtime, "node alhpa").startswith("did you mean 'alpha'?")
+
+
+async def test_a_node_that_is_not_there_to_migrate_to_is_what_the_hint_is_about(runtime: MemoryRuntime) -> None:
+    declaration = REGISTRY["instances.migrate"]
+    context = Context(principal="system:test", correlation="c")
+    for node, said in (("mars", "omnitide nodes"), ("alhpa", "did you mean 'alpha'? else: omnitide nodes")):
+        with pytest.raises(Failed) as refused:
+            await perform(declaration, runtime, context, declaration.input(instance="a-default-hello.1.1", node=node))  # type: ignore[arg-type]
+        assert refused.value.problem.detail == f"there is no node {node!r}"
+        assert refused.value.problem.hint == said
+
+
+async def test_a_version_that_is_not_kept_has_no_hint_at_an_agent_of_the_same_name_elsewhere(
+    runtime: MemoryRuntime,
+) -> None:
+    declaration = REGISTRY["agents.rollback"]
+    context = Context(principal="system:test", correlation="c")
+    with pytest.raises(Failed) as refused:
+        await perform(declaration, runtime, context, declaration.input(name="shop", namespace="blue", version=9))  # type: ignore[arg-type]
+    assert refused.value.problem.detail == "there is no version 9 of agent blue/shop; there are 1"
+    assert refused.value.problem.hint == "omnitide history blue/shop shows what each changed"

@@ -208,6 +208,14 @@ def test_a_note_of_an_earlier_attempt_says_so() -> None:
     assert _note(replace(lost, exit=replace(last, attempt=2, reason="stopped"))) == ""
 
 
+def test_the_end_of_a_generation_before_is_told_as_long_as_it_counts() -> None:
+    """Not of one of another version, or once it has run well for long: an end in a row is then none any more."""
+    last = InstanceExit(attempt=1, reason="start-failed", cause="command-not-found", text="command-not-found: nosuch")
+    runs = replace(instance("a-1.2"), generation=2, attempt=1, previous_exit=last)
+    assert _note(replace(runs, ends=1)) == "before: command-not-found: nosuch"
+    assert _note(replace(runs, ends=0)) == ""
+
+
 def test_what_has_never_run_does_not_restart() -> None:
     waiting = replace(instance("a-1.1"), status="starting", condition="waiting", attempt=1, next_attempt_ms=9)
     last = InstanceExit(attempt=1, reason="start-failed", cause="secret-missing", text="secret-missing: pw")

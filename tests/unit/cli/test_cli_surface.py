@@ -127,6 +127,46 @@ def test_list_and_ls_are_one(group: str) -> None:
         assert sum(not below[name].hidden for name in named) == 1, "the help shows one"
 
 
+@pytest.mark.parametrize(
+    ("below", "named"), [("undo", "rollback"), ("rollback", "rollback"), ("history", "history"), ("restart", "restart")]
+)
+def test_rollout_takes_what_others_have_below_it_and_the_help_shows_it_once(below: str, named: str) -> None:
+    alias = load("rollout").commands[below]
+    assert alias.callback.__wrapped__ is load(named).callback.__wrapped__
+    assert [one.name for one in alias.params] == [one.name for one in load(named).params]
+    assert alias.hidden
+
+
+@pytest.mark.parametrize("name", ["cordon", "uncordon", "drain"])
+def test_a_node_is_closed_opened_and_emptied_by_commands_of_their_own_too(name: str) -> None:
+    assert load(name).callback.__wrapped__ is load("nodes").commands[name].callback.__wrapped__
+
+
+@pytest.mark.parametrize(
+    ("word", "offered"),
+    [
+        ("dwon", "'down'"),
+        ("stopp", "'stop'"),
+        ("cordn", "'cordon'"),
+        ("statsu", "'status'"),
+        # Like the name of one that ends something, and not meant for it.
+        ("countdown", ""),
+        ("clean", ""),
+        ("learn", ""),
+        ("candle", ""),
+    ],
+)
+def test_what_ends_something_is_not_offered_for_a_word_that_is_only_vaguely_like_it(
+    word: str, offered: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word, "alpha"]) == Exit.USAGE
+    told = capsys.readouterr().err
+    assert f"No such command '{word}'" in told
+    assert offered in told
+    for name in ("down", "leave", "cancel", "drain", "rm", "stop"):
+        assert f"'{name}'" not in told or f"'{name}'" == offered
+
+
 def test_n_is_the_namespace_wherever_it_is_taken() -> None:
     def options(command: Any) -> Iterator[tuple[str, str]]:
         for one in command.params:

@@ -451,6 +451,15 @@ class TestRemoval:
         assert outcome.rejection is not None
         assert outcome.rejection.hint == "omnitide drain beta, and then remove it; or use --force"
 
+    def test_one_that_is_being_drained_is_to_be_waited_for_and_not_drained_again(self) -> None:
+        fabric = two()
+        fabric.given(cm.DrainNode(node="alpha"))
+        outcome = fabric.when(cm.RemoveNode(node="alpha"))
+        assert outcome.message == "node 'alpha' is being drained, and still holds 1 instance"
+        assert outcome.rejection is not None
+        told = "remove it once that is over: omnitide drain alpha waits for it, and says what stays; or use --force"
+        assert outcome.rejection.hint == told
+
     def test_an_unreachable_node_may_be_removed_and_its_work_goes_elsewhere_at_once(self) -> None:
         fabric = two()
         fabric.silence("alpha")
@@ -539,6 +548,24 @@ class TestStoppedByItsOperator:
         fabric = two()
         fabric.given(self.stop(fabric, 5_000), by="node:n-alpha")
         assert fabric.when(self.stop(fabric, 5_000), by="node:n-alpha").events == ()
+
+    def test_while_it_is_waited_for_it_is_removed_once_nothing_can_run_there_any_more(self) -> None:
+        """To remove it counts what is there as ended and replaces it, while it may go on: that is left to `force`."""
+        fabric = two()
+        fabric.given(self.stop(fabric, 5_000), by="node:n-alpha")
+        outcome = fabric.when(cm.RemoveNode(node="alpha"))
+        assert (outcome.code, fabric.statuses()) == ("conflict", {"hello.1.1": "running"})
+        assert outcome.message == "node 'alpha' was stopped by its operator, and 1 instance there may go on"
+        assert outcome.rejection is not None
+        assert outcome.rejection.hint == "remove it once it is unreachable, which it soon is; or use --force"
+        fabric.given(cm.RemoveNode(node="alpha", force=True))
+        assert fabric.statuses() == {"hello.1.2": "pending"}
+
+        empty = Fabric()
+        empty.join("alpha")
+        empty.given(self.stop(empty, 5_000), by="node:n-alpha")
+        empty.given(cm.RemoveNode(node="alpha"))
+        assert "n-alpha" not in empty.state.nodes
 
 
 class TestGoodbyeForGood:

@@ -150,6 +150,15 @@ class TestOnlyForward:
         assert fabric.report("alpha", replace(said, health_message="another")).kinds == ["node.reported"]
         assert fabric.instance("hello.1.1").health_message == said.health_message
 
+    def test_one_that_stops_by_request_is_not_told_to_be_of_unknown_health(self) -> None:
+        """Its node probes it no more: that is of the stop, which the log has, and no change of its health."""
+        fabric = placed()
+        fabric.given(reports(fabric, of(Phase.STARTING), of(Phase.RUNNING, health=Health.HEALTHY)), by="node:n-alpha")
+        fabric.given(cm.StopAgent(namespace="default", name="hello"))
+        assert fabric.report("alpha", of(Phase.RUNNING)).kinds == ["node.reported"]
+        said = of(Phase.RUNNING, health=Health.UNHEALTHY, health_message="refused")
+        assert fabric.report("alpha", said).kinds[0] == "instance.health-changed"
+
     def test_health_is_taken_while_it_runs(self) -> None:
         fabric = placed()
         fabric.report("alpha", of(Phase.RUNNING))

@@ -1,9 +1,11 @@
 """What an instance waits for besides room, as `explain` tells it and as the plan honours it."""
 
+import pytest
+from msgspec.structs import replace
 from tests.support.spec import Fabric, spec
 
 from omnitide.fabric import commands as cm
-from omnitide.model.provisions import Volume
+from omnitide.model.provisions import SecretUse, Volume
 from omnitide.scheduler.explain import explain_instance
 from omnitide.scheduler.place import place
 from omnitide.scheduler.table import NodeTable
@@ -52,6 +54,53 @@ def test_company_lands_on_one_node() -> None:
     assert len(planned(fabric)) == 4
 
 
+def _bound_and_waiting(*closes: cm.Command) -> tuple[Fabric, str]:
+    """A replica whose volume is on alpha, started again after `closes`."""
+    fabric = Fabric()
+    fabric.join("alpha", "beta")
+    fabric.deploy(spec(volumes={"data": Volume(target="data")}))
+    fabric.settle()
+    fabric.given(cm.StopAgent(namespace="default", name="hello"))
+    fabric.settle()
+    fabric.given(*closes, cm.StartAgent(namespace="default", name="hello"))
+    (waiting,) = fabric.state.pending
+    return fabric, waiting
+
+
+@pytest.mark.parametrize(
+    ("closes", "how"),
+    [(cm.CordonNode(node="alpha"), "cordoned"), (cm.DrainNode(node="alpha"), "drained")],
+)
+def test_one_whose_volumes_are_where_nothing_new_is_taken_is_told_so(closes: cm.Command, how: str) -> None:
+    fabric, waiting = _bound_and_waiting(closes)
+    waits = f"waits for node alpha, which holds its volume data and takes nothing new: it is {how}. "
+    assert told(fabric, waiting).startswith(waits)
+    assert "Fits when alpha is uncordoned." in told(fabric, waiting)
+    # That it comes back is not enough, in whatever way it goes.
+    session = fabric.node("alpha").session
+    leave = cm.DepartNode(node="n-alpha", session=session, reason="x", back_within_ms=5_000)
+    fabric.pass_ms(3_600_000)
+    fabric.given(leave, by="node:n-alpha")
+    assert told(fabric, waiting).startswith(waits)
+    assert "Fits when alpha returns (expected within 5 s of its goodbye) and is uncordoned." in told(fabric, waiting)
+    fabric.given(replace(leave, stopped=True), by="node:n-alpha")
+    assert "Fits when alpha is started again (its operator stopped it) and uncordoned." in told(fabric, waiting)
+    fabric.lose("alpha")
+    assert told(fabric, waiting).startswith(waits)
+    assert "Fits when alpha is started again (its operator stopped it) and uncordoned." in told(fabric, waiting)
+    fabric.connect("alpha")
+    assert "Fits when alpha is uncordoned." in told(fabric, waiting)
+    fabric.given(cm.UncordonNode(node="alpha"))
+    assert planned(fabric) == {waiting: "n-alpha"}
+
+
+def test_one_whose_volumes_are_on_a_node_that_is_away_waits_for_that_alone() -> None:
+    fabric, waiting = _bound_and_waiting()
+    fabric.lose("alpha")
+    assert told(fabric, waiting).startswith("waits for node alpha, which holds its volume data. ")
+    assert "Fits when alpha returns." in told(fabric, waiting)
+
+
 def test_volumes_that_stay_are_waited_for_until_their_node_is_removed() -> None:
     fabric = Fabric()
     fabric.join("alpha", "beta")
@@ -65,3 +114,14 @@ def test_volumes_that_stay_are_waited_for_until_their_node_is_removed() -> None:
     assert "waits for node alpha, which holds its volume data" in told(fabric, waiting)
     fabric.given(cm.RemoveNode(node="alpha", force=True))
     assert planned(fabric) == {waiting: "n-beta"}
+
+
+def test_nothing_else_is_said_to_stand_in_the_way_while_a_secret_is_missing() -> None:
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.given(cm.CordonNode(node="alpha"))
+    fabric.deploy(spec(secrets={"db": SecretUse(environment="DB")}), name="web")
+    assert "Fits when alpha is uncordoned." in told(fabric, "web.1.1")
+    assert "othing else stands" not in told(fabric, "web.1.1")
+    fabric.deploy(spec(), name="free")
+    assert "Nothing else stands in the way." in told(fabric, "free.1.1")

@@ -1,6 +1,7 @@
 """Why is this pending: a verdict, all reasons in numbers, what to wait for and the least change that would do."""
 
 import msgspec
+import pytest
 from tests.unit.scheduler.world import GIB, PROCESS, World, spec, where
 
 from omnitide.fabric import events as ev
@@ -112,6 +113,34 @@ def test_a_missing_driver_is_never_and_a_broken_one_may_come_back() -> None:
     # Whether it ever did is not known.
     assert [way.text for way in told.when] == ["the driver docker works on beta"]
     assert "the driver docker does not work on 1 of 2 nodes (beta: socket refused)" in {r.text for r in told.reasons}
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (2, "(n001, n002: no engine)"),
+        (3, "(n001, n002, n003: no engine)"),
+        (5, "(n001, n002, n003 and 2 more: no engine)"),
+        (100, "(n001, n002, n003 and 97 more: no engine)"),
+        (150, "(n001, n002, n003 and 97 more: no engine; and 50 more)"),
+    ],
+)
+def test_what_several_nodes_say_alike_is_said_once(number: int, said: str) -> None:
+    world = World()
+    for one in range(1, number + 1):
+        world.node(f"n{one:03}", world.facts(drivers=[DriverFact(name="docker", healthy=False, detail="no engine")]))
+    (reason,) = why(world, spec(driver="docker")).reasons
+    assert reason.text == f"the driver docker does not work on {number} of {number} nodes {said}"
+
+
+def test_what_nodes_say_otherwise_is_told_apart_the_most_common_first() -> None:
+    world = World()
+    for name, detail in (("a", "refused"), ("b", "no engine"), ("c", "no engine"), ("d", ""), ("e", "too old")):
+        world.node(name, world.facts(drivers=[DriverFact(name="docker", healthy=False, detail=detail)]))
+    (reason,) = why(world, spec(driver="docker")).reasons
+    assert reason.text == (
+        "the driver docker does not work on 5 of 5 nodes (b, c: no engine; a: refused; d: no detail given; and 1 more)"
+    )
 
 
 def test_a_driver_that_has_nothing_to_run_on_is_not_waited_for_as_if_it_had_worked() -> None:

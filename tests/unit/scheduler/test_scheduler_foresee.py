@@ -314,3 +314,119 @@ def test_what_is_over_is_finished_though_a_rollout_goes_on_for_longer(monkeypatc
     scaled = foreseen(fabric, cm.ScaleAgent(namespace="default", name="hello", replicas=6))
     assert (scaled.counts, scaled.held, scaled.finished, scaled.steps) == ({"starts": 2}, 0, True, 4)
     assert not foreseen(fabric, RESTART).finished
+
+
+def test_what_is_lost_on_the_node_is_told_and_nothing_of_it_moves() -> None:
+    fabric = running(2, "beta")
+    fabric.lose("alpha")
+    for settled in (False, True):
+        if settled:
+            fabric.settle()
+        outlook = foreseen(fabric, DRAIN)
+        assert (fates(outlook), outlook.lost) == ([], 2)
+    fabric.given(cm.ScaleAgent(namespace="default", name="hello", replicas=1))
+    fabric.settle()
+    assert foreseen(fabric, DRAIN).lost == 1, "the other one is not wanted any more"
+    fabric.connect("alpha")
+    fabric.settle()
+    assert foreseen(fabric, DRAIN).lost == 0
+
+
+@pytest.mark.parametrize("others", [(), ("beta",)])
+@pytest.mark.parametrize(
+    ("on_disconnect", "lost_after", "then"),
+    [
+        ("replace", None, "it is replaced once it counts as lost"),
+        ("replace", 600_000, "it is replaced once it counts as lost, 10 m after that"),
+        ("keep", None, "it waits for that node (its on_disconnect is keep)"),
+    ],
+)
+def test_what_a_silent_node_runs_does_not_hear_of_the_drain(
+    on_disconnect: str, lost_after: int | None, then: str, others: tuple[str, ...]
+) -> None:
+    """Nobody tells it to stop: not what it has room for, nor what its update allows, is why it stays."""
+    fabric = Fabric()
+    fabric.join("alpha")
+    what = spec(on_disconnect=on_disconnect, lost_after=lost_after, update=Update(max_unavailable=1))
+    fabric.deploy(what, replicas=2)
+    fabric.settle()
+    fabric.join(*others)
+    fabric.silence("alpha")
+    outlook = foreseen(fabric, DRAIN)
+    assert fates(outlook) == [("unheard", 1, "n-alpha", "n-alpha"), ("unheard", 2, "n-alpha", "n-alpha")]
+    assert {one.why for one in outlook.replicas} == {f"node alpha has not been heard from: {then}"}
+    assert (outlook.lost, outlook.held) == (0, 0)
+
+
+def test_one_that_its_operator_stopped_does_not_hear_of_it_either() -> None:
+    fabric = running(1, "beta")
+    session = fabric.node("alpha").session
+    fabric.given(
+        cm.DepartNode(node="n-alpha", session=session, reason="off", back_within_ms=30_000, stopped=True),
+        by="node:n-alpha",
+    )
+    outlook = foreseen(fabric, DRAIN)
+    assert fates(outlook) == [("unheard", 1, "n-alpha", "n-alpha")]
+    assert outlook.replicas[0].why.startswith("node alpha was stopped by its operator: it is replaced once")
+
+
+@pytest.mark.parametrize(("unavailable", "surge"), [(0, 1), (1, 0)])
+def test_an_update_of_what_a_drain_keeps_is_told_to_wait_too(unavailable: int, surge: int) -> None:
+    """It serves on a node that it is to leave, and its next version has nowhere to go."""
+    fabric = running(1, max_unavailable=unavailable, max_surge=surge)
+    fabric.given(DRAIN)
+    outlook = foreseen(fabric, RESTART)
+    assert fates(outlook) == [("waits", 1, "n-alpha", "")]
+    assert "closed to new instances" in outlook.replicas[0].why
+    fabric.given(RESTART)
+    fabric.settle()
+    assert [one.status for one in fabric.state.instances.values() if one.generation == 2] == ["pending"]
+
+
+def test_what_has_no_node_yet_where_the_look_ends_is_not_said_to_fit_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fabric = running(4, "beta", max_unavailable=2)
+    for steps in range(1, 12):
+        monkeypatch.setattr(foresee, "MAX_STEPS", steps)
+        assert "waits" not in foreseen(fabric, RESTART).counts, steps
+
+
+def test_room_that_a_change_takes_from_what_is_to_leave_a_node_is_told() -> None:
+    fabric = running(3, max_unavailable=1)
+    fabric.join("beta", node_facts=facts(cpu=3000))
+    fabric.given(DRAIN)
+    big = spec(resources=Resources(cpu=2000))
+    deploy = cm.DeployAgent(agent="big", namespace="default", name="big", spec=big, replicas=1)
+    assert sorted(one[0] for one in fates(foreseen(fabric, deploy))) == ["starts", "stays", "stays"]
+
+
+def test_room_that_a_change_leaves_lets_others_go_on() -> None:
+    fabric = running(3, max_unavailable=1)
+    fabric.join("beta", node_facts=facts(cpu=2000))
+    fabric.deploy(spec(resources=Resources(cpu=2000)), name="other", replicas=1)
+    fabric.settle()
+    fabric.given(DRAIN)
+    fabric.settle()
+    outlook = foreseen(fabric, cm.ScaleAgent(namespace="default", name="other", replicas=0))
+    assert outlook.counts == {"stops": 1, "moves": 2}
+
+
+def test_others_are_left_out_where_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    fabric = running(3, max_unavailable=1)
+    fabric.join("beta", node_facts=facts(cpu=3000))
+    fabric.given(DRAIN)
+    monkeypatch.setattr(foresee, "MAX_OTHERS", 2)
+    big = spec(resources=Resources(cpu=2000))
+    deploy = cm.DeployAgent(agent="big", namespace="default", name="big", spec=big, replicas=1)
+    assert foreseen(fabric, deploy).counts == {"starts": 1}
+
+
+def test_room_of_what_stops_already_is_free_for_what_a_change_adds() -> None:
+    fabric = Fabric()
+    fabric.join("alpha", node_facts=facts(cpu=1000))
+    fabric.deploy(spec(resources=ONE_CPU), replicas=1)
+    fabric.settle()
+    fabric.given(cm.StopAgent(namespace="default", name="hello"))
+    deploy = cm.DeployAgent(agent="new", namespace="default", name="new", spec=spec(resources=ONE_CPU), replicas=1)
+    assert fates(foreseen(fabric, deploy)) == [("starts", 1, "", "n-alpha")]

@@ -18,9 +18,11 @@ from omnitide.fabric.state import (
     Job,
     JobStatus,
     NodeStatus,
+    ProvisionKind,
     Scheduling,
     find_agent,
     find_job,
+    find_provision,
     scoped,
     spec_of_instance,
 )
@@ -221,3 +223,14 @@ def _task(state: FabricState, job: Job) -> Iterator[Instance]:
     task = state.instances.get(job.slot.current)
     if task is not None and runs_on(task):
         yield task
+
+
+def unset_values(state: FabricState, namespace: str, spec: WorkloadSpec) -> Iterator[tuple[ProvisionKind, str]]:
+    """Secrets and configs that it names and nobody has set: it is placed all the same, and starts once they are."""
+    credentials = spec.container.credentials if spec.container is not None else ""
+    for name in sorted({*spec.secrets, *([credentials] if credentials else ())}):
+        if find_provision(state, "secret", namespace, name) is None:
+            yield "secret", name
+    for name in sorted(spec.configs):
+        if find_provision(state, "config", namespace, name) is None:
+            yield "config", name

@@ -79,7 +79,7 @@ def _target(state: FabricState, agent: Agent, instance: Instance, spec: Workload
     if wanted:
         node = find_node(state, wanted)
         if node is None:
-            raise Refuse("not-found", f"there is no node {wanted!r}", hint="omnitide nodes", subject=subject)
+            raise Refuse("not-found", f"there is no node {wanted!r}", hint="omnitide nodes", subject=f"node {wanted}")
         if node.id == instance.node:
             raise Refuse("conflict", f"{instance.name} is on node {node.name!r} already", subject=subject)
         against = _against(state, instance, spec, node)

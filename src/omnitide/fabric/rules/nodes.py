@@ -279,20 +279,18 @@ def _look_at_moves(draft: Draft) -> None:
         draft.touch(agent)
 
 
+def may_be_removed(node: Node) -> bool:
+    """Without force. What is on it counts as ended then, which is not known while it is live: not of one that its
+    operator stopped either, whose instances may go on without it."""
+    if node.status is not NodeStatus.LIVE:
+        return True
+    return not node.instances and (node.scheduling is Scheduling.DRAINED or node.stopped_ms > 0)
+
+
 def remove_node(draft: Draft, command: cm.RemoveNode) -> None:
     node = node_by_name(draft, command.node)
-    held = len(node.instances)
-    empty = node.scheduling is Scheduling.DRAINED and not held
-    if node.status is NodeStatus.LIVE and not empty and not command.force:
-        holds = f"holds {held} instance{'' if held == 1 else 's'}" if held else "open to work"
-        if not held and node.scheduling is not Scheduling.OPEN:
-            holds = "not drained"
-        raise Refuse(
-            "conflict",
-            f"node {node.name!r} is live and {holds}",
-            hint=f"omnitide drain {node.name}, and then remove it; or use --force",
-            subject=f"node {node.name}",
-        )
+    if not may_be_removed(node) and not command.force:
+        raise _kept(node)
     instances = [draft.state.instances[identifier] for identifier in sorted(node.instances)]
     for instance in instances:
         draft.emit(ev.InstanceEnded(instance=instance.id, status="lost"))
@@ -300,3 +298,23 @@ def remove_node(draft: Draft, command: cm.RemoveNode) -> None:
     settle_instances(draft, instances)
     _look_at_moves(draft)
     draft.result = {"node": node.id}
+
+
+def _kept(node: Node) -> Refuse:
+    """That it may not be removed, why, and what to do first."""
+    held = len(node.instances)
+    instances = f"{held} instance{'' if held == 1 else 's'}"
+    if node.stopped_ms:
+        why = f"was stopped by its operator, and {instances} there may go on"
+        hint = "remove it once it is unreachable, which it soon is"
+    elif node.scheduling is Scheduling.DRAINING:
+        why = f"is being drained, and still holds {instances}"
+        hint = f"remove it once that is over: omnitide drain {node.name} waits for it, and says what stays"
+    else:
+        holds = f"holds {instances}" if held else "open to work"
+        if not held and node.scheduling is not Scheduling.OPEN:
+            holds = "not drained"
+        why = f"is live and {holds}"
+        hint = f"omnitide drain {node.name}, and then remove it"
+    message = f"node {node.name!r} {why}"
+    return Refuse("conflict", message, hint=f"{hint}; or use --force", subject=f"node {node.name}")

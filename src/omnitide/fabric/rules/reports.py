@@ -107,9 +107,14 @@ def _unready_from(instance: Instance, health: Health, now_ms: int) -> int:
 
 
 def _says_more(instance: Instance, report: cm.InstanceReport) -> bool:
-    """Whether its health is another, or why it is not known is told for the first time."""
+    """Whether its health is another, or why it is not known is told for the first time. Not of one that stops by
+    request: its node probes it no more, which is of the stop, and would stand beside it as if something were amiss."""
     if report.health is not instance.health:
-        return True
+        return bool(
+            report.health is not Health.UNKNOWN
+            or report.health_message
+            or instance.status is not InstanceStatus.STOPPING
+        )
     return report.health is Health.UNKNOWN and bool(report.health_message) and not instance.health_message
 
 

@@ -1,15 +1,25 @@
 """Nodes, namespaces and tokens."""
 
+from typing import Final, Literal
+
 from omnitide.fabric.state import Namespace, Node, NodeStatus, Token, TokenPurpose
 from omnitide.model import inventory as inv
 from omnitide.operations.runtime import HostUse, NodeLive
 from omnitide.operations.views.silence import SILENT
+
+NodeCounted = Literal[inv.NodeStatus, "stopped"]
+COUNTED: Final[tuple[NodeCounted, ...]] = ("joined", "live", "stalled", "stopped", "unreachable", "lost")
 
 
 def node_status(node: Node, live: NodeLive | None) -> inv.NodeStatus:
     if node.status is NodeStatus.LIVE and live is not None and live.stalled_since_ms:
         return "stalled"
     return node.status.value
+
+
+def counted_as(node: Node, live: NodeLive | None) -> NodeCounted:
+    """Where nodes are counted: as its status, but once its operator stopped it as that alone, until it is back."""
+    return "stopped" if node.stopped_ms else node_status(node, live)
 
 
 def show_node(node: Node, live: NodeLive | None) -> inv.Node:

@@ -85,6 +85,11 @@ def _hides(node: Node) -> bool:
     return node.status in SILENT or bool(node.silent_drivers)
 
 
+def is_away(state: FabricState, instance: Instance) -> bool:
+    """Its node still counts as live and has said goodbye: it is shown as it was then."""
+    return bool(why_unknown(state, instance)) and not silent_since(state, instance)
+
+
 class _Silent:
     """The nodes of the newest map of nodes of which not all is known: looking through all of them is worth doing once a
     change."""

@@ -1,7 +1,6 @@
 """Agents and jobs."""
 
 from itertools import islice
-from typing import Final
 
 from omnitide.fabric.rules.failing import halted_by, how_it_is, why_halted
 from omnitide.fabric.rules.lateness import late_at_first
@@ -12,12 +11,9 @@ from omnitide.model import objects as ob
 from omnitide.model.names import called
 from omnitide.model.quantity import format_duration
 from omnitide.operations.views.callers import caller_words
-from omnitide.operations.views.failing import EXAMINED_SLOTS, failing_of
+from omnitide.operations.views.failing import EXAMINED_SLOTS, LONG_PENDING_MS, failing_of, is_part
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import Hidden, silent_since
-
-LONG_PENDING_MS: Final = 10_000
-"""What waits for a node longer than this is in trouble rather than on its way."""
 
 
 def show_counts(agent: Agent, hidden: dict[str, int]) -> ob.InstanceCounts:
@@ -93,6 +89,7 @@ def _summary(state: FabricState, agent: Agent, hidden: Hidden, now_ms: int) -> d
         "counts": counts,
         "available": min(available(state, agent, now_ms), agent.replicas) if agent.active else 0,
         "failing": failing,
+        "failing_at_least": failing > 0 and is_part(agent),
         "driver": spec.driver,
         "cpu_milli": spec.resources.cpu,
         "memory_bytes": spec.resources.memory,
@@ -188,6 +185,8 @@ def show_version(
     state: FabricState, agent: Agent, version: Version, now_ms: int, changes: tuple[ob.Difference, ...] = ()
 ) -> ob.AgentVersion:
     """`now_ms`: log time."""
+    # The fabric notes it only once something is about to change what is seen.
+    proven = version.proven or (version.number == agent.version and works_now(state, agent, now_ms))
     return ob.AgentVersion(
         number=version.number,
         current=version.number == agent.version,
@@ -199,9 +198,29 @@ def show_version(
         source=version.source,
         cause=version.cause,
         differences=changes,
-        # The fabric notes it only once something is about to change what is seen.
-        proven=version.proven or (version.number == agent.version and works_now(state, agent, now_ms)),
+        proven=proven,
+        fault="" if proven else _fault(state, agent, version, now_ms),
     )
+
+
+def _fault(state: FabricState, agent: Agent, version: Version, now_ms: int) -> str:
+    """What is known to have failed in a version: for good, again and again, or to come up in time. Of one that has been
+    replaced, what of that is kept with it, or why the fabric went back from it."""
+    if version.number == agent.version:
+        failed = halted_by(state, agent)
+        if failed is not None:
+            return f"{failed.name} {why_halted(agent, failed)}"
+        for_good = [one for one in (state.instances[found] for found in agent.failed) if one.version == version.number]
+        if for_good:
+            return f"{min(for_good, key=lambda one: one.slot).name} has failed for good"
+        again = next((one for one in failing_of(state, agent, now_ms) if one.version == version.number), None)
+        return f"{again.name} ends again and again" if again is not None else ""
+    if version.stumbled:
+        return f"{agent.name}-{version.stumbled} ended again and again before it was available"
+    if version.late:
+        return f"{agent.name}-{version.late} was not available in time"
+    following = agent.versions.get(version.number + 1)
+    return following.cause if following is not None else ""
 
 
 def show_job_summary(state: FabricState, job: Job) -> ob.JobSummary:

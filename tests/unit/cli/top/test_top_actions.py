@@ -67,6 +67,14 @@ def test_a_drain_counts_on_nodes_alone_that_take_something() -> None:
     alone = scene(node("alpha"), node("beta", scheduling="cordoned"), node("gamma", status="lost"), instance("web-1.1"))
     effect = BY_ID["node.drain"].effect(alone.view.nodes["n-alpha"], Input(), alone)
     assert effect == "No other node is live and open: 1 instance stays and runs until there is room."
+    stopped = scene(node("alpha"), node("beta", stopped_ms=7), instance("web-1.1"))
+    assert BY_ID["node.drain"].effect(stopped.view.nodes["n-alpha"], Input(), stopped) == effect
+    for more in ({"status": "unreachable"}, {"stopped_ms": 7}):
+        silent = scene(node("alpha", **more), node("beta"), instance("web-1.1"))
+        there = silent.view.nodes["n-alpha"]
+        told = "Nothing is heard from it: what runs there does not hear of this. Nothing new is placed there."
+        assert BY_ID["node.drain"].effect(there, Input(), silent) == told
+        assert BY_ID["node.drain"].losses(there, Input(), silent) == []
     task = scene(node("alpha"), node("beta"), instance("once-1.1", kind="job"))
     target = task.view.nodes["n-alpha"]
     assert BY_ID["node.drain"].effect(target, Input(), task) == "It runs no agents. Nothing new is placed there."

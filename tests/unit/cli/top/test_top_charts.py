@@ -6,11 +6,14 @@ from collections.abc import AsyncGenerator
 import numpy as np
 import pytest
 from tests.support.memory_runtime import MemoryRuntime
-from tests.unit.cli.top.scenes import scene
+from tests.unit.cli.top.scenes import node, scene
 
 from omnitide.api.app import make_app
 from omnitide.api.server import ApiServer
 from omnitide.cli.top.following import SILENCE_S, Following
+from omnitide.cli.top.lines import printed
+from omnitide.cli.top.overview import overview_lines
+from omnitide.model.metrics import MetricAnswer, MetricSeries
 from omnitide.sdk.async_client import AsyncClient
 from omnitide.sdk.target import Target
 from omnitide.telemetry.series.definition import SeriesInfo
@@ -56,6 +59,45 @@ async def test_a_sum_ends_before_the_batches_that_are_still_to_come(client: tupl
         (found,) = (await following.ask_fabric())["memory"].items
         assert [value for value in found.values if value is not None][-1] == 2048
         runtime.tick(1000)
+
+
+async def test_a_sum_is_little_older_than_the_batches_that_it_waits_for(
+    client: tuple[MemoryRuntime, AsyncClient],
+) -> None:
+    runtime, asked = client
+    start = runtime.metrics().now_s()
+    runtime.tick(60_000)
+    for name in ("alpha", "beta"):
+        sampled(runtime, name, start, start + 90)
+    following = Following(asked, scene(), lambda _: None)
+    for _ in range(20):
+        found = (await following.ask_fabric())["memory"]
+        last = max(at for at, value in enumerate(found.items[0].values) if value is not None)
+        old_s = runtime.metrics().now_s() - (found.start_ms + (last + 1) * found.step_ms) / 1000
+        assert old_s <= SENT_S + UNDER_WAY_S + 5
+        runtime.tick(1000)
+
+
+@pytest.mark.parametrize(("told", "said"), [(2, "now 2.5 of 8, at most 2.5 in"), (1, "0.5 of 8 20s ago")])
+def test_the_charts_figure_is_that_beside_the_bar_where_all_nodes_have_told_theirs(told: int, said: str) -> None:
+    shown = scene(node("alpha"), node("beta"))
+    for one in ("n-alpha", "n-beta")[:told]:
+        shown.view.use[one] = (1250, 1 << 30)
+    for key in ("cpu", "memory"):
+        shown.charts[key] = MetricAnswer(
+            name="m",
+            kind="gauge",
+            unit="",
+            help="",
+            aggregate="avg",
+            start_ms=shown.now_ms - 620_000,
+            step_ms=5000,
+            resolution_ms=1000,
+            items=(MetricSeries(labels={}, values=(0.5,) * 120),),
+            revision=1,
+        )
+    (head,) = [row for row in printed(overview_lines(shown, 160, 60), color=False).splitlines() if "CPU, cores" in row]
+    assert f"CPU, cores {said}" in head
 
 
 async def test_a_nexus_of_which_nothing_is_heard_is_not_live(client: tuple[MemoryRuntime, AsyncClient]) -> None:

@@ -1,11 +1,13 @@
 """What a question of `top` says can all be read, in 80 columns and 24 lines too."""
 
+import asyncio
 import re
 
 import msgspec
 import pytest
 from tests.unit.cli.top.scenes import HOSTILE, agent, event, instance, node, scene
 from tests.unit.cli.top.seeing import Seen
+from textual.widgets import Button
 
 from omnitide.cli.top.actions import ACTIONS, BY_ID
 from omnitide.cli.top.dialogs import Confirm, Reach
@@ -56,6 +58,40 @@ async def test_why_it_would_not_fit_can_be_read_whole(seen: Seen, monkeypatch: p
     told = words(printed(said(seen), color=False))
     for why in WHY:
         assert why in told, "wrapped, and not cut"
+
+
+def replicas(seen: Seen) -> int:
+    (agent,) = seen.runtime.state.agents.values()
+    return agent.replicas
+
+
+async def test_enter_does_what_was_typed_once_it_is_said_what_would_come_of_it(seen: Seen) -> None:
+    await seen.deploy("hello", 1)
+    await seen.until("1 running")
+    await seen.press("3", "s", "2")
+    await seen.until("1 replica would start")
+    await seen.press("enter")
+    await seen.until(lambda: replicas(seen) == 2)
+    await seen.until(lambda: not seen.top.screen.is_modal)
+
+
+async def test_enter_before_that_goes_to_the_button_alone(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    never = asyncio.Event()
+
+    async def foreseen(*_: object) -> Outlook:
+        await never.wait()
+        raise AssertionError
+
+    monkeypatch.setattr(seen.client, "foresee_changes", foreseen)
+    await seen.deploy("hello", 1)
+    await seen.until("1 running")
+    await seen.press("3", "s", "2")
+    await seen.until("omnitide scale hello 2")
+    await seen.press("enter")
+    await seen.until(lambda: isinstance(seen.top.screen.focused, Button))
+    assert replicas(seen) == 1
+    await seen.press("enter")
+    await seen.until(lambda: replicas(seen) == 2)
 
 
 async def test_what_finds_no_room_in_a_question_is_scrolled_to_while_its_field_is_typed_into(
