@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from support.fabric_processes import OMNITIDE, Fabric, freeze, send
+from support.fabric_processes import OMNITIDE, Fabric, freeze, send, until
 
 TICKER = """
 name = "ticker"
@@ -51,6 +51,25 @@ def test_followed_output_of_a_node_that_is_away_is_waited_for_and_goes_on(fabric
         logs.until(lambda out: out.count("tick") > seen + 3, "it goes on")
     numbers = [int(line.rpartition(" ")[2]) for line in logs.out.splitlines() if "tick" in line and line[-1].isdigit()]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "each line once, none lost"
+
+
+def test_of_a_nexus_that_hangs_it_is_said_that_it_is_there_and_what_helps(fabric: Fabric) -> None:
+    nexus = fabric.nexus_pid()
+    freeze(nexus)
+    try:
+        for command in (("ps",), ("status",)):
+            said = fabric.cli(*command, code=5).stderr
+            assert f"Nexus is there as process {nexus}, and does not answer" in said
+            assert f"kill -CONT {nexus}" in said
+            assert f"kill -KILL {nexus}, it is started again then" in said
+            assert "nexus.log" in said
+            assert "omnitide up" not in said, "it does not help a process that is there"
+    finally:
+        send([nexus], signal.SIGCONT)
+    # It goes on as it was, and what is advised if it does not is true: one that is killed is started again.
+    until(lambda: fabric.client.check_live() is not None, "it answers again")
+    send([nexus], signal.SIGKILL)
+    assert fabric.new_nexus(nexus) != nexus
 
 
 def test_a_port_that_no_spec_has_and_a_program_that_is_not_there(fabric: Fabric) -> None:

@@ -326,6 +326,14 @@ def test_a_drain_shows_what_moves_where_and_what_would_not_fit(inside: Visit, sh
     assert found == {"light": [], "dark": []}
     page.keyboard.press("Escape")
     assert {one.scheduling for one in shared.client.nodes()} == {"open"}
+    # Once it is so, its page says what stays, and why.
+    shared.client.drain_node("beta")
+    why = section(page, "Why it is as it is")
+    expect(why).to_contain_text("It is being drained since", timeout=WITHIN_MS)
+    expect(why).to_contain_text("nothing new is placed there, and bulky-", timeout=WITHIN_MS)
+    expect(why).to_contain_text("stays, which fits nowhere else")
+    expect(why).not_to_contain_text("moves as each agent")
+    shared.client.uncordon_node("beta")
     shared.client.delete_agent("bulky")
 
 
@@ -387,19 +395,22 @@ def test_all_restart_within_a_budget_and_a_rollout_is_held_and_goes_on_where_it_
 
 def test_what_is_lost_of_many_is_summed_up_and_the_buttons_stay_in_sight(inside: Visit, shared: Fabric) -> None:
     page = inside.page
-    names = [f"many-{number}" for number in range(1, 8)]
+    names = [f"many-{number}" for number in range(1, 11)]
     for name in names:
         deploy(shared, name)
     inside.show("agents?q=many")
     page.set_viewport_size({"width": 1280, "height": 420})
     page.get_by_role("button", name="Restart all").click()
-    dialog = page.get_by_role("dialog", name="Restart 7 agents")
+    dialog = page.get_by_role("dialog", name="Restart 10 agents")
     losses = dialog.locator(".losses")
     expect(dialog.locator(".foreseen")).to_contain_text("would be made anew, on ", timeout=WITHIN_MS)
-    expect(losses).to_contain_text("What 7 instances of 7 agents have in memory is gone.")
+    expect(losses).to_contain_text("What 10 instances of 10 agents have in memory is gone.")
     expect(losses.get_by_text("many-3: What 1 instance has in memory is gone.")).to_be_hidden()
     losses.locator("summary").click()
     expect(losses.get_by_text("many-3: What 1 instance has in memory is gone.")).to_be_visible()
+    # Of all of them, and not of the first few.
+    commands = dialog.locator(".copied code").inner_text().splitlines()
+    assert sorted(commands) == sorted(f"omnitide restart {name}" for name in names)
     middle = dialog.locator(".dialog-middle")
     assert middle.evaluate("one => one.scrollHeight > one.clientHeight"), "there is more than fits"
     middle.evaluate("one => { one.scrollTop = 0 }")
@@ -423,7 +434,8 @@ def test_a_halted_rollout_looks_like_one_and_going_back_comes_first(inside: Visi
     rollout = page.get_by_role("region", name="Rollout of v2: halted")
     bar = rollout.get_by_role("img", name="0 of 3 replicas at v2")
     expect(bar).to_be_visible(timeout=WITHIN_MS)
-    expect(rollout).to_contain_text("0 of 3 replicas at v2; 2 available, in whichever version.")
+    far = "0 of 3 replicas at v2; 2 of 3 available (running and ready), in whichever version."
+    expect(rollout).to_contain_text(far)
     said = page.get_by_role("region", name="Why it is as it is")
     held = shared.client.get_agent("stuck").rollout
     assert held is not None

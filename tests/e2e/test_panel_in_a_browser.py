@@ -405,18 +405,55 @@ def test_a_page_that_was_cut_off_says_so_and_comes_back_by_itself(inside: Visit,
     inside.until_live()
     page = inside.page
     page.evaluate("window.mark = 2")
-    nexus = busy.nexus_pid()
+    nexus, supervisor = busy.nexus_pid(), busy.supervisor_pid()
+    # It starts no other before all is seen.
+    freeze(supervisor)
     os.kill(nexus, signal.SIGKILL)
     banner = page.locator(".banner")
     expect(banner).to_contain_text("Not connected to Nexus", timeout=WITHIN_MS)
     expect(banner).to_contain_text(re.compile(r"What you see is of \d\d:\d\d:\d\d"))
     expect(page.get_by_role("row").filter(has_text="shown-1.1")).to_be_visible()
+    page.get_by_role("link", name="Agents").click()
+    reason = re.compile("^there is no connection to Nexus")
+    expect(page.get_by_role("button", name="New agent")).to_be_disabled()
+    expect(page.get_by_role("button", name="New agent")).to_have_attribute("title", reason)
+    send((supervisor,), signal.SIGCONT)
     busy.new_nexus(nexus)
     inside.until_live()
+    expect(page.get_by_role("link", name="New agent")).to_be_visible()
+    page.get_by_role("link", name="Instances").click()
     busy.client.scale_agent("shown", 1)
     expect(page.get_by_role("row").filter(has_text="shown-")).to_have_count(1, timeout=WITHIN_MS)
     assert page.evaluate("window.mark") == 2, "the page was loaded anew"
     inside.console.clear()  # a browser tells of each connection that could not be made
+
+
+def test_what_is_begun_says_that_there_is_no_connection_and_can_be_done_when_it_is_back(
+    inside: Visit, busy: Fabric
+) -> None:
+    page = inside.page
+    inside.show("agents/default/shown")
+    inside.until_live()
+    restart = page.get_by_role("group", name="Actions for agent shown").get_by_role("button", name="Restart")
+    restart.click()
+    dialog = page.get_by_role("dialog")
+    act = dialog.get_by_role("button", name="Restart", exact=True)
+    expect(act).to_be_enabled()
+    nexus, supervisor = busy.nexus_pid(), busy.supervisor_pid()
+    freeze(supervisor)
+    try:
+        os.kill(nexus, signal.SIGKILL)
+        expect(dialog).to_contain_text("There is no connection to Nexus", timeout=WITHIN_MS)
+        expect(act).to_be_disabled()
+        expect(restart).to_be_disabled()
+    finally:
+        send((supervisor,), signal.SIGCONT)
+    busy.new_nexus(nexus)
+    expect(act).to_be_enabled(timeout=WITHIN_MS)
+    expect(dialog).not_to_contain_text("no connection")
+    page.keyboard.press("Escape")
+    expect(restart).to_be_enabled()
+    inside.console.clear()
 
 
 def test_a_nexus_that_stands_still_is_said_to_be_unheard_soon_and_is_live_when_it_goes_on(

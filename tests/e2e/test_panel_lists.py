@@ -314,6 +314,73 @@ def test_rows_say_what_is_used_against_what_was_asked_for_and_only_those_in_sigh
     )
 
 
+@pytest.fixture
+def long_list(busy: Fabric) -> Iterator[None]:
+    """More agents than a page has room for; none of them runs anything."""
+    spec = read({"command": ["sleep", "3600"]}, AgentSpec)
+    names = [f"row-{number:02}" for number in range(24)]
+    for name in names:
+        busy.client.deploy_agent(name, spec, replicas=0)
+    yield
+    for name in names:
+        busy.client.delete_agent(name)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.usefixtures("long_list")
+def test_a_click_on_the_lowest_row_is_one_on_that_row_and_not_on_the_actions_that_come_with_it(
+    inside: Visit, width: int
+) -> None:
+    lowest = """() => {
+        const foot = document.querySelector(".table-scroll").getBoundingClientRect().bottom;
+        const rows = [...document.querySelectorAll(".table-row")];
+        const seen = rows.filter(row => row.getBoundingClientRect().bottom <= foot);
+        return Math.max(...seen.map(row => Number(row.ariaRowIndex)));
+    }"""
+    page = inside.page
+    bar = page.locator(".chosen-bar")
+
+    def press(within: str) -> str:
+        """Slowly, as a person does: what a press changes has been drawn before the release. Tells which row it was."""
+        inside.show("agents", width=width)
+        expect(page.locator(".table-row").first).to_contain_text("busy")
+        expect(page.get_by_role("table")).to_have_attribute("aria-rowcount", "26")
+        expect(bar).to_have_count(0)
+        row = page.locator(f'.table-row[aria-rowindex="{page.evaluate(lowest)}"]')
+        box = row.locator(within).bounding_box() if within else row.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.evaluate("() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        name = row.locator(".cell-name").inner_text()
+        page.mouse.up()
+        return name
+
+    name = press("")
+    row = page.locator(".table-row.at")
+    expect(row).to_contain_text(name)
+    inside.until(
+        lambda: (one := row.bounding_box()) and (over := bar.bounding_box()) and one["y"] + one["height"] <= over["y"],
+        "the bar does not hide the row",
+    )
+    # The second click of a double one falls on the bar, where one that is meant for it is taken.
+    page.mouse.down(click_count=2)
+    page.mouse.up(click_count=2)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    bar.get_by_role("button", name="Scale").click()
+    expect(page.get_by_role("dialog")).to_have_count(1)
+    page.keyboard.press("Escape")
+    name = press(".star")
+    starred = page.get_by_role("button", name=f"Favourite {name}", exact=True)
+    expect(starred).to_have_attribute("aria-pressed", "true")
+    expect(row).to_contain_text(name)
+    starred.click()
+    expect(starred).to_have_attribute("aria-pressed", "false")
+    name = press(".cell-name")
+    expect(page).to_have_url(f"{inside.url}/agents/default/{name}")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_a_list_of_a_hundred_thousand_draws_and_asks_about_what_is_in_sight_alone(inside: Visit) -> None:
     """Nexus is real; only the number of instances in its first message is made up."""
     asked: list[Request] = []

@@ -127,8 +127,8 @@ def go_to(page: Page, node: str) -> tuple[float, float]:
 
 
 def find(page: Page, name: str) -> None:
-    page.get_by_label("Find a node or instance").fill(name)
-    page.get_by_label("Find a node or instance").press("Enter")
+    page.get_by_label("Find a node, agent or instance").fill(name)
+    page.get_by_label("Find a node, agent or instance").press("Enter")
 
 
 def ask(page: Page, question: str) -> None:
@@ -215,6 +215,17 @@ def test_a_box_selects_and_what_it_holds_is_restarted(inside: Visit, busy: Fabri
         lambda: len([one for one in busy.instances("unit", status="running") if one.id not in before]) == 2,
         "both run anew",
     )
+    page.keyboard.press("Escape")
+
+
+def test_an_agent_is_found_by_its_name_and_a_replica_by_its_own(inside: Visit, busy: Fabric) -> None:
+    drawn(inside)
+    page = inside.page
+    running = busy.running("unit", 2)
+    find(page, "unit")
+    expect(card(page)).to_contain_text(f"{len(running)} instances")
+    find(page, running[0].name)
+    expect(card(page).get_by_role("heading", name=running[0].name)).to_be_visible()
     page.keyboard.press("Escape")
 
 
@@ -833,7 +844,7 @@ def test_the_keys_of_the_map_work_wherever_on_its_page_one_is(inside: Visit) -> 
     expect(card(page)).to_have_count(0)
     # What has the focus keeps the keys that it takes itself.
     reached = at.get_attribute("data-cursor")
-    page.get_by_label("Find a node or instance").press("ArrowRight")
+    page.get_by_label("Find a node, agent or instance").press("ArrowRight")
     page.get_by_role("radiogroup", name="Colour by").get_by_label("Health").press("ArrowRight")
     expect(page.get_by_label("Failing rule")).to_be_checked()
     nearer.press("Enter")

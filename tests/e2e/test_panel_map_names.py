@@ -203,8 +203,8 @@ def test_every_instance_is_named_whole_as_soon_as_instances_are(page: Page, stil
     here = max((names for names in homes if len(names) <= 8), key=len)
     assert len(here) > 4
     node = state.nodes[next(one.node for one in state.instances.values() if one.name in here)].name
-    page.get_by_label("Find a node or instance").fill(node)
-    page.get_by_label("Find a node or instance").press("Enter")
+    page.get_by_label("Find a node, agent or instance").fill(node)
+    page.get_by_label("Find a node, agent or instance").press("Enter")
     page.keyboard.press("Escape")
     the_map(page).focus()
     while zoom(page) < NEAR:

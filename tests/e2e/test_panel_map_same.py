@@ -66,7 +66,7 @@ def open_map(context: BrowserContext, still: Still) -> Page:
 
 
 def go_near(page: Page, node: str) -> None:
-    find = page.get_by_label("Find a node or instance")
+    find = page.get_by_label("Find a node, agent or instance")
     find.fill(node)
     find.press("Enter")
     page.wait_for_function("at => document.querySelector(at).dataset.zoom > 2.6", arg=MAP)

@@ -64,6 +64,29 @@ def test_a_project_gets_a_namespace_of_its_own_where_it_is_imported(
     shared.client.delete_namespace("shop")
 
 
+def test_what_an_import_has_to_have_first_is_named_where_it_goes_and_beside_the_button(
+    inside: Visit, shared: Fabric, tmp_path: Path
+) -> None:
+    page = inside.page
+    file = tmp_path / "compose.yaml"
+    file.write_text(
+        "name: front\nservices:\n  db:\n    image: db:1\n    secrets: [pw]\nsecrets:\n  pw:\n    file: ./pw.txt\n"
+    )
+    shared.client.create_namespace("front")
+    inside.show("import")
+    page.get_by_label("Compose files, and what they read").set_input_files(file)
+    page.get_by_role("combobox", name="Namespace").select_option("front")
+    first = page.get_by_role("region", name="Has to be there first")
+    expect(first.locator("code")).to_have_text("omnitide secret set front/pw --from-file pw.txt")
+    expect(page.get_by_text("secret front/pw is not there: what reads it waits")).to_be_visible()
+    expect(page.get_by_role("button", name="Apply all")).to_be_enabled()
+    expect(page.get_by_role("region", name="Where replicas would go")).not_to_contain_text("Nothing else stands")
+    shared.cli("secret", "set", "front/pw", "--from-file", str(file))
+    expect(page.get_by_text("is not there: what reads it waits")).to_have_count(0)
+    shared.cli("secret", "rm", "front/pw")
+    shared.client.delete_namespace("front")
+
+
 def test_a_new_agent_goes_into_a_namespace_that_is_made_for_it(inside: Visit, shared: Fabric) -> None:
     page = inside.page
     inside.show("agents/new", width=360)

@@ -118,8 +118,8 @@ def test_what_is_typed_too_early_or_too_late_is_for_no_other_than_the_shell(insi
 def test_the_palette_and_the_map_lead_there_too(inside: Visit, busy: Fabric) -> None:
     page = inside.page
     inside.show("map")
-    page.get_by_label("Find a node or instance").fill("inner-1.1")
-    page.get_by_label("Find a node or instance").press("Enter")
+    page.get_by_label("Find a node, agent or instance").fill("inner-1.1")
+    page.get_by_label("Find a node, agent or instance").press("Enter")
     card = page.get_by_role("complementary", name="Selection")
     actions = card.get_by_role("group", name="Actions for instance inner-1.1")
     for name in ("Terminal", "Files", "Output"):
@@ -247,6 +247,17 @@ def test_what_cannot_be_run_says_why(inside: Visit, busy: Fabric, instance: Inst
     # A browser tells of each WebSocket that was refused.
     assert not [told for told in inside.console if "Policy" in told]
     inside.console.clear()
+
+
+def test_a_page_of_an_instance_is_found_by_its_name_too(inside: Visit, instance: Instance) -> None:
+    for part, title in (("files", "Files of"), ("terminal", "Terminal of")):
+        inside.show(f"instances/{instance.namespace}/{instance.name}/{part}?path=.")
+        expect(inside.page).to_have_url(re.compile(rf"/instances/{re.escape(instance.id)}/{part}\?path=\.$"))
+        expect(inside.page.get_by_role("heading", level=1)).to_have_text(f"{title} {instance.name}")
+    inside.show(f"instances/{instance.namespace}/{instance.name}/nothing")
+    expect(inside.page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    inside.show("instances/default/nobody-1.1/files")
+    expect(inside.page.get_by_role("heading", name="Instance nobody-1.1 is not there")).to_be_visible()
 
 
 def test_files_go_in_and_come_out_as_they_are(inside: Visit, busy: Fabric, instance: Instance, tmp_path: Path) -> None:

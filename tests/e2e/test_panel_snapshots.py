@@ -66,7 +66,7 @@ def drain(page: Page) -> None:
 
 
 def select_on_map(page: Page) -> None:
-    find = page.get_by_label("Find a node or instance")
+    find = page.get_by_label("Find a node, agent or instance")
     find.fill("checkout-api-1.1")
     find.press("Enter")
     expect(page.get_by_role("complementary", name="Selection")).to_be_visible()
@@ -95,6 +95,7 @@ PAGES = {
     "logs": Shown("logs/shop/storefront", ".log-line", dark=True, anew=True),
     "terminal": Shown("instances/{instance}/terminal", ".terminal-foot"),
     "files": Shown("instances/{instance}/files"),
+    "files-by-name": Shown("instances/shop/session-cache-1.1/files", widths=(1024,)),
     "editor": Shown("agents/shop/storefront/edit", ".copied code", dark=True),
     "new-agent": Shown("agents/new", ".copied code"),
     "import": Shown("import"),

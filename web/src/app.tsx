@@ -38,6 +38,9 @@ const AgentDetail = lazy(() =>
 const InstanceDetail = lazy(() =>
   retried(() => import("./pages/detail/InstanceDetail")).then((made) => ({ default: made.InstanceDetail })),
 );
+const InstanceByName = lazy(() =>
+  retried(() => import("./pages/detail/InstanceByName")).then((made) => ({ default: made.InstanceByName })),
+);
 const NodeDetail = lazy(() =>
   retried(() => import("./pages/detail/NodeDetail")).then((made) => ({ default: made.NodeDetail })),
 );
@@ -208,6 +211,7 @@ function Pages(props: { caller: Caller; onOut(why: string): void }) {
         <Route path="/instances/:id/terminal" component={TerminalPage} />
         <Route path="/instances/:id/files" component={FilesPage} />
         <Route path="/instances/:namespace/:name" component={InstanceDetail} />
+        <Route path="/instances/:namespace/:name/:part" component={InstanceByName} />
         <Route path="/logs" component={LogsPage} />
         <Route path="/logs/:namespace/:name" component={LogsPage} />
         <Route path="/settings" component={SettingsPage} />

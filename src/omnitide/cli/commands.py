@@ -12,6 +12,8 @@ class Entry(NamedTuple):
     """The first paragraph of its own help: a list of all needs no module of theirs. A test compares them."""
     foreign_options: bool = False
     """What follows its first argument is another program's, options too."""
+    ends: bool = False
+    """It ends or removes what runs: not to be offered for a word that is only vaguely like its name."""
 
 
 COMMANDS: Final[dict[str, Entry]] = {
@@ -21,7 +23,10 @@ COMMANDS: Final[dict[str, Entry]] = {
         "Start a fabric here: Nexus, and this machine as its first node. On a node of another one: up --node-only.",
     ),
     "down": Entry(
-        "fabric.down:down", "Fabric", "Stop the fabric's processes on this machine: agents, node proxy, Nexus."
+        "fabric.down:down",
+        "Fabric",
+        "Stop the fabric's processes on this machine: agents, node proxy, Nexus.",
+        ends=True,
     ),
     "demo": Entry(
         "fabric.demo:demo",
@@ -41,14 +46,20 @@ COMMANDS: Final[dict[str, Entry]] = {
         "nodes.join:join", "Fabric", "Make this machine a node of a fabric. It dials out; nothing has to reach it."
     ),
     "leave": Entry(
-        "nodes.leave:leave", "Fabric", "Stop this machine's instances and node proxy, and forget its identity."
+        "nodes.leave:leave",
+        "Fabric",
+        "Stop this machine's instances and node proxy, and forget its identity.",
+        ends=True,
     ),
     "token": Entry("access.tokens:app", "Fabric", "Tokens for joining nodes and for the API."),
     "nodes": Entry("nodes.nodes:app", "Fabric", "List the nodes; show, label, cordon, drain or remove one."),
+    "cordon": Entry("nodes.nodes:cordon", "Fabric", "Place nothing new on a node."),
+    "uncordon": Entry("nodes.nodes:uncordon", "Fabric", "Open a node again that was cordoned or drained."),
     "drain": Entry(
         "nodes.nodes:drain",
         "Fabric",
         "Move everything off a node, and place nothing new there. Says what it waits for.",
+        ends=True,
     ),
     "deploy": Entry(
         "agents.deploy:deploy",
@@ -86,12 +97,15 @@ COMMANDS: Final[dict[str, Entry]] = {
         "Agents",
         "Move one replica: it starts on the other node, and stops here once it is available there.",
     ),
-    "stop": Entry("agents.change:stop", "Agents", "Stop an agent's instances; it stays, and `start` brings it back."),
+    "stop": Entry(
+        "agents.change:stop", "Agents", "Stop an agent's instances; it stays, and `start` brings it back.", ends=True
+    ),
     "start": Entry("agents.change:start", "Agents", "Start an agent that was stopped."),
     "rm": Entry(
         "agents.change:rm",
         "Agents",
         "Remove agents, or jobs, with their instances. If one of the names is not there, none is removed.",
+        ends=True,
     ),
     "secret": Entry(
         "secrets.secrets:app", "What agents are given", "Secrets: values that instances are given and nobody is shown."
@@ -116,7 +130,9 @@ COMMANDS: Final[dict[str, Entry]] = {
         foreign_options=True,
     ),
     "jobs": Entry("jobs.jobs:app", "Jobs", "List the jobs, the newest last; remove those that ended."),
-    "cancel": Entry("jobs.jobs:cancel", "Jobs", "Cancel jobs: what runs is stopped, what waits does not begin."),
+    "cancel": Entry(
+        "jobs.jobs:cancel", "Jobs", "Cancel jobs: what runs is stopped, what waits does not begin.", ends=True
+    ),
     "ps": Entry("instances.ps:ps", "What happens", "List the instances: what runs where."),
     "logs": Entry(
         "instances.logs:logs",

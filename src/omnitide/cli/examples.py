@@ -56,6 +56,8 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "nodes uncordon": ("omnitide nodes uncordon alpha",),
     "nodes drain": ("omnitide nodes drain alpha",),
     "nodes rm": ("omnitide nodes rm alpha",),
+    "cordon": ("omnitide cordon alpha",),
+    "uncordon": ("omnitide uncordon alpha",),
     "drain": ("omnitide drain alpha", "omnitide drain alpha --dry-run"),
     "deploy": (
         "omnitide deploy hello.toml --replicas 3",
@@ -68,7 +70,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "omnitide import compose -f compose.yaml -f compose.prod.yaml --profile web -n shop --apply",
     ),
     "agents": ("omnitide agents --watch", "omnitide agents -n team -o json"),
-    "scale": ("omnitide scale hello 5", "omnitide scale team/hello 0 --no-wait"),
+    "scale": ("omnitide scale hello 5", "omnitide scale hello 500 --dry-run", "omnitide scale team/hello 0 --no-wait"),
     "restart": (
         "omnitide restart hello",
         "omnitide restart hello --max-unavailable 3 --dry-run",

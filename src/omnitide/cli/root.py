@@ -23,6 +23,21 @@ _EPILOG = (
 )
 
 
+_NEAR_ENOUGH: Final = 0.75
+"""To be offered what ends something: a letter or two apart, as `dwon`. Typer offers the others from 0.6."""
+
+
+def _may_be_meant(word: str) -> list[str]:
+    """The commands that may be offered to whoever wrote a word that is none, by what they do."""
+    from difflib import SequenceMatcher
+
+    return [
+        name
+        for name, entry in COMMANDS.items()
+        if not entry.ends or SequenceMatcher(None, name, word).ratio() >= _NEAR_ENOUGH
+    ]
+
+
 class LazyGroup(TyperGroup):
     """A group whose commands are loaded when they are called, and neither for the help nor for completion of names."""
 
@@ -35,7 +50,7 @@ class LazyGroup(TyperGroup):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             # Typer suggests from what is loaded.
-            self.commands = cast("Any", dict.fromkeys(COMMANDS))
+            self.commands = cast("Any", dict.fromkeys(_may_be_meant(cmd_name)))
             return None
         return TyperCommand(cmd_name, help=entry.summary, rich_help_panel=entry.panel)
 

@@ -3,6 +3,7 @@ import { createEffect, createMemo, createSignal, For, on, onCleanup, onMount, Sh
 import { Refused, request } from "../api/client";
 import type { AgentChanged, AgentVersion, AgentVersionList, Outlook } from "../api/types";
 import { useGiven } from "../parts/context";
+import { cutOff } from "../state/cut";
 import { plural, span, visible } from "../words/format";
 import { amiss, type Input, MOST_REPLICAS, NEWEST_THAT_WORKS } from "./action";
 import { Copied } from "./Copied";
@@ -72,6 +73,8 @@ export function ActionDialog(props: { begun: Begun }) {
       () => setVersions([]),
     );
   }
+  /** There is nobody to ask, and nobody who would do it. */
+  const unheard = cutOff;
   const nodes = createMemo(() =>
     [...fabric.all("node").values()]
       .filter((one) => one.status === "live" && one.scheduling === "open" && one.id !== firstInstance?.node_id)
@@ -79,17 +82,22 @@ export function ActionDialog(props: { begun: Begun }) {
   );
   const around = () => ({ instances: fabric.all("instance").values(), nodes: fabric.all("node").values() });
   const focus = focusOf(action, targets, input(), around());
-  const effect = () => (first ? action.effect(first, input(), around()) : "");
+  /** Which version it is that Nexus takes by itself is known when all are, and is said. */
+  const known = (): Input => {
+    const usual = action.ask?.kind === "version" && !input().version ? usualWay(versions()) : undefined;
+    return usual ? { ...input(), version: usual.number } : input();
+  };
+  const effect = () => (first ? action.effect(first, known(), around()) : "");
 
   // One alone is tried out at Nexus, which changes nothing: a refusal is told before it is asked for.
   let trial: AbortController | undefined;
   createEffect(
-    on(input, (now) => {
+    on([input, unheard], ([now, cut]) => {
       // What was answered to another input is no answer to this one.
       trial?.abort();
       setTried();
       setRefused();
-      if (!first || targets.length !== 1 || amiss(now)) return;
+      if (!first || targets.length !== 1 || amiss(now) || cut) return;
       const mine = new AbortController();
       trial = mine;
       const timer = setTimeout(async () => {
@@ -132,7 +140,7 @@ export function ActionDialog(props: { begun: Begun }) {
   };
   let looking: AbortController | undefined;
   createEffect(
-    on(input, (now) => {
+    on([input, unheard], ([now]) => {
       const changes = wantedChanges(action, targets, now);
       looking?.abort();
       setOutlook();
@@ -169,8 +177,7 @@ export function ActionDialog(props: { begun: Begun }) {
   const usual = () => usualWay(versions());
   const title = () =>
     `${action.title} ${first && all.length === 1 ? visible(nameOf(first)) : plural(targets.length, action.kind)}`;
-  const commands = () =>
-    (amiss(input()) ? [] : targets.slice(0, NAMED)).map((one) => `omnitide ${action.command(one, input())}`);
+  const commands = () => (amiss(input()) ? [] : targets).map((one) => `omnitide ${action.command(one, input())}`);
   const goesTo = () => {
     const node = tried()?.node;
     return action.id === "instance.migrate" && typeof node === "string" ? node : "";
@@ -307,10 +314,13 @@ export function ActionDialog(props: { begun: Begun }) {
               </div>
             </Show>
             <WouldRefuse refused={refused()} />
+            <Show when={unheard()}>
+              <p class="notice calm" id="unheard" role="status">
+                There is no connection to Nexus: nothing can be done until it is back.
+              </p>
+            </Show>
             <div class="on-the-command-line">
-              <span class="faint">
-                The same on the command line{targets.length > NAMED ? `, for the first ${NAMED}` : ""}
-              </span>
+              <span class="faint">The same on the command line</span>
               <Copied text={commands().join("\n")} />
             </div>
           </Show>
@@ -324,7 +334,8 @@ export function ActionDialog(props: { begun: Begun }) {
               type="submit"
               class="button"
               classList={{ primary: !action.grave, grave: !!action.grave }}
-              disabled={busy() || !!refused() || !!amiss(input())}
+              disabled={busy() || unheard() || !!refused() || !!amiss(input())}
+              aria-describedby={unheard() ? "unheard" : undefined}
               autofocus={focus === "act"}
             >
               {action.title}

@@ -3,8 +3,12 @@ import Copy from "lucide-solid/icons/copy";
 import { createSignal, onCleanup, Show } from "solid-js";
 import { tell } from "./toasts";
 
+/** Lines that are shown whole; more scroll, and are copied all the same. */
+const MANY = 8;
+
 /** A line for a terminal, and a button that copies it. */
 export function Copied(props: { text: string; label?: string }) {
+  const many = () => props.text.split("\n").length > MANY;
   const [done, setDone] = createSignal(false);
   let timer: ReturnType<typeof setTimeout> | undefined;
   onCleanup(() => clearTimeout(timer));
@@ -20,7 +24,9 @@ export function Copied(props: { text: string; label?: string }) {
   };
   return (
     <span class="copied">
-      <code>{props.text}</code>
+      <code classList={{ many: many() }} tabindex={many() ? 0 : undefined}>
+        {props.text}
+      </code>
       <button
         type="button"
         class="icon-button"

@@ -1,6 +1,7 @@
 /** What is chosen, which action is about to be done, and what came of those that were. One of each for the whole page. */
 import { type Accessor, createEffect, createSignal, onCleanup } from "solid-js";
 import { IN_THE_PAST, pastRevision } from "../past/when";
+import { CUT_OFF, cutOff } from "../state/cut";
 import type { Action } from "./action";
 import type { Target } from "./target";
 import { tell } from "./toasts";
@@ -60,6 +61,10 @@ export function begin(action: Action, targets: readonly Target[], version?: numb
   setPage("");
   if (pastRevision()) {
     tell(false, "Nothing was done", IN_THE_PAST);
+    return;
+  }
+  if (cutOff()) {
+    tell(false, "Nothing was done", CUT_OFF);
     return;
   }
   setBegun(version === undefined ? { action, targets } : { action, targets, version });

@@ -1,6 +1,7 @@
 /** What can be done to a node. */
 import type { Instance, Node } from "../api/types";
 import { plural } from "../words/format";
+import { isSilent } from "../words/states";
 import { type Action, type Around, having, LIVE, made } from "./action";
 
 function nodePath(node: Node, verb = ""): string {
@@ -49,8 +50,11 @@ export const NODE_ACTIONS: readonly Action[] = [
       request: (node) => ({ method: "POST", path: nodePath(node, "drain"), body: {} }),
       command: (name) => `drain ${name}`,
       effect: (node, _input, around) => {
+        if (isSilent(node)) {
+          return "Nothing is heard from it: what runs there does not hear of this. Nothing new is placed there.";
+        }
         const others = [...around.nodes].filter(
-          (one) => one.id !== node.id && one.status === "live" && one.scheduling === "open",
+          (one) => one.id !== node.id && one.status === "live" && one.scheduling === "open" && !isSilent(one),
         );
         const moving = onNode(node, around).filter((one) => one.kind === "agent").length;
         if (!moving) return "It runs no agents. Nothing new is placed there.";
@@ -60,6 +64,7 @@ export const NODE_ACTIONS: readonly Action[] = [
         return `${plural(moving, "instance")} of agents ${one ? "is" : "are"} to move to ${plural(others.length, "other node")} as ${one ? "its" : "their"} update allows; what fits nowhere stays and runs.`;
       },
       losses: (node, _input, around) => {
+        if (isSilent(node)) return [];
         const there = onNode(node, around);
         const moving = there.filter((one) => one.kind === "agent").length;
         const tasks = there.length - moving;

@@ -21,6 +21,7 @@ const outlook = (more: Partial<Outlook>): Outlook => ({
   kept: 0,
   held: 0,
   tasks: 0,
+  lost: 0,
   finished: true,
   unseen: 0,
   revision: 1,
@@ -124,6 +125,21 @@ describe("an outlook", () => {
     expect(lostByDraining(outlook({ counts: { stays: 1, moves: 1 }, tasks: 2 }))).toEqual([
       "What 1 replica has in memory does not move with it.",
       "2 tasks of jobs run to their end there.",
+    ]);
+  });
+
+  it("says of what a silent node has that it does not hear of it, and of what is lost there that it is replaced anyway", () => {
+    const why = "node alpha has not been heard from: it is replaced once it counts as lost";
+    const replicas = [1, 2].map((slot) => replica(slot, { fate: "unheard", after: "alpha", why }));
+    const silent = outlook({ replicas, counts: { unheard: 2 }, lost: 1 });
+    expect(sentences(silent)).toEqual([
+      { tone: "unknown", text: "2 replicas would not hear of it and stay: nothing is heard from their node" },
+      { tone: "off", text: "1 replica there is lost already: what replaces it does so anyway" },
+    ]);
+    expect(rows(silent)).toMatchObject([{ name: "web 1–2", way: "stays on alpha", why }]);
+    expect(lostByDraining(silent)).toEqual([]);
+    expect(sentences(outlook({ lost: 2 })).map((one) => one.text)).toEqual([
+      "2 replicas there are lost already: what replaces them does so anyway",
     ]);
   });
 

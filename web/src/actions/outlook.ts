@@ -8,6 +8,8 @@ type Fate = ForeseenReplica["fate"];
 const WORDS: Record<Fate, (count: number) => string> = {
   waits: (count) => `${plural(count, "replica")} would fit nowhere and wait`,
   stays: (count) => `${plural(count, "replica")} would fit on no other node and stay`,
+  unheard: (count) =>
+    `${plural(count, "replica")} would not hear of it and stay: nothing is heard from ${count === 1 ? "its" : "their"} node`,
   blocked: (count) => `${plural(count, "replica")} would stay: the update lets no more be away at once`,
   stops: (count) => `${plural(count, "replica")} would stop`,
   moves: (count) => `${plural(count, "replica")} would move`,
@@ -18,6 +20,7 @@ const WORDS: Record<Fate, (count: number) => string> = {
 export const TONES: Record<Fate, Tone> = {
   waits: "bad",
   stays: "wait",
+  unheard: "unknown",
   blocked: "wait",
   stops: "off",
   moves: "busy",
@@ -53,6 +56,11 @@ export function sentences(outlook: Outlook, anew = false): { tone: Tone; text: s
   if (outlook.tasks) {
     const verb = outlook.tasks === 1 ? "runs to its" : "run to their";
     found.push({ tone: "off", text: `${plural(outlook.tasks, "task")} of jobs ${verb} end there` });
+  }
+  if (outlook.lost) {
+    const [are, them] = outlook.lost === 1 ? ["is", "it"] : ["are", "them"];
+    const text = `${plural(outlook.lost, "replica")} there ${are} lost already: what replaces ${them} does so anyway`;
+    found.push({ tone: "off", text });
   }
   if (outlook.unseen) {
     found.push({ tone: "unknown", text: `${plural(outlook.unseen, "further replica")} were not looked at: too many` });
@@ -116,6 +124,7 @@ function wayOf(one: ForeseenReplica, anew: boolean): string {
     case "renews":
       return `anew on ${one.after}`;
     case "stays":
+    case "unheard":
     case "blocked":
       return `stays on ${one.before}`;
     case "waits":

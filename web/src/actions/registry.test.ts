@@ -92,6 +92,16 @@ describe("the registry", () => {
   it("says what a drain does where no other node is open", () => {
     expect(actionById("node.drain").effect(node(), INPUT, AROUND)).toMatch(/^No other node is live and open/);
   });
+
+  it("says of a drain of a silent or stopped node that what is there does not hear of it", () => {
+    for (const one of [node({ status: "unreachable" }), node({ status: "live", stopped_ms: 7 })]) {
+      const drain = actionById("node.drain");
+      expect(drain.effect(one, INPUT, AROUND)).toBe(
+        "Nothing is heard from it: what runs there does not hear of this. Nothing new is placed there.",
+      );
+      expect(drain.losses(one, INPUT, AROUND)).toEqual([]);
+    }
+  });
 });
 
 describe("a target", () => {

@@ -1,5 +1,6 @@
 /** Everything that can be done from the panel, once: buttons, keys, the palette and the map all take it from here. */
 import { IN_THE_PAST, pastRevision } from "../past/when";
+import { CUT_OFF, cutOff } from "../state/cut";
 import type { Action } from "./action";
 import { AGENT_ACTIONS } from "./agents";
 import { INSTANCE_ACTIONS } from "./instances";
@@ -24,6 +25,7 @@ export function actionsFor(targets: readonly Target[]): Action[] {
 /** Why it can be done to none of them; empty if to some. */
 export function hindrance(action: Action, targets: readonly Target[]): string {
   if (pastRevision()) return IN_THE_PAST;
+  if (cutOff()) return CUT_OFF;
   const said = targets.map((one) => action.hindrance(one));
   return said.some((one) => !one) ? "" : (said[0] ?? "nothing is chosen");
 }

@@ -10,6 +10,7 @@ const version = (number: number, spec: object, current = false): AgentVersion =>
   principal: "token:admin",
   by: "",
   created_ms: number,
+  fault: "",
   source: 0,
   cause: "",
   differences: [],

@@ -73,7 +73,7 @@ export function Chart(props: Props) {
     if (!Plot || !place || !drawable()) return;
     const font = `11px ${getComputedStyle(document.documentElement).fontFamily}`;
     const [line, faint, bad] = [colour("--line"), colour("--text-faint"), colour("--off")];
-    const deployed = colour("--text-soft");
+    const [deployed, ground] = [colour("--text-soft"), colour("--surface")];
     const axis = { stroke: faint, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
     const alone = props.lines.lines.length === 1;
     const { steps, least } = axisOf(props.form);
@@ -140,7 +140,16 @@ export function Chart(props: Props) {
                   // uPlot leaves its own alignment behind.
                   ctx.textAlign = mark.before ? "right" : "left";
                   ctx.textBaseline = "middle";
-                  ctx.fillText(mark.text, bbox.left + mark.x, markTextY(bbox.top, y, devicePixelRatio));
+                  const textY = markTextY(bbox.top, y, devicePixelRatio);
+                  // It is read over whatever lines and points are there.
+                  ctx.save();
+                  ctx.setLineDash([]);
+                  ctx.lineJoin = "round";
+                  ctx.lineWidth = 4 * devicePixelRatio;
+                  ctx.strokeStyle = ground;
+                  ctx.strokeText(mark.text, bbox.left + mark.x, textY);
+                  ctx.restore();
+                  ctx.fillText(mark.text, bbox.left + mark.x, textY);
                 }
               }
               ctx.restore();

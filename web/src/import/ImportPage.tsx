@@ -10,6 +10,7 @@ import { changes, PlanView } from "../editor/PlanView";
 import { Progress } from "../editor/Progress";
 import type { Checked } from "../editor/plan";
 import { createPlanning } from "../editor/planning";
+import { createAsked } from "../pages/asked";
 import { useTitle } from "../parts/title";
 import { plural, visible } from "../words/format";
 import {
@@ -26,11 +27,13 @@ import {
 } from "./dropped";
 import "./import.css";
 import { type Options, Settings } from "./Settings";
-import { provide } from "./values";
+import { commandIn, missingIn, provide } from "./values";
 
 /** The label that says whose an agent is. */
 const OWNER = "compose.project";
 const PAUSE_MS = 400;
+/** They are made on a command line meanwhile. */
+const MISSING_EVERY_MS = 3000;
 
 export function ImportPage() {
   const navigate = useNavigate();
@@ -183,6 +186,18 @@ export function ImportPage() {
       setWorking(false);
     }
   };
+  const missing = createAsked(
+    () => (made() ? `${options().namespace} ${JSON.stringify(made()?.create)}` : undefined),
+    planning.applying,
+    MISSING_EVERY_MS,
+    async (_, signal) => missingIn(options().namespace, made() ?? { create: [], values: [] }, signal),
+  );
+  const waits = () => {
+    const [first, ...more] = (plan() && missing.value()) || [];
+    if (!first) return "";
+    const what = `${first}${more.length ? ` and ${more.length} more` : ""}`;
+    return `${what} ${more.length ? "are" : "is"} not there: what reads ${more.length ? "them" : "it"} waits`;
+  };
   const edit = () => {
     const found = made();
     if (!found) return;
@@ -215,6 +230,9 @@ export function ImportPage() {
       <header class="page-head">
         <h1>Import a Compose file</h1>
         <div class="page-tools">
+          <span id="apply-waits" class="soft" role="status">
+            {visible(waits())}
+          </span>
           <Show when={made()?.manifest}>
             <button type="button" class="button" onClick={edit}>
               Edit as text
@@ -223,6 +241,7 @@ export function ImportPage() {
           <button
             type="button"
             class="button primary"
+            aria-describedby={waits() ? "apply-waits" : undefined}
             disabled={!plan() || !changes(plan()) || working() || planning.applying()}
             onClick={() => void apply()}
           >
@@ -337,7 +356,7 @@ export function ImportPage() {
                                       <Show when={one.reason}>
                                         <span class="soft"> ({visible(one.reason)})</span>
                                       </Show>
-                                      <Show when={one.command}>
+                                      <Show when={commandIn(options().namespace, one)}>
                                         {(line) => <code class="made-command">{visible(line())}</code>}
                                       </Show>
                                     </>

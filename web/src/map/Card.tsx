@@ -25,7 +25,7 @@ import { Meter } from "../parts/Meter";
 import { retried } from "../parts/retried";
 import { State } from "../parts/State";
 import { bytes, cores, count, span, visible } from "../words/format";
-import { agentState, instanceState, isSilent, nodeState } from "../words/states";
+import { agentState, instanceState, isSilent, nodeSinceMs, nodeState } from "../words/states";
 import { chartsOf } from "./Glance";
 import { Many } from "./Many";
 import type { City } from "./model/city";
@@ -99,10 +99,7 @@ function OneNode(props: Props & { node: Node }) {
         <A href={nodeHref(props.node.name)}>{visible(props.node.name)}</A>
       </h2>
       <p>
-        <State state={nodeState(props.node)} />{" "}
-        <span class="faint">
-          for {span(nowMs() - (props.node.stopped_ms || props.node.unknown_since_ms || props.node.since_ms))}
-        </span>
+        <State state={nodeState(props.node)} /> <span class="faint">for {span(nowMs() - nodeSinceMs(props.node))}</span>
       </p>
       <dl class="map-facts">
         <dt>CPU</dt>
@@ -122,7 +119,7 @@ function OneNode(props: Props & { node: Node }) {
             whole={props.node.memory_bytes ?? 0}
             used={load()?.memoryBytes}
             reserved={props.node.reserved_memory_bytes ?? 0}
-            text={bytes(props.node.memory_bytes ?? 0)}
+            text={`${load() ? `${bytes(load()?.memoryBytes ?? 0)} of ` : ""}${bytes(props.node.memory_bytes ?? 0)}`}
           />
         </dd>
         <dt>Drivers</dt>

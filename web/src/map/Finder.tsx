@@ -1,19 +1,20 @@
-/** To whatever has a name: type, and Enter goes there. */
+/** To whatever has a name: type, and Enter goes there; to all of an agent by its own name. */
 import Search from "lucide-solid/icons/search";
 import { createMemo, createSignal, For } from "solid-js";
+import { nameOf } from "../actions";
 import { useGiven } from "../parts/context";
 import { visible } from "../words/format";
-import type { Found } from "./model/pick";
+import type { Sought } from "./reacting";
 
 const MOST = 8;
 
 interface Hit {
-  found: Found;
+  found: Sought;
   name: string;
   kind: string;
 }
 
-export function Finder(props: { find(found: Found): void }) {
+export function Finder(props: { find(found: Sought): void }) {
   const { fabric } = useGiven();
   const [text, setText] = createSignal("");
   const hits = createMemo((): Hit[] => {
@@ -27,6 +28,14 @@ export function Finder(props: { find(found: Found): void }) {
         const rank = (one.name.length === asked.length ? 0 : at ? 2 : 1) + (kind === "node" ? 0 : 0.5);
         hits.push({ found: { kind, id }, name: one.name, kind, rank });
       }
+    }
+    for (const [id, agent] of fabric.all("agent")) {
+      const name = nameOf({ kind: "agent", object: agent });
+      const at = agent.name.toLowerCase().indexOf(asked);
+      const exact = agent.name.length === asked.length || name.toLowerCase() === asked;
+      if (at < 0 && !exact) continue;
+      // All of an agent before one of its replicas, whose names begin with its own.
+      hits.push({ found: { kind: "agent", id }, name, kind: "agent", rank: (exact ? 0 : at ? 2 : 1) + 0.25 });
     }
     return hits
       .sort((one, other) => one.rank - other.rank || one.name.localeCompare(other.name, "en", { numeric: true }))
@@ -50,7 +59,7 @@ export function Finder(props: { find(found: Found): void }) {
         class="field"
         type="search"
         placeholder="Find by name"
-        aria-label="Find a node or instance"
+        aria-label="Find a node, agent or instance"
         list="map-hits"
         value={text()}
         onInput={(event) => setText(event.currentTarget.value)}

@@ -2,7 +2,7 @@ import { For } from "solid-js";
 import { visible } from "../words/format";
 import { Finder } from "./Finder";
 import { QUESTION_WORDS, QUESTIONS, type Question } from "./model/colours";
-import type { Found } from "./model/pick";
+import type { Sought } from "./reacting";
 
 interface Props {
   labels: readonly string[];
@@ -10,7 +10,7 @@ interface Props {
   question: Question;
   setBy(label: string): void;
   ask(question: Question): void;
-  find(found: Found): void;
+  find(found: Sought): void;
 }
 
 /** What the map is to show, and the way to whatever has a name. */

@@ -40,8 +40,11 @@ export interface Reacting {
   setMoving(on: boolean): void;
   choose(chosen: Selection, add?: boolean): void;
   /** Selects it, wherever it is, and goes there. */
-  find(found: Found): void;
+  find(sought: Sought): void;
 }
+
+/** By name: of an agent, all of its instances. */
+export type Sought = Found | { kind: "agent"; id: string };
 
 export function createReacting({ scene, city, selecting, steering, say }: Around): Reacting {
   const { selection, select } = selecting;
@@ -140,7 +143,13 @@ export function createReacting({ scene, city, selecting, steering, say }: Around
     moving: (finger) => chosen() ?? (finger || coarse),
   };
 
-  const find = (found: Found) => {
+  const find = (found: Sought) => {
+    if (found.kind === "agent") {
+      const own = [...city().units.values()].filter((unit) => unit.instance.workload_id === found.id);
+      if (!own.length) say("It has no instance");
+      choose({ nodes: new Set(), instances: new Set(own.map((unit) => unit.instance.id)) });
+      return;
+    }
     select(chosenBy(found));
     const home =
       found.kind === "instance" ? (city().units.get(found.id)?.home ?? "") : found.kind === "node" ? found.id : "";

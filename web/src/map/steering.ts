@@ -18,11 +18,11 @@ import type { City } from "./model/city";
 import { type Box, buildingOf, centre, holds, type Point } from "./model/geometry";
 import type { Selection } from "./model/groups";
 import { type Layout, shifted } from "./model/layout";
+import { NEAR_ZOOM, nearZoom } from "./model/nearing";
 import { boxOf } from "./model/pick";
 import { firstOf, wholeOf } from "./model/whole";
 import type { Scene } from "./scene/scene";
 
-const NEAR_ZOOM = 4.2;
 /** So far from the edges the node is that the keyboard has come to, if the screen is large enough for that. */
 const MARGIN_PX = 60;
 /** Of the zoom at which all is seen: from farther away there is nothing more, and districts lose their names. */
@@ -131,7 +131,7 @@ export function createSteering(around: Around): Steering {
     },
     near: (node) => {
       const middle = middleOf(node);
-      if (middle) go(centred(middle, NEAR_ZOOM, cover()));
+      if (middle) go(centred(middle, nearZoom(around.city(), node, screen(), cover()), cover()));
     },
     reveal,
     keepInSight: (node) => {

@@ -14,6 +14,7 @@ import { useColumns } from "../parts/UseCells";
 import { createUse } from "../parts/use";
 import { Way } from "../parts/Way";
 import { IN_THE_PAST, pastRevision } from "../past/when";
+import { CUT_OFF, cutOff } from "../state/cut";
 import { bytes, cores, count, span, visible } from "../words/format";
 import { ranOf, runningWords, surplusOf, surplusWords } from "../words/running";
 import { agentState, rankOf } from "../words/states";
@@ -184,8 +185,14 @@ export function Agents() {
             <button
               type="button"
               class="button"
-              disabled={pastRevision() > 0}
-              title={pastRevision() ? IN_THE_PAST : "Restart all agents that are shown, each a few replicas at a time"}
+              disabled={pastRevision() > 0 || cutOff()}
+              title={
+                pastRevision()
+                  ? IN_THE_PAST
+                  : cutOff()
+                    ? CUT_OFF
+                    : "Restart all agents that are shown, each a few replicas at a time"
+              }
               aria-keyshortcuts="Shift+R"
               onClick={restartAll}
             >
@@ -218,5 +225,6 @@ function troubles(agent: Agent): string {
   const told = NOT_RUNNING.filter((status) => agent.counts[status]).map(
     (status) => `${count(agent.counts[status])} ${status}`,
   );
-  return [...(agent.failing ? [`${count(agent.failing)} failing`] : []), ...told].join(", ");
+  const least = agent.failing_at_least ? "at least " : "";
+  return [...(agent.failing ? [`${least}${count(agent.failing)} failing`] : []), ...told].join(", ");
 }

@@ -170,7 +170,11 @@ export function ListPage<T extends object>(props: Props<T>) {
           }
         />
         <Show when={chosen().length}>
-          <div class="chosen-bar">
+          {/* It comes where rows were: the second click of a double one was meant for the row. */}
+          <div
+            class="chosen-bar"
+            on:click={{ capture: true, handleEvent: (event) => event.detail > 1 && event.stopPropagation() }}
+          >
             <ActionBar targets={chosen()} />
           </div>
         </Show>

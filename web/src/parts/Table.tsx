@@ -67,9 +67,13 @@ export function Table<T>(props: Props<T>) {
   const [bar, setBar] = createSignal(0);
   onMount(() => {
     if (!scroll) return;
+    let tall = 0;
     const watch = new ResizeObserver((entries) => {
       setWidth(entries[0]?.contentRect.width ?? 0);
       setBar(scroll ? scroll.offsetWidth - scroll.clientWidth : 0);
+      const before = tall;
+      tall = entries[0]?.contentRect.height ?? 0;
+      keepInSight(before, tall);
     });
     watch.observe(scroll);
     onCleanup(() => watch.disconnect());
@@ -97,6 +101,17 @@ export function Table<T>(props: Props<T>) {
   createEffect(() => props.onSeen?.(rows.getVirtualItems().flatMap((item) => props.ids[item.index] ?? [])));
 
   const at = createMemo(() => (props.cursor ? props.ids.indexOf(props.cursor) : -1));
+  /** Less room than before, as when the actions for the row come below: they are not to hide the row itself. */
+  const keepInSight = (before: number, now: number) => {
+    const foot = (at() + 1) * height() - (scroll?.scrollTop ?? 0);
+    if (at() >= 0 && foot > now && foot <= before) rows.scrollToIndex(at());
+  };
+  /** At the click and not at the press: what comes with the choice may move things under the pointer, and the release
+   * would fall on those. Before what is clicked in the row takes effect, as that may put it in another place. */
+  const choosing = (index: () => number) => ({
+    capture: true,
+    handleEvent: () => props.onCursor?.(props.ids[index()] ?? ""),
+  });
   const move = (to: number) => {
     const index = Math.max(0, Math.min(props.ids.length - 1, to));
     const id = props.ids[index];
@@ -182,7 +197,7 @@ export function Table<T>(props: Props<T>) {
                     role="row"
                     aria-rowindex={item.index + 2}
                     aria-current={at() === item.index ? "true" : undefined}
-                    onPointerDown={() => props.onCursor?.(props.ids[item.index] ?? "")}
+                    on:click={choosing(() => item.index)}
                     style={{ height: `${item.size}px`, transform: `translateY(${item.start}px)` }}
                   >
                     <Show when={row()}>

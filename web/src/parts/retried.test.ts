@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { setCutOff } from "../state/cut";
 import { retried } from "./retried";
 
 const GONE = "Failed to fetch dynamically imported module: https://nexus/assets/Palette-1a_b.js";
@@ -55,6 +56,7 @@ beforeEach(() => {
   vi.stubGlobal("location", { reload: () => reloads++ });
 });
 afterEach(() => {
+  setCutOff(false);
   vi.useRealTimers();
   vi.unstubAllGlobals();
 });
@@ -83,6 +85,14 @@ describe("a part of the panel", () => {
     expect(reloads).toBe(1);
     expect(await ended(retried(load))).toContain("Palette");
     expect(reloads).toBe(1);
+  });
+
+  it("comes when the connection is back, however long that takes", async () => {
+    setCutOff(true);
+    const lost = Array.from({ length: 40 }, () => new TypeError(GONE));
+    const load = loading(...lost, "the part");
+    expect(await ended(retried(load))).toBe("the part");
+    expect(reloads).toBe(0);
   });
 
   it("leaves the page that there is where Nexus cannot be reached either", async () => {

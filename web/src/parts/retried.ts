@@ -3,6 +3,8 @@
  * changes its network, or wakes up, loses what it was waiting for, and whoever has just pressed a key should not notice.
  */
 
+import { cutOff } from "../state/cut";
+
 /** Between the tries. */
 const PAUSES_MS = [200, 1_000, 3_000];
 const RELOADED = "omnitide.reloaded";
@@ -14,7 +16,7 @@ const FILE = /\/assets\/[\w.-]+\.(?:js|css)\b/;
 /** What `load` imports. Throws what the last try threw. */
 export async function retried<T>(load: () => Promise<T>): Promise<T> {
   let style = "";
-  for (const pause of [...PAUSES_MS, undefined]) {
+  for (let tries = 0; ; tries++) {
     try {
       if (style) await linked(style);
       return await load();
@@ -22,6 +24,8 @@ export async function retried<T>(load: () => Promise<T>): Promise<T> {
       const file = FILE.exec(String(error))?.[0] ?? "";
       // Vite asks for a style only once, and takes it for there the next time.
       if (file.endsWith(".css")) style = file;
+      // While there is no connection it is waited for: then the part comes too.
+      const pause = PAUSES_MS[tries] ?? (cutOff() ? PAUSES_MS.at(-1) : undefined);
       if (pause === undefined || (await isGone(file))) {
         await reload();
         throw error;
@@ -29,7 +33,6 @@ export async function retried<T>(load: () => Promise<T>): Promise<T> {
       await new Promise((resume) => setTimeout(resume, pause));
     }
   }
-  throw new Error("unreachable: the last try ends it");
 }
 
 function linked(file: string): Promise<void> {

@@ -11,6 +11,7 @@ import { NOTHING_YET, Past } from "../past/past";
 import { lookForUpdate } from "../pwa/install";
 import { seen } from "../pwa/seen";
 import { Connection, isStale, type Status } from "./connection";
+import { setCutOff } from "./cut";
 import { KINDS, type Kind, type Objects } from "./frames";
 import { apply, emptyModel, type Load, type Model } from "./model";
 
@@ -105,6 +106,7 @@ export class Fabric {
           const now = this.status();
           if (now.kind === "broken" && next.kind === "live") lookForUpdate();
           if (next.kind !== "live" || now.kind !== "live") setStatus(next);
+          setCutOff(next.kind === "broken");
         },
         refused: () => void this.#whyRefused(),
       },

@@ -56,7 +56,7 @@ function exitText(data: Data): string {
 }
 
 /** As the command line writes a length of time: `700 ms`, `5.4 s`, `12 s`, `3 m 20 s`, `2 h 5 m`, `4 d 3 h`. */
-function length(milliseconds: number): string {
+export function length(milliseconds: number): string {
   if (milliseconds < 1000) return `${milliseconds} ms`;
   if (milliseconds < 10_000) return `${Math.floor((milliseconds + 50) / 100) / 10} s`;
   const seconds = Math.floor(milliseconds / 1000);

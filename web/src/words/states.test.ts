@@ -8,6 +8,7 @@ import {
   instanceState,
   instancesWords,
   isSilent,
+  nodeSinceMs,
   nodeState,
   notEnded,
 } from "./states";
@@ -76,6 +77,17 @@ describe("a node's state", () => {
       false,
     ]);
   });
+
+  it("has one since when, that of the word that is said of it", () => {
+    const all = { since_ms: 1, unknown_since_ms: 0, stalled_since_ms: 0, stopped_ms: 0 };
+    expect(nodeSinceMs(node(all))).toBe(1);
+    expect(nodeSinceMs(node({ ...all, status: "unreachable", unknown_since_ms: 2 }))).toBe(2);
+    expect(nodeSinceMs(node({ ...all, status: "stalled", stalled_since_ms: 3 }))).toBe(3);
+    for (const status of ["live", "stalled", "lost"] as const) {
+      const stopped = node({ ...all, status, unknown_since_ms: 2, stalled_since_ms: 3, stopped_ms: 4 });
+      expect(nodeSinceMs(stopped)).toBe(4);
+    }
+  });
 });
 
 describe("what ends again and again", () => {
@@ -90,6 +102,8 @@ describe("what ends again and again", () => {
       text: "failing",
       more: "2 replicas end again and again",
     });
+    const many = agent({ status: "failing", failing: 2, failing_at_least: true });
+    expect(agentState(many).more).toBe("at least 2 replicas end again and again");
   });
 
   it("is not said of an agent that only waits for a place: that has its reason, and less of an alarm", () => {

@@ -86,12 +86,14 @@ export function hasLeft(node: Node): boolean {
 
 /** Since when it is as `nodeState` says. */
 export function nodeSinceMs(node: Node): number {
-  return node.stopped_ms || node.since_ms;
+  if (node.stopped_ms) return node.stopped_ms;
+  if (node.status === "stalled") return node.stalled_since_ms || node.since_ms;
+  return node.unknown_since_ms || node.since_ms;
 }
 
 /** Nothing is heard of it, whether or not it was meant to be so. */
 export function isSilent(node: Node): boolean {
-  return !!node.stopped_ms || hasLeft(node) || nodeState(node).tone === "bad";
+  return !!node.stopped_ms || node.status === "unreachable" || node.status === "lost";
 }
 
 export function agentState(agent: Agent): State {
@@ -102,6 +104,7 @@ export function agentState(agent: Agent): State {
   else if (rollout) more = `rolling out v${rollout.version}`;
   else if (agent.failing) {
     more = agent.failing === 1 ? "1 replica ends again and again" : `${agent.failing} replicas end again and again`;
+    if (agent.failing_at_least) more = `at least ${more}`;
   } else if (agent.status === "degraded") {
     const { failed, pending } = agent.counts;
     more = [failed ? `${failed} failed` : "", pending ? `${pending} pending` : ""].filter(Boolean).join(", ");

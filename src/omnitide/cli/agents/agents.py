@@ -52,7 +52,7 @@ def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]
         return ["no agents; the first: omnitide deploy FILE"]
     rows: list[list[Cell | str]] = []
     for agent in found.items:
-        note = notes_of(agent.counts, agent.failing)
+        note = notes_of(agent.counts, agent.failing, at_least=agent.failing_at_least)
         if agent.rollout is not None:
             word = "rollout halted" if agent.rollout.halted else "rolling out"
             note.append(f"{word}: {agent.rollout.asked}/{agent.rollout.replicas}")
@@ -73,14 +73,14 @@ def _lines(session: Session, found: "AgentList", width: int | None) -> list[str]
     return table(_COLUMNS, rows, color=session.color, width=width)
 
 
-def notes_of(counts: "InstanceCounts", failing: int) -> list[str]:
+def notes_of(counts: "InstanceCounts", failing: int, *, at_least: bool = False) -> list[str]:
     """What keeps replicas from running, each of them counted once.
 
     One that fails may be pending at this moment. How many are both is not told; where the sums leave it open, what
-    else is pending is given as a bound.
+    else is pending is given as a bound. `at_least`: not all were looked at for whether they fail.
     """
     found = [f"{counts.unknown} unknown"] if counts.unknown else []
-    found += [f"{failing} failing"] if failing else []
+    found += [f"{'at least ' if at_least else ''}{failing} failing"] if failing else []
     others = counts.pending + counts.placed + counts.starting + counts.running + counts.unknown - failing
     least, most = max(0, counts.pending - failing), min(counts.pending, max(0, others))
     if most > 0:

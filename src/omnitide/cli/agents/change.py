@@ -1,5 +1,6 @@
 """`omnitide scale`, `restart`, `stop`, `start`, `rm`: changes of one agent, waited for."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -25,13 +26,19 @@ def scale(
     replicas: Annotated[str, typer.Argument(metavar="REPLICAS", help="How many shall run.")],
     wait: Wait = True,
     timeout: Timeout = "5m",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would start or stop where, and change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Set how many replicas of an agent run.
 
     Waits until all run; while a rollout is halted or paused, until those run that were added, in the version that
-    works.
+    works. On a terminal it is asked whether to go on where most of many new replicas would find no room.
     """
+    from omnitide.cli.agents.forecast import ask_where_most_would_wait
     from omnitide.cli.instances.resolve import agents_only
+    from omnitide.cli.show.outlook import foretell
 
     number = _number(replicas)
     session = session_of(context)
@@ -39,7 +46,17 @@ def scale(
     limit_s = seconds_of(timeout)
     with session.client() as client:
         with agents_only(session, client, name, "scaled", f"omnitide scale {{}} {number}"):
-            had = client.get_agent(agent, namespace=namespace).replicas if wait else 0
+            if dry_run:
+                foretell(
+                    session,
+                    client,
+                    [{"verb": "agent.scale", "name": agent, "namespace": namespace, "replicas": number}],
+                )
+                return
+            asks = not yes and not session.plain and sys.stdin.isatty()
+            had = client.get_agent(agent, namespace=namespace).replicas if wait or asks else 0
+            if asks:
+                ask_where_most_would_wait(session, client, namespace, agent, number - had, number)
             began = time.monotonic()
             changed = client.scale_agent(agent, number, namespace=namespace)
         if wait and changed.agent is not None and changed.agent.status != "stopped":

@@ -29,6 +29,7 @@ def history(context: typer.Context, name: AgentName) -> None:
     """List an agent's versions, newest first, with what each changed. The newest 20 are kept.
 
     Works: every replica was available in it when a rollout of it was over, or whenever its agent was about to change.
+    No: a replica is known to have failed in it, for good, again and again, or to come up in time.
 
     To go back to one: `omnitide rollback AGENT`, with its number as `--to`. `-o json` has every spec whole.
     """
@@ -46,7 +47,7 @@ def history(context: typer.Context, name: AgentName) -> None:
         [
             f"{'*' if one.current else ''}{one.number}",
             ago(one.created_ms),
-            "yes" if one.proven else "not yet" if one.current else "not known",
+            _works(one),
             one.reason,
             one.by or _NEXUS,
             _changed(one),
@@ -57,7 +58,21 @@ def history(context: typer.Context, name: AgentName) -> None:
         session.say(line)
 
 
+def _works(version: "AgentVersion") -> Cell | str:
+    if version.proven:
+        return "yes"
+    if version.fault:
+        return Cell("no", "red")
+    return "not yet" if version.current else "not known"
+
+
 def _changed(version: "AgentVersion") -> str:
+    changed = _difference(version)
+    fault = f"did not work: {version.fault}" if version.fault else ""
+    return "; ".join(filter(None, (changed, fault)))
+
+
+def _difference(version: "AgentVersion") -> str:
     if version.reason == "rolled-back":
         text = f"as version {version.source}"
         return f"{text}; {version.cause}" if version.cause else text

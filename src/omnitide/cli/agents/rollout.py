@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from omnitide.cli.agents.change import AgentName, tell
+from omnitide.cli.agents.change import AgentName, restart, tell
 from omnitide.cli.agents.deploy import Timeout, seconds_of
+from omnitide.cli.agents.history import history
+from omnitide.cli.agents.rollback import rollback
 from omnitide.cli.agents.rolling_back import way_back_of
 from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session, session_of
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Rollouts: see how far one is, hold it, let it go on."
 )
+# Commands of their own, and looked for here by whoever comes from kubectl.
+for _name, _command in (("undo", rollback), ("rollback", rollback), ("history", history), ("restart", restart)):
+    app.command(_name, hidden=True)(_command)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
 LOOK_S: Final = 1.0

@@ -65,6 +65,8 @@ def silent(layout: Layout, record: Record, detail: str) -> Failure:
     nexus = record.children.get("nexus", Kept())
     if nexus.gave_up:
         what, hint = f"Nexus is not started again: {nexus.gave_up}", "mend that, then: omnitide up"
+    elif hung := _hangs(record, detail):
+        what, hint = hung
     elif record.forsaken:
         what, hint = "Nexus does not answer, and the supervisor that would start it again is gone", "omnitide up"
     elif nexus.wanted:
@@ -78,6 +80,30 @@ def silent(layout: Layout, record: Record, detail: str) -> Failure:
         lines.append(f"{_TITLES.get(name, name)}: {_in_full(record, one)}; its log: {one.log}")
     text = "".join(f"\n       {line}" for line in (what, *lines))
     return Failure(text.strip(), hint, Exit.UNAVAILABLE)
+
+
+def hanging(session: "Session", detail: str) -> tuple[str, str] | None:
+    """What to say instead of `detail`, which tells that nobody answers, and what to do, where Nexus runs on this
+    machine all the same; None: it does not, or that is not known here."""
+    from omnitide.sdk.errors import FabricError
+
+    try:
+        return _hangs(record_of(session), detail)
+    except (FabricError, Failure):
+        return None
+
+
+def _hangs(record: Record, detail: str) -> tuple[str, str] | None:
+    """One that listens and has not begun to answer refuses; one that is stopped or starved lets whoever asks wait."""
+    nexus = record.children.get("nexus")
+    if nexus is None or not nexus.alive or "timed out" not in detail:
+        return None
+    then = "then: omnitide up" if record.forsaken else "it is started again then"
+    what = f"Nexus is there as process {nexus.pid}, and does not answer: {detail}"
+    return what, (
+        f"is it stopped (kill -CONT {nexus.pid}) or starved of memory? its log: {nexus.log}; if it stays so: "
+        f"kill -KILL {nexus.pid}, {then}"
+    )
 
 
 def _in_full(record: Record, one: Kept) -> str:

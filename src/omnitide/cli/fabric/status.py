@@ -11,8 +11,7 @@ from omnitide.cli.show.visible import painted_lines, visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from omnitide.model.inventory import Concern, FabricStatus
-    from omnitide.model.objects import InstanceCounts
+    from omnitide.model.inventory import Concern, FabricStatus, NodeCounts
     from omnitide.sdk.client import Client
 
 
@@ -85,19 +84,12 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
     from omnitide.cli.show.table import paint
     from omnitide.cli.show.words import ago
 
-    nodes = found.nodes
-    away = [
-        f"{getattr(nodes, kind)} {kind}"
-        for kind in ("joined", "stalled", "unreachable", "lost")
-        if getattr(nodes, kind)
-    ]
-    closed = f"   {nodes.closed} of them cordoned, draining or drained" if nodes.closed else ""
     failed_jobs = f", {found.jobs_failed} failed" if found.jobs_failed else ""
-    states = _states(found.instances, found.failing)
+    states = _states(found)
     rows = [
         *([("demo", "its machines are simulated, and what runs there is made up")] if found.demo else []),
         ("fabric", f'"{found.fabric_id}"   Nexus {found.version}, up for {ago(found.started_ms, found.time_ms)}'),
-        ("nodes", ", ".join([f"{nodes.live} live", *away]) + closed),
+        ("nodes", _node_words(found.nodes)),
         ("agents", str(found.agents)),
         ("jobs", f"{found.jobs_active} active of {found.jobs}{failed_jobs}" if found.jobs else "0"),
         ("instances", ", ".join(states) or "none"),
@@ -109,12 +101,26 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
     return lines + _concern_lines(session, found.concerns)
 
 
-def _states(instances: "InstanceCounts", failing: "InstanceCounts") -> list[str]:
-    """How many there are in each, those that end again and again apart from what they do at this moment, as in `ps`."""
+def _node_words(nodes: "NodeCounts") -> str:
+    kinds = ("joined", "stalled", "stopped", "unreachable", "lost")
+    others = [f"{getattr(nodes, kind)} {kind}" for kind in kinds if getattr(nodes, kind)]
+    closed = f"   {nodes.closed} of them cordoned, draining or drained" if nodes.closed else ""
+    return ", ".join([f"{nodes.live} live", *others]) + closed
+
+
+def _states(found: "FabricStatus") -> list[str]:
+    """How many instances there are in each, those that end again and again, and those whose node is away, apart from
+    what they do or did, as in `ps`."""
     kinds = ("running", "starting", "placed", "pending", "stopping", "failed", "lost", "unknown")
-    counts = {kind: getattr(instances, kind) - getattr(failing, kind) for kind in kinds}
-    told = {"running": counts.pop("running"), "failing": sum(getattr(failing, kind) for kind in kinds), **counts}
-    return [f"{number} {_WORDS.get(kind, kind)}" for kind, number in told.items() if number]
+    apart = {"failing": found.failing, "away": found.away}
+    counts = {kind: getattr(found.instances, kind) for kind in kinds}
+    for one in apart.values():
+        counts = {kind: number - getattr(one, kind) for kind, number in counts.items()}
+    told = {"running": counts.pop("running")}
+    told |= {word: sum(getattr(one, kind) for kind in kinds) for word, one in apart.items()}
+    told |= counts
+    few = {"failing": "at least "} if found.failing_at_least else {}
+    return [f"{few.get(kind, '')}{number} {_WORDS.get(kind, kind)}" for kind, number in told.items() if number]
 
 
 def _room(found: "FabricStatus") -> str:

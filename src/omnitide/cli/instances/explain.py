@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omnitide.cli.access.names import everything
+from omnitide.cli.exits import Exit, Failure
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.visible import for_reader, visible_lines
 from omnitide.model.explanations import again_and_again
@@ -14,6 +15,7 @@ from omnitide.model.names import called
 
 if TYPE_CHECKING:
     from omnitide.model.explanations import AgentExplanation, InstanceExplanation, PlacementVerdict
+    from omnitide.sdk.client import Client
 
 
 def explain(
@@ -43,13 +45,27 @@ def explain(
             try:
                 job = client.get_job(plain, namespace=namespace)
             except NotFound:
-                raise unknown from None
+                raise _of_a_node(client, name) or unknown from None
             if job.instance and job.status == "active":
                 _tell_instance(session, client.explain_instance(job.instance, nodes=nodes))
             elif session.plain:
                 session.emit(job)
             else:
                 session.say(f"  job {job.name} {job.status}{f': {job.exit.text}' if job.exit else ''}")
+
+
+def _of_a_node(client: "Client", name: str) -> Failure | None:
+    """What to say of a name that only a node has; None: none has it, or nobody may say."""
+    from omnitide.sdk.errors import FabricError
+
+    if "/" in name:
+        return None
+    try:
+        node = client.get_node(name)
+    except FabricError:
+        return None
+    what = f"{node.name} is a node, and neither an agent nor a job"
+    return Failure(what, f"omnitide nodes show {node.name}", Exit.NOT_FOUND)
 
 
 def _tell_instance(session: Session, found: "InstanceExplanation") -> None:
@@ -69,35 +85,34 @@ def _tell_agent(session: Session, found: "AgentExplanation") -> None:
         well = agent.status == "running" and agent.replicas > 0
         _say(f"  {agent.name}  {found.text}{'. Nothing stands in the way.' if well else ''}")
         return
-    print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run{again_and_again(agent.failing)}")
+    failing = again_and_again(agent.failing, at_least=agent.failing_at_least)
+    print(f"  {agent.name}  {agent.running} of {agent.replicas} replicas run{failing}")
     if agent.rollout is not None and agent.rollout.halted:
         _say(f"  the rollout of version {agent.version} is halted: {agent.rollout.halted}")
     if agent.rollout is not None and agent.rollout.paused:
         which = "it is paused too" if agent.rollout.halted else f"the rollout of version {agent.version} is paused"
         _say(f"  {which}; to go on: omnitide rollout resume {called(agent.namespace, agent.name)}")
     said: set[str] = set()
-    alike, apart = _others(found)
     for trouble in found.troubles:
-        _say(f"  {trouble.instance.name}{alike.get(trouble.instance.status, '')}  {trouble.text}")
+        alike = f" and {trouble.alike} more" if trouble.alike else ""
+        _say(f"  {trouble.instance.name}{alike}  {trouble.text}")
         _details(trouble, "    ", said)
-    for line in apart:
+    for line in _others(found):
         _say(line)
 
 
-def _others(found: "AgentExplanation") -> tuple[dict[str, str], list[str]]:
-    """How many more are as those that are explained: behind the name, by the status of which there is one explanation,
-    and in lines where there are several. Of what runs most are in no trouble."""
-    told = Counter(trouble.instance.status for trouble in found.troubles)
-    alike: dict[str, str] = {}
-    apart: list[str] = []
+def _others(found: "AgentExplanation") -> list[str]:
+    """How many more of a status there are than is told of, one by one or as alike. Most of what runs is well."""
+    told: Counter[str] = Counter()
+    for trouble in found.troubles:
+        told[trouble.instance.status] += 1 + trouble.alike
+    lines: list[str] = []
     for status, number in told.items():
         more = getattr(found.agent.counts, status, 0) - number if status != "running" else 0
-        if more > 0 and number == 1:
-            alike[status] = f" and {more} more"
-        elif more > 0:
+        if more > 0:
             where = called(found.agent.namespace, found.agent.name)
-            apart.append(f"  and {more} more {status} like one of these: omnitide ps {where} --status {status}")
-    return alike, apart
+            lines.append(f"  and {more} more {status}: omnitide ps {where} --status {status}")
+    return lines
 
 
 def _details(found: "InstanceExplanation", margin: str, said: set[str] | None = None) -> None:

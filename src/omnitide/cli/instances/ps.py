@@ -28,6 +28,7 @@ _ASKED: Final = {
     "waiting": ("starting", "pending"),
     "unhealthy": ("running", "starting"),
     "failing": ("pending", "placed", "starting", "running"),
+    "away": ("placed", "starting", "running", "stopping"),
 }
 """What this list calls by a name of its own, and the statuses that it has."""
 
@@ -42,7 +43,8 @@ def ps(
         str,
         typer.Option(
             help="Only of this status, as this list shows it: also failing (ends again and again), waiting (to start "
-            "again), unhealthy. What fails is also found by what it does now."
+            "again), unhealthy, away (its node is waited for). What fails or is away is also found by what it does, or "
+            "did then."
         ),
     ] = "",
     ended: Annotated[bool, typer.Option("--all", "-a", help="Also those that have ended.")] = False,
@@ -132,7 +134,9 @@ def _state(one: "Instance") -> Cell:
 
 def _word(one: "Instance") -> str:
     """As `top` and the panel call it. What an instance on a node that is away does nobody knows."""
-    return "failing" if one.failing and one.status != "unknown" and not one.unknown_because else one.condition
+    if one.unknown_because and one.status != "unknown":
+        return "away"
+    return "failing" if one.failing and one.status != "unknown" else one.condition
 
 
 def _note(one: "Instance", waits: str = "") -> str:
@@ -143,6 +147,8 @@ def _note(one: "Instance", waits: str = "") -> str:
     parts = [waits] if waits else []
     if one.status == "unknown":
         parts.append(f"was {one.last_status}")
+    elif one.unknown_because:
+        parts.append(f"was {'failing' if one.failing else one.condition}")
     if one.unknown_because:
         parts.append(one.unknown_because)
     if one.stop_reason:
@@ -159,8 +165,9 @@ def _note(one: "Instance", waits: str = "") -> str:
             parts.append(f"before: {one.exit.text}")
     elif one.exit is not None and one.status != "running":
         parts.append(one.exit.text)
-    elif one.exit is None and one.previous_exit is not None and one.previous_exit.reason not in ASKED_FOR:
-        # The one before was not asked to end, as for a move or an update: then how it ended says nothing.
+    elif one.exit is None and one.previous_exit is not None and one.ends and one.previous_exit.reason not in ASKED_FOR:
+        # The one before was not asked to end, as for a move or an update: then how it ended says nothing. Nor does it
+        # if it was of another version, or this one has run well for long: then no end in a row counts.
         parts.append(f"before: {one.previous_exit.text}")
     if one.unenforced:
         parts.append(f"limits not enforced: {', '.join(one.unenforced)}")

@@ -1,4 +1,4 @@
-"""`omnitide nodes` and `omnitide drain`."""
+"""`omnitide nodes`, and `omnitide cordon`, `uncordon` and `drain`."""
 
 import time
 from typing import TYPE_CHECKING, Annotated, Final
@@ -120,12 +120,33 @@ def _status(node: "Node") -> Cell:
 
 @app.command("show")
 def show_node(context: typer.Context, node: NodeName) -> None:
-    """Show everything about a node (YAML unless told otherwise)."""
+    """Show everything about a node (YAML unless told otherwise).
+
+    Before it, as a comment, stands what of it `omnitide status` would have somebody look at.
+    """
     from omnitide.cli.show.forms import write
 
     session = session_of(context)
     with session.client() as client:
-        write(client.get_node(node), session.output if session.plain else "yaml")
+        found = client.get_node(node)
+        if not session.plain:
+            for line in _wants_an_eye(client, found.name):
+                session.say(f"# {' '.join(line.split())}")
+        write(found, session.output if session.plain else "yaml")
+
+
+def _wants_an_eye(client: "Client", name: str) -> list[str]:
+    """Nothing where nobody may say."""
+    from omnitide.sdk.errors import FabricError
+
+    try:
+        concerns = client.get_fabric().concerns
+    except FabricError:
+        return []
+    own = [one for one in concerns if one.subject == f"node {name}"]
+    shown = f"omnitide nodes show {name}"
+    lines = [(one.text if not one.text.startswith("is ") else f"it {one.text}", one.hint) for one in own]
+    return [line for text, hint in lines for line in (text, hint) if line and line != shown]
 
 
 @app.command()

@@ -64,6 +64,17 @@ def tell_manifest_error(error: "ManifestError", state: Globals) -> int:
     return Exit.USAGE
 
 
+def _hung(error: "FabricError", state: Globals) -> "FabricError":
+    """The same, with what this machine knows of a Nexus of its own that is there and does not answer."""
+    from msgspec.structs import replace
+
+    from omnitide.cli.fabric.here import hanging
+    from omnitide.cli.session import Session
+
+    told = hanging(Session(state), error.detail)
+    return error if told is None else type(error)(replace(error.problem, detail=told[0], hint=told[1]))
+
+
 def tell_fabric_error(error: "FabricError", state: Globals) -> int:
     from omnitide.sdk.target import NoFabric
 
@@ -72,6 +83,8 @@ def tell_fabric_error(error: "FabricError", state: Globals) -> int:
         from omnitide.cli.session import Session
 
         error = why_unknown(Session(state), error)
+    elif error.code == "unreachable":
+        error = _hung(error, state)
     code = code_of(error)
     if state.output != "table":
         from omnitide.cli.show.forms import as_text

@@ -27,11 +27,13 @@ _WORDS: Final = {
     "stops": "stop",
     "stays": "stay",
     "blocked": "stay",
+    "unheard": "stay",
     "waits": "wait",
 }
 _TOTALS: Final = (
     ("waits", "would fit nowhere and wait"),
     ("stays", "would fit on no other node and stay"),
+    ("unheard", "would not hear of it and stay: nothing is heard from {its} node"),
     ("blocked", "would stay: the update lets no more be away at once"),
     ("stops", "would stop"),
     ("moves", "would move"),
@@ -57,7 +59,8 @@ def foretell(session: "Session", client: "Client", changes: "Sequence[dict[str, 
 
 
 def sentences(outlook: "Outlook") -> list[str]:
-    found = [f"{plural(outlook.counts[fate], 'replica')} {word}" for fate, word in _TOTALS if outlook.counts.get(fate)]
+    counts = [(outlook.counts.get(fate, 0), word) for fate, word in _TOTALS]
+    found = [f"{plural(count, 'replica')} {word.format(its=_its(count))}" for count, word in counts if count]
     if outlook.kept:
         as_is = "it is" if outlook.kept == 1 else "they are"
         found.append(f"{plural(outlook.kept, 'replica')} would be kept as {as_is}")
@@ -68,6 +71,8 @@ def sentences(outlook: "Outlook") -> list[str]:
         found.append(f"{plural(outlook.tasks, 'task')} of jobs {verb} end there")
     if len(outlook.replicas) < sum(outlook.counts.values()):
         found.append(f"only the first {len(outlook.replicas)} are listed, those that are worse off before the others")
+    if outlook.lost:
+        found.append(lost(outlook))
     if outlook.unseen:
         found.append(f"{plural(outlook.unseen, 'further replica')} were not looked at: too many")
     if not outlook.finished:
@@ -82,8 +87,19 @@ def held(outlook: "Outlook") -> str:
     return f"{outlook.held} more {'replica was' if outlook.held == 1 else 'replicas were'} not looked ahead to"
 
 
+def lost(outlook: "Outlook") -> str:
+    """Of replicas that are lost on a node that is to be drained."""
+    one = outlook.lost == 1
+    are, them = ("is", "it") if one else ("are", "them")
+    return f"{plural(outlook.lost, 'replica')} there {are} lost already: what replaces {them} does so anyway"
+
+
+def _its(count: int) -> str:
+    return "its" if count == 1 else "their"
+
+
 def _row(one: "ForeseenReplica") -> list[Cell]:
-    style = {"waits": "red", "stays": "yellow", "blocked": "yellow"}.get(one.fate, "")
+    style = {"waits": "red", "stays": "yellow", "blocked": "yellow", "unheard": "yellow"}.get(one.fate, "")
     return [
         Cell(f"{called(one.namespace, one.agent)}-{one.slot}"),
         Cell(_WORDS[one.fate], style),

@@ -29,6 +29,7 @@ _STYLES: Final = {
     "unreachable": "red",
     "stalled": "yellow",
     "unknown": "magenta",
+    "away": "yellow",
     "cordoned": "yellow",
     "draining": "yellow",
     "drained": "yellow",

@@ -96,10 +96,18 @@ def has_values(answer: MetricAnswer) -> bool:
 
 
 def chart_lines(
-    title: str, answer: MetricAnswer, width: int, height: int, top: float, form: Callable[[float], str], now_ms: int
+    title: str,
+    answer: MetricAnswer,
+    width: int,
+    height: int,
+    top: float,
+    form: Callable[[float], str],
+    now_ms: int,
+    current: float | None = None,
 ) -> list[Line]:
     """Its title with what it is now, or was when it was last known, and was at most; below it the curve, up to then.
 
+    `current`: what it is now, where that is known from elsewhere: a sum of many nodes has to wait for the last of them.
     `now_ms`: by Nexus's clock. Its right edge is now, however old the answer is, and wherever it was asked to end.
     """
     answered: Sequence[float | None] = answer.items[0].values if answer.items else ()
@@ -109,14 +117,14 @@ def chart_lines(
     if not known:
         head = line(Cell(cut(f"{title}: nothing was sampled in the last {minutes or 15} min", width), "soft"))
         return [head]
-    most = max(known)
+    most = max(known if current is None else [*known, current])
     ceiling = top if top > 0 else most * 1.1
     of = f" of {form(top)}" if top > 0 else ""
     newest = max(index for index, value in enumerate(answered) if value is not None)
     # From the end of its step, which is still to come where that is of now.
     old_ms = now_ms - answer.start_ms - (newest + 1) * answer.step_ms
-    late = f" {span(old_ms)} ago" if old_ms > LATE_MS else ""
-    now = f"{'' if late else ' now'} {form(known[-1])}"
+    late = f" {span(old_ms)} ago" if old_ms > LATE_MS and current is None else ""
+    now = f"{'' if late else ' now'} {form(known[-1] if current is None else current)}"
     # The longest that is whole.
     peak = f", at most {form(most)}"
     heads = (f"{of}{late}{peak} in {minutes} min", f"{late}{peak}", f"{of}{late}", late)

@@ -151,7 +151,7 @@ class Dialog(ModalScreen[str]):
         self.told()
 
     def entered(self) -> None:
-        """Enter in the field: one more key is needed, as nothing is done by a single Enter."""
+        """Enter in the field: one more key is needed, as nothing is done by a single Enter before one has read."""
         self.set_focus(self.query_one("#yes"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -213,6 +213,8 @@ class Confirm(Dialog):
         self._flags = flags
         self._outlook: list[Line] = []
         self._asked: Input | str | None = None
+        self._foreseen: Input | None = None
+        """Of which it stands there what would come of it."""
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -259,11 +261,19 @@ class Confirm(Dialog):
         super().on_input_changed()
         self.foresee()
 
+    def entered(self) -> None:
+        """Enter in the field does it once it has been said what would come of just that, if that is not grave."""
+        if self._foreseen is not None and self._foreseen == self.said() and not self._grave:
+            self.action_yes()
+        else:
+            super().entered()
+
     def foresee(self) -> None:
         said = self.said()
         if said != self._asked:
             self._asked = said
             self._outlook = []
+            self._foreseen = None
             self.run_worker(self._foresee(said), exclusive=True, group="foresee")
 
     async def _foresee(self, said: Input | str) -> None:
@@ -276,6 +286,7 @@ class Confirm(Dialog):
             await asyncio.sleep(TYPING_S)
         try:
             self._outlook = outlook_lines(await self._client.foresee_changes(changes))
+            self._foreseen = said
         except FabricError as error:
             self._outlook = [line(mark("unknown"), f" {visible(error.detail)}")]
         self.told()

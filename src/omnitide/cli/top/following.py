@@ -20,7 +20,7 @@ BUSY_S: Final = 2.0
 IDLE_S: Final = 10.0
 """Between two questions for the status while the fabric changes, and while it does not: concerns come with time too."""
 CHARTS_S: Final = 5.0
-STEP_MS: Final = 10_000
+STEP_MS: Final = 5_000
 LOOK_MS: Final = 2_000
 """Of charts of one node: who asks in so small steps looks at it, and it sends each second as long as that goes on."""
 BATCH_MS: Final = 11_000

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from omnitide.cli.show.outlook import held
+from omnitide.cli.show.outlook import held, lost
 from omnitide.cli.top.action import Action, Input
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.lines import Cell, Line, line, mark
@@ -34,6 +34,13 @@ _FORESEEN: Final = frozenset(
 _WORDS: Final[dict[Fate, tuple[Tone, Callable[[int], str]]]] = {
     "waits": ("bad", lambda count: f"{plural(count, 'replica')} would fit nowhere and wait"),
     "stays": ("wait", lambda count: f"{plural(count, 'replica')} would fit on no other node and stay"),
+    "unheard": (
+        "unknown",
+        lambda count: (
+            f"{plural(count, 'replica')} would not hear of it and stay: "
+            f"nothing is heard from {'its' if count == 1 else 'their'} node"
+        ),
+    ),
     "blocked": (
         "wait",
         lambda count: f"{plural(count, 'replica')} would stay: the update lets no more be away at once",
@@ -83,6 +90,8 @@ def outlook_lines(outlook: Outlook) -> list[Line]:
     if outlook.tasks:
         verb = "runs to its" if outlook.tasks == 1 else "run to their"
         found.append(line(mark("off"), f" {plural(outlook.tasks, 'task')} of jobs {verb} end there"))
+    if outlook.lost:
+        found.append(line(mark("off"), f" {lost(outlook)}"))
     if outlook.unseen:
         found.append(
             line(mark("unknown"), f" {plural(outlook.unseen, 'further replica')} were not looked at: too many")

@@ -209,8 +209,13 @@ def _charts(scene: Scene, found: Capacity, width: int) -> list[Line]:
         return []
     each = max(30, (width - 3) // 2)
     now_ms = scene.now_ms
-    left = chart_lines("CPU, cores", cpu, each, 3, found.cpu_milli / 1000, lambda value: cores(value * 1000), now_ms)
-    right = chart_lines("Memory", memory, each, 3, float(found.memory_bytes), size, now_ms)
+    # The same figures as beside the bars, where all nodes have told theirs.
+    whole = found.told > 0 and found.told == found.nodes
+    cpu_now, memory_now = (found.used_cpu_milli / 1000, float(found.used_memory_bytes)) if whole else (None, None)
+    left = chart_lines(
+        "CPU, cores", cpu, each, 3, found.cpu_milli / 1000, lambda value: cores(value * 1000), now_ms, cpu_now
+    )
+    right = chart_lines("Memory", memory, each, 3, float(found.memory_bytes), size, now_ms, memory_now)
     if width < 2 * each + 3:
         return [EMPTY, *left, EMPTY, *right]
     rows = zip_longest(left, right, fillvalue=EMPTY)

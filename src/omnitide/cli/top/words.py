@@ -111,7 +111,8 @@ def agent_state(agent: AgentSummary) -> State:
     if rollout is not None:
         more = f"rollout to v{rollout.version} paused" if rollout.paused else f"rolling out v{rollout.version}"
     elif agent.failing:
-        more = f"{plural(agent.failing, 'replica')} end{'s' if agent.failing == 1 else ''} again and again"
+        least = "at least " if agent.failing_at_least else ""
+        more = f"{least}{plural(agent.failing, 'replica')} end{'s' if agent.failing == 1 else ''} again and again"
     elif agent.status == "degraded":
         counts = (("failed", agent.counts.failed), ("pending", agent.counts.pending))
         more = ", ".join(f"{count} {word}" for word, count in counts if count)

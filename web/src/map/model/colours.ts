@@ -210,7 +210,7 @@ function ruleEntries({ rules, units, nodes, waiting, refusing }: Failing): Entry
   if (shown.length < rules.length) add(KINDS - 1, "other rules", rules.slice(shown.length));
   // One that waits may colour nearly all nodes, and nothing is wrong with those.
   if (refusing.size) {
-    const text = `Nodes by what has them refuse ${plural(waiting.size, "workload")} that ${waiting.size === 1 ? "waits" : "wait"}`;
+    const text = `Nodes by why they refuse ${plural(waiting.size, "workload")} that ${waiting.size === 1 ? "waits" : "wait"} for a place`;
     entries.push({ colour: "plain", shape: "note", text, count: waiting.size });
   }
   return entries;

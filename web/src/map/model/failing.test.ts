@@ -57,7 +57,7 @@ describe("failing rules of the fabric", () => {
     const failing = failingOf([answer("p1", "web", "offline", { n1: "offline", n2: "cpu" })], nodes, []);
     expect(legend("rule", city, [], failing)).toEqual([
       { colour: "kind-0", shape: "building", text: "nodes that refuse by cpu", count: 1 },
-      { colour: "plain", shape: "note", text: "Nodes by what has them refuse 1 workload that waits", count: 1 },
+      { colour: "plain", shape: "note", text: "Nodes by why they refuse 1 workload that waits for a place", count: 1 },
       { colour: "blind", shape: "building", text: "dark nodes", count: 1 },
     ]);
   });
@@ -98,7 +98,7 @@ describe("failing rules of the fabric", () => {
       ["memory", "process", 1],
       ["nodes that refuse by memory", "building", 1],
       ["nodes that are closed to what is new", "building", 1],
-      ["Nodes by what has them refuse 2 workloads that wait", "note", 2],
+      ["Nodes by why they refuse 2 workloads that wait for a place", "note", 2],
     ]);
   });
 });

@@ -18,7 +18,8 @@ export const DISTRICT_NAME_AT = 0.42;
 
 /**
  * The middle of a unit's name: at the foot of its square, or, where that is beyond the edge, at the edge while any of it is
- * seen. `place`: what of the screen nothing lies over. `clipped`: of its square some is beyond that.
+ * seen. `place`: what of the screen nothing lies over. `clipped`: of its square some is beyond that. `over`: it stands on
+ * the unit itself, whose foot is beyond the edge.
  */
 export function unitName(
   spot: Spot,
@@ -26,18 +27,19 @@ export function unitName(
   screen: Screen,
   place: Screen,
   below: number,
-): (Point & { room: number; clipped: boolean }) | undefined {
+): (Point & { room: number; clipped: boolean; over: boolean }) | undefined {
   const half = spot.size / 2;
   const from = toScreen(camera, screen, { x: spot.x - half, y: spot.y - half });
   const side = spot.size * camera.zoom;
   const beside = ((spot.width - spot.size) / 2) * camera.zoom;
   const left = Math.max(from.x - beside, 0);
   const right = Math.min(from.x + side + beside, place.width);
-  const foot = Math.min(from.y + side + 1, place.height - below);
+  const own = from.y + side + 1;
+  const foot = Math.min(own, place.height - below);
   const room = right - left - 2 * UNIT_NAME_ASIDE;
   if (side < UNIT_NAME_PX || room < UNIT_NAME_PX / 2) return undefined;
   if (foot < UNIT_NAME_HALF || foot < from.y + UNIT_NAME_HALF) return undefined;
-  return { x: (left + right) / 2, y: foot, room, clipped: right - left < side };
+  return { x: (left + right) / 2, y: foot, room, clipped: right - left < side, over: foot < own };
 }
 
 /** Where a node's name begins: on its roof, or, where that is beyond the edge, at the edge as long as the roof is seen. */

@@ -6,7 +6,7 @@ import { nameInstances } from "./instanceNames";
 import type { Shown } from "./labels";
 
 it("is on a ground of its own on the roof of a dark node, which is dark in the light theme too", () => {
-  const grounds = (status: "live" | "lost") => {
+  const grounds = (status: "live" | "lost", height = 800) => {
     const city = emptyCity("zone");
     advance(city, sight([node("n1", { status })], [instance("i1", "n1")]));
     const spot = city.units.get("i1")?.spot;
@@ -25,7 +25,7 @@ it("is on a ground of its own on the roof of a dark node, which is dark in the l
       look: { city, selection: NOTHING, cover: { right: 0, bottom: 0 } },
       palette: { halo: "halo", text: "", soft: "", tones: {} },
       camera: { x: spot.x, y: spot.y, zoom: 200 / spot.size },
-      screen: { width: 1_200, height: 800 },
+      screen: { width: 1_200, height },
       view: { x: spot.x - 500, y: spot.y - 500, width: 1_000, height: 1_000 },
     } as unknown as Shown);
     expect(written).toEqual(["i1"]);
@@ -33,4 +33,6 @@ it("is on a ground of its own on the roof of a dark node, which is dark in the l
   };
   expect(grounds("live")).toEqual([]);
   expect(grounds("lost")).toEqual(["halo"]);
+  // So near that its foot is beyond the edge: the name stands on the unit itself.
+  expect(grounds("live", 200)).toEqual(["halo"]);
 });

@@ -45,8 +45,8 @@ function nameThoseOf(home: string, below: number, { pen, look, palette, camera, 
     if (!pen.take(box)) continue;
     const chosen = look.selection.instances.has(id);
     // The roof of a node that is dark is dark in both themes.
-    if (chosen || more || dark) pen.ground(box, palette.halo);
-    const plain = chosen ? palette.text : palette.soft;
+    if (chosen || more || dark || at.over) pen.ground(box, palette.halo);
+    const plain = chosen || at.over ? palette.text : palette.soft;
     const colour = unit.tone === "bad" ? (palette.tones.bad ?? palette.text) : plain;
     lines.forEach((line, index) => {
       pen.text(line, at.x, at.y - more + index * LINE_PX, colour, "center");

@@ -1,6 +1,7 @@
 /** The name of each node on its roof, and a caption below it. */
 import type { Node } from "../../api/types";
 import { bytes, cores, count, span, visible } from "../../words/format";
+import { nodeSinceMs } from "../../words/states";
 import { type Level, toolsOf, toScreen } from "../model/camera";
 import type { Building } from "../model/city";
 import { type Fitted, fitName, type Kin, kinOf, wrapped } from "../model/fitting";
@@ -83,10 +84,11 @@ function onRoof(px: number, building: Building, shown: Shown): void {
   }
   pen.use(580, fitted.px);
   // What is beyond a dark roof would not be seen in the colour that is read on it.
-  const grounded = first + more > middle || (building.dark && more > 0);
+  const wide = Math.max(...lines.map(pen.width));
+  const beyond = more > 0 || inset + wide > ROOF.width * camera.zoom;
+  const grounded = first + more > middle || (building.dark && beyond);
   if (grounded) {
-    const width = Math.max(...lines.map(pen.width)) + 6;
-    pen.ground({ x: at.x + inset - 3, y: first - 7, width, height: more + 14 }, palette.halo);
+    pen.ground({ x: at.x + inset - 3, y: first - 7, width: wide + 6, height: more + 14 }, palette.halo);
   }
   const colour = building.dark && !grounded ? palette.onDark : palette.text;
   lines.forEach((line, index) => {
@@ -205,8 +207,7 @@ function captionOf(look: Look, { node, state, dark }: Building, palette: Palette
     return [visible(reasons.join("; ")), palette.tones.bad ?? palette.text];
   }
   if (dark) {
-    const since = node.stopped_ms || node.unknown_since_ms || node.since_ms;
-    return [`${state.text} for ${span(look.nowMs - since)}`, palette.tones[state.tone] ?? palette.text];
+    return [`${state.text} for ${span(look.nowMs - nodeSinceMs(node))}`, palette.tones[state.tone] ?? palette.text];
   }
   if (state.tone !== "good") {
     return [state.text === "live" ? visible(state.more) : state.text, palette.tones[state.tone] ?? palette.text];

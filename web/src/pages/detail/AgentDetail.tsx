@@ -20,6 +20,7 @@ import { useGiven } from "../../parts/context";
 import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
 import { IN_THE_PAST, pastRevision } from "../../past/when";
+import { countedDown } from "../../words/counting";
 import { bytes, cores, count, dateTime, plural, span, visible } from "../../words/format";
 import { ranOf, surplusOf, surplusWords } from "../../words/running";
 import { agentState } from "../../words/states";
@@ -58,7 +59,15 @@ function Body(props: { agent: Agent }) {
       everyMs,
       (address, signal) => request<T>("GET", address, undefined, signal),
     );
-  const explained = ask<AgentExplanation>("explain", 10_000);
+  const explained = createAsked(
+    () => `${path()}/explain`,
+    () => [when(), props.agent.status, props.agent.running],
+    10_000,
+    async (address, signal) => {
+      const found = await request<AgentExplanation>("GET", address, undefined, signal);
+      return { ...found, saidMs: nowMs() };
+    },
+  );
   const versions = ask<AgentVersionList>("versions", 60_000);
   const rollout = ask<RolloutStatus>("rollout", 5_000);
 
@@ -167,7 +176,9 @@ function Body(props: { agent: Agent }) {
               {(said) => (
                 <section class="card block" aria-labelledby="why-title">
                   <h2 id="why-title">Why it is as it is</h2>
-                  <p class="said">{visible(said().text).replaceAll("\\u000a", "\n")}</p>
+                  <p class="said">
+                    {visible(countedDown(said().text, nowMs() - said().saidMs)).replaceAll("\\u000a", "\n")}
+                  </p>
                 </section>
               )}
             </Show>
@@ -225,7 +236,9 @@ function Body(props: { agent: Agent }) {
                             </time>
                             <Show when={one.by}>{(by) => <span class="faint">by {visible(by())}</span>}</Show>
                             <Show when={!one.proven && !one.current}>
-                              <span class="soft">not known to work</span>
+                              <span class={one.fault ? "tone-bad state-text" : "soft"}>
+                                {one.fault ? `did not work: ${visible(one.fault)}` : "not known to work"}
+                              </span>
                             </Show>
                             <Show
                               when={one.current}
@@ -296,7 +309,8 @@ function RolloutCard(props: { agent: Agent; instances: readonly Instance[]; stat
         </Index>
       </div>
       <p class="soft">
-        {far()}; {count(props.status.available)} available, in whichever version.
+        {far()}; {count(props.status.available)} of {count(props.status.replicas)} available (running and ready), in
+        whichever version.
         <Show when={props.halted}> {visible(props.halted)}</Show>
       </p>
       <RolloutButtons agent={props.agent} />

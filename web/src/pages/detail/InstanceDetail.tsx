@@ -8,11 +8,13 @@ import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
 import { useNames } from "../../parts/names";
 import { useTitle } from "../../parts/title";
+import { countedDown } from "../../words/counting";
 import { bytes, cores, count, dateTime, span, visible } from "../../words/format";
 import { instanceState } from "../../words/states";
 import { createAsked } from "../asked";
 import { LogCard } from "../logs/LogView";
 import { endOf, versionMs } from "./happened";
+import { idNamed } from "./InstanceByName";
 import { EventsAbout, Figure, Gone, Head, LastDeath } from "./parts";
 
 /** By its id; or by the name that events have, which is looked up once. */
@@ -20,11 +22,7 @@ export function InstanceDetail() {
   const { fabric } = useGiven();
   const params = useNames<{ id?: string; namespace?: string; name?: string }>();
   const id = createMemo(() => {
-    if (params.id) return params.id;
-    for (const one of fabric.all("instance").values()) {
-      if (one.name === params.name && one.namespace === params.namespace) return one.id;
-    }
-    return "";
+    return params.id || idNamed(fabric.all("instance").values(), params.namespace, params.name);
   });
   const instance = () => fabric.get("instance", id());
   useTitle(() => visible(instance()?.name ?? params.name ?? "Instance"));
@@ -51,13 +49,11 @@ function Body(props: { instance: Instance }) {
     () => props.instance.id,
     () => props.instance.revision,
     10_000,
-    (id, signal) =>
-      request<InstanceExplanation>(
-        "GET",
-        `/v1/instances/${encodeURIComponent(id)}/explain?nodes=20`,
-        undefined,
-        signal,
-      ),
+    async (id, signal) => {
+      const path = `/v1/instances/${encodeURIComponent(id)}/explain?nodes=20`;
+      const found = await request<InstanceExplanation>("GET", path, undefined, signal);
+      return { ...found, saidMs: nowMs() };
+    },
   );
   const charts = createMemo(
     (): Drawn[] => [
@@ -148,13 +144,16 @@ function Body(props: { instance: Instance }) {
           <div class="detail-column main-part">
             <Show
               when={
-                explained.value() ?? (explained.failed() ? { text: explained.failed(), placement: null } : undefined)
+                explained.value() ??
+                (explained.failed() ? { text: explained.failed(), placement: null, saidMs: 0 } : undefined)
               }
             >
               {(said) => (
                 <section class="card block" aria-labelledby="why-title">
                   <h2 id="why-title">Why it is as it is</h2>
-                  <p class="said">{visible(said().text).replaceAll("\\u000a", "\n")}</p>
+                  <p class="said">
+                    {visible(countedDown(said().text, nowMs() - said().saidMs)).replaceAll("\\u000a", "\n")}
+                  </p>
                   <Show when={said().placement?.table?.length}>
                     <ul class="list">
                       <For each={said().placement?.table}>

@@ -1,6 +1,6 @@
 import { createMemo, For, Show } from "solid-js";
 import { instanceHref, type Target } from "../../actions";
-import { request } from "../../api/client";
+import { getStatus, request } from "../../api/client";
 import type { InstanceExplanation, Node } from "../../api/types";
 import { Charts, type Drawn } from "../../charts/Charts";
 import { coresUsed } from "../../charts/series";
@@ -12,7 +12,7 @@ import { bytes, cores, count, dateTime, span, visible } from "../../words/format
 import { isSilent, nodeSinceMs, nodeState } from "../../words/states";
 import { createAsked } from "../asked";
 import { deployedHere, lastDeath, whoDied } from "./happened";
-import { driverSaid, instancesSaid, nodeWhy, placementSaid } from "./nodeWhy";
+import { drainOf, driverSaid, instancesSaid, nodeWhy, placementSaid } from "./nodeWhy";
 import { EventsAbout, Figure, Gone, Head, InstanceTable, LastDeath } from "./parts";
 
 export function NodeDetail() {
@@ -71,7 +71,14 @@ function Body(props: { node: Node }) {
   const gone = () => isSilent(props.node);
   const there = () => instancesSaid(instances());
   const unused = () => (gone() ? "use not known: nothing is heard of it" : undefined);
-  const why = () => nodeWhy(props.node, instances(), nowMs());
+  // Whether its drain comes to an end is what Nexus alone works out: it is asked while there is one.
+  const concern = createAsked(
+    () => (props.node.scheduling === "draining" ? props.node.name : undefined),
+    () => [props.node.revision, props.node.instances],
+    10_000,
+    async (_, signal) => drainOf(props.node, (await getStatus(signal)).concerns) ?? null,
+  );
+  const why = () => nodeWhy(props.node, instances(), nowMs(), concern.value() ?? undefined);
   const target = (): Target => ({ kind: "node", object: props.node });
   const platform = () => Object.entries(props.node.platform ?? {}).filter(([, value]) => value);
   return (

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Instance, Node } from "../../api/types";
 import { dateTime } from "../../words/format";
 import { deployedHere, endOf, lastDeath, whoDied } from "./happened";
-import { driverSaid, instancesSaid, nodeWhy, placementSaid } from "./nodeWhy";
+import { drainOf, driverSaid, instancesSaid, nodeWhy, placementSaid } from "./nodeWhy";
 
 const GIB = 1024 ** 3;
 const node = (more: Partial<Node> = {}): Node =>
@@ -91,6 +91,22 @@ describe("why a node is as it is", () => {
       expect.stringMatching(/^It is being drained since 2026-.*: nothing new is placed there/),
     );
     expect(nodeWhy(node({ scheduling: "draining" }), [], at).join(" ")).toContain("It is being drained: nothing new");
+  });
+
+  it("does not say that what stays moves, where its drain cannot end", () => {
+    const of = (subject: string, text: string) => ({ subject, text, since_ms: 0, hint: "omnitide nodes uncordon vm" });
+    const stays = of("node vm", "is being drained, and db-1.1 stays, which fits nowhere else: needs 4 cpu");
+    const draining = node({ name: "vm", scheduling: "draining" });
+    const concern = drainOf(draining, [of("node other", stays.text), of("node vm", "is silent"), stays]);
+    expect(concern).toBe(stays);
+    const said = nodeWhy(draining, [one({})], 0, concern).join(" ");
+    expect(said).toContain(
+      "It is being drained: nothing new is placed there, and db-1.1 stays, which fits nowhere else: needs 4 cpu. " +
+        "To go on: omnitide nodes uncordon vm.",
+    );
+    expect(said).not.toContain("moves");
+    // It was let go on in the meantime.
+    expect(nodeWhy(node({ name: "vm" }), [], 0, concern).join(" ")).not.toContain("stays");
   });
 
   it("says of one that its operator stopped when, and nothing of a lost connection or a return", () => {

@@ -2,6 +2,7 @@
 import type { Instance, Node } from "../../api/types";
 import { bytes, cores, dateTime, plural, span } from "../../words/format";
 import { hasEnded, hasLeft, isSilent, nodeState, type State } from "../../words/states";
+import type { Concern } from "../concerning";
 
 const HEARD: Record<string, string> = {
   live: "It is live: its proxy answers.",
@@ -18,10 +19,19 @@ const CLOSED: Record<string, string> = {
   drained: "It is drained: nothing new is placed there, and no agent has an instance there.",
 };
 
+/** With which Nexus begins what it says of a drain that does not come to an end. */
+const CANNOT_END = "is being drained, and ";
+
 const ENDED = new Set(["failed", "lost", "stopped", "succeeded"]);
 const NEAR_FULL = 0.9;
 
-export function nodeWhy(node: Node, instances: readonly Instance[], nowMs: number): string[] {
+/** `concern`: what Nexus says of its drain, where that does not come to an end by itself. */
+export function nodeWhy(
+  node: Node,
+  instances: readonly Instance[],
+  nowMs: number,
+  concern?: Pick<Concern, "text" | "hint">,
+): string[] {
   const said = node.stopped_ms
     ? stopped(node, node.stopped_ms)
     : hasLeft(node)
@@ -35,7 +45,7 @@ export function nodeWhy(node: Node, instances: readonly Instance[], nowMs: numbe
     said.push(`It has said goodbye (${node.departing})${back}.`);
   }
   const takes = (node.status === "live" || node.status === "stalled") && !node.departing;
-  if (takes || node.scheduling !== "open") said.push(closed(node));
+  if (takes || node.scheduling !== "open") said.push(...closed(node, concern));
   const gone = isSilent(node);
   for (const driver of gone ? [] : (node.drivers ?? [])) {
     if (driver.absent || driver.healthy) continue;
@@ -85,9 +95,18 @@ export function instancesSaid(instances: readonly Instance[]): { there: number; 
   return { there: instances.filter((one) => !hasEnded(one)).length, more: lost ? `and ${lost} lost` : "" };
 }
 
-function closed(node: Node): string {
+function closed(node: Node, concern: Pick<Concern, "text" | "hint"> | undefined): string[] {
   const text = CLOSED[node.scheduling] ?? `Its placement is ${node.scheduling}.`;
-  return node.draining_since_ms ? text.replace(":", ` since ${dateTime(node.draining_since_ms)}:`) : text;
+  const since = (said: string) =>
+    node.draining_since_ms ? said.replace(":", ` since ${dateTime(node.draining_since_ms)}:`) : said;
+  const stays = node.scheduling === "draining" ? concern?.text.split(CANNOT_END)[1] : undefined;
+  if (!concern || !stays) return [since(text)];
+  return [since(`It is being drained: nothing new is placed there, and ${stays}.`), `To go on: ${concern.hint}.`];
+}
+
+/** What Nexus says of this node's drain, among what wants an eye. */
+export function drainOf(node: Node, concerns: readonly Concern[]): Concern | undefined {
+  return concerns.find((one) => one.subject === `node ${node.name}` && one.text.startsWith(CANNOT_END));
 }
 
 function stopped(node: Node, atMs: number): string[] {

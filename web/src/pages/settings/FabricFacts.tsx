@@ -6,6 +6,7 @@ import { useGiven } from "../../parts/context";
 import { firstKept } from "../../past/steps";
 import { bytes, count, dateTime, span, visible } from "../../words/format";
 import { createAsked } from "../asked";
+import { notTaken } from "./samples";
 
 interface Known {
   status: FabricStatus;
@@ -100,7 +101,8 @@ export function FabricFacts() {
               </dd>
               <dt>Samples not taken</dt>
               <dd>
-                {count(known().metrics.dropped)} <span class="faint">since Nexus began</span>
+                {count(known().metrics.dropped)}{" "}
+                <span class="faint">{["since Nexus began", notTaken(known().metrics)].filter(Boolean).join(": ")}</span>
               </dd>
             </dl>
           )}
