@@ -1,6 +1,7 @@
 """What the command says where it cannot do what was asked, and what helps is somewhere else than here."""
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from support.fabric_processes import OMNITIDE, Fabric, freeze, send, until
@@ -57,8 +58,10 @@ def test_of_a_nexus_that_hangs_it_is_said_that_it_is_there_and_what_helps(fabric
     nexus = fabric.nexus_pid()
     freeze(nexus)
     try:
-        for command in (("ps",), ("status",)):
-            said = fabric.cli(*command, code=5).stderr
+        # Both at once: each waits for as long as there is hope.
+        with ThreadPoolExecutor() as both:
+            told = [each.stderr for each in both.map(lambda command: fabric.cli(command, code=5), ("ps", "status"))]
+        for said in told:
             assert f"Nexus is there as process {nexus}, and does not answer" in said
             assert f"kill -CONT {nexus}" in said
             assert f"kill -KILL {nexus}, it is started again then" in said

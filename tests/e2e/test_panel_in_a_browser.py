@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Route, WebSocketRoute, expect
 
 from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, freeze, send, until
-from support.panel_browser import PAGES, WITHIN_MS, Visit, chromium, login_link, visit
+from support.panel_browser import PAGES, WITHIN_MS, Visit, answer_otherwise, chromium, login_link, visit
 
 HELLO = """
 name = "{name}"
@@ -332,12 +332,11 @@ def test_a_concern_stays_the_line_that_it_is_while_its_words_change(inside: Visi
     page = inside.page
     texts = iter(range(1, 1_000))
 
-    def answer(route: Route) -> None:
-        found = route.fetch()
+    def changed(body: dict[str, Any]) -> dict[str, Any]:
         concern = {"subject": "agent made-up", "text": f"told {next(texts)} times", "hint": "", "since_ms": 0}
-        route.fulfill(response=found, json={**found.json(), "concerns": [concern]})
+        return {**body, "concerns": [concern]}
 
-    page.route("**/v1/fabric", answer)
+    page.route("**/v1/fabric", lambda route: answer_otherwise(route, changed))
     inside.show("overview")
     line = page.locator(".list li", has_text="made-up")
     expect(line).to_contain_text("told")

@@ -3,13 +3,14 @@
 import re
 import signal
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, freeze, send, until
-from support.panel_browser import WITHIN_MS, Visit, visit
+from support.panel_browser import WITHIN_MS, Visit, answer_otherwise, visit
 
 AGENT = """
 name = "unit"
@@ -877,8 +878,7 @@ def test_a_key_of_one_letter_is_the_maps_alone_where_that_is_switched_off(inside
 
 
 def as_a_demo(route: Route) -> None:
-    answer = route.fetch()
-    route.fulfill(response=answer, json={**answer.json(), "demo": True})
+    answer_otherwise(route, lambda body: {**body, "demo": True})
 
 
 def test_a_gap_in_a_chart_is_drawn_as_a_gap(inside: Visit, busy: Fabric) -> None:
@@ -899,12 +899,14 @@ def test_a_gap_in_a_chart_is_drawn_as_a_gap(inside: Visit, busy: Fabric) -> None
 
 def with_a_gap(route: Route) -> None:
     """As it was answered, but with numbers all over the time and none in the middle of it."""
-    answer = route.fetch()
-    body = answer.json()
-    for item in body.get("items", []):
-        many = len(item["values"])
-        item["values"] = [None if many / 3 < at < 2 * many / 3 else 1.0 for at in range(many)]
-    route.fulfill(response=answer, json=body)
+
+    def changed(body: dict[str, Any]) -> dict[str, Any]:
+        for item in body.get("items", []):
+            many = len(item["values"])
+            item["values"] = [None if many / 3 < at < 2 * many / 3 else 1.0 for at in range(many)]
+        return body
+
+    answer_otherwise(route, changed)
 
 
 def test_a_value_alone_between_gaps_is_a_point_and_nothing_known_is_no_axis(inside: Visit, busy: Fabric) -> None:
@@ -912,17 +914,15 @@ def test_a_value_alone_between_gaps_is_a_point_and_nothing_known_is_no_axis(insi
     node = next(iter(busy.client.nodes())).name
     known = True
 
-    def answered(route: Route) -> None:
-        answer = route.fetch()
-        body = answer.json()
+    def changed(body: dict[str, Any]) -> dict[str, Any]:
         if not known:
             body["items"] = []
         for item in body["items"]:
             many = len(item["values"])
             item["values"] = [1.0 if at == many // 2 else None for at in range(many)]
-        route.fulfill(response=answer, json=body)
+        return body
 
-    page.route("**/v1/metrics/query?*", answered)
+    page.route("**/v1/metrics/query?*", lambda route: answer_otherwise(route, changed))
     inside.open(f"nodes/{node}")
     expect(page.locator(".chart canvas").first).to_be_visible()
     inside.until(lambda: sum(page.evaluate(DRAWN_COLUMNS)) >= 4, "as wide as a point, not as a line")

@@ -5,11 +5,11 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric
-from support.panel_browser import Visit, visit
+from support.panel_browser import Visit, answer_otherwise, visit
 
 SHIFTS = """window.shifts = [];
 new PerformanceObserver((list) => {
@@ -43,11 +43,7 @@ def told(page: Page) -> list[dict[str, Any]]:
     """What Nexus is to say wants an eye, for this page; it can be changed."""
     concerns: list[dict[str, Any]] = []
 
-    def answer(route: Route) -> None:
-        found = route.fetch()
-        route.fulfill(response=found, json={**found.json(), "concerns": concerns})
-
-    page.route("**/v1/fabric", answer)
+    page.route("**/v1/fabric", lambda route: answer_otherwise(route, lambda body: {**body, "concerns": concerns}))
     return concerns
 
 
