@@ -70,9 +70,11 @@ async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[i
 
 def no_node_is_live(state: FabricState) -> bool:
     """Nodes have joined, and of none it is known that it runs anything."""
-    return bool(state.nodes) and all(
-        node.status is not NodeStatus.LIVE or node.stopped_ms for node in state.nodes.values()
-    )
+    return bool(state.nodes) and not _live(state)
+
+
+def _live(state: FabricState) -> list[Node]:
+    return [node for node in state.nodes.values() if node.status is NodeStatus.LIVE and not node.stopped_ms]
 
 
 def _of_no_node(state: FabricState, waiting: "dict[str, _Waiting]") -> inv.Concern:
@@ -89,7 +91,7 @@ def _of_no_node(state: FabricState, waiting: "dict[str, _Waiting]") -> inv.Conce
 
 def closed_nodes(state: FabricState) -> list[Node]:
     """The nodes that are live, by name, where none of them takes anything new; none, where one does."""
-    live = [node for node in state.nodes.values() if node.status is NodeStatus.LIVE and not node.stopped_ms]
+    live = _live(state)
     return [] if any(node.scheduling is Scheduling.OPEN for node in live) else sorted(live, key=lambda one: one.name)
 
 

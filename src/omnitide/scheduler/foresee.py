@@ -313,11 +313,7 @@ class Foresight:
         version = next_version(state, agent, instance)
         spec = agent.versions[version].spec
         key = (agent.id, version, one.before, one.slot if staying_volumes(spec) else 0)
-        found = self._explanations.get(key)
-        if found is None:
-            self._explained += 1
-            found = explain_instance(state, self._future.table(), instance, now_ms=now_ms)
-            self._explanations[key] = found
+        found = self._explain(key, instance)
         if found.verdict != "fits-now":
             return msgspec.structs.replace(one, fate="stays", why=found.text)
         if not self._future.quiet:
@@ -344,10 +340,14 @@ class Foresight:
             return None
         alone = current.pinned or staying_volumes(agent.versions[current.version].spec)
         key = (agent.id, current.version, _WAITING, one.slot if alone else 0)
+        return self._explain(key, current)
+
+    def _explain(self, key: tuple[str, int, str, int], instance: Instance) -> Explanation:
+        """Once for all that are alike, which have the same key."""
         found = self._explanations.get(key)
         if found is None:
             self._explained += 1
-            found = explain_instance(self.state, self._future.table(), current, now_ms=self._future.now_ms)
+            found = explain_instance(self.state, self._future.table(), instance, now_ms=self._future.now_ms)
             self._explanations[key] = found
         return found
 

@@ -98,9 +98,9 @@ def _platform(node: "Node") -> str:
 
 
 def _driver(node: "Node", one: "Driver") -> str:
-    from omnitide.cli.show.words import ago
+    from omnitide.cli.show.words import ago, is_silent
 
-    if node.stopped_ms or node.status in ("unreachable", "lost"):
+    if is_silent(node):
         return one.name  # what it said last of it is that it goes
     if one.silent_since_ms:
         return f"{one.name} (silent for {ago(one.silent_since_ms)})"

@@ -76,6 +76,11 @@ def has_left(node: inv.Node) -> bool:
     return gone and bool(node.departing) and not (node.back_within_ms or node.stopped_ms)
 
 
+def is_silent(node: inv.Node) -> bool:
+    """Nothing is heard of it, whether or not it was meant to be so."""
+    return bool(node.stopped_ms) or node.status in ("unreachable", "lost")
+
+
 def away_of(node: inv.Node) -> str:
     """What is said of a node that its operator stopped, that has left, or that has said goodbye for a while and counts
     as live meanwhile; else empty."""

@@ -3,25 +3,21 @@
 from collections.abc import Sequence
 from typing import Final
 
+from omnitide.cli.show.words import is_silent
 from omnitide.cli.top.action import Action, Input, in_memory, made
 from omnitide.cli.top.figures import plural
 from omnitide.cli.top.scene import Scene
 from omnitide.model.inventory import Node
 
 
-def _is_silent(node: Node) -> bool:
-    """Nothing is heard of it, whether or not it was meant to be so."""
-    return bool(node.stopped_ms) or node.status in ("unreachable", "lost")
-
-
 def _drained(node: Node, _: Input, scene: Scene) -> str:
-    if _is_silent(node):
+    if is_silent(node):
         return "Nothing is heard from it: what runs there does not hear of this. Nothing new is placed there."
     moving = sum(one.kind == "agent" for one in scene.on_node(node.id))
     if not moving:
         return "It runs no agents. Nothing new is placed there."
     others = sum(
-        one.id != node.id and one.status == "live" and one.scheduling == "open" and not _is_silent(one)
+        one.id != node.id and one.status == "live" and one.scheduling == "open" and not is_silent(one)
         for one in scene.view.nodes.values()
     )
     one = moving == 1
@@ -36,7 +32,7 @@ def _drained(node: Node, _: Input, scene: Scene) -> str:
 
 
 def _drain_losses(node: Node, _: Input, scene: Scene) -> Sequence[str]:
-    if _is_silent(node):
+    if is_silent(node):
         return []
     there = scene.on_node(node.id)
     moving = sum(one.kind == "agent" for one in there)
