@@ -139,3 +139,21 @@ def test_a_newer_panel_takes_over_and_nothing_of_the_older_stays(browser: Browse
         assert after != before
     finally:
         context.close()
+
+
+def test_a_file_that_cannot_be_kept_is_given_all_the_same(browser: Browser, served: tuple[str, Path]) -> None:
+    url, folder = served
+    context = browser.new_context(service_workers="allow")
+    context.set_default_timeout(WITHIN_MS)
+    try:
+        page = context.new_page()
+        page.goto(url)
+        controlled(page)
+        context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", {"origin": url, "quotaSize": 1})
+        (files,) = kept(page).values()
+        path = next(f"/assets/{one.name}" for one in (folder / "assets").glob("*.js") if one.name not in str(files))
+        assert page.evaluate("path => fetch(path).then((answer) => answer.status)", path) == 200
+        (after,) = kept(page).values()
+        assert path not in after
+    finally:
+        context.close()

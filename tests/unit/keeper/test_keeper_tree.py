@@ -46,6 +46,22 @@ def test_an_orphan_that_is_dead_but_not_reaped_leaves_it_open_too(ended, orphans
     zombie.wait()
 
 
+def test_an_orphan_that_dies_amid_the_search_leaves_it_open_too(ended, orphans, monkeypatch):
+    """What was below it has then become the keeper's child, and stands in no list that was made before."""
+    dying = subprocess.Popen(["/bin/sleep", "60"])
+    orphans.append(dying.pid)
+    search = processes.below
+
+    def searched(roots):
+        dying.kill()
+        os.waitid(os.P_PID, dying.pid, os.WEXITED | os.WNOWAIT)
+        return search(roots)
+
+    monkeypatch.setattr(processes, "below", searched)
+    assert Trees("k", (), lambda _: False).alive(ended)
+    dying.wait()
+
+
 def test_only_what_shows_whose_it_is_counts(ended, orphans):
     strangers = [
         subprocess.Popen(["/bin/sleep", "60"], env={"OMNITIDE_RUN_ID": mark}, start_new_session=True)

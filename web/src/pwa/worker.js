@@ -26,9 +26,11 @@ addEventListener("install", (event) => {
 addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
-      for (const name of await caches.keys()) {
-        if (name.startsWith(PREFIX) && name !== CACHE) await caches.delete(name);
-      }
+      await navigator.locks.request(PREFIX, async () => {
+        for (const name of await caches.keys()) {
+          if (name.startsWith(PREFIX) && name !== CACHE) await caches.delete(name);
+        }
+      });
       await clients.claim();
     })(),
   );
@@ -45,34 +47,43 @@ addEventListener("fetch", (event) => {
 
 /** Nexus's own page, which is of the newest version; the one that is kept only where there is none. */
 async function page(request) {
-  const cache = await caches.open(CACHE);
-  const kept = await cache.match("/");
-  return (await soon(fetch(request), kept)) ?? Response.error();
+  return (await soon(fetch(request), await kept("/"))) ?? Response.error();
 }
 
 async function file(request, pathname) {
-  const cache = await caches.open(CACHE);
-  return (await soon(fetch(request), await cache.match(pathname))) ?? Response.error();
+  return (await soon(fetch(request), await kept(pathname))) ?? Response.error();
 }
 
 /** What has a digest in its name is the same for ever. */
 async function asset(request) {
-  const cache = await caches.open(CACHE);
-  const kept = await cache.match(request);
-  if (kept) return kept;
+  const found = await kept(request);
+  if (found) return found;
   const answer = await fetch(request);
-  if (answer.ok) await cache.put(request, answer.clone());
+  // A disk without room for it keeps nothing from the page.
+  if (answer.ok) await keep(request, answer.clone()).catch(() => undefined);
   return answer;
 }
 
+/** Not from the open cache: to open it makes it, also where a newer worker has deleted it. */
+function kept(request) {
+  return caches.match(request, { cacheName: CACHE });
+}
+
+/** Keep what was asked for, unless a newer worker has taken over meanwhile: what it deleted would be back, for good. */
+async function keep(request, answer) {
+  await navigator.locks.request(PREFIX, { mode: "shared" }, async () => {
+    if (await caches.has(CACHE)) await (await caches.open(CACHE)).put(request, answer);
+  });
+}
+
 /** The answer, or else what is kept. */
-async function soon(answering, kept) {
+async function soon(answering, other) {
   const late = new Promise((resolve) => {
-    if (kept) setTimeout(() => resolve(kept), PATIENCE_MS);
+    if (other) setTimeout(() => resolve(other), PATIENCE_MS);
   });
   try {
     return await Promise.race([answering, late]);
   } catch {
-    return kept;
+    return other;
   }
 }

@@ -34,11 +34,12 @@ class Trees:
         if run.main_alive:
             return True
         orphans = self._orphans()
-        seen = [processes.look_up(pid) for pid in orphans]
-        if any(process is None or process.dead for process in seen):
-            # One that is gone since it was listed may have left another in its place: only a second look can tell.
+        if self._members(run, orphans):
             return True
-        return bool(self._members(run, orphans))
+        # One that has died since it was listed may have left another in its place, which only a second look can tell.
+        # Asked last: what dies amid the search has taken what is below it out of the search's way.
+        seen = [processes.look_up(pid) for pid in orphans]
+        return any(process is None or process.dead for process in seen)
 
     def kill(self, run: Run) -> None:
         """Kill what is left of the run now; ask `alive` afterwards, and again."""
