@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from omnitide.cli.top.figures import size
 from support.fabric_fixtures import deployed
 from support.fabric_processes import Fabric, freeze, send, until
 from support.panel_browser import WITHIN_MS, Visit, answer_otherwise, visit
@@ -458,10 +459,39 @@ def test_what_is_selected_can_be_told_all_that_it_can_do(inside: Visit, busy: Fa
     find(page, name)
     for order in ("Restart", "Migrate", "Terminal", "Output", "Scale", "Stop"):
         expect(card(page).get_by_role("button", name=re.compile(f"^{order}")).first).to_be_enabled()
+    # Each key that is written on a button does what the button does; one that both have is the instance's.
+    said = card(page).locator(".kbd").all_inner_texts()
+    assert len(said) == len(set(said)), said
+    for order, of in (("Restart", name), ("Scale", "unit"), ("Stop", "unit"), ("Remove", "unit")):
+        button = card(page).get_by_role("button", name=re.compile(f"^{order}")).first
+        key = button.locator(".kbd").inner_text()
+        page.keyboard.press(key if "+" in key else key.lower())
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("heading").first).to_contain_text(order)
+        expect(dialog.get_by_role("heading").first).to_contain_text(of)
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
     page.keyboard.press("Escape")
     go_to(page, "beta")
     page.keyboard.press("Enter")
     expect(card(page).get_by_role("button", name=re.compile("^Drain"))).to_be_enabled()
+
+
+def test_only_what_is_called_so_is_found(inside: Visit) -> None:
+    drawn(inside)
+    page = inside.page
+    field = page.get_by_label("Find a node, agent or instance")
+    offered = page.locator("#map-hits option")
+    field.fill("zzzz")  # as long as `unit`
+    expect(page.get_by_role("status").get_by_text("Nothing is called that")).to_be_visible()
+    expect(offered).to_have_count(0)
+    field.press("Enter")
+    expect(card(page)).to_have_count(0)
+    field.fill("bet")
+    expect(offered).to_have_count(1)
+    expect(page.get_by_text("Nothing is called that")).to_have_count(0)
+    field.press("Enter")
+    expect(card(page).get_by_role("heading", name="beta")).to_be_visible()
 
 
 def test_groups_are_saved_recalled_and_added_to_and_their_output_is_one(inside: Visit, busy: Fabric) -> None:
@@ -604,6 +634,40 @@ def test_what_is_told_of_an_action_covers_neither_the_small_map_nor_the_card(ins
         expect(page.locator(".toast")).to_have_count(0)
         the_map(page).focus()
     page.keyboard.press("Escape")
+
+
+def test_the_card_of_a_node_says_what_of_its_memory_is_used_and_reserved(inside: Visit, busy: Fabric) -> None:
+    drawn(inside)
+    page = inside.page
+    go_to(page, "beta")
+    page.keyboard.press("Enter")
+    told = card(page).locator("dt", has_text="Memory").locator("xpath=following-sibling::dd[1]")
+    node = next(one for one in busy.client.nodes() if one.name == "beta")
+    expect(told).to_have_text(re.compile(rf"^[\d.]+ [MG]iB of {re.escape(size(node.memory_bytes))}$"))
+    meter = told.get_by_role("img", name=re.compile(r"^Memory: (<1|\d+) % used, (<1|\d+) % reserved$"))
+    shares = re.findall(r"(<1|\d+) %", meter.get_attribute("aria-label") or "")
+    reserved = 100 * node.reserved_memory_bytes / node.memory_bytes
+    assert reserved > 0, "an instance is there"
+    assert shares[1] == ("<1" if reserved < 1 else str(round(reserved)))
+    ends = """one => { const { left, width } = one.querySelector('.meter-track').getBoundingClientRect();
+        return ['.meter-fill', '.meter-tick'].map(part => one.querySelector(part).getBoundingClientRect())
+            .map((box, at) => 100 * ((at ? box.left : box.right) - left) / width) }"""
+    used, tick = meter.evaluate(ends)
+    assert used == pytest.approx(float(shares[0].lstrip("<")), abs=2)
+    assert tick == pytest.approx(reserved, abs=2)
+    # As its page has it, which counts the same samples.
+    before = amount(told.inner_text())
+    page.keyboard.press("Escape")
+    inside.open("nodes/beta")
+    figure = page.locator("dl div", has_text="Memory used").locator("dd")
+    expect(figure).to_contain_text("iB of")
+    assert amount(figure.inner_text()) == pytest.approx(before, rel=0.25)
+
+
+def amount(told: str) -> float:
+    """Of `3.1 GiB of 8 GiB` the first, in GiB."""
+    number, unit, _ = told.split(maxsplit=2)
+    return float(number) * {"MiB": 1 / 1024, "GiB": 1.0}[unit]
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -18,6 +18,7 @@ import "./map/map.css";
 import { render } from "solid-js/web";
 import { takeCode } from "./api/session";
 import { App } from "./app";
+import { frameSeen } from "./parts/frame";
 import { mendAddress } from "./parts/readable";
 
 // This script has come: first.js need not say that it does not.
@@ -27,4 +28,4 @@ const code = takeCode();
 mendAddress();
 
 const place = document.getElementById("app");
-if (place) render(() => <App code={code} />, place);
+if (place) void frameSeen().then(() => render(() => <App code={code} />, place));

@@ -9,8 +9,8 @@ import { isHeld } from "../terminal/wanted";
 import { forgetAhead, keepAhead } from "./ahead";
 import { begin, begun, chosen, doings, endAll, naming, page, setPage } from "./desk";
 import { isGoing, meaning, setGoing, singleKeys } from "./keys";
-import { follow, openingsFor } from "./openings";
-import { actionsFor } from "./registry";
+import { follow } from "./openings";
+import { meantBy } from "./pressed";
 import { Toasts } from "./Toasts";
 
 // Nothing of these is needed for a first look.
@@ -96,15 +96,12 @@ export function Acting() {
           doing.run();
           break;
         }
-        const opening = openingsFor(chosen()).find((one) => one.key === meant.key);
-        if (opening) {
-          follow(opening, chosen(), navigate);
+        const found = meantBy(meant.key, chosen());
+        if (!found) return;
+        if (found.kind === "opening") {
+          follow(found.opening, found.targets, navigate);
           focusMain();
-          break;
-        }
-        const action = actionsFor(chosen()).find((one) => one.key === meant.key);
-        if (!action) return;
-        begin(action, chosen());
+        } else begin(found.action, found.targets);
         break;
       }
     }

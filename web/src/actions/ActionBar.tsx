@@ -1,14 +1,21 @@
 import { useNavigate } from "@solidjs/router";
-import { For } from "solid-js";
+import { For, Show } from "solid-js";
 import { plural, visible } from "../words/format";
 import { begin } from "./desk";
 import { ariaKey, shownKey, singleKeys } from "./keys";
 import { follow, hindranceOf, openingsFor } from "./openings";
+import { meantBy } from "./pressed";
 import { actionsFor, hindrance } from "./registry";
 import { nameOf, type Target } from "./target";
 
+interface Props {
+  targets: readonly Target[];
+  /** What is chosen as well and has its own buttons before these: a key that is theirs is not said here. */
+  after?: readonly Target[];
+}
+
 /** A button for each action; those that cannot be done now say why. */
-export function ActionBar(props: { targets: readonly Target[] }) {
+export function ActionBar(props: Props) {
   const navigate = useNavigate();
   const meant = () => {
     const [only] = props.targets;
@@ -16,6 +23,7 @@ export function ActionBar(props: { targets: readonly Target[] }) {
       ? `${only.kind} ${visible(nameOf(only))}`
       : plural(props.targets.length, only?.kind ?? "thing");
   };
+  const own = (key: string) => singleKeys() && !meantBy(key, props.after ?? []);
   return (
     <fieldset class="action-bar">
       <legend class="visually-hidden">Actions for {meant()}</legend>
@@ -29,13 +37,15 @@ export function ActionBar(props: { targets: readonly Target[] }) {
               classList={{ "grave-soft": !!action.grave }}
               disabled={!!why()}
               title={why() || action.title}
-              aria-keyshortcuts={singleKeys() ? ariaKey(action.key) : undefined}
+              aria-keyshortcuts={own(action.key) ? ariaKey(action.key) : undefined}
               onClick={() => begin(action, props.targets)}
             >
               {action.title}
-              <span class="kbd" aria-hidden="true">
-                {shownKey(action.key)}
-              </span>
+              <Show when={own(action.key)}>
+                <span class="kbd" aria-hidden="true">
+                  {shownKey(action.key)}
+                </span>
+              </Show>
             </button>
           );
         }}
@@ -49,13 +59,15 @@ export function ActionBar(props: { targets: readonly Target[] }) {
               class="button"
               disabled={!!why()}
               title={why() || opening.title}
-              aria-keyshortcuts={singleKeys() ? ariaKey(opening.key) : undefined}
+              aria-keyshortcuts={own(opening.key) ? ariaKey(opening.key) : undefined}
               onClick={() => follow(opening, props.targets, navigate)}
             >
               {opening.title}
-              <span class="kbd" aria-hidden="true">
-                {shownKey(opening.key)}
-              </span>
+              <Show when={own(opening.key)}>
+                <span class="kbd" aria-hidden="true">
+                  {shownKey(opening.key)}
+                </span>
+              </Show>
             </button>
           );
         }}

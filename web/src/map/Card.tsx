@@ -308,7 +308,7 @@ function OneInstance(props: Props & { instance: Instance }) {
                 Select all {count(mates().length)} of it
               </button>
             </Show>
-            <ActionBar targets={ofAgent()} />
+            <ActionBar targets={ofAgent()} after={targets()} />
           </>
         )}
       </Show>

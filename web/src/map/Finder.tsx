@@ -1,50 +1,29 @@
 /** To whatever has a name: type, and Enter goes there; to all of an agent by its own name. */
 import Search from "lucide-solid/icons/search";
-import { createMemo, createSignal, For } from "solid-js";
-import { nameOf } from "../actions";
+import { createMemo, createSignal, For, Show } from "solid-js";
 import { useGiven } from "../parts/context";
 import { visible } from "../words/format";
+import { called, type Hit } from "./model/calling";
 import type { Sought } from "./reacting";
 
 const MOST = 8;
 
-interface Hit {
-  found: Sought;
-  name: string;
-  kind: string;
-}
-
 export function Finder(props: { find(found: Sought): void }) {
   const { fabric } = useGiven();
   const [text, setText] = createSignal("");
-  const hits = createMemo((): Hit[] => {
-    const asked = text().trim().toLowerCase();
-    if (!asked) return [];
-    const hits: (Hit & { rank: number })[] = [];
-    for (const kind of ["node", "instance"] as const) {
-      for (const [id, one] of fabric.all(kind)) {
-        const at = one.name.toLowerCase().indexOf(asked);
-        if (at < 0) continue;
-        const rank = (one.name.length === asked.length ? 0 : at ? 2 : 1) + (kind === "node" ? 0 : 0.5);
-        hits.push({ found: { kind, id }, name: one.name, kind, rank });
-      }
-    }
-    for (const [id, agent] of fabric.all("agent")) {
-      const name = nameOf({ kind: "agent", object: agent });
-      const at = agent.name.toLowerCase().indexOf(asked);
-      const exact = agent.name.length === asked.length || name.toLowerCase() === asked;
-      if (at < 0 && !exact) continue;
-      // All of an agent before one of its replicas, whose names begin with its own.
-      hits.push({ found: { kind: "agent", id }, name, kind: "agent", rank: (exact ? 0 : at ? 2 : 1) + 0.25 });
-    }
-    return hits
-      .sort((one, other) => one.rank - other.rank || one.name.localeCompare(other.name, "en", { numeric: true }))
-      .slice(0, MOST);
+  const hits = createMemo(() => {
+    // Nobody else asks for all of them each time that one changes.
+    if (!text().trim()) return [];
+    return called(
+      text(),
+      { node: fabric.all("node"), instance: fabric.all("instance"), agent: fabric.all("agent") },
+      MOST,
+    );
   });
   const take = (hit: Hit | undefined) => {
     if (!hit) return;
     setText("");
-    props.find(hit.found);
+    props.find({ kind: hit.kind, id: hit.id });
   };
   return (
     <form
@@ -70,6 +49,9 @@ export function Finder(props: { find(found: Sought): void }) {
       <datalist id="map-hits">
         <For each={hits()}>{(hit) => <option value={hit.name}>{`${hit.kind} ${visible(hit.name)}`}</option>}</For>
       </datalist>
+      <p class="map-found" role="status">
+        <Show when={text().trim() && !hits().length}>Nothing is called that</Show>
+      </p>
     </form>
   );
 }

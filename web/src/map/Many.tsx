@@ -75,7 +75,7 @@ export function Many(props: Props) {
       </Show>
       <Show when={props.instances.length}>
         <Tally city={props.city} ids={[...props.selection.instances]} />
-        <ActionBar targets={targets()} />
+        <ActionBar targets={targets()} after={nodeTargets()} />
         <h3>{plural(agents().length, "workload")}</h3>
         <ul class="map-agents">
           <For each={agents().slice(0, AGENTS)}>
@@ -96,7 +96,7 @@ export function Many(props: Props) {
             <li class="faint">and {count(agents().length - AGENTS)} more</li>
           </Show>
         </ul>
-        <ActionBar targets={agentTargets()} />
+        <ActionBar targets={agentTargets()} after={[...nodeTargets(), ...targets()]} />
       </Show>
     </>
   );

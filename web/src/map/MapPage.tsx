@@ -1,22 +1,20 @@
 /** The map: the city of the fabric, the picture of it, and all that is around the picture. */
-import { A } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show, untrack } from "solid-js";
 import { useGiven } from "../parts/context";
 import { moves } from "../parts/motion";
 import { retried } from "../parts/retried";
 import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
-import { Waiting } from "../parts/Waiting";
 import { pastRevision } from "../past/when";
 import { turn } from "../state/turn";
 import { visible } from "../words/format";
 import { createFailing } from "./asking";
 import { Card } from "./Card";
 import { Controls } from "./controls";
+import { Foot, Opening } from "./Foot";
 import { Glance } from "./Glance";
 import { type Before, createGrowing } from "./growing";
 import { Head } from "./Head";
-import { Legend } from "./Legend";
 import { Minimap } from "./Minimap";
 import { type Camera, type Cover, NARROW_PX, type Screen, toScreen, UNCOVERED } from "./model/camera";
 import type { Changes } from "./model/city";
@@ -85,6 +83,9 @@ export default function MapPage() {
   /** What labels and versions there are may be another. */
   const [reshaped, setReshaped] = createSignal(0);
   const [said, setSaid] = createSignal("");
+  /** The city is there: until then nothing can be counted in it. */
+  const [founded, setFounded] = createSignal(false);
+  const known = () => founded() && fabric.filled();
 
   // Nodes change all the time, and what labels and versions they have seldom does.
   const structure = createMemo(() => {
@@ -216,6 +217,7 @@ export default function MapPage() {
 
   // -- the city --
   const show = (made: Scene, changes: Changes, before: Before) => {
+    setFounded(true);
     made.take(look(), changes, moves() && !pastRevision() && fabric.status().kind === "live");
     if (!placed && screen().width > 1) {
       placed = true;
@@ -263,10 +265,12 @@ export default function MapPage() {
 
   // -- around it --
   const entries = createMemo((): Entry[] => {
+    founded();
     calm();
     return legend(question(), city(), versions(), failing());
   });
   const summary = createMemo(() => {
+    founded();
     calm();
     return summaryOf(city());
   });
@@ -290,7 +294,11 @@ export default function MapPage() {
         question={question()}
         setBy={setLabel}
         ask={setQuestion}
-        find={reacting.find}
+        find={(sought) => {
+          reacting.find(sought);
+          // Keys are for what was found now, and no text any more.
+          host?.focus({ preventScroll: true });
+        }}
       />
       <div class="map-ground" classList={{ "with-card": !isEmpty(selection()) }}>
         <div
@@ -311,7 +319,7 @@ export default function MapPage() {
         <Tip told={tip()} at={hoverAt()} />
         <Notes failed={failed()} empty={fabric.filled() && !fabric.all("node").size} />
         <p id="map-summary" class="visually-hidden">
-          <Show when={fabric.filled()} fallback={<Waiting />}>
+          <Show when={known()} fallback={<Opening failed={failed()} />}>
             {`${summary()}.`}
           </Show>
         </p>
@@ -329,24 +337,7 @@ export default function MapPage() {
           all={reactions.all}
           move={reacting.setMoving}
         />
-        <div class="map-foot">
-          <Show
-            when={fabric.filled()}
-            fallback={
-              <p class="map-legend" aria-hidden="true">
-                <Waiting />
-              </p>
-            }
-          >
-            <Legend entries={entries()} />
-            <Show when={trouble()}>
-              <span class="faint">Nexus was not asked: {visible(trouble())}</span>
-            </Show>
-            <A class="map-list" href="/nodes">
-              As a list
-            </A>
-          </Show>
-        </div>
+        <Foot known={known()} failed={failed()} entries={entries()} trouble={trouble()} />
         <Minimap
           look={untrack(look)}
           question={question()}

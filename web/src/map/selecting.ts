@@ -55,9 +55,10 @@ export function createSelecting(around: Around): Selecting {
   const groupsKey = `omnitide.map.groups.${around.fabricId}`;
   let groups: Groups = readGroups(stored(groupsKey));
   const [selection, setSelection] = createSignal<Selection>(NOTHING);
+  /** Of each kind that has buttons on the card. */
   const targets = createMemo((): Target[] => {
     const { nodes, instances } = selection();
-    return instances.size ? targetsOf("instance", instances) : targetsOf("node", nodes);
+    return [...targetsOf("node", nodes), ...targetsOf("instance", instances), ...agentsOf(instances)];
   });
   useChosen(targets);
 

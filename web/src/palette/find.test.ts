@@ -29,6 +29,18 @@ describe("the palette", () => {
     expect(shown.some((one) => one.title === "Start web")).toBe(false);
   });
 
+  it("has what can be done to each kind of what is chosen, and says each key once", () => {
+    const keys = find("", [instance("web-1.1"), agent("web")], ALL).flatMap((item) =>
+      item.kind === "action" || item.kind === "opening" ? [[item.title, item.key] as const] : [],
+    );
+    const of = new Map(keys);
+    expect(of.get("Restart web-1.1")).toBe("r");
+    expect(of.get("Restart web")).toBe("");
+    expect(of.get("Scale web")).toBe("s");
+    const said = keys.map(([, key]) => key).filter(Boolean);
+    expect(new Set(said).size).toBe(said.length);
+  });
+
   it("finds by parts of names", () => {
     expect(titles("chk api")).toEqual(["checkout-api"]);
     expect(titles("chkoutapi")).toEqual(["checkout-api"]);

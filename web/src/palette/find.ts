@@ -7,6 +7,7 @@ import type { Action } from "../actions/action";
 import type { Doing } from "../actions/desk";
 import { PLACES } from "../actions/keys";
 import { hindranceOf, type Opening, openingsFor } from "../actions/openings";
+import { byKind, meantBy } from "../actions/pressed";
 import { actionsFor, hindrance } from "../actions/registry";
 import { hrefOf, nameOf, type Target } from "../actions/target";
 import { pastRevision } from "../past/when";
@@ -33,14 +34,14 @@ export function find(
   pages = PLACES,
 ): Item[] {
   const needle = text.trim();
-  const onChosen = [
-    ...actionsFor(chosen)
-      .filter((action) => !hindrance(action, chosen))
-      .map((action) => actionItem(action, chosen)),
-    ...openingsFor(chosen)
-      .filter((opening) => !hindranceOf(opening, chosen))
-      .map((opening) => openingItem(opening, chosen)),
-  ];
+  const onChosen = byKind(chosen).flatMap((some) => [
+    ...actionsFor(some)
+      .filter((action) => !hindrance(action, some))
+      .map((action) => actionItem(action, some, chosen)),
+    ...openingsFor(some)
+      .filter((opening) => !hindranceOf(opening, some))
+      .map((opening) => openingItem(opening, some, chosen)),
+  ]);
   const places: Item[] = pages.map((one) => ({ kind: "page", title: one.title, key: `g ${one.key}`, href: one.href }));
   const here: Item[] = doings.map((doing) => ({
     kind: "doing",
@@ -78,16 +79,35 @@ function namesOf(item: Item): string[] {
   return [item.title, ...(of?.words ?? []).map((word) => `${word}${item.title.slice(of?.title.length)}`)];
 }
 
-function actionItem(action: Action, targets: readonly Target[]): Item {
-  const [first] = targets;
-  const name = first && targets.length === 1 ? nameOf(first) : `${targets.length} ${action.kind}s`;
-  return { kind: "action", title: `${action.title} ${name}`, key: action.key, more: action.kind, action, targets };
+/** A key that is another kind's, of what is chosen, is not said of this one. */
+function keyOf(of: Action | Opening, chosen: readonly Target[]): string {
+  return meantBy(of.key, chosen)?.targets[0]?.kind === of.kind ? of.key : "";
 }
 
-function openingItem(opening: Opening, targets: readonly Target[]): Item {
+function actionItem(action: Action, targets: readonly Target[], chosen = targets): Item {
+  const [first] = targets;
+  const name = first && targets.length === 1 ? nameOf(first) : `${targets.length} ${action.kind}s`;
+  return {
+    kind: "action",
+    title: `${action.title} ${name}`,
+    key: keyOf(action, chosen),
+    more: action.kind,
+    action,
+    targets,
+  };
+}
+
+function openingItem(opening: Opening, targets: readonly Target[], chosen = targets): Item {
   const [first] = targets;
   const name = first && targets.length === 1 ? nameOf(first) : `${targets.length} ${opening.kind}s`;
-  return { kind: "opening", title: `${opening.title} ${name}`, key: opening.key, more: opening.kind, opening, targets };
+  return {
+    kind: "opening",
+    title: `${opening.title} ${name}`,
+    key: keyOf(opening, chosen),
+    more: opening.kind,
+    opening,
+    targets,
+  };
 }
 
 /** As lists say it. */
