@@ -1,9 +1,11 @@
 /** Lines over time by uPlot, which is loaded when the first chart is shown; marks stand where something was deployed, or began. */
-import { createEffect, createMemo, createSignal, onCleanup, onMount, Show } from "solid-js";
+import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show } from "solid-js";
 import type uPlot from "uplot";
 import { retried } from "../parts/retried";
 import { theme } from "../parts/theme";
-import { axisOf, type Lines, lone, type Mark, marksIn, markTextY } from "./series";
+import { Marks, type Placed } from "./Marks";
+import { type Mark, marksIn, markTextY } from "./marks";
+import { axisOf, type Lines, lone } from "./series";
 
 interface Props {
   label: string;
@@ -18,6 +20,9 @@ interface Props {
   empty?: string;
 }
 
+/** A text of marks is pressed too: WCAG 2.5.8, CSS px. */
+const LEAST_MARK = 24;
+
 /** One after the other; all have 3:1 against both grounds. */
 const COLOURS = ["--accent", "--unknown", "--wait", "--good", "--busy"];
 
@@ -28,6 +33,7 @@ export function Chart(props: Props) {
   const [made, setMade] = createSignal<typeof uPlot>();
   const [failed, setFailed] = createSignal(false);
   const [looks, setLooks] = createSignal(0);
+  const [placed, setPlaced] = createSignal<readonly Placed[]>([], { equals: alike });
 
   onMount(() => {
     retried(() => Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")])).then(
@@ -70,6 +76,7 @@ export function Chart(props: Props) {
     looks();
     plot?.destroy();
     plot = undefined;
+    setPlaced([]);
     if (!Plot || !place || !drawable()) return;
     const font = `11px ${getComputedStyle(document.documentElement).fontFamily}`;
     const [line, faint, bad] = [colour("--line"), colour("--text-faint"), colour("--off")];
@@ -126,12 +133,13 @@ export function Chart(props: Props) {
                 stroke(ctx, bbox.left, y, bbox.left + bbox.width, y);
               }
               const { min, max } = drawn.scales.x ?? {};
+              const found: Placed[] = [];
               if (min != null && max != null) {
                 ctx.strokeStyle = deployed;
                 ctx.fillStyle = deployed;
                 ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
                 const gap = 3 * devicePixelRatio;
-                const wide = (text: string) => ctx.measureText(text).width;
+                const wide = (text: string) => Math.max(LEAST_MARK * devicePixelRatio, ctx.measureText(text).width);
                 for (const mark of marksIn(props.marks ?? [], min * 1000, max * 1000, bbox.width, wide, gap)) {
                   for (const at of mark.xs) {
                     const x = Math.round(bbox.left + at);
@@ -150,9 +158,18 @@ export function Chart(props: Props) {
                   ctx.strokeText(mark.text, bbox.left + mark.x, textY);
                   ctx.restore();
                   ctx.fillText(mark.text, bbox.left + mark.x, textY);
+                  const width = wide(mark.text);
+                  found.push({
+                    marks: mark.marks,
+                    text: mark.text,
+                    left: (bbox.left + mark.x - (mark.before ? width : 0)) / devicePixelRatio,
+                    top: textY / devicePixelRatio - LEAST_MARK / 2,
+                    width: width / devicePixelRatio,
+                  });
                 }
               }
               ctx.restore();
+              setPlaced(found);
             },
           ],
           setCursor: [(drawn) => setAt(drawn.cursor.idx ?? undefined)],
@@ -166,6 +183,9 @@ export function Chart(props: Props) {
     const next = data();
     if (plot && next.length === plot.series.length) plot.setData(next);
   });
+
+  // What is marked comes by another answer than the lines, and may come later.
+  createEffect(on([() => props.marks, () => props.ceiling], () => plot?.redraw(false), { defer: true }));
 
   const [at, setAt] = createSignal<number>();
   const told = () => {
@@ -201,6 +221,7 @@ export function Chart(props: Props) {
         aria-label={summary()}
         style={{ height: `${props.height ?? 140}px` }}
       />
+      <Marks chart={props.label} placed={placed()} width={place?.clientWidth ?? 0} />
       <Show when={!drawable() && props.empty}>
         <p class="soft chart-empty">{props.empty}</p>
       </Show>
@@ -209,6 +230,10 @@ export function Chart(props: Props) {
       </Show>
     </figure>
   );
+}
+
+function alike(one: readonly Placed[], other: readonly Placed[]): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function stroke(ctx: CanvasRenderingContext2D, x: number, y: number, toX: number, toY: number): void {

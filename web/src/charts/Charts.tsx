@@ -7,7 +7,8 @@ import { useGiven } from "../parts/context";
 import { pastRevision } from "../past/when";
 import { clock } from "../words/format";
 import { Chart } from "./Chart";
-import { endOf, type Lines, linesOf, type Mark, NOTHING, selector } from "./series";
+import type { Mark } from "./marks";
+import { endOf, type Lines, linesOf, NOTHING, selector } from "./series";
 
 export interface Drawn {
   title: string;
@@ -31,6 +32,8 @@ const SPANS = [
 
 export function Charts(props: { charts: readonly Drawn[]; marks?: readonly Mark[] }) {
   const [span, setSpan] = createSignal<(typeof SPANS)[number]>(SPANS[0]);
+  // They are made of objects that change all the time, and seldom are others: a chart is drawn anew for them.
+  const marks = createMemo(() => props.marks ?? [], undefined, { equals: alike });
   return (
     <section class="card block" aria-labelledby="charts-title">
       <div class="block-head">
@@ -50,13 +53,17 @@ export function Charts(props: { charts: readonly Drawn[]; marks?: readonly Mark[
         {(now) => (
           <div class="charts">
             <For each={props.charts}>
-              {(one) => <Asked drawn={one} spanMs={now.ms} everyMs={now.everyMs} marks={() => props.marks ?? []} />}
+              {(one) => <Asked drawn={one} spanMs={now.ms} everyMs={now.everyMs} marks={marks} />}
             </For>
           </div>
         )}
       </Show>
     </section>
   );
+}
+
+function alike(one: readonly Mark[], other: readonly Mark[]): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function Asked(props: { drawn: Drawn; spanMs: number; everyMs: number; marks: Accessor<readonly Mark[]> }) {

@@ -14,11 +14,6 @@ export interface Lines {
   lines: readonly Line[];
 }
 
-export interface Mark {
-  atMs: number;
-  text: string;
-}
-
 export const NOTHING: Lines = { times: [], lines: [] };
 
 /** A node of which nobody asks sends so seldom, and its batch may come so late. */
@@ -57,73 +52,6 @@ export function newest(lines: Lines): number | undefined {
 export function lone(values: readonly (number | null | undefined)[]): number[] {
   const known = (at: number) => values[at] !== null && values[at] !== undefined;
   return [...values.keys()].filter((at) => known(at) && !known(at - 1) && !known(at + 1));
-}
-
-/** Marks whose texts would lie on each other have one together. */
-export interface Marked {
-  /** Where each of them is. */
-  xs: number[];
-  /** Where the text begins; with `before`, where it ends. */
-  x: number;
-  before: boolean;
-  text: string;
-}
-
-/** What a mark ends in that says when something began at a place, and not when it was deployed. */
-export const STARTS = " starts";
-
-/** More are said by the first, the last and how many; where that is too long, by how many alone. */
-const NAMED_MARKS = 3;
-/** Of the width of a chart, what the text of several may take. */
-const TEXT_SHARE = 1 / 3;
-
-/** Marks in sight, by pixel. `wide`: of a text; `gap`: between a mark and its text. */
-export function marksIn(
-  marks: readonly Mark[],
-  fromMs: number,
-  toMs: number,
-  width: number,
-  wide: (text: string) => number,
-  gap: number,
-): Marked[] {
-  const found: { marked: Marked; texts: string[]; from: number; to: number }[] = [];
-  const place = (xs: number[], texts: string[]) => {
-    const [first, last] = [xs[0] ?? 0, xs.at(-1) ?? 0];
-    const text = together(texts, (one) => wide(one) <= width * TEXT_SHARE);
-    const size = wide(text);
-    // Where there is no room on the right of it there is on the left; of what fits nowhere, the end is seen.
-    const before = last + gap + size > width;
-    const x = before ? Math.min(width, Math.max(first - gap, size)) : last + gap;
-    return { marked: { xs, x, before, text }, texts, from: before ? x - size : first, to: before ? last : x + size };
-  };
-  for (const mark of [...marks].sort((one, other) => one.atMs - other.atMs)) {
-    if (mark.atMs < fromMs || mark.atMs > toMs || toMs <= fromMs) continue;
-    let now = place([((mark.atMs - fromMs) / (toMs - fromMs)) * width], [mark.text]);
-    for (let last = found.at(-1); last && now.from < last.to + gap; last = found.at(-1)) {
-      found.pop();
-      now = place([...last.marked.xs, ...now.marked.xs], [...last.texts, ...now.texts]);
-    }
-    found.push(now);
-  }
-  return found.map(({ marked }) => marked);
-}
-
-function together(texts: readonly string[], fits: (text: string) => boolean): string {
-  const all = [...new Set(texts)];
-  const names = all.length > NAMED_MARKS ? `${all[0]} … ${all.at(-1)} (${all.length})` : all.join(", ");
-  if (all.length === 1 || fits(names)) return names;
-  return `${all.length} ${all.every((one) => one.endsWith(STARTS)) ? "starts" : "versions"}`;
-}
-
-/** Of the text of marks: its middle below the upper edge, and the half of its height. CSS pixels. */
-const MARK_TEXT = { middle: 9, half: 7 } as const;
-
-/** The middle of the text of marks, below the line of the most there can be where that would go through it. Pixels of the
- * canvas, of which there are `dense` for one of CSS. */
-export function markTextY(top: number, ceilingY: number | undefined, dense: number): number {
-  const middle = top + MARK_TEXT.middle * dense;
-  const half = MARK_TEXT.half * dense;
-  return ceilingY !== undefined && Math.abs(ceilingY - middle) < half ? ceilingY + half : middle;
 }
 
 /** Cores in use. */

@@ -15,6 +15,7 @@ import type {
   RolloutStatus,
 } from "../../api/types";
 import { Charts, type Drawn } from "../../charts/Charts";
+import type { Mark } from "../../charts/marks";
 import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
 import { useNames } from "../../parts/names";
@@ -108,7 +109,11 @@ function Body(props: { agent: Agent }) {
   ];
   const fixedCharts = createMemo(charts, undefined, { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) });
   const ways = createMemo(() => new Set(waysBack(versions.value()?.items ?? []).map((one) => one.number)));
-  const marks = () => (versions.value()?.items ?? []).map((one) => ({ atMs: one.created_ms, text: `v${one.number}` }));
+  const marks = createMemo(() =>
+    (versions.value()?.items ?? []).map(
+      (one): Mark => ({ atMs: one.created_ms, text: `v${one.number}`, kind: "version" }),
+    ),
+  );
   const target = (): Target => ({ kind: "agent", object: props.agent });
   const halted = () => props.agent.rollout?.halted ?? "";
   // Why is told once, below.

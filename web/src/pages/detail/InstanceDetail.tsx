@@ -4,6 +4,7 @@ import { agentHref, nodeHref, type Target } from "../../actions";
 import { request } from "../../api/client";
 import type { Instance, InstanceExplanation } from "../../api/types";
 import { Charts, type Drawn } from "../../charts/Charts";
+import type { Mark } from "../../charts/marks";
 import { coresUsed } from "../../charts/series";
 import { useGiven } from "../../parts/context";
 import { useNames } from "../../parts/names";
@@ -77,10 +78,10 @@ function Body(props: { instance: Instance }) {
     undefined,
     { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) },
   );
-  const marks = () => [
-    { atMs: versionMs(props.instance), text: `v${props.instance.version}` },
+  const marks = (): Mark[] => [
+    { atMs: versionMs(props.instance), text: `v${props.instance.version}`, kind: "version" },
     ...((props.instance.attempt ?? 0) > 1 && props.instance.started_ms
-      ? [{ atMs: props.instance.started_ms, text: `attempt ${props.instance.attempt}` }]
+      ? [{ atMs: props.instance.started_ms, text: `attempt ${props.instance.attempt}`, kind: "attempt" as const }]
       : []),
   ];
   const target = (): Target => ({ kind: "instance", object: props.instance });

@@ -1,6 +1,6 @@
 /** What has happened to instances, as their own records tell it. Pure. */
 import type { Instance } from "../../api/types";
-import { type Mark, STARTS } from "../../charts/series";
+import type { Mark } from "../../charts/marks";
 
 export interface Death {
   instance: Instance;
@@ -51,7 +51,7 @@ export function deployedHere(instances: readonly Instance[]): Mark[] {
     const key = `${one.namespace}/${one.workload} ${one.version}`;
     const known = first.get(key);
     if (!known || versionMs(one) < known.atMs)
-      first.set(key, { atMs: versionMs(one), text: `${one.workload} v${one.version}${STARTS}` });
+      first.set(key, { atMs: versionMs(one), text: `${one.workload} v${one.version} starts`, kind: "start" });
   }
   return [...first.values()].sort((a, b) => a.atMs - b.atMs);
 }

@@ -167,8 +167,8 @@ describe("what has happened there", () => {
     const instance = (workload: string, version: number, created_ms: number) =>
       one({ kind: "agent", namespace: "default", workload, version, created_ms });
     expect(deployedHere([instance("web", 2, 30), instance("web", 2, 10), instance("db", 1, 20)])).toEqual([
-      { atMs: 10, text: "web v2 starts" },
-      { atMs: 20, text: "db v1 starts" },
+      { atMs: 10, text: "web v2 starts", kind: "start" },
+      { atMs: 20, text: "db v1 starts", kind: "start" },
     ]);
   });
 
