@@ -73,8 +73,6 @@ export function ActionDialog(props: { begun: Begun }) {
       () => setVersions([]),
     );
   }
-  /** There is nobody to ask, and nobody who would do it. */
-  const unheard = cutOff;
   const nodes = createMemo(() =>
     [...fabric.all("node").values()]
       .filter((one) => one.status === "live" && one.scheduling === "open" && one.id !== firstInstance?.node_id)
@@ -92,7 +90,7 @@ export function ActionDialog(props: { begun: Begun }) {
   // One alone is tried out at Nexus, which changes nothing: a refusal is told before it is asked for.
   let trial: AbortController | undefined;
   createEffect(
-    on([input, unheard], ([now, cut]) => {
+    on([input, cutOff], ([now, cut]) => {
       // What was answered to another input is no answer to this one.
       trial?.abort();
       setTried();
@@ -140,7 +138,7 @@ export function ActionDialog(props: { begun: Begun }) {
   };
   let looking: AbortController | undefined;
   createEffect(
-    on([input, unheard], ([now]) => {
+    on([input, cutOff], ([now]) => {
       const changes = wantedChanges(action, targets, now);
       looking?.abort();
       setOutlook();
@@ -314,8 +312,8 @@ export function ActionDialog(props: { begun: Begun }) {
               </div>
             </Show>
             <WouldRefuse refused={refused()} />
-            <Show when={unheard()}>
-              <p class="notice calm" id="unheard" role="status">
+            <Show when={cutOff()}>
+              <p class="notice calm" id="cut-off" role="status">
                 There is no connection to Nexus: nothing can be done until it is back.
               </p>
             </Show>
@@ -334,8 +332,8 @@ export function ActionDialog(props: { begun: Begun }) {
               type="submit"
               class="button"
               classList={{ primary: !action.grave, grave: !!action.grave }}
-              disabled={busy() || unheard() || !!refused() || !!amiss(input())}
-              aria-describedby={unheard() ? "unheard" : undefined}
+              disabled={busy() || cutOff() || !!refused() || !!amiss(input())}
+              aria-describedby={cutOff() ? "cut-off" : undefined}
               autofocus={focus === "act"}
             >
               {action.title}

@@ -32,6 +32,24 @@ describe("a name", () => {
     expect(lines("host.example.com", room(84))).toEqual(["host.example.", "com"]);
   });
 
+  it("is parted within a word only where that alone is wider than a line, and at its joints else", () => {
+    const three = (width: number) => room(width, { lines: 3 });
+    expect(lines("internationalisation-ingest-gateway-2.1", three(114))).toEqual([
+      "internationalisatio",
+      "n-ingest-gateway-",
+      "2.1",
+    ]);
+    expect(lines("api-internationalisation-2.1", three(96))).toEqual(["api-", "internationalisa", "tion-2.1"]);
+    expect(lines("internationalisation.example-2", three(96))).toEqual(["internationalisa", "tion.example-2"]);
+    // Where it has no room so, it is whole all the same.
+    expect(lines("ab-internationalisation-abcdefghi-4", three(72))).toEqual([
+      "ab-internati",
+      "onalisation-",
+      "abcdefghi-4",
+    ]);
+    expect(lines("a-internationalisation-2", three(60))).toEqual(["a-internat", "ionalisati", "on-2"]);
+  });
+
   it("loses what it shares with its neighbours first: the end, then the beginning too", () => {
     const [name = ""] = NAMES;
     expect(lines(name, room(102))).toEqual(["vm-prod-eu-build-", "001.example.com"]);

@@ -58,7 +58,7 @@ export function fitName(
   tail = Math.floor(name.length / 2),
 ): Fitted {
   const words = (text: string) => parted(text, room.width, room.lines, width);
-  const letters = (text: string) => words(text) ?? filled([...text], room.width, room.lines, width);
+  const letters = (text: string) => words(text) ?? brokenUp(text, room.width, room.lines, width);
   for (const way of room.broken ? [words, letters] : [words]) {
     for (const [at, text] of tellings(name, kin).entries()) {
       const lines = way(text);
@@ -143,6 +143,31 @@ function piecesOf(text: string, joint: RegExp): string[] {
   }
   pieces.push(text.slice(from));
   return pieces;
+}
+
+/** Parted within a word too: where that is wider than a line, and anywhere only where there is no room else. */
+function brokenUp(text: string, room: number, most: number, width: Width): string[] | undefined {
+  for (const joint of most > 1 ? [WORDS, JOINT] : []) {
+    const pieces = piecesOf(text, joint).flatMap((piece) => cutUp(piece, room, width));
+    const lines = filled(pieces, room, most, width);
+    if (lines) return lines;
+  }
+  return filled([...text], room, most, width);
+}
+
+/** In pieces as long as a line, if it is longer than one. */
+function cutUp(piece: string, room: number, width: Width): string[] {
+  if (width(piece) <= room) return [piece];
+  const pieces: string[] = [];
+  let line = "";
+  for (const letter of piece) {
+    if (line && width(line + letter) > room) {
+      pieces.push(line);
+      line = "";
+    }
+    line += letter;
+  }
+  return [...pieces, line];
 }
 
 function filled(pieces: readonly string[], room: number, most: number, width: Width): string[] | undefined {

@@ -1,12 +1,18 @@
 /** Where names stand. Pixels of the screen, but for what says otherwise. */
 import { type Camera, type Screen, toMap, toScreen } from "./camera";
 import type { City } from "./city";
+import type { Shape } from "./colours";
 import { type Box, buildingOf, CAPTION, meets, type Point } from "./geometry";
 import { type District, type Lot, lotsIn } from "./layout";
+import { deckOf, gridOf, slotsOf } from "./seating";
 import type { Spot } from "./slots";
 
 /** The ring around a selected unit, of its square: between the unit and its name. */
 export const HALO = 0.89;
+/** How much of its square a unit fills. */
+export const UNIT_SHARE = 0.74;
+/** How far each shape reaches above its middle, of half of that: see `outline` in scene/atlas.ts. */
+const UNIT_TOP: Record<Shape, number> = { process: 0.92, docker: 0.92, wasm: 1.12, sandbox: 1, other: 1.08 };
 /** What a unit has to have to be named. */
 export const UNIT_NAME_PX = 54;
 /** Half of the height of a unit's name, with its ground. */
@@ -40,6 +46,18 @@ export function unitName(
   if (side < UNIT_NAME_PX || room < UNIT_NAME_PX / 2) return undefined;
   if (foot < UNIT_NAME_HALF || foot < from.y + UNIT_NAME_HALF) return undefined;
   return { x: (left + right) / 2, y: foot, room, clipped: right - left < side, over: foot < own };
+}
+
+/** Where what stands below a unit begins, px: the unit there, or, where there is none, the edge of the roof or the yard. */
+export function belowUnit(city: City, home: string, slot: number, camera: Camera, screen: Screen): number {
+  const under = slotsOf(city, home)?.at(slot + gridOf(city, home).columns);
+  const unit = under === undefined ? undefined : city.units.get(under);
+  const roof = city.buildings.get(home)?.roof;
+  const deck = deckOf(city, home);
+  const y = unit?.spot
+    ? unit.spot.y - (unit.spot.size * UNIT_SHARE * UNIT_TOP[unit.shape]) / 2
+    : Math.max(deck.y + deck.height, roof ? roof.y + roof.height : 0);
+  return toScreen(camera, screen, { x: 0, y }).y;
 }
 
 /** Where a node's name begins: on its roof, or, where that is beyond the edge, at the edge as long as the roof is seen. */

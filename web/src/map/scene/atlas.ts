@@ -263,6 +263,7 @@ function drawWindows(at: CanvasRenderingContext2D, front: number, lit: number): 
   }
 }
 
+/** How high each is above its middle: see UNIT_TOP in model/naming.ts. */
 function outline(at: CanvasRenderingContext2D, shape: Shape, inset: number): void {
   const middle = UNIT_PX / 2;
   const reach = (UNIT_PX * UNIT_FILL) / 2 - inset;

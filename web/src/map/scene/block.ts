@@ -6,7 +6,7 @@ import type { Container, Shader, Texture } from "pixi.js";
 import type { Building, Unit } from "../model/city";
 import { frontLight, HOT, shareOf, unitColour, usedOf, windowsLit } from "../model/colours";
 import { buildingOf, FRONTS, ROOF } from "../model/geometry";
-import { HALO } from "../model/naming";
+import { HALO, UNIT_SHARE } from "../model/naming";
 import { gridOf, slotsOf } from "../model/seating";
 import { isOver } from "../model/standing";
 import { type Atlas, DETAIL, fillingOf, RING, SPILL, UNIT_FILL, WINDOWS, windowsOf } from "./atlas";
@@ -256,9 +256,6 @@ function roomFor(look: Look, home: string): number {
 function small(quads: Quads, at: number, texture: Texture, x: number, y: number, tint: number, alpha = 1): void {
   quads.set(at, texture, x, y, texture.width * SMALL, texture.height * SMALL, tint, alpha);
 }
-
-/** How much of its square a unit fills. */
-export const UNIT_SHARE = 0.74;
 
 export function textureOf(atlas: Atlas, unit: Unit): Texture {
   return atlas.units[unit.shape][isOver(unit.standing) ? "hollow" : fillingOf(unit.tone)];

@@ -3,7 +3,7 @@ import { visible } from "../../words/format";
 import { free } from "../model/camera";
 import { fitName, type Kin } from "../model/fitting";
 import { lotsIn } from "../model/layout";
-import { UNIT_NAME_ASIDE, UNIT_NAME_HALF, unitName } from "../model/naming";
+import { belowUnit, UNIT_NAME_ASIDE, UNIT_NAME_HALF, unitName } from "../model/naming";
 import { slotsOf } from "../model/seating";
 import type { Shown } from "./labels";
 import { LEAST_PX, LINE_PX } from "./pen";
@@ -27,7 +27,7 @@ function nameThoseOf(home: string, below: number, { pen, look, palette, camera, 
   const ids = [...(slotsOf(look.city, home)?.ids() ?? [])];
   const dark = look.city.buildings.get(home)?.dark ?? false;
   let kin: Kin | undefined;
-  for (const id of ids) {
+  for (const [slot, id] of ids.entries()) {
     const unit = look.city.units.get(id);
     const at = unit?.spot && unitName(unit.spot, camera, screen, place, below);
     if (!unit || !at) continue;
@@ -41,15 +41,22 @@ function nameThoseOf(home: string, below: number, { pen, look, palette, camera, 
     const more = (lines.length - 1) * LINE_PX;
     const height = 2 * UNIT_NAME_HALF + more;
     const wide = width + 2 * UNIT_NAME_ASIDE;
-    const box = { x: at.x - wide / 2, y: at.y + UNIT_NAME_HALF - height, width: wide, height };
+    // Several lines stand as far below their unit as there is ground for them, and are over it with the rest alone.
+    const end = Math.min(belowUnit(look.city, home, slot, camera, screen), place.height - below + UNIT_NAME_HALF);
+    const own = at.y + UNIT_NAME_HALF;
+    const foot = more && !at.over ? Math.min(own + more, Math.max(own - UNIT_NAME_HALF, end)) : own;
+    const box = { x: at.x - wide / 2, y: foot - height, width: wide, height };
     if (!pen.take(box)) continue;
     const chosen = look.selection.instances.has(id);
     // The roof of a node that is dark is dark in both themes.
-    if (chosen || more || dark || at.over) pen.ground(box, palette.halo);
+    if (chosen || more || dark || at.over) {
+      // The unit below it is all seen.
+      pen.ground(at.over ? box : { ...box, height: Math.min(height, end - box.y) }, palette.halo);
+    }
     const plain = chosen || at.over ? palette.text : palette.soft;
     const colour = unit.tone === "bad" ? (palette.tones.bad ?? palette.text) : plain;
     lines.forEach((line, index) => {
-      pen.text(line, at.x, at.y - more + index * LINE_PX, colour, "center");
+      pen.text(line, at.x, foot - UNIT_NAME_HALF - more + index * LINE_PX, colour, "center");
     });
   }
 }
