@@ -35,8 +35,11 @@ from omnitide.telemetry.series.selecting import BadQuery, Selection
 _log = logs.get(__name__)
 
 KEEP_HOURS: Final = 7 * 24
-LAG_S: Final = 75
-"""After the end of a minute until it is taken: a node that was cut off for a minute has sent what it kept by then."""
+SOON_S: Final = 12
+"""After the end of a minute until it is kept: a batch has ten seconds, and is under way for a moment. A process that is
+killed loses no more than that, and the minute under way."""
+LATE_S: Final = 75
+"""The same until it is looked at again: a node that was cut off for a minute has sent what it kept by then."""
 MOST_LATE: Final = 12
 """Minutes that are made up for, after a pause; memory has no older ones."""
 NODES_AT_ONCE: Final = 50
@@ -67,8 +70,14 @@ class Rolled:
         self._now_s = now_s
         self._node_id = node_id
         self._began = now_s() // MINUTE_S
-        self._next = self._began
-        """The first minute that was not taken yet."""
+        self._next = self._began - 1
+        """The first minute that was not taken yet. What nodes send after a restart may be of the one before it."""
+        self._settled = self._next
+        """The first minute that may still get samples of nodes that were cut off."""
+        self._taken: dict[int, dict[str, int]] = {}
+        """Of minutes from that one on: how many samples of each node were kept."""
+        self._before: dict[tuple[int, str], bytes | None] = {}
+        """What the process before this one kept of a minute, by node, until that minute is settled."""
         self._hours_done = 0
         """All hours before this one were put together."""
 
@@ -81,40 +90,72 @@ class Rolled:
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
+            await self.keep_due()
             now = self._now_s()
-            due = (now - LAG_S) // MINUTE_S
-            try:
-                await self.take_until(due)
-                await self._put_together(due // HOUR)
-            except (LogUnavailable, BlockDamaged) as error:
-                _log.warning("samples by the minute could not be kept", error=str(error))
-            await asyncio.sleep(max(1.0, (due + 1) * MINUTE_S + LAG_S - self._now_s()))
+            await asyncio.sleep(min(MINUTE_S - (now - lag) % MINUTE_S for lag in (SOON_S, LATE_S)))
+
+    async def keep_due(self) -> None:
+        """All that is to be on disk by now."""
+        now = self._now_s()
+        settled = (now - LATE_S) // MINUTE_S
+        try:
+            await self.take_until((now - SOON_S) // MINUTE_S)
+            await self.settle_until(settled)
+            await self._put_together(settled // HOUR)
+        except LogUnavailable as error:
+            _log.warning("samples by the minute could not be kept", error=str(error))
 
     async def take_until(self, minute: int) -> None:
         """Keep all minutes before this one. Raises LogUnavailable."""
         self._next = max(self._next, minute - MOST_LATE)
         while self._next < minute:
             taken, self._next = self._next, self._next + 1
-            copied: list[_Copied] = []
-            for index, (node, known) in enumerate(list(self._recent.nodes())):
-                parts = _copy(known, taken)
-                if parts:
-                    copied.append((node, parts))
-                if index % NODES_AT_ONCE == NODES_AT_ONCE - 1:
-                    await asyncio.sleep(0)
-            if copied:
-                await self._worker.call(partial(self._keep, taken, copied, taken == self._began))
+            await self._take(taken)
 
-    def _keep(self, minute: int, copied: Sequence[_Copied], again: bool) -> None:
-        """`again`: the process before this one may have kept a part of the minute."""
+    async def settle_until(self, minute: int) -> None:
+        """Of minutes before this one, keep what has come since they were taken. Raises LogUnavailable."""
+        minute = min(minute, self._next)
+        self._settled = max(self._settled, minute - MOST_LATE)
+        while self._settled < minute:
+            settled, self._settled = self._settled, self._settled + 1
+            await self._take(settled)
+        self._taken = {number: nodes for number, nodes in self._taken.items() if number >= self._settled}
+        if self._settled > self._began:
+            self._before.clear()
+
+    async def _take(self, minute: int) -> None:
+        """What memory has of a minute, of nodes of which it has more than was kept."""
+        kept = self._taken.setdefault(minute, {})
+        copied: list[_Copied] = []
+        numbers: dict[str, int] = {}
+        for index, (node, known) in enumerate(list(self._recent.nodes())):
+            parts, number = _copy(known, minute)
+            if number > kept.get(node, 0):
+                copied.append((node, parts))
+                numbers[node] = number
+            if index % NODES_AT_ONCE == NODES_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        if copied:
+            await self._worker.call(partial(self._keep, minute, copied))
+            kept.update(numbers)
+
+    def _keep(self, minute: int, copied: Sequence[_Copied]) -> None:
         values: dict[str, bytes] = {}
         for node, parts in copied:
             blocks = [_minute_block(minute, series, samples, step) for series, samples, step in parts]
-            before = self._store.minute(minute, node) if again else None
+            before = self._kept_before(minute, node)
             if before is not None:
-                blocks.insert(0, decode(before))
+                blocks = [*_readable([before]), *blocks]
             values[node] = encode(blocks[0] if len(blocks) == 1 else merged(blocks, minute, 1))
         self._store.put_minutes(minute, values)
+
+    def _kept_before(self, minute: int, node: str) -> bytes | None:
+        """Read before this process puts its own in that place."""
+        if minute > self._began:
+            return None
+        if (minute, node) not in self._before:
+            self._before[minute, node] = self._store.minute(minute, node)
+        return self._before[minute, node]
 
     async def _put_together(self, hour: int) -> None:
         """Hours before this one become one value each, and what is too old goes. Raises LogUnavailable."""
@@ -137,6 +178,7 @@ class Rolled:
         """Keep what there is, the present minute included as far as it has come."""
         try:
             await self.take_until(self._now_s() // MINUTE_S + 1)
+            await self.settle_until(self._next)
         except LogUnavailable as error:
             _log.warning("the last minutes of samples could not be kept", error=str(error))
         await self._worker.stop()
@@ -180,20 +222,24 @@ class Rolled:
         return gathered.partials()
 
 
-def _copy(known: NodeSeries, minute: int) -> list[tuple[list[SeriesInfo], Plane, int]]:
+def _copy(known: NodeSeries, minute: int) -> tuple[list[tuple[list[SeriesInfo], Plane, int]], int]:
+    """The samples of a minute, and how many there are."""
     by_ring: dict[Ring, list[Entry]] = {}
     for entry in known.entries.values():
         by_ring.setdefault(entry.ring, []).append(entry)
     parts: list[tuple[list[SeriesInfo], Plane, int]] = []
+    number = 0
     for ring, entries in by_ring.items():
         first = -(-minute * MINUTE_S // ring.step_s)
         count = -(-(minute + 1) * MINUTE_S // ring.step_s) - first
         if count > 0:
             samples = ring.read(np.array([entry.row for entry in entries], np.intp), first, count)
-            some: list[int] = np.flatnonzero((~np.isnan(samples)).any(axis=1)).tolist()
+            there = ~np.isnan(samples)
+            some: list[int] = np.flatnonzero(there.any(axis=1)).tolist()
             if some:
                 parts.append(([entries[row].info for row in some], samples[some], count))
-    return parts
+                number += int(np.count_nonzero(there))
+    return parts, number
 
 
 def _minute_block(minute: int, series: list[SeriesInfo], samples: Plane, count: int) -> Block:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnitide.nexus.rollups import KEEP_HOURS, MOST_LATE, Rolled
+from omnitide.nexus.rollups import KEEP_HOURS, LATE_S, MOST_LATE, SOON_S, Rolled
 from omnitide.store.rollups import RollupStore, Slot, open_rollups
 from omnitide.telemetry.series.blocks import Block, BlockDamaged, block_of, decode, encode, merged
 from omnitide.telemetry.series.definition import SeriesInfo
@@ -233,16 +233,93 @@ def test_a_store_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
 
 async def test_the_service_takes_minutes_as_they_end(tmp_path: Path) -> None:
     world = World(tmp_path / "s", BEGIN)
-    world.now = BEGIN + 200
-    world.sample([1.0] * 200)
+    world.now = BEGIN + 180 + SOON_S - 1
+    world.sample([1.0] * (180 + SOON_S - 1))
     task = asyncio.ensure_future(world.rolled.run())
     store = world.rolled._store
     async with asyncio.timeout(5):
         while store.minute(BEGIN // 60 + 1, "n1") is None:
             await asyncio.sleep(0.01)
-    assert store.minute(BEGIN // 60 + 2, "n1") is None, "it may still get samples of a node that was cut off"
+    assert store.minute(BEGIN // 60 + 2, "n1") is None, "its last batches may be under way"
+    world.now += 1
+    async with asyncio.timeout(5):
+        while store.minute(BEGIN // 60 + 2, "n1") is None:
+            await asyncio.sleep(0.01)
     task.cancel()
     await world.rolled.close()
     again = RollupStore(tmp_path / "s")
     assert again.minute(BEGIN // 60 + 3, "n1") is not None, "an orderly end keeps what there is"
     again.close()
+
+
+def _number(store: RollupStore, minute: int, node: str = "n1") -> int:
+    data = store.minute(minute, node)
+    return 0 if data is None else int(decode(data).number[0, 0])
+
+
+async def test_what_a_node_that_was_cut_off_sends_late_is_kept_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path / "s", BEGIN)
+    store, first = world.rolled._store, BEGIN // 60
+    put: list[tuple[int, list[str]]] = []
+    put_minutes = store.put_minutes
+
+    def counted(minute: int, values: dict[str, bytes]) -> None:
+        put.append((minute - first, sorted(values)))
+        put_minutes(minute, values)
+
+    monkeypatch.setattr(store, "put_minutes", counted)
+    other = SeriesInfo("m", (("node", "beta"),), "gauge", "bytes", "A thing.")
+    world.now = BEGIN + 20
+    world.sample([1.0] * 20)
+    world.now = BEGIN + 60 + SOON_S
+    world.sample([1.0] * (60 + SOON_S), other, "n2")
+    await world.rolled.keep_due()
+    assert (_number(store, first), _number(store, first, "n2")) == (20, 60)
+    world.now = BEGIN + 60 + LATE_S - 1
+    world.sample([1.0] * (40 + LATE_S - 1))
+    await world.rolled.keep_due()
+    assert _number(store, first) == 20, "it is looked at again once"
+    world.now += 1
+    await world.rolled.keep_due()
+    assert _number(store, first) == 60
+    assert put[-1] == (0, ["n1"]), "of the other there is no more"
+    assert [minute for minute, _ in put].count(0) == 2
+    await world.rolled.close()
+
+
+async def test_what_comes_late_of_the_minute_of_a_restart_counts_once(tmp_path: Path) -> None:
+    first = World(tmp_path / "s", BEGIN)
+    first.now = BEGIN + 90
+    first.sample([2.0] * 80)
+    await first.rolled.close()
+    second = World(tmp_path / "s", BEGIN + 95)
+    store = second.rolled._store
+    second.now = BEGIN + 100
+    second.sample([2.0] * 5)
+    for at in (SOON_S, 60 + SOON_S):
+        second.now = BEGIN + 120 + at
+        await second.rolled.keep_due()
+    assert _number(store, BEGIN // 60 + 1) == 35
+    entry = second.recent.entry("n1", A, 1)
+    assert entry is not None
+    late = np.array([[2.0] * 5])
+    entry.ring.write(np.array([entry.row]), BEGIN + 90, late, GAUGE, np.isnan(late))
+    second.now = BEGIN + 120 + LATE_S
+    await second.rolled.keep_due()
+    assert _number(store, BEGIN // 60 + 1) == 40
+    await second.rolled.close()
+    again = RollupStore(tmp_path / "s")
+    assert _number(again, BEGIN // 60 + 1) == 40
+    again.close()
+
+
+async def test_what_nodes_had_not_sent_when_a_nexus_was_killed_is_kept_of_the_minute_before(tmp_path: Path) -> None:
+    """It began anew at the beginning of a minute, and they send what is of the one before."""
+    world = World(tmp_path / "s", BEGIN + 60)
+    world.sample([1.0] * 9)
+    world.now += SOON_S
+    await world.rolled.keep_due()
+    assert _number(world.rolled._store, BEGIN // 60) == 9
+    await world.rolled.close()
