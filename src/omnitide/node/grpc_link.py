@@ -27,6 +27,9 @@ DEFAULT_KEEPALIVE_TIMEOUT_MS: Final = 1_500
 PING_FACTOR: Final = 3
 """A node pings so much less often than Nexus does, which holds thousands of streams and looks for dead nodes; the
 node's own pings find a dead Nexus, whose process dying is seen at once anyway."""
+TUNNEL_SILENCE_MS: Final = 20_000
+"""A tunnel is given up after so long without an answer, and not as soon as the session: a program that somebody works
+with cannot be taken up again, as a session is. A Nexus that hung for less goes on with it."""
 RENEW_DEADLINE: Final = 30.0
 VALUES_DEADLINE: Final = 10.0
 PIECE_DEADLINE: Final = 30.0
@@ -136,7 +139,7 @@ class GrpcDialer:
         self._control: dict[str, grpc.aio.Channel] = {}
         """The channels of sessions, by endpoint."""
         self._shared: dict[tuple[str, str], _Shared] = {}
-        """Channels for tunnels, by endpoint and certificate, while they are in use."""
+        """Channels for tunnels, by endpoint and certificate, that further ones go over too while they are in use."""
 
     def settings(self, settings: pb.Settings) -> None:
         """Keepalive as Nexus wants it, from the next dial on."""
@@ -150,6 +153,8 @@ class GrpcDialer:
         except BaseException:
             await channel.close()
             raise
+        # Of a path that broke the tunnels are not given up yet, and nothing more may go that way.
+        self._shared = {key: shared for key, shared in self._shared.items() if key[0] != endpoint}
         call = pb_grpc.NodeServiceStub(channel).Session()
         self._control[endpoint] = channel
 
@@ -180,13 +185,15 @@ class GrpcDialer:
         key = (endpoint, identity.certificate_pem)
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[key] = _Shared(self._channel(endpoint, identity))
+            silence_ms = max(TUNNEL_SILENCE_MS, self._keepalive_timeout_ms)
+            shared = self._shared[key] = _Shared(self._channel(endpoint, identity, silence_ms))
         shared.users += 1
 
         async def release() -> None:
             shared.users -= 1
             if not shared.users:
-                del self._shared[key]
+                if self._shared.get(key) is shared:
+                    del self._shared[key]
                 await shared.channel.close()
 
         return shared.channel, release
@@ -233,7 +240,9 @@ class GrpcDialer:
         finally:
             await channel.close()
 
-    def _channel(self, endpoint: str, identity: IdentityView) -> grpc.aio.Channel:
+    def _channel(self, endpoint: str, identity: IdentityView, silence_ms: int = 0) -> grpc.aio.Channel:
+        """`silence_ms`: after which it is given up, instead of that of keepalives."""
+        silence_ms = silence_ms or self._keepalive_timeout_ms
         # Names of the options: grpc_types.h and grpc/doc/keepalive.md.
         return grpc.aio.secure_channel(
             endpoint,
@@ -245,9 +254,9 @@ class GrpcDialer:
                 ("grpc.ssl_target_name_override", NEXUS_SERVER_NAME),
                 ("grpc.default_authority", NEXUS_SERVER_NAME),
                 ("grpc.keepalive_time_ms", self._keepalive_ms * PING_FACTOR),
-                ("grpc.keepalive_timeout_ms", self._keepalive_timeout_ms),
+                ("grpc.keepalive_timeout_ms", silence_ms),
                 # While the connection stays open, a silent peer is found by the ping's own limit, a minute by default.
-                ("grpc.http2.ping_timeout_ms", self._keepalive_timeout_ms),
+                ("grpc.http2.ping_timeout_ms", silence_ms),
                 ("grpc.http2.max_pings_without_data", 0),
                 ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
                 ("grpc.max_send_message_length", MAX_SENT_BYTES),

@@ -1,13 +1,16 @@
 """A Nexus that hangs keeps its connections: what follows something says that nothing is heard, and that it is again."""
 
 import contextlib
+import select
 import signal
+import socket
+import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from support.fabric_processes import Fabric, freeze, send, until
+from support.fabric_processes import DEADLINE_S, OMNITIDE, Fabric, freeze, send, until
 from support.terminal import Terminal
 
 TALKER = """
@@ -66,13 +69,11 @@ def test_what_is_followed_says_that_nothing_is_heard_and_that_it_is_again(lone: 
             for words, one in follows.items():
                 until(lambda one=one: SILENT in one.err, f"{words} says so")
                 assert BACK not in one.err
-        program = follows.pop(EXEC)
-        until(lambda: BACK in program.err or program.process.poll() is not None, "it goes on, or its node let it go")
         for words, one in follows.items():
             until(lambda one=one: BACK in one.err, f"{words} says that it is again")
             assert one.err.count(SILENT) == one.err.count(BACK) == 1
             assert "Nexus" not in one.out
-            if words[0] in ("logs", "run"):
+            if words[0] in ("logs", "run", "exec"):
                 length = len(one.out)
                 one.until(lambda out, length=length: len(out) > length, f"{words} goes on")
 
@@ -90,3 +91,23 @@ def test_a_terminal_is_told_once_and_left_to_its_program(lone: Fabric) -> None:
         assert BACK not in shell.text
         top.press("q")
         assert top.ended() == 0
+
+
+@pytest.mark.parametrize("words", [("status",), ("exec", "talker", "--", "true"), ("blob", "put", "file")])
+def test_what_asks_once_says_after_some_seconds_that_it_waits(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "token").write_text("omt_x_y\n")
+    (tmp_path / "file").write_text("text")
+    told = ""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        flags = ("--url", f"http://127.0.0.1:{silent.getsockname()[1]}", "--token-file", "token")
+        command = [str(OMNITIDE), words[0], *flags, *words[1:]]
+        asking = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        try:
+            assert asking.stderr is not None
+            assert select.select([asking.stderr], [], [], DEADLINE_S)[0], "nothing is said"
+            told = asking.stderr.readline()
+            assert asking.poll() is None, "and goes on to"
+        finally:
+            asking.kill()
+            asking.communicate()
+    assert "has not answered for 3 s, and is waited for" in told or SILENT.replace("https", "http") in told

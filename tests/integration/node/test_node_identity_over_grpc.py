@@ -145,3 +145,30 @@ async def test_nobody_there_and_nobody_known_are_closed_links(nexus: GrpcNexus, 
     await link.close()
     with pytest.raises(LinkClosed, match="unavailable"):
         await dial.renew(nexus.endpoint, b"csr")
+
+
+async def test_tunnels_of_before_a_new_session_go_on_and_further_ones_do_not_take_their_connection(
+    nexus: GrpcNexus, tmp_path: Path
+) -> None:
+    """It may be of a path that broke, which is told of a session much sooner than of them."""
+    dial, _ = dialer(nexus, tmp_path / "identity")
+    tunnels, far, places = [], [], set[str]()
+    for number in range(4):
+        if number in (1, 3):
+            session = await dial.dial(nexus.endpoint)
+            await session.send(pb.NodeMessage(hello=pb.Hello()))
+            await nexus.accept()
+        tunnels.append(await dial.open_tunnel(nexus.endpoint))
+        await tunnels[-1].send(pb.TunnelFrame(tunnel=f"{number}"))
+        far.append(await nexus.accept_tunnel())
+    for number, (near, other) in enumerate(zip(tunnels, far, strict=True)):
+        assert (await other.receive()).tunnel == f"{number}"
+        places.add(other._context.peer())
+        await near.send(pb.TunnelFrame(end=True))
+        assert (await other.receive()).end
+    assert len(places) == 3, "those between two sessions share theirs"
+    for near, other in zip(tunnels, far, strict=True):
+        closing = asyncio.create_task(near.close())
+        await other.close()
+        await asyncio.wait_for(closing, DEADLINE_S)
+    assert not dial._shared

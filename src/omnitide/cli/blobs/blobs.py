@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Final
 import typer
 
 from omnitide.cli.access.names import blobs
+from omnitide.cli.hearing import hearing
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
 from omnitide.cli.show.table import Column
@@ -79,7 +80,7 @@ def _put(session: Session, source: IO[bytes], digest: str, size: int):
             progress.more(len(piece))
         progress.done()
 
-    with session.client() as client:
+    with session.client() as client, hearing(session):
         return client.put_blob(pieces(), digest=digest, size=size)
 
 
@@ -128,7 +129,10 @@ def get(
         target = sys.stdout.buffer if file == "-" else None
         partial = Path(f"{file}.{os.getpid()}.partial")
         try:
-            with contextlib.nullcontext(target) if target is not None else open(partial, "wb") as into:
+            with (
+                contextlib.nullcontext(target) if target is not None else open(partial, "wb") as into,
+                hearing(session),
+            ):
                 for piece in client.get_blob(whole):
                     hashed.update(piece)
                     into.write(piece)
