@@ -53,7 +53,6 @@ def test_what_is_done_in_a_browser_and_by_a_program_is_told_by_whom(browser: Bro
         assert not inside.runs_out_of_the_window()
         wide = versions.first.evaluate("(one) => one.scrollWidth > one.clientWidth")
         assert not wide, "it is wrapped where there is no room beside"
-        versions.first.scroll_into_view_if_needed()
         # It ends by what is told of it.
         fabric.cli("token", "revoke", identifier)
         assert page.evaluate("window.hacked") is None

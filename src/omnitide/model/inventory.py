@@ -9,6 +9,10 @@ from omnitide.model.objects import InstanceCounts, Millis, Object, Revision
 NodeStatus = Literal["joined", "live", "stalled", "unreachable", "lost"]
 """`stalled`: connected and not answering its beats; shown, not replaced."""
 
+NodeShown = Literal["joined", "live", "away", "stalled", "stopped", "left", "unreachable", "lost"]
+"""What a node is shown as. `stopped`: its operator stopped it, and it is that alone until it is back. `left`: with a
+goodbye for good; it counts as unreachable, later as lost. `away`: after a goodbye for a while; it counts as live."""
+
 TokenState = Literal["valid", "expired", "used-up", "revoked"]
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.authorize import PERMISSIONS, Permission
@@ -20,6 +21,7 @@ from omnitide.operations.inputs import NamespaceFilter, NamespaceName, NodeRows,
 from omnitide.operations.named import answer_of, page_by_name
 from omnitide.operations.operation import Answer, Context, Operation
 from omnitide.operations.planning import differences, plan_of
+from omnitide.operations.replaced_versions import faults_of
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.views.silence import Hidden
 from omnitide.operations.views.workloads import show_agent, show_agent_summary, show_rollout, show_version
@@ -218,6 +220,9 @@ async def _versions(runtime: Runtime, _: Context, asked: ListAgentVersionsReques
         changes = tuple(differences(before.spec, version.spec)) if before is not None else ()
         items.insert(0, show_version(state, agent, version, runtime.now_ms(), changes))
         before = version
+    unknown = [one.number for one in items if not (one.current or one.proven or one.fault)]
+    faults = await faults_of(runtime, agent, unknown)
+    items = [replace(one, fault=faults[one.number]) if one.number in faults else one for one in items]
     return Answer(ob.AgentVersionList(items=tuple(items), revision=state.revision), state.revision, etag=agent.revision)
 
 

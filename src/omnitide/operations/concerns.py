@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from omnitide.fabric.folds.availability import is_ready, unready_since
-from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, how_it_is, is_late, why_halted
+from omnitide.fabric.rules.failing import ends_in_a_row, halted_by, how_it_is, why_halted
 from omnitide.fabric.rules.nodes import may_be_removed
 from omnitide.fabric.state import (
     ASKED_FOR,
@@ -27,13 +27,19 @@ from omnitide.fabric.state import (
 from omnitide.model import inventory as inv
 from omnitide.model.quantity import format_duration
 from omnitide.operations.missing import MISSING, missing_values
-from omnitide.operations.pending_kinds import pending_kind
 from omnitide.operations.runtime import Runtime
 from omnitide.operations.staying import drains_that_cannot_end
 from omnitide.operations.views.failing import EXAMINED_SLOTS, LONG_PENDING_MS, LOOP, is_failing, waits_for_node
 from omnitide.operations.views.instances import show_exit
 from omnitide.operations.views.silence import SILENT, node_away, runtime_silent, why_unknown
-from omnitide.scheduler.explanation import Explanation
+from omnitide.operations.what_waits import (
+    Waiting,
+    explanation_of,
+    halted_by_waiting,
+    said_first,
+    waiting_for_nodes,
+    why_it_waits,
+)
 
 MAX_CONCERNS: Final = 20
 CLOCK_OFF_MS: Final = 60_000
@@ -50,7 +56,7 @@ _AT_ONCE: Final = 1000
 async def concerns(runtime: Runtime, state: FabricState, now_ms: int) -> tuple[inv.Concern, ...]:
     """The most pressing."""
     dead = no_node_is_live(state)
-    waiting = await _waiting(state, now_ms)
+    waiting = await waiting_for_nodes(state, now_ms)
     closed = closed_nodes(state) if not dead and len(waiting) > 1 else []
     found = [
         *([_of_no_node(state, waiting)] if dead else []),
@@ -77,7 +83,7 @@ def _live(state: FabricState) -> list[Node]:
     return [node for node in state.nodes.values() if node.status is NodeStatus.LIVE and not node.stopped_ms]
 
 
-def _of_no_node(state: FabricState, waiting: "dict[str, _Waiting]") -> inv.Concern:
+def _of_no_node(state: FabricState, waiting: dict[str, Waiting]) -> inv.Concern:
     """Whatever waits waits for a node, so that it is told here and not once an agent."""
     text = "no node is live: nothing runs that is known of"
     pending = sum(found.number for found in waiting.values())
@@ -95,7 +101,7 @@ def closed_nodes(state: FabricState) -> list[Node]:
     return [] if any(node.scheduling is Scheduling.OPEN for node in live) else sorted(live, key=lambda one: one.name)
 
 
-def _of_closed(nodes: list[Node], waiting: "dict[str, _Waiting]") -> inv.Concern:
+def _of_closed(nodes: list[Node], waiting: dict[str, Waiting]) -> inv.Concern:
     """Whatever waits waits until one is opened, so that it is told here and not once an agent."""
     pending = sum(found.number for found in waiting.values())
     first = nodes[0]
@@ -199,10 +205,10 @@ async def _of_agents(runtime: Runtime, state: FabricState, now_ms: int) -> Async
         slots = list(islice(agent.slots.items(), min(left, SAMPLED_SLOTS if whole else EXAMINED_SLOTS)))
         left -= len(slots)
         examined += len(slots)
-        waits, why = _halted_by_waiting(state, agent), ""
+        waits, why = halted_by_waiting(state, agent), ""
         if waits is not None and waits.not_before_ms <= now_ms and explained < EXPLAINED:
             explained += 1
-            why = await _why_pending(runtime, waits.id)
+            why = await why_it_waits(runtime, waits.id)
         for concern in _of_agent(state, agent, slots, now_ms, why):
             yield concern
         if number % _AT_ONCE == 0 or examined >= _AT_ONCE:
@@ -210,19 +216,10 @@ async def _of_agents(runtime: Runtime, state: FabricState, now_ms: int) -> Async
             await asyncio.sleep(0)
 
 
-def _halted_by_waiting(state: FabricState, agent: Agent) -> Instance | None:
-    """The replica that is late and waits for a node, and so holds its rollout up; None if nothing does, or something
-    else."""
-    halting = halted_by(state, agent) if agent.active and not agent.deleting else None
-    if halting is None or halting.status is not InstanceStatus.PENDING or halting.version != agent.version:
-        return None
-    return halting if is_late(agent, halting) else None
-
-
 def _of_agent(
     state: FabricState, agent: Agent, slots: list[tuple[int, Slot]], now_ms: int, why_pending: str
 ) -> Iterator[inv.Concern]:
-    """`why_pending`: of the replica that `_halted_by_waiting` finds, as far as it was asked."""
+    """`why_pending`: of the replica that `halted_by_waiting` finds, as far as it was asked."""
     halting = halted_by(state, agent)
     whole = len(slots) == len(agent.slots)
     some = partial(_some, agent=agent, whole=whole)
@@ -254,7 +251,7 @@ def _of_agent(
             looping=[(instance, slot) for _, instance, slot in looping if instance.version == agent.version],
             unready=[one for one in unready if one.version == agent.version],
             valueless=[one for one in valueless if one.version == agent.version] if halting in valueless else [],
-            pending=pending if _halted_by_waiting(state, agent) is not None else [],
+            pending=pending if halted_by_waiting(state, agent) is not None else [],
             why=why_pending,
             all=whole,
         )
@@ -366,36 +363,17 @@ def _concern(owner: Agent | Job, text: str, since_ms: int) -> inv.Concern:
 # -- what waits --------------------------------------------------------------------------------------------------------
 
 
-async def _waiting(state: FabricState, now_ms: int) -> "dict[str, _Waiting]":
-    """What has waited long for a node, by agent or job. A back-off is not a wait for a node."""
-    waiting: dict[str, _Waiting] = {}
-    halted: dict[str, bool] = {}
-    for count, identifier in enumerate(state.pending, start=1):
-        if count % _AT_ONCE == 0:
-            await asyncio.sleep(0)
-        instance = state.instances[identifier]
-        if waits_for_node(instance, now_ms):
-            agent = state.agents.get(instance.workload)
-            if agent is not None and instance.version == agent.version:
-                if agent.id not in halted:
-                    halted[agent.id] = _halted_by_waiting(state, agent) is not None
-                if halted[agent.id]:
-                    continue  # told of with the rollout
-            waiting.setdefault(instance.workload, _Waiting()).add(state, instance, now_ms)
-    return waiting
-
-
 async def _of_waiting(
-    runtime: Runtime, state: FabricState, waiting: "dict[str, _Waiting]", now_ms: int, *, told: bool
+    runtime: Runtime, state: FabricState, waiting: dict[str, Waiting], now_ms: int, *, told: bool
 ) -> AsyncIterator[inv.Concern]:
     """Why, of those that have waited longest. `told`: that no node is live, or takes anything new; then only what such
     a node would not help."""
     ordered = sorted(waiting.items(), key=lambda item: (item[1].since_ms, item[0]))
     for workload, found in ordered[:MAX_CONCERNS]:
-        explained = await _explained(runtime, found.first.id)
+        explained = await explanation_of(runtime, found.first.id)
         if told and (explained is None or explained.verdict != "never"):
             continue
-        why = _said_first(explained)
+        why = said_first(explained)
         text = f"{found.number} pending for {format_duration(max(0, now_ms - found.since_ms))}"
         if why:
             such = f", such as {found.first.name}" if found.differ else ""
@@ -404,43 +382,3 @@ async def _of_waiting(
         if agent is not None and (ends := ends_in_a_row(found.first, agent.spec.restart.reset_after, now_ms)) >= LOOP:
             text += f"; {found.first.name} ended {ends} times in a row before"
         yield _concern(agent or state.jobs[workload], text, found.since_ms)
-
-
-class _Waiting:
-    """What of one agent or job waits for a node."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.first: Instance
-        self.differ = False
-        """Not all wait for the same."""
-        self._kind: tuple[str, ...] = ()
-
-    @property
-    def since_ms(self) -> int:
-        return self.first.since_ms
-
-    def add(self, state: FabricState, instance: Instance, now_ms: int) -> None:
-        kind = pending_kind(state, instance, now_ms)
-        if not self.number or (instance.since_ms, instance.id) < (self.first.since_ms, self.first.id):
-            self.first = instance
-        self.differ |= bool(self.number) and kind != self._kind
-        self._kind = kind
-        self.number += 1
-
-
-async def _why_pending(runtime: Runtime, instance: str) -> str:
-    """What no node has, say: what the scheduler puts first."""
-    return _said_first(await _explained(runtime, instance))
-
-
-async def _explained(runtime: Runtime, instance: str) -> Explanation | None:
-    await asyncio.sleep(0)
-    try:
-        return await runtime.explain(instance, 0)
-    except KeyError:
-        return None  # placed or gone in the meantime
-
-
-def _said_first(explained: Explanation | None) -> str:
-    return "" if explained is None else explained.text.partition(". ")[0].removesuffix(".")

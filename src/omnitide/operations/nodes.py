@@ -17,12 +17,16 @@ from omnitide.operations.operation import Answer, Context, Operation
 from omnitide.operations.ordering import after_name, names_from
 from omnitide.operations.paging import Key, page_of
 from omnitide.operations.runtime import Runtime
-from omnitide.operations.views.inventory import node_status, show_node
+from omnitide.operations.views.inventory import show_node, shown_as
 
 
 class ListNodesRequest(PageRequest, frozen=True, kw_only=True):
     status: Annotated[
-        Literal["", "joined", "live", "stalled", "unreachable", "lost"], Meta(description="Only of this status.")
+        Literal["", inv.NodeShown],
+        Meta(
+            description="Only what is shown as this: stopped by its operator is that alone; what has left, or is away "
+            "for a while, is also what it counts as."
+        ),
     ] = ""
     scheduling: Annotated[
         Literal["", "open", "cordoned", "draining", "drained"], Meta(description="Only those of this kind.")
@@ -85,7 +89,7 @@ async def _list(runtime: Runtime, _: Context, asked: ListNodesRequest) -> Answer
 def _matches(runtime: Runtime, node: Node, asked: ListNodesRequest) -> bool:
     if asked.scheduling not in ("", node.scheduling.value):
         return False
-    return not asked.status or node_status(node, runtime.node_live(node.id)) == asked.status
+    return not asked.status or asked.status in shown_as(node, runtime.node_live(node.id))
 
 
 def require_node(state: FabricState, reference: str) -> Node:

@@ -21,11 +21,12 @@ from omnitide.fabric.rejection import Rejection
 from omnitide.fabric.rules.conditions import staying_volumes
 from omnitide.fabric.rules.failing import proven_nodes
 from omnitide.fabric.rules.moving import is_leaving, next_version
-from omnitide.fabric.state import ENDED, ON_NODE, Agent, FabricState, Instance, InstanceStatus
+from omnitide.fabric.state import ENDED, FabricState, Instance, InstanceStatus
 from omnitide.scheduler.blocked import why_blocked, why_not_released
 from omnitide.scheduler.explain import explain_instance
 from omnitide.scheduler.explanation import Explanation
 from omnitide.scheduler.future import Future
+from omnitide.scheduler.slots import current_in, is_held, is_kept, serving_in, slots_of, was_on_node
 from omnitide.scheduler.unheard import replaced, why_unheard
 
 MAX_STEPS: Final = 400
@@ -79,7 +80,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """Replicas that the changes would leave at an older version, or on a node that they are to leave: what was looked
     ahead does not get to them."""
     finished: bool
-    """False: it goes on further than was looked, and what comes after is not told."""
+    """False: it goes on further than was looked, or than is known, and what comes after is not told."""
     steps: int
     unseen: int = 0
     """Replicas that the changes are about of which it was not looked what becomes of them: they are in nothing else
@@ -150,7 +151,7 @@ class Foresight:
             before, after = self._before.agents.get(identifier), self.state.agents.get(identifier)
             own = self._own.get(identifier, frozenset[int]())
             # What the changes are about comes first: there may be no time for all.
-            for number in sorted(_slots_of(before, after), key=lambda number: (number not in own, number)):
+            for number in sorted(slots_of(before, after), key=lambda number: (number not in own, number)):
                 explained = self._explained
                 self._tell_of(identifier, number)
                 self._told += identifier in self._rolled or number in own
@@ -161,13 +162,13 @@ class Foresight:
     def outlook(self) -> Outlook:
         """What `tell` has found so far."""
         agents = ((self._before.agents.get(one), self.state.agents.get(one)) for one in self._rolled)
-        concerned = sum(len(_slots_of(before, after)) for before, after in agents) + sum(map(len, self._own.values()))
+        concerned = sum(len(slots_of(before, after)) for before, after in agents) + sum(map(len, self._own.values()))
         return Outlook(
             replicas=tuple(islice(chain.from_iterable(self._listed.values()), MAX_LISTED)),
             counts=dict(self._counts),
             kept=self._kept,
             held=self._held,
-            finished=self._future.quiet or self._is_over(),
+            finished=self._is_over() or (self._future.quiet and not (self._held and self._future.hangs)),
             steps=self._future.steps,
             unseen=concerned - self._told,
             lost=self._lost,
@@ -187,8 +188,8 @@ class Foresight:
             elif before is not after:
                 changed = {
                     number
-                    for number in _slots_of(before, after)
-                    if _current(self._before, before, number) is not _current(now, after, number)
+                    for number in slots_of(before, after)
+                    if current_in(self._before, before, number) is not current_in(now, after, number)
                 }
                 self._own.setdefault(identifier, set()).update(changed)
         for node in self._emptied:
@@ -204,7 +205,7 @@ class Foresight:
         for identifier, numbers in self._own.items():
             agent = self.state.agents.get(identifier)
             for number in numbers:
-                current = _current(self.state, agent, number)
+                current = current_in(self.state, agent, number)
                 if current is not None and current.status not in _AT_REST:
                     return False
         there = (self.state.instances[one] for node in self._emptied for one in self.state.nodes[node].instances)
@@ -218,7 +219,7 @@ class Foresight:
         rolled, own = identifier in self._rolled, number in self._own.get(identifier, ())
         if not rolled and not own:
             unchanged = without.agents.get(identifier)
-            if _current(state, after, number) is _current(without, unchanged, number):
+            if current_in(state, after, number) is current_in(without, unchanged, number):
                 return
         one = self._unheard(identifier, number) if own and not rolled else None
         if one is None:
@@ -227,11 +228,11 @@ class Foresight:
             one = None
         if one is not None:
             self._count(one)
-        self._kept += _is_kept(self._before, state, after, number)
+        self._kept += is_kept(self._before, state, after, number)
         if rolled:
-            self._held += _is_held(state, after, number)
-        elif not own and self._future.quiet and self._without.quiet and _is_held(state, after, number):
-            self._held += not _is_held(without, without.agents.get(identifier), number)
+            self._held += is_held(state, after, number)
+        elif not own and self._future.quiet and self._without.quiet and is_held(state, after, number):
+            self._held += not is_held(without, without.agents.get(identifier), number)
 
     def _would_be_so(self, one: Foreseen) -> bool:
         """Whether the same becomes of a replica without the changes, as far as is known."""
@@ -263,8 +264,8 @@ class Foresight:
         whatever keeps it."""
         state = future.state
         before, after = self._before.agents.get(identifier), state.agents.get(identifier)
-        was = _serving(self._before, before, number, self._emptied)
-        now = _current(state, after, number)
+        was = serving_in(self._before, before, number, self._emptied)
+        now = current_in(state, after, number)
         start = was.node if was is not None else ""
         wanted = after is not None and after.wants(number)
         remains = state.instances.get(was.id) if was is not None else None
@@ -283,7 +284,7 @@ class Foresight:
             return Foreseen(fate="stays", agent=identifier, slot=number, before=now.node, after=now.node)
         if now.status in ENDED or (was is not None and was.id == now.id):
             return None
-        if _was_on_node(self._before, now) and not (was is not None and was.superseded):
+        if was_on_node(self._before, now) and not (was is not None and was.superseded):
             # It is its slot's own again: what was to take its place stops.
             taken_back = Foreseen(fate="stops", agent=identifier, slot=number, before=start, why=_REPLACED)
             return taken_back if was is not None else None
@@ -294,7 +295,7 @@ class Foresight:
 
     def _unheard(self, identifier: str, number: int) -> Foreseen | None:
         """Of the slot of this number, if what is to leave its node is on one that cannot be told so."""
-        was = _serving(self._before, self._before.agents.get(identifier), number, self._emptied)
+        was = serving_in(self._before, self._before.agents.get(identifier), number, self._emptied)
         why = why_unheard(self._before, was) if was is not None and was.node in self._emptied else ""
         if was is None or not why:
             return None
@@ -304,7 +305,7 @@ class Foresight:
         """What keeps on its node what is to leave it; None: nothing, it was not looked so far ahead."""
         state, now_ms = self.state, self._future.now_ms
         agent = state.agents[one.agent]
-        instance = _serving(state, agent, one.slot, frozenset({one.before}))
+        instance = serving_in(state, agent, one.slot, frozenset({one.before}))
         if instance is None:
             return one
         if instance.superseded and not is_leaving(state, instance):
@@ -335,7 +336,7 @@ class Foresight:
 
     def _explained_waiting(self, one: Foreseen) -> Explanation | None:
         agent = self.state.agents.get(one.agent)
-        current = _current(self.state, agent, one.slot)
+        current = current_in(self.state, agent, one.slot)
         if agent is None or current is None:
             return None
         alone = current.pinned or staying_volumes(agent.versions[current.version].spec)
@@ -383,48 +384,3 @@ def _changed_agents(before: FabricState, after: FabricState) -> list[str]:
     same = before.agents
     changed = [identifier for identifier, agent in after.agents.items() if same.get(identifier) is not agent]
     return sorted([*changed, *(identifier for identifier in same if identifier not in after.agents)])
-
-
-def _current(state: FabricState, agent: Agent | None, number: int) -> Instance | None:
-    slot = agent.slots.get(number) if agent is not None else None
-    return state.instances.get(slot.current) if slot is not None else None
-
-
-def _serving(state: FabricState, agent: Agent | None, number: int, emptied: frozenset[str]) -> Instance | None:
-    """What of a slot is on a node and has not been asked to stop; of two, that which is on one of the nodes `emptied`,
-    else its current one."""
-    if agent is None:
-        return None
-    found: list[Instance] = []
-    current = _current(state, agent, number)
-    if current is not None and current.status in ON_NODE and current.status is not InstanceStatus.STOPPING:
-        found.append(current)
-    if not found or emptied:
-        others = (state.instances[identifier] for identifier in sorted(agent.superseded))
-        found += [one for one in others if one.slot == number and one.status in ON_NODE]
-    return next((one for one in found if one.node in emptied), found[0] if found else None)
-
-
-def _was_on_node(before: FabricState, now: Instance) -> bool:
-    """Also one that was being stopped: where its node says nothing of it, nobody knows what follows it."""
-    was = before.instances.get(now.id)
-    return was is not None and was.status in ON_NODE
-
-
-def _slots_of(before: Agent | None, after: Agent | None) -> set[int]:
-    return {*(before.slots if before is not None else ()), *(after.slots if after is not None else ())}
-
-
-def _is_kept(before: FabricState, state: FabricState, agent: Agent | None, number: int) -> bool:
-    """Whether a rollback that was looked at takes over what is in this slot."""
-    current = _current(state, agent, number)
-    was = before.instances.get(current.id) if current is not None else None
-    return current is not None and was is not None and runs_on(current) and current.kept_ms > was.kept_ms
-
-
-def _is_held(state: FabricState, agent: Agent | None, number: int) -> bool:
-    """Whether a rollout does not get to this slot."""
-    if agent is None or not agent.rollout_cursor or not agent.wants(number):
-        return False
-    current = _current(state, agent, number)
-    return current is not None and current.status in ON_NODE and current.version != agent.version

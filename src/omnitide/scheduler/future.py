@@ -3,7 +3,7 @@
 No clock and no input: it goes from one thing that is due to the next, until nothing more would happen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -11,8 +11,10 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.decide import decide
 from omnitide.fabric.rejection import Rejection
+from omnitide.fabric.rules.failing import is_held_up
 from omnitide.fabric.rules.rolling import next_due
 from omnitide.fabric.state import (
+    Agent,
     ExitRecord,
     FabricState,
     Health,
@@ -64,6 +66,16 @@ class Future:
         return self._quiet
 
     @property
+    def hangs(self) -> bool:
+        """Whether a rollout goes on or halts by how the next attempt of a replica of its version ends: it ended, and is
+        to be tried again."""
+        return any(
+            instance.version == agent.version
+            for agent in self._rolling_out()
+            for instance in _to_be_tried_again(self._state, agent)
+        )
+
+    @property
     def watched(self) -> Mapping[str, None]:
         """Ids of agents, in the order in which they came to be."""
         return self._watched
@@ -110,7 +122,7 @@ class Future:
 
     def _step(self) -> bool:
         """Whether anything would happen."""
-        return self._places() or self._moves() or self._reports() or self._advances()
+        return self._places() or self._moves() or self._reports() or self._advances() or self._tries_again()
 
     def _goes(self, command: cm.Command, principal: str = _SYSTEM) -> bool:
         """Whether it changed something."""
@@ -144,6 +156,29 @@ class Future:
             if instance is not None and report is not None:
                 told.setdefault(instance.node, []).append(report)
         self._unsettled.clear()
+        return self._told(told)
+
+    def _tries_again(self) -> bool:
+        """What waits to be tried again in an older version comes to run where a rollout has come no further for it.
+
+        It makes way then, as it does if it ends once more instead: for good, after as many attempts as its spec allows.
+        """
+        told: dict[str, list[cm.InstanceReport]] = {}
+        for agent in self._rolling_out():
+            for instance in _to_be_tried_again(self._state, agent):
+                if instance.version != agent.version:
+                    told.setdefault(instance.node, []).append(_runs(instance))
+        return self._told(told)
+
+    def _rolling_out(self) -> Iterator[Agent]:
+        """Agents of which the rollout is under way, and not held up."""
+        for identifier in self._watched:
+            agent = self._state.agents.get(identifier) if identifier in self._state.rolling else None
+            if agent is not None and agent.rollout_cursor and not is_held_up(self._state, agent):
+                yield agent
+
+    def _told(self, told: Mapping[str, list[cm.InstanceReport]]) -> bool:
+        """Nodes (by id) report; whether it changed something."""
         changed = False
         for identifier in sorted(told):
             node = self._state.nodes[identifier]
@@ -189,7 +224,26 @@ def _report(state: FabricState, instance: Instance) -> cm.InstanceReport | None:
         )
     # One that waits to be tried again after it ended may end again: nothing is known of it.
     if instance.status in _COMING and instance.phase is not Phase.WAITING:
-        return cm.InstanceReport(
-            instance=instance.id, attempt=attempt, phase=Phase.RUNNING, health=Health.HEALTHY, handle="foreseen"
-        )
+        return _runs(instance)
     return None
+
+
+def _runs(instance: Instance) -> cm.InstanceReport:
+    """In the attempt that it is in, or after the one that ended."""
+    attempt = instance.attempt + 1 if instance.phase is Phase.WAITING else max(1, instance.attempt)
+    return cm.InstanceReport(
+        instance=instance.id, attempt=attempt, phase=Phase.RUNNING, health=Health.HEALTHY, handle="foreseen"
+    )
+
+
+def _to_be_tried_again(state: FabricState, agent: Agent) -> Iterator[Instance]:
+    """Its replicas that ended and are to be tried again where they are, on nodes that hear."""
+    if not agent.counts.starting and not agent.superseded:
+        return
+    for one in chain((slot.current for slot in agent.slots.values()), sorted(agent.superseded)):
+        instance = state.instances.get(one)
+        if instance is None or instance.status not in _COMING or instance.phase is not Phase.WAITING:
+            continue
+        node = state.nodes.get(instance.node)
+        if node is not None and hears(node):
+            yield instance

@@ -677,6 +677,13 @@ def test_a_wrong_choice_is_told_once_with_what_there_is(fabric: MemoryFabric) ->
         "error: status: must be one of away, failed, failing, lost, pending, placed, running, starting, stopped, "
         "stopping, succeeded, unhealthy, unknown, waiting, not 'runing'\nhint:  did you mean 'running'?\n"
     )
+    ran = fabric.cli("nodes", "--status", "stoped", code=2)
+    assert ran.stderr == (
+        "error: status: must be one of away, joined, left, live, lost, stalled, stopped, unreachable, not 'stoped'\n"
+        "hint:  did you mean 'stopped'?\n"
+    )
+    assert "alpha" in fabric.cli("nodes", "--status", "live").stdout
+    assert fabric.cli("nodes", "--status", "stopped").stdout == "no nodes are stopped; all: omnitide nodes\n"
 
 
 @pytest.mark.parametrize("words", [["ps"], ["agents"], ["jobs"], ["events", "-k", "job"]])

@@ -81,6 +81,9 @@ def test_a_node_that_was_stopped_is_told_apart_from_one_that_was_killed(lone: Fa
     lone.up()
     (node,) = lone.json("nodes")["items"]
     assert (node["status"], node.get("stopped_ms", 0)) == ("live", 0)
+    # However long the next look takes, what it ran is not lost by then.
+    manifest.write_text(f'lost_after = "10m"\n{AGENT}')
+    lone.cli("deploy", str(manifest))
     # Its supervisor first, which would start another.
     for pid in (lone.supervisor_pid(), lone.proxy_pid()):
         os.kill(pid, signal.SIGKILL)

@@ -52,6 +52,26 @@ def test_logs_of_more_instances_than_a_node_gives_at_a_time_are_complete_and_in_
     assert fabric.call(lambda runtime: runtime.log_streams_seen) <= 32
 
 
+def test_what_is_followed_begins_in_order_of_time_and_goes_on_at_once(fabric: MemoryFabric) -> None:
+    many = deploy(fabric, 4)
+
+    def write(runtime: MemoryRuntime) -> None:
+        for number in range(60):
+            # The first ones have most to say first: what is read soonest is not what was written first.
+            runtime.writes(many[number % 3]).write(f"{number}\n", at_ms=runtime.clock_ms + number)
+
+    fabric.call(write)
+    with fabric.process("logs", "-f", "many", "--no-prefix") as following:
+        assert following.stdout is not None
+        assert [following.stdout.readline() for _ in range(60)] == [f"{number}\n" for number in range(60)]
+        for number, identifier in enumerate(many):
+            fabric.call(lambda runtime, one=identifier, text=f"now {number}\n": runtime.writes(one).write(text))
+            assert following.stdout.readline() == f"now {number}\n"
+        following.send_signal(signal.SIGINT)
+        _, err = following.communicate(timeout=30)
+    assert following.returncode == 130, err
+
+
 def test_replicas_are_picked_and_lines_have_the_names_that_were_asked_for(fabric: MemoryFabric) -> None:
     """Of an agent each line is behind a name, of an instance none is; either can be had."""
     many = deploy(fabric, 3)

@@ -1,5 +1,6 @@
 """`deploy` and `apply`: measured times, a look whether what came up stays up, and nobody's change overwritten."""
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.fabric import MemoryFabric
 from tests.support.memory_runtime import MemoryRuntime
+from tests.support.terminal import Terminal
 
 from omnitide.cli.agents import follow
 from omnitide.cli.agents.prune import Removal, Selector, no_longer_named, remove
@@ -150,6 +152,41 @@ def test_no_way_back_is_named_where_no_version_ever_ran_well(fabric: MemoryFabri
     assert never in fabric.cli("rollback", "hello", code=Exit.CONFLICT).stderr, "in the same words"
 
 
+def test_whoever_goes_back_to_a_version_that_failed_is_told_how_and_asked_at_a_terminal(fabric: MemoryFabric) -> None:
+    by_itself = '[update]\non_failure = "rollback"\n'
+    fabric.cli("deploy", of_version(fabric, "one"))
+    failing = of_version(fabric, "two")
+    Path(failing).write_text(Path(failing).read_text() + by_itself)
+    dies(fabric, failing, 2)
+    fabric.settling = True
+    until(fabric, lambda runtime: next(iter(runtime.state.agents.values())).version == 3)
+    known = "version 2 did not work: hello-1."
+
+    def version() -> int:
+        return fabric.call(lambda runtime: next(iter(runtime.state.agents.values())).version)
+
+    def at_terminal(*more: str) -> Terminal:
+        words = fabric.command("rollback", "hello", "--to", "2", *more)
+        return Terminal(words, env=dict(os.environ), cwd=fabric.folder, columns=160)
+
+    with at_terminal() as asked:
+        shown = asked.until("roll hello back to version 2 all the same?")
+        assert known in shown
+        assert "failed for good: exit code 3" in shown
+        asked.press("n", "enter")
+        assert asked.ended() == 1
+    assert version() == 3, "nothing was changed"
+    assert known in fabric.cli("rollback", "hello", "--to", "2", "--dry-run").stderr
+    ran = fabric.cli("rollback", "hello", "--to", "2", "--no-wait")
+    assert f"warning: {known}" in ran.stderr, "nobody is there to answer, and a log is read later"
+    assert version() == 4
+    assert fabric.cli("rollback", "hello", "--to", "1", "--no-wait").stderr == "", "of what worked nothing is said"
+    with at_terminal("--yes", "--no-wait") as unasked:
+        assert unasked.ended() == 0
+        assert "all the same?" not in unasked.text
+        assert known in unasked.text
+
+
 # -- staying up --------------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +237,6 @@ def test_what_others_do_meanwhile_does_not_fail_a_deployment(fabric: MemoryFabri
 
 @pytest.mark.parametrize("there", [True, False], ids=["changed", "created"])
 def test_apply_does_not_overwrite_what_somebody_did_after_the_plan(fabric: MemoryFabric, there: bool) -> None:
-    import os
     import pty
 
     folder = write(fabric, "shared")

@@ -41,6 +41,17 @@ async def _status_of(runtime: MemoryRuntime) -> inv.FabricStatus:
     return (await perform(declaration, runtime, context, declaration.input())).value  # type: ignore[arg-type]
 
 
+SHOWN = ("away", "joined", "left", "live", "lost", "stalled", "stopped", "unreachable")
+
+
+async def _found(runtime: MemoryRuntime, status: str) -> bool:
+    """Whether the list of nodes of that status has the one that there is."""
+    declaration = REGISTRY["nodes.list"]
+    context = Context(principal="system:test", correlation="c")
+    answer = await perform(declaration, runtime, context, declaration.input(status=status))
+    return bool(answer.value.items)  # type: ignore[attr-defined]
+
+
 async def test_it_is_shown_as_away_everywhere_and_what_it_runs_as_it_was() -> None:
     runtime, identifier = _with_one_instance()
     instance = runtime.state.instances[identifier]
@@ -50,6 +61,7 @@ async def test_it_is_shown_as_away_everywhere_and_what_it_runs_as_it_was() -> No
 
     node = show_node(state.nodes["n-alpha"], None)
     assert (node.status, _status(node).text) == ("live", "away, back within 30 s")
+    assert [one for one in SHOWN if await _found(runtime, one)] == ["away", "live"], "it is counted as that"
     (concern,) = [one for one in await concerns(runtime, state, runtime.now_ms()) if one.subject == "node alpha"]
     assert concern.text == "away, back within 30 s of its goodbye: upgrade"
 
@@ -79,6 +91,7 @@ async def test_one_that_its_operator_stopped_is_shown_as_that_everywhere_and_no_
     node = show_node(state.nodes["n-alpha"], None)
     assert (node.status, node.stopped_ms) == (status, stopped_ms)
     assert _status(node).text.startswith("stopped by its operator ")
+    assert [one for one in SHOWN if await _found(runtime, one)] == ["stopped"]
     (concern,) = [one for one in await concerns(runtime, state, runtime.now_ms()) if one.subject == "node alpha"]
     assert (concern.text, concern.since_ms) == ("stopped by its operator 1 m ago", stopped_ms)
     refused = runtime.dry_run(cm.RemoveNode(node="alpha"), cm.Header(principal="system:test", time_ms=runtime.now_ms()))
@@ -109,6 +122,7 @@ async def test_one_that_has_left_the_fabric_is_shown_as_that_and_not_as_stopped_
     (concern,) = [one for one in await concerns(runtime, state, runtime.now_ms()) if one.subject == "node alpha"]
     assert (concern.text, concern.hint) == ("left 1 m ago", "omnitide nodes rm alpha")
     assert show_instance(state, state.instances[instance]).unknown_because == "node alpha has left"
+    assert [one for one in SHOWN if await _found(runtime, one)] == ["left", "lost"], "it is counted as that"
     runtime.apply(cm.ScaleAgent(namespace="default", name="web", replicas=2))
     (waits,) = runtime.state.pending
     assert "alpha: left" in (await runtime.explain(waits, 0)).text

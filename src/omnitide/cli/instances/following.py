@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from omnitide.cli.instances.backlog import Backlog
 from omnitide.cli.instances.output import Printer
 from omnitide.cli.session import Session
 
@@ -25,7 +26,9 @@ MAX_WAITING: Final = 1000
 MAX_REMEMBERED: Final = 10_000
 """Instances that have been read to their end: news of them, which may come late, begins nothing anew."""
 MAX_QUEUED: Final = 1000
-"""Chunks that wait to be printed; the readers then wait too."""
+"""Chunks that wait for the thread that prints; the readers then wait too."""
+MAX_HELD: Final = 32
+"""Chunks of one instance that are not printed yet; its reader then waits."""
 AGAIN_S: Final = 1.0
 WAKE_S: Final = 0.5
 QUIET_S: Final = 0.5
@@ -48,6 +51,15 @@ class _Reading:
     since_ms: int = 0
     began: float = 0.0
     position: str = ""
+    merged: bool = False
+    """What it has written so far is put in one order with what the others have."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CaughtUp:
+    """What there was of an instance, by its id, has been read, or cannot be read now."""
+
+    identifier: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +101,14 @@ class Following:
         self._tail = tail
         self._since_ms = since_ms
         self._replicas = replicas
-        self._queue: queue.Queue[tuple[Instance, LogChunk] | Exception | _Over | _Started | _NoMoreStart] = queue.Queue(
-            MAX_QUEUED
-        )
+        self._queue: queue.Queue[
+            tuple[Instance, LogChunk] | Exception | _CaughtUp | _Over | _Started | _NoMoreStart
+        ] = queue.Queue(MAX_QUEUED)
+        self._backlog = Backlog(self._print)
+        self._merges = False
+        """What is begun with now is one of several that there were at first."""
+        self._room: dict[str, threading.Semaphore] = {}
+        """By instance: how many more chunks of it may wait to be printed."""
         self._readers: dict[str, _Reading] = {}
         self._per_node: Counter[str] = Counter()
         self._most: dict[str, int] = {}
@@ -111,6 +128,7 @@ class Following:
         """Until Ctrl-C; of instances or a job, until they have ended. Raises FabricError, KeyboardInterrupt."""
         namespace, plain = self._session.name(name)
         self._name = name
+        self._merges = len(found) > 1
         if kind == "instance":
             for one in found:
                 self._begin(one, self._tail, self._since_ms)
@@ -138,8 +156,10 @@ class Following:
     # -- the thread that prints --------------------------------------------------------------------------------------
 
     def _print_all(self) -> None:
+        self._merges = False
         while self._readers or self._waiting or self._watching:
             self._tell_waiting()
+            self._backlog.pass_on(time.monotonic())
             try:
                 # A Ctrl-C just before this begins to wait is seen only when the wait ends.
                 item = self._queue.get(timeout=WAKE_S)
@@ -154,9 +174,15 @@ class Following:
                 self._over(item)
             elif isinstance(item, _NoMoreStart):
                 self._watching = False
+            elif isinstance(item, _CaughtUp):
+                self._backlog.caught_up(item.identifier, time.monotonic())
             else:
                 self._silent = False
-                self._printer.print(*item)
+                self._backlog.put(item, time.monotonic())
+
+    def _print(self, instance: "Instance", chunk: "LogChunk") -> None:
+        self._printer.print(instance, chunk)
+        self._room[instance.id].release()
 
     def _tell_silence(self) -> None:
         """On a terminal, once: that nothing comes is then no trouble of ours."""
@@ -190,16 +216,19 @@ class Following:
                     f"more than {MAX_WAITING} instances wait to be followed; from {instance.name} on they are left out"
                 )
             return
-        self._enter(_Reading(instance, tail, since_ms, time.monotonic()))
+        self._enter(_Reading(instance, tail, since_ms, time.monotonic(), merged=self._merges and tail != 0))
 
     def _enter(self, reading: _Reading) -> None:
         node = reading.instance.node
         full = len(self._readers) >= MAX_STREAMS or self._per_node[node] >= self._most.get(node, PER_NODE)
         if full:
-            self._waiting.append(reading)
+            self._waiting.append(replace(reading, merged=False))
             return
         self._changed = time.monotonic()
         self._readers[reading.instance.id] = reading
+        self._room.setdefault(reading.instance.id, threading.Semaphore(MAX_HELD))
+        if reading.merged:
+            self._backlog.expect(reading.instance.id, self._changed)
         self._per_node[node] += 1
         threading.Thread(target=self._read, args=(reading,), daemon=True).start()
 
@@ -207,15 +236,17 @@ class Following:
         instance = over.reading.instance
         del self._readers[instance.id]
         self._per_node[instance.node] -= 1
+        self._backlog.caught_up(instance.id, time.monotonic())
         if over.busy:
             # Others read there too. Each of ours that ends is followed by another, and now and then one more is tried.
             self._most[instance.node] = self._per_node[instance.node]
             self._ask_again = time.monotonic() + BUSY_AGAIN_S
-            self._waiting.appendleft(over.reading)
+            self._waiting.appendleft(replace(over.reading, merged=False))
             return
         self._remembered[instance.id] = None
         if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
+            oldest, _ = self._remembered.popitem(last=False)
+            del self._room[oldest]
         self._take_turns()
 
     def _take_turns(self) -> None:
@@ -269,6 +300,9 @@ class Following:
         """
         from omnitide.sdk.errors import FabricError, NotFound, Unavailable
 
+        if reading.merged:
+            reading = self._read_backlog(reading)
+            self._queue.put(_CaughtUp(reading.instance.id))
         instance, position, busy = reading.instance, reading.position, ""
         trouble, failures = "", 0
         ended = False
@@ -283,7 +317,7 @@ class Following:
                     chunks = self._client.read_logs(instance.id, follow=True, tail=reading.tail, since_ms=since)
                 for chunk in chunks:
                     trouble, failures = "", 0
-                    self._queue.put((instance, chunk))
+                    self._put(instance, chunk)
                     position = chunk.position
                 if ended:
                     break
@@ -308,3 +342,21 @@ class Following:
                 break
             time.sleep(AGAIN_S)
         self._queue.put(_Over(replace(reading, position=position), busy))
+
+    def _read_backlog(self, reading: _Reading) -> _Reading:
+        """What is there now. If it cannot be read, whoever follows it finds that out too, and says it."""
+        from omnitide.sdk.errors import FabricError
+
+        position = ""
+        try:
+            for chunk in self._client.read_logs(reading.instance.id, tail=reading.tail, since_ms=reading.since_ms):
+                self._put(reading.instance, chunk)
+                position = chunk.position
+        except FabricError:
+            return replace(reading, position=position)
+        # All is new from here on, were it more lines than the last so many.
+        return replace(reading, position=position, tail=None)
+
+    def _put(self, instance: "Instance", chunk: "LogChunk") -> None:
+        self._room[instance.id].acquire()
+        self._queue.put((instance, chunk))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli import statuses
 from omnitide.cli.access.names import nodes, workloads
 from omnitide.cli.session import Session, session_of
 from omnitide.cli.show.live import WatchOption, show
@@ -24,13 +25,6 @@ _COLUMNS: Final = (
     Column("ENDPOINTS", rank=3),
     Column("NOTE", rank=6, free=True),
 )
-_ASKED: Final = {
-    "waiting": ("starting", "pending"),
-    "unhealthy": ("running", "starting"),
-    "failing": ("pending", "placed", "starting", "running"),
-    "away": ("placed", "starting", "running", "stopping"),
-}
-"""What this list calls by a name of its own, and the statuses that it has."""
 
 
 def ps(
@@ -44,7 +38,8 @@ def ps(
         typer.Option(
             help="Only of this status, as this list shows it: also failing (ends again and again), waiting (to start "
             "again), unhealthy, away (its node is waited for). What fails or is away is also found by what it does, or "
-            "did then."
+            "did then.",
+            autocompletion=statuses.complete_of_instances,
         ),
     ] = "",
     ended: Annotated[bool, typer.Option("--all", "-a", help="Also those that have ended.")] = False,
@@ -52,7 +47,7 @@ def ps(
 ) -> None:
     """List the instances: what runs where."""
     session = session_of(context)
-    _check_status(status)
+    statuses.require(status, statuses.of_instances())
 
     from omnitide.cli.instances.resolve import require_namespace, require_workload
     from omnitide.cli.instances.waiting import why_pending
@@ -64,7 +59,7 @@ def ps(
 
         namespace, workload = session.name(name) if name else (session.options.namespace, "")
         found: list[Instance] = []
-        for asked in _ASKED.get(status, (status,)):
+        for asked in statuses.OWN_OF_INSTANCES.get(status, (status,)):
             some = list(client.instances(namespace=namespace, agent=workload, node=node, status=asked, ended=ended))
             if workload and not some:
                 some = list(client.instances(namespace=namespace, job=workload, node=node, status=asked, ended=ended))
@@ -86,21 +81,6 @@ def ps(
         return _lines(session, found, waits, width)
 
     show(session, read, lines, watch=watch)
-
-
-def _check_status(status: str) -> None:
-    """Raises Failure."""
-    import difflib
-    from typing import get_args
-
-    from omnitide.cli.exits import Exit, Failure
-    from omnitide.model.objects import InstanceStatus
-
-    known = sorted([*get_args(InstanceStatus), *_ASKED])
-    if status and status not in known:
-        near = difflib.get_close_matches(status, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else ""
-        raise Failure(f"status: must be one of {', '.join(known)}, not {status!r}", hint, Exit.USAGE)
 
 
 def _lines(session: Session, found: "InstanceList", waits: dict[str, str], width: int | None) -> list[str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from omnitide.cli import statuses
 from omnitide.cli.access import names
 from omnitide.cli.nodes.labels import label
 from omnitide.cli.session import Session, session_of
@@ -35,11 +36,20 @@ _COLUMNS: Final = (
     Column("LABELS", rank=6, free=True),
 )
 
+StatusOption = Annotated[
+    str,
+    typer.Option(
+        help="Only of this status, as this list shows it: also stopped (by its operator), left, away. What has left or "
+        "is away is also found by what it counts as.",
+        autocompletion=statuses.complete_of_nodes,
+    ),
+]
+
 
 @app.callback()
 def nodes(
     context: typer.Context,
-    status: Annotated[str, typer.Option(help="Only of this status.")] = "",
+    status: StatusOption = "",
     watch: WatchOption = False,
 ) -> None:
     """List the nodes. CPU and memory: set aside for instances, of what there is."""
@@ -50,7 +60,7 @@ def nodes(
 @app.command("list")
 def list_(
     context: typer.Context,
-    status: Annotated[str, typer.Option(help="Only of this status.")] = "",
+    status: StatusOption = "",
     watch: WatchOption = False,
 ) -> None:
     """List the nodes."""
@@ -59,13 +69,19 @@ def list_(
 
 def _list(context: typer.Context, *, status: str, watch: bool) -> None:
     session = session_of(context)
+    statuses.require(status, statuses.of_nodes())
 
     def read(client: "Client") -> "NodeList":
         from omnitide.model.inventory import NodeList
 
         return NodeList(items=tuple(client.nodes(status=status)), revision=client.seen)
 
-    show(session, read, _lines, watch=watch)
+    def lines(session: Session, found: "NodeList", width: int | None) -> list[str]:
+        if status and not found.items:
+            return [f"no nodes are {status}; all: omnitide nodes"]
+        return _lines(session, found, width)
+
+    show(session, read, lines, watch=watch)
 
 
 def _lines(session: Session, found: "NodeList", width: int | None) -> list[str]:

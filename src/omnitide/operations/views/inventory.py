@@ -5,7 +5,7 @@ from typing import Final, Literal
 from omnitide.fabric.state import Namespace, Node, NodeStatus, Token, TokenPurpose
 from omnitide.model import inventory as inv
 from omnitide.operations.runtime import HostUse, NodeLive
-from omnitide.operations.views.silence import SILENT
+from omnitide.operations.views.silence import SILENT, node_away
 
 NodeCounted = Literal[inv.NodeStatus, "stopped"]
 COUNTED: Final[tuple[NodeCounted, ...]] = ("joined", "live", "stalled", "stopped", "unreachable", "lost")
@@ -20,6 +20,14 @@ def node_status(node: Node, live: NodeLive | None) -> inv.NodeStatus:
 def counted_as(node: Node, live: NodeLive | None) -> NodeCounted:
     """Where nodes are counted: as its status, but once its operator stopped it as that alone, until it is back."""
     return "stopped" if node.stopped_ms else node_status(node, live)
+
+
+def shown_as(node: Node, live: NodeLive | None) -> tuple[inv.NodeShown, ...]:
+    """The words for a node: what it counts as, and that it has left or is away for a while."""
+    counted: inv.NodeShown = counted_as(node, live)
+    if node.left:
+        return counted, "left"
+    return (counted, "away") if node_away(node) else (counted,)
 
 
 def show_node(node: Node, live: NodeLive | None) -> inv.Node:
