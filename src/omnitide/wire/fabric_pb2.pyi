@@ -676,7 +676,7 @@ class ListNodesRequest(_message.Message):
     cursor: _builtins.str
     limit: _builtins.int
     status: _builtins.str
-    """Only of this status."""
+    """Only what is shown as this: joined, live, away, stalled, stopped, left, unreachable or lost."""
     scheduling: _builtins.str
     """Only those of this kind."""
     @_builtins.property
