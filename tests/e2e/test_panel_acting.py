@@ -2,6 +2,7 @@
 imported, and what would come of it told before it is done."""
 
 import json
+import re
 from collections.abc import Generator
 from pathlib import Path
 
@@ -509,3 +510,29 @@ def test_a_manifest_that_is_dropped_on_a_page_is_opened(inside: Visit, shared: F
     expect(code(page)).to_contain_text('name = "dropped"')
     expect(page.get_by_label("Format")).to_have_value("toml")
     page.get_by_role("button", name="Start over").click()
+
+
+def test_a_rollback_goes_to_the_version_that_is_chosen(inside: Visit, shared: Fabric) -> None:
+    page = inside.page
+    for seconds in (3600, 3601, 3602):
+        deploy(shared, "thrice", seconds=seconds)
+    inside.show("agents/default/thrice")
+    page.get_by_role("group", name="Actions for agent thrice").get_by_role("button", name="Roll back").click()
+    dialog = page.get_by_role("dialog", name="Roll back thrice")
+    choice = dialog.get_by_label("To version")
+    # Not the one that runs; the newest of the others is what Nexus would take by itself.
+    options = choice.get_by_role("option")
+    expect(options).to_have_text([re.compile("^v2: the newest .*"), re.compile("^v1 · .* ago · deployed$")])
+    expect(choice).to_have_value("0")
+    expect(choice).to_be_focused()
+    expect(dialog).to_contain_text("The spec of v2 rolls out as v4.")
+    command = dialog.locator(".copied code")
+    expect(command).to_have_text("omnitide rollback thrice")
+    choice.select_option("1")
+    expect(dialog).to_contain_text("The spec of v1 rolls out as v4.")
+    expect(command).to_have_text("omnitide rollback thrice --to 1")
+    dialog.get_by_role("button", name="Roll back", exact=True).click()
+    expect(dialog).to_have_count(0)
+    until(lambda: shared.client.get_agent("thrice").version == 4, "it went back")
+    assert shared.client.get_agent("thrice").spec.command == ("sleep", "3600")
+    shared.client.delete_agent("thrice")

@@ -427,6 +427,32 @@ def test_a_page_that_was_cut_off_says_so_and_comes_back_by_itself(inside: Visit,
     inside.console.clear()  # a browser tells of each connection that could not be made
 
 
+def test_a_page_that_is_opened_while_nexus_is_away_comes_when_it_is_back(stranger: Visit, busy: Fabric) -> None:
+    """Its script is fetched when the page is opened first, and is not to be had; this browser has kept none."""
+    stranger.log_in()
+    page = stranger.page
+    page.evaluate("window.mark = 3")
+    nexus, supervisor = busy.nexus_pid(), busy.supervisor_pid()
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    freeze(supervisor)
+    try:
+        os.kill(nexus, signal.SIGKILL)
+        expect(page.locator(".banner")).to_contain_text("Not connected to Nexus", timeout=WITHIN_MS)
+        page.get_by_role("link", name="Settings").click()
+        # It is asked for more than once, and what there is stays what it is meanwhile.
+        stranger.until(lambda: len([url for url in failed if "/assets/Settings" in url]) > 1, "it is asked for again")
+        expect(page.locator(".banner")).to_contain_text("Not connected to Nexus")
+        expect(page.get_by_role("alert")).to_have_count(0)
+    finally:
+        send((supervisor,), signal.SIGCONT)
+        busy.new_nexus(nexus)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Settings", timeout=2 * WITHIN_MS)
+    expect(page.get_by_label("Nothing moves on the map")).to_be_visible(timeout=2 * WITHIN_MS)
+    stranger.until_live()
+    assert page.evaluate("window.mark") == 3, "the page was loaded anew"
+
+
 def test_what_is_begun_says_that_there_is_no_connection_and_can_be_done_when_it_is_back(
     inside: Visit, busy: Fabric
 ) -> None:
