@@ -104,5 +104,7 @@ def test_a_map_that_cannot_be_drawn_says_so_and_says_nothing_of_the_fabric(insid
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     inside.open("map")
     expect(page.get_by_role("alert")).to_contain_text("The map cannot be drawn here")
+    expect(page.get_by_role("alert").get_by_role("button", name="Try again")).to_be_visible()
     expect(page.locator("#map-summary")).to_have_text("The map cannot be drawn here.")
     expect(page.locator(".map-foot")).to_have_text("As a list")
+    assert {theme: flaws for theme, flaws in inside.flaws_in_both_themes().items() if flaws} == {}

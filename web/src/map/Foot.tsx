@@ -9,8 +9,8 @@ import type { Entry } from "./model/colours";
 interface Props {
   /** What there is on the map can be counted. */
   known: boolean;
-  /** Why there is no map, if there is none. */
-  failed: string;
+  /** There is no map. */
+  failed: boolean;
   entries: readonly Entry[];
   /** Why Nexus was not asked. */
   trouble: string;
@@ -29,7 +29,7 @@ export function Foot(props: Props) {
             when={props.failed && fabric.filled()}
             fallback={
               <p class="map-legend" aria-hidden="true">
-                <Opening failed="" />
+                <Opening failed={false} />
               </p>
             }
           >
@@ -58,7 +58,7 @@ function AsList() {
 }
 
 /** In the place of what is counted on the map, as long as that is not there: nothing of the fabric. */
-export function Opening(props: { failed: string }) {
+export function Opening(props: { failed: boolean }) {
   const { fabric } = useGiven();
   return (
     <Show when={fabric.filled()} fallback={<Waiting />}>

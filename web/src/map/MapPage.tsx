@@ -2,15 +2,14 @@
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show, untrack } from "solid-js";
 import { useGiven } from "../parts/context";
 import { moves } from "../parts/motion";
-import { retried } from "../parts/retried";
 import { theme } from "../parts/theme";
 import { useTitle } from "../parts/title";
 import { pastRevision } from "../past/when";
-import { turn } from "../state/turn";
 import { visible } from "../words/format";
 import { createFailing } from "./asking";
 import { Card } from "./Card";
 import { Controls } from "./controls";
+import { createDrawing } from "./drawing";
 import { Foot, Opening } from "./Foot";
 import { Glance } from "./Glance";
 import { type Before, createGrowing } from "./growing";
@@ -27,16 +26,11 @@ import { Notes } from "./Notes";
 import { Orders } from "./Orders";
 import { createReacting } from "./reacting";
 import type { Look } from "./scene/look";
-import { type Palette, readPalette } from "./scene/palette";
 import type { Scene } from "./scene/scene";
 import { createSelecting } from "./selecting";
 import { createSteering } from "./steering";
 import { Tip } from "./Tip";
 import { Tools } from "./Tools";
-
-// Asked for at once, not only when the page is there: it is the largest part.
-const drawing = retried(() => import("./scene/scene"));
-drawing.catch(() => undefined);
 
 const ZOOM_STEP = 1.5;
 /** Words and counts around the picture follow no quicker. */
@@ -54,9 +48,6 @@ export default function MapPage() {
   let host: HTMLDivElement | undefined;
   let labels: HTMLCanvasElement | undefined;
 
-  const [scene, setScene] = createSignal<Scene>();
-  const [failed, setFailed] = createSignal("");
-  const [palette, setPalette] = createSignal<Palette>();
   const [camera, setCamera] = createSignal<Camera>({ x: 0, y: 0, zoom: 1 });
   const [screen, setScreen] = createSignal<Screen>({ width: 1, height: 1 });
   const [question, setQuestion] = createSignal<Question>("health");
@@ -97,7 +88,24 @@ export default function MapPage() {
   const by = () => label() || usual();
   const labelNames = createMemo(() => structure().labels, undefined, { equals: alike });
   const versions = createMemo(() => structure().versions, undefined, { equals: alike });
-  const fail = (error: unknown) => setFailed(error instanceof Error ? error.message : "the picture could not be made");
+  const measure = () => {
+    const { width, height } = host?.getBoundingClientRect() ?? { width: 0, height: 0 };
+    if (width < 1 || height < 1) return;
+    setScreen({ width, height });
+    scene()?.resize({ width, height });
+  };
+  const watch = new ResizeObserver(measure);
+  const drawing = createDrawing({
+    look: () => look(),
+    opened: (made) => {
+      made.onCamera = (now) => setCamera(now);
+      measure();
+      // Nexus alone, as long as nothing is known.
+      if (!placed) made.look(steering.first(), false);
+      if (host) watch.observe(host);
+    },
+  });
+  const { scene, palette, failed } = drawing;
   const phone = matchMedia(`(max-width: ${NARROW_PX}px)`);
   const [upright, setUpright] = createSignal(phone.matches);
   const turned = () => setUpright(phone.matches);
@@ -114,7 +122,7 @@ export default function MapPage() {
     },
     untouched: () => (placed ? steering.untouched() : undefined),
     show: (made, changes, before) => show(made, changes, before),
-    fail,
+    fail: drawing.fail,
   });
   const selecting = createSelecting({
     fabric,
@@ -163,57 +171,17 @@ export default function MapPage() {
   onMount(() => {
     const [at, named] = [host, labels];
     if (!at || !named) return;
-    let gone = false;
-    const measure = () => {
-      const { width, height } = at.getBoundingClientRect();
-      if (width < 1 || height < 1) return;
-      setScreen({ width, height });
-      scene()?.resize({ width, height });
-    };
-    const watch = new ResizeObserver(measure);
-    void (async () => {
-      try {
-        // The page is there before the browser works out its style for that.
-        await turn();
-        if (gone) return;
-        const colours = readPalette(at);
-        setPalette(colours);
-        const { Scene } = await drawing;
-        await turn();
-        await document.fonts.load('600 12px "Inter Variable"').catch(() => []);
-        if (gone) return;
-        const made = await Scene.open(at, named, look(), colours);
-        if (gone) return made.destroy();
-        // The look of the page may be another since its colours were read.
-        made.dress(untrack(palette) ?? colours);
-        made.onCamera = (now) => setCamera(now);
-        setScene(made);
-        measure();
-        // Nexus alone, as long as nothing is known.
-        if (!placed) made.look(steering.first(), false);
-        watch.observe(at);
-      } catch (error) {
-        fail(error);
-      }
-    })();
+    drawing.begin(at, named);
     const controls = new Controls(at, reactions);
     onCleanup(() => {
-      gone = true;
       controls.end();
       watch.disconnect();
-      scene()?.destroy();
     });
   });
   const night = matchMedia("(prefers-color-scheme: dark)");
-  const redress = () => {
-    if (!host) return;
-    const next = readPalette(host);
-    setPalette(next);
-    scene()?.dress(next);
-  };
-  night.addEventListener("change", redress);
-  onCleanup(() => night.removeEventListener("change", redress));
-  createEffect(on(theme, redress, { defer: true }));
+  night.addEventListener("change", drawing.redress);
+  onCleanup(() => night.removeEventListener("change", drawing.redress));
+  createEffect(on(theme, drawing.redress, { defer: true }));
 
   // -- the city --
   const show = (made: Scene, changes: Changes, before: Before) => {
@@ -304,7 +272,7 @@ export default function MapPage() {
         <div
           ref={host}
           class="map-host"
-          classList={{ moving: reacting.moving() }}
+          classList={{ moving: reacting.moving(), blank: drawing.blank() }}
           role="application"
           aria-label="Map of the fabric"
           aria-describedby="map-summary map-keys"
@@ -317,9 +285,9 @@ export default function MapPage() {
           <canvas ref={labels} class="map-labels-canvas" />
         </div>
         <Tip told={tip()} at={hoverAt()} />
-        <Notes failed={failed()} empty={fabric.filled() && !fabric.all("node").size} />
+        <Notes failed={failed()} again={drawing.again} empty={fabric.filled() && !fabric.all("node").size} />
         <p id="map-summary" class="visually-hidden">
-          <Show when={known()} fallback={<Opening failed={failed()} />}>
+          <Show when={known()} fallback={<Opening failed={Boolean(failed())} />}>
             {`${summary()}.`}
           </Show>
         </p>
@@ -337,7 +305,7 @@ export default function MapPage() {
           all={reactions.all}
           move={reacting.setMoving}
         />
-        <Foot known={known()} failed={failed()} entries={entries()} trouble={trouble()} />
+        <Foot known={known()} failed={Boolean(failed())} entries={entries()} trouble={trouble()} />
         <Minimap
           look={untrack(look)}
           question={question()}

@@ -97,6 +97,8 @@ export function Minimap(props: Props) {
     frame.style.height = `${Math.max(1, bottom - y).toFixed(1)}px`;
   };
   onMount(() => {
+    // A graphics card that is reset takes this picture as well, which then comes back empty.
+    canvas?.addEventListener("contextrestored", () => untrack(drawCity));
     createEffect(() => {
       props.tick;
       props.palette;

@@ -1,19 +1,35 @@
 import { A } from "@solidjs/router";
 import { Show } from "solid-js";
 import { visible } from "../words/format";
+import type { Failure } from "./drawing";
+
+interface Props {
+  failed: Failure | undefined;
+  /** Try to draw it again. */
+  again(): void;
+  empty: boolean;
+}
 
 /** In the middle of the map, where there is none to be seen: why. */
-export function Notes(props: { failed: string; empty: boolean }) {
+export function Notes(props: Props) {
   return (
     <>
       <Show when={props.failed}>
-        <div class="map-failed card" role="alert">
-          <strong>The map cannot be drawn here.</strong>
-          <span class="soft">
-            This browser gives no WebGL ({visible(props.failed)}). All of it is in the lists: <A href="/nodes">nodes</A>
-            , <A href="/agents">agents</A>, <A href="/instances">instances</A>.
-          </span>
-        </div>
+        {(failed) => (
+          <div class="map-failed card" role="alert">
+            <strong>{failed().why ? "The map cannot be drawn here." : "The map can be drawn no more."}</strong>
+            <span class="soft">
+              {failed().why
+                ? `This browser gives no WebGL (${visible(failed().why)}).`
+                : "The browser took WebGL away from it, as it does when a graphics card is reset."}{" "}
+              All of it is in the lists: <A href="/nodes">nodes</A>, <A href="/agents">agents</A>,{" "}
+              <A href="/instances">instances</A>.
+            </span>
+            <button type="button" class="button" onClick={() => props.again()}>
+              Try again
+            </button>
+          </div>
+        )}
       </Show>
       <Show when={props.empty}>
         <div class="map-failed below card">

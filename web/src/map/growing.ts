@@ -34,6 +34,8 @@ export function createGrowing({ fabric, scene, by, narrow, anew, untouched, show
   const follower = fabric.follow();
   onCleanup(() => follower.end());
   let last: Partial<Pick<Sight, "nodes" | "instances">> = {};
+  /** Another one has seen nothing of it. */
+  let shown: Scene | undefined;
   // What comes while it is founded is taken in afterwards.
   let founding = false;
   const [founded, setFounded] = createSignal(0);
@@ -55,6 +57,7 @@ export function createGrowing({ fabric, scene, by, narrow, anew, untouched, show
       founding = false;
       const { layout } = city;
       Object.assign(city, whole);
+      shown = made;
       show(made, part.value, { sees: undefined, layout });
       setFounded((now) => now + 1);
     } catch (error) {
@@ -85,7 +88,10 @@ export function createGrowing({ fabric, scene, by, narrow, anew, untouched, show
     if (!city.seen && sight.instances.size > PART) void found(made, sight);
     else {
       const before = { sees: untouched(), layout: city.layout };
-      show(made, advance(city, sight, same ? touched : undefined), before);
+      const changes = advance(city, sight, same ? touched : undefined);
+      changes.layout ||= made !== shown;
+      shown = made;
+      show(made, changes, before);
     }
   });
   return () => city;

@@ -219,6 +219,7 @@ function ruleEntries({ rules, units, nodes, waiting, refusing }: Failing): Entry
 /** Of nodes that a rule keeps from what waits. */
 function ofNodes(rule: string): string {
   if (rule === "closed") return "nodes that are closed to what is new";
+  if (rule === "left") return "nodes that have left";
   return rule === "offline" ? "nodes that are not connected" : `nodes that refuse by ${rule}`;
 }
 

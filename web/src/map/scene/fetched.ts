@@ -37,6 +37,8 @@ export class Fetched {
   /** Of what has just been drawn. A fence that is set after it tells when it is there. */
   begin(): void {
     const gl = this.#gl;
+    // It has no size then, either.
+    if (gl.isContextLost()) return;
     const { drawingBufferWidth: width, drawingBufferHeight: height } = gl;
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, this.#buffer);
     if (this.#image?.width !== width || this.#image.height !== height) this.#image = new ImageData(width, height);

@@ -3,8 +3,9 @@
  * thread wait for it, and PixiJS asks for much at once when it begins. What was asked before it finds answered.
  */
 import "pixi.js/unsafe-eval"; // which is the part of PixiJS that makes no code of texts, as the page's policy demands
-import { Ticker, WebGLRenderer } from "pixi.js";
+import { GlLimitsSystem, Ticker, WebGLRenderer } from "pixi.js";
 import { turn } from "../../state/turn";
+import { Context } from "./context";
 import { emulated } from "./fetched";
 import { settled } from "./pace";
 import { quadProgram } from "./quads";
@@ -24,18 +25,63 @@ const EXTENSIONS = [
   "WEBGL_provoking_vertex",
 ];
 
+/** What every card has, WebGL's least. */
+const TEXTURES = 16;
+
+/**
+ * As PixiJS's own, which however looks for the largest shader that the card compiles, and goes on for ever if the context is
+ * lost meanwhile: in the midst of a task a page is not told so. Nothing here is drawn by such shaders.
+ */
+const limits = {
+  contextChange(this: GlLimitsSystem, gl: WebGL2RenderingContext): void {
+    this.maxTextures = gl.getParameter(gl.MAX_TEXTURE_IMAGE_UNITS) ?? TEXTURES;
+    this.maxBatchableTextures = Math.min(this.maxTextures, TEXTURES);
+    this.maxUniformBindings = "fenceSync" in gl ? gl.getParameter(gl.MAX_UNIFORM_BUFFER_BINDINGS) : 0;
+  },
+};
+Object.assign(GlLimitsSystem.prototype, limits);
+
 export interface Opened {
   renderer: WebGLRenderer;
-  /** Resolves when the card has done what it was told so far. */
+  context: Context;
+  /** Resolves when the card has done what it was told so far. Throws `ContextLost`. */
   quiet(): Promise<void>;
 }
 
-/** `scale`: pixels of the screen for one of the page. Throws if this browser draws no WebGL. */
-export async function openRenderer(ground: number, scale: number): Promise<Opened> {
-  const canvas = document.createElement("canvas");
-  // As PixiJS asks for it, which then finds it there: to make it is as much as all else that PixiJS begins with.
-  const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, stencil: true });
-  const quiet = () => (gl ? settled(gl) : turn());
+/**
+ * What `make` makes of it; `scale`: pixels of the screen for one of the page. Nothing is left of it where that fails. Throws
+ * if this browser draws no WebGL, or `ContextLost`.
+ */
+export async function openRenderer<T>(ground: number, scale: number, make: (opened: Opened) => Promise<T>): Promise<T> {
+  const context = new Context();
+  const { gl } = context;
+  const quiet = async () => {
+    await (gl ? settled(gl, () => context.lost) : turn());
+    context.check();
+  };
+  const renderer = new WebGLRenderer();
+  try {
+    await init(renderer, { ground, scale, context, quiet });
+    return await make({ renderer, context, quiet });
+  } catch (error) {
+    const reason = context.reason(error);
+    try {
+      context.end(renderer);
+      renderer.destroy();
+    } catch {
+      // There may be nothing of it yet.
+    }
+    throw reason;
+  }
+}
+
+interface Begun extends Omit<Opened, "renderer"> {
+  ground: number;
+  scale: number;
+}
+
+async function init(renderer: WebGLRenderer, { ground, scale, context, quiet }: Begun): Promise<void> {
+  const { canvas, gl } = context;
   await quiet();
   for (const name of EXTENSIONS) {
     gl?.getExtension(name);
@@ -44,7 +90,6 @@ export async function openRenderer(ground: number, scale: number): Promise<Opene
   // For its first program PixiJS makes a context of its own and asks that what a card can do.
   quadProgram();
   await quiet();
-  const renderer = new WebGLRenderer();
   await renderer.init({
     canvas,
     antialias: false,
@@ -60,5 +105,4 @@ export async function openRenderer(ground: number, scale: number): Promise<Opene
   Ticker.system.autoStart = false;
   Ticker.system.stop();
   await quiet();
-  return { renderer, quiet };
 }

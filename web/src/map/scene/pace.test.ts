@@ -3,7 +3,7 @@ import { Pace, settled } from "./pace";
 
 /** A card that has done what it was told when `done` says so. */
 function card() {
-  const told = { done: false, fences: 0 };
+  const told = { done: false, fences: 0, lost: false };
   const gl = {
     SYNC_GPU_COMMANDS_COMPLETE: 1,
     SYNC_STATUS: 2,
@@ -18,7 +18,7 @@ function card() {
     flush: () => {},
     getSyncParameter: () => (told.done ? 3 : 0),
   };
-  return { told, gl: gl as unknown as WebGL2RenderingContext };
+  return { told, lost: () => told.lost, gl: gl as unknown as WebGL2RenderingContext };
 }
 
 beforeEach(() => {
@@ -29,9 +29,9 @@ afterEach(() => {
 });
 
 test("a card is settled once it has done what it was told, and not before", async () => {
-  const { told, gl } = card();
+  const { told, gl, lost } = card();
   let settledNow = false;
-  void settled(gl).then(() => {
+  void settled(gl, lost).then(() => {
     settledNow = true;
   });
   await vi.advanceTimersByTimeAsync(100 * Pace.POLL_MS);
@@ -42,10 +42,23 @@ test("a card is settled once it has done what it was told, and not before", asyn
   expect(told.fences, "none is left behind").toBe(0);
 });
 
-test("for a card that was lost nobody waits for ever", async () => {
-  const { gl } = card();
+test("for a context that was lost nobody waits", async () => {
+  const { told, gl, lost } = card();
   let settledNow = false;
-  void settled(gl).then(() => {
+  void settled(gl, lost).then(() => {
+    settledNow = true;
+  });
+  await vi.advanceTimersByTimeAsync(10 * Pace.POLL_MS);
+  expect(settledNow).toBe(false);
+  told.lost = true;
+  await vi.advanceTimersByTimeAsync(Pace.POLL_MS);
+  expect(settledNow).toBe(true);
+});
+
+test("for a card that never has done what it was told nobody waits for ever", async () => {
+  const { gl, lost } = card();
+  let settledNow = false;
+  void settled(gl, lost).then(() => {
     settledNow = true;
   });
   await vi.advanceTimersByTimeAsync(3_000);

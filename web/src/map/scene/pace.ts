@@ -3,7 +3,7 @@
  * given the next one holds up the page until it has caught up; whoever asks here first keeps the page free meanwhile.
  */
 
-/** Longer is not waited: a context that was lost answers nothing. */
+/** Longer is not waited, whatever a card does. */
 const MOST_MS = 2_000;
 
 export class Pace {
@@ -14,7 +14,11 @@ export class Pace {
   #passed = true;
   #sinceMs = 0;
 
-  constructor(gl: WebGLRenderingContext | WebGL2RenderingContext) {
+  /** `lost`: whether the context is, or was since: then a fence is none of its own. */
+  constructor(
+    gl: WebGLRenderingContext | WebGL2RenderingContext,
+    readonly lost: () => boolean,
+  ) {
     this.#gl = "fenceSync" in gl ? gl : undefined;
   }
 
@@ -22,7 +26,7 @@ export class Pace {
   drew(): void {
     const gl = this.#gl;
     if (!gl) return;
-    if (this.#fence) gl.deleteSync(this.#fence);
+    this.end();
     this.#fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
     gl.flush();
     this.#passed = false;
@@ -31,7 +35,7 @@ export class Pace {
 
   /** Nobody asks any more. */
   end(): void {
-    if (this.#fence) this.#gl?.deleteSync(this.#fence);
+    if (this.#fence && !this.lost()) this.#gl?.deleteSync(this.#fence);
     this.#fence = null;
   }
 
@@ -39,7 +43,9 @@ export class Pace {
     const gl = this.#gl;
     if (!gl || !this.#fence || this.#passed) return false;
     this.#passed =
-      gl.getSyncParameter(this.#fence, gl.SYNC_STATUS) === gl.SIGNALED || performance.now() - this.#sinceMs > MOST_MS;
+      this.lost() ||
+      gl.getSyncParameter(this.#fence, gl.SYNC_STATUS) === gl.SIGNALED ||
+      performance.now() - this.#sinceMs > MOST_MS;
     return !this.#passed;
   }
 }
@@ -48,8 +54,8 @@ export class Pace {
  * Resolves when the card has done all that it was told so far. What asks it for an answer before (a setting, a shader, a
  * frame after a large upload) has the page's thread wait for that.
  */
-export async function settled(gl: WebGL2RenderingContext): Promise<void> {
-  const pace = new Pace(gl);
+export async function settled(gl: WebGLRenderingContext | WebGL2RenderingContext, lost: () => boolean): Promise<void> {
+  const pace = new Pace(gl, lost);
   pace.drew();
   // A fence says nothing new before the task that set it has ended.
   do await new Promise((resume) => setTimeout(resume, Pace.POLL_MS));

@@ -3,7 +3,7 @@ import type { Look } from "./look";
 import type { Palette } from "./palette";
 
 // What draws is left out: this is about when it is drawn. Without an idea of WebGL there is nothing to draw with, either.
-const card = vi.hoisted(() => ({ rendered: 0, drawing: false, emulated: false, shown: 0, scale: 0 }));
+const card = vi.hoisted(() => ({ rendered: 0, drawing: false, emulated: false, shown: 0, scale: 0, lost: false }));
 class Nothing {
   static readonly system = { autoStart: false, stop: () => {}, update: () => {} };
   readonly canvas = { remove: () => {} };
@@ -28,6 +28,7 @@ class Nothing {
 vi.mock("pixi.js/unsafe-eval", () => ({}));
 vi.mock("pixi.js", () => ({
   Container: Nothing,
+  GlLimitsSystem: Nothing,
   Ticker: Nothing,
   WebGLRenderer: class extends Nothing {
     override async init(options: { resolution: number }) {
@@ -74,6 +75,8 @@ vi.mock("./pace", () => ({
   },
 }));
 
+/** By what the canvas of the picture tells of its context. */
+const heard = new Map<string, (event: object) => void>();
 let frames: ((nowMs: number) => void)[] = [];
 const next = () => {
   const [frame] = frames.splice(0, 1);
@@ -82,13 +85,16 @@ const next = () => {
 
 beforeEach(() => {
   vi.useFakeTimers();
-  Object.assign(card, { rendered: 0, drawing: false, emulated: false, shown: 0 });
+  Object.assign(card, { rendered: 0, drawing: false, emulated: false, shown: 0, lost: false });
   frames = [];
   vi.stubGlobal("requestAnimationFrame", (frame: (nowMs: number) => void) => frames.push(frame));
   vi.stubGlobal("cancelAnimationFrame", () => {});
   vi.stubGlobal("devicePixelRatio", 1);
   vi.stubGlobal("document", {
-    createElement: () => ({ getContext: () => ({ getExtension: () => null }) }),
+    createElement: () => ({
+      addEventListener: (name: string, react: (event: object) => void) => heard.set(name, react),
+      getContext: () => ({ getExtension: () => null, isContextLost: () => card.lost }),
+    }),
     visibilityState: "visible",
   });
 });
@@ -158,6 +164,44 @@ test("a picture that is fetched is shown once it is there, and then all is at re
   card.drawing = false;
   vi.advanceTimersByTime(1_000);
   expect([card.rendered, card.shown, frames.length], "one frame for what was asked").toEqual([2, 2, 0]);
+});
+
+test("in a context that was lost nothing is drawn, and nothing of it is waited for", async () => {
+  card.emulated = true;
+  const scene = await opened();
+  let told = 0;
+  scene.onCamera = () => {
+    told += 1;
+  };
+  scene.ask();
+  next();
+  scene.ask();
+  card.lost = true;
+  card.drawing = false;
+  vi.advanceTimersByTime(1_000);
+  expect([card.shown, told, frames.length], "what was on its way does not come").toEqual([0, 0, 0]);
+  scene.ask();
+  expect(frames).toHaveLength(0);
+});
+
+test("nor is it when the context is given back, as nothing of what was made in it is there", async () => {
+  const scene = await opened();
+  const event = { preventDefault: vi.fn(), stopImmediatePropagation: vi.fn() };
+  heard.get("webglcontextlost")?.(event);
+  heard.get("webglcontextrestored")?.(event);
+  await Promise.all([scene.context.taken, scene.context.givenBack]);
+  expect(event.preventDefault, "else it would not be given back").toHaveBeenCalledOnce();
+  expect(event.stopImmediatePropagation, "PixiJS makes nothing anew").toHaveBeenCalledOnce();
+  scene.ask();
+  expect(frames).toHaveLength(0);
+});
+
+test("a frame that was asked for in time finds the context lost", async () => {
+  const scene = await opened();
+  scene.ask();
+  card.lost = true;
+  next();
+  expect(card.rendered).toBe(0);
 });
 
 test.each([

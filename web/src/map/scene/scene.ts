@@ -9,6 +9,7 @@ import { type Box, LOT, meets, type Point } from "../model/geometry";
 import { lotAt } from "../model/layout";
 import { type Atlas, drawAtlas } from "./atlas";
 import { Block, type Drawn, drawHalos, type Ground } from "./block";
+import type { Context } from "./context";
 import { emulated, Fetched } from "./fetched";
 import { Labels } from "./labels";
 import type { Look } from "./look";
@@ -97,6 +98,7 @@ export class Scene {
 
   private constructor(
     readonly renderer: WebGLRenderer,
+    readonly context: Context,
     atlas: Atlas,
     labels: Labels,
     readonly host: HTMLElement,
@@ -105,10 +107,9 @@ export class Scene {
   ) {
     this.#look = look;
     this.#palette = palette;
-    const { gl, canvas } = renderer;
-    this.#pace = new Pace(gl);
+    const { gl } = renderer;
+    this.#pace = new Pace(gl, () => context.lost);
     this.#fetched = emulated(gl) ? new Fetched(gl, document.createElement("canvas")) : undefined;
-    host.insertBefore(this.#fetched?.canvas ?? canvas, labels.canvas);
     this.#atlas = atlas;
     this.#labels = labels;
     this.#shader = quadShader(this.#atlas.source);
@@ -120,23 +121,25 @@ export class Scene {
     this.#movers = new Movers(this.#shader, this.#world);
   }
 
-  /** Puts its canvas below that of the names. Throws if this browser draws no WebGL. */
-  static async open(host: HTMLElement, labels: HTMLCanvasElement, look: Look, palette: Palette): Promise<Scene> {
-    const { renderer, quiet } = await openRenderer(palette.ground, scaleOf());
-    const atlas = await drawAtlas(async (source) => {
-      renderer.texture.initSource(source);
-      source.update();
+  /** Puts its canvas below that of the names. Throws if this browser draws no WebGL, or `ContextLost`. */
+  static open(host: HTMLElement, labels: HTMLCanvasElement, look: Look, palette: Palette): Promise<Scene> {
+    return openRenderer(palette.ground, scaleOf(), async ({ renderer, context, quiet }) => {
+      const atlas = await drawAtlas(async (source) => {
+        renderer.texture.initSource(source);
+        source.update();
+        await quiet();
+      });
       await quiet();
+      const names = new Labels(labels);
+      await names.prepare();
+      const scene = new Scene(renderer, context, atlas, names, host, look, palette);
+      await quiet();
+      // Else the card is asked for its program while the first picture is drawn.
+      renderer.shader.bind(scene.#shader);
+      await quiet();
+      host.insertBefore(scene.#fetched?.canvas ?? renderer.canvas, labels);
+      return scene;
     });
-    await quiet();
-    const names = new Labels(labels);
-    await names.prepare();
-    const scene = new Scene(renderer, atlas, names, host, look, palette);
-    await quiet();
-    // Else the card is asked for its program while the first picture is drawn.
-    renderer.shader.bind(scene.#shader);
-    await quiet();
-    return scene;
   }
 
   get camera(): Camera {
@@ -215,7 +218,7 @@ export class Scene {
   }
 
   ask(): void {
-    if (this.#asked || this.#ended) return;
+    if (this.#asked || this.#ended || this.context.lost) return;
     if (this.#coming || this.#pace.drawing) {
       this.#again = true;
       this.#poll();
@@ -227,7 +230,8 @@ export class Scene {
     this.#polled ??= setTimeout(() => {
       this.#polled = undefined;
       if (this.#pace.drawing) return this.#poll();
-      this.#coming?.();
+      // Names are not drawn above a picture that never comes.
+      if (!this.context.lost) this.#coming?.();
       this.#coming = undefined;
       if (this.#again) this.ask();
       this.#again = false;
@@ -239,11 +243,13 @@ export class Scene {
     cancelAnimationFrame(this.#asked);
     clearTimeout(this.#polled);
     clearTimeout(this.#namesTimer);
+    this.context.end(this.renderer);
     for (const { block } of this.#blocks) block.destroy();
     for (const quads of [this.#plates, this.#ground.shadows, this.#ground.glow, this.#halos]) quads.destroy();
     this.#movers.destroy();
     this.#stage.destroy({ children: true });
-    this.#shader.destroy(true);
+    // Without its program, which another scene may have too.
+    this.#shader.destroy();
     this.#atlas.destroy();
     this.#fetched?.destroy();
     this.renderer.canvas.remove();
@@ -319,6 +325,7 @@ export class Scene {
 
   #frame(nowMs: number): void {
     this.#asked = 0;
+    if (this.context.lost) return;
     const began = performance.now();
     if (this.#flight) {
       const part = Math.min(1, Math.max(0, (nowMs - this.#flight.startMs) / FLIGHT_MS));
