@@ -79,6 +79,8 @@ class ExitRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
 
 ASKED_FOR: Final = ("stopped", "killed")
 """Reasons of exits that somebody asked for."""
+TAKEN_DOWN: Final = "its node was taken down"
+"""Message of an exit that was asked for on the node itself, and not by the fabric: as by `omnitide down` there."""
 PORT_BUSY: Final = "port-busy"
 """Cause of an exit: a host port was taken by something else. The fabric's to mend, with other ports."""
 

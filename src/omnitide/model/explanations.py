@@ -102,6 +102,9 @@ class AgentExplanation(Object, frozen=True, kw_only=True):
 
     agent: Agent
     text: str
+    """The `points` in one."""
+    points: tuple[str, ...] = ()
+    """How many run first; then its rollout, each kind of trouble, and what ended before."""
     troubles: tuple[InstanceExplanation, ...] = ()
     """Of one instance for each status and cause, 10 at most, with how many more are alike."""
     revision: Revision

@@ -11,7 +11,7 @@ NodeStatus = Literal["joined", "live", "stalled", "unreachable", "lost"]
 
 NodeShown = Literal["joined", "live", "away", "stalled", "stopped", "left", "unreachable", "lost"]
 """What a node is shown as. `stopped`: its operator stopped it, and it is that alone until it is back. `left`: with a
-goodbye for good; it counts as unreachable, later as lost. `away`: after a goodbye for a while; it counts as live."""
+goodbye for good, and it is that alone. `away`: after a goodbye for a while; it counts as live."""
 
 TokenState = Literal["valid", "expired", "used-up", "revoked"]
 
@@ -190,7 +190,7 @@ class TokenRevoked(Object, frozen=True, kw_only=True):
 
 
 class NodeCounts(Object, frozen=True, kw_only=True):
-    """Each node once: one that its operator stopped is counted as that, whatever its status is meanwhile."""
+    """Each node once: one that its operator stopped, or that left, is counted as that, whatever its status is then."""
 
     joined: int = 0
     live: int = 0
@@ -201,6 +201,8 @@ class NodeCounts(Object, frozen=True, kw_only=True):
     """Of all: cordoned, draining or drained."""
     stopped: int = 0
     """See `Node.stopped_ms`."""
+    left: int = 0
+    """They said goodbye for good, and are members until they are removed."""
 
 
 WHOLE: Final = "fabric"

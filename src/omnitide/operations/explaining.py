@@ -12,6 +12,7 @@ from omnitide.fabric.rules.failing import PERMANENT_TRIES, gave_up, is_spent, pr
 from omnitide.fabric.rules.moving import is_leaving, next_version
 from omnitide.fabric.state import (
     ASKED_FOR,
+    TAKEN_DOWN,
     Agent,
     ExitRecord,
     FabricState,
@@ -129,6 +130,7 @@ async def explain_agent(runtime: Runtime, state: FabricState, agent: Agent, node
     return ex.AgentExplanation(
         agent=shown,
         text="; ".join(parts),
+        points=tuple(parts),
         troubles=tuple(troubles),
         revision=state.revision,
     )
@@ -272,7 +274,8 @@ def _how_it_ended(ending: ob.InstanceExit) -> str:
         return f"was stopped {ending.message}"
     if ending.reason not in ASKED_FOR:
         return f"ended with {ending.text}"
-    return "was stopped by request" + ("" if _ended_as_asked(ending) else f", with {ending.text}")
+    whose = "with its node, which was taken down" if ending.message == TAKEN_DOWN else "by request"
+    return f"was stopped {whose}" + ("" if _ended_as_asked(ending) else f", with {ending.text}")
 
 
 async def _placement(runtime: Runtime, instance: Instance, nodes: int) -> ex.PlacementVerdict | None:
@@ -318,7 +321,7 @@ def _text(
     where = f" on {shown.node}" if shown.node else ""
     before = ""
     if shown.previous_exit is not None:
-        before = f"; the generation before ended with {shown.previous_exit.text}"
+        before = f"; the generation before {_how_it_ended(shown.previous_exit)}"
     often = f"; it has ended {shown.ends} times in a row" if shown.ends > 1 else ""
     before += often
     if shown.status == "unknown":

@@ -76,7 +76,7 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
 def _of_nodes(runtime: Runtime, state: FabricState) -> Iterator[Sample]:
     statuses = Counter(counted_as(node, runtime.node_live(node.id)) for node in state.nodes.values())
     for status in COUNTED:
-        text = "Nodes of the fabric, by status; what its operator stopped is that alone."
+        text = "Nodes of the fabric, by status; what its operator stopped, or has left, is that alone."
         yield _gauge("nodes", text, statuses[status], (("status", status),))
     total = {
         "cpu_capacity_cores": sum(node.facts.cpu_milli for node in state.nodes.values()) / 1000,

@@ -24,8 +24,8 @@ class ListNodesRequest(PageRequest, frozen=True, kw_only=True):
     status: Annotated[
         Literal["", inv.NodeShown],
         Meta(
-            description="Only what is shown as this: stopped by its operator is that alone; what has left, or is away "
-            "for a while, is also what it counts as."
+            description="Only what is shown as this: stopped by its operator, or left, is that alone; what is away for "
+            "a while is also what it counts as."
         ),
     ] = ""
     scheduling: Annotated[

@@ -8,7 +8,7 @@ from omnitide.fabric.folds.keeping import deployed_again, kept_replicas, with_sp
 from omnitide.fabric.node import NodeStatus
 from omnitide.fabric.rules.rolling import keeps_volumes
 from omnitide.fabric.state import Agent, FabricState
-from omnitide.model.quantity import format_bytes
+from omnitide.model.quantity import format_bytes, format_duration
 from omnitide.model.spec import AgentSpec, Limits, Resources
 
 _MEMORY_UNASKED: Final = Resources().memory
@@ -67,6 +67,7 @@ def _by_turns(state: FabricState, now_ms: int, before: Agent, after: Agent) -> I
         meanwhile = f"at least {least} of {after.replicas} run meanwhile"
         if after.replicas == 1:
             meanwhile = "it is not gone meanwhile"
+        meanwhile += _counts_from(after.spec)
     else:
         meanwhile = "meanwhile none runs" if after.replicas == 1 else "meanwhile none may run"
     yield f"{how}: {meanwhile}"
@@ -77,6 +78,14 @@ def _available(state: FabricState, now_ms: int, before: Agent, after: Agent) -> 
     known = (*(slot.current for slot in before.slots.values()), *before.superseded)
     found = (state.instances.get(identifier) for identifier in known)
     return len({one.slot for one in found if one and after.wants(one.slot) and is_available(before, one, now_ms)})
+
+
+def _counts_from(spec: AgentSpec) -> str:
+    """Without a readiness probe what ends a little later has been counted: that is better known before."""
+    if spec.health.readiness is not None:
+        return ""
+    for_how_long = f" for {format_duration(spec.update.min_healthy)}" if spec.update.min_healthy else ""
+    return f"; a new one counts once it has run{for_how_long} (update.min_healthy)"
 
 
 def _before_successors(replicas: int, away: int) -> str:

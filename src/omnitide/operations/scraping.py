@@ -84,7 +84,7 @@ def _of_node(runtime: Runtime, node: Node) -> Iterator[Sample]:
     now = counted_as(node, runtime.node_live(node.id))
     for status in COUNTED:
         labels = (*named, ("status", status))
-        text = "1 for the status that the node has; what its operator stopped is that alone."
+        text = "1 for the status that the node has; what its operator stopped, or has left, is that alone."
         yield Sample("omnitide_node_status", labels, "gauge", "", text, now == status)
     schedulable = node.schedulable
     yield Sample(

@@ -51,6 +51,7 @@ _COST: Final[dict[RuleKind, float]] = {
     "cpu": 2,
     "memory": 2,
     "offline": 4,
+    "left": 100,
     "static-port": 5,
     "ports": 5,
     "driver-unhealthy": 5,
@@ -103,9 +104,9 @@ def explain(
     nearest: Way | None = None
     verdict: Verdict = "fits-now" if first is not None else "fits-when" if possible.any() else "never"
     if verdict != "fits-now" and len(table):
-        row = _nearest(table, rules, np.ones_like(possible), 1)[0]
-        changes = tuple(least_change(table, rule, row) for rule in rules if rule.blocked[row])
-        nearest = _way(table.nodes[row], changes, f"on {table.nodes[row].name} ")
+        for row in _nearest(table, rules, ~table.left, 1):
+            changes = tuple(least_change(table, rule, row) for rule in rules if rule.blocked[row])
+            nearest = _way(table.nodes[row], changes, f"on {table.nodes[row].name} ")
         for row in _nearest(table, rules, possible, MAX_WAYS):
             changes = tuple(change_to_wait_for(table, rule, row, now_ms) for rule in rules if rule.blocked[row])
             when += (_way(table.nodes[row], changes),)

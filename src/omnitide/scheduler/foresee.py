@@ -168,7 +168,7 @@ class Foresight:
             counts=dict(self._counts),
             kept=self._kept,
             held=self._held,
-            finished=self._is_over() or (self._future.quiet and not (self._held and self._future.hangs)),
+            finished=(self._future.quiet or self._is_over()) and not self._depends(),
             steps=self._future.steps,
             unseen=concerned - self._told,
             lost=self._lost,
@@ -210,6 +210,15 @@ class Foresight:
                     return False
         there = (self.state.instances[one] for node in self._emptied for one in self.state.nodes[node].instances)
         return not any(one.kind == "agent" for one in there)
+
+    def _depends(self) -> bool:
+        """Whether what the changes come to depends on how the next attempt of a replica ends that waits to be tried
+        again: in a version that rolls out, which goes on or halts by it."""
+        if not self._future.quiet:
+            return False
+        hanging = self._future.hanging()
+        # What changes an agent, and none of its replicas at once, lets its rollout go on.
+        return bool(hanging and self._held) or any(one in self._own and not self._own[one] for one in hanging)
 
     # -- what is told --------------------------------------------------------------------------------------------------
 

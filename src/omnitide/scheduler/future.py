@@ -65,15 +65,14 @@ class Future:
         """Nothing more would happen."""
         return self._quiet
 
-    @property
-    def hangs(self) -> bool:
-        """Whether a rollout goes on or halts by how the next attempt of a replica of its version ends: it ended, and is
-        to be tried again."""
-        return any(
-            instance.version == agent.version
+    def hanging(self) -> list[str]:
+        """Ids of agents whose rollout goes on or halts by how the next attempt of a replica of its version ends: it
+        ended, and is to be tried again."""
+        return [
+            agent.id
             for agent in self._rolling_out()
-            for instance in _to_be_tried_again(self._state, agent)
-        )
+            if any(one.version == agent.version for one in _to_be_tried_again(self._state, agent))
+        ]
 
     @property
     def watched(self) -> Mapping[str, None]:

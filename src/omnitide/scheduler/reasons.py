@@ -49,7 +49,8 @@ def reasons(table: NodeTable, room: Room, need: Requirements) -> tuple[Reason, .
 
 
 def rank_reasons(table: NodeTable, rules: Sequence[Rule]) -> tuple[Reason, ...]:
-    """First what alone keeps most nodes away, then what keeps most nodes away at all, then in order of the rules."""
+    """First what alone keeps most nodes away, then what keeps most nodes away at all, then in order of the rules. Last
+    that some have left: nothing can be done about it."""
     if not len(table):
         return (Reason(rule="no-nodes", text="the fabric has no nodes"),)
     failing = count_failing(table, rules)
@@ -67,7 +68,7 @@ def rank_reasons(table: NodeTable, rules: Sequence[Rule]) -> tuple[Reason, ...]:
             Reason(
                 rule=rule.kind,
                 subject=rule.subject,
-                text=_text(table, rule, blocked, row),
+                text=_text(table, rule, blocked, row, eligible),
                 blocked=blocked,
                 alone=int(np.count_nonzero(rule.blocked & (failing == 1))),
                 nodes=len(table),
@@ -76,7 +77,7 @@ def rank_reasons(table: NodeTable, rules: Sequence[Rule]) -> tuple[Reason, ...]:
                 best_node=table.nodes[row].name if row is not None else "",
             )
         )
-    return tuple(sorted(found, key=lambda reason: (-reason.alone, -reason.blocked)))
+    return tuple(sorted(found, key=lambda reason: (reason.rule == "left", -reason.alone, -reason.blocked)))
 
 
 def count_failing(table: NodeTable, rules: Sequence[Rule]) -> Ints:
@@ -116,7 +117,8 @@ def _most(have: Ints, eligible: Flags) -> int:
     return int(np.argmax(have))
 
 
-def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
+def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None, eligible: Flags) -> str:
+    """`eligible`: nodes that fail no rule but those on room."""
     nodes = len(table)
     able = nodes - blocked
     of_nodes = f"of {nodes} {table.noun}{'' if nodes == 1 else 's'}"
@@ -124,9 +126,10 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
     has = "has" if single else "have"
     if rule.have is not None and row is not None:
         what = {"cpu": "cpu", "memory": "memory"}.get(rule.kind, f"free host port{'' if rule.need == 1 else 's'}")
-        largest = f"{table.nodes[row].name} {format_amount(rule.kind, int(rule.have[row]))}"
         need = format_amount(rule.kind, rule.need)
-        return f"needs {need} {what}; {able} {of_nodes} {has} it (largest free: {largest})"
+        return f"needs {need} {what}; {_who_has(table, rule, row, eligible)}"
+    if rule.kind == "left":
+        return f"{blocked} {of_nodes} {'has' if blocked == 1 else 'have'} left ({_noted(table, rule, blocked)})"
     if rule.kind in PASSING:
         names = _noted(table, rule, blocked)
         if rule.kind == "driver-unhealthy":
@@ -155,9 +158,28 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None) -> str:
     return f"needs {rule.subject}; {able} {of_nodes} {'meets' if single else 'meet'} it{_seen(table, rule)}"
 
 
+def _who_has(table: NodeTable, rule: Rule, row: int, eligible: Flags) -> str:
+    """Of the nodes that nothing but room keeps from taking it, if there are such, how many have the room, and the most
+    that one has."""
+    among = int(np.count_nonzero(eligible)) or len(table)
+    most = f"{table.nodes[row].name} {format_amount(rule.kind, int(rule.have[row]) if rule.have is not None else 0)}"
+    able = int(np.count_nonzero(~rule.blocked & eligible)) if eligible.any() else int(np.count_nonzero(~rule.blocked))
+    if among == len(table):
+        whose = f"of {among} {table.noun}{'' if among == 1 else 's'}"
+    elif among == 1:
+        return f"the only {table.noun} that could otherwise run it has {'enough' if able else 'less'} free ({most})"
+    else:
+        whose = f"of the {among} {table.noun}s that could otherwise run it"
+    return f"{able} {whose} {'has' if able == 1 or among == 1 else 'have'} it (largest free: {most})"
+
+
 def _noted(table: NodeTable, rule: Rule, blocked: int) -> str:
     """`alpha, beta: no engine; gamma: refused`: what the failing nodes say, the most common first; what several say
     alike, once."""
+    if rule.kind == "left":
+        gone: list[Node] = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_NAMED].tolist()]
+        more = f" and {blocked - len(gone)} more" if blocked > len(gone) else ""
+        return ", ".join(node.name for node in gone) + more
     alike: dict[str, list[str]] = {}
     asked: list[Node] = [table.nodes[at] for at in np.flatnonzero(rule.blocked)[:_ASKED].tolist()]
     for node in asked:

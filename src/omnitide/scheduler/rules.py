@@ -15,6 +15,7 @@ from omnitide.scheduler.ask import Requirements
 from omnitide.scheduler.table import ABSENT, ENFORCES, HEALTHY, PRESENT, Flags, Ints, NodeTable
 
 RuleKind = Literal[
+    "left",
     "offline",
     "closed",
     "driver",
@@ -28,11 +29,11 @@ RuleKind = Literal[
     "memory",
     "node",
 ]
-"""offline: not live. closed: cordoned, draining or drained. driver: the node lacks it. driver-unhealthy: it is there
-and does not work now. enforcement: the driver cannot enforce a limit that is required. device: the node gives it to no
-container. constraint: labels. static-port: a host port of that number is taken. ports: too few free ports in the node's
-range. cpu, memory: too little free. node: it is bound to others, by a volume that stays, the company that it keeps, or
-a move that somebody asked for."""
+"""left: it took leave for good. offline: not live, and may be back. closed: cordoned, draining or drained. driver: the
+node lacks it. driver-unhealthy: it is there and does not work now. enforcement: the driver cannot enforce a limit that
+is required. device: the node gives it to no container. constraint: labels. static-port: a host port of that number is
+taken. ports: too few free ports in the node's range. cpu, memory: too little free. node: it is bound to others, by a
+volume that stays, the company that it keeps, or a move that somebody asked for."""
 
 PASSING: Final = frozenset({"offline", "closed", "driver-unhealthy"})
 """Kinds that are never lasting. Those of room are lasting where even an empty node has too little."""
@@ -95,12 +96,13 @@ def room_when_empty(table: NodeTable) -> Room:
 
 def standing_rules(table: NodeTable, need: Requirements) -> Iterable[Rule]:
     """Rules on what a node is and how it stands: no placement changes their answer."""
-    yield Rule("offline", "", ~table.live)
+    yield Rule("left", "", table.left)
+    yield Rule("offline", "", ~table.live & ~table.left)
     yield Rule("closed", "", table.live & ~table.schedulable)
     bits = table.driver(need.driver)
     present = (bits & PRESENT) != 0
     yield Rule("driver", need.driver, ~present)
-    yield Rule("driver-unhealthy", need.driver, present & ((bits & HEALTHY) == 0))
+    yield Rule("driver-unhealthy", need.driver, table.answers & present & ((bits & HEALTHY) == 0))
     for limit in need.enforced:
         yield Rule("enforcement", limit, present & ((bits & ENFORCES[limit]) == 0))
     for device in need.devices:

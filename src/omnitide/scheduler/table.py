@@ -160,6 +160,17 @@ class NodeTable:
         """Live and open."""
         return self._flags[1]
 
+    @property
+    def left(self) -> Flags:
+        """They took leave for good: what is no member of the fabric any more does not come back."""
+        return self._column(("left", ""), lambda node: node.left, {}).values != 0
+
+    @property
+    def answers(self) -> Flags:
+        """Live, and not about to go: of one that goes what it said last of its drivers is not what is the matter."""
+        found = self._column(("answers", ""), lambda node: node.status is NodeStatus.LIVE and not node.departing, {})
+        return found.values != 0
+
     def held(self, workload: str) -> Mapping[str, int]:
         """Node id -> instances of this workload on it, all versions."""
         return self._held.get(workload, {})

@@ -119,27 +119,27 @@ def _expected(node: Node, now_ms: int) -> str:
 
 
 def need_and_have(node: Node, rule: Rule, row: int) -> tuple[str, str]:
-    """What the rule asks of a node that fails it, and what the node has."""
+    """What the rule asks of a node that fails it, and what the node has: to stand after `needs` and `has`."""
     if rule.have is not None:
         return format_amount(rule.kind, rule.need), format_amount(rule.kind, int(rule.have[row]))
     match rule.kind:
-        case "offline":
+        case "offline" | "left":
             return "live", why_closed(node)
         case "closed":
             return "open", why_closed(node)
         case "driver":
             return rule.subject, ", ".join(sorted(fact.name for fact in node.facts.drivers)) or "no driver"
         case "driver-unhealthy":
-            return f"{rule.subject} that works", driver_fault(node, rule.subject)
+            return f"{rule.subject} that works", f"one that does not: {driver_fault(node, rule.subject)}"
         case "enforcement" if rule.subject == "sandbox":
-            return "sandboxes", "cannot sandbox processes"
+            return "a sandbox", "no means to sandbox processes"
         case "enforcement":
-            return f"{rule.subject} limit enforced", "cannot enforce it"
+            return f"{rule.subject} limit enforced", "no means to enforce it"
         case "device":
-            return rule.subject, f"gives containers {', '.join(node.facts.devices)}"
+            return rule.subject, f"{', '.join(node.facts.devices) or 'none'} for containers"
         case "static-port":
             port = int(rule.subject)
-            have = f"used by {node.ports[port]}" if holds_port(node, port) else "asked for twice"
+            have = f"it used by {node.ports[port]}" if holds_port(node, port) else "it asked for twice"
             return f"port {port} free", have
         case "node":
             return rule.subject, node.name
@@ -171,15 +171,16 @@ def summary(
     if more > 0:
         sentences.append(f"there {'is 1 more reason' if more == 1 else f'are {more} more reasons'}")
     else:
-        if len(reasons) == 1 and nodes and startable:
+        if len(reasons) == 1 and when and startable:
             sentences.append("nothing else stands in the way")
         if when:
             sentences.append(f"fits when {', or '.join(way.text for way in when)}")
+            if nearest is not None and any(change.of == "spec" for change in nearest.changes):
+                sentences.append(f"it would fit {nearest.text}")
         elif nodes:
             whose = "known node" if table.noun == "node" else table.noun
-            sentences.append(f"no {whose} could take it, even empty and open")
-        if nearest is not None and (not when or any(change.of == "spec" for change in nearest.changes)):
-            sentences.append(f"it would fit {nearest.text}")
+            how = f" as it is, even empty and open; it would fit {nearest.text}" if nearest is not None else ""
+            sentences.append(f"no {whose} could take it{how}")
     return ". ".join([sentences[0], *(text[:1].upper() + text[1:] for text in sentences[1:])]) + "."
 
 

@@ -3562,6 +3562,7 @@ class NodeCounts(_message.Message):
     LOST_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     STOPPED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
     joined: _builtins.int
     live: _builtins.int
     stalled: _builtins.int
@@ -3571,6 +3572,8 @@ class NodeCounts(_message.Message):
     """Of all: cordoned, draining or drained."""
     stopped: _builtins.int
     """See `Node.stopped_ms`."""
+    left: _builtins.int
+    """They said goodbye for good, and are members until they are removed."""
     def __init__(
         self,
         *,
@@ -3581,10 +3584,11 @@ class NodeCounts(_message.Message):
         lost: _builtins.int = ...,
         closed: _builtins.int = ...,
         stopped: _builtins.int = ...,
+        left: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "joined", b"joined", "live", b"live", "lost", b"lost", "stalled", b"stalled", "stopped", b"stopped", "unreachable", b"unreachable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "joined", b"joined", "left", b"left", "live", b"live", "lost", b"lost", "stalled", b"stalled", "stopped", b"stopped", "unreachable", b"unreachable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -5437,13 +5441,19 @@ class AgentExplanation(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     TROUBLES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
+    """The `points` in one."""
     revision: _builtins.int
     @_builtins.property
     def agent(self) -> Global___Agent: ...
     @_builtins.property
     def troubles(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceExplanation]:
         """Of one instance for each status and cause, 10 at most, with how many more are alike."""
+
+    @_builtins.property
+    def points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """How many run first; then its rollout, each kind of trouble, and what ended before."""
 
     def __init__(
         self,
@@ -5452,10 +5462,11 @@ class AgentExplanation(_message.Message):
         text: _builtins.str = ...,
         troubles: _abc.Iterable[Global___InstanceExplanation] | None = ...,
         revision: _builtins.int = ...,
+        points: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "revision", b"revision", "text", b"text", "troubles", b"troubles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "points", b"points", "revision", b"revision", "text", b"text", "troubles", b"troubles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

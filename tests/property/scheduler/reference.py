@@ -40,7 +40,9 @@ def left_when_empty(state: FabricState) -> dict[str, Left]:
 
 
 def could_ever(node: Node, spec: WorkloadSpec) -> bool:
-    """Whether the node is of the right kind, whatever runs on it and however it stands."""
+    """Whether the node is of the right kind and may come back, whatever runs on it and however it stands."""
+    if node.left:
+        return False
     drivers = {fact.name: fact for fact in node.facts.drivers}
     if spec.driver not in drivers:
         return False

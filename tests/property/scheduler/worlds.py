@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.property.scheduler import reference
 from tests.unit.scheduler.world import GIB, World, spec, where
 
+from omnitide.fabric import events as ev
 from omnitide.fabric.state import DriverFact, FabricState
 from omnitide.model.spec import AgentSpec, Limits
 
@@ -54,7 +55,7 @@ nodes = st.fixed_dictionaries(
     }
 )
 
-standings = st.sampled_from(["live", "live", "live", "live", "silent", "cordoned", "new"])
+standings = st.sampled_from(["live", "live", "live", "live", "silent", "cordoned", "new", "left"])
 
 agents = st.tuples(specs, st.integers(1, 6), st.integers(0, 2), st.integers(0, 7))
 """Spec, slots, since when, and the node that slots 1 and 2 avoid (beyond the nodes: none)."""
@@ -86,6 +87,10 @@ def build(recipe: dict[str, Any], shuffle: int = 0) -> FabricState:
     settle(world, recipe["settle"])
     for number, (_, standing, _) in enumerate(recipe["nodes"]):
         if standing == "silent":
+            world.silent(f"n{number}")
+        elif standing == "left":
+            session = world.state.nodes[f"n-n{number}"].session
+            world.emit(ev.NodeDeparting(node=f"n-n{number}", session=session, reason="left", back_within_ms=0))
             world.silent(f"n{number}")
         elif standing == "cordoned":
             world.cordon(f"n{number}")

@@ -66,8 +66,8 @@ class TestADrainThatCannotEnd:
         runtime.settle()
         (concern,) = await found(runtime)
         assert concern.text == (
-            "is being drained, and web-1.1 stays, which fits nowhere else: needs 1.5 cpu; 0 of 2 other nodes have it "
-            "(largest free: beta 1)"
+            "is being drained, and web-1.1 stays, which fits nowhere else: needs 1.5 cpu; the only other "
+            "node that could otherwise run it has less free (beta 1)"
         )
 
     async def test_each_agent_is_told_of_as_far_as_it_is_looked(self, runtime: MemoryRuntime) -> None:

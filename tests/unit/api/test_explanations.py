@@ -11,7 +11,7 @@ from omnitide.cli.globals import Globals
 from omnitide.cli.instances.explain import _tell_agent
 from omnitide.cli.session import Session
 from omnitide.fabric import commands as cm
-from omnitide.fabric.state import DriverFact, Health, InstanceStatus, Phase
+from omnitide.fabric.state import DriverFact, ExitRecord, Health, InstanceStatus, Phase
 from omnitide.model.explanations import InstanceExplanation, PlacementVerdict, known_to_run
 from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import SecretUse, Volume
@@ -152,6 +152,21 @@ async def test_a_replacement_tells_of_what_it_replaces_and_how_often_that_failed
         runtime.settle()
     shown = await explained(runtime, "web.1.4")
     assert shown.text.endswith("; the generation before ended with exit code 7; it has ended 3 times in a row")
+
+
+async def test_an_end_that_was_asked_for_is_told_as_such_of_the_generation_before_too(runtime: MemoryRuntime) -> None:
+    runtime.add_node("beta")
+    deploy(runtime)
+    node = runtime.state.nodes[runtime.state.instances[WEB].node].name
+    runtime.apply(cm.DrainNode(node=node))
+    runtime.settle()
+    agent = runtime.state.agents["web"]
+    # As drivers call it.
+    asked = replace(agent.slots[1], last_exit=ExitRecord(attempt=1, signal=15, reason="stopped"))
+    moved = replace(agent, slots={**agent.slots, 1: asked})
+    runtime.state = replace(runtime.state, agents=runtime.state.agents.set("web", moved))
+    shown = await explained(runtime, "web.1.2")
+    assert shown.text.endswith("attempt 1; the generation before was stopped by request")
 
 
 async def test_a_crash_loop_waits_for_its_back_off_and_says_how_often_how_and_until_when(
@@ -442,6 +457,34 @@ async def test_an_end_that_was_asked_for_and_clean_is_told_as_one_and_without_it
         assert (await explained(runtime)).last_output == ("serves as it should",)
 
 
+async def test_what_was_stopped_with_its_node_is_not_told_to_have_been_stopped_by_request(
+    runtime: MemoryRuntime,
+) -> None:
+    deploy(runtime)
+    node = next(iter(runtime.nodes.values()))
+    ending = ExitRecord(attempt=1, signal=15, reason="stopped", message="stopped as asked (killed by SIGTERM)")
+    for phase, attempt in ((Phase.WAITING, 1), (Phase.RUNNING, 2)):
+        known = runtime.state.nodes[node.id]
+        report = cm.InstanceReport(
+            instance=WEB, attempt=attempt, phase=phase, exit=ending if attempt == 1 else None, handle="pid"
+        )
+        command = cm.ReportInstances(
+            node=node.id,
+            session=known.session,
+            outbox=known.outbox,
+            first_sequence=known.sequence + 1,
+            reports=(report,),
+        )
+        runtime.apply(command, principal=node.principal)
+    shown = await explained(runtime)
+    assert shown.text.endswith("; attempt 1 was stopped with its node, which was taken down")
+    assert (shown.last_output, shown.last_output_missing) == ((), "")
+    whole = await explain_agent(runtime, runtime.state, runtime.state.agents["web"], 0)
+    assert "web-1.1 was stopped with its node, which was taken down, " in whole.text
+    first, last = whole.points
+    assert (first, whole.text) == ("1 of 1 replicas are known to run", f"{first}; {last}")
+
+
 class TestDraining:
     """What is still on a node that is to be emptied, and why."""
 
@@ -675,7 +718,13 @@ async def test_concerns(runtime: MemoryRuntime) -> None:
         ("node beta", "the driver docker does not work: no socket"),
         ("node gamma", "not heard from for 15 s"),
         ("job default/job", "1 pending for 15 s: needs the driver wasm; 0 of 4 nodes have it"),
-        ("agent default/web", "2 pending for 15 s: needs 3 cpu; 1 of 4 nodes has it (largest free: alpha 1)"),
+        (
+            "agent default/web",
+            (
+                "2 pending for 15 s: needs 3 cpu; 0 of the 3 nodes that could otherwise run it have it "
+                "(largest free: alpha 1)"
+            ),
+        ),
     ]
 
 

@@ -122,10 +122,16 @@ async def test_one_that_has_left_the_fabric_is_shown_as_that_and_not_as_stopped_
     (concern,) = [one for one in await concerns(runtime, state, runtime.now_ms()) if one.subject == "node alpha"]
     assert (concern.text, concern.hint) == ("left 1 m ago", "omnitide nodes rm alpha")
     assert show_instance(state, state.instances[instance]).unknown_because == "node alpha has left"
-    assert [one for one in SHOWN if await _found(runtime, one)] == ["left", "lost"], "it is counted as that"
+    assert [one for one in SHOWN if await _found(runtime, one)] == ["left"]
+    assert (await _status_of(runtime)).nodes == inv.NodeCounts(left=1)
+    assert _node_words((await _status_of(runtime)).nodes) == "0 live, 1 left"
+    gauges = {one.labels[0][1]: one.value for one in samples(runtime) if one.name == "omnitide_nodes"}
+    assert {status for status, number in gauges.items() if number} == {"left"}
+    own = [one for one in node_samples(runtime, "alpha") if one.name == "omnitide_node_status" and one.value]
+    assert [dict(one.labels)["status"] for one in own] == ["left"]
     runtime.apply(cm.ScaleAgent(namespace="default", name="web", replicas=2))
     (waits,) = runtime.state.pending
-    assert "alpha: left" in (await runtime.explain(waits, 0)).text
+    assert "1 of 1 node has left (alpha)" in (await runtime.explain(waits, 0)).text
 
 
 async def test_what_waits_for_a_stopped_node_is_not_told_when_it_is_expected() -> None:
@@ -185,7 +191,7 @@ async def test_a_stopped_node_is_counted_once_as_that_and_has_no_room(then: str)
     assert (status.cpu_milli, status.reserved_cpu_milli) == (1000, 0)
     assert _node_words(status.nodes) == "1 live, 1 stopped"
     gauges = {one.labels[0][1]: one.value for one in samples(runtime) if one.name == "omnitide_nodes"}
-    assert gauges == {"joined": 0, "live": 1, "stalled": 0, "stopped": 1, "unreachable": 0, "lost": 0}
+    assert gauges == {"joined": 0, "live": 1, "stalled": 0, "stopped": 1, "left": 0, "unreachable": 0, "lost": 0}
     own = [one for one in node_samples(runtime, "alpha") if one.name == "omnitide_node_status" and one.value]
     assert [dict(one.labels)["status"] for one in own] == ["stopped"]
 

@@ -6,7 +6,8 @@ from tests.support.spec import Fabric
 
 from omnitide.fabric import commands as cm
 from omnitide.fabric.rules.bounds import MAX_TEXT, MAX_UNENFORCED, MAX_WORD
-from omnitide.fabric.state import ExitRecord, Health, Phase
+from omnitide.fabric.state import TAKEN_DOWN, ExitRecord, Health, Phase
+from omnitide.model.provisions import VALUES_CHANGED
 
 
 def placed() -> Fabric:
@@ -181,6 +182,31 @@ class TestOnlyForward:
             assert fabric.statuses() == {"hello.1.1": "stopping"}
         fabric.report("alpha", of(Phase.ENDED, 2, outcome="failed"))
         assert fabric.statuses() == {}
+
+
+class TestWhoAskedForAnEnd:
+    STOPPED = ExitRecord(attempt=1, signal=15, reason="stopped", message="stopped as asked (killed by SIGTERM)")
+
+    def test_where_it_was_not_the_fabric_its_node_was_taken_down(self) -> None:
+        fabric = placed()
+        fabric.report("alpha", of(Phase.RUNNING))
+        fabric.report("alpha", of(Phase.WAITING, exit=self.STOPPED))
+        kept = fabric.instance("hello.1.1").exit
+        assert kept == replace(self.STOPPED, message=TAKEN_DOWN)
+
+    def test_what_the_fabric_asked_for_is_told_as_the_node_tells_it(self) -> None:
+        fabric = placed()
+        fabric.report("alpha", of(Phase.RUNNING))
+        fabric.given(cm.RestartAgent(namespace="default", name="hello"))
+        fabric.report("alpha", of(Phase.ENDED, outcome="stopped", exit=self.STOPPED))
+        assert fabric.agent().slots[1].last_exit == self.STOPPED
+
+    def test_what_has_a_cause_of_its_own_keeps_its_words(self) -> None:
+        fabric = placed()
+        fabric.report("alpha", of(Phase.RUNNING))
+        ending = replace(self.STOPPED, cause=VALUES_CHANGED, message="for a new version of secret db")
+        fabric.report("alpha", of(Phase.WAITING, exit=ending))
+        assert fabric.instance("hello.1.1").exit == ending
 
 
 class TestBounds:

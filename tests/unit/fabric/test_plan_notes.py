@@ -6,8 +6,9 @@ from omnitide.fabric import commands as cm
 from omnitide.fabric.node import DriverFact
 from omnitide.fabric.state import Agent, FabricState, InstanceStatus
 from omnitide.model.container import Container
+from omnitide.model.probes import Probe, Probes
 from omnitide.model.provisions import SecretUse, Volume
-from omnitide.model.spec import AgentSpec, Limits, Resources, Update
+from omnitide.model.spec import AgentSpec, Limits, Port, Resources, Update
 from omnitide.operations.planning import plan_of
 from support.honest import facts
 from support.spec import Fabric, spec
@@ -130,6 +131,9 @@ def test_what_asks_for_nothing_in_particular_is_told_nothing_of_memory() -> None
 
 # What a rollout takes away meanwhile.
 
+COUNTS = "; a new one counts once it has run for 1 s (update.min_healthy)"
+"""Where no readiness probe tells when."""
+
 
 class Updating:
     """An agent of some replicas that all run, and the plan of its update. `least`: the fewest that ran meanwhile."""
@@ -207,7 +211,7 @@ def test_the_plan_of_an_update_says_how_many_run_meanwhile_and_so_it_is(
     replicas: int, update: Update, told: str, least: int
 ) -> None:
     updating = Updating(replicas, update)
-    assert updating.note == told
+    assert updating.note == told + (COUNTS if least else "")
     assert updating.least == least
 
 
@@ -218,18 +222,37 @@ def test_a_volume_that_stays_lets_nothing_run_beside() -> None:
     assert kept.least == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"update": Update(min_healthy=20_000)}, "; a new one counts once it has run for 20 s (update.min_healthy)"),
+        ({"update": Update(min_healthy=0)}, "; a new one counts once it has run (update.min_healthy)"),
+        ({"health": Probes(readiness=Probe(type="http", path="/", port="http")), "ports": {"http": Port()}}, ""),
+    ],
+)
+def test_what_a_new_replica_is_counted_by_is_told_where_no_readiness_probe_says_so(
+    fields: dict[str, object], told: str
+) -> None:
+    fabric = Fabric()
+    fabric.join("alpha")
+    fabric.deploy(spec("one"), replicas=3)
+    fabric.settle()
+    change = cm.DeployAgent(agent="x", namespace="default", name="hello", spec=spec("two", **fields))
+    assert told_of(fabric, change).endswith(f"run meanwhile{told}")
+
+
 def test_several_that_start_beside_are_told_as_several() -> None:
     both = Updating(5, Update(max_unavailable=1, max_surge=2))
     assert both.note == (
         "one replica at a time stops before its successor starts, 2 more once their successors are available beside "
-        "them: at least 4 of 5 run meanwhile"
+        f"them: at least 4 of 5 run meanwhile{COUNTS}"
     )
     assert both.least >= 4
 
 
 def test_what_is_scaled_with_the_update_is_counted_as_it_then_is() -> None:
-    assert Updating(3, Update(), then=5).note.endswith("at least 3 of 5 run meanwhile")
-    assert Updating(5, Update(), then=3).note.endswith("at least 2 of 3 run meanwhile")
+    assert Updating(3, Update(), then=5).note.endswith(f"at least 3 of 5 run meanwhile{COUNTS}")
+    assert Updating(5, Update(), then=3).note.endswith(f"at least 2 of 3 run meanwhile{COUNTS}")
 
 
 def test_what_runs_in_a_slot_that_the_scale_down_takes_away_is_promised_to_nobody() -> None:
@@ -249,7 +272,7 @@ def test_what_runs_in_a_slot_that_the_scale_down_takes_away_is_promised_to_nobod
     told = plan_of(known, fabric.time_ms, before, fabric.agent(), "updated", None).note
     fabric.settle()
     assert min(least) == 3
-    assert told.endswith("available beside it: at least 3 of 4 run meanwhile")
+    assert told.endswith(f"available beside it: at least 3 of 4 run meanwhile{COUNTS}")
 
 
 def test_nothing_is_taken_away_where_nothing_runs_or_no_version_comes() -> None:
@@ -355,7 +378,7 @@ def test_a_restart_keeps_nothing() -> None:
     fabric.deploy(spec("one"), replicas=3)
     fabric.settle()
     told = told_of(fabric, cm.RestartAgent(namespace="default", name="hello"))
-    assert told == "one replica at a time stops before its successor starts: at least 2 of 3 run meanwhile"
+    assert told == f"one replica at a time stops before its successor starts: at least 2 of 3 run meanwhile{COUNTS}"
 
 
 def test_what_of_an_earlier_rollout_runs_beside_takes_room_from_the_next() -> None:

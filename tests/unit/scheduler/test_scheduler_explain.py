@@ -41,8 +41,8 @@ def test_more_than_any_node_has_is_never_with_the_nearest_that_would_do() -> Non
     told = why(three_nodes(), spec(cpu=16000))
     assert told.verdict == "never"
     assert told.text == (
-        "needs 16 cpu; 0 of 3 nodes have it (largest free: alpha 7.2). Nothing else stands in the way. "
-        "No known node could take it, even empty and open. It would fit on alpha with cpu 7.2."
+        "needs 16 cpu; 0 of 3 nodes have it (largest free: alpha 7.2). "
+        "No known node could take it as it is, even empty and open; it would fit on alpha with cpu 7.2."
     )
     (reason,) = told.reasons
     assert (reason.rule, reason.need, reason.best, reason.best_node) == ("cpu", 16000, 7200, "alpha")
@@ -104,8 +104,8 @@ def test_a_missing_driver_is_never_and_a_broken_one_may_come_back() -> None:
     told = why(world, spec(driver="docker"))
     assert told.verdict == "never"
     assert told.text == (
-        "needs the driver docker; 0 of 1 node has it. Nothing else stands in the way. No known node could take it, "
-        "even empty and open. It would fit on alpha once it has the driver docker."
+        "needs the driver docker; 0 of 1 node has it. No known node could take it as it is, even empty and open; "
+        "it would fit on alpha once it has the driver docker."
     )
     world.node("beta", world.facts(drivers=[DriverFact(name="docker", healthy=False, detail="socket refused")]))
     told = why(world, spec(driver="docker"))
@@ -172,7 +172,7 @@ def test_a_required_limit_that_cannot_be_enforced() -> None:
     world.node("alpha", world.facts(drivers=[DriverFact(name="process")]))
     told = why(world, spec(limits=Limits(memory=GIB, enforcement="required")))
     assert told.verdict == "never"
-    assert told.text.endswith("It would fit on alpha with the memory limit best-effort instead of required.")
+    assert told.text.endswith("; it would fit on alpha with the memory limit best-effort instead of required.")
 
 
 def test_a_sandbox_that_no_node_can_make() -> None:
@@ -196,7 +196,7 @@ def test_a_host_port_in_use_is_waited_for_or_changed() -> None:
         "needs host port 8080; it is free on 0 of 1 node. Nothing else stands in the way. "
         "Fits when host port 8080 is freed on alpha. It would fit on alpha with another host port than 8080."
     )
-    assert told.table[0].failures[0].have == "used by other.1.1"
+    assert told.table[0].failures[0].have == "it used by other.1.1"
 
 
 def test_too_few_host_ports() -> None:
@@ -243,8 +243,71 @@ def test_the_largest_free_is_that_of_a_node_that_nothing_else_forbids() -> None:
     world.cordon("huge")
     told = why(world, spec(cpu=3000))
     assert [reason.text for reason in told.reasons if reason.rule == "cpu"] == [
-        "needs 3 cpu; 1 of 2 nodes has it (largest free: alpha 2)"
+        "needs 3 cpu; the only node that could otherwise run it has less free (alpha 2)"
     ]
+    world.node("beta", world.facts(cpu=1000))
+    told = why(world, spec(cpu=3000))
+    assert [reason.text for reason in told.reasons if reason.rule == "cpu"] == [
+        "needs 3 cpu; 0 of the 2 nodes that could otherwise run it have it (largest free: alpha 2)"
+    ]
+
+
+def test_where_no_node_is_open_the_largest_free_is_of_all() -> None:
+    world = World()
+    world.node("alpha", world.facts(cpu=2000))
+    world.node("huge", world.facts(cpu=64_000))
+    world.cordon("alpha")
+    world.cordon("huge")
+    told = why(world, spec(cpu=3000))
+    assert [reason.text for reason in told.reasons if reason.rule == "cpu"] == [
+        "needs 3 cpu; 1 of 2 nodes has it (largest free: huge 64)"
+    ]
+
+
+def test_what_a_node_has_instead_stands_after_needs_and_has() -> None:
+    world = World()
+    broken = DriverFact(name="docker", healthy=False, detail="there is no container engine here")
+    world.node("alpha", world.facts(drivers=[broken]))
+    limits = Limits(memory=GIB, enforcement="required")
+    told = why(world, spec(driver="docker", limits=limits, isolation="sandbox", ports={"x": 80, "y": 80}), nodes=1)
+    assert [f"needs {one.need}, has {one.have}" for one in told.table[0].failures] == [
+        "needs docker that works, has one that does not: there is no container engine here",
+        "needs memory limit enforced, has no means to enforce it",
+        "needs a sandbox, has no means to sandbox processes",
+        "needs port 80 free, has it asked for twice",
+    ]
+
+
+def test_a_node_that_left_is_no_node_to_wait_for() -> None:
+    """It has forgotten who it was. What it said last of its drivers, as it was shut down, is no cause of its own."""
+    world = World()
+    world.node("alpha", world.facts(cpu=500))
+    down = DriverFact(name="process", healthy=False, detail="this node is being shut down")
+    world.node("delta", world.facts(drivers=[down]))
+    world.cordon("delta")
+    world.emit(ev.NodeDeparting(node="n-delta", session=2, reason="left", back_within_ms=0))
+    leaving = why(world, spec())
+    assert [reason.text for reason in leaving.reasons if reason.rule != "cpu"] == [
+        "1 of 2 nodes is closed to new instances (delta: about to leave)"
+    ]
+    world.silent("delta")
+    told = why(world, spec(), nodes=2)
+    assert told.verdict == "never"
+    assert told.text == (
+        "needs 1 cpu; the only node that could otherwise run it has less free (alpha 0.5). 1 of 2 nodes has left "
+        "(delta). No known node could take it as it is, even empty and open; it would fit on alpha with cpu 0.5."
+    )
+    assert [one.lasting for row in told.table if row.name == "delta" for one in row.failures] == [True]
+
+
+def test_a_fabric_of_which_all_have_left() -> None:
+    world = World()
+    world.node("delta")
+    world.emit(ev.NodeDeparting(node="n-delta", session=1, reason="left", back_within_ms=0))
+    world.silent("delta")
+    told = why(world, spec())
+    assert (told.verdict, told.nearest, told.when) == ("never", None, ())
+    assert told.text == "1 of 1 node has left (delta). No known node could take it."
 
 
 def test_the_back_off_is_a_reason_with_its_time() -> None:

@@ -430,3 +430,47 @@ def test_room_of_what_stops_already_is_free_for_what_a_change_adds() -> None:
     fabric.given(cm.StopAgent(namespace="default", name="hello"))
     deploy = cm.DeployAgent(agent="new", namespace="default", name="new", spec=spec(resources=ONE_CPU), replicas=1)
     assert fates(foreseen(fabric, deploy)) == [("starts", 1, "", "n-alpha")]
+
+
+def short_of_room() -> Fabric:
+    """Room for three: of `hello`, hello-1 serves, hello-2 ended and is to be tried again, hello-3 has no room."""
+    fabric = Fabric()
+    fabric.join("alpha", node_facts=facts(cpu=3000))
+    fabric.deploy(spec(resources=ONE_CPU), name="other", replicas=1)
+    fabric.settle()
+    fabric.deploy(spec("one", resources=ONE_CPU, update=Update(max_unavailable=2)), replicas=3)
+    fabric.settle()
+    fabric.exit("hello.2.1")
+    assert fabric.statuses() == {"hello.1.1": "running", "hello.2.1": "starting", "hello.3.1": "pending"}
+    return fabric
+
+
+def test_a_rollout_goes_on_past_what_ended_in_an_older_version_and_is_to_be_tried_again() -> None:
+    """It runs next, or ends for good: either way something makes way."""
+    fabric = short_of_room()
+    update = Update(max_unavailable=2)
+    command = cm.DeployAgent(
+        agent="hello",
+        namespace="default",
+        name="hello",
+        spec=spec("two", resources=ONE_CPU, update=update),
+        replicas=3,
+    )
+    outlook = foreseen(fabric, command)
+    assert (outlook.finished, outlook.held) == (True, 0)
+    assert outlook.counts == {"renews": 2, "waits": 1}
+    fabric.given(command)
+    assert any(not fabric.round() for _ in range(100))
+    assert {one.version for one in fabric.state.instances.values() if one.workload == "hello"} == {2}
+
+
+def test_what_a_rollout_comes_to_is_left_open_where_its_own_version_ended_and_is_to_be_tried_again() -> None:
+    """It runs next, and the rollout goes on, or ends again and again, and the rollout halts."""
+    fabric = running(3, max_unavailable=1, max_surge=0)
+    fabric.deploy(spec("two", resources=ONE_CPU, update=fabric.agent().spec.update), replicas=3)
+    fabric.exit(first_of_version_2(fabric))
+    scaled = foreseen(fabric, cm.ScaleAgent(namespace="default", name="hello", replicas=4))
+    assert (scaled.counts, scaled.finished) == ({"starts": 1}, True), "it does not depend on the rollout"
+    fabric.given(cm.PauseRollout(namespace="default", name="hello"))
+    assert foreseen(fabric, cm.CordonNode(node="alpha")).finished
+    assert not foreseen(fabric, cm.ResumeRollout(namespace="default", name="hello")).finished

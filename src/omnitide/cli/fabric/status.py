@@ -102,7 +102,7 @@ def _lines(session: Session, found: "FabricStatus", width: int | None) -> list[s
 
 
 def _node_words(nodes: "NodeCounts") -> str:
-    kinds = ("joined", "stalled", "stopped", "unreachable", "lost")
+    kinds = ("joined", "stalled", "stopped", "left", "unreachable", "lost")
     others = [f"{getattr(nodes, kind)} {kind}" for kind in kinds if getattr(nodes, kind)]
     closed = f"   {nodes.closed} of them cordoned, draining or drained" if nodes.closed else ""
     return ", ".join([f"{nodes.live} live", *others]) + closed

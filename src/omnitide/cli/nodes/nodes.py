@@ -39,8 +39,8 @@ _COLUMNS: Final = (
 StatusOption = Annotated[
     str,
     typer.Option(
-        help="Only of this status, as this list shows it: also stopped (by its operator), left, away. What has left or "
-        "is away is also found by what it counts as.",
+        help="Only of this status, as this list shows it: also stopped (by its operator), left, away. What is "
+        "away is also found by what it counts as.",
         autocompletion=statuses.complete_of_nodes,
     ),
 ]

@@ -18,6 +18,7 @@ from omnitide.fabric.state import (
     ASKED_FOR,
     ENDED,
     PORT_BUSY,
+    TAKEN_DOWN,
     ExitRecord,
     FabricState,
     Health,
@@ -122,11 +123,19 @@ def _exited(draft: Draft, instance: Instance, report: cm.InstanceReport, attempt
     draft.emit(
         ev.InstanceExited(
             instance=instance.id,
-            exit=bounded_exit(report.exit, attempt) or ExitRecord(attempt=attempt, reason="unknown"),
+            exit=_exit_of(instance, report, attempt) or ExitRecord(attempt=attempt, reason="unknown"),
             next_attempt_ms=report.next_attempt_ms if report.phase is Phase.WAITING else 0,
         )
     )
     note_end(draft, instance)
+
+
+def _exit_of(instance: Instance, report: cm.InstanceReport, attempt: int) -> ExitRecord | None:
+    """As it is kept: with who asked for the end, where that was not the fabric."""
+    record = bounded_exit(report.exit, attempt)
+    if record is None or record.reason not in ASKED_FOR or record.cause or instance.stop_reason:
+        return record
+    return replace(record, message=TAKEN_DOWN)
 
 
 def _outcome(instance: Instance, report: cm.InstanceReport) -> InstanceStatus:
@@ -146,7 +155,7 @@ def _counts_as_done(instance: Instance) -> bool:
 
 
 def _ended(draft: Draft, instance: Instance, report: cm.InstanceReport) -> None:
-    exit_record = bounded_exit(report.exit, max(report.attempt, instance.attempt))
+    exit_record = _exit_of(instance, report, max(report.attempt, instance.attempt))
     if exit_record is not None and exit_record.cause == PORT_BUSY:
         for port in _refused_ports(draft.state, instance, exit_record.message):
             draft.emit(ev.NodePortRefused(node=instance.node, port=port))

@@ -7,8 +7,8 @@ from omnitide.model import inventory as inv
 from omnitide.operations.runtime import HostUse, NodeLive
 from omnitide.operations.views.silence import SILENT, node_away
 
-NodeCounted = Literal[inv.NodeStatus, "stopped"]
-COUNTED: Final[tuple[NodeCounted, ...]] = ("joined", "live", "stalled", "stopped", "unreachable", "lost")
+NodeCounted = Literal[inv.NodeStatus, "stopped", "left"]
+COUNTED: Final[tuple[NodeCounted, ...]] = ("joined", "live", "stalled", "stopped", "left", "unreachable", "lost")
 
 
 def node_status(node: Node, live: NodeLive | None) -> inv.NodeStatus:
@@ -18,15 +18,16 @@ def node_status(node: Node, live: NodeLive | None) -> inv.NodeStatus:
 
 
 def counted_as(node: Node, live: NodeLive | None) -> NodeCounted:
-    """Where nodes are counted: as its status, but once its operator stopped it as that alone, until it is back."""
-    return "stopped" if node.stopped_ms else node_status(node, live)
+    """Where nodes are counted: as its status, but once its operator stopped it, or it left, as that alone, until it is
+    back or removed."""
+    if node.stopped_ms:
+        return "stopped"
+    return "left" if node.left else node_status(node, live)
 
 
 def shown_as(node: Node, live: NodeLive | None) -> tuple[inv.NodeShown, ...]:
-    """The words for a node: what it counts as, and that it has left or is away for a while."""
+    """The words for a node: what it counts as, and that it is away for a while."""
     counted: inv.NodeShown = counted_as(node, live)
-    if node.left:
-        return counted, "left"
     return (counted, "away") if node_away(node) else (counted,)
 
 

@@ -69,6 +69,9 @@ function Body(props: { agent: Agent }) {
       return { ...found, saidMs: nowMs() };
     },
   );
+  const points = (said: AgentExplanation) => said.points ?? [];
+  const told = (said: string, saidMs: number) =>
+    visible(countedDown(said, nowMs() - saidMs)).replaceAll("\\u000a", "\n");
   const versions = ask<AgentVersionList>("versions", 60_000);
   const rollout = ask<RolloutStatus>("rollout", 5_000);
 
@@ -181,9 +184,14 @@ function Body(props: { agent: Agent }) {
               {(said) => (
                 <section class="card block" aria-labelledby="why-title">
                   <h2 id="why-title">Why it is as it is</h2>
-                  <p class="said">
-                    {visible(countedDown(said().text, nowMs() - said().saidMs)).replaceAll("\\u000a", "\n")}
-                  </p>
+                  <Show
+                    when={points(said()).length > 1}
+                    fallback={<p class="said">{told(said().text, said().saidMs)}</p>}
+                  >
+                    <ul class="said">
+                      <For each={points(said())}>{(point) => <li>{told(point, said().saidMs)}</li>}</For>
+                    </ul>
+                  </Show>
                 </section>
               )}
             </Show>
