@@ -262,7 +262,7 @@ def _taken_back(before: FabricState, after: FabricState, entry: ev.Entry) -> Ite
         if not isinstance(event, ev.InstanceRecovered):
             continue
         old, now = before.instances.get(event.instance), after.instances.get(event.instance)
-        if old is None or now is None or now.status is not InstanceStatus.RUNNING or event.attempt == old.attempt:
+        if old is None or now is None or now.status is not InstanceStatus.RUNNING or now.attempt == old.attempt:
             continue
         slot = _slot_of(before, old.kind, old.workload, old.slot)
         other = before.instances.get(slot.current) if slot is not None else None

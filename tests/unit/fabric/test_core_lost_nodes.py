@@ -349,6 +349,20 @@ class TestReturn:
         fabric.connect("alpha")
         assert fabric.statuses() == {"hello.1.1": "running", "hello.1.2": "stopping"}
 
+    def test_how_one_ended_out_of_sight_before_it_was_started_anew_is_told(self) -> None:
+        fabric = two()
+        fabric.lose("alpha")
+        fabric.place(hello_1_2="beta")
+        restarted(fabric)
+        expected = ["instance.recovered", "instance.exited", "instance.running"]
+        assert [kind for kind in fabric.connect("alpha").kinds if kind in expected] == expected
+        back = fabric.instance("hello.1.1")
+        assert back.exit is not None
+        assert (back.exit.attempt, back.exit.code) == (1, 1)
+        assert (back.attempt, back.phase) == (2, Phase.RUNNING)
+        fabric.settle()
+        assert fabric.statuses() == {"hello.1.1": "running"}
+
     def test_one_that_was_started_anew_wins_over_a_replacement_that_is_unhealthy(self) -> None:
         fabric = replaced()
         fabric.nodes["beta"].set_health("hello.1.2", Health.UNHEALTHY)

@@ -8,12 +8,13 @@ runs by then, that stays. What has done its work meanwhile has done it, and is n
 from omnitide.fabric import commands as cm
 from omnitide.fabric import events as ev
 from omnitide.fabric.draft import Draft
-from omnitide.fabric.rules.bounds import MAX_TEXT, MAX_UNENFORCED, bounded_text
+from omnitide.fabric.rules.bounds import MAX_TEXT, MAX_UNENFORCED, bounded_exit, bounded_text
 from omnitide.fabric.rules.failing import failed_permanently, is_finished, is_held_up, may_retry, version_that_works
 from omnitide.fabric.rules.settle import request_stop
 from omnitide.fabric.state import (
     ENDED,
     Agent,
+    ExitRecord,
     Health,
     Instance,
     InstanceStatus,
@@ -34,7 +35,10 @@ def welcome_back(draft: Draft, instance: Instance, report: cm.InstanceReport | N
     One that takes its place again is current when this returns; the report itself is taken by the caller.
     """
     if report is not None and _wins(draft, instance, report):
-        adopt(draft, instance, report.attempt)
+        ended = _ended_unseen(instance, report)
+        adopt(draft, instance, instance.attempt if ended is not None else report.attempt)
+        if ended is not None:
+            draft.emit(ev.InstanceExited(instance=instance.id, exit=ended))
         if report.phase is Phase.RUNNING and (instance.attempt, instance.phase) != (report.attempt, Phase.RUNNING):
             came_to_run(draft, instance, report)
         return
@@ -46,6 +50,15 @@ def welcome_back(draft: Draft, instance: Instance, report: cm.InstanceReport | N
         return
     # A lost one is no slot's current one, and nothing waits for it: there is nothing to settle.
     draft.emit(ev.InstanceEnded(instance=instance.id, status="lost"))
+
+
+def _ended_unseen(instance: Instance, report: cm.InstanceReport) -> ExitRecord | None:
+    """How the attempt before the one that runs now had ended, where nothing was heard of that: the report of it was
+    overtaken while the instance counted as lost."""
+    before = (report.attempt - 1, Phase.WAITING)
+    if report.phase is not Phase.RUNNING or report.attempt < 2 or before <= (instance.attempt, instance.phase):
+        return None
+    return bounded_exit(report.exit, report.attempt - 1)
 
 
 def _keeps_volumes(draft: Draft, instance: Instance) -> bool:
