@@ -191,7 +191,8 @@ def test_the_plan_says_what_runs_meanwhile_and_that_what_is_set_aside_is_no_limi
     notes = section(page, "What would change").locator("li > p.soft")
     expect(notes).to_have_count(2, timeout=WITHIN_MS)
     expect(notes.nth(0)).to_have_text(
-        "one replica at a time stops before its successor starts: at least 2 of 3 run meanwhile"
+        "one replica at a time stops before its successor starts: at least 2 of 3 run meanwhile; "
+        "a new one counts once it has run for 1 s (update.min_healthy)"
     )
     expect(notes.nth(1)).to_contain_text("8 MiB of memory is set aside for each replica and holds none to it")
 
@@ -440,7 +441,7 @@ def test_a_halted_rollout_looks_like_one_and_going_back_comes_first(inside: Visi
     said = page.get_by_role("region", name="Why it is as it is")
     held = shared.client.get_agent("stuck").rollout
     assert held is not None
-    expect(said).to_contain_text(held.halted)
+    expect(said.get_by_role("listitem").filter(has_text=held.halted)).to_have_count(1)
     # Once: neither beside its name nor above the buttons as well.
     expect(page.locator(".detail-head")).to_contain_text("rollout halted")
     inside.until(lambda: page.locator("main").inner_text().count(held.halted) == 1, "why is told once")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from omnitide.sdk.errors import NotFound
 from support.fabric_processes import Fabric, until
 
 
@@ -36,7 +37,9 @@ def lone(tmp_path: Path, bytecode: Path) -> Generator[Fabric]:
 def emptied(fabric: Fabric) -> None:
     """Once no agent is left."""
     for agent in list(fabric.client.agents()):
-        fabric.client.delete_agent(agent.name, namespace=agent.namespace)
+        # A test may just have removed it.
+        with contextlib.suppress(NotFound):
+            fabric.client.delete_agent(agent.name, namespace=agent.namespace)
     until(lambda: not list(fabric.client.agents()), "no agent is left")
 
 

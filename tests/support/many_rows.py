@@ -26,7 +26,13 @@ _LARGER = """([many, size]) => {
     }
   };
   window.WebSocket = class extends Real {
+    #listener = null;
+    // The panel takes over the socket that public/first.js opened, and asks for what hears it.
+    get onmessage() {
+      return this.#listener;
+    }
     set onmessage(listener) {
+      this.#listener = listener;
       super.onmessage = listener && ((event) => {
         const frame = JSON.parse(event.data);
         if (frame.kind !== "snapshot") listener(event);
@@ -39,7 +45,7 @@ _LARGER = """([many, size]) => {
         const numbers = Array.from({ length: count }, () => Math.floor(Math.random() * many));
         const instance = Object.fromEntries(numbers.map((number) => other(window.manyOne, number, status)));
         const frame = { kind: "patch", revision: window.manyRevision, time_ms: Date.now(), objects: { instance } };
-        listener({ data: JSON.stringify(frame) });
+        this.onmessage({ data: JSON.stringify(frame) });
       };
     }
   };

@@ -9,7 +9,7 @@ from omnitide.fabric import events as ev
 from omnitide.operations.closing import closing
 from omnitide.operations.failures import failed
 from omnitide.operations.happenings.known import KnownNames, NameBook, book_of
-from omnitide.operations.happenings.search import window
+from omnitide.operations.happenings.search import backwards
 from omnitide.operations.runtime import LogPiece, LogsUnavailable, NodeAway, Runtime
 
 IDENTIFIER: Final = re.compile(r"(.+)\.(\d{1,18})\.(\d{1,18})")
@@ -19,8 +19,6 @@ SEARCHED_ENTRIES: Final = 5000
 """Newest entries of the log that are looked through for where it was placed; longer ago, nodes are asked."""
 ASKED_NODES: Final = 32
 """So many of those that are there, one after another, as the log does not tell."""
-_FIRST: Final = 32
-_CHUNK: Final = 500
 
 
 async def forgotten_output(
@@ -66,22 +64,16 @@ async def forgotten_output(
 async def placed_on(runtime: Runtime, book: NameBook, instance: str) -> str:
     """Id of the node; empty if the part of the log that is looked at does not tell. Names are learned by the way: what
     was removed was so after it had been placed."""
-    end, size, looked = runtime.committed().revision, _FIRST, 0
-    while end > 0 and looked < SEARCHED_ENTRIES:
-        entries = await window(runtime, max(0, end - size), end)
-        if entries is None:
-            size = max(1, size // 2)
-            continue
-        if not entries:
-            break
+    looked = 0
+    async for entries in backwards(runtime, runtime.committed().revision):
         for _, entry in reversed(entries):
             book.learn(entry)
             for event in entry.events:
                 if isinstance(event, ev.InstancesPlaced) and any(one.instance == instance for one in event.placements):
                     return event.node
         looked += len(entries)
-        end = entries[0][0] - 1
-        size = min(_CHUNK, 2 * size)
+        if looked >= SEARCHED_ENTRIES:
+            break
     return ""
 
 

@@ -488,7 +488,7 @@ def test_logs_of_an_agent_are_all_replicas_in_order_with_their_names(fabric: Mem
 
 
 def test_tokens_are_shown_once_and_listed_without_their_text(fabric: MemoryFabric) -> None:
-    made = fabric.cli("token", "create", "--note", "for bob", "--uses", "3")
+    made = fabric.cli("token", "create", "--data", str(fabric.folder / "data"), "--note", "for bob", "--uses", "3")
     text = made.stdout.strip()
     assert text.startswith("omt_")
     assert f"omnitide join {fabric.url} --token -" in made.stderr

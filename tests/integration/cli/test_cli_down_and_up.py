@@ -47,6 +47,8 @@ def test_down_and_up_again_and_again_is_no_failure(lone: Fabric) -> None:
     told = lone.cli("events").stdout
     assert len(re.findall(r"sleeper-1\.1 was stopped, as asked; starts again", told)) == 2, told
     assert "SIGTERM" not in told
+    explained = lone.cli("explain", "sleeper").stdout
+    assert "was stopped with its node, which was taken down, " in explained, explained
 
     # All at once, as by somebody who ends whatever he finds: what `up` starts then, by whichever hand, it says.
     for pid in (lone.supervisor_pid(), lone.nexus_pid(), lone.proxy_pid(), lone.keeper_pid()):

@@ -163,13 +163,13 @@ def test_events_say_what_form_they_have(fabric: MemoryFabric) -> None:
 
 
 def test_a_token_is_offered_without_the_command_line_first(fabric: MemoryFabric) -> None:
-    made = fabric.cli("token", "create")
+    made = fabric.cli("token", "create", "--data", str(fabric.folder / "data"))
     lines = [line for line in made.stderr.splitlines() if "omnitide join" in line]
     assert "--token - " in lines[0]
 
 
 def test_an_address_that_leads_each_machine_to_itself_is_offered_for_this_one_alone(fabric: MemoryFabric) -> None:
-    told = fabric.cli("token", "create").stderr
+    told = fabric.cli("token", "create", "--data", str(fabric.folder / "data")).stderr
     assert "on the other machine" not in told
     assert "; on this machine, as 127.0.0.1 leads each machine to itself:" in told
     assert "other machines join once Nexus listens where they reach it: omnitide up --listen 0.0.0.0 --public-name" in (

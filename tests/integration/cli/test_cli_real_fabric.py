@@ -81,6 +81,10 @@ def test_a_fabric_from_nothing_to_nothing(first: Machine, second: Machine) -> No
     assert token_file.stat().st_mode & 0o777 == 0o600
 
     url = str(json.loads((first.data / "profile.json").read_text())["url"])
+    told = first.cli("token", "create").stderr
+    assert "; on this machine, as 127.0.0.1 leads each machine to itself, beside node one:" in told
+    assert f"  omnitide --data DIR join {url} --token - --name NAME  " in told
+    assert f"omnitide join {url}" not in told, "it would be refused here"
     token = first.cli("token", "create", "-q").stdout.strip()
     joined = second.cli("join", url, "--token", token, "--name", "two", "--label", "zone=b")
     assert "ok    fingerprint" in joined.stdout

@@ -139,6 +139,16 @@ def test_a_version_that_cannot_run_is_told_the_way_back_to_one_that_did(fabric: 
     fabric.cli("rollback", "hello")
 
 
+def test_the_status_is_told_at_once_to_whoever_says_so_in_the_words_of_other_commands(fabric: MemoryFabric) -> None:
+    fabric.cli("deploy", of_version(fabric, "one"))
+    told = fabric.cli("rollout", "status", "hello").stdout
+    for words in (["--no-wait"], ["--no-watch"]):
+        assert fabric.cli("rollout", "status", "hello", *words).stdout == told
+        refused = fabric.cli("rollout", "status", "hello", "--watch", *words, code=Exit.USAGE).stderr
+        assert "--watch waits until it is over: leave out one of the two" in refused
+    assert "--no-wa" not in fabric.cli("rollout", "status", "--help").stdout, "it is what happens without --watch"
+
+
 def test_no_way_back_is_named_where_no_version_ever_ran_well(fabric: MemoryFabric) -> None:
     first = dies(fabric, of_version(fabric, "one"), 1)
     assert "nothing to go back to" not in first, "of a first version that goes without saying"

@@ -60,6 +60,53 @@ async def test_it_is_told_what_failed_in_it_and_how(runtime: MemoryRuntime, pass
     assert (await faults(runtime))[2:] == expected[1:]
 
 
+def tries_on(runtime: MemoryRuntime, text: str, *, ends: int, slot: int = 1, run_ms: int = 0) -> None:
+    """A version that is tried again after each end, whose replica has ended so often."""
+    spec = AgentSpec(command=(text,), restart=Restart(attempts=20, backoff=1_000, reset_after=60_000))
+    runtime.apply(cm.DeployAgent(agent="web", namespace="default", name="web", spec=spec, replicas=2))
+    for _ in range(ends):
+        runtime.settle(in_no_time=True)
+        runtime.tick(run_ms)
+        die(runtime, slot)
+
+
+@pytest.mark.parametrize("comes_back", [False, True], ids=["waiting", "running"])
+async def test_it_is_told_what_ended_again_and_again_until_somebody_rolled_back(
+    runtime: MemoryRuntime, comes_back: bool
+) -> None:
+    tries_on(runtime, "two", ends=2)
+    assert (await faults(runtime))[0] == (2, False, "web-1.2 ends again and again")
+    if comes_back:
+        runtime.settle(in_no_time=True)
+    runtime.apply(cm.RollBackAgent(namespace="default", name="web", version=1))
+    runtime.settle(in_no_time=True)
+    assert (await faults(runtime))[1] == (2, False, "web-1.2 had ended again and again: exit code 7")
+
+
+async def test_that_it_ended_once_or_ran_well_since_is_no_fault_of_it(runtime: MemoryRuntime) -> None:
+    tries_on(runtime, "two", ends=1)
+    tries_on(runtime, "three", ends=2, run_ms=60_000)
+    tries_on(runtime, "four", ends=2)
+    (now, *_) = await faults(runtime)
+    assert now == (4, False, "web-1.4 ends again and again"), "it ends again and again now"
+    runtime.settle(in_no_time=True)
+    runtime.tick(60_000)
+    deploy(runtime, "five")
+    found = {number: fault for number, _, fault in await faults(runtime)}
+    assert found == {5: "", 4: "", 3: "", 2: "", 1: ""}
+
+
+async def test_ends_that_somebody_asked_for_are_no_fault_of_it(runtime: MemoryRuntime) -> None:
+    tries_on(runtime, "two", ends=1)
+    for _ in range(2):
+        runtime.settle(in_no_time=True)
+        current = runtime.state.agents["web"].slots[1].current
+        runtime.apply(cm.RestartInstance(instance=current))
+    runtime.settle(in_no_time=True)
+    deploy(runtime, "three")
+    assert [fault for _, _, fault in await faults(runtime)] == ["", "", ""]
+
+
 async def test_of_one_that_was_only_replaced_it_is_not_known(runtime: MemoryRuntime) -> None:
     deploy(runtime, "two")
     deploy(runtime, "three")

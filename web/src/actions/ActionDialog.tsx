@@ -5,7 +5,7 @@ import type { AgentChanged, AgentVersion, AgentVersionList, Outlook } from "../a
 import { useGiven } from "../parts/context";
 import { cutOff } from "../state/cut";
 import { plural, span, visible } from "../words/format";
-import { amiss, type Input, MOST_REPLICAS, NEWEST_THAT_WORKS } from "./action";
+import { amiss, type Input, MOST_REPLICAS, NEWEST_IN_SHORT } from "./action";
 import { Copied } from "./Copied";
 import { Differences } from "./Differences";
 import { type Begun, closed } from "./desk";
@@ -85,6 +85,8 @@ export function ActionDialog(props: { begun: Begun }) {
     const usual = action.ask?.kind === "version" && !input().version ? usualWay(versions()) : undefined;
     return usual ? { ...input(), version: usual.number } : input();
   };
+  /** One may go back to it all the same, and is to know. */
+  const faulty = () => versions().find((one) => one.fault && one.number === known().version);
   const effect = () => (first ? action.effect(first, known(), around()) : "");
 
   // One alone is tried out at Nexus, which changes nothing: a refusal is told before it is asked for.
@@ -121,6 +123,8 @@ export function ActionDialog(props: { begun: Begun }) {
   const [blind, setBlind] = createSignal("");
   const [waiting, setWaiting] = createSignal(false);
   const foreseen = !!wantedChanges(action, targets, input()).length;
+  /** What moves is told before the rule by which it does: it may be that nothing can. */
+  const looksFirst = () => foreseen && MOVING.has(action.id) && !amiss(input());
   const tooMany = !foreseen && targets.length > 1 && !!wantedChanges(action, targets.slice(0, 1), input()).length;
   const losses = createMemo((): Lost => {
     if (amiss(input())) return NOTHING_LOST;
@@ -239,7 +243,7 @@ export function ActionDialog(props: { begun: Begun }) {
                 onChange={(event) => setInput((now) => ({ ...now, version: Number(event.currentTarget.value) }))}
               >
                 <Show when={!usual()}>
-                  <option value="0">{NEWEST_THAT_WORKS}</option>
+                  <option value="0">{NEWEST_IN_SHORT}</option>
                 </Show>
                 <For each={versions()}>
                   {(one) => {
@@ -248,14 +252,21 @@ export function ActionDialog(props: { begun: Begun }) {
                     return (
                       <option value={String(value())} selected={value() === input().version}>
                         v{one.number}
-                        {one === usual() ? `: ${NEWEST_THAT_WORKS}` : ""} · {span(nowMs() - one.created_ms)} ago
-                        {one.reason ? ` · ${visible(one.reason)}` : ""}
+                        {one === usual() ? `: ${NEWEST_IN_SHORT}` : ""} · {span(nowMs() - one.created_ms)} ago
+                        {one.reason && one !== usual() ? ` · ${visible(one.reason)}` : ""}
                       </option>
                     );
                   }}
                 </For>
               </select>
             </label>
+            <Show when={faulty()}>
+              {(found) => (
+                <p class="tone-bad state-text" role="status">
+                  v{found().number} did not work: {visible(found().fault)}
+                </p>
+              )}
+            </Show>
           </Show>
           <Show when={first && action.ask?.kind === "node"}>
             <label class="asked">
@@ -276,7 +287,7 @@ export function ActionDialog(props: { begun: Begun }) {
             <Show when={tooMany}>
               <p>What would come of it is told of {MOST} at a time.</p>
             </Show>
-            <Show when={targets.length === 1 || !(foreseen || tooMany)}>
+            <Show when={!looksFirst() && (targets.length === 1 || !(foreseen || tooMany))}>
               <p>{amiss(input()) || effect()}</p>
             </Show>
             <Show when={goesTo()}>
@@ -294,6 +305,9 @@ export function ActionDialog(props: { begun: Begun }) {
                   {(found) => <OutlookView of={found()} anew={!MOVING.has(action.id)} />}
                 </Show>
               </section>
+            </Show>
+            <Show when={looksFirst() && targets.length === 1}>
+              <p>{effect()}</p>
             </Show>
             <Show when={losses().told.length}>
               <div class="losses">

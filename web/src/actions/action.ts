@@ -75,6 +75,9 @@ export interface Action {
 /** To which a rollback goes that names none. */
 export const NEWEST_THAT_WORKS = "the newest earlier version that is known to work and differs";
 
+/** The same where there is little room, as in a choice. */
+export const NEWEST_IN_SHORT = "the newest that works";
+
 const NO_LOSS = (): string[] => [];
 
 type Parts<T> = {

@@ -61,7 +61,9 @@ export const NODE_ACTIONS: readonly Action[] = [
         const one = moving === 1;
         if (!others.length)
           return `No other node is live and open: ${plural(moving, "instance")} ${one ? "stays and runs" : "stay and run"} until there is room.`;
-        return `${plural(moving, "instance")} of agents ${one ? "is" : "are"} to move to ${plural(others.length, "other node")} as ${one ? "its" : "their"} update allows; what fits nowhere stays and runs.`;
+        return one
+          ? "Nothing new is placed there. Its instance of an agent moves to another node as its update allows, if it fits on one; if not, it stays and runs."
+          : `Nothing new is placed there. Of its ${plural(moving, "instance")} of agents, each that fits on another node moves there as its update allows; what fits nowhere stays and runs.`;
       },
       losses: (node, _input, around) => {
         if (isSilent(node)) return [];
@@ -93,12 +95,17 @@ export const NODE_ACTIONS: readonly Action[] = [
     {
       request: (node) => ({ method: "DELETE", path: nodePath(node) }),
       command: (name) => `nodes rm ${name}`,
-      effect: () =>
-        "Its certificate opens nothing any more; to come back it has to join anew. What it ran is replaced elsewhere.",
-      losses: (node, _input, around) => [
-        `${plural(onNode(node, around).length, "instance")} on it.`,
-        "The volumes that it keeps are out of the fabric's reach.",
-      ],
+      effect: (node, _input, around) => {
+        const out = "Its certificate opens nothing any more; to come back it has to join anew.";
+        return onNode(node, around).length ? `${out} What it ran is replaced elsewhere.` : out;
+      },
+      losses: (node, _input, around) => {
+        const there = onNode(node, around).length;
+        return [
+          ...(there ? [`${plural(there, "instance")} on it.`] : []),
+          "Volumes that it keeps, if any, are out of the fabric's reach.",
+        ];
+      },
     },
   ),
 ];

@@ -93,6 +93,31 @@ describe("the registry", () => {
     expect(actionById("node.drain").effect(node(), INPUT, AROUND)).toMatch(/^No other node is live and open/);
   });
 
+  it("promises no move by a drain: what fits nowhere stays", () => {
+    const around = {
+      instances: [1, 2].map((number) => instance({ id: `i${number}` }).object as Instance),
+      nodes: [node().object, node({ id: "n2", name: "beta" }).object] as Node[],
+    };
+    const drain = actionById("node.drain");
+    expect(drain.effect(node(), INPUT, around)).toBe(
+      "Nothing new is placed there. Of its 2 instances of agents, each that fits on another node moves there as its update allows; what fits nowhere stays and runs.",
+    );
+    expect(drain.effect(node(), INPUT, { ...around, instances: around.instances.slice(1) })).toBe(
+      "Nothing new is placed there. Its instance of an agent moves to another node as its update allows, if it fits on one; if not, it stays and runs.",
+    );
+  });
+
+  it("says of the removal of a node only what there is", () => {
+    const remove = actionById("node.remove");
+    expect(remove.effect(node(), INPUT, AROUND)).toMatch(/What it ran is replaced elsewhere\.$/);
+    expect(remove.losses(node(), INPUT, AROUND)[0]).toBe("1 instance on it.");
+    const bare = { ...AROUND, instances: [instance({ status: "stopped" }).object as Instance] };
+    expect(remove.effect(node(), INPUT, bare)).not.toMatch(/ran/);
+    expect(remove.losses(node(), INPUT, bare)).toEqual([
+      "Volumes that it keeps, if any, are out of the fabric's reach.",
+    ]);
+  });
+
   it("says of a drain of a silent or stopped node that what is there does not hear of it", () => {
     for (const one of [node({ status: "unreachable" }), node({ status: "live", stopped_ms: 7 })]) {
       const drain = actionById("node.drain");

@@ -42,8 +42,14 @@ export function agentPath(namespace: string, name: string): string {
   return `/v1/namespaces/${encodeURIComponent(namespace)}/agents/${encodeURIComponent(name)}`;
 }
 
-/** What is said of a text; throws only what is no answer of Nexus. */
-export async function check(text: string, format: Form, namespace: string, signal: AbortSignal): Promise<Checked> {
+/** What is said of a text; `known`: there may be an agent by that name. Throws only what is no answer of Nexus. */
+export async function check(
+  text: string,
+  format: Form,
+  namespace: string,
+  known: (namespace: string, name: string) => boolean,
+  signal: AbortSignal,
+): Promise<Checked> {
   try {
     const read = await request<ManifestsRead>("POST", "/v1/manifests", { text, format, namespace }, signal);
     if (read.faults.length) return { kind: "faults", faults: read.faults };
@@ -53,14 +59,19 @@ export async function check(text: string, format: Form, namespace: string, signa
         message: `The text has ${read.agents.length} agents; ${MOST_AGENTS} are planned at a time`,
       };
     }
-    return await planned(read, namespace, signal);
+    return await planned(read, namespace, known, signal);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return { kind: "failed", message: error.hint ? `${error.message}: ${error.hint}` : error.message };
   }
 }
 
-async function planned(read: ManifestsRead, namespace: string, signal: AbortSignal): Promise<Checked> {
+async function planned(
+  read: ManifestsRead,
+  namespace: string,
+  known: (namespace: string, name: string) => boolean,
+  signal: AbortSignal,
+): Promise<Checked> {
   const faults: ManifestFault[] = [];
   const found: (Planned | undefined)[] = read.agents.map(() => undefined);
   const waiting = read.agents.map((one, index) => ({ one, index }));
@@ -69,8 +80,9 @@ async function planned(read: ManifestsRead, namespace: string, signal: AbortSign
       const { one, index } = next;
       const agent = { ...one, namespace: one.namespace || namespace };
       try {
-        const before = await there(agent.namespace, agent.name, signal);
-        const changed = await put(agent, before?.revision ?? 0, true, signal);
+        const tried = known(agent.namespace, agent.name) ? undefined : await triedAsNew(agent, signal);
+        const before = tried ? undefined : await there(agent.namespace, agent.name, signal);
+        const changed = tried ?? (await put(agent, before?.revision ?? 0, true, signal));
         found[index] = { ...agent, seen: before?.revision ?? 0, before, changed };
       } catch (error) {
         if (!(error instanceof Refused) || error.code === "unreachable") throw error;
@@ -99,6 +111,19 @@ async function looked(agents: readonly Planned[], signal: AbortSignal): Promise<
     const afterS = busyForS(error);
     const why = afterS ? "Nexus looks ahead for others first; it is asked again in a moment" : error.message;
     return { outlook: undefined, noOutlook: why, outlookAfterS: afterS };
+  }
+}
+
+/** Undefined: there is one of this name. To ask for what is not there would be told as an error in the console. */
+async function triedAsNew(
+  agent: ManifestsRead["agents"][number],
+  signal: AbortSignal,
+): Promise<AgentChanged | undefined> {
+  try {
+    return await put(agent, 0, true, signal);
+  } catch (error) {
+    if (error instanceof Refused && error.code === "precondition-failed") return undefined;
+    throw error;
   }
 }
 

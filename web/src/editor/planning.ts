@@ -1,6 +1,7 @@
 /** The plan of a text as it is typed: asked for when typing pauses, never for two texts at once. */
 import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
 import type { ManifestFault } from "../api/types";
+import { useGiven } from "../parts/context";
 import { applyPlan, type Step } from "./applying";
 import type { Form } from "./lines";
 import { type Checked, check } from "./plan";
@@ -31,6 +32,10 @@ export interface Planning {
 }
 
 export function createPlanning(subject: Accessor<Subject | undefined>, extra?: (found: Checked) => Checked): Planning {
+  const { fabric } = useGiven();
+  const known = (namespace: string, name: string) =>
+    !fabric.filled() ||
+    [...fabric.all("agent").values()].some((one) => one.name === name && one.namespace === namespace);
   const [checked, setChecked] = createSignal<Checked>();
   const [faults, setFaults] = createSignal<readonly ManifestFault[]>([]);
   const [steps, setSteps] = createSignal<readonly Step[]>([]);
@@ -61,7 +66,7 @@ export function createPlanning(subject: Accessor<Subject | undefined>, extra?: (
     const mine = new AbortController();
     running = mine;
     try {
-      const answer = await check(now.text, now.form, now.namespace, mine.signal);
+      const answer = await check(now.text, now.form, now.namespace, known, mine.signal);
       if (mine.signal.aborted) return;
       const found = extra?.(answer) ?? answer;
       setChecked(found);

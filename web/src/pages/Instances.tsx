@@ -13,6 +13,7 @@ import { useColumns } from "../parts/UseCells";
 import { createUse, usedNow } from "../parts/use";
 import { bytes, cores, count, span, visible } from "../words/format";
 import { andEnded, instanceState, notEnded, rankOf } from "../words/states";
+import { unaskedEnd } from "./detail/happened";
 
 export function Instances() {
   const { fabric, nowMs } = useGiven();
@@ -21,7 +22,6 @@ export function Instances() {
     Object.entries(instance.ports)
       .map(([name, port]) => `${name} ${port}`)
       .join(", ");
-  const deaths = (instance: Instance) => instance.exit ?? instance.previous_exit;
   const columns: Column<Instance>[] = [
     {
       id: "name",
@@ -87,9 +87,9 @@ export function Instances() {
       width: 150,
       grow: 1.1,
       rank: 5,
-      by: (instance) => deaths(instance)?.ended_ms ?? 0,
+      by: (instance) => unaskedEnd(instance)?.ended_ms ?? 0,
       cell: (instance) => (
-        <Show when={deaths(instance)}>
+        <Show when={unaskedEnd(instance)}>
           {(exit) => (
             <span class="soft">
               {visible(exit().text)}

@@ -25,7 +25,7 @@ export function PastBar() {
   // A deep link may be here before the fabric is; and it may ask for what has never been.
   const top = () => fabric.newest() || past.wanted();
   const [newest, setNewest] = createSignal(top());
-  const [events, setEvents] = createSignal<readonly CloudEvent[]>([]);
+  const [events, setEvents] = createSignal<readonly CloudEvent[]>();
   const [said, setSaid] = createSignal("");
   let slider: HTMLInputElement | undefined;
   const gone = new AbortController();
@@ -83,7 +83,7 @@ export function PastBar() {
     on(
       () => past.model()?.revision ?? 0,
       (revision) => {
-        setEvents([]);
+        setEvents(undefined);
         if (!revision) return;
         const wait = setTimeout(
           () =>
@@ -99,7 +99,8 @@ export function PastBar() {
 
   const shown = () => past.model();
   const happened = () => {
-    const all = events().map(tell);
+    const all = (events() ?? []).map(tell);
+    if (events() && !all.length) return "It has no event of its own to tell.";
     const told = all.slice(0, TOLD).map((one) => `${one.subject} ${one.text}`);
     return told.join(", ") + (all.length > TOLD ? ` and ${all.length - TOLD} more` : "");
   };

@@ -24,6 +24,7 @@ _COLUMNS: Final = (
     Column("AGE", right=True, rank=3),
     Column("NOTE", rank=4, free=True),
 )
+_SEEN: Final = "which others there may see in `ps`"
 
 
 @app.command()
@@ -84,15 +85,36 @@ def create(
     from omnitide.model.quantity import format_duration
 
     left = format_duration(max(0, made.token.expires_ms - now_ms())) if made.token.expires_ms else "ever"
-    where = "on the other machine:"
+    url = session.target.url
+    where, here = "on the other machine", ""
     if session.target.local:
-        where = f"on this machine, as {urlsplit(session.target.url).hostname} leads each machine to itself:"
-    session.note(f"  for {plural(uses, 'node')}, within {left}; {where}")
-    session.note(f"  omnitide join {session.target.url} --token -       it asks for the token, or reads it from a pipe")
-    session.note(f"  omnitide join {session.target.url} --token {made.text}       which others there may see in `ps`")
+        where = f"on this machine, as {urlsplit(url).hostname} leads each machine to itself"
+        here = _node_here(session)
+        # A folder keeps one node: what joins a machine that is none yet would be refused here.
+        where += f", beside node {here}" if here else ""
+    session.note(f"  for {plural(uses, 'node')}, within {left}; {where}:")
+    for token, why in (("-", "it asks for the token, or reads it from a pipe"), (made.text, _SEEN)):
+        join = f"omnitide join {url} --token {token}"
+        if here:
+            join = f"omnitide --data DIR join {url} --token {token} --name NAME"
+        session.note(f"  {join}       {why}")
     if session.target.local:
         way = "omnitide up --listen 0.0.0.0 --public-name NAME"
         session.note(f"  other machines join once Nexus listens where they reach it: {way}")
+
+
+def _node_here(session: Session) -> str:
+    """Name of the node that this machine is, as far as it is known; empty if it is none."""
+    from omnitide.cli.exits import Failure
+    from omnitide.cli.fabric import node
+    from omnitide.cli.fabric.layout import layout_of
+
+    layout = layout_of(session)
+    try:
+        _, identifier = node.identity_of(layout)
+    except Failure:
+        return ""
+    return (node.name_of(layout) or identifier) if identifier else ""
 
 
 @app.command("list")

@@ -36,6 +36,8 @@ def status(
     name: AgentName,
     watch: Annotated[bool, typer.Option("--watch", help="Until it is over, one way or the other.")] = False,
     timeout: Timeout = "5m",
+    # What happens without --watch, in the words of commands that wait unless told not to, here and elsewhere.
+    once: Annotated[bool, typer.Option("--no-wait", "--no-watch", hidden=True)] = False,
 ) -> None:
     """Show how far an agent's newest version has come.
 
@@ -43,6 +45,8 @@ def status(
     goes on, with --watch only when the time is up; with 4 if the agent is stopped.
     """
     session = session_of(context)
+    if watch and once:
+        raise Failure("--watch waits until it is over: leave out one of the two", code=Exit.USAGE)
     namespace, agent = session.name(name)
     limit_s = seconds_of(timeout)
     with session.client() as client:

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 
-from omnitide.cli.happenings.wording import subject_of
+from omnitide.cli.happenings.wording import ASKED_FOR, subject_of
 from omnitide.cli.top.event_table import at_ms, clock, event_tone, event_words, of_interest, place_of
 from omnitide.cli.top.figures import cores, plot, plural, size
 from omnitide.cli.top.lines import EMPTY, Cell, Line, cut, cut_name, fit, line, mark, told, wrapped
@@ -150,7 +150,8 @@ def _fact(name: str, *cells: Cell | str) -> Line:
 def _ending(one: InstanceExit, scene: Scene) -> str:
     when = f", {span(scene.now_ms - one.ended_ms)} ago" if one.ended_ms else ""
     cause = f" ({one.cause})" if one.cause else ""
-    return visible(f"{one.text or one.reason}{cause}{when}")
+    asked = "stopped by request: " if one.reason in ASKED_FOR else ""
+    return visible(f"{asked}{one.text or one.reason}{cause}{when}")
 
 
 def facts(target: Target, scene: Scene) -> list[Line]:

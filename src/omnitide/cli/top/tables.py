@@ -3,13 +3,24 @@
 from collections.abc import Mapping
 from typing import Final
 
+from omnitide.cli.happenings.wording import ASKED_FOR
 from omnitide.cli.show.charts import sparkline
 from omnitide.cli.show.words import replicas
 from omnitide.cli.top.figures import bar, cores, percent, size
 from omnitide.cli.top.lines import Cell, cut, cut_name, told
 from omnitide.cli.top.listing import Column, Table
 from omnitide.cli.top.scene import TELLING, Scene
-from omnitide.cli.top.words import RANK, Tone, agent_state, instance_state, node_since_ms, node_state, span, visible
+from omnitide.cli.top.words import (
+    RANK,
+    Tone,
+    agent_state,
+    has_ended,
+    instance_state,
+    node_since_ms,
+    node_state,
+    span,
+    visible,
+)
 from omnitide.model.inventory import Node
 from omnitide.model.objects import AgentSummary, Instance
 
@@ -255,8 +266,10 @@ AGENTS: Final = Table[AgentSummary](
 
 
 def _last_end(one: Instance) -> Cell:
-    """Green can hide errors: a running instance shows how its attempt before ended."""
+    """Green can hide errors: a running instance shows how its attempt before ended, unless somebody asked for that."""
     end = one.exit or one.previous_exit
+    if end is not None and end.reason in ASKED_FOR and not (one.exit and has_ended(one)):
+        end = None
     return Cell(visible(end.text) if end else "", "soft")
 
 

@@ -1,7 +1,7 @@
 """Old events, a page at a time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, NamedTuple
 
 from omnitide.model.happenings import CloudEvent, EventPage
@@ -127,21 +127,13 @@ async def last(runtime: Runtime, wanted: EventFilter, limit: int) -> EventPage:
     revision = runtime.committed().revision
     reader = _Reader(runtime, wanted)
     newest_first: list[CloudEvent] = []
-    end, size = revision, _FIRST_CHUNK
-    while end > 0 and len(newest_first) < limit and not reader.enough:
-        entries = await window(runtime, max(0, end - size), end)
-        if entries is None:
-            # Too large to be read at one go. What is nearest to the end is wanted, so the window becomes smaller.
-            size = max(1, size // 2)
-            continue
-        if not entries:
-            break
+    async for entries in backwards(runtime, revision):
         reader.learn(entries)
         for committed in reversed(entries):
             await _take_newest(reader, committed, limit, newest_first)
         reader.entries += len(entries)
-        end = entries[0][0] - 1
-        size = min(_CHUNK, 2 * size)
+        if len(newest_first) >= limit or reader.enough:
+            break
     return _page(newest_first[::-1], revision, _Place(revision), more=False)
 
 
@@ -154,7 +146,24 @@ async def _take_newest(reader: _Reader, committed: Committed, limit: int, newest
         until = first
 
 
-async def window(runtime: Runtime, after: int, until: int) -> Sequence[Committed] | None:
+async def backwards(runtime: Runtime, until: int) -> AsyncGenerator[Sequence[Committed]]:
+    """The entries up to a revision, as far as they are kept: those that are nearest to it first, and in order among
+    themselves; few at first, as few questions need many. Raises NotServing."""
+    size = _FIRST_CHUNK
+    while until > 0:
+        entries = await _window(runtime, max(0, until - size), until)
+        if entries is None:
+            # Too large to be read at one go. What is nearest to the end is wanted, so the window becomes smaller.
+            size = max(1, size // 2)
+            continue
+        if not entries:
+            return
+        yield entries
+        until = entries[0][0] - 1
+        size = min(_CHUNK, 2 * size)
+
+
+async def _window(runtime: Runtime, after: int, until: int) -> Sequence[Committed] | None:
     """The entries after a revision up to another, as far as they are kept; None if they are too large for one read."""
     try:
         entries = await runtime.entries(after, until - after)

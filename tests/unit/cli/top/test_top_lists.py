@@ -6,6 +6,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.cells import cell_len
 from tests.unit.cli.top.scenes import HOSTILE, agent, event, instance, node, scene
 
@@ -205,6 +206,24 @@ def test_a_state_is_a_word_with_a_sign_never_a_colour_alone() -> None:
     ]
     assert told[0].startswith("✖ failed")
     assert told[1].startswith("● running")
+
+
+def test_of_the_last_end_an_asked_for_one_says_nothing_unless_it_is_its_own() -> None:
+    crash = InstanceExit(text="exit code 3", reason="exited")
+    asked = InstanceExit(text="signal 15 (SIGTERM)", reason="stopped")
+    moved = instance("a-1.2", previous_exit=asked)
+    again = instance("a-1.2", attempt=2, exit=asked)
+    ended = instance("a-1.1", status="stopped", exit=asked)
+    shown = scene(moved)
+    cells = [
+        INSTANCES.column("end").cell(one, shown).text
+        for one in (moved, again, ended, instance("a-1.2", previous_exit=crash), instance("a-1.2", exit=crash))
+    ]
+    assert cells == ["", "", "signal 15 (SIGTERM)", "exit code 3", "exit code 3"]
+    told = printed(detail_lines(moved, shown, {}, 80), color=False)
+    assert re.search(r"before that +stopped by request: signal 15", told)
+    crashed = replace(moved, previous_exit=crash)
+    assert re.search(r"before that +exit code 3", printed(detail_lines(crashed, shown, {}, 80), color=False))
 
 
 # -- what comes from the fabric ----------------------------------------------------------------------------------------

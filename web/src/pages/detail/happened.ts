@@ -9,10 +9,17 @@ export interface Death {
   before: boolean;
 }
 
-/** How the last attempt of an instance ended; that it was stopped as it was told to is no news. */
-export function endOf(instance: Instance): { title: string; of: string; exit: Death["exit"] } | undefined {
+const ASKED_FOR = ["stopped", "killed"];
+
+/** How the last attempt of an instance ended, or of the generation before; that somebody asked for it is no news. */
+export function unaskedEnd(instance: Instance): Death["exit"] | undefined {
   const exit = instance.exit ?? instance.previous_exit;
-  if (!exit || exit.reason === "stopped") return undefined;
+  return exit && !ASKED_FOR.includes(exit.reason) ? exit : undefined;
+}
+
+export function endOf(instance: Instance): { title: string; of: string; exit: Death["exit"] } | undefined {
+  const exit = unaskedEnd(instance);
+  if (!exit) return undefined;
   return {
     title: instance.status === "succeeded" ? "Last end" : "Last death",
     of: `Attempt ${exit.attempt}${instance.exit ? "" : " of the generation before"}`,
@@ -28,8 +35,8 @@ export function whoDied(death: Death): string {
 export function lastDeath(instances: readonly Instance[]): Death | undefined {
   let found: Death | undefined;
   for (const instance of instances) {
-    const exit = instance.exit ?? instance.previous_exit;
-    if (!exit?.ended_ms || exit.reason === "stopped" || instance.status === "succeeded") continue;
+    const exit = unaskedEnd(instance);
+    if (!exit?.ended_ms || instance.status === "succeeded") continue;
     const later = exit.ended_ms - (found?.exit.ended_ms ?? 0);
     // The next generation tells of the same end, and is not the one that died.
     if (later > 0 || (later === 0 && found?.before && instance.exit))

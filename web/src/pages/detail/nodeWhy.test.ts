@@ -132,6 +132,7 @@ describe("what has happened there", () => {
       one({ id: "a", exit: exit(5, "exited") }),
       one({ id: "b", previous_exit: exit(7, "exited") }),
       one({ id: "c", exit: exit(9, "stopped") }),
+      one({ id: "e", previous_exit: exit(10, "killed") }),
       one({ id: "d", status: "succeeded", exit: exit(11, "exited") }),
     ]);
     expect(found?.instance.id).toBe("b");
@@ -161,6 +162,7 @@ describe("what has happened there", () => {
     const before = endOf(one({ previous_exit: { ...ended, code: 9 } }));
     expect([before?.title, before?.of]).toEqual(["Last death", "Attempt 1 of the generation before"]);
     expect(endOf(one({ exit: exit(5, "stopped") }))).toBeUndefined();
+    expect(endOf(one({ previous_exit: exit(5, "killed") }))).toBeUndefined();
   });
 
   it("is the first instance of each version, once", () => {
