@@ -110,6 +110,9 @@ def test_output_and_a_terminal_are_a_key_away(fabric: Fabric) -> None:
         terminal.until("be-1gun")
         terminal.press("echo in-$((40+2))\r")
         terminal.until("in-42")
+        # What top had drawn would still stand there, and be taken for what it draws when it is back.
+        terminal.press("printf '\\033[2J'; echo cl''eared\r")
+        terminal.until("cleared", without="[4 Instances 1]")
         terminal.press("exit\r")
         terminal.until("[4 Instances 1]", "worker-1.1", "live r")
         terminal.press("q")

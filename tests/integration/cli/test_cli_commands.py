@@ -73,10 +73,12 @@ def test_history_marks_the_versions_that_are_not_known_to_work(fabric: MemoryFab
     fabric.settling = False
     fabric.cli("deploy", manifest(fabric), "--set", 'command=["gone", "2"]', "--no-wait")
     lines = fabric.cli("history", "hello").stdout.splitlines()
-    assert [re.split(r" {2,}", line.strip())[2] for line in lines] == ["WORKS", "not yet", "not known", "yes"]
+    assert [re.split(r" {2,}", line.strip())[2] for line in lines] == ["WORKS", "not yet", "no", "yes"]
     items = json.loads(fabric.cli("history", "hello", "-o", "json").stdout)["items"]
     assert [one["proven"] for one in items] == [False, False, True]
-    assert [one["fault"] for one in items] == ["", "", ""]
+    newest, replaced, first = (one["fault"] for one in items)
+    assert (newest, first) == ("", "")
+    assert re.fullmatch(r"hello-1\.\d+ had failed for good: .+", replaced)
     fabric.runtime.settle()
     newest = fabric.cli("history", "hello").stdout.splitlines()[1]
     assert re.search(r" no +updated .*; did not work: hello-1\.\d+ has failed for good$", newest), newest

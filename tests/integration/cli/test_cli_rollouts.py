@@ -119,6 +119,7 @@ def dies(fabric: MemoryFabric, path: str, version: int) -> str:
             return bool(new)
 
         until(fabric, start_and_die)
+        fabric.settling = True  # what comes of it may be waited for
         _, err = deploying.communicate(timeout=30)
     assert deploying.returncode == Exit.ROLLOUT, err
     return err
@@ -168,7 +169,6 @@ def test_whoever_goes_back_to_a_version_that_failed_is_told_how_and_asked_at_a_t
     failing = of_version(fabric, "two")
     Path(failing).write_text(Path(failing).read_text() + by_itself)
     dies(fabric, failing, 2)
-    fabric.settling = True
     until(fabric, lambda runtime: next(iter(runtime.state.agents.values())).version == 3)
     known = "version 2 did not work: hello-1."
 
