@@ -62,6 +62,23 @@ def test_an_orphan_that_dies_amid_the_search_leaves_it_open_too(ended, orphans, 
     dying.wait()
 
 
+def test_what_was_told_to_die_counts_until_it_has_though_nothing_shows_whose_it_is_any_more(
+    ended, orphans, monkeypatch
+):
+    """A process that dies gives up its memory first, and its environment with it."""
+    dying = subprocess.Popen(["/bin/sleep", "60"], env={"OMNITIDE_RUN_ID": "k/web-1/1"}, start_new_session=True)
+    orphans.append(dying.pid)
+    trees = Trees("k", (), lambda _: False)
+    monkeypatch.setattr(processes, "kill_exactly", lambda process, number=0: None)  # it takes its time
+    trees.kill(ended)
+    monkeypatch.setattr(processes, "marker", lambda pid: "")
+    assert trees.alive(ended)
+    dying.kill()
+    dying.wait()
+    orphans.clear()
+    assert not trees.alive(ended)
+
+
 def test_only_what_shows_whose_it_is_counts(ended, orphans):
     strangers = [
         subprocess.Popen(["/bin/sleep", "60"], env={"OMNITIDE_RUN_ID": mark}, start_new_session=True)

@@ -33,10 +33,9 @@ class Backlog:
 
     def put(self, written: "Written", now: float) -> None:
         identifier, at_ms = written[0].id, written[1].at_ms
-        if not self._behind and not self._held:
-            self._pass_on(*written)
         if not self._behind:
-            self._newest.clear()
+            # Then none is held, either.
+            self._pass_on(*written)
             return
         at_ms = self._newest[identifier] = max(self._newest.get(identifier, 0), at_ms)
         self._held.setdefault(identifier, deque()).append((at_ms, written))

@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events
@@ -106,20 +106,24 @@ class Dialog(ModalScreen[str]):
     def told(self) -> None:
         """Say what is asked anew; nothing where the dialog is being taken away, which an answer may find it at."""
         width = text_width(self.size.width)
-        for told in self.query("#told").results(Text):
+        for told, more in self._there():
             lines = [row for one in self.lines(width) for row in wrapped(one, width)]
             told.styles.max_height = max(3, self.size.height - AROUND)
             told.show(lines)
-            self.query_one("#more", Bar).display = len(lines) > self.size.height - AROUND
+            more.display = len(lines) > self.size.height - AROUND
             self.call_after_refresh(self._more)
+
+    def _there(self) -> Iterator[tuple[Text, Bar]]:
+        """What is asked, and what says that there is more of it; none once one of them has been taken away."""
+        yield from zip(self.query("#told").results(Text), self.query("#more").results(Bar), strict=False)
 
     def _more(self) -> None:
         """Say what there is above and below of what is seen."""
-        for told in self.query("#told").results(Text):
+        for told, more in self._there():
             above = told.scroll_offset.y
             below = max(0, len(told.lines) - above - told.size.height)
             parts = (f"{below} more below: PgDn" if below else "", f"{above} above: PgUp" if above else "")
-            self.query_one("#more", Bar).show(line(Cell("   ".join(filter(None, parts)), "wait")))
+            more.show(line(Cell("   ".join(filter(None, parts)), "wait")))
 
     def action_scroll(self, how: str) -> None:
         told = self.query_one("#told", Text)

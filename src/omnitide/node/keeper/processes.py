@@ -143,6 +143,12 @@ def below(roots: Iterable[int]) -> dict[int, Process]:
     return found
 
 
+def is_left(process: Process) -> bool:
+    """Whether this very process is there still, and not dead."""
+    now = look_up(process.pid)
+    return now is not None and now.started == process.started and not now.dead
+
+
 def kill_exactly(process: Process, number: int = signal.SIGKILL) -> None:
     """Signal this very process, never another that has come to have its id."""
     try:
@@ -159,8 +165,11 @@ def kill_exactly(process: Process, number: int = signal.SIGKILL) -> None:
         os.close(fd)
 
 
-def kill_all(find: Callable[[], list[Process]]) -> None:
-    """Kill what `find` finds: first held still, round by round, so that nothing forks away from under the search."""
+def kill_all(find: Callable[[], list[Process]]) -> list[Process]:
+    """Kill what `find` finds: first held still, round by round, so that nothing forks away from under the search.
+
+    Returns all that was told to die: they may take a while for it.
+    """
     held: dict[int, Process] = {}
     for _ in range(8):
         fresh = [process for process in find() if process.pid not in held]
@@ -171,3 +180,4 @@ def kill_all(find: Callable[[], list[Process]]) -> None:
             kill_exactly(process, signal.SIGSTOP)
     for process in held.values():
         kill_exactly(process)
+    return list(held.values())

@@ -26,6 +26,9 @@ class Trees:
         self._keeper_id = keeper_id
         self._mains = mains
         self._is_helper = is_helper
+        self._killed: dict[tuple[str, int], list[Process]] = {}
+        """By run: what was told to die. Of a process that does, the environment is gone before it is: nothing shows then
+        any more whose it is."""
 
     def alive(self, run: Run) -> bool:
         """Whether a process of the run is left."""
@@ -33,20 +36,26 @@ class Trees:
             return cgroup_files.alive(run.groups)
         if run.main_alive:
             return True
+        if any(map(processes.is_left, self._killed.get(run.key, ()))):
+            return True
         orphans = self._orphans()
         if self._members(run, orphans):
             return True
         # One that has died since it was listed may have left another in its place, which only a second look can tell.
         # Asked last: what dies amid the search has taken what is below it out of the search's way.
         seen = [processes.look_up(pid) for pid in orphans]
-        return any(process is None or process.dead for process in seen)
+        if any(process is None or process.dead for process in seen):
+            return True
+        self._killed.pop(run.key, None)
+        return False
 
     def kill(self, run: Run) -> None:
         """Kill what is left of the run now; ask `alive` afterwards, and again."""
         if run.groups and cgroup_files.tracker(run.groups):
             cgroup_files.kill(run.groups)
         else:
-            processes.kill_all(lambda: self._members(run, self._orphans()))
+            killed = processes.kill_all(lambda: self._members(run, self._orphans()))
+            self._killed[run.key] = [*filter(processes.is_left, self._killed.get(run.key, ())), *killed]
 
     def _members(self, run: Run, orphans: list[int]) -> list[Process]:
         """The main process with all below it, and the orphans that show whose they are, with all below them."""

@@ -65,6 +65,19 @@ def replicas(seen: Seen) -> int:
     return agent.replicas
 
 
+async def test_what_comes_while_a_question_is_being_taken_away_finds_it_in_parts(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asked(seen, monkeypatch)
+    question = seen.top.screen
+    assert isinstance(question, Confirm)
+    await question.query_one("#more").remove()
+    question.told()
+    assert question.query("#told")
+    await seen.press("escape")
+    await seen.until("[3 Agents 1]")
+
+
 async def test_enter_does_what_was_typed_once_it_is_said_what_would_come_of_it(seen: Seen) -> None:
     await seen.deploy("hello", 1)
     await seen.until("1 running")
