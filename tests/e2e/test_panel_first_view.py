@@ -1,6 +1,5 @@
-"""What is seen first of the panel, in a real Chromium: what index.html has, and what the panel puts in its place."""
+"""What is seen of the map before it is drawn, and where it cannot be, in a real Chromium."""
 
-import json
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -17,28 +16,13 @@ command = ["sleep", "3600"]
 resources = { cpu = 0.01, memory = "8MiB" }
 """
 
-AT_ONCE = """([path, answer]) => {
-    const ask = window.fetch;
-    window.fetch = (what, how) => what === path ? Promise.resolve(Response.json(answer)) : ask(what, how);
-}"""
-"""Who is logged in is known before anything can be painted: the panel's script waits for nothing then."""
-
-SESSION = """async () => {
-    const headers = { 'Omnitide-Proof': localStorage.getItem('omnitide.proof') };
-    return (await fetch('/v1/session', { headers })).json();
-}"""
-
 NOTED = """() => {
-    window.largest = [];
     window.shifted = [];
-    new PerformanceObserver((list) => {
-        for (const { element: one } of list.getEntries()) largest.push(one?.textContent.trim() ?? 'what is gone');
-    }).observe({ type: 'largest-contentful-paint', buffered: true });
     new PerformanceObserver((list) => {
         for (const { node } of list.getEntries().flatMap(({ sources }) => sources)) shifted.push(node?.className ?? '');
     }).observe({ type: 'layout-shift', buffered: true });
 }"""
-"""What Chromium takes for the largest paint, one after the other, and what moved."""
+"""What moved."""
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +42,6 @@ def inside(browser: Browser, busy: Fabric) -> Generator[Visit]:
     with visit(browser, busy) as made:
         made.log_in()
         yield made
-
-
-def test_the_frame_is_seen_before_a_panel_that_is_there_at_once_takes_its_place(inside: Visit) -> None:
-    page = inside.page
-    page.set_viewport_size({"width": 412, "height": 823})
-    page.add_init_script(f"({AT_ONCE})({json.dumps(['/v1/session', page.evaluate(SESSION)])})")
-    page.add_init_script(f"({NOTED})()")
-    held: list[Route] = []
-    came: list[str] = []
-    page.on("requestfinished", lambda request: came.append(request.url))
-    page.route("**/first.js", lambda route: held.append(route))
-    page.goto(f"{inside.url}/map", wait_until="commit")
-    inside.until(lambda: held and any("/assets/index-" in url for url in came), "the panel's script is there")
-    held[0].continue_()
-    expect(page.locator("[data-frames]")).to_be_visible()
-    assert page.evaluate("largest.at(-1)") == "Waiting for the first view of the fabric…"
 
 
 def test_the_map_says_nothing_of_the_fabric_before_it_is_drawn_and_then_moves_nothing(inside: Visit) -> None:

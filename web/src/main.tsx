@@ -18,7 +18,6 @@ import "./map/map.css";
 import { render } from "solid-js/web";
 import { takeCode } from "./api/session";
 import { App } from "./app";
-import { frameSeen } from "./parts/frame";
 import { mendAddress } from "./parts/readable";
 
 // This script has come: first.js need not say that it does not.
@@ -28,4 +27,4 @@ const code = takeCode();
 mendAddress();
 
 const place = document.getElementById("app");
-if (place) void frameSeen().then(() => render(() => <App code={code} />, place));
+if (place) render(() => <App code={code} />, place);

@@ -27,8 +27,8 @@ class Trees:
         self._mains = mains
         self._is_helper = is_helper
         self._killed: dict[tuple[str, int], list[Process]] = {}
-        """By run: what was told to die. Of a process that does, the environment is gone before it is: nothing shows then
-        any more whose it is."""
+        """By run: what was told to die. The environment of a process that does is gone before it is: nothing shows then
+        whose it is."""
 
     def alive(self, run: Run) -> bool:
         """Whether a process of the run is left."""
