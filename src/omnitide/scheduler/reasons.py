@@ -161,9 +161,9 @@ def _text(table: NodeTable, rule: Rule, blocked: int, row: int | None, eligible:
 def _who_has(table: NodeTable, rule: Rule, row: int, eligible: Flags) -> str:
     """Of the nodes that nothing but room keeps from taking it, if there are such, how many have the room, and the most
     that one has."""
-    among = int(np.count_nonzero(eligible)) or len(table)
+    asked = eligible if eligible.any() else np.ones_like(eligible)
+    among, able = int(np.count_nonzero(asked)), int(np.count_nonzero(asked & ~rule.blocked))
     most = f"{table.nodes[row].name} {format_amount(rule.kind, int(rule.have[row]) if rule.have is not None else 0)}"
-    able = int(np.count_nonzero(~rule.blocked & eligible)) if eligible.any() else int(np.count_nonzero(~rule.blocked))
     if among == len(table):
         whose = f"of {among} {table.noun}{'' if among == 1 else 's'}"
     elif among == 1:
